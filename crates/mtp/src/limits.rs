@@ -1,0 +1,96 @@
+//! Every limit of the transports, with its reason. Nothing else in this crate chooses a number.
+//!
+//! Those that depend on a deployment are defaults of [`crate::ws::ListenerConfig`],
+//! [`crate::ws::LinkLimits`] or [`crate::ws::DialConfig`] and can be set there.
+
+use std::time::Duration;
+
+/// The largest Record accepted, all its fragments together. A whole supported data model of a
+/// feature-rich gateway is 1 to 2 MiB; four times that leaves room for bulk answers.
+pub const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The most fragments one Record may come in. Small devices send 1 to 4 KiB pieces, which makes a
+/// few thousand for the largest Record; empty fragments without end must not keep a link busy.
+pub const FRAGMENTS_MAX: u32 = 16_384;
+
+/// Bytes asked from the socket at once. They live on the stack of the read, not in the link, so
+/// that an idle link owns no buffer; one TLS record fits.
+pub const READ_CHUNK_BYTES: usize = 16 * 1024;
+
+/// The most memory reserved for a payload because a frame header announced it. Beyond that the
+/// buffer grows with what has really arrived, so that announcing costs the peer its own bytes.
+pub const PAYLOAD_RESERVE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes waiting to be written above which `send` waits for the peer to read. Below it a send
+/// never waits, so two ends that send to each other at the same time cannot block each other.
+pub const SEND_QUEUE_BYTES: usize = 256 * 1024;
+
+/// How long `send` waits for a peer that does not read before it gives the link up.
+pub const SEND_STALL_MAX: Duration = Duration::from_secs(30);
+
+/// How long the closing handshake may take before the socket is dropped. A peer that is there
+/// answers within a round trip; one that is not must not hold a session's place.
+pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The longest close reason RFC 6455 has room for: 125 bytes of a control frame less the code.
+pub const CLOSE_REASON_BYTES_MAX: usize = 123;
+
+/// How long TLS and the HTTP upgrade may take together, from accept to link. Ten seconds is many
+/// times what a device on a satellite link needs and short enough that half-open peers fade away.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The largest head of an HTTP upgrade request or answer. Ours have a few hundred bytes; 8 KiB is
+/// what common HTTP servers take.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// The part of a refusing server's body that is kept for the error message.
+pub const REFUSAL_BODY_BYTES_MAX: usize = 512;
+
+/// Links of one listener at the same time, those in their handshake included. With about a
+/// kilobyte a link and the operating system's buffers this is far below what a server can hold;
+/// it exists so that a flood ends in refusals and not in an out-of-memory kill.
+pub const CONNECTIONS_MAX: usize = 200_000;
+
+/// Handshakes of one listener under way at the same time. Each may hold TLS buffers and up to
+/// [`HTTP_HEAD_BYTES_MAX`]; a fleet that returns after a power cut passes in waves of this size,
+/// the rest waits in the kernel's accept queue or retries by the standard's arithmetic.
+pub const HANDSHAKES_MAX: usize = 4_096;
+
+/// Links from one address (IPv6: one /64) at the same time. Homes behind one carrier-grade NAT
+/// address are thousands, not tens of thousands.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 4_096;
+
+/// Handshakes from one address (IPv6: one /64) under way at the same time: what keeps one host
+/// that opens connections and says nothing from filling [`HANDSHAKES_MAX`].
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 256;
+
+/// How long the accept loop rests when the operating system has no socket to give (for example
+/// "too many open files"): long enough not to spin, short enough not to be noticed.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The whole of dialling: name resolution, TCP, TLS and the upgrade.
+pub const DIAL_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// The least time one of several addresses of a name gets before the next is tried.
+pub const DIAL_ADDRESS_TIME_MIN: Duration = Duration::from_secs(3);
+
+/// How long a peer may stay silent after a ping before the link counts as dead.
+pub const PONG_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Default of `Controller.{i}.MTP.{i}.WebSocket.KeepAliveInterval`.
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Default of `SessionRetryMinimumWaitInterval` (R-WS.19).
+pub const RETRY_MINIMUM_WAIT: Duration = Duration::from_secs(5);
+
+/// Default of `SessionRetryIntervalMultiplier` in thousandths (R-WS.19).
+pub const RETRY_INTERVAL_MULTIPLIER: u32 = 2_000;
+
+/// The attempt from which the retry interval grows no more (R-WS.20: "10 and higher").
+pub const RETRY_ATTEMPT_MAX: u32 = 10;
+
+/// The largest certificate, key or CA file read. A bundle of all public CAs has about 250 KiB.
+pub const PEM_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Endpoint ids taken from one certificate. One is normal, a few for a server of several tenants.
+pub const CERTIFICATE_IDS_MAX: usize = 64;

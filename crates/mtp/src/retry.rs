@@ -1,0 +1,106 @@
+//! The standard's retry arithmetic for connections (R-WS.19 to .21, and the same for other
+//! transports): attempt `n` waits a random time in `[m*(k/1000)^(n-1), m*(k/1000)^n]`, and from the
+//! tenth attempt on the interval grows no more.
+//!
+//! Pure: the randomness comes in, the waiting is the caller's.
+
+use std::time::Duration;
+
+use crate::limits::{RETRY_ATTEMPT_MAX, RETRY_INTERVAL_MULTIPLIER, RETRY_MINIMUM_WAIT};
+
+/// Counts failed attempts towards one peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    minimum_wait: Duration,
+    interval_multiplier: u32,
+    failures: u32,
+}
+
+impl Backoff {
+    /// `minimum_wait` is `SessionRetryMinimumWaitInterval`; `interval_multiplier` is
+    /// `SessionRetryIntervalMultiplier`, in thousandths, at least 1000.
+    pub fn new(minimum_wait: Duration, interval_multiplier: u32) -> Self {
+        Self { minimum_wait, interval_multiplier: interval_multiplier.max(1000), failures: 0 }
+    }
+
+    /// The wait after one more failure. `random` picks from the interval: 0 is its lower end,
+    /// `u64::MAX` its upper.
+    pub fn next(&mut self, random: u64) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let (low, high) = self.interval(self.failures);
+        let share = random as f64 / u64::MAX as f64;
+        low + (high - low).mul_f64(share)
+    }
+
+    /// The interval attempt `n` (from 1) picks from.
+    pub fn interval(&self, n: u32) -> (Duration, Duration) {
+        // R-WS.20: "10 and higher" is one row of the table.
+        let n = n.clamp(1, RETRY_ATTEMPT_MAX) as i32;
+        let factor = f64::from(self.interval_multiplier) / 1000.0;
+        let at = |power: i32| {
+            let seconds = self.minimum_wait.as_secs_f64() * factor.powi(power);
+            // A multiplier of 65.535 and a minimum wait of 65,535 s overflow nothing, but wait
+            // longer than anybody lives; larger ones come from no data model.
+            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+        };
+        (at(n - 1), at(n))
+    }
+
+    /// How many attempts have failed since the last success.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// A session was established (R-WS.21); a reboot resets by itself.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new(RETRY_MINIMUM_WAIT, RETRY_INTERVAL_MULTIPLIER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_default_is_the_table_of_the_standard() {
+        // R-WS.19, R-WS.20
+        let backoff = Backoff::default();
+        let lows = [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 2560, 2560];
+        for (n, low) in (1..).zip(lows) {
+            let expected = (Duration::from_secs(low), Duration::from_secs(2 * low));
+            assert_eq!(backoff.interval(n), expected, "attempt {n}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_wait_lies_in_the_interval_of_its_attempt(
+            minimum in 1_u64..65_536,
+            multiplier in 1000_u32..65_536,
+            random in prop::collection::vec(any::<u64>(), 1..15),
+        ) {
+            let mut backoff = Backoff::new(Duration::from_secs(minimum), multiplier);
+            for (n, random) in (1_u32..).zip(random) {
+                // The naive model: multiply step by step.
+                let mut low = minimum as f64;
+                for _ in 1..n.min(10) {
+                    low *= f64::from(multiplier) / 1000.0;
+                }
+                let high = low * f64::from(multiplier) / 1000.0;
+                let wait = backoff.next(random).as_secs_f64();
+                prop_assert!(low * 0.999_999 <= wait && wait <= high * 1.000_001, "{low} {wait} {high}");
+                prop_assert_eq!(backoff.failures(), n);
+            }
+            backoff.reset();
+            prop_assert_eq!(backoff.next(0), Duration::from_secs(minimum));
+        }
+    }
+}

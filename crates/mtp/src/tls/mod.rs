@@ -1,0 +1,98 @@
+//! TLS for the transports: 1.2 and 1.3 by rustls with the *ring* provider (R-MTP.0, R-WS.22).
+//!
+//! * [`ServerTls`]: certificate and key from files, reloaded on demand; client certificates wanted
+//!   or not.
+//! * [`ClientTls`]: which servers to believe, by the rules for agents (R-MTP.4).
+//! * [`development`]: a certificate authority of one's own, made at the first start.
+//!
+//! Not here: USP's end-to-end security between records, and roles by certificate.
+
+mod certificate;
+mod client;
+pub mod development;
+mod server;
+
+use std::{path::Path, sync::Arc};
+
+use rustls::crypto::CryptoProvider;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+pub use certificate::{CertificateInfo, certificate_ids, describe};
+pub use client::{ClientTls, ClientTlsConfig, Roots};
+pub(crate) use server::refusal;
+pub use server::{ClientCertificates, ServerTls, ServerTlsConfig};
+
+use crate::limits::PEM_FILE_BYTES_MAX;
+
+/// Why TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file cannot be read or written.
+    #[error("{path}: {reason}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A file does not hold what it should.
+    #[error("{path} holds no {wanted}")]
+    Missing {
+        /// Which file.
+        path: String,
+        /// What it should hold.
+        wanted: &'static str,
+    },
+    /// A certificate cannot be understood.
+    #[error("certificate: {0}")]
+    Certificate(String),
+    /// rustls does not accept the combination, for example a key of another certificate.
+    #[error("{0}")]
+    Rejected(#[from] rustls::Error),
+    /// The development certificate authority cannot do what was asked.
+    #[error("development certificate authority: {0}")]
+    Development(String),
+}
+
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// Reads a file of at most [`PEM_FILE_BYTES_MAX`].
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let name = path.display().to_string();
+    let failed = |reason: String| TlsError::File { path: name.clone(), reason };
+    let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+    if size > PEM_FILE_BYTES_MAX {
+        let reason = format!("limit PEM_FILE_BYTES_MAX: larger than {PEM_FILE_BYTES_MAX} bytes");
+        return Err(failed(reason));
+    }
+    std::fs::read(path).map_err(|error| failed(error.to_string()))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = read(path)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match chain {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        _ => Err(TlsError::Missing {
+            path: path.display().to_string(),
+            wanted: "certificate in PEM form",
+        }),
+    }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|_| TlsError::Missing {
+        path: path.display().to_string(),
+        wanted: "private key in PEM form",
+    })
+}
+
+fn roots(path: &Path, store: &mut rustls::RootCertStore) -> Result<(), TlsError> {
+    for certificate in certificates(path)? {
+        store.add(certificate)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,432 @@
+//! One established WebSocket to one peer.
+//!
+//! A link has no task, no timer while it is open, and no buffer while it is idle. Its owner awaits
+//! [`Link::recv`] beside whatever else it waits for; that call also writes what is queued and
+//! answers pings. It does not know what a Record is.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    mem::MaybeUninit,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, timeout},
+};
+use usp::EndpointId;
+
+use super::{
+    assemble::{Assembler, Event},
+    close::CloseCode,
+    error::LinkError,
+    frame::{self, OpCode},
+    keepalive::{KeepAlive, Pulse},
+    seats::Seat,
+    stream::Stream,
+};
+use crate::limits::{
+    CLOSE_REASON_BYTES_MAX, CLOSE_TIME_MAX, READ_CHUNK_BYTES, RECORD_BYTES_MAX, SEND_QUEUE_BYTES,
+    SEND_STALL_MAX,
+};
+
+/// Which end of the WebSocket this is: a client masks what it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It dialled.
+    Client,
+    /// It was dialled.
+    Server,
+}
+
+/// What one link may cost, and how it looks after its peer.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkLimits {
+    /// The largest Record accepted, [`RECORD_BYTES_MAX`] unless set.
+    pub record_bytes_max: usize,
+    /// Pings of our own.
+    pub keep_alive: KeepAlive,
+}
+
+impl Default for LinkLimits {
+    fn default() -> Self {
+        Self { record_bytes_max: RECORD_BYTES_MAX, keep_alive: KeepAlive::default() }
+    }
+}
+
+/// What [`Link::recv`] yields.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// One Record, still encoded, its fragments put together.
+    Record(Bytes),
+    /// The peer closed in good order. Nothing follows.
+    Closed(Closed),
+}
+
+/// A Close frame of the peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Its code; a Close frame may be empty.
+    pub code: Option<CloseCode>,
+    /// Its reason, often empty.
+    pub reason: String,
+}
+
+/// See the module's words.
+pub struct Link {
+    stream: Stream,
+    role: Role,
+    state: State,
+    assembler: Assembler,
+    /// Bytes read beyond the last complete event; nearly always empty.
+    unread: Bytes,
+    /// Frames not yet written, from `written` on.
+    queue: Vec<u8>,
+    written: usize,
+    /// The stream below holds bytes to flush (TLS).
+    unflushed: bool,
+    /// The answer to the newest ping while older frames still wait (RFC 6455, 5.5.3).
+    pong: Option<Bytes>,
+    pulse: Pulse,
+    peer_addr: SocketAddr,
+    peer_ids: Box<[EndpointId]>,
+    /// Gives the listener's place back when the link goes.
+    _seat: Option<Seat>,
+}
+
+enum State {
+    Open,
+    Closing(Box<Closing>),
+    Done,
+}
+
+/// A closing handshake under way.
+struct Closing {
+    deadline: Pin<Box<Sleep>>,
+    /// Our Close went first: the peer's is still to come.
+    peer_has_to_answer: bool,
+    outcome: Outcome,
+}
+
+/// What the owner hears once the closing handshake is over.
+enum Outcome {
+    Ours,
+    Peer(Closed),
+    Failed(LinkError),
+}
+
+impl Link {
+    pub(super) fn new(
+        stream: Stream,
+        role: Role,
+        unread: Bytes,
+        limits: LinkLimits,
+        peer_addr: SocketAddr,
+        peer_ids: Vec<EndpointId>,
+        seat: Option<Seat>,
+    ) -> Self {
+        Self {
+            stream,
+            role,
+            state: State::Open,
+            assembler: Assembler::new(role == Role::Server, limits.record_bytes_max),
+            unread,
+            queue: Vec::new(),
+            written: 0,
+            unflushed: false,
+            pong: None,
+            pulse: Pulse::new(limits.keep_alive, now()),
+            peer_addr,
+            peer_ids: peer_ids.into(),
+            _seat: seat,
+        }
+    }
+
+    /// The next Record, or how the link ended. Cancel-safe: a future that is dropped loses nothing.
+    /// After the peer's Close or an error the link is done and only good for dropping.
+    pub async fn recv(&mut self) -> Result<Incoming, LinkError> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Sends one Record in one frame. Returns when it is queued, which is at once unless more than
+    /// [`SEND_QUEUE_BYTES`] wait already; what the socket does not take now goes out with the next
+    /// call of [`Link::recv`] or [`Link::send`]. Cancel-safe before it is queued.
+    pub async fn send(&mut self, record: impl Into<Bytes>) -> Result<(), LinkError> {
+        while self.queued_bytes() > SEND_QUEUE_BYTES {
+            self.check_open()?;
+            let before = self.queued_bytes();
+            let progress = poll_fn(|cx| match self.poll_write(cx) {
+                Poll::Pending if self.queued_bytes() == before => Poll::Pending,
+                Poll::Pending => Poll::Ready(Ok(())),
+                ready => ready,
+            });
+            match timeout(SEND_STALL_MAX, progress).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(self.fail(error)),
+                Err(_) => return Err(self.fail(LinkError::PeerStalled(SEND_STALL_MAX))),
+            }
+        }
+        self.check_open()?;
+        self.enqueue(OpCode::Binary, &record.into());
+        let written = poll_fn(|cx| Poll::Ready(self.poll_write(cx))).await;
+        match written {
+            Poll::Ready(Err(error)) => Err(self.fail(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes with a code and a reason (see [`super::reason`]) and waits, up to
+    /// [`CLOSE_TIME_MAX`], for what is queued to go out and for the peer's answer.
+    pub async fn close(mut self, code: CloseCode, reason: &str) {
+        self.start_closing(code, reason, true, Outcome::Ours);
+        let _ = poll_fn(|cx| self.poll_recv(cx)).await;
+    }
+
+    /// When [`Link::keep_alive`] wants to be called next; changes with what is received.
+    pub fn next_ping(&self) -> Option<Instant> {
+        match self.state {
+            State::Open => self.pulse.next(),
+            _ => None,
+        }
+    }
+
+    /// Queues a ping if one is due (the next [`Link::recv`] writes it), or reports that the peer
+    /// has not shown a sign of life since the last one.
+    pub fn keep_alive(&mut self, now: Instant) -> Result<(), LinkError> {
+        self.check_open()?;
+        match self.pulse.due(now) {
+            Ok(true) => self.enqueue(OpCode::Ping, &[]),
+            Ok(false) => {}
+            Err(error) => return Err(self.fail(error)),
+        }
+        Ok(())
+    }
+
+    /// Changes the pings, for example when `KeepAliveInterval` is set.
+    pub fn set_keep_alive(&mut self, rule: KeepAlive) {
+        self.pulse.set_rule(rule);
+    }
+
+    /// When the peer was last heard: a Record, a piece of one, or a control frame.
+    pub fn last_heard(&self) -> Instant {
+        self.pulse.heard_at()
+    }
+
+    /// The peer's socket address.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer_addr
+    }
+
+    /// The endpoint ids the peer has shown during the handshake: those of its verified certificate
+    /// and of the old extension's answer. Often empty; `from_id` of its Records is what counts.
+    pub fn peer_ids(&self) -> &[EndpointId] {
+        &self.peer_ids
+    }
+
+    /// Which end this is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether the connection is encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+
+    /// Bytes of this link's own buffers on the heap (those of TLS below are not counted): zero
+    /// whenever it is idle.
+    pub fn heap_bytes(&self) -> usize {
+        self.assembler.heap_bytes() + self.queue.capacity() + self.unread.len()
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.queue.len() - self.written
+    }
+
+    fn check_open(&self) -> Result<(), LinkError> {
+        match self.state {
+            State::Open => Ok(()),
+            _ => Err(LinkError::ApiMisuse),
+        }
+    }
+
+    fn fail(&mut self, error: LinkError) -> LinkError {
+        self.state = State::Done;
+        self.queue = Vec::new();
+        self.written = 0;
+        error
+    }
+
+    fn enqueue(&mut self, opcode: OpCode, payload: &[u8]) {
+        let mask = (self.role == Role::Client).then(rand::random);
+        frame::write(&mut self.queue, opcode, payload, mask);
+    }
+
+    fn start_closing(&mut self, code: CloseCode, reason: &str, first: bool, outcome: Outcome) {
+        if !matches!(self.state, State::Open) {
+            return;
+        }
+        let reason = &reason[..reason.floor_char_boundary(CLOSE_REASON_BYTES_MAX)];
+        let payload = [&code.as_u16().to_be_bytes(), reason.as_bytes()].concat();
+        self.enqueue(OpCode::Close, &payload);
+        self.assembler.close();
+        self.state = State::Closing(Box::new(Closing {
+            deadline: Box::pin(tokio::time::sleep(CLOSE_TIME_MAX)),
+            peer_has_to_answer: first,
+            outcome,
+        }));
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        loop {
+            let written = match &self.state {
+                State::Done => return Poll::Ready(Err(LinkError::ApiMisuse)),
+                _ => self.poll_write(cx),
+            };
+            match (&mut self.state, written) {
+                (State::Open, Poll::Ready(Err(error))) => return Poll::Ready(Err(self.fail(error))),
+                (State::Closing(closing), written) => {
+                    let over = match written {
+                        Poll::Ready(Ok(())) => !closing.peer_has_to_answer,
+                        Poll::Ready(Err(_)) => true,
+                        Poll::Pending => false,
+                    };
+                    if over || closing.deadline.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(self.finish(cx));
+                    }
+                }
+                _ => {}
+            }
+            let event = match ready!(self.poll_event(cx)) {
+                Ok(event) => event,
+                // The connection is gone: while closing that is an answer, too.
+                Err(_) if matches!(self.state, State::Closing(_)) => {
+                    return Poll::Ready(self.finish(cx));
+                }
+                Err(error) => return Poll::Ready(Err(self.fail(error))),
+            };
+            match event {
+                None | Some(Event::Pong) => {}
+                Some(Event::Record(record)) => return Poll::Ready(Ok(Incoming::Record(record))),
+                Some(Event::Ping(payload)) => self.pong = Some(payload),
+                Some(Event::Close(close)) => self.peer_closed(close),
+            }
+        }
+    }
+
+    fn peer_closed(&mut self, close: Option<(CloseCode, String)>) {
+        if let State::Closing(closing) = &mut self.state {
+            closing.peer_has_to_answer = false;
+            return;
+        }
+        let code = close.as_ref().map(|(code, _)| *code);
+        let reason = close.map(|(_, reason)| reason).unwrap_or_default();
+        let outcome = Outcome::Peer(Closed { code, reason });
+        self.start_closing(code.unwrap_or(CloseCode::Normal), "", false, outcome);
+    }
+
+    /// The closing handshake is over, one way or another.
+    fn finish(&mut self, cx: &mut Context<'_>) -> Result<Incoming, LinkError> {
+        let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Closing(closing) => match closing.outcome {
+                Outcome::Peer(closed) => Ok(Incoming::Closed(closed)),
+                Outcome::Failed(error) => Err(error),
+                Outcome::Ours => Err(LinkError::ApiMisuse),
+            },
+            State::Open | State::Done => Err(LinkError::ApiMisuse),
+        }
+    }
+
+    /// The next event out of what is already read, else out of the socket. `None`: not complete.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Event>, LinkError>> {
+        if !self.unread.is_empty() {
+            let bytes = std::mem::take(&mut self.unread);
+            let mut input = &bytes[..];
+            let event = self.assembler.feed(&mut input);
+            self.unread = bytes.slice(bytes.len() - input.len()..);
+            return Poll::Ready(Ok(self.judged(event)));
+        }
+        let mut memory = [MaybeUninit::<u8>::uninit(); READ_CHUNK_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut memory);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).map_err(lost)?;
+        let mut input = buffer.filled();
+        if input.is_empty() {
+            return Poll::Ready(Err(LinkError::Gone));
+        }
+        self.pulse.heard(now());
+        let event = self.assembler.feed(&mut input);
+        self.unread = Bytes::copy_from_slice(input);
+        Poll::Ready(Ok(self.judged(event)))
+    }
+
+    /// A violation is answered by a Close frame; the owner hears of it when that is done.
+    fn judged(
+        &mut self,
+        event: Result<Option<Event>, super::assemble::Violation>,
+    ) -> Option<Event> {
+        event.unwrap_or_else(|violation| {
+            let (code, text) = (violation.code, violation.text);
+            self.start_closing(code, text, true, Outcome::Failed(violation.into()));
+            None
+        })
+    }
+
+    /// Writes what is queued; ready when nothing is left.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        loop {
+            while self.written < self.queue.len() {
+                let rest = &self.queue[self.written..];
+                match ready!(Pin::new(&mut self.stream).poll_write(cx, rest)) {
+                    Ok(0) => return Poll::Ready(Err(LinkError::Gone)),
+                    Ok(count) => self.written += count,
+                    Err(error) => return Poll::Ready(Err(lost(error))),
+                }
+                self.unflushed = true;
+                if self.written > SEND_QUEUE_BYTES {
+                    self.queue.drain(..self.written);
+                    self.written = 0;
+                }
+            }
+            if self.written > 0 {
+                // An idle link owns no buffer.
+                self.queue = Vec::new();
+                self.written = 0;
+            }
+            match self.pong.take() {
+                Some(payload) if matches!(self.state, State::Open) => {
+                    self.enqueue(OpCode::Pong, &payload);
+                }
+                _ => break,
+            }
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx)).map_err(lost)?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("role", &self.role).field("peer_addr", &self.peer_addr).finish()
+    }
+}
+
+fn lost(error: io::Error) -> LinkError {
+    match error.kind() {
+        // TLS without close_notify.
+        io::ErrorKind::UnexpectedEof => LinkError::Gone,
+        _ => LinkError::Io(error),
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
