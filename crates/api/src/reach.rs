@@ -1,0 +1,115 @@
+//! Reach: why a device can or cannot be talked to, path by path, and waking it.
+
+use crate::Permission;
+use crate::Time;
+use crate::device::Presence;
+use crate::doctor::Refusal;
+use crate::endpoint::{Access, Answer, Body, Endpoint, Method};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Everything known about reaching a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Reach {
+    /// The verdict.
+    pub presence: Presence,
+    /// The likely reason when it cannot be reached, in words; null when it can.
+    pub likely_reason: Option<String>,
+    /// What to do about it.
+    pub advice: Option<String>,
+    /// Each management path.
+    pub paths: Vec<ManagementPath>,
+    /// The last connections of this device that were refused.
+    pub refusals: Vec<Refusal>,
+    /// Whether waking it now makes sense.
+    pub wake: WakeAbility,
+}
+
+/// One way to a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ManagementPath {
+    /// The id.
+    pub id: Uuid,
+    /// The protocol: `usp`.
+    pub protocol: String,
+    /// The transport and direction, like `websocket` or `websocket, dialled`.
+    pub transport: String,
+    /// The identity used on it, like the endpoint id.
+    pub identity: String,
+    /// Whether it is open now.
+    pub connected: bool,
+    /// Since when it is open.
+    pub connected_since: Option<Time>,
+    /// When it was last closed.
+    pub disconnected_at: Option<Time>,
+    /// Why it was closed, in words.
+    pub disconnect_reason: Option<String>,
+    /// The peer's address at the last connection.
+    pub peer: Option<String>,
+    /// Whether it is encrypted.
+    pub tls: Option<bool>,
+    /// How it proved who it is: setup key, own credential, certificate.
+    pub credential: Option<String>,
+    /// When the last sign of life came on it.
+    pub evidence_at: Option<Time>,
+    /// What the last sign of life was.
+    pub evidence_source: Option<String>,
+    /// Where we dial it.
+    pub dial_url: Option<String>,
+    /// The last attempts to dial it, newest first.
+    pub attempts: Vec<DialAttempt>,
+}
+
+/// One attempt to dial a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DialAttempt {
+    /// When.
+    pub at: Time,
+    /// Whether it worked.
+    pub ok: bool,
+    /// What happened, in words.
+    pub words: String,
+}
+
+/// Whether a device can be woken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WakeAbility {
+    /// Whether it can.
+    pub possible: bool,
+    /// How, or why not.
+    pub words: String,
+}
+
+/// What came of waking a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Woken {
+    /// Whether something was sent or dialled.
+    pub tried: bool,
+    /// What was done, or why nothing was.
+    pub words: String,
+}
+
+const TAG: &str = "devices";
+
+/// The operations on reach.
+pub const ENDPOINTS: &[Endpoint] = &[
+    Endpoint::new(
+        "device_reach",
+        Method::Get,
+        "/api/v1/devices/{device_id}/reach",
+        Access::Needs(Permission::DeviceRead),
+        TAG,
+        "How a device can be reached, or why not",
+        Answer::Json(Body::of::<Reach>()),
+    ),
+    Endpoint::new(
+        "device_wake",
+        Method::Post,
+        "/api/v1/devices/{device_id}/wake",
+        Access::Needs(Permission::OperationRun),
+        TAG,
+        "Try to reach a device now",
+        Answer::Json(Body::of::<Woken>()),
+    ),
+];
