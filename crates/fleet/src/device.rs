@@ -1,0 +1,289 @@
+//! A device: who it is, how it is reached, what it says about itself.
+//!
+//! A device is (tenant, device id). Its identities are rows that point to it; none of them is the
+//! key, and a serial number alone is never one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{DeviceId, TenantId};
+use crate::presence::Evidence;
+use crate::time::Timestamp;
+
+/// What kind of name an identity is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityKind {
+    /// USP endpoint id.
+    UspEndpoint,
+    /// `OUI-ProductClass-Serial`, as CWMP and OnBoardRequest tell it.
+    OuiClassSerial,
+    /// `OUI-Serial`: the same device whatever its firmware calls the product class.
+    OuiSerial,
+    /// MAC address, lower case with colons.
+    Mac,
+    /// PPPoE user name.
+    PppoeUser,
+}
+
+impl IdentityKind {
+    /// All kinds.
+    pub const ALL: [IdentityKind; 5] = [
+        Self::UspEndpoint,
+        Self::OuiClassSerial,
+        Self::OuiSerial,
+        Self::Mac,
+        Self::PppoeUser,
+    ];
+
+    /// Its name in the store and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UspEndpoint => "usp_endpoint",
+            Self::OuiClassSerial => "oui_class_serial",
+            Self::OuiSerial => "oui_serial",
+            Self::Mac => "mac",
+            Self::PppoeUser => "pppoe_user",
+        }
+    }
+
+    /// Whether finding it on another device proves that both are the same one. A MAC or a PPPoE
+    /// user moves between devices; the maker's serial number and the endpoint id do not.
+    pub fn merges(self) -> bool {
+        matches!(
+            self,
+            Self::UspEndpoint | Self::OuiClassSerial | Self::OuiSerial
+        )
+    }
+}
+
+impl std::str::FromStr for IdentityKind {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|k| k.as_str() == text).ok_or(())
+    }
+}
+
+/// A name that points to a device; (tenant, kind, value) is unique.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    /// What kind of name.
+    pub kind: IdentityKind,
+    /// The name, in the kind's normal form.
+    pub value: String,
+}
+
+impl Identity {
+    /// A USP endpoint id; taken as it is, it is case-sensitive.
+    pub fn endpoint(id: &str) -> Self {
+        Self {
+            kind: IdentityKind::UspEndpoint,
+            value: id.to_owned(),
+        }
+    }
+
+    /// What an OUI, product class and serial number give: with the class when there is one, and
+    /// without it. Empty parts give nothing, so that makers who leave the serial empty do not
+    /// become one device.
+    pub fn of_serial(oui: &str, product_class: &str, serial: &str) -> Vec<Self> {
+        let (oui, serial) = (oui.trim().to_ascii_uppercase(), serial.trim());
+        let placeholder = serial
+            .bytes()
+            .all(|b| matches!(b, b'0' | b'-' | b':' | b'.'));
+        if oui.len() != 6 || !oui.bytes().all(|b| b.is_ascii_hexdigit()) || placeholder {
+            return Vec::new();
+        }
+        let mut out = Vec::with_capacity(2);
+        if !product_class.trim().is_empty() {
+            out.push(Self {
+                kind: IdentityKind::OuiClassSerial,
+                value: format!("{oui}-{}-{serial}", product_class.trim()),
+            });
+        }
+        out.push(Self {
+            kind: IdentityKind::OuiSerial,
+            value: format!("{oui}-{serial}"),
+        });
+        out
+    }
+}
+
+/// What a device says about itself, kept as indexed columns.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Description {
+    /// `DeviceInfo.Manufacturer`.
+    pub manufacturer: String,
+    /// `DeviceInfo.ManufacturerOUI`.
+    pub oui: String,
+    /// `DeviceInfo.ModelName`.
+    pub model: String,
+    /// `DeviceInfo.ProductClass`.
+    pub product_class: String,
+    /// `DeviceInfo.SerialNumber`.
+    pub serial: String,
+    /// `DeviceInfo.HardwareVersion`.
+    pub hardware_version: String,
+    /// `DeviceInfo.SoftwareVersion`: the firmware.
+    pub software_version: String,
+}
+
+impl Description {
+    /// The parameters it is made of, with the field each fills.
+    pub const PARAMETERS: [&'static str; 7] = [
+        "Device.DeviceInfo.Manufacturer",
+        "Device.DeviceInfo.ManufacturerOUI",
+        "Device.DeviceInfo.ModelName",
+        "Device.DeviceInfo.ProductClass",
+        "Device.DeviceInfo.SerialNumber",
+        "Device.DeviceInfo.HardwareVersion",
+        "Device.DeviceInfo.SoftwareVersion",
+    ];
+
+    /// Takes a parameter over; says whether it is one of ours and changed something.
+    pub fn apply(&mut self, path: &str, value: &str) -> bool {
+        let field = match path {
+            "Device.DeviceInfo.Manufacturer" => &mut self.manufacturer,
+            "Device.DeviceInfo.ManufacturerOUI" => &mut self.oui,
+            "Device.DeviceInfo.ModelName" => &mut self.model,
+            "Device.DeviceInfo.ProductClass" => &mut self.product_class,
+            "Device.DeviceInfo.SerialNumber" => &mut self.serial,
+            "Device.DeviceInfo.HardwareVersion" => &mut self.hardware_version,
+            "Device.DeviceInfo.SoftwareVersion" => &mut self.software_version,
+            _ => return false,
+        };
+        if field == value {
+            return false;
+        }
+        value.clone_into(field);
+        true
+    }
+
+    /// Under which its supported model is kept: everything of this kind supports the same.
+    pub fn model_key(&self) -> Option<ModelKey> {
+        if self.software_version.is_empty()
+            || (self.model.is_empty() && self.product_class.is_empty())
+        {
+            return None;
+        }
+        Some(ModelKey {
+            oui: self.oui.to_ascii_uppercase(),
+            product: if self.product_class.is_empty() {
+                self.model.clone()
+            } else {
+                format!("{}/{}", self.product_class, self.model)
+            },
+            hardware: self.hardware_version.clone(),
+            software: self.software_version.clone(),
+        })
+    }
+}
+
+/// One model with one firmware.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ModelKey {
+    /// OUI of the maker.
+    pub oui: String,
+    /// Product class and model name.
+    pub product: String,
+    /// Hardware version: one firmware may serve boards with different radios.
+    pub hardware: String,
+    /// Firmware.
+    pub software: String,
+}
+
+impl std::fmt::Display for ModelKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}|{}|{}|{}",
+            self.oui, self.product, self.hardware, self.software
+        )
+    }
+}
+
+/// How far the onboarding of a device came; the work continues where it stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnboardingState {
+    /// Registered before it ever came.
+    #[default]
+    Expected,
+    /// It came, and there is work left to do.
+    Started,
+    /// Known, subscribed, discovered, read.
+    Complete,
+}
+
+impl OnboardingState {
+    /// Its name in the store and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expected => "expected",
+            Self::Started => "started",
+            Self::Complete => "complete",
+        }
+    }
+}
+
+/// A device of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What people call it; empty when nobody named it.
+    pub name: String,
+    /// Free labels.
+    pub tags: Vec<String>,
+    /// What it says about itself.
+    pub description: Description,
+    /// What was heard of it.
+    pub evidence: Evidence,
+    /// How far its onboarding came.
+    pub onboarding: OnboardingState,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// Its last start, as far as it told.
+    pub booted_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renamed_product_class_is_still_the_same_device() {
+        let before = Identity::of_serial("00256d", "Gateway", "S1");
+        let after = Identity::of_serial("00256D", "GatewayPro", "S1");
+        assert_ne!(before[0], after[0]);
+        assert_eq!(before[1], after[1]);
+        assert!(before[1].kind.merges());
+    }
+
+    #[test]
+    fn placeholder_serials_are_no_identity() {
+        for serial in ["", " ", "0000000", "00:00:00", "-"] {
+            assert!(
+                Identity::of_serial("00256D", "x", serial).is_empty(),
+                "{serial:?}"
+            );
+        }
+        assert!(Identity::of_serial("", "x", "S1").is_empty());
+        assert!(Identity::of_serial("nothex", "x", "S1").is_empty());
+    }
+
+    #[test]
+    fn a_model_key_needs_a_firmware_and_a_name() {
+        let mut d = Description::default();
+        assert_eq!(d.model_key(), None);
+        assert!(d.apply("Device.DeviceInfo.ModelName", "M1"));
+        assert!(!d.apply("Device.DeviceInfo.ModelName", "M1"));
+        assert!(!d.apply("Device.DeviceInfo.UpTime", "1"));
+        assert_eq!(d.model_key(), None);
+        assert!(d.apply("Device.DeviceInfo.SoftwareVersion", "1.0"));
+        assert_eq!(
+            d.model_key().map(|k| k.to_string()),
+            Some("|M1||1.0".to_owned())
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! What is worth remembering: the kinds of events and what they carry.
+//!
+//! The log gives each a cursor when it stores it; here they have none.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::{DeviceId, OperationId, TenantId};
+use crate::time::Timestamp;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What happened. The names are part of the API and never change their meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EventKind {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl EventKind {
+            /// All kinds.
+            pub const ALL: &'static [EventKind] = &[$(Self::$name,)*];
+
+            /// Its name in the log and the API.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A device was registered. Data: `name`, `endpoint`, `how`.
+    DeviceCreated = "device.created",
+    /// A device was changed by a person. Data: the changed fields.
+    DeviceUpdated = "device.updated",
+    /// A device was removed. Data: `name`.
+    DeviceDeleted = "device.deleted",
+    /// Two registrations turned out to be one device. Data: `from`, `identity`.
+    DeviceMerged = "device.merged",
+    /// A device got a name more. Data: `kind`, `value`.
+    DeviceIdentified = "device.identified",
+    /// A link was made. Data: `transport`, `peer`, `credential`.
+    DeviceConnected = "device.connected",
+    /// A link was lost. Data: `reason`.
+    DeviceDisconnected = "device.disconnected",
+    /// A link was replaced by another one with the same endpoint id. Data: `peer`, `previous_peer`.
+    DeviceTakenOver = "device.taken_over",
+    /// A device introduced itself. Data: `oui`, `product_class`, `serial`, `versions`.
+    DeviceOnboardRequest = "device.onboard_request",
+    /// Onboarding came to its end. Data: `model`, `software_version`, `notes`.
+    DeviceOnboarded = "device.onboarded",
+    /// Onboarding stopped; it will be tried again. Data: `step`, `reason`.
+    DeviceOnboardingFailed = "device.onboarding_failed",
+    /// Its per-device credential was set or came into use. Data: `state`.
+    DeviceCredential = "device.credential",
+    /// An operator let a device with the setup key in again. No data.
+    DeviceReadmitted = "device.readmitted",
+    /// It started. Data: `cause`, `command_key`, `reason`, `firmware_updated`.
+    DeviceBooted = "device.booted",
+    /// Its periodic sign of life. No data.
+    DevicePeriodic = "device.periodic",
+    /// A value changed by itself. Data: `path`, `value`.
+    DeviceValueChanged = "device.value_changed",
+    /// Its firmware is another one now. Data: `from`, `to`.
+    DeviceFirmwareChanged = "device.firmware_changed",
+    /// A row appeared. Data: `path`, `keys`.
+    DeviceObjectCreated = "device.object_created",
+    /// A row went away. Data: `path`.
+    DeviceObjectDeleted = "device.object_deleted",
+    /// An asynchronous command ended. Data: `command`, `key`, `outputs` or `fault`.
+    DeviceCommandCompleted = "device.command_completed",
+    /// Any other event of the device. Data: `event`, `params`.
+    DeviceEvent = "device.event",
+    /// Its supported model is known. Data: `objects`, `cached`.
+    DeviceModelDiscovered = "device.model_discovered",
+    /// It broke the protocol. Data: `reason`.
+    DeviceMisbehaved = "device.misbehaved",
+    /// A connection was refused. Data: `reason`, `detail`, `peer`, `endpoint`.
+    ConnectionRefused = "connection.refused",
+    /// An operation was stored. Data: `kind`, `summary`.
+    OperationQueued = "operation.queued",
+    /// A node took it up. Data: `attempt`.
+    OperationStarted = "operation.started",
+    /// The device answered; the result is read back. No data.
+    OperationVerifying = "operation.verifying",
+    /// It goes back to the queue. Data: `reason`.
+    OperationWaiting = "operation.waiting",
+    /// It came to its end. Data: `state`, `cause`.
+    OperationFinished = "operation.finished",
+    /// A person asked to stop it. No data.
+    OperationCancelRequested = "operation.cancel_requested",
+    /// A tenant was made. Data: `name`.
+    TenantCreated = "tenant.created",
+    /// A tenant was changed. Data: the changed fields.
+    TenantUpdated = "tenant.updated",
+    /// A tenant was removed. Data: `name`.
+    TenantDeleted = "tenant.deleted",
+    /// A user was made. Data: `user`, `login`, `role`.
+    UserCreated = "user.created",
+    /// A user was changed. Data: `user` and the changed fields.
+    UserUpdated = "user.updated",
+    /// A user was removed. Data: `user`, `login`.
+    UserDeleted = "user.deleted",
+    /// Somebody signed in. Data: `user`.
+    UserSignedIn = "user.signed_in",
+    /// A password was changed. Data: `user`.
+    UserPasswordChanged = "user.password_changed",
+    /// A token was made. Data: `token`, `name`, `scopes`.
+    TokenCreated = "token.created",
+    /// A token was revoked. Data: `token`, `name`.
+    TokenRevoked = "token.revoked",
+    /// A setup key was made. Data: `setup_key`, `name`.
+    SetupKeyCreated = "setup_key.created",
+    /// A setup key was changed. Data: `setup_key` and the changed fields.
+    SetupKeyUpdated = "setup_key.updated",
+    /// A setup key was revoked. Data: `setup_key`, `name`.
+    SetupKeyRevoked = "setup_key.revoked",
+}
+
+impl std::str::FromStr for EventKind {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|k| k.as_str() == text)
+            .ok_or(())
+    }
+}
+
+impl std::fmt::Display for EventKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for EventKind {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        text.parse()
+            .map_err(|()| serde::de::Error::custom(format!("no event is called {text:?}")))
+    }
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Whose log it belongs to.
+    pub tenant: TenantId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: EventKind,
+    /// To which device.
+    pub device: Option<DeviceId>,
+    /// Because of which operation.
+    pub operation: Option<OperationId>,
+    /// Who did it (`user:<login>`, `token:<name>`, `system`); empty for a device.
+    pub actor: String,
+    /// What the kind carries, an object.
+    pub data: Value,
+}
+
+impl Event {
+    /// An event without device, operation, actor and data.
+    pub fn new(tenant: TenantId, at: Timestamp, kind: EventKind) -> Self {
+        Self {
+            tenant,
+            at,
+            kind,
+            device: None,
+            operation: None,
+            actor: String::new(),
+            data: Value::Object(serde_json::Map::new()),
+        }
+    }
+
+    /// Of this device.
+    #[must_use]
+    pub fn device(mut self, device: DeviceId) -> Self {
+        self.device = Some(device);
+        self
+    }
+
+    /// Because of this operation.
+    #[must_use]
+    pub fn operation(mut self, operation: OperationId) -> Self {
+        self.operation = Some(operation);
+        self
+    }
+
+    /// Done by.
+    #[must_use]
+    pub fn actor(mut self, actor: impl Into<String>) -> Self {
+        self.actor = actor.into();
+        self
+    }
+
+    /// Carrying.
+    #[must_use]
+    pub fn data(mut self, data: Value) -> Self {
+        self.data = data;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_reads_back_and_none_is_doubled() {
+        let mut seen = std::collections::BTreeSet::new();
+        for kind in EventKind::ALL {
+            assert!(seen.insert(kind.as_str()), "{kind} twice");
+            assert_eq!(kind.as_str().parse(), Ok(*kind));
+            let json = serde_json::to_string(kind).unwrap();
+            assert_eq!(serde_json::from_str::<EventKind>(&json).unwrap(), *kind);
+        }
+        assert!(serde_json::from_str::<EventKind>("\"device.exploded\"").is_err());
+    }
+}

@@ -1,0 +1,77 @@
+//! Every limit of the domain, with its reason.
+
+use std::time::Duration;
+
+/// Operations one node drives at the same time. More would only move the queue from our memory to
+/// the devices' and the database's; the rest waits in order.
+pub const OPERATIONS_IN_FLIGHT_MAX: usize = 512;
+
+/// How long a claim on an operation holds without being renewed. A node that dies blocks a device
+/// for at most this long; much shorter and a slow database would lose its own claims.
+pub const LEASE: Duration = Duration::from_secs(60);
+
+/// Claims are renewed when this much of [`LEASE`] is left: two tries before it ends.
+pub const LEASE_RENEW_BEFORE: Duration = Duration::from_secs(40);
+
+/// How long a device may take to answer one request.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Sendings of one idempotent step before the operation fails; a broken link counts too.
+pub const ATTEMPTS_MAX: u32 = 6;
+
+/// Wait before the second sending; it doubles each time.
+pub const RETRY_DELAY_MIN: Duration = Duration::from_secs(1);
+
+/// Longest wait between two sendings.
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// How often the Request table is looked at while an asynchronous command runs, in case its
+/// notification was lost.
+pub const AWAIT_POLL: Duration = Duration::from_secs(30);
+
+/// How long a notification may come after its row left the Request table: both travel separately.
+pub const AWAIT_GRACE: Duration = Duration::from_secs(10);
+
+/// How long a device may take from accepting a reboot to reporting its start. A firmware that
+/// checks its file system takes minutes.
+pub const BOOT_WAIT_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// How long after a reconnect an unclear command waits for a Boot! or OperationComplete before it
+/// is called unconfirmed: agents repeat notifications after 5 to 10 seconds.
+pub const RECONCILE_GRACE: Duration = Duration::from_secs(20);
+
+/// How long an operation may wait and run when the request does not say.
+pub const EXPIRY_DEFAULT: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest an operation may wait and run: a device that is away longer is a case for a profile.
+pub const EXPIRY_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Paths (or settings, or arguments) in one operation: a request must fit in a device's memory.
+pub const OPERATION_PATHS_MAX: usize = 512;
+
+/// Bytes of one path: the longest published ones stay below 300.
+pub const PATH_BYTES_MAX: usize = 1024;
+
+/// Bytes of one value: certificates and configurations fit, firmware does not belong here.
+pub const VALUE_BYTES_MAX: usize = 64 * 1024;
+
+/// Values kept as before/after of one operation; the rest stays in the last-known values only.
+pub const OPERATION_VALUES_MAX: usize = 4096;
+
+/// Rows of a table remembered before an Add, to find the new one if its answer is lost.
+pub const ADD_KNOWN_ROWS_MAX: usize = 4096;
+
+/// Takeovers of one endpoint id within [`FLAP_WINDOW`] before the newcomer is refused: two devices
+/// with one identity would otherwise throw each other out for ever.
+pub const FLAP_TAKEOVERS_MAX: u32 = 5;
+
+/// Window of [`FLAP_TAKEOVERS_MAX`].
+pub const FLAP_WINDOW: Duration = Duration::from_secs(60);
+
+/// A connected device that was not heard for this long is shown as silent. Three of the standard's
+/// 60-second pings.
+pub const SILENT_AFTER: Duration = Duration::from_secs(180);
+
+/// Jobs that outputs of one call of the dispatcher may leave waiting; a bug catcher, not a tuning
+/// knob.
+pub const COMMANDS_PENDING_MAX: usize = 100_000;

@@ -1,0 +1,209 @@
+//! The supported data model of a device, as it told it: which objects, parameters, commands and
+//! events there are and what may be done with them.
+//!
+//! This is what one model with one firmware supports, so it is kept once per (model, firmware).
+//! Types the device did not tell are `None` here; the published model (`dm::Schema`) fills in.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What may be done with a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParamAccess {
+    /// Reading only.
+    ReadOnly,
+    /// Reading and writing.
+    ReadWrite,
+    /// Writing only.
+    WriteOnly,
+}
+
+/// What may be done with the rows of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectAccess {
+    /// Rows come and go by themselves.
+    ReadOnly,
+    /// Rows can be added and removed.
+    AddDelete,
+    /// Rows can be added.
+    AddOnly,
+    /// Rows can be removed.
+    DeleteOnly,
+}
+
+/// A parameter of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelParam {
+    /// Name.
+    pub name: String,
+    /// Access.
+    pub access: ParamAccess,
+    /// TR-106 base type by its name (`string`, `unsignedInt`, ...); `None` when the device is too
+    /// old to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ty: Option<String>,
+    /// Whether it reports changes; `None` when the device is too old to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_change: Option<bool>,
+}
+
+/// A command of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelCommand {
+    /// Name, ends in `()`.
+    pub name: String,
+    /// Names of input arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
+    /// Names of output arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
+    /// Asynchronous; `None` when the device is too old to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asynchronous: Option<bool>,
+}
+
+/// An event of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelEvent {
+    /// Name, ends in `!`.
+    pub name: String,
+    /// Names of arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+}
+
+/// An object of the supported model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelObject {
+    /// Access to its rows.
+    pub access: ObjectAccess,
+    /// It is a table.
+    pub multi: bool,
+    /// Parameters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<ModelParam>,
+    /// Commands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<ModelCommand>,
+    /// Events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<ModelEvent>,
+    /// Sets of parameters that together are unique; empty when not told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Vec<String>>,
+    /// Only its name is known so far (a listing of the first level).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub named_only: bool,
+}
+
+/// The supported model of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Model {
+    /// Objects by supported path (`Device.WiFi.SSID.{i}.`).
+    pub objects: BTreeMap<String, ModelObject>,
+    /// Paths that could not be discovered, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<(String, String)>,
+}
+
+impl Model {
+    /// The object of an instantiated or supported path (`Device.WiFi.SSID.1.`).
+    pub fn object(&self, path: &str) -> Option<&ModelObject> {
+        self.objects.get(supported(path).as_str())
+    }
+
+    /// The parameter of a full path.
+    pub fn param(&self, path: &str) -> Option<&ModelParam> {
+        let (object, name) = split(path)?;
+        self.object(object)?.params.iter().find(|p| p.name == name)
+    }
+
+    /// The command of a full path.
+    pub fn command(&self, path: &str) -> Option<&ModelCommand> {
+        let (object, name) = split(path)?;
+        self.object(object)?
+            .commands
+            .iter()
+            .find(|c| c.name == name)
+    }
+
+    /// Takes over what `other` knows, where it knows more.
+    pub fn merge(&mut self, other: Model) {
+        for (path, object) in other.objects {
+            match self.objects.get(&path) {
+                Some(known) if !known.named_only && object.named_only => {}
+                _ => {
+                    self.objects.insert(path, object);
+                }
+            }
+        }
+        self.gaps.extend(other.gaps);
+    }
+}
+
+/// Splits a full path into object (with its last `.`) and name.
+pub fn split(path: &str) -> Option<(&str, &str)> {
+    let dot = split_at(path)?;
+    let (object, name) = path.split_at(dot + 1);
+    (!name.is_empty()).then_some((object, name))
+}
+
+/// The last dot outside of brackets.
+fn split_at(path: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    let mut quoted = false;
+    let mut last = None;
+    for (at, c) in path.char_indices() {
+        match c {
+            '"' if depth > 0 => quoted = !quoted,
+            '[' if !quoted => depth += 1,
+            ']' if !quoted => depth = depth.saturating_sub(1),
+            '.' if depth == 0 => last = Some(at),
+            _ => {}
+        }
+    }
+    last
+}
+
+/// The segments of a path, brackets kept whole; the trailing dot makes no segment.
+pub fn segments(path: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    let (mut depth, mut quoted, mut start) = (0usize, false, 0usize);
+    for (at, c) in path.char_indices() {
+        match c {
+            '"' if depth > 0 => quoted = !quoted,
+            '[' if !quoted => depth += 1,
+            ']' if !quoted => depth = depth.saturating_sub(1),
+            '.' if depth == 0 => {
+                out.push(&path[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if start < path.len() {
+        out.push(&path[start..]);
+    }
+    out
+}
+
+/// The supported form of a path: instance numbers, wildcards and search expressions become `{i}`.
+pub fn supported(path: &str) -> String {
+    let mut out = String::with_capacity(path.len() + 4);
+    for segment in segments(path) {
+        let instance = segment == "*"
+            || segment == "{i}"
+            || segment.starts_with('[')
+            || (!segment.is_empty() && segment.bytes().all(|b| b.is_ascii_digit()));
+        out.push_str(if instance { "{i}" } else { segment });
+        out.push('.');
+    }
+    if !path.ends_with('.') {
+        out.pop();
+    }
+    out
+}

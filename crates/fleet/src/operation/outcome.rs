@@ -1,0 +1,120 @@
+//! What became of an operation, path by path.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::OperationState;
+use crate::limits;
+use crate::southbound::{Fault, PathValue};
+
+/// What became of one path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum OutcomeState {
+    /// Done, and seen to be done.
+    Done,
+    /// The device says it is done; it cannot be read back (a secret, a parameter that is not
+    /// readable for us).
+    Accepted,
+    /// The device says it is done, and reads back something else.
+    Differs {
+        /// What it reads.
+        read: String,
+    },
+    /// Refused.
+    Refused {
+        /// Why.
+        fault: Fault,
+    },
+    /// Nobody can tell.
+    Unknown,
+}
+
+impl OutcomeState {
+    /// Counts as done.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done | Self::Accepted)
+    }
+}
+
+/// One path and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathOutcome {
+    /// The path: a parameter, a row, a command, or the requested path of a read.
+    pub path: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub state: OutcomeState,
+}
+
+impl PathOutcome {
+    /// A path and its outcome.
+    pub fn new(path: impl Into<String>, state: OutcomeState) -> Self {
+        Self {
+            path: path.into(),
+            state,
+        }
+    }
+}
+
+/// What became of an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Path by path.
+    #[serde(default)]
+    pub paths: Vec<PathOutcome>,
+    /// Values before the change.
+    #[serde(default)]
+    pub before: Vec<PathValue>,
+    /// Values read: after the change, or what a Get found.
+    #[serde(default)]
+    pub after: Vec<PathValue>,
+    /// Output arguments of a command.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, String>,
+    /// The device's reason, when it refused the whole request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// In plain words, why it ended as it did or what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+impl Outcome {
+    /// The state the paths amount to.
+    pub fn verdict(&self) -> OperationState {
+        let done = self.paths.iter().filter(|p| p.state.is_done()).count();
+        let unknown = self.paths.iter().any(|p| p.state == OutcomeState::Unknown);
+        if self.paths.is_empty() || (done == self.paths.len()) {
+            OperationState::Succeeded
+        } else if unknown {
+            OperationState::Unconfirmed
+        } else if done > 0 {
+            OperationState::Partly
+        } else {
+            OperationState::Failed
+        }
+    }
+
+    pub(super) fn keep_before(&mut self, values: impl IntoIterator<Item = PathValue>) {
+        self.before = values
+            .into_iter()
+            .take(limits::OPERATION_VALUES_MAX)
+            .collect();
+    }
+
+    pub(super) fn keep_after(&mut self, values: impl IntoIterator<Item = PathValue>) {
+        self.after = values
+            .into_iter()
+            .take(limits::OPERATION_VALUES_MAX)
+            .collect();
+    }
+
+    pub(super) fn set(&mut self, path: &str, state: OutcomeState) {
+        match self.paths.iter_mut().find(|p| p.path == path) {
+            Some(known) => known.state = state,
+            None => self.paths.push(PathOutcome::new(path, state)),
+        }
+    }
+}
