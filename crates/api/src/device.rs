@@ -15,11 +15,11 @@ pub enum PresenceWord {
     /// A management path is open and the device gave a sign of life within the expected time.
     Online,
     /// A path seems open, but the last sign of life is older than expected.
-    Quiet,
+    Silent,
     /// It was here and is not now.
     Offline,
     /// It is registered and has never been heard of.
-    NeverSeen,
+    Never,
 }
 
 /// Presence, always with the evidence behind it.

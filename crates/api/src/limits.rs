@@ -10,8 +10,8 @@ pub const PAGE_MAX: u32 = 500;
 /// Values on a page at most: a whole gateway is about 5,000 parameters, five requests.
 pub const VALUE_PAGE_MAX: u32 = 1_000;
 
-/// Ops in one operation: one operation is one change a person can read.
-pub const OPS_MAX: usize = 50;
+/// Ops in one operation: how it is repeated, read back and reconciled depends on its one verb.
+pub const OPS_MAX: usize = 1;
 
 /// Paths or parameters in one op: what one USP message carries without trouble.
 pub const OP_PATHS_MAX: usize = 500;

@@ -57,9 +57,6 @@ pub enum Op {
     Discover {
         /// The object, ending in a dot.
         path: String,
-        /// Only its direct children.
-        #[serde(default)]
-        first_level_only: bool,
     },
     /// Have the device notify us.
     Subscribe {
@@ -89,9 +86,6 @@ pub struct SetParameter {
     pub path: String,
     /// The value, as text.
     pub value: String,
-    /// Whether the object fails when this parameter cannot be set (default true).
-    #[serde(default = "yes")]
-    pub required: bool,
 }
 
 /// A parameter of a row to add.
@@ -103,9 +97,6 @@ pub struct AddParameter {
     pub name: String,
     /// The value, as text.
     pub value: String,
-    /// Whether the row is not added when this parameter cannot be set (default true).
-    #[serde(default = "yes")]
-    pub required: bool,
 }
 
 /// What a subscription is about.
@@ -142,8 +133,9 @@ pub struct OperationCreate {
     /// Look first, or do it (default).
     #[serde(default)]
     pub mode: Mode,
-    /// What to do, in order; 1 to 50.
-    #[schema(min_items = 1, max_items = 50)]
+    /// What to do: one op, which may name many paths. (A list, so that a change of several verbs
+    /// can become one operation without a new contract.)
+    #[schema(min_items = 1, max_items = 1)]
     pub ops: Vec<Op>,
     /// Seconds until it gives up waiting for the device (default one day, at most thirty).
     #[serde(default)]

@@ -38,8 +38,18 @@ permissions! {
     DeviceWrite = "device:write",
     /// See operations and their transcripts.
     OperationRead = "operation:read",
-    /// Preview, run and cancel operations on devices.
+    /// Preview, run and cancel operations of every verb.
     OperationRun = "operation:run",
+    /// Run operations that read from a device (get, discover).
+    OperationGet = "operation:get",
+    /// Run operations that change values.
+    OperationSet = "operation:set",
+    /// Run operations that add rows.
+    OperationAdd = "operation:add",
+    /// Run operations that delete rows.
+    OperationDelete = "operation:delete",
+    /// Run commands on devices.
+    OperationOperate = "operation:operate",
     /// Read the event log and the live stream.
     EventRead = "event:read",
     /// See setup keys (never their secrets).

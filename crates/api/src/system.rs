@@ -22,8 +22,8 @@ pub struct System {
     pub listeners: Vec<Listener>,
     /// The limits one can meet.
     pub limits: Vec<Limit>,
-    /// After how many seconds without a sign of life an open path counts as quiet.
-    pub presence_quiet_seconds: u64,
+    /// After how many seconds without a sign of life an open path counts as silent.
+    pub presence_silent_seconds: u64,
     /// Devices connected to this node, all tenants; only for platform administrators.
     pub connections: Option<u64>,
 }
