@@ -1,2 +1,37 @@
-//! (to be written)
-fn main() {}
+//! The one binary. Local commands (`serve`, `demo`, `sim`) run here; remote ones speak to a server
+//! through its API and nothing else.
+#![allow(clippy::print_stdout)]
+
+mod cli;
+mod demo;
+mod exit;
+mod remote;
+mod serve;
+mod simulate;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    // Every TLS end in this process uses the same provider; a second installation is harmless.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(&anyhow::Error::new(error)),
+    };
+    let result = match cli.command {
+        Command::Serve(args) => runtime.block_on(serve::run(args)),
+        Command::Demo(args) => runtime.block_on(demo::run(args)),
+        Command::Sim(args) => runtime.block_on(simulate::run(args)),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "headend", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Remote(command) => runtime.block_on(remote::run(command)),
+    };
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}

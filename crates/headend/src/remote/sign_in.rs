@@ -1,0 +1,147 @@
+//! `sign-in` and `sign-out`: a token of the person, kept in a file that only the person can read.
+
+use super::{Connection, client::Client, output};
+use anyhow::{Context, Result};
+use api::session::{PasswordChange, Session, SignIn};
+use api::token::{TokenCreate, TokenCreated};
+use serde::{Deserialize, Serialize};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+/// Who and where.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Login [asked for when absent]
+    #[arg(long)]
+    pub login: Option<String>,
+    /// Read the password from standard input; a new one, where one is due, from its second line
+    #[arg(long)]
+    pub password_stdin: bool,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// What is kept between commands.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// The server.
+    pub url: String,
+    /// The token's id, to revoke it.
+    pub token_id: uuid::Uuid,
+    /// The token.
+    pub token: String,
+}
+
+pub async fn run(args: Args) -> Result<()> {
+    let client = Client::without_token(&args.connection)?;
+    let session = open(&client, args.login.clone(), args.password_stdin).await?;
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let body = TokenCreate {
+        name: format!("command line on {}", host.trim()),
+        scopes: session.permissions.clone(),
+        expires_at: None,
+    };
+    let made: TokenCreated = client.submit("token_create", &[], &body).await?;
+    keep(&Kept {
+        url: client.url().to_owned(),
+        token_id: made.token.id,
+        token: made.secret,
+    })?;
+    client.perform("session_delete", &[]).await?;
+    if args.connection.json {
+        return output::json(&session.user);
+    }
+    println!("signed in at {} as {} in {}", client.url(), session.user.login, session.tenant.slug);
+    Ok(())
+}
+
+pub async fn out(connection: Connection) -> Result<()> {
+    let Some(kept) = kept()? else {
+        println!("nobody was signed in");
+        return Ok(());
+    };
+    let client = Client::new(&connection)?;
+    let revoked = client.perform("token_revoke", &[&kept.token_id.to_string()]).await;
+    std::fs::remove_file(place()?)?;
+    revoked.context("the token is forgotten here, but was not revoked at the server")?;
+    println!("signed out");
+    Ok(())
+}
+
+/// Signs in with login and password, changing a one-time password on the way.
+pub async fn open(client: &Client, login: Option<String>, from_stdin: bool) -> Result<Session> {
+    let login = match login {
+        Some(login) => login,
+        None => ask("Login: ")?,
+    };
+    let password = secret("Password: ", from_stdin)?;
+    let body = SignIn {
+        login,
+        password: password.clone(),
+    };
+    let session: Session = client.submit("session_create", &[], &body).await?;
+    if !session.must_change_password {
+        return Ok(session);
+    }
+    eprintln!("This is a one-time password: choose your own, of 12 characters or more.");
+    let body = PasswordChange {
+        current: password,
+        new: secret("New password: ", from_stdin)?,
+    };
+    client.submit_nothing("session_password", &[], &body).await?;
+    client.call("session_show", &[], &[]).await
+}
+
+/// What an earlier `sign-in` kept.
+pub fn kept() -> Result<Option<Kept>> {
+    let place = place()?;
+    match std::fs::read_to_string(&place) {
+        Ok(text) => Ok(Some(
+            toml::from_str(&text).with_context(|| place.display().to_string())?,
+        )),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| place.display().to_string()),
+    }
+}
+
+fn keep(kept: &Kept) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let place = place()?;
+    if let Some(folder) = place.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let temporary = place.with_extension("new");
+    let _ = std::fs::remove_file(&temporary);
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?
+        .write_all(toml::to_string(kept)?.as_bytes())?;
+    std::fs::rename(&temporary, &place).with_context(|| place.display().to_string())
+}
+
+fn place() -> Result<PathBuf> {
+    let base = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")))
+        .context("neither XDG_CONFIG_HOME nor HOME is set")?;
+    Ok(base.join("headend/sign-in.toml"))
+}
+
+fn ask(question: &str) -> Result<String> {
+    eprint!("{question}");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim().to_owned())
+}
+
+fn secret(question: &str, from_stdin: bool) -> Result<String> {
+    if from_stdin || !std::io::stdin().is_terminal() {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    Ok(rpassword::prompt_password(question)?)
+}

@@ -1,0 +1,77 @@
+//! Waiting for an operation with progress on a terminal, and saying how it ended.
+
+use super::{client::Client, output};
+use crate::exit::{Exit, Failure};
+use anyhow::Result;
+use api::operation::{Operation, OperationState, StepError, Who};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// How often the server is asked at first; it doubles up to the second.
+const POLL_FIRST: Duration = Duration::from_millis(100);
+const POLL_LAST: Duration = Duration::from_secs(2);
+
+/// Waits until the operation has ended or `limit` is over; the operation goes on either way.
+pub async fn until_final(client: &Client, mut operation: Operation, limit: Duration) -> Result<Operation> {
+    let began = Instant::now();
+    let mut pause = POLL_FIRST;
+    let progress = if std::io::stderr().is_terminal() {
+        indicatif::ProgressBar::new_spinner()
+    } else {
+        indicatif::ProgressBar::hidden()
+    };
+    progress.enable_steady_tick(Duration::from_millis(100));
+    while !operation.state.is_final() {
+        if began.elapsed() > limit {
+            progress.finish_and_clear();
+            let words = format!(
+                "operation {} is still {}: {}. It goes on; see `headend operation show {0}`",
+                operation.id,
+                output::word(&operation.state),
+                operation.state_words
+            );
+            return Err(Exit::error(Failure::StillOpen, words));
+        }
+        progress.set_message(format!("{}: {}", output::word(&operation.state), operation.state_words));
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(POLL_LAST);
+        operation = client.call("operation_show", &[&operation.id.to_string()], &[]).await?;
+    }
+    progress.finish_and_clear();
+    Ok(operation)
+}
+
+/// An error when the operation did not succeed.
+pub fn succeeded(operation: &Operation) -> Result<()> {
+    if operation.state == OperationState::Succeeded {
+        return Ok(());
+    }
+    let mut words = format!(
+        "operation {} ended {}: {}",
+        operation.id,
+        output::word(&operation.state),
+        operation.state_words
+    );
+    for step in &operation.steps {
+        if let Some(error) = &step.error {
+            words.push_str(&format!("\n  {}: {}", step.summary, refusal(error)));
+        }
+        for result in &step.results {
+            if let Some(error) = &result.error {
+                words.push_str(&format!("\n  {}: {}", result.path, refusal(error)));
+            }
+        }
+    }
+    Err(Exit::error(Failure::NotSucceeded, words))
+}
+
+/// Who refused, and why.
+pub fn refusal(error: &StepError) -> String {
+    let who = match error.who {
+        Who::Headend => "the server",
+        Who::Device => "the device",
+        Who::Network => "the connection",
+    };
+    let code = error.code.map(|code| format!(" {code}")).unwrap_or_default();
+    format!("{who} says{code}: {}", error.message)
+}

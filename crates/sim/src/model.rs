@@ -1,0 +1,168 @@
+//! What a kind of simulated CPE looks like: its objects, constants and moving values, read from `models/*.toml`.
+//! Shared by every device of the kind; nothing here belongs to one device.
+
+use crate::motion::Motion;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The kinds of CPE that come with the simulator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A fibre gateway with two radios and PPPoE.
+    Gateway,
+    /// A mesh extender behind a gateway.
+    Extender,
+    /// A 5G fixed-wireless gateway.
+    Cellular,
+}
+
+impl Kind {
+    /// Every kind, in the order a mixed fleet repeats them.
+    pub const ALL: [Kind; 3] = [Kind::Gateway, Kind::Extender, Kind::Cellular];
+
+    /// The model of this kind, parsed from its embedded file.
+    ///
+    /// # Errors
+    /// When the embedded file is not a model; a test holds every file against this.
+    pub fn model(self) -> Result<Arc<Model>, ModelError> {
+        let text = match self {
+            Kind::Gateway => include_str!("../models/gateway.toml"),
+            Kind::Extender => include_str!("../models/extender.toml"),
+            Kind::Cellular => include_str!("../models/cellular.toml"),
+        };
+        Model::parse(text).map(Arc::new)
+    }
+}
+
+/// Why a model file was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// Not TOML, or not in a model's shape; the message names line and key.
+    #[error("not a model: {0}")]
+    Syntax(#[from] toml::de::Error),
+}
+
+/// One kind of CPE.
+#[derive(Debug)]
+pub struct Model {
+    /// `DeviceInfo.ProductClass`.
+    pub product_class: String,
+    /// The first characters of every serial number.
+    pub serial_prefix: String,
+    /// The hosts that come and go.
+    pub hosts: Hosts,
+    /// Tables in which rows can be added and deleted.
+    pub writable_tables: Vec<String>,
+    /// Every parameter by its instantiated path.
+    pub parameters: BTreeMap<String, Source>,
+}
+
+/// Where a parameter's value comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// A text, possibly with `{serial}` and the like in it.
+    Constant(String),
+    /// A number that moves with time.
+    Moving(Motion),
+    /// Seconds since the last boot.
+    Uptime,
+    /// The current time.
+    Clock,
+}
+
+/// The hosts of the home network.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hosts {
+    /// The table they appear in.
+    pub table: String,
+    /// `Layer1Interface` of a host on Wi-Fi.
+    pub interface: String,
+    /// Table of the stations of the access point, for hosts on Wi-Fi.
+    pub wifi: String,
+    /// Fewest and most hosts of a home.
+    pub count: [u32; 2],
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    product_class: String,
+    serial_prefix: String,
+    hosts: Hosts,
+    writable_tables: Vec<String>,
+    object: BTreeMap<String, BTreeMap<String, Entry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Constant(String),
+    Moving(Moving),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+enum Moving {
+    Counter([f64; 2]),
+    Walk([f64; 2]),
+    Uptime(bool),
+    Clock(bool),
+}
+
+impl Model {
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// [`ModelError::Syntax`] naming the line.
+    pub fn parse(text: &str) -> Result<Model, ModelError> {
+        let file: File = toml::from_str(text)?;
+        let mut parameters = BTreeMap::new();
+        for (object, entries) in file.object {
+            for (name, entry) in entries {
+                let source = match entry {
+                    Entry::Constant(text) => Source::Constant(text),
+                    Entry::Moving(Moving::Counter([low, high])) => {
+                        Source::Moving(Motion::Counter { low, high })
+                    }
+                    Entry::Moving(Moving::Walk([low, high])) => {
+                        Source::Moving(Motion::Walk { low, high })
+                    }
+                    Entry::Moving(Moving::Uptime(_)) => Source::Uptime,
+                    Entry::Moving(Moving::Clock(_)) => Source::Clock,
+                };
+                parameters.insert(format!("{object}{name}"), source);
+            }
+        }
+        Ok(Model {
+            product_class: file.product_class,
+            serial_prefix: file.serial_prefix,
+            hosts: file.hosts,
+            writable_tables: file.writable_tables,
+            parameters,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_parses_and_knows_its_serial_number() {
+        for kind in Kind::ALL {
+            let model = kind.model().unwrap();
+            assert_eq!(
+                model.parameters["Device.DeviceInfo.SerialNumber"],
+                Source::Constant("{serial}".into())
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_key_is_named() {
+        let error = Model::parse("product_klass = 'x'").unwrap_err().to_string();
+        assert!(error.contains("product_klass"), "{error}");
+    }
+}
