@@ -70,8 +70,6 @@ pub struct Device {
     pub ip: Option<String>,
     /// Words to group devices by.
     pub tags: Vec<String>,
-    /// Operations that are not finished.
-    pub open_operations: u32,
     /// When the device was registered.
     pub created_at: Time,
 }
@@ -82,8 +80,10 @@ pub struct DeviceDetail {
     /// What the list shows.
     #[serde(flatten)]
     pub device: Device,
-    /// What people wrote about it.
-    pub note: Option<String>,
+    /// Operations that are not finished, as far as one page of them goes.
+    pub open_operations: u32,
+    /// How far bringing it in came: `expected`, `started` or `complete`.
+    pub onboarding: String,
     /// Every name it is known by.
     pub identities: Vec<Identity>,
     /// How it came in.
@@ -158,10 +158,6 @@ pub struct DeviceCreate {
     /// Words to group it by.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// What people should know.
-    #[serde(default)]
-    #[schema(max_length = 1000)]
-    pub note: Option<String>,
     /// When the device listens and we dial: its `ws://` or `wss://` URL.
     #[serde(default)]
     pub dial_url: Option<String>,
@@ -187,9 +183,6 @@ pub struct DevicePatch {
     /// A name for people.
     #[schema(max_length = 100)]
     pub label: Option<String>,
-    /// What people should know.
-    #[schema(max_length = 1000)]
-    pub note: Option<String>,
     /// Words to group it by.
     pub tags: Option<Vec<String>>,
     /// Where the server dials it; empty stops dialling.
@@ -207,12 +200,14 @@ pub enum DeviceSort {
     LastSeen,
     /// When it was registered.
     Created,
-    /// Manufacturer, then model.
+    /// The manufacturer.
+    Manufacturer,
+    /// The model.
     Model,
     /// The software version.
     SoftwareVersion,
-    /// The last boot.
-    LastBoot,
+    /// The serial number.
+    Serial,
 }
 
 /// Which way.
@@ -246,14 +241,18 @@ pub struct DeviceQuery {
     pub software_version: Vec<String>,
     /// Tags; one of them suffices.
     pub tag: Vec<String>,
-    /// An endpoint id, exact.
-    pub endpoint_id: Option<String>,
-    /// A serial number, exact.
-    pub serial: Option<String>,
+    /// Serial numbers, exact.
+    pub serial: Vec<String>,
+    /// Addresses, exact.
+    pub ip: Vec<String>,
+    /// Protocols.
+    pub protocol: Vec<String>,
     /// Last sign of life before this moment.
     pub seen_before: Option<Time>,
     /// Last sign of life after this moment.
     pub seen_after: Option<Time>,
+    /// Booted after this moment.
+    pub booted_after: Option<Time>,
     /// Sort by.
     pub sort: Option<DeviceSort>,
     /// Which way.
@@ -279,6 +278,8 @@ pub enum FacetField {
     ProductClass,
     /// Software versions.
     SoftwareVersion,
+    /// Protocols.
+    Protocol,
     /// Tags.
     Tag,
 }
@@ -385,7 +386,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Answer::Json(Body::of::<DeviceDetail>()),
     )
     .body::<DevicePatch>()
-    .about("Label, note, tags and dial URL are ours; to change the device itself, create an operation."),
+    .about("Label, tags and dial URL are ours; to change the device itself, create an operation."),
     Endpoint::new(
         "device_delete",
         Method::Delete,
