@@ -7,7 +7,9 @@
 //! Start at [`controller::Session`] or [`agent::Session`]; [`msg`] builds requests and [`outcome`]
 //! reads responses without the traps of the standard.
 
+pub mod agent;
 pub mod codec;
+pub mod controller;
 pub mod endpoint;
 pub mod error;
 pub mod limits;
@@ -15,6 +17,7 @@ pub mod msg;
 pub mod proto;
 pub mod record;
 pub mod retry;
+pub mod session;
 pub mod version;
 mod wire;
 

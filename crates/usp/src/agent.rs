@@ -1,0 +1,367 @@
+//! An agent towards one controller: requests and their answers, notifications until delivered.
+//! One session lives as long as the agent knows the controller, across its channels, because
+//! notifications do.
+//! Deliberately no data model: requests come up as events, and the caller answers them. Only
+//! GetSupportedProtocol, which concerns the session alone, is answered here.
+
+mod notifies;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::endpoint::EndpointId;
+use crate::error::{Error, ErrorCode, UspError};
+use crate::limits;
+use crate::msg::{Body, GetSupportedProtocolResp, Msg, Notify, OnBoardRequest, Request, Response};
+use crate::record::RecordType;
+use crate::retry::RetryPolicy;
+pub use crate::session::{Ignored, Signatures};
+use crate::session::{Inbound, Link, excerpt, pop};
+use crate::version::{Version, Versions};
+
+use notifies::Notifies;
+pub use notifies::{GaveUp, NotifyId};
+
+/// How an agent talks; shared by all its sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The versions we speak.
+    pub versions: Versions,
+    /// What to do with signed records.
+    pub signatures: Signatures,
+}
+
+/// A request to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestToken(u64);
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The controller asks for something. Answer it with [`Session::respond`], always.
+    Requested {
+        /// To answer it with.
+        token: RequestToken,
+        /// Its message id.
+        msg_id: String,
+        /// What it asks for.
+        request: Request,
+    },
+    /// A notification is answered, or was handed to the transport when it asks for no answer.
+    Delivered {
+        /// The notification.
+        id: NotifyId,
+    },
+    /// A notification will not be sent again.
+    GaveUp {
+        /// The notification.
+        id: NotifyId,
+        /// Why.
+        why: GaveUp,
+    },
+    /// The controller takes its leave: close the channel, or call [`Session::channel_opened`] to
+    /// connect again on it (R-MTP.8).
+    Disconnected {
+        /// Why.
+        code: ErrorCode,
+        /// Why, for people.
+        reason: String,
+    },
+    /// We share no protocol version with the controller.
+    Incompatible {
+        /// The controller's versions.
+        theirs: String,
+    },
+    /// An input changed nothing.
+    Ignored(Ignored),
+}
+
+struct InProgress {
+    token: u64,
+    msg_id: String,
+    /// An Operate that wants no answer (R-OPR.4).
+    quiet: bool,
+    /// Its channel is gone, and with it the way back.
+    orphaned: bool,
+}
+
+/// An agent towards one controller. Sans-IO: give it inputs and moments, take transmits and events.
+pub struct Session {
+    versions: Versions,
+    link: Link,
+    next: u64,
+    in_progress: Vec<InProgress>,
+    notifies: Notifies,
+    events: VecDeque<Event>,
+}
+
+impl Session {
+    /// A session without a channel. `seed` is a random number, for message ids and retry waits.
+    pub fn new(config: &Config, own: EndpointId, controller: EndpointId, seed: u64) -> Self {
+        let versions = config.versions;
+        let link = Link::new(own, controller, versions, config.signatures);
+        let notifies = Notifies::new(seed);
+        Self {
+            versions,
+            link,
+            next: 1,
+            in_progress: Vec::new(),
+            notifies,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The controller.
+    pub fn peer(&self) -> &EndpointId {
+        &self.link.peer
+    }
+
+    /// Whether a channel is open and the controller has not taken its leave.
+    pub fn is_open(&self) -> bool {
+        self.link.open
+    }
+
+    /// The version on our records: the newest that both speak, as far as we know.
+    pub fn version(&self) -> Version {
+        self.link.version()
+    }
+
+    /// A channel to the controller is open: the connect record goes first (R-MTP.6), then every
+    /// notification that is not delivered yet.
+    pub fn channel_opened(&mut self, now: Instant, connect: impl Into<RecordType>) {
+        self.orphan();
+        self.link.start(connect.into());
+        self.notifies.channel_opened(now);
+    }
+
+    /// The channel is gone. What asks for an answer waits for the next one.
+    pub fn channel_closed(&mut self, now: Instant) {
+        self.link.stop();
+        self.orphan();
+        self.notifies.channel_closed(now, &mut self.events);
+    }
+
+    fn orphan(&mut self) {
+        for request in &mut self.in_progress {
+            request.orphaned = true;
+        }
+    }
+
+    /// Takes what the transport received. An error means that the bytes are no record at all: a
+    /// WebSocket closes with 1003 (R-WS.16).
+    pub fn handle_input(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Error> {
+        if self.events.len() >= limits::EVENTS_MAX {
+            return Err(Error::LimitExceeded {
+                limit: "EVENTS_MAX",
+                max: limits::EVENTS_MAX,
+            });
+        }
+        match self.link.receive(bytes)? {
+            Inbound::Ignored(why) => self.ignore(why),
+            // Only agents connect. R-MTP.6
+            Inbound::Connect(_) => self.ignore(Ignored::WrongConnect),
+            Inbound::Disconnect(record) => {
+                self.link.open = false;
+                self.orphan();
+                let (code, reason) = (ErrorCode(record.reason_code), excerpt(&record.reason));
+                self.events.push_back(Event::Disconnected { code, reason });
+            }
+            Inbound::Msg(_, _) if !self.link.open => self.ignore(Ignored::BeforeConnect),
+            Inbound::Msg(msg, _) => self.message(now, msg),
+            Inbound::Broken(error, _) => self.ignore(Ignored::BrokenMessage(error)),
+        }
+        Ok(())
+    }
+
+    fn ignore(&mut self, why: Ignored) {
+        self.events.push_back(Event::Ignored(why));
+    }
+
+    fn message(&mut self, now: Instant, msg: Msg) {
+        let msg_id = msg.header.msg_id;
+        // R-MSG.10: the body decides
+        let known = match msg.body {
+            Body::Request(request) => return self.requested(msg_id, request),
+            Body::Response(Response::NotifyResp(_)) => {
+                self.notifies
+                    .answered(now, &msg_id, Ok(()), &mut self.events)
+            }
+            Body::Response(_) => false,
+            Body::Error(error) => {
+                self.notifies
+                    .answered(now, &msg_id, Err(error.into()), &mut self.events)
+            }
+        };
+        // R-MSG.9
+        if !known {
+            self.ignore(Ignored::Unmatched {
+                msg_id: excerpt(&msg_id),
+            });
+        }
+    }
+
+    fn requested(&mut self, msg_id: String, request: Request) {
+        // R-MSG.4
+        if self
+            .in_progress
+            .iter()
+            .any(|known| known.msg_id == msg_id && !known.orphaned)
+        {
+            return self.ignore(Ignored::Duplicate { msg_id });
+        }
+        match &request {
+            Request::GetSupportedProtocol(versions) => {
+                let theirs = &versions.controller_supported_protocol_versions;
+                if !theirs.is_empty() && !self.link.negotiate(theirs) {
+                    self.events.push_back(Event::Incompatible {
+                        theirs: excerpt(theirs),
+                    });
+                }
+                let agent_supported_protocol_versions = self.versions.list();
+                self.link.respond(
+                    &msg_id,
+                    GetSupportedProtocolResp {
+                        agent_supported_protocol_versions,
+                    }
+                    .into(),
+                );
+                return;
+            }
+            Request::Notify(_) | Request::Register(_) | Request::Deregister(_) => {
+                // R-MSG.1
+                let text = format!("an agent does not serve {:?}", request.msg_type());
+                self.link.reply_error(
+                    &msg_id,
+                    UspError::new(ErrorCode::MESSAGE_NOT_SUPPORTED, text),
+                );
+                return self.ignore(Ignored::Unsupported { msg_id });
+            }
+            _ => {}
+        }
+        if self.in_progress.len() >= limits::REQUESTS_IN_PROGRESS_MAX {
+            let error = UspError::new(ErrorCode::RESOURCES_EXCEEDED, "too many requests at once");
+            self.link.reply_error(&msg_id, error);
+            return self.ignore(Ignored::Limit("REQUESTS_IN_PROGRESS_MAX"));
+        }
+        let token = self.next;
+        self.next += 1;
+        let quiet = matches!(&request, Request::Operate(operate) if !operate.send_resp);
+        self.in_progress.push(InProgress {
+            token,
+            msg_id: msg_id.clone(),
+            quiet,
+            orphaned: false,
+        });
+        self.events.push_back(Event::Requested {
+            token: RequestToken(token),
+            msg_id,
+            request,
+        });
+    }
+
+    /// Answers a request, on the channel that it came by: when that is gone, so is the answer.
+    /// Nothing is sent for an Operate that wants no answer (R-OPR.4).
+    pub fn respond(
+        &mut self,
+        token: RequestToken,
+        result: Result<Response, UspError>,
+    ) -> Result<(), Error> {
+        let at = self
+            .in_progress
+            .iter()
+            .position(|known| known.token == token.0);
+        let at = at.ok_or(Error::ApiMisuse(
+            "a request is answered once, by its own session",
+        ))?;
+        let request = self.in_progress.swap_remove(at);
+        if self.in_progress.is_empty() {
+            self.in_progress = Vec::new();
+        }
+        if request.quiet || request.orphaned {
+            return Ok(());
+        }
+        let queued = match result {
+            Ok(response) => self.link.respond(&request.msg_id, response),
+            Err(error) => self.link.reply_error(&request.msg_id, error),
+        };
+        if !queued {
+            self.ignore(Ignored::Limit("REPLIES_MAX"));
+        }
+        Ok(())
+    }
+
+    /// Reports something. With a policy it is sent again until it is answered (R-NOT.1 to .4).
+    /// Without, it is sent once, when there is a channel; `send_resp` is left as it is.
+    pub fn notify(
+        &mut self,
+        now: Instant,
+        notify: Notify,
+        retry: Option<RetryPolicy>,
+    ) -> Result<NotifyId, Error> {
+        self.notifies.push(now, notify, retry)
+    }
+
+    /// Introduces the agent; retried for ever (R-NOT.5, .6, .6a).
+    pub fn on_board(
+        &mut self,
+        now: Instant,
+        mut request: OnBoardRequest,
+    ) -> Result<NotifyId, Error> {
+        if request.agent_supported_protocol_versions.is_empty() {
+            request.agent_supported_protocol_versions = self.versions.list();
+        }
+        self.notify(
+            now,
+            crate::msg::notify("", request),
+            Some(RetryPolicy::default()),
+        )
+    }
+
+    /// Forgets a notification, for instance because its subscription is gone; false when it is over.
+    pub fn cancel_notify(&mut self, id: NotifyId) -> bool {
+        self.notifies.cancel(id)
+    }
+
+    /// How many notifications are not delivered yet.
+    pub fn notifies_pending(&self) -> usize {
+        self.notifies.len()
+    }
+
+    /// Says goodbye (R-MTP.7, .9); nothing flows until the channel is opened again.
+    pub fn disconnect(&mut self, code: ErrorCode, reason: &str) {
+        if self.link.open {
+            self.link.disconnect(code, reason);
+            self.link.open = false;
+            self.orphan();
+        }
+    }
+
+    /// Sends again what is due and gives up what is over time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.notifies.handle_timeout(now, &mut self.events);
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.notifies.poll_timeout()
+    }
+
+    /// The next record for the transport.
+    pub fn poll_transmit(&mut self) -> Option<Bytes> {
+        if let Some(reply) = self.link.poll_transmit() {
+            return Some(reply);
+        }
+        if !self.link.open {
+            return None;
+        }
+        let payload = self.notifies.poll_transmit(&mut self.events)?;
+        Some(self.link.wrap(payload))
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        pop(&mut self.events)
+    }
+}

@@ -1,0 +1,233 @@
+//! Notifications of an agent until they are delivered, with the waits between their retries.
+//! Deliberately in memory: an agent's Triggered and retry state does not survive a reboot
+//! (R-NOT.4), and events that must are the data model's concern.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::Event;
+use crate::codec;
+use crate::error::{Error, UspError};
+use crate::limits;
+use crate::msg::{Msg, Notify};
+use crate::retry::{Random, RetryPolicy};
+use crate::session::earlier;
+
+/// A notification of this session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NotifyId(u64);
+
+/// Why a notification will not be sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GaveUp {
+    /// Its retries lasted as long as they may (`NotifExpiration`).
+    Expired,
+    /// It was sent once, and not answered.
+    Unanswered,
+    /// It was sent once, and answered with an Error.
+    Refused(UspError),
+    /// It was sent once, and the channel closed before the answer.
+    ChannelClosed,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// To be sent as soon as there is a channel.
+    Due,
+    /// Sent; what to do at that moment when it is not answered depends on the policy.
+    Sent(Instant),
+}
+
+struct Pending {
+    id: NotifyId,
+    payload: Vec<u8>,
+    state: State,
+    attempts: u32,
+    wants_answer: bool,
+    retry: Option<RetryPolicy>,
+    expires: Option<Instant>,
+}
+
+pub(super) struct Notifies {
+    prefix: u64,
+    next: u64,
+    random: Random,
+    /// The last moment we were told, for the waits of what is sent now.
+    now: Option<Instant>,
+    pending: VecDeque<Pending>,
+}
+
+impl Notifies {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = Random(seed);
+        Self {
+            prefix: random.next(),
+            next: 1,
+            random,
+            now: None,
+            pending: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub(super) fn push(
+        &mut self,
+        now: Instant,
+        mut notify: Notify,
+        retry: Option<RetryPolicy>,
+    ) -> Result<NotifyId, Error> {
+        self.now = Some(now);
+        if self.pending.len() >= limits::NOTIFIES_PENDING_MAX {
+            return Err(Error::LimitExceeded {
+                limit: "NOTIFIES_PENDING_MAX",
+                max: limits::NOTIFIES_PENDING_MAX,
+            });
+        }
+        // R-NOT.1: NotifRetry means send_resp
+        notify.send_resp |= retry.is_some();
+        let wants_answer = notify.send_resp;
+        let id = NotifyId(self.next);
+        let payload = codec::encode_msg(&Msg::request(self.msg_id(id), notify));
+        codec::check_size(payload.len() + 1024)?;
+        self.next += 1;
+        let expires = retry
+            .and_then(|policy| policy.expires)
+            .and_then(|after| now.checked_add(after));
+        self.pending.push_back(Pending {
+            id,
+            payload,
+            state: State::Due,
+            attempts: 0,
+            wants_answer,
+            retry,
+            expires,
+        });
+        Ok(id)
+    }
+
+    fn msg_id(&self, id: NotifyId) -> String {
+        format!("{:x}-{}", self.prefix, id.0)
+    }
+
+    pub(super) fn cancel(&mut self, id: NotifyId) -> bool {
+        let at = self.pending.iter().position(|pending| pending.id == id);
+        at.is_some_and(|at| self.remove(at).is_some())
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Pending> {
+        let removed = self.pending.remove(at);
+        if self.pending.is_empty() {
+            self.pending = VecDeque::new();
+        }
+        removed
+    }
+
+    /// What waits for an answer will not get it on the old channel: it is sent on the new one.
+    pub(super) fn channel_opened(&mut self, now: Instant) {
+        self.now = Some(now);
+        for pending in self.pending.iter_mut().filter(|pending| pending.retry.is_some()) {
+            pending.state = State::Due;
+        }
+    }
+
+    pub(super) fn channel_closed(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+        self.now = Some(now);
+        self.pending.retain(|pending| {
+            let lost = pending.retry.is_none() && pending.state != State::Due;
+            if lost {
+                events.push_back(Event::GaveUp {
+                    id: pending.id,
+                    why: GaveUp::ChannelClosed,
+                });
+            }
+            !lost
+        });
+    }
+
+    /// Ends a notification by its answer; false when nobody waits for it. R-NOT.9: by message id,
+    /// not by subscription id.
+    pub(super) fn answered(
+        &mut self,
+        now: Instant,
+        msg_id: &str,
+        result: Result<(), UspError>,
+        events: &mut VecDeque<Event>,
+    ) -> bool {
+        self.now = Some(now);
+        let known = |pending: &Pending| pending.attempts > 0 && self.msg_id(pending.id) == msg_id;
+        let Some(at) = self.pending.iter().position(known) else {
+            return false;
+        };
+        let id = self.pending[at].id;
+        match result {
+            Ok(()) => events.push_back(Event::Delivered { id }),
+            // It is not delivered, so the retries go on.
+            Err(_) if self.pending[at].retry.is_some() => return true,
+            Err(error) => events.push_back(Event::GaveUp {
+                id,
+                why: GaveUp::Refused(error),
+            }),
+        }
+        self.remove(at);
+        true
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, events: &mut VecDeque<Event>) {
+        self.now = Some(now);
+        self.pending.retain_mut(|pending| {
+            let mut give_up = |why| {
+                events.push_back(Event::GaveUp {
+                    id: pending.id,
+                    why,
+                });
+                false
+            };
+            if pending.expires.is_some_and(|expires| expires <= now) {
+                return give_up(GaveUp::Expired);
+            }
+            match pending.state {
+                State::Sent(until) if until <= now && pending.retry.is_none() => {
+                    give_up(GaveUp::Unanswered)
+                }
+                State::Sent(until) if until <= now => {
+                    pending.state = State::Due;
+                    true
+                }
+                _ => true,
+            }
+        });
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let moment = |pending: &Pending| match pending.state {
+            State::Due => pending.expires,
+            State::Sent(until) => earlier(Some(until), pending.expires),
+        };
+        self.pending.iter().filter_map(moment).min()
+    }
+
+    /// The next message that is due. What asks for no answer is over with it.
+    pub(super) fn poll_transmit(&mut self, events: &mut VecDeque<Event>) -> Option<Vec<u8>> {
+        let now = self.now?;
+        let at = self
+            .pending
+            .iter()
+            .position(|pending| pending.state == State::Due)?;
+        let pending = &mut self.pending[at];
+        if !pending.wants_answer {
+            events.push_back(Event::Delivered { id: pending.id });
+            return self.remove(at).map(|pending| pending.payload);
+        }
+        pending.attempts += 1;
+        // R-NOT.2
+        let wait: Duration = match &pending.retry {
+            Some(policy) => policy.wait(pending.attempts, self.random.next()),
+            None => limits::NOTIFY_ANSWER_WAIT,
+        };
+        pending.state = State::Sent(now + wait);
+        Some(pending.payload.clone())
+    }
+}

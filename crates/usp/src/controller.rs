@@ -1,0 +1,558 @@
+//! A controller towards one agent over one channel: requests and their answers, notifications and
+//! their acknowledgement.
+//! Deliberately no retry of requests and no memory across channels: what was sent and not answered
+//! is told (see [`Session::unanswered`]), and the caller knows what may be sent twice.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::codec;
+use crate::endpoint::EndpointId;
+use crate::error::{Error, ErrorCode, UspError};
+use crate::limits;
+use crate::msg::{
+    Body, Deregister, DeregisterResp, DeregisterStatus, DeregisteredPathResult, Msg, MsgType,
+    Notification, Notify, NotifyResp, OperationFailure, Request, Response,
+};
+use crate::record::{DisconnectRecord, RecordType};
+pub use crate::session::{Ignored, Signatures, Transport};
+use crate::session::{Inbound, Link, earlier, excerpt, pop};
+use crate::version::{Version, Versions};
+use crate::wire::DecodeError;
+
+/// How a controller talks; shared by all its sessions.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The versions we speak.
+    pub versions: Versions,
+    /// The transport, which decides on the right connect record.
+    pub transport: Transport,
+    /// Requests sent and not answered, at most `WINDOW_MAX`.
+    pub window: usize,
+    /// Requests waiting, at most `QUEUE_MAX`.
+    pub queue: usize,
+    /// What to do with signed records.
+    pub signatures: Signatures,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            versions: Versions::default(),
+            transport: Transport::WebSocket,
+            window: 2,
+            queue: 64,
+            signatures: Signatures::default(),
+        }
+    }
+}
+
+/// A request of this session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(u64);
+
+/// A notification to be acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NotifyToken(Option<u64>);
+
+/// Whether a request was handed to the transport, and so may have had its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The agent may have it.
+    Yes,
+    /// The agent cannot have it.
+    No,
+}
+
+/// Why a request has no response.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// The agent answered with an Error message.
+    #[error("{0}")]
+    Refused(UspError),
+    /// The agent answered with something that does not decode.
+    #[error("the answer cannot be read: {0}")]
+    Malformed(Error),
+    /// The agent answered another kind of request.
+    #[error("the answer is a {0:?}")]
+    WrongResponse(MsgType),
+    /// The agent disconnected before it answered.
+    #[error("the agent disconnected")]
+    Disconnected,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The agent is there and requests flow. Without a record for agents before 1.2, which do not
+    /// announce themselves over WebSocket. Comes again when the agent restarts on the same channel.
+    Connected {
+        /// Its connect record.
+        record: Option<RecordType>,
+        /// The version it stamps on its records; features are not derived from it.
+        version: Version,
+    },
+    /// The agent takes its leave; the channel may stay open. Everything known about an end-to-end
+    /// session is void (R-MTP.7).
+    Disconnected {
+        /// Why.
+        code: ErrorCode,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The agent reports something. Store it, then call [`Session::acknowledge`].
+    Notified {
+        /// To acknowledge it with.
+        token: NotifyToken,
+        /// Its message id.
+        msg_id: String,
+        /// What it says.
+        notify: Notify,
+    },
+    /// A request is answered. A response is not yet a success: see [`crate::outcome`].
+    Answered {
+        /// The request.
+        id: RequestId,
+        /// The answer.
+        result: Result<Response, PeerError>,
+    },
+    /// A request was not answered in time. The usual end of an Operate without `send_resp`.
+    TimedOut {
+        /// The request.
+        id: RequestId,
+        /// Whether the agent may have it.
+        sent: Sent,
+    },
+    /// We share no protocol version with the agent.
+    Incompatible {
+        /// The agent's versions.
+        theirs: String,
+    },
+    /// An input changed nothing.
+    Ignored(Ignored),
+}
+
+struct Pending {
+    id: RequestId,
+    deadline: Instant,
+    answer: MsgType,
+    /// Whether an answer is due, so that it takes a place in the window.
+    due: bool,
+}
+
+struct Unacknowledged {
+    token: u64,
+    msg_id: String,
+    subscription_id: String,
+}
+
+/// A controller towards one agent. Sans-IO: give it inputs and moments, take transmits and events.
+pub struct Session {
+    config: Arc<Config>,
+    link: Link,
+    prefix: u64,
+    next: u64,
+    queue: VecDeque<(Pending, Vec<u8>)>,
+    in_flight: Vec<Pending>,
+    notifies: Vec<Unacknowledged>,
+    events: VecDeque<Event>,
+}
+
+impl Session {
+    /// A session over a channel that has just opened. `ids` is a random number that keeps the
+    /// message ids of this session apart from those of any other (R-MSG: unique per sender).
+    pub fn new(config: Arc<Config>, own: EndpointId, peer: EndpointId, ids: u64) -> Self {
+        let link = Link::new(own, peer, config.versions, config.signatures);
+        let (queue, in_flight, notifies, events) =
+            (VecDeque::new(), Vec::new(), Vec::new(), VecDeque::new());
+        Self {
+            config,
+            link,
+            prefix: ids,
+            next: 1,
+            queue,
+            in_flight,
+            notifies,
+            events,
+        }
+    }
+
+    /// The agent.
+    pub fn peer(&self) -> &EndpointId {
+        &self.link.peer
+    }
+
+    /// Whether the agent has connected and not disconnected.
+    pub fn is_connected(&self) -> bool {
+        self.link.open
+    }
+
+    /// The version on our records: the newest that both speak, as far as we know.
+    pub fn version(&self) -> Version {
+        self.link.version()
+    }
+
+    /// The message id of a request, as transcripts show it.
+    pub fn msg_id(&self, id: RequestId) -> String {
+        format!("{:x}-{}", self.prefix, id.0)
+    }
+
+    fn request_id(&self, msg_id: &str) -> Option<RequestId> {
+        let (prefix, id) = msg_id.split_once('-')?;
+        let ours = u64::from_str_radix(prefix, 16).ok()? == self.prefix;
+        id.parse().ok().filter(|_| ours).map(RequestId)
+    }
+
+    /// Takes what the transport received. An error means that the bytes are no record at all: a
+    /// WebSocket closes with 1003 (R-WS.16).
+    pub fn handle_input(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Error> {
+        _ = now;
+        if self.events.len() >= limits::EVENTS_MAX {
+            return Err(Error::LimitExceeded {
+                limit: "EVENTS_MAX",
+                max: limits::EVENTS_MAX,
+            });
+        }
+        match self.link.receive(bytes)? {
+            Inbound::Ignored(why) => self.ignore(why),
+            Inbound::Connect(record) => self.connect(record),
+            Inbound::Disconnect(record) => self.disconnected(record),
+            Inbound::Msg(msg, version) => self.message(msg, version),
+            Inbound::Broken(error, peek) => {
+                let id = peek
+                    .msg_id
+                    .filter(|_| !peek.is_request)
+                    .and_then(|id| self.request_id(&id));
+                match id.filter(|id| self.take(*id).is_some()) {
+                    Some(id) => self.answered(id, Err(PeerError::Malformed(error))),
+                    None => self.ignore(Ignored::BrokenMessage(error)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ignore(&mut self, why: Ignored) {
+        self.events.push_back(Event::Ignored(why));
+    }
+
+    fn answered(&mut self, id: RequestId, result: Result<Response, PeerError>) {
+        self.events.push_back(Event::Answered { id, result });
+    }
+
+    fn connect(&mut self, record: RecordType) {
+        // R-MTP.8: the right one
+        if !self.config.transport.is_connect(&record) {
+            return self.ignore(Ignored::WrongConnect);
+        }
+        self.link.open = true;
+        let version = self.link.version();
+        self.events.push_back(Event::Connected {
+            record: Some(record),
+            version,
+        });
+    }
+
+    /// R-MTP.7
+    fn disconnected(&mut self, record: DisconnectRecord) {
+        self.link.open = false;
+        for pending in std::mem::take(&mut self.in_flight) {
+            self.answered(pending.id, Err(PeerError::Disconnected));
+        }
+        let (code, reason) = (ErrorCode(record.reason_code), excerpt(&record.reason));
+        self.events.push_back(Event::Disconnected { code, reason });
+    }
+
+    fn message(&mut self, msg: Msg, version: Version) {
+        if !self.link.open {
+            // R-MTP.8; connect records over WebSocket exist since 1.2
+            if version >= Version::V1_2 {
+                return self.ignore(Ignored::BeforeConnect);
+            }
+            self.link.open = true;
+            self.events.push_back(Event::Connected {
+                record: None,
+                version,
+            });
+        }
+        let msg_id = msg.header.msg_id;
+        // R-MSG.10: the body decides
+        match msg.body {
+            Body::Request(Request::Notify(notify)) => self.notified(msg_id, notify),
+            Body::Request(request) => self.refuse_request(msg_id, request),
+            Body::Response(response) => self.response(&msg_id, Ok(response)),
+            Body::Error(error) => self.response(&msg_id, Err(error.into())),
+        }
+    }
+
+    /// R-MSG.9: what nobody waits for is dropped.
+    fn response(&mut self, msg_id: &str, result: Result<Response, UspError>) {
+        let Some(pending) = self.request_id(msg_id).and_then(|id| self.take(id)) else {
+            return self.ignore(Ignored::Unmatched {
+                msg_id: excerpt(msg_id),
+            });
+        };
+        let result = match result {
+            Ok(response) if response.msg_type() == pending.answer => Ok(response),
+            Ok(response) => Err(PeerError::WrongResponse(response.msg_type())),
+            Err(error) => Err(PeerError::Refused(error)),
+        };
+        if let Ok(Response::GetSupportedProtocolResp(versions)) = &result {
+            self.negotiate(&versions.agent_supported_protocol_versions.clone());
+        }
+        self.answered(pending.id, result);
+    }
+
+    fn negotiate(&mut self, theirs: &str) {
+        if !theirs.is_empty() && !self.link.negotiate(theirs) {
+            self.events.push_back(Event::Incompatible {
+                theirs: excerpt(theirs),
+            });
+        }
+    }
+
+    fn notified(&mut self, msg_id: String, notify: Notify) {
+        // R-MSG.4
+        if self.notifies.iter().any(|known| known.msg_id == msg_id) {
+            return self.ignore(Ignored::Duplicate { msg_id });
+        }
+        if let Notification::OnBoardReq(request) = &notify.notification {
+            self.negotiate(&request.agent_supported_protocol_versions.clone());
+        }
+        // R-NOT.8: nothing is answered without send_resp
+        let token = if notify.send_resp {
+            if self.notifies.len() >= limits::NOTIFIES_UNACKNOWLEDGED_MAX {
+                // Not answered, so the agent will send it again.
+                return self.ignore(Ignored::Limit("NOTIFIES_UNACKNOWLEDGED_MAX"));
+            }
+            let token = self.fresh();
+            let subscription_id = notify.subscription_id.clone();
+            self.notifies.push(Unacknowledged {
+                token,
+                msg_id: msg_id.clone(),
+                subscription_id,
+            });
+            NotifyToken(Some(token))
+        } else {
+            NotifyToken(None)
+        };
+        self.events.push_back(Event::Notified {
+            token,
+            msg_id,
+            notify,
+        });
+    }
+
+    /// Agents ask a controller that is no broker for nothing but Notify. R-MSG.1
+    fn refuse_request(&mut self, msg_id: String, request: Request) {
+        match request {
+            Request::Deregister(deregister) => self
+                .link
+                .respond(&msg_id, refuse_deregister(deregister).into()),
+            request => {
+                let text = format!("this controller does not serve {:?}", request.msg_type());
+                self.link.reply_error(
+                    &msg_id,
+                    UspError::new(ErrorCode::MESSAGE_NOT_SUPPORTED, text),
+                )
+            }
+        };
+        self.ignore(Ignored::Unsupported { msg_id });
+    }
+
+    fn fresh(&mut self) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        id
+    }
+
+    fn take(&mut self, id: RequestId) -> Option<Pending> {
+        let at = self.in_flight.iter().position(|pending| pending.id == id)?;
+        let pending = self.in_flight.swap_remove(at);
+        if self.in_flight.is_empty() {
+            self.in_flight = Vec::new();
+        }
+        Some(pending)
+    }
+
+    /// Queues a request. It waits for the agent's connect record and for the window; `timeout`
+    /// counts from now, waiting included, and ends in [`Event::TimedOut`].
+    pub fn request(
+        &mut self,
+        now: Instant,
+        request: impl Into<Request>,
+        timeout: Duration,
+    ) -> Result<RequestId, Error> {
+        let request = request.into();
+        if matches!(
+            request,
+            Request::Notify(_) | Request::Register(_) | Request::Deregister(_)
+        ) {
+            return Err(Error::ApiMisuse(
+                "only agents send Notify, Register and Deregister",
+            ));
+        }
+        let max = self.config.queue.min(limits::QUEUE_MAX);
+        if self.queue.len() >= max {
+            return Err(Error::LimitExceeded {
+                limit: "QUEUE_MAX",
+                max,
+            });
+        }
+        let deadline = now
+            .checked_add(timeout)
+            .ok_or(Error::ApiMisuse("a timeout without end"))?;
+        let due = !matches!(&request, Request::Operate(operate) if !operate.send_resp);
+        let answer = request.response_type();
+        let id = RequestId(self.next);
+        let payload = codec::encode_msg(&Msg::request(self.msg_id(id), request));
+        // The envelope is at most a few hundred bytes.
+        codec::check_size(payload.len() + 1024)?;
+        self.next += 1;
+        self.queue.push_back((
+            Pending {
+                id,
+                deadline,
+                answer,
+                due,
+            },
+            payload,
+        ));
+        Ok(id)
+    }
+
+    /// Forgets a request; its answer will be ignored. `None` when it is already over.
+    pub fn cancel(&mut self, id: RequestId) -> Option<Sent> {
+        if self.take(id).is_some() {
+            return Some(Sent::Yes);
+        }
+        let at = self
+            .queue
+            .iter()
+            .position(|(pending, _)| pending.id == id)?;
+        self.queue.remove(at).map(|_| Sent::No)
+    }
+
+    /// Every request without an answer: what to reconcile or to queue again when the channel ends.
+    pub fn unanswered(&self) -> Vec<(RequestId, Sent)> {
+        let sent = self.in_flight.iter().map(|pending| (pending.id, Sent::Yes));
+        let waiting = self.queue.iter().map(|(pending, _)| (pending.id, Sent::No));
+        let mut all: Vec<_> = sent.chain(waiting).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all
+    }
+
+    /// Answers a notification, if it asks for that. Call it only after the notification is durably
+    /// stored: the agent forgets it. R-NOT.8, .10
+    pub fn acknowledge(&mut self, token: NotifyToken) -> Result<(), Error> {
+        if let Some(known) = self.take_notify(token)? {
+            let response = NotifyResp {
+                subscription_id: known.subscription_id,
+            };
+            self.link.respond(&known.msg_id, response.into());
+        }
+        Ok(())
+    }
+
+    /// Answers a notification that could not be stored with an Error; the agent sends it again.
+    pub fn refuse(&mut self, token: NotifyToken, error: UspError) -> Result<(), Error> {
+        if let Some(known) = self.take_notify(token)? {
+            self.link.reply_error(&known.msg_id, error);
+        }
+        Ok(())
+    }
+
+    fn take_notify(&mut self, token: NotifyToken) -> Result<Option<Unacknowledged>, Error> {
+        let Some(token) = token.0 else {
+            return Ok(None);
+        };
+        let at = self.notifies.iter().position(|known| known.token == token);
+        let at = at.ok_or(Error::ApiMisuse(
+            "a notification is answered once, by its own session",
+        ))?;
+        let known = self.notifies.swap_remove(at);
+        if self.notifies.is_empty() {
+            self.notifies = Vec::new();
+        }
+        Ok(Some(known))
+    }
+
+    /// Says goodbye; nothing flows until the agent connects again. R-MTP.9
+    pub fn disconnect(&mut self, code: ErrorCode, reason: &str) {
+        self.link.disconnect(code, reason);
+        self.link.open = false;
+    }
+
+    /// Ends what is over time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let events = &mut self.events;
+        let mut expire = |pending: &Pending, sent: Sent| {
+            let over = pending.deadline <= now;
+            if over {
+                events.push_back(Event::TimedOut {
+                    id: pending.id,
+                    sent,
+                });
+            }
+            !over
+        };
+        self.in_flight.retain(|pending| expire(pending, Sent::Yes));
+        self.queue.retain(|(pending, _)| expire(pending, Sent::No));
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let sent = self.in_flight.iter().map(|pending| pending.deadline).min();
+        earlier(
+            sent,
+            self.queue.iter().map(|(pending, _)| pending.deadline).min(),
+        )
+    }
+
+    /// The next record for the transport.
+    pub fn poll_transmit(&mut self) -> Option<Bytes> {
+        if let Some(reply) = self.link.poll_transmit() {
+            return Some(reply);
+        }
+        let window = self.config.window.clamp(1, limits::WINDOW_MAX);
+        let busy = self.in_flight.iter().filter(|pending| pending.due).count();
+        if !self.link.open || busy >= window || self.in_flight.len() >= limits::QUEUE_MAX {
+            return None;
+        }
+        let (pending, payload) = pop(&mut self.queue)?;
+        self.in_flight.push(pending);
+        Some(self.link.wrap(payload))
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        pop(&mut self.events)
+    }
+}
+
+impl From<DecodeError> for PeerError {
+    fn from(error: DecodeError) -> Self {
+        Self::Malformed(error.into())
+    }
+}
+
+/// A Deregister is never answered with an Error. R-DEREG.4
+fn refuse_deregister(deregister: Deregister) -> DeregisterResp {
+    let refuse = |requested_path| {
+        let err_msg = "this controller takes no registrations".to_owned();
+        let failure = OperationFailure {
+            err_code: ErrorCode::DEREGISTER_FAILURE.0,
+            err_msg,
+        };
+        DeregisteredPathResult {
+            requested_path,
+            oper_status: DeregisterStatus::OperFailure(failure),
+        }
+    };
+    DeregisterResp {
+        deregistered_path_results: deregister.paths.into_iter().map(refuse).collect(),
+    }
+}
