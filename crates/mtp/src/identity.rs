@@ -20,7 +20,9 @@ pub fn from_query(query: Option<&str>) -> Result<Option<EndpointId>, Refusal> {
         .filter_map(|pair| pair.split_once('='))
         .filter(|(name, _)| *name == "eid")
         .map(|(_, value)| value);
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
     if values.any(|other| other != value) {
         return Err(bad("the query gives eid twice"));
     }
@@ -46,7 +48,9 @@ pub fn from_extension(headers: &HeaderMap) -> Option<Option<String>> {
             Some(parts.find_map(|parameter| {
                 let (name, value) = parameter.split_once('=')?;
                 let value = value.trim().trim_matches('"');
-                name.trim().eq_ignore_ascii_case("eid").then(|| value.to_owned())
+                name.trim()
+                    .eq_ignore_ascii_case("eid")
+                    .then(|| value.to_owned())
             }))
         })
 }
@@ -62,7 +66,10 @@ pub fn agreed(
     extension: Option<&str>,
     certificate_ids: &[EndpointId],
 ) -> Result<Option<EndpointId>, Refusal> {
-    let offered = match (extension.map(|text| (text, EndpointId::parse(text))), &query) {
+    let offered = match (
+        extension.map(|text| (text, EndpointId::parse(text))),
+        &query,
+    ) {
         (Some((_, Ok(eid))), _) => Some(eid),
         // R-WS.11c: whatever is wrong with the old extension, the query outranks it.
         (None, _) | (Some(_), Some(_)) => None,
@@ -73,14 +80,18 @@ pub fn agreed(
     if let (Some(query), Some(offered)) = (&query, &offered)
         && query != offered
     {
-        return Err(conflict(format!("the query says {query}, the extension {offered}")));
+        return Err(conflict(format!(
+            "the query says {query}, the extension {offered}"
+        )));
     }
     let claimed = query.or(offered);
     match (claimed, certificate_ids) {
         (Some(claimed), [_, ..]) if !certificate_ids.contains(&claimed) => {
             let named: Vec<String> = certificate_ids.iter().map(ToString::to_string).collect();
             let named = named.join(", ");
-            Err(conflict(format!("it says {claimed}, its certificate is for {named}")))
+            Err(conflict(format!(
+                "it says {claimed}, its certificate is for {named}"
+            )))
         }
         (None, [only]) => Ok(Some(only.clone())),
         (claimed, _) => Ok(claimed),
@@ -141,15 +152,29 @@ mod tests {
         let query = format!("x=1&eid={}", id.to_query());
         assert!(query.ends_with("Box%252D1-0001"), "{query}");
         assert_eq!(from_query(Some(&query)).unwrap(), Some(id));
-        assert_eq!(from_query(Some("eid=self%3A%3Aa")).unwrap(), Some(eid("self::a")));
+        assert_eq!(
+            from_query(Some("eid=self%3A%3Aa")).unwrap(),
+            Some(eid("self::a"))
+        );
     }
 
     #[test]
     fn no_eid_in_the_query_is_no_error_and_a_bad_one_is() {
         assert_eq!(from_query(None).unwrap(), None);
         assert_eq!(from_query(Some("a=b&xeid=self::a")).unwrap(), None);
-        for bad in ["eid=", "eid=nonsense", "eid=self::a%2", "eid=self::a%zz", "eid=self::a%ff", "eid=self::a&eid=self::b"] {
-            assert_eq!(reason(from_query(Some(bad))), RefusalReason::BadEndpointId, "{bad}");
+        for bad in [
+            "eid=",
+            "eid=nonsense",
+            "eid=self::a%2",
+            "eid=self::a%zz",
+            "eid=self::a%ff",
+            "eid=self::a&eid=self::b",
+        ] {
+            assert_eq!(
+                reason(from_query(Some(bad))),
+                RefusalReason::BadEndpointId,
+                "{bad}"
+            );
         }
     }
 
@@ -157,13 +182,25 @@ mod tests {
     fn the_old_extension_is_found_among_others_quoted_or_not() {
         let mut headers = HeaderMap::new();
         assert_eq!(from_extension(&headers), None);
-        headers.append(SEC_WEBSOCKET_EXTENSIONS, "permessage-deflate; x=\"a,b\"".parse().unwrap());
+        headers.append(
+            SEC_WEBSOCKET_EXTENSIONS,
+            "permessage-deflate; x=\"a,b\"".parse().unwrap(),
+        );
         assert_eq!(from_extension(&headers), None);
-        headers.append(SEC_WEBSOCKET_EXTENSIONS, "foo, BBF-USP-Protocol ; eid = \"self::a\"".parse().unwrap());
+        headers.append(
+            SEC_WEBSOCKET_EXTENSIONS,
+            "foo, BBF-USP-Protocol ; eid = \"self::a\"".parse().unwrap(),
+        );
         assert_eq!(from_extension(&headers), Some(Some("self::a".into())));
-        headers.insert(SEC_WEBSOCKET_EXTENSIONS, "bbf-usp-protocol;eid=self::b".parse().unwrap());
+        headers.insert(
+            SEC_WEBSOCKET_EXTENSIONS,
+            "bbf-usp-protocol;eid=self::b".parse().unwrap(),
+        );
         assert_eq!(from_extension(&headers), Some(Some("self::b".into())));
-        headers.insert(SEC_WEBSOCKET_EXTENSIONS, "bbf-usp-protocol".parse().unwrap());
+        headers.insert(
+            SEC_WEBSOCKET_EXTENSIONS,
+            "bbf-usp-protocol".parse().unwrap(),
+        );
         assert_eq!(from_extension(&headers), Some(None));
     }
 
@@ -174,15 +211,27 @@ mod tests {
             agreed(query.cloned(), extension, certificate).unwrap()
         };
         assert_eq!(ok(None, None, &[]), None);
-        assert_eq!(ok(Some(&a), Some("self::a"), &[b.clone(), a.clone()]), Some(a.clone()));
+        assert_eq!(
+            ok(Some(&a), Some("self::a"), &[b.clone(), a.clone()]),
+            Some(a.clone())
+        );
         assert_eq!(ok(None, Some("self::a"), &[]), Some(a.clone()));
         assert_eq!(ok(None, None, std::slice::from_ref(&b)), Some(b.clone()));
         assert_eq!(ok(None, None, &[a.clone(), b.clone()]), None);
         assert_eq!(ok(Some(&a), Some("nonsense"), &[]), Some(a.clone()));
         let conflict = RefusalReason::EndpointIdConflict;
-        assert_eq!(reason(agreed(Some(a.clone()), Some("self::b"), &[])), conflict);
-        assert_eq!(reason(agreed(Some(a.clone()), None, std::slice::from_ref(&b))), conflict);
+        assert_eq!(
+            reason(agreed(Some(a.clone()), Some("self::b"), &[])),
+            conflict
+        );
+        assert_eq!(
+            reason(agreed(Some(a.clone()), None, std::slice::from_ref(&b))),
+            conflict
+        );
         assert_eq!(reason(agreed(None, Some("self::a"), &[b])), conflict);
-        assert_eq!(reason(agreed(None, Some("nonsense"), &[])), RefusalReason::BadEndpointId);
+        assert_eq!(
+            reason(agreed(None, Some("nonsense"), &[])),
+            RefusalReason::BadEndpointId
+        );
     }
 }

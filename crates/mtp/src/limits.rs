@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-/// The largest Record accepted, all its fragments together. A whole supported data model of a
-/// feature-rich gateway is 1 to 2 MiB; four times that leaves room for bulk answers.
-pub const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The largest Record accepted, all its fragments together: what the codec takes, so that a larger
+/// one is closed as "too big" (1009) and not as unparsable (1003).
+pub const RECORD_BYTES_MAX: usize = usp::limits::RECORD_BYTES_MAX;
 
 /// The most fragments one Record may come in. Small devices send 1 to 4 KiB pieces, which makes a
 /// few thousand for the largest Record; empty fragments without end must not keep a link busy.
@@ -52,8 +52,8 @@ pub const REFUSAL_BODY_BYTES_MAX: usize = 512;
 pub const CONNECTIONS_MAX: usize = 200_000;
 
 /// Handshakes of one listener under way at the same time. Each may hold TLS buffers and up to
-/// [`HTTP_HEAD_BYTES_MAX`]; a fleet that returns after a power cut passes in waves of this size,
-/// the rest waits in the kernel's accept queue or retries by the standard's arithmetic.
+/// [`HTTP_HEAD_BYTES_MAX`]; a fleet that returns after a power cut passes in waves of this size and
+/// the rest waits in the kernel's accept queue.
 pub const HANDSHAKES_MAX: usize = 4_096;
 
 /// Links from one address (IPv6: one /64) at the same time. Homes behind one carrier-grade NAT
@@ -88,6 +88,10 @@ pub const RETRY_INTERVAL_MULTIPLIER: u32 = 2_000;
 
 /// The attempt from which the retry interval grows no more (R-WS.20: "10 and higher").
 pub const RETRY_ATTEMPT_MAX: u32 = 10;
+
+/// A wait between two attempts, whatever the data model's parameters multiply to: a week. Their
+/// largest values give millions of years, which no clock can add.
+pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The largest certificate, key or CA file read. A bundle of all public CAs has about 250 KiB.
 pub const PEM_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;

@@ -1,12 +1,14 @@
 //! The standard's retry arithmetic for connections (R-WS.19 to .21, and the same for other
 //! transports): attempt `n` waits a random time in `[m*(k/1000)^(n-1), m*(k/1000)^n]`, and from the
-//! tenth attempt on the interval grows no more.
+//! tenth attempt on the interval grows no more. No wait is longer than [`RETRY_WAIT_MAX`].
 //!
 //! Pure: the randomness comes in, the waiting is the caller's.
 
 use std::time::Duration;
 
-use crate::limits::{RETRY_ATTEMPT_MAX, RETRY_INTERVAL_MULTIPLIER, RETRY_MINIMUM_WAIT};
+use crate::limits::{
+    RETRY_ATTEMPT_MAX, RETRY_INTERVAL_MULTIPLIER, RETRY_MINIMUM_WAIT, RETRY_WAIT_MAX,
+};
 
 /// Counts failed attempts towards one peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +22,11 @@ impl Backoff {
     /// `minimum_wait` is `SessionRetryMinimumWaitInterval`; `interval_multiplier` is
     /// `SessionRetryIntervalMultiplier`, in thousandths, at least 1000.
     pub fn new(minimum_wait: Duration, interval_multiplier: u32) -> Self {
-        Self { minimum_wait, interval_multiplier: interval_multiplier.max(1000), failures: 0 }
+        Self {
+            minimum_wait,
+            interval_multiplier: interval_multiplier.max(1000),
+            failures: 0,
+        }
     }
 
     /// The wait after one more failure. `random` picks from the interval: 0 is its lower end,
@@ -39,9 +45,9 @@ impl Backoff {
         let factor = f64::from(self.interval_multiplier) / 1000.0;
         let at = |power: i32| {
             let seconds = self.minimum_wait.as_secs_f64() * factor.powi(power);
-            // A multiplier of 65.535 and a minimum wait of 65,535 s overflow nothing, but wait
-            // longer than anybody lives; larger ones come from no data model.
-            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+            Duration::try_from_secs_f64(seconds)
+                .unwrap_or(RETRY_WAIT_MAX)
+                .min(RETRY_WAIT_MAX)
         };
         (at(n - 1), at(n))
     }
@@ -94,7 +100,8 @@ mod tests {
                 for _ in 1..n.min(10) {
                     low *= f64::from(multiplier) / 1000.0;
                 }
-                let high = low * f64::from(multiplier) / 1000.0;
+                let high = (low * f64::from(multiplier) / 1000.0).min(RETRY_WAIT_MAX.as_secs_f64());
+                let low = low.min(RETRY_WAIT_MAX.as_secs_f64());
                 let wait = backoff.next(random).as_secs_f64();
                 prop_assert!(low * 0.999_999 <= wait && wait <= high * 1.000_001, "{low} {wait} {high}");
                 prop_assert_eq!(backoff.failures(), n);

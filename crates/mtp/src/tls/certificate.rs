@@ -81,7 +81,9 @@ fn names<'a>(
     parsed: &'a X509Certificate<'a>,
 ) -> impl Iterator<Item = &'a GeneralName<'a>> + use<'a> {
     let extension = parsed.subject_alternative_name().ok().flatten();
-    extension.into_iter().flat_map(|extension| &extension.value.general_names)
+    extension
+        .into_iter()
+        .flat_map(|extension| &extension.value.general_names)
 }
 
 fn address(bytes: &[u8]) -> Option<String> {
@@ -100,27 +102,42 @@ mod tests {
         let names: Vec<String> = dns.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
         for uri in uris {
-            params.subject_alt_names.push(SanType::URI((*uri).try_into().unwrap()));
+            params
+                .subject_alt_names
+                .push(SanType::URI((*uri).try_into().unwrap()));
         }
-        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+        params
+            .self_signed(&KeyPair::generate().unwrap())
+            .unwrap()
+            .der()
+            .clone()
     }
 
     fn found(dns: &[&str], uris: &[&str]) -> Vec<String> {
-        certificate_ids(&made(dns, uris)).unwrap().iter().map(ToString::to_string).collect()
+        certificate_ids(&made(dns, uris))
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
     fn endpoint_ids_are_taken_from_the_urn_else_from_the_dns_name() {
         // R-SEC.0a
         let urn = "urn:bbf:usp:id:self::acs";
-        assert_eq!(found(&["acs.example"], &["https://acs.example/", urn]), ["self::acs"]);
+        assert_eq!(
+            found(&["acs.example"], &["https://acs.example/", urn]),
+            ["self::acs"]
+        );
         assert_eq!(found(&["acs.example"], &[]), ["fqdn::acs.example"]);
         assert_eq!(found(&[], &["urn:bbf:usp:id:nonsense"]), [""; 0]);
     }
 
     #[test]
     fn a_certificate_with_endless_ids_yields_the_first_of_them() {
-        let uris: Vec<String> = (0..100).map(|i| format!("urn:bbf:usp:id:self::a{i}")).collect();
+        let uris: Vec<String> = (0..100)
+            .map(|i| format!("urn:bbf:usp:id:self::a{i}"))
+            .collect();
         let uris: Vec<&str> = uris.iter().map(String::as_str).collect();
         assert_eq!(found(&[], &uris).len(), CERTIFICATE_IDS_MAX);
     }

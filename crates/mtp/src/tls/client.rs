@@ -86,7 +86,9 @@ impl ClientTls {
         };
         // One connection for months: nothing to resume, nothing to keep.
         config.resumption = rustls::client::Resumption::disabled();
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self {
+            config: Arc::new(config),
+        })
     }
 
     /// The public authorities, no certificate of one's own.
@@ -117,7 +119,10 @@ impl Judge {
             name.ends_with(".local") || name.ends_with(".home.arpa")
         });
         let ids = certificate_ids(leaf).unwrap_or_default();
-        home || self.peer_eid.as_ref().is_some_and(|wanted| ids.contains(wanted))
+        home || self
+            .peer_eid
+            .as_ref()
+            .is_some_and(|wanted| ids.contains(wanted))
     }
 }
 
@@ -138,7 +143,10 @@ impl ServerCertVerifier for Judge {
             false => now,
         };
         // rustls looks at the chain first and at the name last: a wrong name means a good chain.
-        match self.chain.verify_server_cert(leaf, intermediates, name, ocsp_response, now) {
+        match self
+            .chain
+            .verify_server_cert(leaf, intermediates, name, ocsp_response, now)
+        {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if self.name_does_not_matter(leaf, name) => Ok(ServerCertVerified::assertion()),
@@ -167,14 +175,20 @@ impl ServerCertVerifier for Judge {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
 /// A moment at which the leaf's dates are right.
 fn begin_of_validity(leaf: &CertificateDer<'_>) -> Result<UnixTime, Error> {
     let broken = |_| Error::InvalidCertificate(CertificateError::BadEncoding);
-    let seconds = parse(leaf).map_err(broken)?.validity().not_before.timestamp();
+    let seconds = parse(leaf)
+        .map_err(broken)?
+        .validity()
+        .not_before
+        .timestamp();
     let since_epoch = std::time::Duration::from_secs(seconds.max(0).unsigned_abs());
     Ok(UnixTime::since_unix_epoch(since_epoch))
 }

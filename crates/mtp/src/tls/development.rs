@@ -55,7 +55,10 @@ impl DevelopmentCa {
         }
         let pair = KeyPair::from_pem(&text(&key)?).map_err(failed)?;
         let issuer = Issuer::from_ca_cert_pem(&text(&certificate)?, pair).map_err(failed)?;
-        Ok(Self { dir: dir.to_owned(), issuer })
+        Ok(Self {
+            dir: dir.to_owned(),
+            issuer,
+        })
     }
 
     /// The authority's certificate: what the other side has to believe.
@@ -99,7 +102,9 @@ impl DevelopmentCa {
 
 fn ca_params() -> Result<CertificateParams, TlsError> {
     let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
-    params.distinguished_name.push(DnType::CommonName, "Headend development CA");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Headend development CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     valid(&mut params, CA_DAYS);
@@ -112,9 +117,13 @@ fn leaf_params(
     usage: ExtendedKeyUsagePurpose,
 ) -> Result<CertificateParams, TlsError> {
     let mut params = CertificateParams::new(names).map_err(failed)?;
-    params.distinguished_name.push(DnType::CommonName, eid.to_string());
+    params
+        .distinguished_name
+        .push(DnType::CommonName, eid.to_string());
     // R-SEC.0a
-    params.subject_alt_names.push(SanType::URI(eid.to_urn().try_into().map_err(failed)?));
+    params
+        .subject_alt_names
+        .push(SanType::URI(eid.to_urn().try_into().map_err(failed)?));
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![usage];
     params.use_authority_key_identifier_extension = true;
@@ -129,8 +138,12 @@ fn valid(params: &mut CertificateParams, days: i64) {
 }
 
 fn still_good(issued: &Issued, names: &[String], eid: &EndpointId) -> bool {
-    let Ok(chain) = certificates(&issued.certificate) else { return false };
-    let Ok(info) = describe(&chain[0]) else { return false };
+    let Ok(chain) = certificates(&issued.certificate) else {
+        return false;
+    };
+    let Ok(info) = describe(&chain[0]) else {
+        return false;
+    };
     let renew_at = info.not_after - Duration::days(RENEW_DAYS).whole_seconds();
     issued.key.exists()
         && info.names == names
@@ -157,7 +170,11 @@ fn write_with(path: &Path, content: &str, mode: u32) -> Result<(), TlsError> {
     let write = || {
         let _ = fs::remove_file(&beside);
         let mut options = fs::OpenOptions::new();
-        let mut out = options.write(true).create_new(true).mode(mode).open(&beside)?;
+        let mut out = options
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&beside)?;
         out.write_all(content.as_bytes())?;
         out.sync_all()?;
         fs::rename(&beside, path)
@@ -166,7 +183,10 @@ fn write_with(path: &Path, content: &str, mode: u32) -> Result<(), TlsError> {
 }
 
 fn file(path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
-    TlsError::File { path: path.display().to_string(), reason: reason.to_string() }
+    TlsError::File {
+        path: path.display().to_string(),
+        reason: reason.to_string(),
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> TlsError {

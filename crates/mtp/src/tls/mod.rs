@@ -62,8 +62,13 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// Reads a file of at most [`PEM_FILE_BYTES_MAX`].
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let name = path.display().to_string();
-    let failed = |reason: String| TlsError::File { path: name.clone(), reason };
-    let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+    let failed = |reason: String| TlsError::File {
+        path: name.clone(),
+        reason,
+    };
+    let size = std::fs::metadata(path)
+        .map_err(|error| failed(error.to_string()))?
+        .len();
     if size > PEM_FILE_BYTES_MAX {
         let reason = format!("limit PEM_FILE_BYTES_MAX: larger than {PEM_FILE_BYTES_MAX} bytes");
         return Err(failed(reason));

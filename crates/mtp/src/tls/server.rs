@@ -72,11 +72,19 @@ impl ServerTls {
 
     /// The certificate in use.
     pub fn info(&self) -> CertificateInfo {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).info.clone()
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .info
+            .clone()
     }
 
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).config.clone()
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .config
+            .clone()
     }
 
     pub(crate) fn demands_endpoint_id(&self) -> bool {
@@ -95,8 +103,7 @@ fn read(files: &ServerTlsConfig) -> Result<Loaded, TlsError> {
         ClientCertificates::Welcome { ca } | ClientCertificates::Demanded { ca } => {
             let mut store = RootCertStore::empty();
             roots(ca, &mut store)?;
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider());
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider());
             let verifier = match files.clients {
                 ClientCertificates::Demanded { .. } => verifier,
                 _ => verifier.allow_unauthenticated(),
@@ -113,13 +120,18 @@ fn read(files: &ServerTlsConfig) -> Result<Loaded, TlsError> {
     // stateless resumption would need a ticketer and saves as little.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Loaded { config: Arc::new(config), info })
+    Ok(Loaded {
+        config: Arc::new(config),
+        info,
+    })
 }
 
 /// A failed handshake, named for the operator.
 pub(crate) fn refusal(error: io::Error) -> Refusal {
     use rustls::{Error, InvalidMessage};
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Error>());
     let reason = match inner {
         Some(Error::NoCertificatesPresented) => RefusalReason::CertificateMissing,
         Some(Error::InvalidCertificate(_)) => RefusalReason::CertificateRejected,
@@ -131,7 +143,10 @@ pub(crate) fn refusal(error: io::Error) -> Refusal {
     };
     let detail = match inner {
         Some(Error::AlertReceived(alert)) => {
-            format!("the device ended the TLS handshake with the alert {alert:?}; {}", hint(*alert))
+            format!(
+                "the device ended the TLS handshake with the alert {alert:?}; {}",
+                hint(*alert)
+            )
         }
         _ => error.to_string(),
     };
@@ -146,7 +161,9 @@ fn hint(alert: rustls::AlertDescription) -> &'static str {
         Alert::BadCertificate | Alert::CertificateUnknown => {
             "it does not accept our certificate: compare its names with the URL the device dials"
         }
-        Alert::ProtocolVersion | Alert::HandshakeFailure => "it speaks no version or cipher of ours",
+        Alert::ProtocolVersion | Alert::HandshakeFailure => {
+            "it speaks no version or cipher of ours"
+        }
         _ => "it gave no other reason",
     }
 }

@@ -55,7 +55,11 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with the status that goes with its reason.
     pub fn new(reason: RefusalReason, detail: impl Into<String>) -> Self {
-        Self { status: reason.status(), reason, detail: detail.into() }
+        Self {
+            status: reason.status(),
+            reason,
+            detail: detail.into(),
+        }
     }
 }
 
@@ -73,7 +77,7 @@ pub enum RefusalReason {
     TooManyConnections,
     /// This address has as many links as it may.
     TooManyFromAddress,
-    /// As many handshakes are under way as may be, in all or from this address.
+    /// As many handshakes are under way from this address as may be.
     TooManyHandshakes,
     /// The handshake was not complete in time.
     HandshakeTimeout,

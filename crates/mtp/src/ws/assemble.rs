@@ -32,7 +32,11 @@ pub(super) struct Violation {
 
 impl Violation {
     fn protocol(text: &'static str) -> Self {
-        Self { code: CloseCode::Protocol, text, limit: None }
+        Self {
+            code: CloseCode::Protocol,
+            text,
+            limit: None,
+        }
     }
 }
 
@@ -103,14 +107,19 @@ impl Assembler {
     pub(super) fn feed(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
         loop {
             if self.frame.is_none() {
-                let Some(header) = self.read_header(input) else { return Ok(None) };
+                let Some(header) = self.read_header(input) else {
+                    return Ok(None);
+                };
                 self.frame = Some(Frame { header, read: 0 });
                 if !self.closing {
                     self.check(&header)?;
                 }
             }
             self.read_payload(input);
-            match self.frame.take_if(|frame| frame.read == frame.header.length) {
+            match self
+                .frame
+                .take_if(|frame| frame.read == frame.header.length)
+            {
                 None => return Ok(None),
                 Some(frame) => {
                     if let Some(event) = self.complete(&frame.header)? {
@@ -129,7 +138,9 @@ impl Assembler {
                 self.header_has = 0;
                 return Header::read(&self.header[..size]);
             }
-            let piece = input.split_off(..(size - has).min(input.len())).unwrap_or_default();
+            let piece = input
+                .split_off(..(size - has).min(input.len()))
+                .unwrap_or_default();
             if piece.is_empty() {
                 return None;
             }
@@ -141,7 +152,9 @@ impl Assembler {
     /// Everything that can be wrong with a header, before a byte of payload is kept.
     fn check(&mut self, header: &Header) -> Result<(), Violation> {
         if header.reserved_bits {
-            return Err(Violation::protocol("reserved bits set without an extension"));
+            return Err(Violation::protocol(
+                "reserved bits set without an extension",
+            ));
         }
         if header.mask.is_some() != self.masked {
             return Err(Violation::protocol(match self.masked {
@@ -152,9 +165,11 @@ impl Assembler {
         match header.opcode {
             OpCode::Reserved => Err(Violation::protocol("unknown opcode")),
             // R-WS.14: text is not USP.
-            OpCode::Text => {
-                Err(Violation { code: CloseCode::Unsupported, text: reason::TEXT, limit: None })
-            }
+            OpCode::Text => Err(Violation {
+                code: CloseCode::Unsupported,
+                text: reason::TEXT,
+                limit: None,
+            }),
             OpCode::Binary if self.unfinished => {
                 Err(Violation::protocol("new message inside a fragmented one"))
             }
@@ -191,7 +206,8 @@ impl Assembler {
         }
         self.unfinished = true;
         // What is announced is reserved only in part: memory follows what arrives.
-        self.message.reserve((header.length as usize).min(PAYLOAD_RESERVE_BYTES_MAX));
+        self.message
+            .reserve((header.length as usize).min(PAYLOAD_RESERVE_BYTES_MAX));
         Ok(())
     }
 
@@ -206,7 +222,8 @@ impl Assembler {
             // While closing a "control frame" may have any length; 125 bytes of it are enough.
             let room = 125_usize.saturating_sub(self.control.len());
             let start = self.control.len();
-            self.control.extend_from_slice(&piece[..piece.len().min(room)]);
+            self.control
+                .extend_from_slice(&piece[..piece.len().min(room)]);
             apply_mask(&mut self.control[start..], mask, offset);
         } else if !self.closing {
             let start = self.message.len();
@@ -230,7 +247,9 @@ impl Assembler {
             _ if header.fin => {
                 self.unfinished = false;
                 self.fragments = 0;
-                Ok(Some(Event::Record(std::mem::take(&mut self.message).freeze())))
+                Ok(Some(Event::Record(
+                    std::mem::take(&mut self.message).freeze(),
+                )))
             }
             _ => Ok(None),
         }
@@ -295,7 +314,11 @@ mod tests {
             Event::Close(Some((CloseCode::Normal, "ok".into()))),
         ];
         for step in 1..wire.len() {
-            assert_eq!(run(&wire, step).as_ref(), Ok(&expected), "in steps of {step}");
+            assert_eq!(
+                run(&wire, step).as_ref(),
+                Ok(&expected),
+                "in steps of {step}"
+            );
         }
     }
 
@@ -304,22 +327,45 @@ mod tests {
         let mut unmasked = Vec::new();
         frame::write(&mut unmasked, OpCode::Binary, b"x", None);
         let endless: Vec<u8> = std::iter::once(frame(0x02, b""))
-            .chain(std::iter::repeat_n(frame(0x00, b""), FRAGMENTS_MAX as usize))
+            .chain(std::iter::repeat_n(
+                frame(0x00, b""),
+                FRAGMENTS_MAX as usize,
+            ))
             .flatten()
             .collect();
         let cases: [(Vec<u8>, u16, &str); 13] = [
             (frame(0x81, b"text"), 1003, reason::TEXT),
-            (frame(0xC2, b"x"), 1002, "reserved bits set without an extension"),
+            (
+                frame(0xC2, b"x"),
+                1002,
+                "reserved bits set without an extension",
+            ),
             (frame(0x83, b"x"), 1002, "unknown opcode"),
             (frame(0x80, b"x"), 1002, "continuation without a beginning"),
-            ([frame(0x02, b"x"), frame(0x82, b"y")].concat(), 1002, "new message inside a fragmented one"),
+            (
+                [frame(0x02, b"x"), frame(0x82, b"y")].concat(),
+                1002,
+                "new message inside a fragmented one",
+            ),
             (frame(0x09, b"x"), 1002, "fragmented control frame"),
-            (frame(0x89, &[0; 126]), 1002, "control frame longer than 125 bytes"),
+            (
+                frame(0x89, &[0; 126]),
+                1002,
+                "control frame longer than 125 bytes",
+            ),
             (frame(0x88, &[1]), 1002, "close frame of one byte"),
-            (frame(0x88, &[3, 237]), 1002, "close code that must not be sent"),
+            (
+                frame(0x88, &[3, 237]),
+                1002,
+                "close code that must not be sent",
+            ),
             (unmasked, 1002, "frame of a client without mask"),
             (frame(0x82, &[0; 1001]), 1009, reason::RECORD_TOO_BIG),
-            ([frame(0x02, &[0; 600]), frame(0x80, &[0; 401])].concat(), 1009, reason::RECORD_TOO_BIG),
+            (
+                [frame(0x02, &[0; 600]), frame(0x80, &[0; 401])].concat(),
+                1009,
+                reason::RECORD_TOO_BIG,
+            ),
             (endless, 1009, reason::TOO_MANY_FRAGMENTS),
         ];
         for (wire, code, text) in cases {
@@ -335,14 +381,21 @@ mod tests {
         let rest = wire.split_off(100);
         assert_eq!(assembler.feed(&mut &wire[..]), Ok(None));
         assert!(assembler.heap_bytes() <= 2 * PAYLOAD_RESERVE_BYTES_MAX);
-        assert!(matches!(assembler.feed(&mut &rest[..]), Ok(Some(Event::Record(r))) if r.len() == 4 << 20));
+        assert!(
+            matches!(assembler.feed(&mut &rest[..]), Ok(Some(Event::Record(r))) if r.len() == 4 << 20)
+        );
         assert_eq!(assembler.heap_bytes(), 0);
     }
 
     #[test]
     fn after_our_close_only_the_peers_close_is_heard() {
         let mut assembler = Assembler::new(true, 10);
-        let wire = [frame(0x81, b"text"), frame(0x82, &[0; 5000]), frame(0x88, &[1])].concat();
+        let wire = [
+            frame(0x81, b"text"),
+            frame(0x82, &[0; 5000]),
+            frame(0x88, &[1]),
+        ]
+        .concat();
         let mut input = &wire[..];
         assert!(assembler.feed(&mut input).is_err());
         assembler.close();

@@ -108,7 +108,10 @@ mod tests {
             assert_eq!(CloseCode::from(code).as_u16(), code);
         }
         for forbidden in [0, 999, 1004, 1005, 1006, 1015, 2999, 5000] {
-            assert!(!CloseCode::from(forbidden).allowed_on_the_wire(), "{forbidden}");
+            assert!(
+                !CloseCode::from(forbidden).allowed_on_the_wire(),
+                "{forbidden}"
+            );
         }
     }
 }

@@ -77,7 +77,10 @@ struct Target {
 pub async fn dial(config: &DialConfig) -> Result<Link, DialError> {
     let target = target(config)?;
     let deadline = Instant::now() + config.time_max;
-    let in_time = |stage| DialError::Timeout { stage, limit: config.time_max };
+    let in_time = |stage| DialError::Timeout {
+        stage,
+        limit: config.time_max,
+    };
     let tcp = connect(&target, deadline, config.time_max).await?;
     let peer_addr = tcp.peer_addr()?;
     let mut peer_ids = Vec::new();
@@ -92,7 +95,15 @@ pub async fn dial(config: &DialConfig) -> Result<Link, DialError> {
     let upgraded = timeout_at(deadline, upgrade(config, &target, &mut stream)).await;
     let (unread, server) = upgraded.map_err(|_| in_time("the WebSocket upgrade"))??;
     peer_ids.extend(server.filter(|eid| !peer_ids.contains(eid)));
-    Ok(Link::new(stream, Role::Client, unread, config.link, peer_addr, peer_ids, None))
+    Ok(Link::new(
+        stream,
+        Role::Client,
+        unread,
+        config.link,
+        peer_addr,
+        peer_ids,
+        None,
+    ))
 }
 
 fn target(config: &DialConfig) -> Result<Target, DialError> {
@@ -108,7 +119,10 @@ fn target(config: &DialConfig) -> Result<Target, DialError> {
         return Err(bad("user information is not supported"));
     }
     let host = authority.host();
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
     if host.is_empty() {
         return Err(bad("there is no host"));
     }
@@ -132,11 +146,17 @@ async fn connect(
     deadline: Instant,
     limit: Duration,
 ) -> Result<TcpStream, DialError> {
-    let unresolved = |reason: String| DialError::Resolve { host: target.host.clone(), reason };
+    let unresolved = |reason: String| DialError::Resolve {
+        host: target.host.clone(),
+        reason,
+    };
     let lookup = tokio::net::lookup_host((target.host.as_str(), target.port));
     let addresses: Vec<SocketAddr> = timeout_at(deadline, lookup)
         .await
-        .map_err(|_| DialError::Timeout { stage: "the name resolution", limit })?
+        .map_err(|_| DialError::Timeout {
+            stage: "the name resolution",
+            limit,
+        })?
         .map_err(|error| unresolved(error.to_string()))?
         .collect();
     let mut failure = unresolved("it has no address".into());
@@ -150,8 +170,14 @@ async fn connect(
                 tcp.set_nodelay(true)?;
                 return Ok(tcp);
             }
-            Ok(Err(reason)) => DialError::Connect { address: address.to_string(), reason },
-            Err(_) => DialError::Timeout { stage: "the TCP connection", limit },
+            Ok(Err(reason)) => DialError::Connect {
+                address: address.to_string(),
+                reason,
+            },
+            Err(_) => DialError::Timeout {
+                stage: "the TCP connection",
+                limit,
+            },
         };
     }
     Err(failure)
@@ -170,8 +196,15 @@ async fn secure(
         .map_err(|_| DialError::BadUrl(format!("no DNS name and no address: {}", target.host)))?;
     let connector = tokio_rustls::TlsConnector::from(client);
     let stream = connector.connect(name, tcp).await.map_err(DialError::Tls)?;
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let ids = certificate.map(tls::certificate_ids).transpose()?.unwrap_or_default();
+    let certificate = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(|chain| chain.first());
+    let ids = certificate
+        .map(tls::certificate_ids)
+        .transpose()?
+        .unwrap_or_default();
     Ok((Stream::Tls(Box::new(stream.into())), ids))
 }
 
@@ -210,21 +243,39 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
 /// RFC 6455, 4.1, and R-WS.12: the answer has to be an upgrade to USP.
 fn judge(headers: &HeaderMap, key: &str) -> Result<Option<EndpointId>, DialError> {
     let is = |name: header::HeaderName, wanted: &str| {
-        let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.any(|value| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(wanted)))
+        let mut values = headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        values.any(|value| {
+            value
+                .split(',')
+                .any(|one| one.trim().eq_ignore_ascii_case(wanted))
+        })
     };
     if !is(header::UPGRADE, "websocket") || !is(header::CONNECTION, "upgrade") {
-        return Err(DialError::PeerIncompatible("status 101 without an upgrade to WebSocket"));
+        return Err(DialError::PeerIncompatible(
+            "status 101 without an upgrade to WebSocket",
+        ));
     }
-    let accept = headers.get(header::SEC_WEBSOCKET_ACCEPT).map(|value| value.as_bytes());
+    let accept = headers
+        .get(header::SEC_WEBSOCKET_ACCEPT)
+        .map(|value| value.as_bytes());
     if accept != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
         return Err(DialError::PeerIncompatible("wrong Sec-WebSocket-Accept"));
     }
-    let protocol = headers.get(header::SEC_WEBSOCKET_PROTOCOL).map(|value| value.as_bytes());
+    let protocol = headers
+        .get(header::SEC_WEBSOCKET_PROTOCOL)
+        .map(|value| value.as_bytes());
     if protocol != Some(SUBPROTOCOL.as_bytes()) {
-        return Err(DialError::PeerIncompatible("it does not agree to the subprotocol v1.usp"));
+        return Err(DialError::PeerIncompatible(
+            "it does not agree to the subprotocol v1.usp",
+        ));
     }
-    let mut extensions = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter().peekable();
+    let mut extensions = headers
+        .get_all(header::SEC_WEBSOCKET_EXTENSIONS)
+        .iter()
+        .peekable();
     if extensions.peek().is_none() {
         // R-WS.11b: the old extension may well be missing ...
         return Ok(None);
@@ -232,7 +283,9 @@ fn judge(headers: &HeaderMap, key: &str) -> Result<Option<EndpointId>, DialError
     // ... and may be there although it was not offered. It changes no frame; others would.
     match identity::from_extension(headers) {
         Some(eid) => Ok(eid.and_then(|eid| EndpointId::parse(&eid).ok())),
-        None => Err(DialError::PeerIncompatible("it uses an extension that was not offered")),
+        None => Err(DialError::PeerIncompatible(
+            "it uses an extension that was not offered",
+        )),
     }
 }
 
@@ -242,7 +295,9 @@ fn no_answer(error: HeadError) -> DialError {
         HeadError::Ended(_) => {
             DialError::PeerIncompatible("it closed the connection without an HTTP answer")
         }
-        HeadError::TooLarge => DialError::LimitExceeded { limit: "HTTP_HEAD_BYTES_MAX" },
+        HeadError::TooLarge => DialError::LimitExceeded {
+            limit: "HTTP_HEAD_BYTES_MAX",
+        },
         HeadError::Tls => DialError::PeerIncompatible("it answers with TLS: the URL needs wss:"),
         HeadError::Malformed(_) => DialError::PeerIncompatible("its answer is not HTTP/1.1"),
     }
@@ -274,18 +329,47 @@ mod tests {
         // R-WS.10b, R-WS.10c
         let eid = "eid=ops::00256D-A%252DB-1";
         let cases = [
-            ("ws://acs.example/usp", false, "acs.example", 80, format!("/usp?{eid}")),
-            ("wss://acs.example:8443", true, "acs.example", 8443, format!("/?{eid}")),
-            ("ws://[::1]:81/a/b?x=1&eid=self::old", false, "::1", 81, format!("/a/b?x=1&{eid}")),
+            (
+                "ws://acs.example/usp",
+                false,
+                "acs.example",
+                80,
+                format!("/usp?{eid}"),
+            ),
+            (
+                "wss://acs.example:8443",
+                true,
+                "acs.example",
+                8443,
+                format!("/?{eid}"),
+            ),
+            (
+                "ws://[::1]:81/a/b?x=1&eid=self::old",
+                false,
+                "::1",
+                81,
+                format!("/a/b?x=1&{eid}"),
+            ),
         ];
         for (url, tls, host, port, request) in cases {
-            assert_eq!(requested(url).unwrap(), (tls, host.to_owned(), port, request), "{url}");
+            assert_eq!(
+                requested(url).unwrap(),
+                (tls, host.to_owned(), port, request),
+                "{url}"
+            );
         }
     }
 
     #[test]
     fn urls_that_cannot_be_dialled_are_named() {
-        for url in ["", "acs.example/usp", "http://acs.example/", "ws://", "ws://me@acs.example/", "ws:///x"] {
+        for url in [
+            "",
+            "acs.example/usp",
+            "http://acs.example/",
+            "ws://",
+            "ws://me@acs.example/",
+            "ws:///x",
+        ] {
             assert!(matches!(requested(url), Err(DialError::BadUrl(_))), "{url}");
         }
     }

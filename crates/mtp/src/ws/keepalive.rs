@@ -22,12 +22,20 @@ impl KeepAlive {
     /// A ping each `interval`, whatever else is going on: what R-WS.17 asks of an Agent. Zero is
     /// [`KeepAlive::off`].
     pub const fn every(interval: Duration) -> Self {
-        Self { interval, when_quiet: false, pong_time_max: PONG_TIME_MAX }
+        Self {
+            interval,
+            when_quiet: false,
+            pong_time_max: PONG_TIME_MAX,
+        }
     }
 
     /// A ping when nothing was heard for `interval`: enough for a Controller, whose Agents ping.
     pub const fn when_quiet(interval: Duration) -> Self {
-        Self { interval, when_quiet: true, pong_time_max: PONG_TIME_MAX }
+        Self {
+            interval,
+            when_quiet: true,
+            pong_time_max: PONG_TIME_MAX,
+        }
     }
 
     /// How long the peer may stay silent after a ping; [`PONG_TIME_MAX`] unless set.
@@ -54,7 +62,12 @@ pub(super) struct Pulse {
 
 impl Pulse {
     pub(super) fn new(rule: KeepAlive, now: Instant) -> Self {
-        Self { rule, pinged: now, heard: now, waiting: false }
+        Self {
+            rule,
+            pinged: now,
+            heard: now,
+            waiting: false,
+        }
     }
 
     pub(super) fn heard_at(&self) -> Instant {
@@ -85,9 +98,9 @@ impl Pulse {
     /// Says whether a ping is due at `now`.
     pub(super) fn due(&mut self, now: Instant) -> Result<bool, LinkError> {
         match self.next() {
-            Some(at) if at <= now && self.waiting => {
-                Err(LinkError::PeerSilent(now.saturating_duration_since(self.pinged)))
-            }
+            Some(at) if at <= now && self.waiting => Err(LinkError::PeerSilent(
+                now.saturating_duration_since(self.pinged),
+            )),
             Some(at) if at <= now => {
                 self.pinged = now;
                 self.waiting = true;

@@ -55,7 +55,10 @@ pub struct LinkLimits {
 
 impl Default for LinkLimits {
     fn default() -> Self {
-        Self { record_bytes_max: RECORD_BYTES_MAX, keep_alive: KeepAlive::default() }
+        Self {
+            record_bytes_max: RECORD_BYTES_MAX,
+            keep_alive: KeepAlive::default(),
+        }
     }
 }
 
@@ -263,6 +266,10 @@ impl Link {
     }
 
     fn enqueue(&mut self, opcode: OpCode, payload: &[u8]) {
+        if self.written > self.queue.len() / 2 {
+            self.queue.drain(..self.written);
+            self.written = 0;
+        }
         let mask = (self.role == Role::Client).then(rand::random);
         frame::write(&mut self.queue, opcode, payload, mask);
     }
@@ -289,7 +296,9 @@ impl Link {
                 _ => self.poll_write(cx),
             };
             match (&mut self.state, written) {
-                (State::Open, Poll::Ready(Err(error))) => return Poll::Ready(Err(self.fail(error))),
+                (State::Open, Poll::Ready(Err(error))) => {
+                    return Poll::Ready(Err(self.fail(error)));
+                }
                 (State::Closing(closing), written) => {
                     let over = match written {
                         Poll::Ready(Ok(())) => !closing.peer_has_to_answer,
@@ -388,12 +397,8 @@ impl Link {
                     Err(error) => return Poll::Ready(Err(lost(error))),
                 }
                 self.unflushed = true;
-                if self.written > SEND_QUEUE_BYTES {
-                    self.queue.drain(..self.written);
-                    self.written = 0;
-                }
             }
-            if self.written > 0 {
+            if self.queue.capacity() > 0 {
                 // An idle link owns no buffer.
                 self.queue = Vec::new();
                 self.written = 0;
@@ -415,7 +420,10 @@ impl Link {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("role", &self.role).field("peer_addr", &self.peer_addr).finish()
+        f.debug_struct("Link")
+            .field("role", &self.role)
+            .field("peer_addr", &self.peer_addr)
+            .finish()
     }
 }
 

@@ -183,7 +183,8 @@ impl<A: Admission> Listener<A> {
         match self.seats.take(peer_addr.ip()) {
             Ok(seat) => {
                 let shared = self.shared.clone();
-                self.handshakes.spawn(handshake(shared, tcp, peer_addr, local_addr, seat));
+                self.handshakes
+                    .spawn(handshake(shared, tcp, peer_addr, local_addr, seat));
             }
             Err(refusal) => {
                 if self.shared.tls.is_none() {
@@ -207,7 +208,13 @@ impl<A> Shared<A> {
     ) {
         tracing::debug!(%peer_addr, %refusal, "connection refused");
         let tls = self.tls.is_some();
-        self.refusals.refused(Refused { peer_addr, local_addr, tls, endpoint_id, refusal });
+        self.refusals.refused(Refused {
+            peer_addr,
+            local_addr,
+            tls,
+            endpoint_id,
+            refusal,
+        });
     }
 }
 
@@ -220,19 +227,40 @@ async fn handshake<A: Admission>(
 ) -> Option<Accepted<A::Ticket>> {
     let mut claimed = None;
     let stages = stages(&shared, tcp, peer_addr, local_addr, &mut claimed);
-    let outcome = tokio::time::timeout(shared.time_max, stages).await.unwrap_or_else(|_| {
-        let detail = format!("limit HANDSHAKE_TIME_MAX: not complete in {:?}", shared.time_max);
-        Err(Refusal::new(RefusalReason::HandshakeTimeout, detail))
-    });
+    let outcome = tokio::time::timeout(shared.time_max, stages)
+        .await
+        .unwrap_or_else(|_| {
+            let detail = format!(
+                "limit HANDSHAKE_TIME_MAX: not complete in {:?}",
+                shared.time_max
+            );
+            Err(Refusal::new(RefusalReason::HandshakeTimeout, detail))
+        });
     match outcome {
         Ok((stream, upgraded)) => {
             seat.established();
-            let upgrade::Upgraded { hello, admitted, unread } = upgraded;
+            let upgrade::Upgraded {
+                hello,
+                admitted,
+                unread,
+            } = upgraded;
             let ids = hello.certificate_ids.clone();
             let limits = shared.link;
-            let link =
-                Link::new(stream, Role::Server, unread, limits, peer_addr, ids, Some(seat));
-            Some(Accepted { link, hello, own: admitted.own, ticket: admitted.ticket })
+            let link = Link::new(
+                stream,
+                Role::Server,
+                unread,
+                limits,
+                peer_addr,
+                ids,
+                Some(seat),
+            );
+            Some(Accepted {
+                link,
+                hello,
+                own: admitted.own,
+                ticket: admitted.ticket,
+            })
         }
         Err(refusal) => {
             shared.refuse(peer_addr, local_addr, claimed, refusal);
@@ -255,7 +283,10 @@ async fn stages<A: Admission>(
         local_addr,
         tls: shared.tls.is_some(),
         certified: false,
-        id_demanded: shared.tls.as_ref().is_some_and(|tls| tls.demands_endpoint_id()),
+        id_demanded: shared
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.demands_endpoint_id()),
         certificate_ids: Vec::new(),
     };
     let mut stream = match &shared.tls {
@@ -263,7 +294,11 @@ async fn stages<A: Admission>(
         Some(tls) => {
             let acceptor = tokio_rustls::TlsAcceptor::from(tls.config());
             let stream = acceptor.accept(tcp).await.map_err(tls::refusal)?;
-            let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let certificate = stream
+                .get_ref()
+                .1
+                .peer_certificates()
+                .and_then(|chain| chain.first());
             if let Some(certificate) = certificate {
                 below.certified = true;
                 below.certificate_ids = tls::certificate_ids(certificate).map_err(|error| {
@@ -274,7 +309,6 @@ async fn stages<A: Admission>(
             Stream::Tls(Box::new(stream.into()))
         }
     };
-    let upgraded =
-        upgrade::upgrade(&mut stream, below, shared.admission.as_ref(), claimed).await?;
+    let upgraded = upgrade::upgrade(&mut stream, below, shared.admission.as_ref(), claimed).await?;
     Ok((stream, upgraded))
 }

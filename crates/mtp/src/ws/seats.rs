@@ -65,7 +65,10 @@ impl Seats {
     pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Seat, Refusal> {
         let mut taken = self.lock();
         if taken.connections >= self.connections_max {
-            let detail = format!("limit CONNECTIONS_MAX: {} connections", self.connections_max);
+            let detail = format!(
+                "limit CONNECTIONS_MAX: {} connections",
+                self.connections_max
+            );
             return Err(Refusal::new(RefusalReason::TooManyConnections, detail));
         }
         let address = (!self.uncounted.contains(&peer.to_canonical())).then(|| network(peer));
@@ -87,7 +90,11 @@ impl Seats {
             counts.handshakes += 1;
         }
         taken.connections += 1;
-        Ok(Seat { seats: self.clone(), address, in_handshake: true })
+        Ok(Seat {
+            seats: self.clone(),
+            address,
+            in_handshake: true,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -103,7 +110,9 @@ impl Seat {
 
     fn leave_handshake(&mut self, taken: &mut Taken) {
         if std::mem::take(&mut self.in_handshake)
-            && let Some(counts) = self.address.and_then(|address| taken.addresses.get_mut(&address))
+            && let Some(counts) = self
+                .address
+                .and_then(|address| taken.addresses.get_mut(&address))
         {
             counts.handshakes -= 1;
         }
@@ -152,11 +161,17 @@ mod tests {
         let seats = Seats::new(100, 3, 2, vec![]);
         let mut first = seats.take(ip("192.0.2.1")).unwrap();
         let second = seats.take(ip("::ffff:192.0.2.1")).unwrap();
-        assert_eq!(reason(seats.take(ip("192.0.2.1"))), RefusalReason::TooManyHandshakes);
+        assert_eq!(
+            reason(seats.take(ip("192.0.2.1"))),
+            RefusalReason::TooManyHandshakes
+        );
         first.established();
         let mut third = seats.take(ip("192.0.2.1")).unwrap();
         third.established();
-        assert_eq!(reason(seats.take(ip("192.0.2.1"))), RefusalReason::TooManyFromAddress);
+        assert_eq!(
+            reason(seats.take(ip("192.0.2.1"))),
+            RefusalReason::TooManyFromAddress
+        );
         assert!(seats.take(ip("192.0.2.2")).is_ok());
         drop((first, second, third));
         assert_eq!(seats.taken(), 0);
@@ -167,9 +182,15 @@ mod tests {
     fn a_network_of_64_bits_is_one_address_and_an_uncounted_address_is_none() {
         let seats = Seats::new(3, 1, 1, vec![ip("127.0.0.1")]);
         let _one = seats.take(ip("2001:db8:1:2::1")).unwrap();
-        assert_eq!(reason(seats.take(ip("2001:db8:1:2:ffff::9"))), RefusalReason::TooManyFromAddress);
+        assert_eq!(
+            reason(seats.take(ip("2001:db8:1:2:ffff::9"))),
+            RefusalReason::TooManyFromAddress
+        );
         let _two = seats.take(ip("127.0.0.1")).unwrap();
         let _three = seats.take(ip("127.0.0.1")).unwrap();
-        assert_eq!(reason(seats.take(ip("127.0.0.1"))), RefusalReason::TooManyConnections);
+        assert_eq!(
+            reason(seats.take(ip("127.0.0.1"))),
+            RefusalReason::TooManyConnections
+        );
     }
 }

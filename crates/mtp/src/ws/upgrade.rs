@@ -73,7 +73,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     A: Admission,
 {
-    let (request, unread) = head::read_head::<Request, _>(stream).await.map_err(no_head)?;
+    let (request, unread) = head::read_head::<Request, _>(stream)
+        .await
+        .map_err(no_head)?;
     let hello = hello(&request, below, claimed)?;
     let accept = create_response(&request)
         .map_err(|error| Refusal::new(RefusalReason::NotAWebSocketRequest, error.to_string()))?;
@@ -95,10 +97,20 @@ where
     }
     line("Sec-WebSocket-Protocol", SUBPROTOCOL); // R-WS.11
     if hello.offered_extension {
-        line("Sec-WebSocket-Extensions", &identity::extension_value(&admitted.own)); // R-WS.11a
+        line(
+            "Sec-WebSocket-Extensions",
+            &identity::extension_value(&admitted.own),
+        ); // R-WS.11a
     }
     answer.push_str("\r\n");
-    Ok((Upgraded { hello, admitted, unread }, answer))
+    Ok((
+        Upgraded {
+            hello,
+            admitted,
+            unread,
+        },
+        answer,
+    ))
 }
 
 fn hello(
@@ -106,7 +118,14 @@ fn hello(
     below: Below,
     claimed: &mut Option<EndpointId>,
 ) -> Result<Hello, Refusal> {
-    let Below { peer_addr, local_addr, tls, certified, id_demanded, certificate_ids } = below;
+    let Below {
+        peer_addr,
+        local_addr,
+        tls,
+        certified,
+        id_demanded,
+        certificate_ids,
+    } = below;
     if id_demanded && certificate_ids.is_empty() {
         return Err(Refusal::new(
             RefusalReason::CertificateWithoutEndpointId,
@@ -116,7 +135,9 @@ fn hello(
     let query = identity::from_query(request.uri().query())?;
     claimed.clone_from(&query);
     let extension = identity::from_extension(request.headers());
-    let parameter = extension.as_ref().and_then(|parameter| parameter.as_deref());
+    let parameter = extension
+        .as_ref()
+        .and_then(|parameter| parameter.as_deref());
     let eid = identity::agreed(query, parameter, &certificate_ids)?;
     claimed.clone_from(&eid);
     Ok(Hello {
