@@ -1,1 +1,160 @@
-//! (to be written)
+//! What Headend remembers: one set of functions over SQLite and PostgreSQL.
+//!
+//! Every function that touches a tenant's rows takes the tenant first, and every key and query contains it; the few
+//! that look a credential up by its hash, and so find the tenant, say so in their name. Time comes in as an
+//! argument. What has been answered survives a power cut. It knows no wire protocol, no HTTP and no clock.
+//!
+//! One file per resource; the machinery below them is `database` (opening, migrating), `sql` (one statement text for
+//! both databases) and `writer` (group commit).
+
+mod database;
+pub mod device;
+mod device_list;
+mod error;
+pub mod event;
+pub mod idempotency;
+pub mod limits;
+pub mod model;
+pub mod notification;
+pub mod operation;
+pub mod path;
+pub mod refusal;
+mod search;
+pub mod session;
+pub mod setup_key;
+mod sql;
+pub mod tenant;
+pub mod testing;
+pub mod token;
+pub mod transcript;
+pub mod user;
+pub mod value;
+mod value_codec;
+mod writer;
+
+use std::fmt;
+
+use fleet::TenantId;
+use tokio::sync::broadcast;
+
+pub use device::{DevicePatch, DeviceRecord, IdentityRecord, NewDevice};
+pub use device_list::{
+    DeviceFilter, DevicePage, DeviceSort, DeviceSortBy, Facet, FacetField, Search,
+};
+pub use error::{Error, Result};
+pub use event::{EventFilter, EventHead, EventOrder, EventPage, EventRecord};
+pub use idempotency::Idempotency;
+pub use model::ModelRecord;
+pub use notification::{Committed, Notification};
+pub use operation::{Claim, Created, OperationFilter, OperationRecord};
+pub use path::{CredentialMatch, PathRecord};
+pub use refusal::{NewRefusal, RefusalRecord};
+pub use session::{NewSession, SessionRecord};
+pub use setup_key::{NewSetupKey, SetupKeyRecord};
+pub use tenant::TenantRecord;
+pub use token::{NewToken, TokenRecord};
+pub use transcript::TranscriptEntry;
+pub use user::{NewUser, UserPatch, UserRecord};
+pub use value::{KnownValue, ValueSource, ValueUpdate};
+
+use crate::sql::{Readers, Row, Sql};
+use crate::writer::{BoxFuture, Tx, Writers};
+
+/// A SHA-256 hash of a secret; the secret itself is never stored.
+pub type SecretHash = [u8; 32];
+
+/// An open database. Cloning it is cheap, all clones share connections and writers.
+#[derive(Clone)]
+pub struct Store {
+    readers: Readers,
+    writers: Writers,
+    heads: broadcast::Sender<EventHead>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.readers {
+            Readers::Sqlite(_) => "Store(sqlite)",
+            Readers::Postgres(_) => "Store(postgres)",
+        })
+    }
+}
+
+impl Store {
+    /// Opens `sqlite://path` or `postgres://user@host/database`, and brings its schema up to date.
+    pub async fn open(url: &str) -> Result<Store> {
+        let opened = database::open(url).await?;
+        let (heads, _) = broadcast::channel(limits::WATCH_LAG_MAX);
+        if let Readers::Postgres(pool) = &opened.readers {
+            tokio::spawn(event::relay(pool.clone(), heads.clone()));
+        }
+        Ok(Store {
+            readers: opened.readers,
+            writers: Writers::start(opened.writers, heads.clone()),
+            heads,
+        })
+    }
+
+    /// Whether the database answers, for `/readyz`.
+    pub async fn ping(&self) -> Result<()> {
+        self.one(sql::sql("SELECT 1")).await.map(drop)
+    }
+
+    /// The name of the database in use: `sqlite` or `postgres`.
+    pub fn database(&self) -> &'static str {
+        match self.readers {
+            Readers::Sqlite(_) => "sqlite",
+            Readers::Postgres(_) => "postgres",
+        }
+    }
+
+    pub(crate) async fn all(&self, sql: Sql) -> Result<Vec<Row>> {
+        self.readers.all(sql).await
+    }
+
+    pub(crate) async fn optional(&self, sql: Sql) -> Result<Option<Row>> {
+        self.readers.optional(sql).await
+    }
+
+    pub(crate) async fn one(&self, sql: Sql) -> Result<Row> {
+        self.optional(sql).await?.ok_or(Error::NotFound("row"))
+    }
+
+    /// A transaction in the tenant's turn; answered when it is durable.
+    pub(crate) async fn write<T, F>(&self, tenant: &TenantId, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        self.writers.write(Some(tenant), work).await
+    }
+
+    /// A transaction on rows that belong to no tenant, or whose tenant is not known yet.
+    pub(crate) async fn write_global<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        self.writers.write(None, work).await
+    }
+
+    /// One statement as a transaction; the number of rows it touched.
+    pub(crate) async fn execute(&self, tenant: &TenantId, sql: Sql) -> Result<u64> {
+        self.write(tenant, move |tx| Box::pin(tx.execute(sql)))
+            .await
+    }
+}
+
+/// Rows into records.
+pub(crate) fn collect<T>(rows: &[Row], read: impl Fn(&Row) -> Result<T>) -> Result<Vec<T>> {
+    rows.iter().map(read).collect()
+}
+
+/// Fails when nothing was touched.
+pub(crate) fn touched(rows: u64, what: &'static str) -> Result<()> {
+    if rows == 0 {
+        Err(Error::NotFound(what))
+    } else {
+        Ok(())
+    }
+}

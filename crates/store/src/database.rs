@@ -1,0 +1,170 @@
+//! Opening a database: connections with the durability this product promises, and the migrations. It does not
+//! know any table.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
+
+use crate::error::{Error, Result};
+use crate::sql::{Conn, Readers};
+
+/// Connections that read, per database. SQLite gains nothing from more than the cores.
+const READERS_MAX: u32 = 8;
+
+/// Writers on PostgreSQL; a tenant always has the same one, so that its commits can be grouped.
+const POSTGRES_WRITERS: usize = 4;
+
+/// How long to wait for a connection or for another process's lock before saying that there is none.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pages after which SQLite moves its log into the database: 16 MiB, seconds of full load.
+const CHECKPOINT_PAGES: &str = "4000";
+
+/// Statements kept prepared per connection.
+const STATEMENTS_MAX: usize = 256;
+
+/// The migrations of SQLite, in order. The numbers equal those of PostgreSQL.
+pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[(
+    1,
+    "first",
+    include_str!("../migrations/sqlite/0001_first.sql"),
+)];
+
+/// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
+pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[(
+    1,
+    "first",
+    include_str!("../migrations/postgres/0001_first.sql"),
+)];
+
+/// How a writer gets its connection, the first time and after it was lost.
+#[derive(Debug, Clone)]
+pub(crate) enum Connector {
+    Sqlite(Box<SqliteConnectOptions>),
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl Connector {
+    /// A new connection.
+    pub(crate) async fn connect(&self) -> Result<Conn> {
+        let unavailable = |e: sqlx::Error| Error::Unavailable(e.to_string());
+        Ok(match self {
+            Connector::Sqlite(options) => Conn::Sqlite(Box::new(
+                SqliteConnection::connect_with(options)
+                    .await
+                    .map_err(unavailable)?,
+            )),
+            Connector::Postgres(options) => Conn::Postgres(Box::new(
+                PgConnection::connect_with(options)
+                    .await
+                    .map_err(unavailable)?,
+            )),
+        })
+    }
+}
+
+/// An opened and migrated database.
+pub(crate) struct Opened {
+    pub(crate) readers: Readers,
+    pub(crate) writers: Vec<Connector>,
+}
+
+/// Opens `sqlite://path` or `postgres://...`, and brings the schema up to date.
+pub(crate) async fn open(url: &str) -> Result<Opened> {
+    if url.starts_with("sqlite:") {
+        open_sqlite(url).await
+    } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        open_postgres(url).await
+    } else {
+        Err(Error::Invalid(
+            "a database address starts with sqlite:// or postgres://".to_owned(),
+        ))
+    }
+}
+
+async fn open_sqlite(url: &str) -> Result<Opened> {
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(|e| Error::Invalid(e.to_string()))?
+        .create_if_missing(true)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        // FULL: a commit that was answered survives a power cut.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .pragma("cache_size", "-16384")
+        .pragma("temp_store", "MEMORY")
+        .statement_cache_capacity(STATEMENTS_MAX)
+        .disable_statement_logging();
+    let mut conn = SqliteConnection::connect_with(&options)
+        .await
+        .map_err(|e| Error::Unavailable(e.to_string()))?;
+    migrator(SQLITE_MIGRATIONS)
+        .run_direct(None, &mut conn, false)
+        .await
+        .map_err(|e| Error::Unavailable(e.to_string()))?;
+    conn.close().await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        .acquire_timeout(BUSY_TIMEOUT)
+        .connect_with(options.clone().read_only(true))
+        .await
+        .map_err(|e| Error::Unavailable(e.to_string()))?;
+    Ok(Opened {
+        readers: Readers::Sqlite(readers),
+        writers: vec![Connector::Sqlite(Box::new(options))],
+    })
+}
+
+async fn open_postgres(url: &str) -> Result<Opened> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|e| Error::Invalid(e.to_string()))?
+        .application_name("headend")
+        .statement_cache_capacity(STATEMENTS_MAX)
+        // A commit that was answered survives a power cut, whatever the server's default is.
+        .options([("synchronous_commit", "on"), ("statement_timeout", "60s")])
+        .disable_statement_logging();
+    let mut conn = PgConnection::connect_with(&options)
+        .await
+        .map_err(|e| Error::Unavailable(e.to_string()))?;
+    migrator(POSTGRES_MIGRATIONS)
+        .run_direct(None, &mut conn, false)
+        .await
+        .map_err(|e| Error::Unavailable(e.to_string()))?;
+    conn.close().await?;
+    let readers = PgPoolOptions::new()
+        .max_connections(READERS_MAX)
+        .acquire_timeout(BUSY_TIMEOUT)
+        .connect_with(options.clone())
+        .await
+        .map_err(|e| Error::Unavailable(e.to_string()))?;
+    Ok(Opened {
+        readers: Readers::Postgres(readers),
+        writers: vec![Connector::Postgres(Box::new(options)); POSTGRES_WRITERS],
+    })
+}
+
+fn migrator(migrations: &'static [(i64, &'static str, &'static str)]) -> Migrator {
+    Migrator::with_migrations(
+        migrations
+            .iter()
+            .map(|(number, name, text)| {
+                Migration::new(
+                    *number,
+                    Cow::Borrowed(*name),
+                    MigrationType::Simple,
+                    text.into_sql_str(),
+                    false,
+                )
+            })
+            .collect(),
+    )
+}

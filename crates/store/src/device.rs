@@ -1,0 +1,628 @@
+//! Devices, their identities and what the list shows of them. How a device is reached is in `path`, how the list is
+//! filtered and paged in `device_list`.
+
+use fleet::device::{Description, OnboardingState};
+use fleet::presence::Evidence;
+use fleet::{Device, DeviceId, Event, Identity, IdentityKind, TenantId, Timestamp};
+
+use crate::error::{Error, Result};
+use crate::limits::{IDENTITIES_MAX, TAGS_MAX, TEXT_CHARS_MAX};
+use crate::search::reindex;
+use crate::sql::{Row, from_json, json, sql};
+use crate::writer::Tx;
+use crate::{Store, collect, touched};
+
+/// A device to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDevice {
+    /// Id.
+    pub id: DeviceId,
+    /// Name for people; may be empty.
+    pub name: String,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Management protocol: `usp`.
+    pub protocol: String,
+    /// What is known of it already.
+    pub description: Description,
+    /// What it is known by.
+    pub identities: Vec<Identity>,
+    /// Who says so (`setup`, `operator`).
+    pub source: String,
+    /// How far its onboarding is.
+    pub onboarding: OnboardingState,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A device as the store keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceRecord {
+    /// The device.
+    pub device: Device,
+    /// Management protocol.
+    pub protocol: String,
+    /// Its USP endpoint id; empty when it has none.
+    pub endpoint_id: String,
+    /// Address of its WAN side; empty when not known.
+    pub external_ip: String,
+    /// Address it last came from.
+    pub address: String,
+    /// Key of its supported model in the cache; empty when not known.
+    pub model_key: String,
+    /// Why it last started.
+    pub boot_cause: String,
+    /// When it first came.
+    pub first_seen_at: Option<Timestamp>,
+    /// When its row last changed, evidence apart.
+    pub updated_at: Timestamp,
+}
+
+/// What may be changed about a device; `None` leaves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DevicePatch {
+    /// Name for people.
+    pub name: Option<String>,
+    /// Tags, all of them.
+    pub tags: Option<Vec<String>>,
+    /// How far its onboarding is.
+    pub onboarding: Option<OnboardingState>,
+    /// Address of its WAN side.
+    pub external_ip: Option<String>,
+    /// Key of its supported model.
+    pub model_key: Option<String>,
+    /// When and why it started.
+    pub boot: Option<(Timestamp, String)>,
+    /// What it says about itself.
+    pub description: Option<Description>,
+}
+
+/// An identity with its evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityRecord {
+    /// The identity.
+    pub identity: Identity,
+    /// The device it leads to.
+    pub device: DeviceId,
+    /// Who says so.
+    pub source: String,
+    /// Since when it is known.
+    pub at: Timestamp,
+}
+
+/// The columns that [`read`] takes.
+pub(crate) const SELECT: &str = "SELECT d.id, d.tenant, d.name, d.tags, d.protocol, d.onboarding, d.manufacturer, d.oui, d.product_class, \
+     d.serial, d.model_name, d.hardware_version, d.software_version, d.endpoint_id, d.external_ip, d.address, \
+     d.model_key, d.created_at, d.updated_at, d.first_seen_at, d.connected_at, d.disconnected_at, d.heard_at, \
+     d.booted_at, d.boot_cause FROM device d";
+
+impl Store {
+    /// Makes a device with its identities. An identity that leads elsewhere already is a conflict.
+    pub async fn device_insert(
+        &self,
+        tenant: &TenantId,
+        new: NewDevice,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                tx.head(&tenant).await?;
+                check_text(&new.name)?;
+                check_tags(&new.tags)?;
+                let d = &new.description;
+                let endpoint = new
+                    .identities
+                    .iter()
+                    .find(|identity| identity.kind == IdentityKind::UspEndpoint)
+                    .map_or("", |identity| &identity.value);
+                let insert = sql("INSERT INTO device (tenant, id, name, sort_name, tags, protocol, onboarding, \
+                     manufacturer, oui, product_class, serial, model_name, hardware_version, software_version, \
+                     endpoint_id, external_ip, address, model_key, created_at, updated_at, first_seen_at, \
+                     connected_at, disconnected_at, heard_at, booted_at, boot_cause) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, '', '', '', $16, $16, \
+                     0, 0, 0, 0, 0, '')")
+                .bind(&tenant)
+                .bind(new.id)
+                .bind(&new.name)
+                .bind(sort_name(&new.name, d, endpoint))
+                .bind(json(&new.tags)?)
+                .bind(&new.protocol)
+                .bind(new.onboarding.as_str())
+                .bind(&d.manufacturer)
+                .bind(&d.oui)
+                .bind(&d.product_class)
+                .bind(&d.serial)
+                .bind(&d.model)
+                .bind(&d.hardware_version)
+                .bind(&d.software_version)
+                .bind(endpoint)
+                .bind(new.created_at);
+                tx.execute(insert)
+                    .await
+                    .map_err(|e| e.or_conflict("device", new.id.to_string()))?;
+                let taken = attach(tx, &tenant, new.id, &new.identities, &new.source, new.created_at).await?;
+                if let Some(taken) = taken.first() {
+                    return Err(Error::conflict(
+                        "device identity",
+                        format!("{} {}", taken.identity.kind.as_str(), taken.identity.value),
+                    ));
+                }
+                write_tags(tx, &tenant, new.id, &new.tags).await?;
+                reindex(tx, &tenant, new.id).await?;
+                tx.append_all(events).await
+            })
+        })
+        .await
+    }
+
+    /// One device.
+    pub async fn device(&self, tenant: &TenantId, id: DeviceId) -> Result<DeviceRecord> {
+        let statement = sql(SELECT)
+            .then(" WHERE d.tenant = $1 AND d.id = $2")
+            .bind(tenant)
+            .bind(id);
+        let row = self.optional(statement).await?;
+        read(&row.ok_or(Error::NotFound("device"))?)
+    }
+
+    /// Changes a device.
+    pub async fn device_update(
+        &self,
+        tenant: &TenantId,
+        id: DeviceId,
+        patch: DevicePatch,
+        now: Timestamp,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                update(tx, &tenant, id, patch, now).await?;
+                tx.append_all(events).await
+            })
+        })
+        .await
+    }
+
+    /// Removes a device and everything that belongs to it but the log.
+    pub async fn device_delete(
+        &self,
+        tenant: &TenantId,
+        id: DeviceId,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let delete = sql("DELETE FROM device WHERE tenant = $1 AND id = $2")
+                    .bind(&tenant)
+                    .bind(id);
+                touched(tx.execute(delete).await?, "device")?;
+                const TRANSCRIPTS: &str = "DELETE FROM transcript WHERE tenant = $1 AND operation IN \
+                     (SELECT id FROM operation WHERE tenant = $1 AND device = $2)";
+                for text in [
+                    TRANSCRIPTS,
+                    "DELETE FROM operation WHERE tenant = $1 AND device = $2",
+                    "DELETE FROM value_document WHERE tenant = $1 AND device = $2",
+                    "DELETE FROM management_path WHERE tenant = $1 AND device = $2",
+                    "DELETE FROM identity WHERE tenant = $1 AND device = $2",
+                    "DELETE FROM device_tag WHERE tenant = $1 AND device = $2",
+                    "DELETE FROM device_term WHERE tenant = $1 AND device = $2",
+                ] {
+                    tx.execute(sql(text).bind(&tenant).bind(id)).await?;
+                }
+                tx.append_all(events).await
+            })
+        })
+        .await
+    }
+
+    /// Makes one device of two that turned out to be the same: identities, ways and operations of `from` go to
+    /// `into`, where that has none of its own; `from` disappears. Its log stays under its old id.
+    pub async fn device_merge(
+        &self,
+        tenant: &TenantId,
+        from: DeviceId,
+        into: DeviceId,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                exists(tx, &tenant, into).await?;
+                let delete = sql("DELETE FROM device WHERE tenant = $1 AND id = $2")
+                    .bind(&tenant)
+                    .bind(from);
+                touched(tx.execute(delete).await?, "device")?;
+                for text in [
+                    "UPDATE identity SET device = $3 WHERE tenant = $1 AND device = $2",
+                    "UPDATE management_path SET device = $3 WHERE tenant = $1 AND device = $2 AND transport NOT IN \
+                     (SELECT transport FROM management_path WHERE tenant = $1 AND device = $3)",
+                    "UPDATE value_document SET device = $3 WHERE tenant = $1 AND device = $2 AND object NOT IN \
+                     (SELECT object FROM value_document WHERE tenant = $1 AND device = $3)",
+                ] {
+                    tx.execute(sql(text).bind(&tenant).bind(from).bind(into)).await?;
+                }
+                crate::operation::adopt(tx, &tenant, from, into).await?;
+                for text in [
+                    "DELETE FROM value_document WHERE tenant = $1 AND device = $2",
+                    "DELETE FROM management_path WHERE tenant = $1 AND device = $2",
+                    "DELETE FROM device_tag WHERE tenant = $1 AND device = $2",
+                    "DELETE FROM device_term WHERE tenant = $1 AND device = $2",
+                ] {
+                    tx.execute(sql(text).bind(&tenant).bind(from)).await?;
+                }
+                reindex(tx, &tenant, into).await?;
+                tx.append_all(events).await
+            })
+        })
+        .await
+    }
+
+    /// Notes that devices were heard; times only move forward. One commit for all of them.
+    pub async fn device_heard(
+        &self,
+        tenant: &TenantId,
+        heard: Vec<(DeviceId, Timestamp)>,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                for (device, at) in heard {
+                    let update = sql("UPDATE device SET heard_at = $1 WHERE tenant = $2 AND id = $3 AND heard_at < $1")
+                        .bind(at)
+                        .bind(&tenant)
+                        .bind(device);
+                    tx.execute(update).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// The device that an identity leads to.
+    pub async fn device_by_identity(
+        &self,
+        tenant: &TenantId,
+        identity: &Identity,
+    ) -> Result<Option<DeviceId>> {
+        let statement =
+            sql("SELECT device FROM identity WHERE tenant = $1 AND kind = $2 AND value = $3")
+                .bind(tenant)
+                .bind(identity.kind.as_str())
+                .bind(&identity.value);
+        let row = self.optional(statement).await?;
+        row.map(|row| row.columns().take()).transpose()
+    }
+
+    /// The identities of a device.
+    pub async fn identity_list(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+    ) -> Result<Vec<IdentityRecord>> {
+        let statement = sql("SELECT kind, value, device, source, at FROM identity \
+             WHERE tenant = $1 AND device = $2 ORDER BY kind, value")
+        .bind(tenant)
+        .bind(device);
+        collect(&self.all(statement).await?, read_identity)
+    }
+
+    /// Adds identities to a device. Those that lead to another device stay there and are returned.
+    pub async fn identity_attach(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        identities: Vec<Identity>,
+        source: String,
+        now: Timestamp,
+        events: Vec<Event>,
+    ) -> Result<Vec<IdentityRecord>> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                exists(tx, &tenant, device).await?;
+                let taken = attach(tx, &tenant, device, &identities, &source, now).await?;
+                refresh(tx, &tenant, device).await?;
+                tx.append_all(events).await?;
+                Ok(taken)
+            })
+        })
+        .await
+    }
+
+    /// Takes an identity from a device.
+    pub async fn identity_detach(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        identity: Identity,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let delete =
+                    sql("DELETE FROM identity WHERE tenant = $1 AND device = $2 AND kind = $3 AND value = $4")
+                        .bind(&tenant)
+                        .bind(device)
+                        .bind(identity.kind.as_str())
+                        .bind(identity.value);
+                touched(tx.execute(delete).await?, "identity")?;
+                refresh(tx, &tenant, device).await?;
+                tx.append_all(events).await
+            })
+        })
+        .await
+    }
+}
+
+/// Fails when the tenant has no such device.
+pub(crate) async fn exists(tx: &mut Tx, tenant: &TenantId, device: DeviceId) -> Result<()> {
+    let statement = sql("SELECT id FROM device WHERE tenant = $1 AND id = $2")
+        .bind(tenant)
+        .bind(device);
+    tx.optional(statement)
+        .await?
+        .map(drop)
+        .ok_or(Error::NotFound("device"))
+}
+
+/// Changes a device within a transaction.
+pub(crate) async fn update(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    id: DeviceId,
+    patch: DevicePatch,
+    now: Timestamp,
+) -> Result<()> {
+    let mut update = sql("UPDATE device SET updated_at = ");
+    update.arg(now);
+    if let Some(name) = &patch.name {
+        check_text(name)?;
+        update.push(", name = ").arg(name);
+    }
+    if let Some(tags) = &patch.tags {
+        check_tags(tags)?;
+        update.push(", tags = ").arg(json(tags)?);
+    }
+    if let Some(state) = patch.onboarding {
+        update.push(", onboarding = ").arg(state.as_str());
+    }
+    if let Some(ip) = &patch.external_ip {
+        update.push(", external_ip = ").arg(ip);
+    }
+    if let Some(key) = &patch.model_key {
+        update.push(", model_key = ").arg(key);
+    }
+    if let Some((at, cause)) = &patch.boot {
+        update.push(", booted_at = ").arg(*at);
+        update.push(", boot_cause = ").arg(cause);
+    }
+    if let Some(d) = &patch.description {
+        update.push(", manufacturer = ").arg(&d.manufacturer);
+        update.push(", oui = ").arg(&d.oui);
+        update.push(", product_class = ").arg(&d.product_class);
+        update.push(", serial = ").arg(&d.serial);
+        update.push(", model_name = ").arg(&d.model);
+        update
+            .push(", hardware_version = ")
+            .arg(&d.hardware_version);
+        update
+            .push(", software_version = ")
+            .arg(&d.software_version);
+    }
+    update.push(" WHERE tenant = ").arg(tenant);
+    update.push(" AND id = ").arg(id);
+    touched(tx.execute(update).await?, "device")?;
+    if let Some(tags) = &patch.tags {
+        let delete = sql("DELETE FROM device_tag WHERE tenant = $1 AND device = $2")
+            .bind(tenant)
+            .bind(id);
+        tx.execute(delete).await?;
+        write_tags(tx, tenant, id, tags).await?;
+    }
+    let searched = patch.name.is_some()
+        || patch.tags.is_some()
+        || patch.external_ip.is_some()
+        || patch.description.is_some();
+    if searched {
+        refresh(tx, tenant, id).await?;
+    }
+    Ok(())
+}
+
+/// Recomputes the columns that follow from others: the name to sort by, the endpoint id, the search terms.
+async fn refresh(tx: &mut Tx, tenant: &TenantId, id: DeviceId) -> Result<()> {
+    let statement = sql(SELECT)
+        .then(" WHERE d.tenant = $1 AND d.id = $2")
+        .bind(tenant)
+        .bind(id);
+    let Some(row) = tx.optional(statement).await? else {
+        return Ok(());
+    };
+    let record = read(&row)?;
+    let statement = sql(
+        "SELECT value FROM identity WHERE tenant = $1 AND device = $2 AND kind = $3 \
+         ORDER BY at DESC, value LIMIT 1",
+    )
+    .bind(tenant)
+    .bind(id)
+    .bind(IdentityKind::UspEndpoint.as_str());
+    let endpoint: String = match tx.optional(statement).await? {
+        Some(row) => row.columns().take()?,
+        None => String::new(),
+    };
+    let sort = sort_name(&record.device.name, &record.device.description, &endpoint);
+    let update =
+        sql("UPDATE device SET sort_name = $1, endpoint_id = $2 WHERE tenant = $3 AND id = $4")
+            .bind(sort)
+            .bind(endpoint)
+            .bind(tenant)
+            .bind(id);
+    tx.execute(update).await?;
+    reindex(tx, tenant, id).await
+}
+
+/// What the list calls a device, in the form it sorts by.
+pub(crate) fn sort_name(name: &str, description: &Description, endpoint: &str) -> String {
+    let shown = [name, &description.serial, endpoint]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or_default();
+    shown.to_lowercase()
+}
+
+/// Adds identities; those that lead to another device are returned.
+async fn attach(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    device: DeviceId,
+    identities: &[Identity],
+    source: &str,
+    now: Timestamp,
+) -> Result<Vec<IdentityRecord>> {
+    let mut taken = Vec::new();
+    for identity in identities {
+        check_text(&identity.value)?;
+        let there = sql("SELECT kind, value, device, source, at FROM identity \
+             WHERE tenant = $1 AND kind = $2 AND value = $3")
+        .bind(tenant)
+        .bind(identity.kind.as_str())
+        .bind(&identity.value);
+        if let Some(row) = tx.optional(there).await? {
+            let record = read_identity(&row)?;
+            if record.device != device {
+                taken.push(record);
+            }
+            continue;
+        }
+        let count = sql("SELECT count(*) FROM identity WHERE tenant = $1 AND device = $2")
+            .bind(tenant)
+            .bind(device);
+        tx.at_most(count, "identities of a device", IDENTITIES_MAX as u64)
+            .await?;
+        let insert = sql("INSERT INTO identity (tenant, kind, value, device, source, at) VALUES ($1, $2, $3, $4, $5, $6)")
+            .bind(tenant)
+            .bind(identity.kind.as_str())
+            .bind(&identity.value)
+            .bind(device)
+            .bind(source)
+            .bind(now);
+        tx.execute(insert).await?;
+    }
+    Ok(taken)
+}
+
+async fn write_tags(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    device: DeviceId,
+    tags: &[String],
+) -> Result<()> {
+    for tag in tags {
+        let insert =
+            sql("INSERT INTO device_tag (tenant, tag, device) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+                .bind(tenant)
+                .bind(tag)
+                .bind(device);
+        tx.execute(insert).await?;
+    }
+    Ok(())
+}
+
+fn check_text(text: &str) -> Result<()> {
+    if text.chars().count() > TEXT_CHARS_MAX {
+        return Err(Error::LimitExceeded {
+            what: "characters of a name",
+            max: TEXT_CHARS_MAX as u64,
+        });
+    }
+    Ok(())
+}
+
+fn check_tags(tags: &[String]) -> Result<()> {
+    if tags.len() > TAGS_MAX {
+        return Err(Error::LimitExceeded {
+            what: "tags of a device",
+            max: TAGS_MAX as u64,
+        });
+    }
+    tags.iter().try_for_each(|tag| check_text(tag))
+}
+
+/// 0 means never.
+fn ever(at: Timestamp) -> Option<Timestamp> {
+    (at.0 != 0).then_some(at)
+}
+
+/// Reads a row of [`SELECT`].
+pub(crate) fn read(row: &Row) -> Result<DeviceRecord> {
+    let mut c = row.columns();
+    let (id, tenant, name) = (c.take()?, c.take()?, c.take()?);
+    let tags = from_json(&c.take::<String>()?)?;
+    let protocol = c.take()?;
+    let onboarding = match c.take::<String>()?.as_str() {
+        "started" => OnboardingState::Started,
+        "complete" => OnboardingState::Complete,
+        _ => OnboardingState::Expected,
+    };
+    let description = Description {
+        manufacturer: c.take()?,
+        oui: c.take()?,
+        product_class: c.take()?,
+        serial: c.take()?,
+        model: c.take()?,
+        hardware_version: c.take()?,
+        software_version: c.take()?,
+    };
+    let (endpoint_id, external_ip, address, model_key) =
+        (c.take()?, c.take()?, c.take()?, c.take()?);
+    let (created_at, updated_at) = (c.take()?, c.take()?);
+    let first_seen_at = ever(c.take()?);
+    let evidence = Evidence {
+        connected_at: ever(c.take()?),
+        disconnected_at: ever(c.take()?),
+        heard_at: ever(c.take()?),
+    };
+    let booted_at = ever(c.take()?);
+    Ok(DeviceRecord {
+        device: Device {
+            id,
+            tenant,
+            name,
+            tags,
+            description,
+            evidence,
+            onboarding,
+            created_at,
+            booted_at,
+        },
+        protocol,
+        endpoint_id,
+        external_ip,
+        address,
+        model_key,
+        boot_cause: c.take()?,
+        first_seen_at,
+        updated_at,
+    })
+}
+
+fn read_identity(row: &Row) -> Result<IdentityRecord> {
+    let mut c = row.columns();
+    let kind: String = c.take()?;
+    Ok(IdentityRecord {
+        identity: Identity {
+            kind: kind
+                .parse()
+                .map_err(|()| Error::damaged(format!("an identity of unknown kind {kind:?}")))?,
+            value: c.take()?,
+        },
+        device: c.take()?,
+        source: c.take()?,
+        at: c.take()?,
+    })
+}

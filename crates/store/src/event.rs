@@ -1,0 +1,354 @@
+//! The event log: append-only, numbered per tenant without gaps. Appending happens inside the transactions of the
+//! other resources; here it is read, watched and pruned.
+
+use fleet::{DeviceId, Event, EventKind, OperationId, TenantId, Timestamp};
+use sqlx::postgres::{PgListener, PgPool};
+use tokio::sync::broadcast;
+
+use crate::error::{Error, Result};
+use crate::limits::{EVENT_BYTES_MAX, EVENT_PAGE_MAX, EVENT_SCAN_MAX, RETENTION_BATCH_MAX};
+use crate::sql::{Arg, Conn, Row, Sql, bulk_values, from_json, json, sql};
+use crate::{Store, collect};
+
+/// The channel on which the nodes of one PostgreSQL tell each other that a log grew.
+pub(crate) const CHANNEL: &str = "headend_event";
+
+/// An event with its place in the tenant's log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventRecord {
+    /// Its number: the cursor. The first is 1, none is missing.
+    pub seq: u64,
+    /// The event.
+    pub event: Event,
+}
+
+/// How far a tenant's log has grown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventHead {
+    /// Whose log.
+    pub tenant: TenantId,
+    /// Number of its last event.
+    pub seq: u64,
+}
+
+/// Which events; empty means all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Of this device.
+    pub device: Option<DeviceId>,
+    /// Of this operation.
+    pub operation: Option<OperationId>,
+    /// Of one of these kinds.
+    pub kinds: Vec<EventKind>,
+}
+
+/// In which direction the log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventOrder {
+    /// Events with numbers above the cursor, ascending.
+    After(u64),
+    /// Events with numbers below the cursor, descending; `None` starts at the newest.
+    Before(Option<u64>),
+}
+
+/// One page of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventPage {
+    /// The events.
+    pub events: Vec<EventRecord>,
+    /// The cursor to go on with. When reading forward always present, because the log goes on growing; when reading
+    /// backward `None` at the beginning of the log.
+    pub next: Option<u64>,
+    /// Whether more is known to be there now.
+    pub more: bool,
+}
+
+/// An event on its way into the log.
+pub(crate) struct Pending {
+    pub(crate) seq: u64,
+    pub(crate) event: Event,
+    pub(crate) body: String,
+    pub(crate) dedupe: Option<i64>,
+}
+
+/// The text of an event's data, within the limit.
+pub(crate) fn body_of(event: &Event) -> Result<String> {
+    let body = json(&event.data)?;
+    if body.len() > EVENT_BYTES_MAX {
+        return Err(Error::LimitExceeded {
+            what: "bytes of an event",
+            max: EVENT_BYTES_MAX as u64,
+        });
+    }
+    Ok(body)
+}
+
+/// Writes a group's events, many rows per statement.
+pub(crate) async fn insert_all(conn: &mut Conn, events: Vec<Pending>) -> Result<()> {
+    const INTO: &str =
+        "INSERT INTO event (tenant, seq, at, kind, device, operation, actor, dedupe, body) VALUES ";
+    bulk_values(conn, INTO, 9, events, |pending, args: &mut Vec<Arg>| {
+        args.push((&pending.event.tenant).into());
+        args.push(pending.seq.into());
+        args.push(pending.event.at.into());
+        args.push(pending.event.kind.as_str().into());
+        args.push(pending.event.device.into());
+        args.push(pending.event.operation.into());
+        args.push(pending.event.actor.into());
+        args.push(pending.dedupe.into());
+        args.push(pending.body.into());
+    })
+    .await
+}
+
+impl Store {
+    /// Appends events of one tenant; the number of the last.
+    pub async fn event_append(&self, tenant: &TenantId, events: Vec<Event>) -> Result<u64> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                tx.append_all(events).await?;
+                tx.head(&tenant).await
+            })
+        })
+        .await
+    }
+
+    /// The number of the last event of the tenant, 0 before the first.
+    pub async fn event_head(&self, tenant: &TenantId) -> Result<u64> {
+        let statement = sql("SELECT event_head FROM tenant WHERE id = $1").bind(tenant);
+        let row = self.optional(statement).await?;
+        row.ok_or(Error::NotFound("tenant"))?.columns().take()
+    }
+
+    /// The number of the oldest event still kept.
+    pub async fn event_oldest(&self, tenant: &TenantId) -> Result<u64> {
+        let statement = sql("SELECT event_floor FROM tenant WHERE id = $1").bind(tenant);
+        let row = self.optional(statement).await?;
+        let floor: u64 = row.ok_or(Error::NotFound("tenant"))?.columns().take()?;
+        Ok(floor + 1)
+    }
+
+    /// Events after a cursor, ascending. Reading on from [`EventPage::next`] never skips one.
+    pub async fn events_after(
+        &self,
+        tenant: &TenantId,
+        cursor: u64,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<EventPage> {
+        let limit = limit.clamp(1, EVENT_PAGE_MAX);
+        // The head is read before the rows: all rows up to it are visible then.
+        let head = self.event_head(tenant).await?;
+        let cursor = cursor.min(head);
+        let to = self.window_end(filter, cursor, head);
+        let mut statement = select(tenant, filter);
+        statement.push(" AND seq > ").arg(cursor);
+        statement.push(" AND seq <= ").arg(to);
+        statement.push(" ORDER BY seq LIMIT ").arg(limit);
+        let events = collect(&self.all(statement).await?, |row| read(tenant, row))?;
+        let next = match events.last() {
+            Some(last) if events.len() == limit => last.seq,
+            _ => to,
+        };
+        Ok(EventPage {
+            more: next < head,
+            next: Some(next),
+            events,
+        })
+    }
+
+    /// Events before a cursor (all when `None`), newest first.
+    pub async fn events_before(
+        &self,
+        tenant: &TenantId,
+        cursor: Option<u64>,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<EventPage> {
+        let limit = limit.clamp(1, EVENT_PAGE_MAX);
+        let head = self.event_head(tenant).await?;
+        let oldest = self.event_oldest(tenant).await?;
+        let cursor = cursor.unwrap_or(u64::MAX).min(head + 1);
+        let from = if indexed(filter) {
+            oldest
+        } else {
+            cursor.saturating_sub(EVENT_SCAN_MAX).max(oldest)
+        };
+        let mut statement = select(tenant, filter);
+        statement.push(" AND seq < ").arg(cursor);
+        statement.push(" AND seq >= ").arg(from);
+        statement.push(" ORDER BY seq DESC LIMIT ").arg(limit);
+        let events = collect(&self.all(statement).await?, |row| read(tenant, row))?;
+        let next = match events.last() {
+            Some(last) if events.len() == limit => last.seq,
+            _ => from,
+        };
+        let more = next > oldest;
+        Ok(EventPage {
+            more,
+            next: more.then_some(next),
+            events,
+        })
+    }
+
+    /// Reads the log in one of the two directions.
+    pub async fn events(
+        &self,
+        tenant: &TenantId,
+        order: EventOrder,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<EventPage> {
+        match order {
+            EventOrder::After(cursor) => self.events_after(tenant, cursor, filter, limit).await,
+            EventOrder::Before(cursor) => self.events_before(tenant, cursor, filter, limit).await,
+        }
+    }
+
+    /// One event.
+    pub async fn event(&self, tenant: &TenantId, seq: u64) -> Result<EventRecord> {
+        let mut statement = select(tenant, &EventFilter::default());
+        statement.push(" AND seq = ").arg(seq);
+        let row = self.optional(statement).await?;
+        read(tenant, &row.ok_or(Error::NotFound("event"))?)
+    }
+
+    /// Tells when a log grew, of any tenant; a nudge to look at the log, which alone is the truth. A receiver that
+    /// lags behind misses nudges, never events.
+    pub fn watch_events(&self) -> broadcast::Receiver<EventHead> {
+        self.heads.subscribe()
+    }
+
+    /// Removes one batch of events older than `before` from the old end of the log; how many. The oldest number
+    /// kept only grows, and no number is given out twice.
+    pub async fn event_purge(&self, tenant: &TenantId, before: Timestamp) -> Result<u64> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let floor = sql("SELECT event_floor FROM tenant WHERE id = $1").bind(&tenant);
+                let row = tx.optional(floor).await?.ok_or(Error::NotFound("tenant"))?;
+                let floor: u64 = row.columns().take()?;
+                // From the old end on, up to the first one that is young enough.
+                let statement = sql("SELECT seq, at FROM event WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+                    .bind(&tenant)
+                    .bind(floor)
+                    .bind(RETENTION_BATCH_MAX);
+                let mut to = floor;
+                for row in tx.all(statement).await? {
+                    let mut c = row.columns();
+                    let (seq, at): (u64, Timestamp) = (c.take()?, c.take()?);
+                    if at >= before {
+                        break;
+                    }
+                    to = seq;
+                }
+                let update = sql("UPDATE tenant SET event_floor = $1 WHERE id = $2")
+                    .bind(to)
+                    .bind(&tenant);
+                tx.execute(update).await?;
+                let delete = sql("DELETE FROM event WHERE tenant = $1 AND seq <= $2")
+                    .bind(&tenant)
+                    .bind(to);
+                tx.execute(delete).await
+            })
+        })
+        .await
+    }
+
+    fn window_end(&self, filter: &EventFilter, cursor: u64, head: u64) -> u64 {
+        if indexed(filter) {
+            head
+        } else {
+            head.min(cursor.saturating_add(EVENT_SCAN_MAX))
+        }
+    }
+}
+
+/// Whether an index serves the filter, so that no window is needed to bound the work.
+fn indexed(filter: &EventFilter) -> bool {
+    filter.kinds.is_empty() || filter.device.is_some() || filter.operation.is_some()
+}
+
+fn select(tenant: &TenantId, filter: &EventFilter) -> Sql {
+    let mut statement =
+        sql("SELECT seq, at, kind, device, operation, actor, body FROM event WHERE tenant = $1")
+            .bind(tenant);
+    if let Some(device) = filter.device {
+        statement.push(" AND device = ").arg(device);
+    }
+    if let Some(operation) = filter.operation {
+        statement.push(" AND operation = ").arg(operation);
+    }
+    if !filter.kinds.is_empty() {
+        statement
+            .push(" AND kind IN ")
+            .list(filter.kinds.iter().map(|kind| kind.as_str()));
+    }
+    statement
+}
+
+fn read(tenant: &TenantId, row: &Row) -> Result<EventRecord> {
+    let mut c = row.columns();
+    let (seq, at): (u64, Timestamp) = (c.take()?, c.take()?);
+    let kind: String = c.take()?;
+    Ok(EventRecord {
+        seq,
+        event: Event {
+            tenant: tenant.clone(),
+            at,
+            kind: kind
+                .parse()
+                .map_err(|()| Error::damaged(format!("an event of unknown kind {kind:?}")))?,
+            device: c.take()?,
+            operation: c.take()?,
+            actor: c.take()?,
+            data: from_json(&c.take::<String>()?)?,
+        },
+    })
+}
+
+/// Passes on what other nodes' writers announce. After a lost connection it announces every tenant once, because
+/// nudges may have been missed.
+pub(crate) async fn relay(pool: PgPool, heads: broadcast::Sender<EventHead>) {
+    let Ok(mut listener) = PgListener::connect_with(&pool).await else {
+        tracing::warn!("events of other nodes are not announced: no connection to listen on");
+        return;
+    };
+    if let Err(error) = listener.listen(CHANNEL).await {
+        tracing::warn!(%error, "events of other nodes are not announced");
+        return;
+    }
+    loop {
+        match listener.try_recv().await {
+            Ok(Some(notification)) => {
+                if let Some(head) = parse_head(notification.payload()) {
+                    let _ = heads.send(head);
+                }
+            }
+            Ok(None) => {
+                let rows = sqlx::query_as::<_, (String, i64)>("SELECT id, event_head FROM tenant")
+                    .fetch_all(&pool)
+                    .await;
+                for (tenant, seq) in rows.unwrap_or_default() {
+                    if let Some(head) = parse_head(&format!("{tenant} {seq}")) {
+                        let _ = heads.send(head);
+                    }
+                }
+            }
+            Err(sqlx::Error::PoolClosed) => return,
+            Err(error) => {
+                tracing::warn!(%error, "listening for events of other nodes");
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+fn parse_head(payload: &str) -> Option<EventHead> {
+    let (tenant, seq) = payload.split_once(' ')?;
+    Some(EventHead {
+        tenant: tenant.parse().ok()?,
+        seq: seq.parse().ok()?,
+    })
+}

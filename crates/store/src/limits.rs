@@ -1,0 +1,106 @@
+//! Every limit of the store, with its reason. A test hits each of them.
+
+/// Writes that may wait for one writer; further callers wait to be queued, which slows them down instead of
+/// filling the memory.
+pub const WRITE_QUEUE_MAX: usize = 4_096;
+
+/// Writes that share one commit. More would make the first of them wait longer than a commit costs.
+pub const WRITE_GROUP_MAX: usize = 1_024;
+
+/// Heads of event logs that a slow watcher may lag behind before it has to look at the log itself.
+pub const WATCH_LAG_MAX: usize = 1_024;
+
+/// Bytes of one event's body. Larger facts (a whole data model) belong into their own tables.
+pub const EVENT_BYTES_MAX: usize = 256 * 1024;
+
+/// Events in one page of the log.
+pub const EVENT_PAGE_MAX: usize = 1_000;
+
+/// Sequence numbers that one filtered page looks at when no index serves the filter; the page then ends early and
+/// says how far it got.
+pub const EVENT_SCAN_MAX: u64 = 20_000;
+
+/// Rows that one step of a retention run removes, so that no other write waits long behind it.
+pub const RETENTION_BATCH_MAX: u64 = 1_000;
+
+/// Keys of recent notifications remembered per device: what one agent may have unanswered and send again.
+pub const RECENT_PER_DEVICE_MAX: usize = 256;
+
+/// Devices whose recent notifications are kept in memory, per writer; the others are read from the log again.
+pub const RECENT_DEVICES_MAX: usize = 50_000;
+
+/// Devices in one page of the list.
+pub const DEVICE_PAGE_MAX: usize = 500;
+
+/// Counting devices stops here; beyond it the console says "more than".
+pub const DEVICE_COUNT_MAX: u64 = 10_000;
+
+/// Devices that a facet counts over; beyond it the counts are a sample of the first so many.
+pub const FACET_ROWS_MAX: u64 = 200_000;
+
+/// Values of one facet.
+pub const FACET_VALUES_MAX: usize = 100;
+
+/// Words of a free-text search that are looked at.
+pub const SEARCH_WORDS_MAX: usize = 5;
+
+/// Search terms kept per device.
+pub const SEARCH_TERMS_MAX: usize = 64;
+
+/// Characters of one search term, of a label, of a tag.
+pub const TEXT_CHARS_MAX: usize = 256;
+
+/// Tags of one device.
+pub const TAGS_MAX: usize = 32;
+
+/// Identities of one device. A gateway with many MAC addresses has a dozen.
+pub const IDENTITIES_MAX: usize = 64;
+
+/// Last-known values of one device. The largest data models in the field have some 30,000 parameters.
+pub const VALUES_PER_DEVICE_MAX: usize = 100_000;
+
+/// Bytes of one last-known value.
+pub const VALUE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a stored document before compression (values of one top-level object, a supported model); a damaged or
+/// hostile row cannot unpack to more.
+pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Supported models kept per tenant; the least recently used goes first.
+pub const MODELS_PER_TENANT_MAX: u64 = 2_000;
+
+/// Bytes of one operation's document.
+pub const OPERATION_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Operations that may be open for one device.
+pub const OPEN_OPERATIONS_PER_DEVICE_MAX: u64 = 2_000;
+
+/// Rows in one page of operations and the like.
+pub const PAGE_MAX: usize = 500;
+
+/// Entries of one operation's transcript; the last ones are kept.
+pub const TRANSCRIPT_ENTRIES_MAX: u64 = 200;
+
+/// Bytes of one entry of a transcript; the rest is cut off.
+pub const TRANSCRIPT_BYTES_MAX: usize = 64 * 1024;
+
+/// Different refusals remembered per tenant, and for connections of no known tenant.
+pub const REFUSALS_MAX: u64 = 500;
+
+/// Bytes of an answer kept for its idempotency key.
+pub const IDEMPOTENCY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Tenants.
+pub const TENANTS_MAX: u64 = 10_000;
+
+/// People of one tenant.
+pub const USERS_PER_TENANT_MAX: u64 = 10_000;
+
+/// Sign-ins of one person; the oldest goes first.
+pub const SIGN_INS_PER_USER_MAX: u64 = 50;
+
+/// Tokens of one tenant.
+pub const TOKENS_PER_TENANT_MAX: u64 = 10_000;
+
+/// Setup keys of one tenant.
+pub const SETUP_KEYS_PER_TENANT_MAX: u64 = 1_000;

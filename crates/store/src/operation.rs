@@ -1,0 +1,532 @@
+//! Operations: stored before anything is sent, found by their device's order, worked on under a lease with a fence.
+//! The document is `fleet::Operation`; the columns beside it are what it is found by. How an operation moves is
+//! decided in `fleet`.
+
+use fleet::{DeviceId, Event, NodeId, Operation, OperationId, OperationState, TenantId, Timestamp};
+
+use crate::device;
+use crate::error::{Error, Result};
+use crate::limits::{
+    OPEN_OPERATIONS_PER_DEVICE_MAX, OPERATION_BYTES_MAX, PAGE_MAX, RETENTION_BATCH_MAX,
+    TEXT_CHARS_MAX,
+};
+use crate::sql::{Row, Sql, json, sql};
+use crate::value::{self, ValueUpdate};
+use crate::value_codec::{deflate, inflate};
+use crate::writer::Tx;
+use crate::{SecretHash, Store, collect, touched};
+
+/// An operation as the store keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperationRecord {
+    /// The operation.
+    pub operation: Operation,
+    /// Its place in its device's order.
+    pub sequence: u64,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// The key it was asked with.
+    pub idempotency_key: Option<String>,
+    /// The node that works on it, and until when that is promised.
+    pub lease: Option<(NodeId, Timestamp)>,
+    /// The number of the last claim; every write of a claim must carry it.
+    pub fence: i64,
+}
+
+/// What became of asking for an operation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Created {
+    /// It is stored.
+    New(Box<OperationRecord>),
+    /// It had been asked with the same key before.
+    Existing(Box<OperationRecord>),
+    /// The key was used for something else before.
+    Mismatch,
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Claim {
+    /// The device has no open operation.
+    Nothing,
+    /// Another node holds the oldest open operation until then.
+    Held(Timestamp),
+    /// It is claimed.
+    Taken(Box<OperationRecord>),
+}
+
+/// Which operations; empty means all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OperationFilter {
+    /// Of this device.
+    pub device: Option<DeviceId>,
+    /// In one of these states.
+    pub states: Vec<OperationState>,
+    /// Of one of these kinds (`get`, `set`, ...).
+    pub kinds: Vec<String>,
+    /// Asked by.
+    pub requester: Option<String>,
+    /// Made since.
+    pub created_after: Option<Timestamp>,
+    /// Made before.
+    pub created_before: Option<Timestamp>,
+}
+
+const SELECT: &str = "SELECT seq, updated_at, idempotency_key, lease_node, lease_until, fence, document FROM operation";
+
+impl Store {
+    /// Stores a new operation at the end of its device's queue. With an idempotency key (and the fingerprint of the
+    /// request) it is stored once.
+    pub async fn operation_insert(
+        &self,
+        tenant: &TenantId,
+        operation: Operation,
+        idempotency: Option<(String, SecretHash)>,
+        events: Vec<Event>,
+    ) -> Result<Created> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move { insert(tx, &tenant, operation, idempotency, events).await })
+        })
+        .await
+    }
+
+    /// One operation.
+    pub async fn operation(&self, tenant: &TenantId, id: OperationId) -> Result<OperationRecord> {
+        let statement = sql(SELECT)
+            .then(" WHERE tenant = $1 AND id = $2")
+            .bind(tenant)
+            .bind(id);
+        let row = self.optional(statement).await?;
+        read(&row.ok_or(Error::NotFound("operation"))?)
+    }
+
+    /// Operations, newest first, made before the one with the id `before`.
+    pub async fn operation_list(
+        &self,
+        tenant: &TenantId,
+        filter: &OperationFilter,
+        before: Option<OperationId>,
+        limit: usize,
+    ) -> Result<Vec<OperationRecord>> {
+        let mut statement = sql(SELECT).then(" WHERE tenant = $1").bind(tenant);
+        if let Some(device) = filter.device {
+            statement.push(" AND device = ").arg(device);
+        }
+        if !filter.states.is_empty() {
+            statement
+                .push(" AND state IN ")
+                .list(filter.states.iter().map(|state| state.as_str()));
+        }
+        if !filter.kinds.is_empty() {
+            statement.push(" AND kind IN ").list(&filter.kinds);
+        }
+        if let Some(requester) = &filter.requester {
+            statement.push(" AND requested_by = ").arg(requester);
+        }
+        if let Some(after) = filter.created_after {
+            statement.push(" AND created_at >= ").arg(after);
+        }
+        if let Some(before) = filter.created_before {
+            statement.push(" AND created_at < ").arg(before);
+        }
+        if let Some(before) = before {
+            statement.push(" AND id < ").arg(before);
+        }
+        statement
+            .push(" ORDER BY id DESC LIMIT ")
+            .arg(limit.clamp(1, PAGE_MAX));
+        collect(&self.all(statement).await?, read)
+    }
+
+    /// How many operations of a device are not at their end.
+    pub async fn operation_open_count(&self, tenant: &TenantId, device: DeviceId) -> Result<u64> {
+        let statement =
+            sql("SELECT count(*) FROM operation WHERE tenant = $1 AND device = $2 AND is_open = 1")
+                .bind(tenant)
+                .bind(device);
+        self.one(statement).await?.columns().take()
+    }
+
+    /// Claims the oldest open operation of a device. A node may claim again what it holds itself (after a restart);
+    /// each claim outdates the ones before.
+    pub async fn operation_claim(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        node: &NodeId,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Claim> {
+        let (tenant, node) = (tenant.clone(), node.clone());
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let oldest = sql(SELECT)
+                    .then(" WHERE tenant = $1 AND device = $2 AND is_open = 1 ORDER BY seq LIMIT 1")
+                    .bind(&tenant)
+                    .bind(device);
+                let Some(row) = tx.optional(oldest).await? else {
+                    return Ok(Claim::Nothing);
+                };
+                let mut record = read(&row)?;
+                if let Some((holder, until)) = &record.lease
+                    && *holder != node
+                    && *until > now
+                {
+                    return Ok(Claim::Held(*until));
+                }
+                record.fence += 1;
+                let update = sql(
+                    "UPDATE operation SET lease_node = $1, lease_until = $2, fence = $3 \
+                     WHERE tenant = $4 AND id = $5",
+                )
+                .bind(node.as_str())
+                .bind(lease_until)
+                .bind(record.fence)
+                .bind(&tenant)
+                .bind(record.operation.id);
+                tx.execute(update).await?;
+                record.lease = Some((node, lease_until));
+                Ok(Claim::Taken(Box::new(record)))
+            })
+        })
+        .await
+    }
+
+    /// Stores an operation under a claim, with what was learned and what happened, in one transaction. `None` gives
+    /// the claim back; so does the end of the operation. [`Error::Fenced`] when a newer claim exists.
+    pub async fn operation_save(
+        &self,
+        tenant: &TenantId,
+        operation: Operation,
+        fence: i64,
+        lease_until: Option<Timestamp>,
+        values: Option<ValueUpdate>,
+        now: Timestamp,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let lease = lease_until.filter(|_| !operation.state.is_final());
+                let mut update = assignments(&operation, now)?;
+                update
+                    .push(", lease_until = ")
+                    .arg(lease.unwrap_or_default());
+                if lease.is_none() {
+                    update.push(", lease_node = NULL");
+                }
+                update.push(" WHERE tenant = ").arg(&tenant);
+                update.push(" AND id = ").arg(operation.id);
+                update.push(" AND is_open = 1 AND fence = ").arg(fence);
+                if tx.execute(update).await? == 0 {
+                    return Err(Error::Fenced("operation"));
+                }
+                if let Some(values) = values {
+                    value::apply(tx, &tenant, operation.device, values, now).await?;
+                }
+                tx.append_all(events).await
+            })
+        })
+        .await
+    }
+
+    /// Holds a claim longer.
+    pub async fn operation_renew(
+        &self,
+        tenant: &TenantId,
+        id: OperationId,
+        fence: i64,
+        lease_until: Timestamp,
+    ) -> Result<()> {
+        let update = sql("UPDATE operation SET lease_until = $1 \
+             WHERE tenant = $2 AND id = $3 AND is_open = 1 AND fence = $4")
+        .bind(lease_until)
+        .bind(tenant)
+        .bind(id)
+        .bind(fence);
+        touched(self.execute(tenant, update).await?, "operation")
+            .map_err(|_| Error::Fenced("operation"))
+    }
+
+    /// Changes an open operation that nobody works on (a cancellation, an expiry). `change` gets it as it is and
+    /// returns what happened. False when it is at its end already or somebody holds it; then nothing is changed.
+    pub async fn operation_edit<F>(
+        &self,
+        tenant: &TenantId,
+        id: OperationId,
+        now: Timestamp,
+        change: F,
+    ) -> Result<bool>
+    where
+        F: FnOnce(&mut Operation) -> Vec<Event> + Send + 'static,
+    {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let statement = sql(SELECT)
+                    .then(" WHERE tenant = $1 AND id = $2")
+                    .bind(&tenant)
+                    .bind(id);
+                let row = tx
+                    .optional(statement)
+                    .await?
+                    .ok_or(Error::NotFound("operation"))?;
+                let mut record = read(&row)?;
+                let held = record.lease.is_some_and(|(_, until)| until > now);
+                if held || record.operation.state.is_final() {
+                    return Ok(false);
+                }
+                let events = change(&mut record.operation);
+                let mut update = assignments(&record.operation, now)?;
+                // A claim that ran out must not overwrite this.
+                update
+                    .push(", fence = fence + 1 WHERE tenant = ")
+                    .arg(&tenant);
+                update.push(" AND id = ").arg(id);
+                tx.execute(update).await?;
+                tx.append_all(events).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// Open operations whose time has come and that nobody works on, of all tenants.
+    pub async fn operation_due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<OperationRecord>> {
+        let statement = sql(SELECT)
+            .then(" WHERE is_open = 1 AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT $2")
+            .bind(now)
+            .bind(limit.clamp(1, PAGE_MAX));
+        collect(&self.all(statement).await?, read)
+    }
+
+    /// Devices with open operations that nobody works on, of all tenants, in order after the given one.
+    pub async fn operation_devices_waiting(
+        &self,
+        now: Timestamp,
+        after: Option<(TenantId, DeviceId)>,
+        limit: usize,
+    ) -> Result<Vec<(TenantId, DeviceId)>> {
+        let mut statement = sql("SELECT DISTINCT tenant, device FROM operation WHERE is_open = 1");
+        statement.push(" AND lease_until <= ").arg(now);
+        if let Some((tenant, device)) = &after {
+            statement.push(" AND (tenant, device) > (").arg(tenant);
+            statement.push(", ").arg(*device).push(")");
+        }
+        statement
+            .push(" ORDER BY tenant, device LIMIT ")
+            .arg(limit.clamp(1, PAGE_MAX));
+        collect(&self.all(statement).await?, |row| {
+            let mut c = row.columns();
+            Ok((c.take()?, c.take()?))
+        })
+    }
+
+    /// Removes a batch of finished operations older than `before`, with their transcripts; how many.
+    pub async fn operation_purge(&self, tenant: &TenantId, before: Timestamp) -> Result<u64> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let statement = sql("SELECT id FROM operation WHERE tenant = $1 AND is_open = 0 AND finished_at < $2 \
+                     ORDER BY finished_at LIMIT $3")
+                .bind(&tenant)
+                .bind(before)
+                .bind(RETENTION_BATCH_MAX / 10);
+                let ids: Vec<OperationId> = collect(&tx.all(statement).await?, |row| row.columns().take())?;
+                for table in [
+                    "DELETE FROM transcript WHERE tenant = $1 AND operation IN ",
+                    "DELETE FROM operation WHERE tenant = $1 AND id IN ",
+                ] {
+                    let mut delete = sql(table).bind(&tenant);
+                    delete.list(ids.iter().copied());
+                    tx.execute(delete).await?;
+                }
+                Ok(ids.len() as u64)
+            })
+        })
+        .await
+    }
+}
+
+async fn insert(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    operation: Operation,
+    idempotency: Option<(String, SecretHash)>,
+    events: Vec<Event>,
+) -> Result<Created> {
+    device::exists(tx, tenant, operation.device).await?;
+    let (key, fingerprint) = idempotency.unzip();
+    if let Some(key) = &key {
+        if key.chars().count() > TEXT_CHARS_MAX {
+            return Err(Error::LimitExceeded {
+                what: "characters of an idempotency key",
+                max: TEXT_CHARS_MAX as u64,
+            });
+        }
+        let statement = sql(SELECT)
+            .then(" WHERE tenant = $1 AND idempotency_key = $2")
+            .bind(tenant)
+            .bind(key);
+        if let Some(row) = tx.optional(statement).await? {
+            let statement =
+                sql("SELECT fingerprint FROM operation WHERE tenant = $1 AND idempotency_key = $2")
+                    .bind(tenant)
+                    .bind(key);
+            let stored: Option<SecretHash> = match tx.optional(statement).await? {
+                Some(row) => row.columns().take()?,
+                None => None,
+            };
+            return Ok(if stored == fingerprint {
+                Created::Existing(Box::new(read(&row)?))
+            } else {
+                Created::Mismatch
+            });
+        }
+    }
+    let open =
+        sql("SELECT count(*) FROM operation WHERE tenant = $1 AND device = $2 AND is_open = 1")
+            .bind(tenant)
+            .bind(operation.device);
+    tx.at_most(
+        open,
+        "open operations of a device",
+        OPEN_OPERATIONS_PER_DEVICE_MAX,
+    )
+    .await?;
+    let last = sql("SELECT coalesce(max(seq), 0) FROM operation WHERE tenant = $1 AND device = $2")
+        .bind(tenant)
+        .bind(operation.device);
+    let last: u64 = match tx.optional(last).await? {
+        Some(row) => row.columns().take()?,
+        None => 0,
+    };
+    let insert = sql("INSERT INTO operation (tenant, id, device, seq, state, is_open, kind, requested_by, created_at, \
+         updated_at, expires_at, due_at, finished_at, idempotency_key, fingerprint, lease_until, fence, document) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13, $14, 0, 0, $15)")
+    .bind(tenant)
+    .bind(operation.id)
+    .bind(operation.device)
+    .bind(last + 1)
+    .bind(operation.state.as_str())
+    .bind(!operation.state.is_final())
+    .bind(operation.request.kind())
+    .bind(&operation.requester)
+    .bind(operation.created)
+    .bind(operation.expires)
+    .bind(operation.due())
+    .bind(operation.finished)
+    .bind(key.clone())
+    .bind(fingerprint)
+    .bind(document(&operation)?);
+    tx.execute(insert)
+        .await
+        .map_err(|e| e.or_conflict("operation", operation.id.to_string()))?;
+    tx.append_all(events).await?;
+    Ok(Created::New(Box::new(OperationRecord {
+        sequence: last + 1,
+        updated_at: operation.created,
+        idempotency_key: key,
+        lease: None,
+        fence: 0,
+        operation,
+    })))
+}
+
+/// `UPDATE operation SET` with everything that follows from the operation.
+fn assignments(operation: &Operation, now: Timestamp) -> Result<Sql> {
+    Ok(sql("UPDATE operation SET state = $1, is_open = $2, updated_at = $3, due_at = $4, finished_at = $5, \
+         document = $6")
+    .bind(operation.state.as_str())
+    .bind(!operation.state.is_final())
+    .bind(now)
+    .bind(operation.due())
+    .bind(operation.finished)
+    .bind(document(operation)?))
+}
+
+/// Gives the operations of `from` to `into`, behind its own, in their order.
+pub(crate) async fn adopt(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    from: DeviceId,
+    into: DeviceId,
+) -> Result<()> {
+    let statement = sql(SELECT)
+        .then(" WHERE tenant = $1 AND device = $2 ORDER BY seq")
+        .bind(tenant)
+        .bind(from);
+    let records = collect(&tx.all(statement).await?, read)?;
+    let last = sql("SELECT coalesce(max(seq), 0) FROM operation WHERE tenant = $1 AND device = $2")
+        .bind(tenant)
+        .bind(into);
+    let mut seq: u64 = match tx.optional(last).await? {
+        Some(row) => row.columns().take()?,
+        None => 0,
+    };
+    for record in records {
+        seq += 1;
+        let mut operation = record.operation;
+        operation.device = into;
+        let update = sql(
+            "UPDATE operation SET device = $1, seq = $2, document = $3, fence = fence + 1, \
+             lease_node = NULL, lease_until = 0 WHERE tenant = $4 AND id = $5",
+        )
+        .bind(into)
+        .bind(seq)
+        .bind(document(&operation)?)
+        .bind(tenant)
+        .bind(operation.id);
+        tx.execute(update).await?;
+    }
+    Ok(())
+}
+
+/// Documents below this are kept as they are.
+const DEFLATE_FROM: usize = 2_048;
+
+fn document(operation: &Operation) -> Result<Vec<u8>> {
+    let text = json(operation)?;
+    if text.len() > OPERATION_BYTES_MAX {
+        return Err(Error::LimitExceeded {
+            what: "bytes of an operation",
+            max: OPERATION_BYTES_MAX as u64,
+        });
+    }
+    if text.len() < DEFLATE_FROM {
+        return Ok(text.into_bytes());
+    }
+    let mut out = vec![0];
+    out.extend(deflate(text.as_bytes())?);
+    Ok(out)
+}
+
+fn read(row: &Row) -> Result<OperationRecord> {
+    let mut c = row.columns();
+    let (sequence, updated_at, idempotency_key) = (c.take()?, c.take()?, c.take()?);
+    let (node, until): (Option<String>, Timestamp) = (c.take()?, c.take()?);
+    let lease = match node {
+        Some(node) => Some((NodeId::parse(&node).map_err(Error::damaged)?, until)),
+        None => None,
+    };
+    let fence = c.take()?;
+    let document: Vec<u8> = c.take()?;
+    let operation = match document.split_first() {
+        // JSON never begins with a zero byte.
+        Some((0, deflated)) => serde_json::from_slice(&inflate(deflated)?),
+        _ => serde_json::from_slice(&document),
+    };
+    Ok(OperationRecord {
+        operation: operation.map_err(Error::damaged)?,
+        sequence,
+        updated_at,
+        idempotency_key,
+        lease,
+        fence,
+    })
+}

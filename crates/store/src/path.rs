@@ -1,0 +1,481 @@
+//! Management paths: the ways to a device, one per transport, with the credentials it shows (as hashes), who holds
+//! the link now, and what is known of it. Credentials move from pending to current to superseded.
+
+use fleet::onboarding::TokenStatus;
+use fleet::{DeviceId, Event, NodeId, SetupKeyId, TenantId, Timestamp};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::limits::PAGE_MAX;
+use crate::sql::{Row, from_json, json, sql};
+use crate::{SecretHash, Store, collect, device, touched};
+
+/// A way to a device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PathRecord {
+    /// Tenant.
+    pub tenant: TenantId,
+    /// Device.
+    pub device: DeviceId,
+    /// Transport: `websocket`.
+    pub transport: String,
+    /// Endpoint id it answers to.
+    pub endpoint_id: String,
+    /// Where we dial it; `None` when it dials us.
+    pub dial_url: Option<String>,
+    /// It has come with its own credential.
+    pub has_current: bool,
+    /// A credential was sent to it and not seen from it yet, since then.
+    pub pending_at: Option<Timestamp>,
+    /// The setup key it last came with.
+    pub setup_key: Option<SetupKeyId>,
+    /// Until when an operator lets it in with a setup key again.
+    pub readmit_until: Option<Timestamp>,
+    /// Only a client certificate opens it.
+    pub certificate_required: bool,
+    /// What the last connection told, for people.
+    pub info: Value,
+    /// Address it last came from.
+    pub peer: String,
+    /// How it last proved who it is.
+    pub authenticated_by: String,
+    /// The node that holds its link.
+    pub node: Option<NodeId>,
+    /// Number of its last link; a newer link has a greater one.
+    pub link: u64,
+    /// When it last connected.
+    pub connected_at: Option<Timestamp>,
+    /// When it last disconnected.
+    pub disconnected_at: Option<Timestamp>,
+    /// Why.
+    pub disconnect_reason: String,
+}
+
+/// A path to make or change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathSetup {
+    /// Transport: `websocket`.
+    pub transport: String,
+    /// Endpoint id it answers to.
+    pub endpoint_id: String,
+    /// Where we dial it.
+    pub dial_url: Option<String>,
+    /// Only a client certificate opens it.
+    pub certificate_required: bool,
+}
+
+/// A link that was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PathLink {
+    /// Transport: `websocket`.
+    pub transport: String,
+    /// Endpoint id it came with.
+    pub endpoint_id: String,
+    /// The node that holds it.
+    pub node: NodeId,
+    /// Address it came from.
+    pub peer: String,
+    /// How it proved who it is.
+    pub authenticated_by: String,
+    /// The setup key it came with.
+    pub setup_key: Option<SetupKeyId>,
+    /// What it told.
+    pub info: Value,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The path that a credential opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialMatch {
+    /// Tenant.
+    pub tenant: TenantId,
+    /// Device.
+    pub device: DeviceId,
+    /// Transport.
+    pub transport: String,
+    /// Endpoint id it answers to.
+    pub endpoint_id: String,
+    /// Where the credential stands.
+    pub status: TokenStatus,
+}
+
+const SELECT: &str = "SELECT tenant, device, transport, endpoint_id, dial_url, credential_hash, pending_at, \
+     setup_key, readmit_until, certificate_required, info, peer, authenticated_by, node, link, connected_at, \
+     disconnected_at, disconnect_reason FROM management_path";
+
+impl Store {
+    /// The path that a credential opens, in whichever tenant.
+    pub async fn path_by_credential(&self, hash: &SecretHash) -> Result<Option<CredentialMatch>> {
+        let statement = sql("SELECT tenant, device, transport, endpoint_id, credential_hash, pending_hash \
+             FROM management_path WHERE credential_hash = $1 OR pending_hash = $1 OR previous_hash = $1")
+        .bind(hash);
+        let mut best: Option<CredentialMatch> = None;
+        for row in self.all(statement).await? {
+            let mut c = row.columns();
+            let (tenant, device, transport, endpoint_id) =
+                (c.take()?, c.take()?, c.take()?, c.take()?);
+            let (current, pending): (Option<SecretHash>, Option<SecretHash>) =
+                (c.take()?, c.take()?);
+            let status = if current.as_ref() == Some(hash) {
+                TokenStatus::Current
+            } else if pending.as_ref() == Some(hash) {
+                TokenStatus::Pending
+            } else {
+                TokenStatus::Superseded
+            };
+            if best.is_none() || status != TokenStatus::Superseded {
+                best = Some(CredentialMatch {
+                    tenant,
+                    device,
+                    transport,
+                    endpoint_id,
+                    status,
+                });
+            }
+        }
+        Ok(best)
+    }
+
+    /// The ways to a device.
+    pub async fn path_list(&self, tenant: &TenantId, device: DeviceId) -> Result<Vec<PathRecord>> {
+        let statement = sql(SELECT)
+            .then(" WHERE tenant = $1 AND device = $2 ORDER BY transport")
+            .bind(tenant)
+            .bind(device);
+        collect(&self.all(statement).await?, read)
+    }
+
+    /// One way to a device.
+    pub async fn path(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        transport: &str,
+    ) -> Result<Option<PathRecord>> {
+        let statement = sql(SELECT)
+            .then(" WHERE tenant = $1 AND device = $2 AND transport = $3")
+            .bind(tenant)
+            .bind(device)
+            .bind(transport);
+        let row = self.optional(statement).await?;
+        row.map(|row| read(&row)).transpose()
+    }
+
+    /// The paths of a tenant that we dial, in order of the device after the given one.
+    pub async fn path_list_dialled(
+        &self,
+        tenant: &TenantId,
+        after: Option<DeviceId>,
+        limit: usize,
+    ) -> Result<Vec<PathRecord>> {
+        let mut statement = sql(SELECT)
+            .then(" WHERE tenant = $1 AND dial_url IS NOT NULL")
+            .bind(tenant);
+        if let Some(after) = after {
+            statement.push(" AND device > ").arg(after);
+        }
+        statement
+            .push(" ORDER BY device LIMIT ")
+            .arg(limit.clamp(1, PAGE_MAX));
+        collect(&self.all(statement).await?, read)
+    }
+
+    /// Makes a path, or changes how it is reached; credentials stay.
+    pub async fn path_put(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        setup: PathSetup,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                device::exists(tx, &tenant, device).await?;
+                let upsert = sql("INSERT INTO management_path (tenant, device, transport, endpoint_id, dial_url, \
+                     certificate_required, info, peer, authenticated_by, link, disconnect_reason) \
+                     VALUES ($1, $2, $3, $4, $5, $6, 'null', '', '', 0, '') \
+                     ON CONFLICT (tenant, device, transport) DO UPDATE SET endpoint_id = excluded.endpoint_id, \
+                     dial_url = excluded.dial_url, certificate_required = excluded.certificate_required")
+                .bind(&tenant)
+                .bind(device)
+                .bind(setup.transport)
+                .bind(setup.endpoint_id)
+                .bind(setup.dial_url)
+                .bind(setup.certificate_required);
+                tx.execute(upsert).await?;
+                tx.append_all(events).await
+            })
+        })
+        .await
+    }
+
+    /// Removes a path with its credentials.
+    pub async fn path_delete(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        transport: &str,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let delete =
+            "DELETE FROM management_path WHERE tenant = $1 AND device = $2 AND transport = $3";
+        self.path_change(
+            tenant,
+            sql(delete).bind(tenant).bind(device).bind(transport),
+            events,
+        )
+        .await
+    }
+
+    /// Remembers a credential that is on its way to the device. One that was pending before is gone.
+    pub async fn path_set_pending(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        transport: &str,
+        hash: SecretHash,
+        now: Timestamp,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let update = sql(
+            "UPDATE management_path SET pending_hash = $4, pending_at = $5 \
+             WHERE tenant = $1 AND device = $2 AND transport = $3",
+        )
+        .bind(tenant)
+        .bind(device)
+        .bind(transport)
+        .bind(hash)
+        .bind(now);
+        self.path_change(tenant, update, events).await
+    }
+
+    /// The device came with its pending credential: that is current now, the old one superseded, the setup key no
+    /// longer opens this path. False when another credential is pending by now.
+    pub async fn path_confirm(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        transport: &str,
+        hash: SecretHash,
+        events: Vec<Event>,
+    ) -> Result<bool> {
+        let update = sql("UPDATE management_path SET previous_hash = credential_hash, credential_hash = pending_hash, \
+             pending_hash = NULL, pending_at = NULL, readmit_until = NULL \
+             WHERE tenant = $1 AND device = $2 AND transport = $3 AND pending_hash = $4")
+        .bind(tenant)
+        .bind(device)
+        .bind(transport)
+        .bind(hash);
+        match self.path_change(tenant, update, events).await {
+            Ok(()) => Ok(true),
+            Err(Error::NotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes all credentials away; the device needs a setup key again.
+    pub async fn path_revoke(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        transport: &str,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let update = sql(
+            "UPDATE management_path SET previous_hash = coalesce(credential_hash, previous_hash), \
+             credential_hash = NULL, pending_hash = NULL, pending_at = NULL \
+             WHERE tenant = $1 AND device = $2 AND transport = $3",
+        )
+        .bind(tenant)
+        .bind(device)
+        .bind(transport);
+        self.path_change(tenant, update, events).await
+    }
+
+    /// Lets a device that has its own credential in with a setup key until then (after a factory reset).
+    pub async fn path_readmit(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        transport: &str,
+        until: Option<Timestamp>,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let update = sql("UPDATE management_path SET readmit_until = $4 \
+             WHERE tenant = $1 AND device = $2 AND transport = $3")
+        .bind(tenant)
+        .bind(device)
+        .bind(transport)
+        .bind(until);
+        self.path_change(tenant, update, events).await
+    }
+
+    /// A link was made: the path (made when there is none) and the device's evidence say so. The number of the link.
+    pub async fn path_connected(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        link: PathLink,
+        events: Vec<Event>,
+    ) -> Result<u64> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let update = sql("UPDATE device SET connected_at = $1, address = $2, \
+                     heard_at = CASE WHEN heard_at > $1 THEN heard_at ELSE $1 END, \
+                     first_seen_at = CASE WHEN first_seen_at = 0 THEN $1 ELSE first_seen_at END \
+                     WHERE tenant = $3 AND id = $4")
+                .bind(link.at)
+                .bind(&link.peer)
+                .bind(&tenant)
+                .bind(device);
+                touched(tx.execute(update).await?, "device")?;
+                let upsert = sql("INSERT INTO management_path (tenant, device, transport, endpoint_id, setup_key, \
+                     certificate_required, info, peer, authenticated_by, node, link, connected_at, \
+                     disconnect_reason) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, 1, $10, '') \
+                     ON CONFLICT (tenant, device, transport) DO UPDATE SET endpoint_id = excluded.endpoint_id, \
+                     setup_key = coalesce(excluded.setup_key, management_path.setup_key), info = excluded.info, \
+                     peer = excluded.peer, authenticated_by = excluded.authenticated_by, node = excluded.node, \
+                     link = management_path.link + 1, connected_at = excluded.connected_at \
+                     RETURNING link")
+                .bind(&tenant)
+                .bind(device)
+                .bind(link.transport)
+                .bind(link.endpoint_id)
+                .bind(link.setup_key)
+                .bind(json(&link.info)?)
+                .bind(link.peer)
+                .bind(link.authenticated_by)
+                .bind(link.node.as_str())
+                .bind(link.at);
+                let row = tx.optional(upsert).await?;
+                let number = row.ok_or(Error::NotFound("path"))?.columns().take()?;
+                tx.append_all(events).await?;
+                Ok(number)
+            })
+        })
+        .await
+    }
+
+    /// A link ended. False, and nothing changed, when a newer link has replaced it.
+    #[allow(clippy::too_many_arguments)]
+    pub async fn path_disconnected(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        transport: &str,
+        link: u64,
+        reason: String,
+        at: Timestamp,
+        events: Vec<Event>,
+    ) -> Result<bool> {
+        let (tenant, transport) = (tenant.clone(), transport.to_owned());
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let update = sql("UPDATE management_path SET node = NULL, disconnected_at = $1, disconnect_reason = $2 \
+                     WHERE tenant = $3 AND device = $4 AND transport = $5 AND link = $6 AND node IS NOT NULL")
+                .bind(at)
+                .bind(reason)
+                .bind(&tenant)
+                .bind(device)
+                .bind(transport)
+                .bind(link);
+                if tx.execute(update).await? == 0 {
+                    return Ok(false);
+                }
+                lost(tx, &tenant, device, at).await?;
+                tx.append_all(events).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// A node starts: every link that it held before is over. The devices that lost their link.
+    pub async fn path_reset_node(
+        &self,
+        tenant: &TenantId,
+        node: &NodeId,
+        reason: String,
+        at: Timestamp,
+    ) -> Result<Vec<DeviceId>> {
+        let (tenant, node) = (tenant.clone(), node.clone());
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let update = sql("UPDATE management_path SET node = NULL, disconnected_at = $1, disconnect_reason = $2 \
+                     WHERE tenant = $3 AND node = $4 RETURNING device")
+                .bind(at)
+                .bind(reason)
+                .bind(&tenant)
+                .bind(node.as_str());
+                let devices: Vec<DeviceId> = collect(&tx.all(update).await?, |row| row.columns().take())?;
+                for device in &devices {
+                    lost(tx, &tenant, *device, at).await?;
+                }
+                Ok(devices)
+            })
+        })
+        .await
+    }
+
+    async fn path_change(
+        &self,
+        tenant: &TenantId,
+        statement: crate::Sql,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        self.write(tenant, move |tx| {
+            Box::pin(async move {
+                touched(tx.execute(statement).await?, "path")?;
+                tx.append_all(events).await
+            })
+        })
+        .await
+    }
+}
+
+/// Notes the loss on the device, unless another path of it still has a link.
+async fn lost(
+    tx: &mut crate::Tx,
+    tenant: &TenantId,
+    device: DeviceId,
+    at: Timestamp,
+) -> Result<()> {
+    // Never before the connection it ends: of two equal times the later event wins.
+    let update = sql("UPDATE device SET disconnected_at = CASE WHEN connected_at > $1 THEN connected_at ELSE $1 END \
+         WHERE tenant = $2 AND id = $3 AND NOT EXISTS (SELECT 1 FROM management_path p \
+         WHERE p.tenant = $2 AND p.device = $3 AND p.node IS NOT NULL)")
+    .bind(at)
+    .bind(tenant)
+    .bind(device);
+    tx.execute(update).await.map(drop)
+}
+
+fn read(row: &Row) -> Result<PathRecord> {
+    let mut c = row.columns();
+    Ok(PathRecord {
+        tenant: c.take()?,
+        device: c.take()?,
+        transport: c.take()?,
+        endpoint_id: c.take()?,
+        dial_url: c.take()?,
+        has_current: c.take::<Option<Vec<u8>>>()?.is_some(),
+        pending_at: c.take()?,
+        setup_key: c.take()?,
+        readmit_until: c.take()?,
+        certificate_required: c.take()?,
+        info: from_json(&c.take::<String>()?)?,
+        peer: c.take()?,
+        authenticated_by: c.take()?,
+        node: c
+            .take::<Option<String>>()?
+            .map(|node| NodeId::parse(&node).map_err(Error::damaged))
+            .transpose()?,
+        link: c.take()?,
+        connected_at: c.take()?,
+        disconnected_at: c.take()?,
+        disconnect_reason: c.take()?,
+    })
+}

@@ -1,0 +1,116 @@
+//! Connections that were refused, for the doctor: a bounded list, in which equal refusals are counted instead of
+//! repeated, so that one mad device does not push the others out. Not an audit log.
+
+use fleet::{TenantId, Timestamp};
+
+use crate::error::Result;
+use crate::limits::{PAGE_MAX, REFUSALS_MAX, TEXT_CHARS_MAX};
+use crate::sql::{Row, sql};
+use crate::writer::Tx;
+use crate::{SecretHash, Store, collect};
+
+/// A refused connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRefusal {
+    /// When.
+    pub at: Timestamp,
+    /// Name of the reason.
+    pub reason: String,
+    /// More about it.
+    pub detail: String,
+    /// Address it came from.
+    pub peer: String,
+    /// Endpoint id it claimed; may be empty.
+    pub endpoint_id: String,
+    /// Transport: `websocket`.
+    pub transport: String,
+    /// What makes it equal to others, made by the caller (a hash of reason, peer without port, endpoint id).
+    pub key: SecretHash,
+}
+
+/// Equal refusals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusalRecord {
+    /// The last of them.
+    pub last: NewRefusal,
+    /// When the first was.
+    pub first_at: Timestamp,
+    /// How many.
+    pub times: u64,
+}
+
+impl Store {
+    /// Remembers a refusal; `None` when no tenant is known.
+    pub async fn refusal_record(
+        &self,
+        tenant: Option<&TenantId>,
+        refusal: NewRefusal,
+    ) -> Result<()> {
+        let owner = tenant.map_or(String::new(), |tenant| tenant.to_string());
+        match tenant {
+            Some(tenant) => {
+                self.write(tenant, move |tx| Box::pin(record(tx, owner, refusal)))
+                    .await
+            }
+            None => {
+                self.write_global(move |tx| Box::pin(record(tx, owner, refusal)))
+                    .await
+            }
+        }
+    }
+
+    /// The refusals since a time, last first; `None` for those of no known tenant.
+    pub async fn refusal_list(
+        &self,
+        tenant: Option<&TenantId>,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<RefusalRecord>> {
+        let statement = sql(
+            "SELECT last_at, reason, detail, peer, endpoint_id, transport, key, first_at, times \
+             FROM refusal WHERE tenant = $1 AND last_at >= $2 ORDER BY last_at DESC, key LIMIT $3",
+        )
+        .bind(tenant.map_or("", |tenant| tenant.as_str()))
+        .bind(since)
+        .bind(limit.clamp(1, PAGE_MAX));
+        collect(&self.all(statement).await?, read)
+    }
+}
+
+async fn record(tx: &mut Tx, owner: String, refusal: NewRefusal) -> Result<()> {
+    let cut = |text: String| text.chars().take(TEXT_CHARS_MAX).collect::<String>();
+    let upsert = sql("INSERT INTO refusal (tenant, key, reason, detail, peer, endpoint_id, transport, first_at, \
+         last_at, times) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, 1) ON CONFLICT (tenant, key) DO UPDATE SET \
+         detail = excluded.detail, peer = excluded.peer, last_at = excluded.last_at, times = refusal.times + 1")
+    .bind(&owner)
+    .bind(refusal.key)
+    .bind(cut(refusal.reason))
+    .bind(cut(refusal.detail))
+    .bind(cut(refusal.peer))
+    .bind(cut(refusal.endpoint_id))
+    .bind(cut(refusal.transport))
+    .bind(refusal.at);
+    tx.execute(upsert).await?;
+    let trim = sql("DELETE FROM refusal WHERE tenant = $1 AND key IN (SELECT key FROM refusal WHERE tenant = $1 \
+         ORDER BY last_at DESC, key LIMIT 100 OFFSET $2)")
+    .bind(owner)
+    .bind(REFUSALS_MAX);
+    tx.execute(trim).await.map(drop)
+}
+
+fn read(row: &Row) -> Result<RefusalRecord> {
+    let mut c = row.columns();
+    Ok(RefusalRecord {
+        last: NewRefusal {
+            at: c.take()?,
+            reason: c.take()?,
+            detail: c.take()?,
+            peer: c.take()?,
+            endpoint_id: c.take()?,
+            transport: c.take()?,
+            key: c.take()?,
+        },
+        first_at: c.take()?,
+        times: c.take()?,
+    })
+}

@@ -1,0 +1,195 @@
+//! Search terms of devices: what a person may type to find one. Words of names and versions are found by how they
+//! begin; serial numbers, MAC addresses and endpoint ids also by how they end, which is how they are read out on the
+//! telephone. Not a full-text engine: a term is found from either end, not from its middle.
+
+use std::collections::BTreeSet;
+
+use fleet::{DeviceId, TenantId};
+
+use crate::error::Result;
+use crate::limits::{SEARCH_TERMS_MAX, SEARCH_WORDS_MAX, TEXT_CHARS_MAX};
+use crate::sql::{Sql, sql};
+use crate::writer::Tx;
+
+/// Starts the terms that are written backwards.
+const BACKWARDS: char = '<';
+
+/// Above every character that a term can go on with.
+const LAST: char = '\u{10ffff}';
+
+/// The terms of a device: of `words` their beginnings, of `ids` both ends.
+pub(crate) fn terms<'a>(
+    words: impl IntoIterator<Item = &'a str>,
+    ids: impl IntoIterator<Item = &'a str>,
+) -> BTreeSet<String> {
+    let mut out = BTreeSet::new();
+    for id in ids {
+        let id = cut(id);
+        for part in parts(&id) {
+            if part.chars().count() >= 4 {
+                out.insert(backwards(&part));
+            }
+            out.insert(part);
+        }
+    }
+    for word in words {
+        out.extend(parts(&cut(word)));
+    }
+    out.into_iter().take(SEARCH_TERMS_MAX).collect()
+}
+
+/// The whole, its pieces between separators, and its letters and digits alone where that is a MAC address.
+fn parts(text: &str) -> Vec<String> {
+    let mut out: Vec<String> = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|piece| piece.chars().count() >= 2)
+        .map(str::to_owned)
+        .collect();
+    if let Some(mac) = mac(text) {
+        out = vec![mac];
+    } else if !text.is_empty() {
+        out.push(text.to_owned());
+    }
+    out
+}
+
+fn cut(text: &str) -> String {
+    text.trim()
+        .to_lowercase()
+        .chars()
+        .take(TEXT_CHARS_MAX)
+        .collect()
+}
+
+/// Hexadecimal pairs with separators, without them.
+fn mac(text: &str) -> Option<String> {
+    let separated = text.contains([':', '-', '.']);
+    let digits: String = text
+        .chars()
+        .filter(|c| !matches!(c, ':' | '-' | '.'))
+        .collect();
+    let hex = digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let pairs = text
+        .split([':', '-', '.'])
+        .all(|pair| matches!(pair.len(), 2 | 4));
+    (separated && hex && pairs).then_some(digits)
+}
+
+fn backwards(term: &str) -> String {
+    std::iter::once(BACKWARDS)
+        .chain(term.chars().rev())
+        .collect()
+}
+
+/// Appends the condition that a device (`d.id`) matches every word of `q`.
+pub(crate) fn condition(statement: &mut Sql, tenant: &TenantId, q: &str) {
+    for word in q.split_whitespace().take(SEARCH_WORDS_MAX) {
+        let word = cut(word);
+        let word = mac(&word).unwrap_or(word);
+        let end = backwards(&word);
+        statement
+            .push(" AND d.id IN (SELECT device FROM device_term WHERE tenant = ")
+            .arg(tenant);
+        statement.push(" AND term >= ").arg(&word);
+        statement.push(" AND term < ").arg(format!("{word}{LAST}"));
+        if word.chars().count() >= 3 {
+            statement
+                .push(" UNION SELECT device FROM device_term WHERE tenant = ")
+                .arg(tenant);
+            statement.push(" AND term >= ").arg(&end);
+            statement.push(" AND term < ").arg(format!("{end}{LAST}"));
+        }
+        statement.push(")");
+    }
+}
+
+/// Brings the terms of a device in line with its row and identities.
+pub(crate) async fn reindex(tx: &mut Tx, tenant: &TenantId, device: DeviceId) -> Result<()> {
+    let statement = sql("SELECT name, tags, manufacturer, model_name, product_class, software_version, external_ip, \
+         serial, endpoint_id FROM device WHERE tenant = $1 AND id = $2")
+    .bind(tenant)
+    .bind(device);
+    let Some(row) = tx.optional(statement).await? else {
+        return Ok(());
+    };
+    let mut c = row.columns();
+    let name: String = c.take()?;
+    let mut words = vec![name];
+    words.extend(crate::sql::from_json::<Vec<String>>(&c.take::<String>()?)?);
+    for _ in 0..5 {
+        words.push(c.take()?);
+    }
+    let mut ids: Vec<String> = vec![c.take()?, c.take()?];
+    let statement = sql("SELECT value FROM identity WHERE tenant = $1 AND device = $2")
+        .bind(tenant)
+        .bind(device);
+    for row in tx.all(statement).await? {
+        ids.push(row.columns().take()?);
+    }
+    let wanted = terms(
+        words.iter().map(String::as_str),
+        ids.iter().map(String::as_str),
+    );
+    let statement = sql("SELECT term FROM device_term WHERE tenant = $1 AND device = $2")
+        .bind(tenant)
+        .bind(device);
+    let mut there = BTreeSet::new();
+    for row in tx.all(statement).await? {
+        there.insert(row.columns().take::<String>()?);
+    }
+    for term in there.difference(&wanted) {
+        let delete = sql("DELETE FROM device_term WHERE tenant = $1 AND term = $2 AND device = $3")
+            .bind(tenant)
+            .bind(term)
+            .bind(device);
+        tx.execute(delete).await?;
+    }
+    let new: Vec<String> = wanted.difference(&there).cloned().collect();
+    let rows = new
+        .into_iter()
+        .map(|term| (tenant.clone(), term, device))
+        .collect();
+    tx.bulk(
+        "INSERT INTO device_term (tenant, term, device) VALUES ",
+        3,
+        rows,
+        |(tenant, term, device), args| {
+            args.extend([(&tenant).into(), term.into(), device.into()]);
+        },
+    )
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_has_the_words_of_its_name_and_both_ends_of_its_ids() {
+        let terms = terms(["Smith kitchen"], ["os::00256D-X123", "00:25:6d:aa:bb:cc"]);
+        let expected = [
+            "00256d",
+            "00256daabbcc",
+            "<321x",
+            "<321x-d65200::so",
+            "<ccbbaad65200",
+            "<d65200",
+            "kitchen",
+            "os",
+            "os::00256d-x123",
+            "smith",
+            "smith kitchen",
+            "x123",
+        ];
+        assert_eq!(terms, expected.map(str::to_owned).into());
+    }
+
+    #[test]
+    fn a_device_has_at_most_so_many_terms() {
+        let ids: Vec<String> = (0..1_000).map(|n| format!("id{n}")).collect();
+        assert_eq!(
+            terms([], ids.iter().map(String::as_str)).len(),
+            SEARCH_TERMS_MAX
+        );
+    }
+}

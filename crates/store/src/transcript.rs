@@ -1,0 +1,97 @@
+//! What went over the wire for an operation: the last entries of each, cut to a size a person can read.
+
+use fleet::{OperationId, TenantId, Timestamp};
+
+use crate::error::{Error, Result};
+use crate::limits::{TRANSCRIPT_BYTES_MAX, TRANSCRIPT_ENTRIES_MAX};
+use crate::sql::sql;
+use crate::value_codec::{deflate, inflate};
+use crate::{Store, collect};
+
+/// One message of a transcript.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TranscriptEntry {
+    /// When.
+    pub at: Timestamp,
+    /// `in` from the device, `out` to it.
+    pub direction: String,
+    /// Name of the message.
+    pub what: String,
+    /// The message as text.
+    pub text: String,
+}
+
+impl Store {
+    /// Adds entries to the transcript of an operation; the oldest beyond the limit go.
+    pub async fn transcript_append(
+        &self,
+        tenant: &TenantId,
+        operation: OperationId,
+        entries: Vec<TranscriptEntry>,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let statement = sql("SELECT id FROM operation WHERE tenant = $1 AND id = $2")
+                    .bind(&tenant)
+                    .bind(operation);
+                tx.optional(statement).await?.ok_or(Error::NotFound("operation"))?;
+                let last = sql("SELECT coalesce(max(n), 0) FROM transcript WHERE tenant = $1 AND operation = $2")
+                    .bind(&tenant)
+                    .bind(operation);
+                let mut n: u64 = match tx.optional(last).await? {
+                    Some(row) => row.columns().take()?,
+                    None => 0,
+                };
+                for entry in entries {
+                    n += 1;
+                    let insert = sql("INSERT INTO transcript (tenant, operation, n, at, direction, what, body) \
+                         VALUES ($1, $2, $3, $4, $5, $6, $7)")
+                    .bind(&tenant)
+                    .bind(operation)
+                    .bind(n)
+                    .bind(entry.at)
+                    .bind(entry.direction)
+                    .bind(entry.what)
+                    .bind(deflate(cut(&entry.text).as_bytes())?);
+                    tx.execute(insert).await?;
+                }
+                let trim = sql("DELETE FROM transcript WHERE tenant = $1 AND operation = $2 AND n <= $3")
+                    .bind(&tenant)
+                    .bind(operation)
+                    .bind(n.saturating_sub(TRANSCRIPT_ENTRIES_MAX));
+                tx.execute(trim).await.map(drop)
+            })
+        })
+        .await
+    }
+
+    /// The transcript of an operation, in order.
+    pub async fn transcript_list(
+        &self,
+        tenant: &TenantId,
+        operation: OperationId,
+    ) -> Result<Vec<TranscriptEntry>> {
+        let statement = sql("SELECT at, direction, what, body FROM transcript \
+             WHERE tenant = $1 AND operation = $2 ORDER BY n")
+        .bind(tenant)
+        .bind(operation);
+        collect(&self.all(statement).await?, |row| {
+            let mut c = row.columns();
+            Ok(TranscriptEntry {
+                at: c.take()?,
+                direction: c.take()?,
+                what: c.take()?,
+                text: String::from_utf8(inflate(&c.take::<Vec<u8>>()?)?).map_err(Error::damaged)?,
+            })
+        })
+    }
+}
+
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(TRANSCRIPT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
