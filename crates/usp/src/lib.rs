@@ -14,10 +14,12 @@ pub mod endpoint;
 pub mod error;
 pub mod limits;
 pub mod msg;
+pub mod outcome;
 pub mod proto;
 pub mod record;
 pub mod retry;
 pub mod session;
+pub mod transcript;
 pub mod version;
 mod wire;
 

@@ -128,7 +128,11 @@ impl Notifies {
     /// What waits for an answer will not get it on the old channel: it is sent on the new one.
     pub(super) fn channel_opened(&mut self, now: Instant) {
         self.now = Some(now);
-        for pending in self.pending.iter_mut().filter(|pending| pending.retry.is_some()) {
+        for pending in self
+            .pending
+            .iter_mut()
+            .filter(|pending| pending.retry.is_some())
+        {
             pending.state = State::Due;
         }
     }
