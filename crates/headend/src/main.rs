@@ -16,7 +16,10 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     // Every TLS end in this process uses the same provider; a second installation is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&anyhow::Error::new(error)),
     };
@@ -25,7 +28,12 @@ fn main() -> std::process::ExitCode {
         Command::Demo(args) => runtime.block_on(demo::run(args)),
         Command::Sim(args) => runtime.block_on(simulate::run(args)),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "headend", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "headend",
+                &mut std::io::stdout(),
+            );
             Ok(())
         }
         Command::Remote(command) => runtime.block_on(remote::run(command)),

@@ -1,4 +1,11 @@
-//! Simulated fleets. `model` and `motion` say what a CPE looks like and how its values move.
+//! Simulated fleets: CPEs with moving counters, hosts that come and go and reboots that really disconnect.
+//!
+//! [`swarm`] runs many of them on real sockets in one process, through the same agent library as a real device.
+//! It is deliberately no test double of the server: nothing here knows how the server works.
 
+pub mod cpe;
+mod diagnostics;
+mod hosts;
 pub mod model;
 pub mod motion;
+pub mod swarm;

@@ -42,7 +42,10 @@ impl Client {
 
     /// Without a token, to sign in; keeps the session's cookie.
     pub fn without_token(connection: &Connection) -> Result<Client> {
-        let base = connection.url.clone().unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let base = connection
+            .url
+            .clone()
+            .unwrap_or_else(|| DEFAULT_URL.to_owned());
         Self::build(connection, base, None)
     }
 
@@ -96,7 +99,12 @@ impl Client {
     }
 
     /// Calls an operation with a body that answers nothing.
-    pub async fn submit_nothing<B: Serialize>(&self, id: &str, path: &[&str], body: &B) -> Result<()> {
+    pub async fn submit_nothing<B: Serialize>(
+        &self,
+        id: &str,
+        path: &[&str],
+        body: &B,
+    ) -> Result<()> {
         let request = self.request(id, path)?.json(body).timeout(REQUEST_TIME_MAX);
         self.send(request).await.map(|_| ())
     }
@@ -170,7 +178,8 @@ impl Client {
 
 async fn decode<T: DeserializeOwned>(response: reqwest::Response) -> Result<T> {
     let text = response.text().await?;
-    serde_json::from_str(&text).context("the server's answer is not what its API promises; is it of another version?")
+    serde_json::from_str(&text)
+        .context("the server's answer is not what its API promises; is it of another version?")
 }
 
 /// The chain of causes of an error, the last being the most telling.

@@ -15,7 +15,7 @@ pub enum Command {
     List {
         /// Words to look for: label, endpoint id, serial, manufacturer, model, address
         words: Vec<String>,
-        /// online, quiet, offline or never-seen; may be repeated
+        /// online, silent, offline or never; may be repeated
         #[arg(long, value_parser = presence)]
         presence: Vec<PresenceWord>,
         /// Only of this model; may be repeated
@@ -108,10 +108,18 @@ async fn list(client: &Client, mut query: DeviceQuery, limit: usize, json: bool)
     if json {
         return output::json(&devices);
     }
-    let mut table = output::table(&["name", "presence", "seen", "manufacturer", "model", "software", "endpoint id"]);
+    let mut table = output::table(&[
+        "name",
+        "presence",
+        "seen",
+        "manufacturer",
+        "model",
+        "software",
+        "endpoint id",
+    ]);
     for device in &devices {
         table.add_row([
-            &name(device),
+            &device.name,
             &output::word(&device.presence.word),
             &output::ago(device.presence.evidence_at),
             output::or_dash(device.manufacturer.as_deref()),
@@ -133,22 +141,42 @@ fn show(detail: &DeviceDetail) {
     let presence = format!(
         "{}, {} {}",
         output::word(&device.presence.word),
-        device.presence.evidence_source.as_deref().unwrap_or("last seen"),
+        device
+            .presence
+            .evidence_source
+            .as_deref()
+            .unwrap_or("last seen"),
         output::ago(device.presence.evidence_at)
     );
     let rows = [
-        ("name", name(device)),
+        ("name", device.name.clone()),
         ("id", device.id.to_string()),
         ("presence", presence),
-        ("manufacturer", output::or_dash(device.manufacturer.as_deref()).to_owned()),
+        (
+            "manufacturer",
+            output::or_dash(device.manufacturer.as_deref()).to_owned(),
+        ),
         ("model", output::or_dash(device.model.as_deref()).to_owned()),
-        ("serial", output::or_dash(device.serial.as_deref()).to_owned()),
-        ("software", output::or_dash(device.software_version.as_deref()).to_owned()),
+        (
+            "serial",
+            output::or_dash(device.serial.as_deref()).to_owned(),
+        ),
+        (
+            "software",
+            output::or_dash(device.software_version.as_deref()).to_owned(),
+        ),
         ("address", output::or_dash(device.ip.as_deref()).to_owned()),
         ("last boot", output::ago(device.last_boot_at)),
         ("admission", detail.admission.words.clone()),
-        ("values known", format!("{} ({})", detail.values_known, output::ago(detail.values_at))),
-        ("open operations", device.open_operations.to_string()),
+        (
+            "values known",
+            format!(
+                "{} ({})",
+                detail.values_known,
+                output::ago(detail.values_at)
+            ),
+        ),
+        ("open operations", detail.open_operations.to_string()),
     ];
     for (key, value) in rows {
         table.add_row([key, &value]);
@@ -157,17 +185,6 @@ fn show(detail: &DeviceDetail) {
         table.add_row([identity.kind.as_str(), &identity.value]);
     }
     println!("{table}");
-}
-
-/// The name people see: label, else serial, else endpoint id.
-fn name(device: &Device) -> String {
-    [&device.label, &device.serial]
-        .into_iter()
-        .flatten()
-        .find(|text| !text.is_empty())
-        .or(device.endpoint_ids.first())
-        .cloned()
-        .unwrap_or_else(|| device.id.to_string())
 }
 
 /// The one device that an id, endpoint id, serial or other words mean.
@@ -186,7 +203,7 @@ pub async fn find(client: &Client, text: &str) -> Result<Device> {
         .await?;
     let exact = page.items.iter().position(|device| {
         device.serial.as_deref() == Some(text)
-            || device.label.as_deref() == Some(text)
+            || device.name == text
             || device.endpoint_ids.iter().any(|id| id == text)
     });
     let mut items = page.items;
@@ -198,7 +215,7 @@ pub async fn find(client: &Client, text: &str) -> Result<Device> {
             format!("no device is found by `{text}`; `headend doctor {text}` may say why"),
         )),
         (None, _) => {
-            let names: Vec<String> = items.iter().map(name).collect();
+            let names: Vec<String> = items.into_iter().map(|device| device.name).collect();
             let words = format!("`{text}` finds several devices: {}", names.join(", "));
             Err(Exit::error(Failure::Refused, words))
         }
@@ -206,6 +223,6 @@ pub async fn find(client: &Client, text: &str) -> Result<Device> {
 }
 
 fn presence(text: &str) -> Result<PresenceWord, String> {
-    serde_json::from_value(serde_json::Value::String(text.replace('-', "_")))
-        .map_err(|_| "there are online, quiet, offline and never-seen".to_owned())
+    serde_json::from_value(serde_json::Value::String(text.to_owned()))
+        .map_err(|_| "there are online, silent, offline and never".to_owned())
 }

@@ -25,7 +25,9 @@ pub async fn run(args: Args) -> Result<()> {
         .call("refusal_list", &[], &[("limit".into(), "10".into())])
         .await?;
     if args.connection.json {
-        return output::json(&serde_json::json!({ "diagnosis": diagnosis, "refusals": refusals.items }));
+        return output::json(
+            &serde_json::json!({ "diagnosis": diagnosis, "refusals": refusals.items }),
+        );
     }
     for finding in &diagnosis.findings {
         println!("[{}] {}", output::word(&finding.severity), finding.title);

@@ -99,7 +99,10 @@ async fn read(
             }
         }
         if buffer.len() > LINE_BYTES_MAX {
-            return Err(Exit::error(Failure::Other, "the stream sent a line without an end"));
+            return Err(Exit::error(
+                Failure::Other,
+                "the stream sent a line without an end",
+            ));
         }
     }
     Ok(())
@@ -110,7 +113,10 @@ fn print(event: &Event, json: bool) -> Result<()> {
         return output::json_line(event);
     }
     let device = event.device_name.as_deref().unwrap_or("-");
-    println!("{}  {:<28} {:<24} {}", event.at, event.kind, device, event.summary);
+    println!(
+        "{}  {:<28} {:<24} {}",
+        event.at, event.kind, device, event.summary
+    );
     Ok(())
 }
 

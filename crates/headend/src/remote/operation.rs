@@ -100,7 +100,11 @@ pub async fn run(command: Command) -> Result<()> {
             let entries: Option<Page<TranscriptEntry>> = match transcript {
                 true => Some(
                     client
-                        .call("operation_transcript", &[&id], &[("limit".into(), "500".into())])
+                        .call(
+                            "operation_transcript",
+                            &[&id],
+                            &[("limit".into(), "500".into())],
+                        )
                         .await?,
                 ),
                 false => None,
@@ -134,7 +138,10 @@ pub async fn run(command: Command) -> Result<()> {
 
 /// Prints an operation for a person.
 pub fn show(operation: &Operation) {
-    println!("{}  {}  {}", operation.id, operation.device_name, operation.summary);
+    println!(
+        "{}  {}  {}",
+        operation.id, operation.device_name, operation.summary
+    );
     println!(
         "{}: {} (asked for by {} {}, {} attempt(s), expires {})",
         output::word(&operation.state),
@@ -145,7 +152,12 @@ pub fn show(operation: &Operation) {
         operation.expires_at
     );
     for step in &operation.steps {
-        println!("\n{}. {}: {}", step.index + 1, step.summary, output::word(&step.state));
+        println!(
+            "\n{}. {}: {}",
+            step.index + 1,
+            step.summary,
+            output::word(&step.state)
+        );
         if let Some(error) = &step.error {
             println!("   {}", wait::refusal(error));
         }

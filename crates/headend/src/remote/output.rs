@@ -20,7 +20,7 @@ pub fn json_line<T: Serialize>(value: &T) -> Result<()> {
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
-        .load_preset(presets::NOTHING)
+        .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.iter().map(|name| Cell::new(name.to_uppercase())));
     table
@@ -71,7 +71,10 @@ mod tests {
 
     #[test]
     fn a_variant_is_printed_as_the_api_spells_it() {
-        assert_eq!(word(&api::operation::OperationState::Succeeded), "succeeded");
-        assert_eq!(word(&api::device::PresenceWord::NeverSeen), "never seen");
+        assert_eq!(
+            word(&api::operation::OperationState::Succeeded),
+            "succeeded"
+        );
+        assert_eq!(word(&api::device::PresenceWord::Never), "never");
     }
 }

@@ -52,7 +52,12 @@ pub async fn run(args: Args) -> Result<()> {
     if args.connection.json {
         return output::json(&session.user);
     }
-    println!("signed in at {} as {} in {}", client.url(), session.user.login, session.tenant.slug);
+    println!(
+        "signed in at {} as {} in {}",
+        client.url(),
+        session.user.login,
+        session.tenant.id
+    );
     Ok(())
 }
 
@@ -62,7 +67,9 @@ pub async fn out(connection: Connection) -> Result<()> {
         return Ok(());
     };
     let client = Client::new(&connection)?;
-    let revoked = client.perform("token_revoke", &[&kept.token_id.to_string()]).await;
+    let revoked = client
+        .perform("token_revoke", &[&kept.token_id.to_string()])
+        .await;
     std::fs::remove_file(place()?)?;
     revoked.context("the token is forgotten here, but was not revoked at the server")?;
     println!("signed out");
@@ -89,7 +96,9 @@ pub async fn open(client: &Client, login: Option<String>, from_stdin: bool) -> R
         current: password,
         new: secret("New password: ", from_stdin)?,
     };
-    client.submit_nothing("session_password", &[], &body).await?;
+    client
+        .submit_nothing("session_password", &[], &body)
+        .await?;
     client.call("session_show", &[], &[]).await
 }
 

@@ -50,7 +50,10 @@ pub async fn run(command: Command) -> Result<()> {
             password_stdin,
             connection,
         } => {
-            let scopes = scopes.iter().map(|scope| permission(scope)).collect::<Result<Vec<_>>>()?;
+            let scopes = scopes
+                .iter()
+                .map(|scope| permission(scope))
+                .collect::<Result<Vec<_>>>()?;
             let (client, held) = match login {
                 Some(login) => {
                     let client = Client::without_token(&connection)?;
@@ -59,7 +62,8 @@ pub async fn run(command: Command) -> Result<()> {
                 }
                 None => {
                     let client = Client::new(&connection)?;
-                    let session: api::session::Session = client.call("session_show", &[], &[]).await?;
+                    let session: api::session::Session =
+                        client.call("session_show", &[], &[]).await?;
                     (client, session.permissions)
                 }
             };
@@ -78,13 +82,19 @@ pub async fn run(command: Command) -> Result<()> {
         }
         Command::List { connection } => {
             let client = Client::new(&connection)?;
-            let page: Page<Token> = client.call("token_list", &[], &[("limit".into(), "500".into())]).await?;
+            let page: Page<Token> = client
+                .call("token_list", &[], &[("limit".into(), "500".into())])
+                .await?;
             if connection.json {
                 return output::json(&page);
             }
             let mut table = output::table(&["id", "name", "of", "begins", "last used", "state"]);
             for token in page.items {
-                let state = if token.revoked_at.is_some() { "revoked" } else { "valid" };
+                let state = if token.revoked_at.is_some() {
+                    "revoked"
+                } else {
+                    "valid"
+                };
                 table.add_row([
                     token.id.to_string(),
                     token.name,
@@ -98,7 +108,9 @@ pub async fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Revoke { id, connection } => {
-            Client::new(&connection)?.perform("token_revoke", &[&id.to_string()]).await?;
+            Client::new(&connection)?
+                .perform("token_revoke", &[&id.to_string()])
+                .await?;
             println!("revoked {id}");
             Ok(())
         }
@@ -116,4 +128,3 @@ fn in_days(days: u32) -> api::Time {
     let now = time::OffsetDateTime::now_utc().unix_timestamp() * 1000;
     api::Time::from_unix_ms(now + i64::from(days) * 86_400_000)
 }
-

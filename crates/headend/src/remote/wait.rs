@@ -12,7 +12,11 @@ const POLL_FIRST: Duration = Duration::from_millis(100);
 const POLL_LAST: Duration = Duration::from_secs(2);
 
 /// Waits until the operation has ended or `limit` is over; the operation goes on either way.
-pub async fn until_final(client: &Client, mut operation: Operation, limit: Duration) -> Result<Operation> {
+pub async fn until_final(
+    client: &Client,
+    mut operation: Operation,
+    limit: Duration,
+) -> Result<Operation> {
     let began = Instant::now();
     let mut pause = POLL_FIRST;
     let progress = if std::io::stderr().is_terminal() {
@@ -32,10 +36,16 @@ pub async fn until_final(client: &Client, mut operation: Operation, limit: Durat
             );
             return Err(Exit::error(Failure::StillOpen, words));
         }
-        progress.set_message(format!("{}: {}", output::word(&operation.state), operation.state_words));
+        progress.set_message(format!(
+            "{}: {}",
+            output::word(&operation.state),
+            operation.state_words
+        ));
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(POLL_LAST);
-        operation = client.call("operation_show", &[&operation.id.to_string()], &[]).await?;
+        operation = client
+            .call("operation_show", &[&operation.id.to_string()], &[])
+            .await?;
     }
     progress.finish_and_clear();
     Ok(operation)
@@ -72,6 +82,9 @@ pub fn refusal(error: &StepError) -> String {
         Who::Device => "the device",
         Who::Network => "the connection",
     };
-    let code = error.code.map(|code| format!(" {code}")).unwrap_or_default();
+    let code = error
+        .code
+        .map(|code| format!(" {code}"))
+        .unwrap_or_default();
     format!("{who} says{code}: {}", error.message)
 }

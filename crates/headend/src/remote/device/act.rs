@@ -150,7 +150,13 @@ async fn known(args: &Get) -> Result<()> {
         return output::json(&all);
     }
     for value in all {
-        println!("{} = {}  ({} {})", value.path, value.value, value.source, output::ago(Some(value.at)));
+        println!(
+            "{} = {}  ({} {})",
+            value.path,
+            value.value,
+            value.source,
+            output::ago(Some(value.at))
+        );
     }
     Ok(())
 }
@@ -158,11 +164,7 @@ async fn known(args: &Get) -> Result<()> {
 pub async fn set(args: Set) -> Result<()> {
     let parameters = pairs(&args.parameters)?
         .into_iter()
-        .map(|(path, value)| SetParameter {
-            path,
-            value,
-            required: true,
-        })
+        .map(|(path, value)| SetParameter { path, value })
         .collect();
     let op = Op::Set {
         parameters,
@@ -174,11 +176,7 @@ pub async fn set(args: Set) -> Result<()> {
 pub async fn add(args: Add) -> Result<()> {
     let parameters = pairs(&args.parameters)?
         .into_iter()
-        .map(|(name, value)| AddParameter {
-            name,
-            value,
-            required: true,
-        })
+        .map(|(name, value)| AddParameter { name, value })
         .collect();
     let op = Op::Add {
         object: args.object,
@@ -218,7 +216,11 @@ async fn ask(device: &str, op: Op, how: &How) -> Result<Option<Operation>> {
     let client = Client::new(&how.connection)?;
     let device = find(&client, device).await?;
     let body = OperationCreate {
-        mode: if how.preview { Mode::Preview } else { Mode::Apply },
+        mode: if how.preview {
+            Mode::Preview
+        } else {
+            Mode::Apply
+        },
         ops: vec![op],
         expires_in_seconds: how.expires,
         note: how.note.clone(),
@@ -301,7 +303,10 @@ mod tests {
         let texts = ["Device.WiFi.SSID.[Alias==\"a\"].SSID=x=y".to_owned()];
         assert_eq!(
             pairs(&texts).unwrap(),
-            [("Device.WiFi.SSID.[Alias==\"a\"].SSID".to_owned(), "x=y".to_owned())]
+            [(
+                "Device.WiFi.SSID.[Alias==\"a\"].SSID".to_owned(),
+                "x=y".to_owned()
+            )]
         );
         assert!(pairs(&["no value".to_owned()]).is_err());
     }

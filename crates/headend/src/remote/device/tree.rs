@@ -65,7 +65,10 @@ fn print(node: &ModelNode) {
             None => "(not read yet)".to_owned(),
         };
         let access = output::word(&parameter.access);
-        println!("  {}: {} [{access}] {value}", parameter.name, parameter.ty.base);
+        println!(
+            "  {}: {} [{access}] {value}",
+            parameter.name, parameter.ty.base
+        );
     }
     for command in &node.commands {
         println!("  {}", command.name);

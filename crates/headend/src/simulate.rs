@@ -1,0 +1,71 @@
+//! `sim`: simulated CPEs against any controller.
+
+use anyhow::Result;
+use sim::model::Kind;
+use sim::swarm::{SwarmConfig, run as run_swarm};
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// How many devices
+    #[arg(long, default_value_t = 25)]
+    count: u32,
+    /// The controller's WebSocket URL without the credential
+    #[arg(long, default_value = "ws://127.0.0.1:8081/usp")]
+    url: String,
+    /// The tenant's setup key, the last part of the URL's path
+    #[arg(long, env = "HEADEND_SETUP_KEY", hide_env_values = true)]
+    setup_key: String,
+    /// The controller's endpoint id
+    #[arg(long, default_value = server::config::DEFAULT_ENDPOINT_ID)]
+    controller: String,
+    /// Which devices: gateway, extender, cellular, or mixed
+    #[arg(long, default_value = "mixed", value_parser = kinds)]
+    model: Kinds,
+    /// Makes the fleet repeatable
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The serial number of the first device of each model
+    #[arg(long, default_value_t = 1)]
+    first_serial: u32,
+    /// Folder in which each device keeps its flash [default: in memory]
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Devices started per second
+    #[arg(long, default_value_t = 50)]
+    ramp: u32,
+    /// PEM file of an authority to trust for wss
+    #[arg(long)]
+    ca: Option<PathBuf>,
+}
+
+#[derive(Clone)]
+struct Kinds(Vec<Kind>);
+
+pub async fn run(args: Args) -> Result<()> {
+    crate::serve::log("info");
+    let config = SwarmConfig {
+        count: args.count,
+        kinds: args.model.0,
+        first_number: args.first_serial,
+        seed: args.seed,
+        controller: args.controller,
+        url: format!("{}/{}", args.url.trim_end_matches('/'), args.setup_key),
+        ca_file: args.ca,
+        data: args.data,
+        ramp_per_second: args.ramp,
+    };
+    println!("{} simulated devices dial {}", config.count, args.url);
+    run_swarm(config, crate::serve::until_stopped()).await?;
+    Ok(())
+}
+
+fn kinds(text: &str) -> Result<Kinds, String> {
+    Ok(Kinds(match text {
+        "gateway" => vec![Kind::Gateway],
+        "extender" => vec![Kind::Extender],
+        "cellular" => vec![Kind::Cellular],
+        "mixed" => Kind::ALL.to_vec(),
+        _ => return Err("there are gateway, extender, cellular and mixed".to_owned()),
+    }))
+}

@@ -1,0 +1,366 @@
+//! One simulated CPE as a back end of the agent library: its live values, its hosts, its commands.
+//! What controllers set is held by the agent's engine, as on any device.
+
+use crate::diagnostics;
+use crate::hosts::{Home, Host};
+use crate::model::{Model, Source};
+use crate::motion::{mix, seed_of, unit};
+use agent::{Backend, Call, Fault, Hint, Notifier, Now, Outcome, Restart, View, Watch};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often hosts are looked at and running commands are moved on.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How often subscribed live values are compared.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
+/// The longest time since the last boot that a device claims at first, in days.
+const UPTIME_DAYS_MAX: f64 = 40.0;
+
+/// What all devices of one kind share.
+pub struct Blueprint {
+    /// The model file.
+    pub model: Arc<Model>,
+    schema: Arc<dm::Schema>,
+}
+
+impl Blueprint {
+    /// Builds the supported data model of a kind once.
+    ///
+    /// # Errors
+    /// When the model names an object that TR-181 does not have.
+    pub fn new(model: Arc<Model>) -> Result<Arc<Blueprint>, BlueprintError> {
+        let mut objects: BTreeSet<String> = model
+            .parameters
+            .keys()
+            .filter_map(|path| path.rsplit_once('.'))
+            .map(|(object, _)| supported(&format!("{object}.")))
+            .collect();
+        objects.insert(supported(&format!("{}1.", model.hosts.table)));
+        objects.insert(supported(&format!("{}1.", model.hosts.wifi)));
+        objects.insert("Device.IP.Diagnostics.".to_owned());
+        let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
+        let schema = agent::model(&objects).map_err(|error| BlueprintError(error.to_string()))?;
+        Ok(Arc::new(Blueprint { model, schema }))
+    }
+}
+
+/// A model file names what the standard does not know.
+#[derive(Debug, thiserror::Error)]
+#[error("the model cannot be built: {0}")]
+pub struct BlueprintError(String);
+
+/// One device.
+pub struct Cpe {
+    blueprint: Arc<Blueprint>,
+    number: u32,
+    seed: u64,
+    home: Home,
+    /// How long it claims to have been up when it was started; zero after a reboot.
+    age: Duration,
+    started: Option<Instant>,
+    there: Vec<Host>,
+    running: Vec<Running>,
+    down_for: Duration,
+}
+
+/// An asynchronous command on its way.
+struct Running {
+    id: u32,
+    due: Instant,
+    result: agent::CommandResult,
+}
+
+impl Cpe {
+    /// The device with this number among its kind; `seed` makes a fleet repeatable.
+    pub fn new(blueprint: Arc<Blueprint>, number: u32, seed: u64) -> Cpe {
+        let seed = mix(seed ^ u64::from(number));
+        let home = Home::new(seed, blueprint.model.hosts.count);
+        let age = Duration::from_secs_f64(UPTIME_DAYS_MAX * 86_400.0 * unit(seed, 7).powi(2));
+        Cpe {
+            blueprint,
+            number,
+            seed,
+            home,
+            age,
+            started: None,
+            there: Vec::new(),
+            running: Vec::new(),
+            down_for: Duration::from_secs(2) + Duration::from_secs_f64(4.0 * unit(seed, 8)),
+        }
+    }
+
+    /// Its serial number.
+    pub fn serial(&self) -> String {
+        format!("{}{:06}", self.blueprint.model.serial_prefix, self.number)
+    }
+
+    /// Its endpoint id, by the `os` scheme.
+    pub fn endpoint_id(&self) -> String {
+        format!("os::{}-{}", self.oui(), self.serial())
+    }
+
+    fn oui(&self) -> &str {
+        match self
+            .blueprint
+            .model
+            .parameters
+            .get("Device.DeviceInfo.ManufacturerOUI")
+        {
+            Some(Source::Constant(oui)) => oui,
+            _ => "FFFFFF",
+        }
+    }
+
+    fn up(&self, now: Now) -> Duration {
+        self.age
+            + self
+                .started
+                .map_or(Duration::ZERO, |at| now.at.saturating_duration_since(at))
+    }
+
+    /// Replaces `{serial}` and the like by what is this device's own.
+    fn own(&self, text: &str) -> String {
+        if !text.contains('{') {
+            return text.to_owned();
+        }
+        let [.., a, b, c] = self.number.to_be_bytes();
+        let mut out = text
+            .replace("{serial}", &self.serial())
+            .replace("{tail}", &format!("{:04}", self.number % 10_000))
+            .replace("{imei}", &format!("35{:013}", self.number))
+            .replace("{wan}", &format!("100.{}.{b}.{c}", 64 + (a & 63)))
+            .replace("{ip}", &format!("192.168.1.{}", 2 + self.number % 90));
+        let oui = self.oui();
+        let vendor = |from: usize| oui.get(from..from + 2).unwrap_or("00");
+        for port in 0..8u32 {
+            let [.., d, e, f] = (self.number.wrapping_mul(8) + port).to_be_bytes();
+            let mac = format!(
+                "{}:{}:{}:{d:02X}:{e:02X}:{f:02X}",
+                vendor(0),
+                vendor(2),
+                vendor(4)
+            );
+            out = out.replace(&format!("{{mac:{port}}}"), &mac);
+        }
+        out
+    }
+
+    /// The host and parameter name behind a path below one of the tables of hosts.
+    fn host_at<'p>(&self, table: &str, path: &'p str) -> Option<(Host, &'p str)> {
+        let (number, name) = path.strip_prefix(table)?.split_once('.')?;
+        Some((self.home.by_number(number.parse().ok()?)?, name))
+    }
+
+    fn in_table(&self, host: Host, table: &str) -> bool {
+        table == self.blueprint.model.hosts.table || self.home.on_wifi(host)
+    }
+}
+
+impl Backend for Cpe {
+    fn schema(&self) -> Arc<dm::Schema> {
+        self.blueprint.schema.clone()
+    }
+
+    fn factory(&self) -> Vec<(String, String)> {
+        self.blueprint
+            .model
+            .parameters
+            .iter()
+            .filter_map(|(path, source)| match source {
+                Source::Constant(text) => Some((path.clone(), self.own(text))),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn start(&mut self, now: Now, _view: &dyn View, _notifier: Notifier) {
+        if self.started.is_some() {
+            self.age = Duration::ZERO;
+        }
+        self.started = Some(now.at);
+        self.running.clear();
+        self.there = self.home.present(self.up(now));
+    }
+
+    fn instances(&self, table: &str) -> Option<Vec<u32>> {
+        let hosts = &self.blueprint.model.hosts;
+        if table != hosts.table && table != hosts.wifi {
+            return None;
+        }
+        let there = self
+            .there
+            .iter()
+            .filter(|host| self.in_table(**host, table));
+        Some(there.map(|host| host.number).collect())
+    }
+
+    fn read(&self, now: Now, path: &str) -> Option<String> {
+        let hosts = &self.blueprint.model.hosts;
+        if let Some((host, name)) = self.host_at(&hosts.table, path) {
+            return self.home.host_value(host, &hosts.interface, name);
+        }
+        if let Some((host, name)) = self.host_at(&hosts.wifi, path) {
+            return self.home.station_value(host, self.up(now), name);
+        }
+        match self.blueprint.model.parameters.get(path)? {
+            Source::Constant(_) => None,
+            Source::Moving(motion) => Some(
+                motion
+                    .at(seed_of(self.seed, path), self.up(now))
+                    .to_string(),
+            ),
+            Source::Uptime => Some(self.up(now).as_secs().to_string()),
+            Source::Clock => Some(diagnostics::date_time(now.unix_ms)),
+        }
+    }
+
+    fn operate(&mut self, now: Now, call: &Call, _view: &dyn View) -> Outcome {
+        match call.command.as_str() {
+            "Device.Reboot()" => Outcome::Restart(Restart {
+                cause: "RemoteReboot".to_owned(),
+                command_key: call.command_key.clone(),
+                reason: call.arg("Reason").unwrap_or_default().to_owned(),
+                ..Restart::default()
+            }),
+            "Device.FactoryReset()" => Outcome::Restart(Restart {
+                cause: "RemoteFactoryReset".to_owned(),
+                command_key: call.command_key.clone(),
+                factory_reset: true,
+                ..Restart::default()
+            }),
+            "Device.IP.Diagnostics.IPPing()" | "Device.IP.Diagnostics.TraceRoute()" => {
+                let (takes, result) =
+                    diagnostics::run(call, self.seed ^ mix(now.unix_ms.unsigned_abs()));
+                self.running.push(Running {
+                    id: call.id,
+                    due: now.at + takes,
+                    result,
+                });
+                Outcome::Running
+            }
+            other => Outcome::Done(Err(Fault::command_failure(format!(
+                "{other} is not simulated"
+            )))),
+        }
+    }
+
+    fn cancel(&mut self, id: u32) -> bool {
+        let before = self.running.len();
+        self.running.retain(|command| command.id != id);
+        self.running.len() < before
+    }
+
+    fn tick(&mut self, now: Now, _view: &dyn View, hints: &mut Vec<Hint>) -> Option<Duration> {
+        let there = self.home.present(self.up(now));
+        let hosts = &self.blueprint.model.hosts;
+        for table in [&hosts.table, &hosts.wifi] {
+            let gone = self
+                .there
+                .iter()
+                .filter(|host| !there.contains(host) && self.in_table(**host, table));
+            hints.extend(gone.map(|host| Hint::Removed(format!("{table}{}.", host.number))));
+            let come = there
+                .iter()
+                .filter(|host| !self.there.contains(host) && self.in_table(**host, table));
+            hints.extend(come.map(|host| Hint::Added(format!("{table}{}.", host.number))));
+        }
+        self.there = there;
+        let (done, still): (Vec<_>, Vec<_>) = self
+            .running
+            .drain(..)
+            .partition(|command| command.due <= now.at);
+        self.running = still;
+        hints.extend(
+            done.into_iter()
+                .map(|command| Hint::Completed(command.id, command.result)),
+        );
+        Some(HEARTBEAT)
+    }
+
+    fn watch(&self) -> Watch {
+        Watch::Poll(WATCH_EVERY)
+    }
+
+    fn restart(&mut self, _restart: &Restart) -> Option<Duration> {
+        Some(self.down_for)
+    }
+}
+
+/// `Device.WiFi.SSID.{i}.` for `Device.WiFi.SSID.1.`.
+fn supported(path: &str) -> String {
+    path.split('.')
+        .map(|part| {
+            if part.parse::<u32>().is_ok() {
+                "{i}"
+            } else {
+                part
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+
+    fn cpe(kind: Kind) -> Cpe {
+        Cpe::new(Blueprint::new(kind.model().unwrap()).unwrap(), 7, 1)
+    }
+
+    #[test]
+    fn two_devices_of_a_kind_differ_where_real_ones_do() {
+        let blueprint = Blueprint::new(Kind::Gateway.model().unwrap()).unwrap();
+        let one = Cpe::new(blueprint.clone(), 1, 1);
+        let two = Cpe::new(blueprint, 2, 1);
+        assert_ne!(one.endpoint_id(), two.endpoint_id());
+        let own = "{serial} {mac:0} {mac:5} {wan} {tail}";
+        assert_ne!(one.own(own), two.own(own));
+        assert_ne!(one.own("{mac:0}"), one.own("{mac:1}"));
+        assert!(!one.own(own).contains('{'));
+    }
+
+    #[test]
+    fn nothing_in_a_model_is_left_unfilled() {
+        for kind in Kind::ALL {
+            for (path, value) in cpe(kind).factory() {
+                assert!(!value.contains('{'), "{path} = {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn uptime_begins_again_after_a_reboot() {
+        let mut cpe = cpe(Kind::Cellular);
+        let at = Instant::now();
+        let now = |seconds| Now {
+            at: at + Duration::from_secs(seconds),
+            unix_ms: 0,
+        };
+        let nothing = NoView;
+        cpe.start(now(0), &nothing, Notifier::default());
+        let before: u64 = cpe
+            .read(now(10), "Device.DeviceInfo.UpTime")
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(before >= 10);
+        cpe.start(now(20), &nothing, Notifier::default());
+        assert_eq!(
+            cpe.read(now(21), "Device.DeviceInfo.UpTime").as_deref(),
+            Some("1")
+        );
+    }
+
+    struct NoView;
+    impl View for NoView {
+        fn value(&self, _: &str) -> Option<String> {
+            None
+        }
+        fn instances(&self, _: &str) -> Vec<u32> {
+            Vec::new()
+        }
+    }
+}
