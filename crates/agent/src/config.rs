@@ -1,0 +1,344 @@
+//! The agent's one TOML file. Errors name the key. Deliberately small: everything a controller can set is in the data
+//! model; the file only says who the agent is and how it finds its first controllers.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use usp::EndpointId;
+
+use crate::limits::{CONFIG_BYTES_MAX, CONTROLLERS_MAX};
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key or a wrong type; the text shows line and key.
+    #[error("{path}: {message}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// With line, column and key.
+        message: String,
+    },
+    /// A value that cannot be.
+    #[error("`{key}`: {reason}")]
+    Invalid {
+        /// The key, with the table it is in.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// One agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentConfig {
+    /// The agent's endpoint id, such as `os::012345-ABC`. The binary derives one from the host when it is empty.
+    pub endpoint_id: String,
+    /// Where the state is kept (the binary's concern; a library user passes a `Storage`).
+    pub state_dir: Option<PathBuf>,
+    /// The controllers the agent has from the factory.
+    #[serde(rename = "controller")]
+    pub controllers: Vec<ControllerConfig>,
+    /// Accept connections from controllers.
+    pub listen: Option<ListenConfig>,
+    /// How TLS servers are verified.
+    pub tls: TlsConfig,
+    /// What `Reboot()` does on a Linux host.
+    pub reboot: RebootConfig,
+    /// Overrides of what the host says about itself.
+    pub device: DeviceConfig,
+    /// Log filter (`info`, `agent=debug`).
+    pub log: Option<String>,
+}
+
+/// A controller the agent has from the factory.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControllerConfig {
+    /// Its endpoint id.
+    pub endpoint_id: String,
+    /// `ws://` or `wss://`, where it listens. Empty: it dials us.
+    pub url: String,
+    /// The role it has: `Full Access` or `Untrusted`.
+    pub role: String,
+    /// Seconds between Periodic! events.
+    pub periodic_interval: u32,
+    /// Shortest wait before dialling again, seconds (R-WS.19).
+    pub retry_min_wait: u32,
+    /// By how much the wait grows each time, in thousandths.
+    pub retry_multiplier: u32,
+    /// Seconds between WebSocket pings.
+    pub keep_alive: u32,
+}
+
+impl Default for ControllerConfig {
+    fn default() -> ControllerConfig {
+        ControllerConfig {
+            endpoint_id: String::new(),
+            url: String::new(),
+            role: "Full Access".into(),
+            periodic_interval: 86_400,
+            retry_min_wait: 5,
+            retry_multiplier: 2000,
+            keep_alive: 30,
+        }
+    }
+}
+
+/// Where the agent listens.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenConfig {
+    /// Address and port; port 0 picks one.
+    pub address: SocketAddr,
+    /// Path of the WebSocket.
+    #[serde(default = "listen_path")]
+    pub path: String,
+    /// Certificate chain and key (PEM files) for TLS.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// The private key for it.
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+}
+
+fn listen_path() -> String {
+    "/usp".into()
+}
+
+/// How a TLS server is verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// PEM file with the authorities to trust; the web's when absent.
+    pub ca_file: Option<PathBuf>,
+    /// Accept any certificate. For experiments only.
+    pub insecure: bool,
+    /// PEM file with our certificate chain.
+    pub certificate: Option<PathBuf>,
+    /// PEM file with our private key.
+    pub key: Option<PathBuf>,
+}
+
+/// What `Reboot()` does on a Linux host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RebootConfig {
+    /// Whether `Reboot()` is allowed at all. Off: it fails with an explanation.
+    pub enabled: bool,
+    /// The command that reboots, with its arguments.
+    pub command: Vec<String>,
+}
+
+/// Overrides of what the host says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeviceConfig {
+    /// `DeviceInfo.Manufacturer`.
+    pub manufacturer: Option<String>,
+    /// `DeviceInfo.ManufacturerOUI`, six hex digits.
+    pub oui: Option<String>,
+    /// `DeviceInfo.ModelName`.
+    pub model: Option<String>,
+    /// `DeviceInfo.ProductClass`.
+    pub product_class: Option<String>,
+    /// `DeviceInfo.SerialNumber`.
+    pub serial: Option<String>,
+}
+
+/// A WebSocket address taken apart into the parameters of `Controller.{i}.MTP.{i}.WebSocket.`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSocketAddress {
+    /// Name or address; IPv6 in brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Path, starts with `/`.
+    pub path: String,
+    /// `wss`.
+    pub encrypted: bool,
+}
+
+impl WebSocketAddress {
+    /// Takes `ws://host:port/path` apart.
+    pub fn parse(url: &str) -> Result<WebSocketAddress, String> {
+        let (encrypted, rest) = match (url.strip_prefix("ws://"), url.strip_prefix("wss://")) {
+            (Some(rest), _) => (false, rest),
+            (_, Some(rest)) => (true, rest),
+            _ => return Err("must start with ws:// or wss://".into()),
+        };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let after_bracket = authority.rfind(']').map_or(0, |at| at + 1);
+        let (host, port) = match authority[after_bracket..].rfind(':') {
+            Some(at) => {
+                let at = after_bracket + at;
+                let port = authority[at + 1..].parse().map_err(|_| "the port is not a number up to 65535")?;
+                (&authority[..at], port)
+            }
+            None => (authority, if encrypted { 443 } else { 80 }),
+        };
+        if host.is_empty() || host.contains(['@', '?', '#', ' ']) {
+            return Err("has no plain host name".into());
+        }
+        let path = if path.is_empty() { "/" } else { path };
+        Ok(WebSocketAddress { host: host.into(), port, path: path.into(), encrypted })
+    }
+
+    /// The address as a URL.
+    pub fn url(&self) -> String {
+        let scheme = if self.encrypted { "wss" } else { "ws" };
+        let slash = if self.path.starts_with('/') { "" } else { "/" };
+        format!("{scheme}://{}:{}{slash}{}", self.host, self.port, self.path)
+    }
+}
+
+impl AgentConfig {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<AgentConfig, ConfigError> {
+        let name = path.display().to_string();
+        let unreadable = |source| ConfigError::Unreadable { path: name.clone(), source };
+        let length = std::fs::metadata(path).map_err(unreadable)?.len();
+        if length > CONFIG_BYTES_MAX {
+            let message = format!("is {length} bytes long; a configuration has at most {CONFIG_BYTES_MAX}");
+            return Err(ConfigError::Syntax { path: name, message });
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let config: AgentConfig =
+            toml::from_str(&text).map_err(|error| ConfigError::Syntax { path: name, message: error.to_string() })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what the types do not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let invalid = |key: &str, reason: String| Err(ConfigError::Invalid { key: key.into(), reason });
+        if !self.endpoint_id.is_empty()
+            && let Err(error) = self.endpoint_id.parse::<EndpointId>()
+        {
+            return invalid("endpoint_id", error.to_string());
+        }
+        if self.controllers.len() > CONTROLLERS_MAX {
+            return invalid("controller", format!("at most {CONTROLLERS_MAX} controllers"));
+        }
+        for (n, controller) in self.controllers.iter().enumerate() {
+            let key = |name: &str| format!("controller[{n}].{name}");
+            if let Err(error) = controller.endpoint_id.parse::<EndpointId>() {
+                return invalid(&key("endpoint_id"), error.to_string());
+            }
+            if self.controllers[..n].iter().any(|other| other.endpoint_id == controller.endpoint_id) {
+                return invalid(&key("endpoint_id"), "is there twice".into());
+            }
+            if !controller.url.is_empty()
+                && let Err(reason) = WebSocketAddress::parse(&controller.url)
+            {
+                return invalid(&key("url"), reason);
+            }
+            if !matches!(controller.role.as_str(), "Full Access" | "Untrusted") {
+                return invalid(&key("role"), "must be \"Full Access\" or \"Untrusted\"".into());
+            }
+            for (name, value, least) in [
+                ("periodic_interval", controller.periodic_interval, 1),
+                ("retry_min_wait", controller.retry_min_wait, 1),
+                ("retry_multiplier", controller.retry_multiplier, 1000),
+                ("keep_alive", controller.keep_alive, 1),
+            ] {
+                let most = if name.starts_with("retry") { 65_535 } else { u32::MAX };
+                if !(least..=most).contains(&value) {
+                    return invalid(&key(name), format!("must be {least} to {most}"));
+                }
+            }
+        }
+        if let Some(listen) = &self.listen {
+            if !listen.path.starts_with('/') {
+                return invalid("listen.path", "must start with /".into());
+            }
+            if listen.certificate.is_some() != listen.key.is_some() {
+                return invalid("listen.certificate", "certificate and key go together".into());
+            }
+        }
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            return invalid("tls.certificate", "certificate and key go together".into());
+        }
+        if self.reboot.enabled && self.reboot.command.is_empty() {
+            return invalid("reboot.command", "is needed when reboot.enabled is true".into());
+        }
+        if let Some(oui) = &self.device.oui
+            && (oui.len() != 6 || !oui.bytes().all(|b| b.is_ascii_hexdigit()))
+        {
+            return invalid("device.oui", "must be six hex digits".into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<AgentConfig, ConfigError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.toml");
+        std::fs::write(&path, text).unwrap();
+        AgentConfig::load(&path)
+    }
+
+    #[test]
+    fn a_page_of_toml_is_an_agent() {
+        let config = parse(
+            "endpoint_id = \"os::012345-A\"\n[[controller]]\nendpoint_id = \"self::headend\"\nurl = \
+             \"ws://127.0.0.1:8081/usp/key\"\n[listen]\naddress = \"127.0.0.1:0\"\n",
+        )
+        .unwrap();
+        assert_eq!(config.controllers[0].role, "Full Access");
+        assert_eq!(config.listen.unwrap().path, "/usp");
+    }
+
+    #[test]
+    fn errors_name_the_key() {
+        for (text, key) in [
+            ("endpoint = \"x\"", "endpoint"),
+            ("endpoint_id = 1", "endpoint_id"),
+            ("endpoint_id = \"nonsense\"", "endpoint_id"),
+            ("[[controller]]\nendpoint_id = \"self::c\"\nurl = \"http://x\"", "controller[0].url"),
+            ("[[controller]]\nendpoint_id = \"self::c\"\nrole = \"root\"", "controller[0].role"),
+            ("[reboot]\nenabled = true", "reboot.command"),
+            ("[device]\noui = \"xyz\"", "device.oui"),
+            ("[listen]\naddress = \"127.0.0.1:0\"\npath = \"usp\"", "listen.path"),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(key), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_websocket_address_comes_apart_and_together() {
+        for (url, host, port, path) in [
+            ("ws://h:1/a/b", "h", 1, "/a/b"),
+            ("wss://h/", "h", 443, "/"),
+            ("ws://[::1]:8081/x", "[::1]", 8081, "/x"),
+            ("ws://[::1]", "[::1]", 80, "/"),
+        ] {
+            let address = WebSocketAddress::parse(url).unwrap();
+            assert_eq!((address.host.as_str(), address.port, address.path.as_str()), (host, port, path));
+            assert_eq!(WebSocketAddress::parse(&address.url()).unwrap(), address);
+        }
+        assert!(WebSocketAddress::parse("ws://user@h/").is_err());
+        assert!(WebSocketAddress::parse("ws://h:99999/").is_err());
+    }
+
+    #[test]
+    fn a_configuration_that_is_no_configuration_is_refused_by_its_size() {
+        let text = "#".repeat(CONFIG_BYTES_MAX as usize + 1);
+        assert!(parse(&text).unwrap_err().to_string().contains("bytes long"));
+    }
+}

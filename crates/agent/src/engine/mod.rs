@@ -1,0 +1,282 @@
+//! The data-model engine: one agent's supported model, values, rows, subscriptions and commands, answering every
+//! request of TR-369 1.4. Deliberately without sockets and clocks: time comes in, [`Effect`]s go out, and the driver
+//! ([`crate::run`]) does the rest.
+
+mod access;
+mod boot;
+mod clock;
+mod commit;
+mod get;
+mod local;
+mod notify;
+mod operate;
+mod paths;
+mod state;
+mod supported;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod values;
+mod write;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use dm::Schema;
+use usp::proto::msg::{Request, Response};
+use usp::{EndpointId, ErrorCode, UspError, Versions};
+
+use crate::backend::{CommandResult, Notifier, Restart};
+use crate::storage::{Storage, StorageError};
+use crate::{AgentConfig, Backend, Fault, Now};
+
+pub(crate) use self::values::{Filter, Target};
+pub use notify::Outgoing;
+
+/// The table of controllers.
+pub(crate) const CONTROLLERS: &str = "Device.LocalAgent.Controller.";
+/// The table of subscriptions.
+pub(crate) const SUBSCRIPTIONS: &str = "Device.LocalAgent.Subscription.";
+/// The table of running commands.
+pub(crate) const REQUESTS: &str = "Device.LocalAgent.Request.";
+
+/// Why an engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The endpoint id is none.
+    #[error("endpoint_id: {0}")]
+    EndpointId(String),
+    /// The state cannot be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The back end's model or factory values contradict themselves.
+    #[error("the device model cannot be used: {0}")]
+    Model(String),
+}
+
+/// What the driver has to do. Taken with [`Engine::poll_effect`], in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Send a notification.
+    Notify(Outgoing),
+    /// Send an OnBoardRequest to this controller.
+    OnBoard(u32),
+    /// Onboarding is complete: stop repeating the OnBoardRequest.
+    OnBoardingDone(u32),
+    /// This subscription is gone: forget its undelivered notifications.
+    SubscriptionGone(u32),
+    /// Controllers or their connections are configured differently: see [`Engine::controllers`].
+    ControllersChanged,
+    /// The agent's own listeners are configured differently.
+    ListenersChanged,
+    /// Close this controller's connection and connect again.
+    Reconnect(u32),
+    /// Restart the device after what is queued was sent.
+    Restart(Restart),
+}
+
+/// How to reach a controller, from its row and first enabled WebSocket MTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControllerLink {
+    /// Its instance number.
+    pub instance: u32,
+    /// Its endpoint id.
+    pub endpoint_id: EndpointId,
+    /// Where to dial; `None`: it dials us.
+    pub url: Option<String>,
+    /// Retry of dialling (R-WS.19): shortest wait in seconds and multiplier.
+    pub retry: (u32, u32),
+    /// Seconds between pings.
+    pub keep_alive: u32,
+}
+
+/// What the driver knows and the data model shows.
+#[derive(Debug, Default)]
+struct Links {
+    listening: bool,
+    retries: BTreeMap<u32, u32>,
+}
+
+/// The engine of one agent.
+pub struct Engine {
+    schema: Arc<Schema>,
+    own: EndpointId,
+    config: AgentConfig,
+    versions: Versions,
+    state: state::State,
+    storage: Box<dyn Storage>,
+    backend: Box<dyn Backend>,
+    notifier: Notifier,
+    started: Now,
+    /// The moment of the last input, for evaluations that have no other.
+    last: Now,
+    subscriptions: Vec<notify::Subscription>,
+    watched: BTreeMap<String, String>,
+    compare_at: Instant,
+    triggering: bool,
+    requests: BTreeMap<u32, operate::Running>,
+    next_request: u32,
+    finished: Vec<(u32, CommandResult)>,
+    timers: BTreeMap<u32, i64>,
+    due: BTreeMap<u32, timers::Due>,
+    links: Links,
+    restart: Option<Restart>,
+    effects: VecDeque<Effect>,
+}
+
+/// The engine-held values as a [`crate::View`].
+pub(crate) struct Held<'a> {
+    schema: &'a Schema,
+    state: &'a state::State,
+}
+
+impl Engine {
+    /// Loads the state (or makes the factory's), starts the back end and announces Boot!.
+    pub fn new(
+        config: AgentConfig,
+        backend: Box<dyn Backend>,
+        storage: Box<dyn Storage>,
+        now: Now,
+    ) -> Result<Engine, EngineError> {
+        let own = config.endpoint_id.parse().map_err(|error| EngineError::EndpointId(format!("{error}")))?;
+        let schema = backend.schema();
+        let mut engine = Engine {
+            schema,
+            own,
+            config,
+            versions: Versions::default(),
+            state: state::State::default(),
+            storage,
+            backend,
+            notifier: Notifier::default(),
+            started: now,
+            last: now,
+            subscriptions: Vec::new(),
+            watched: BTreeMap::new(),
+            compare_at: now.at,
+            triggering: false,
+            requests: BTreeMap::new(),
+            next_request: 0,
+            finished: Vec::new(),
+            timers: BTreeMap::new(),
+            due: BTreeMap::new(),
+            links: Links::default(),
+            restart: None,
+            effects: VecDeque::new(),
+        };
+        engine.load(now)?;
+        Ok(engine)
+    }
+
+    /// This agent's endpoint id.
+    pub fn endpoint_id(&self) -> &EndpointId {
+        &self.own
+    }
+
+    /// For waiting on hints from other threads.
+    pub(crate) fn notifier(&self) -> Notifier {
+        self.notifier.clone()
+    }
+
+    /// Answers a request of a controller. Effects may follow; the answer is to be sent before they are carried out.
+    pub fn handle(&mut self, now: Now, from: &EndpointId, request: Request) -> Result<Response, UspError> {
+        self.last = now;
+        let Some(controller) = self.controller(from) else {
+            return Err(UspError::new(ErrorCode::PERMISSION_DENIED, format!("{from} is not a controller of this agent")));
+        };
+        if self.is_banned(controller) {
+            return Err(UspError::new(ErrorCode::REQUEST_DENIED, "this controller is banned"));
+        }
+        let actor = self.actor(controller);
+        let plain = |fault: Fault| UspError::new(ErrorCode(fault.code), fault.message);
+        match request {
+            Request::Get(get) => self.get(now, &actor, get).map(Response::GetResp).map_err(plain),
+            Request::GetInstances(get) => {
+                self.get_instances(now, &actor, get).map(Response::GetInstancesResp).map_err(plain)
+            }
+            Request::GetSupportedDm(get) => {
+                self.supported_dm(now, &actor, get).map(Response::GetSupportedDmResp).map_err(plain)
+            }
+            Request::GetSupportedProtocol(_) => Ok(Response::GetSupportedProtocolResp(self.supported_protocol())),
+            Request::Set(set) => self.set(now, &actor, set).map(Response::SetResp),
+            Request::Add(add) => self.add(now, &actor, add).map(Response::AddResp),
+            Request::Delete(delete) => self.delete(now, &actor, delete).map(Response::DeleteResp),
+            Request::Operate(operate) => self.operate(now, &actor, operate).map(Response::OperateResp).map_err(plain),
+            // An agent asks a controller for these, never the other way round; this one is no USP Broker.
+            Request::Register(_) | Request::Deregister(_) | Request::Notify(_) => {
+                Err(plain(Fault::message_not_supported("an agent does not serve this message")))
+            }
+        }
+    }
+
+    /// The next thing for the driver to do.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// The instance of an enabled controller.
+    pub fn controller(&self, endpoint_id: &EndpointId) -> Option<u32> {
+        self.state.instances(CONTROLLERS).find(|n| {
+            let row = format!("{CONTROLLERS}{n}.");
+            self.held_true(&format!("{row}Enable")) && self.held(&format!("{row}EndpointID")) == endpoint_id.as_str()
+        })
+    }
+
+    /// All enabled controllers and how to reach them.
+    pub fn controllers(&self) -> Vec<ControllerLink> {
+        let rows = self.state.instances(CONTROLLERS);
+        rows.filter_map(|instance| {
+            let row = format!("{CONTROLLERS}{instance}.");
+            if !self.held_true(&format!("{row}Enable")) || self.is_banned(instance) {
+                return None;
+            }
+            let endpoint_id = self.held(&format!("{row}EndpointID")).parse().ok()?;
+            let mtps = format!("{row}MTP.");
+            let mut enabled: Vec<(u64, String)> = self
+                .state
+                .instances(&mtps)
+                .map(|n| format!("{mtps}{n}."))
+                .filter(|mtp| self.held_true(&format!("{mtp}Enable")))
+                .map(|mtp| (self.held_number(&format!("{mtp}Order")), mtp))
+                .collect();
+            enabled.sort();
+            let mtp = enabled.into_iter().next().map(|(_, mtp)| format!("{mtp}WebSocket."));
+            let number = |name: &str, otherwise: u32| {
+                let value = mtp.as_ref().map_or(0, |mtp| self.held_number(&format!("{mtp}{name}")));
+                if value == 0 { otherwise } else { value.min(u64::from(u32::MAX)) as u32 }
+            };
+            let url = mtp.as_ref().and_then(|mtp| {
+                let host = self.held(&format!("{mtp}Host"));
+                let address = crate::config::WebSocketAddress {
+                    port: number("Port", 80).min(65_535) as u16,
+                    path: self.held(&format!("{mtp}Path")),
+                    encrypted: self.held_true(&format!("{mtp}EnableEncryption")),
+                    host,
+                };
+                (!address.host.is_empty()).then(|| address.url())
+            });
+            Some(ControllerLink {
+                instance,
+                endpoint_id,
+                url,
+                retry: (number("SessionRetryMinimumWaitInterval", 5), number("SessionRetryIntervalMultiplier", 2000)),
+                keep_alive: number("KeepAliveInterval", 60),
+            })
+        })
+        .collect()
+    }
+
+    /// The driver listens (or not): shown as `MTP.{i}.Status`.
+    pub fn set_listening(&mut self, listening: bool) {
+        self.links.listening = listening;
+    }
+
+    /// How often dialling this controller failed in a row: shown as `CurrentRetryCount`.
+    pub fn set_retry_count(&mut self, controller: u32, count: u32) {
+        match count {
+            0 => _ = self.links.retries.remove(&controller),
+            count => _ = self.links.retries.insert(controller, count),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The engine against the cases of TP-469 (cited by id) with a small back end: no sockets, no clock.
+
+mod rig;
+
+mod functions;
+mod operations;
+mod reads;
+mod roles;
+mod transactions;
+mod writes;

@@ -1,0 +1,49 @@
+//! Every limit of this crate, with its reason. A message that hits one is answered with 7005 and the limit's name.
+
+/// Most rows of one table that controllers may create. Larger tables exist only where the device itself fills them.
+pub const TABLE_ROWS_MAX: usize = 1024;
+
+/// Most subscriptions of one agent: each costs memory and, where values have to be polled, work.
+pub const SUBSCRIPTIONS_MAX: usize = 256;
+
+/// Most rows in the Request table, that is commands running at once.
+pub const REQUESTS_MAX: usize = 64;
+
+/// Most notifications waiting for one controller. Beyond it the oldest that need no answer go first, then the oldest.
+pub const NOTIFICATIONS_PENDING_MAX: usize = 512;
+
+/// Most values watched by comparing (for back ends that cannot say what changed).
+pub const WATCHED_VALUES_MAX: usize = 4096;
+
+/// Most objects in one Set, Add or Delete; the message is evaluated as a whole and may be evaluated repeatedly.
+pub const MESSAGE_OBJECTS_MAX: usize = 1024;
+
+/// Most paths in one Get, GetInstances or GetSupportedDM.
+pub const MESSAGE_PATHS_MAX: usize = 4096;
+
+/// Most parameters in one answer; a whole TR-181 gateway has about 20,000.
+pub const ANSWER_VALUES_MAX: usize = 200_000;
+
+/// Most hints a back end may have waiting; a flood of hints beyond it is folded into "look again".
+pub const HINTS_PENDING_MAX: usize = 4096;
+
+/// Longest command key. TR-181 sets none; the reference agents keep 32 to 256 characters.
+pub const COMMAND_KEY_CHARS_MAX: usize = 256;
+
+/// Most settings in `TriggerConfigSettings` (Device:2.19).
+pub const TRIGGER_SETTINGS_MAX: usize = 16;
+
+/// The journal is rewritten as a snapshot when it is longer than this and mostly superseded.
+pub const JOURNAL_BYTES_BEFORE_COMPACTION: u64 = 256 * 1024;
+
+/// Longest journal entry that is believed when reading; one message never gets near it.
+pub const JOURNAL_ENTRY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Longest configuration file. Ours has a page; more is some other file.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Most controllers of one agent, each of which may hold a connection.
+pub const CONTROLLERS_MAX: usize = 32;
+
+/// Most connections waiting to be attributed to a controller on the listening side.
+pub const INBOUND_PENDING_MAX: usize = 64;

@@ -1,0 +1,71 @@
+//! Supported models of agents: what a back end lists, and the LocalAgent objects that every agent has.
+
+use std::sync::Arc;
+
+use dm::{Schema, SchemaError};
+
+/// What the engine itself provides, as [`Schema::subset`] takes it. What is not here (certificates, challenges, other
+/// transports) is not supported, and GetSupportedDM says so.
+const OWN: &[&str] = &[
+    "Device.RootDataModelVersion",
+    "Device.Boot!",
+    "Device.Reboot()",
+    "Device.FactoryReset()",
+    "Device.ScheduleTimer()",
+    "Device.LocalAgent.EndpointID",
+    "Device.LocalAgent.SoftwareVersion",
+    "Device.LocalAgent.UpTime",
+    "Device.LocalAgent.MTPNumberOfEntries",
+    "Device.LocalAgent.ControllerNumberOfEntries",
+    "Device.LocalAgent.SubscriptionNumberOfEntries",
+    "Device.LocalAgent.RequestNumberOfEntries",
+    "Device.LocalAgent.SupportedNumberOfSubscriptions",
+    "Device.LocalAgent.Periodic!",
+    "Device.LocalAgent.TransferComplete!",
+    "Device.LocalAgent.MTP.{i}.!only",
+    "-Device.LocalAgent.MTP.{i}.EnableMDNS",
+    "Device.LocalAgent.MTP.{i}.WebSocket.",
+    "-Device.LocalAgent.MTP.{i}.WebSocket.Interfaces",
+    "Device.LocalAgent.Controller.{i}.!only",
+    "-Device.LocalAgent.Controller.{i}.Credential",
+    "-Device.LocalAgent.Controller.{i}.ScheduleTimer()",
+    "-Device.LocalAgent.Controller.{i}.AddMyCertificate()",
+    "-Device.LocalAgent.Controller.{i}.Timer!",
+    "Device.LocalAgent.Controller.{i}.MTP.{i}.!only",
+    "Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.",
+    "-Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.IsEncrypted",
+    "-Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.USPServiceRef",
+    "Device.LocalAgent.Controller.{i}.BootParameter.{i}.",
+    "Device.LocalAgent.ControllerTrust.UntrustedRole",
+    "Device.LocalAgent.ControllerTrust.BannedRole",
+    "Device.LocalAgent.ControllerTrust.SecuredRoles",
+    "Device.LocalAgent.ControllerTrust.RoleNumberOfEntries",
+    "Device.LocalAgent.ControllerTrust.Role.{i}.",
+    "Device.LocalAgent.Subscription.{i}.",
+    "Device.LocalAgent.Request.{i}.",
+];
+
+/// The model of an agent that supports `paths` of TR-181 (as [`Schema::subset`] reads them) besides its own objects.
+pub fn model<P: AsRef<str>>(paths: &[P]) -> Result<Arc<Schema>, SchemaError> {
+    model_from(Schema::tr181(), paths)
+}
+
+/// The same out of another table: TR-181 with vendor objects added by [`Schema::builder`].
+pub fn model_from<P: AsRef<str>>(schema: &Schema, paths: &[P]) -> Result<Arc<Schema>, SchemaError> {
+    let all: Vec<&str> = OWN.iter().copied().chain(paths.iter().map(AsRef::as_ref)).collect();
+    Ok(Arc::new(schema.subset(&all)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_agent_has_its_own_objects_and_only_what_it_supports() {
+        let model = model(&["Device.DeviceInfo.!only"]).unwrap();
+        assert!(model.object("Device.LocalAgent.Subscription.{i}.").is_some());
+        assert!(model.param("Device.DeviceInfo.SerialNumber").is_some());
+        assert!(model.object("Device.WiFi.").is_none());
+        assert!(model.object("Device.LocalAgent.MTP.{i}.MQTT.").is_none());
+    }
+}

@@ -1,0 +1,242 @@
+//! The journal on disk: one line per committed group, `crc32 json`, synchronised before it counts. A torn last line
+//! (power cut, kill -9 in the middle of a write) is dropped when reading; it was never acknowledged.
+//! Now and then the journal is replaced by a snapshot of itself: temporary file, fsync, rename, fsync of the directory.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Entry, Storage, StorageError};
+use crate::limits::{JOURNAL_BYTES_BEFORE_COMPACTION, JOURNAL_ENTRY_BYTES_MAX};
+
+/// First line of the journal; the number changes when older programs could not read it any more.
+const HEADER: &str = "headend-agent-state 1\n";
+
+/// State in `DIRECTORY/state.journal`.
+#[derive(Debug)]
+pub struct FileStorage {
+    directory: PathBuf,
+    journal: File,
+    length: u64,
+    /// Length right after the last snapshot.
+    compacted: u64,
+    /// Held for its lock as long as the storage is open.
+    _lock: File,
+}
+
+impl FileStorage {
+    /// Opens or creates the state in `directory`, which is created as well.
+    pub fn open(directory: &Path) -> Result<FileStorage, StorageError> {
+        fs::create_dir_all(directory).map_err(io_error(directory))?;
+        let lock_path = directory.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(io_error(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(StorageError::InUse(directory.display().to_string()));
+            }
+            Err(fs::TryLockError::Error(source)) => return Err(io_error(&lock_path)(source)),
+        }
+        let path = directory.join("state.journal");
+        let new = !path.exists();
+        if new {
+            write_atomically(directory, HEADER.as_bytes()).map_err(io_error(&path))?;
+        }
+        let journal = OpenOptions::new().read(true).append(true).open(&path).map_err(io_error(&path))?;
+        Ok(FileStorage { directory: directory.to_owned(), journal, length: 0, compacted: 0, _lock: lock })
+    }
+
+    /// The journal's file name.
+    pub fn path(&self) -> PathBuf {
+        self.directory.join("state.journal")
+    }
+
+    fn damaged(&self, reason: impl Into<String>) -> StorageError {
+        StorageError::Damaged { path: self.path().display().to_string(), reason: reason.into() }
+    }
+}
+
+impl Storage for FileStorage {
+    fn load(&mut self) -> Result<Vec<Entry>, StorageError> {
+        let path = self.path();
+        let mut bytes = Vec::new();
+        File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(io_error(&path))?;
+        let Some(body) = bytes.strip_prefix(HEADER.as_bytes()) else {
+            return Err(self.damaged("it does not start with the line of an agent's state"));
+        };
+        let mut entries = Vec::new();
+        let mut good = HEADER.len();
+        let mut rest = body;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let Some(group) = decode(&rest[..end]) else { break };
+            entries.extend(group);
+            good += end + 1;
+            rest = &rest[end + 1..];
+        }
+        // What follows the first bad line was never acknowledged, unless a good line follows it: then it is damage.
+        let later_good_line =
+            rest.split(|byte| *byte == b'\n').skip(1).any(|line| !line.is_empty() && decode(line).is_some());
+        if later_good_line {
+            return Err(self.damaged(format!("the entry at byte {good} is damaged, later ones are not")));
+        }
+        if good < bytes.len() {
+            tracing::info!(path = %path.display(), dropped = bytes.len() - good, "dropped an unfinished journal entry");
+            self.journal.set_len(good as u64).and_then(|()| self.journal.sync_all()).map_err(io_error(&path))?;
+        }
+        self.length = good as u64;
+        Ok(entries)
+    }
+
+    fn commit(&mut self, entries: &[Entry]) -> Result<bool, StorageError> {
+        if entries.is_empty() {
+            return Ok(false);
+        }
+        let path = self.path();
+        let line = encode(entries).map_err(io_error(&path))?;
+        let written = self.journal.write_all(&line).and_then(|()| self.journal.sync_data());
+        if let Err(source) = written {
+            // Whatever part reached the file must not be replayed: the controller hears that it failed.
+            if let Err(error) = self.journal.set_len(self.length) {
+                tracing::error!(%error, "the journal could not be cut back after a failed write");
+            }
+            return Err(io_error(&path)(source));
+        }
+        self.length += line.len() as u64;
+        Ok(self.length > JOURNAL_BYTES_BEFORE_COMPACTION && self.length > self.compacted * 4)
+    }
+
+    fn compact(&mut self, snapshot: &[Entry]) -> Result<(), StorageError> {
+        let path = self.path();
+        let mut bytes = HEADER.as_bytes().to_vec();
+        if !snapshot.is_empty() {
+            bytes.extend(encode(snapshot).map_err(io_error(&path))?);
+        }
+        write_atomically(&self.directory, &bytes).map_err(io_error(&path))?;
+        self.journal = OpenOptions::new().read(true).append(true).open(&path).map_err(io_error(&path))?;
+        self.length = bytes.len() as u64;
+        self.compacted = self.length;
+        Ok(())
+    }
+}
+
+fn io_error(path: &Path) -> impl Fn(io::Error) -> StorageError {
+    let path = path.display().to_string();
+    move |source| StorageError::Io { path: path.clone(), source }
+}
+
+/// Write aside, synchronise, rename, synchronise the directory: at any instant there is one whole file.
+fn write_atomically(directory: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = directory.join("state.tmp");
+    let mut file = File::create(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&aside, directory.join("state.journal"))?;
+    File::open(directory)?.sync_all()
+}
+
+fn encode(entries: &[Entry]) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_vec(entries)?;
+    let mut line = format!("{:08x} ", crc32(&json)).into_bytes();
+    line.extend(json);
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn decode(line: &[u8]) -> Option<Vec<Entry>> {
+    if line.len() > JOURNAL_ENTRY_BYTES_MAX || line.get(8) != Some(&b' ') {
+        return None;
+    }
+    let expected = u32::from_str_radix(std::str::from_utf8(&line[..8]).ok()?, 16).ok()?;
+    let json = &line[9..];
+    if crc32(json) != expected {
+        return None;
+    }
+    serde_json::from_slice(json).ok()
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(n: usize) -> Vec<Entry> {
+        vec![Entry::Set(format!("Device.X.{n}"), n.to_string())]
+    }
+
+    #[test]
+    fn what_was_committed_is_there_after_opening_again() {
+        let directory = tempfile::tempdir().unwrap();
+        {
+            let mut storage = FileStorage::open(directory.path()).unwrap();
+            assert!(storage.load().unwrap().is_empty());
+            storage.commit(&set(1)).unwrap();
+            storage.commit(&set(2)).unwrap();
+        }
+        let mut storage = FileStorage::open(directory.path()).unwrap();
+        assert_eq!(storage.load().unwrap(), [set(1), set(2)].concat());
+    }
+
+    #[test]
+    fn a_torn_last_entry_is_dropped_at_every_length_and_the_next_one_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.journal");
+        {
+            let mut storage = FileStorage::open(directory.path()).unwrap();
+            storage.load().unwrap();
+            storage.commit(&set(1)).unwrap();
+        }
+        let whole = fs::read(&path).unwrap();
+        let torn = encode(&set(2)).unwrap();
+        for cut in 0..torn.len() {
+            fs::write(&path, [&whole[..], &torn[..cut]].concat()).unwrap();
+            let mut storage = FileStorage::open(directory.path()).unwrap();
+            assert_eq!(storage.load().unwrap(), set(1), "cut at {cut}");
+            storage.commit(&set(3)).unwrap();
+            drop(storage);
+            let mut storage = FileStorage::open(directory.path()).unwrap();
+            assert_eq!(storage.load().unwrap(), [set(1), set(3)].concat());
+        }
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_not_taken_for_a_torn_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut storage = FileStorage::open(directory.path()).unwrap();
+        storage.load().unwrap();
+        storage.commit(&set(1)).unwrap();
+        storage.commit(&set(2)).unwrap();
+        let mut bytes = fs::read(storage.path()).unwrap();
+        bytes[HEADER.len() + 12] ^= 1;
+        fs::write(storage.path(), bytes).unwrap();
+        assert!(matches!(storage.load(), Err(StorageError::Damaged { .. })));
+    }
+
+    #[test]
+    fn two_agents_cannot_share_one_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let _first = FileStorage::open(directory.path()).unwrap();
+        assert!(matches!(FileStorage::open(directory.path()), Err(StorageError::InUse(_))));
+    }
+
+    #[test]
+    fn a_long_journal_asks_for_compaction_and_keeps_working_after_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut storage = FileStorage::open(directory.path()).unwrap();
+        storage.load().unwrap();
+        let big = vec![Entry::Set("Device.X".into(), "x".repeat(JOURNAL_BYTES_BEFORE_COMPACTION as usize))];
+        assert!(storage.commit(&big).unwrap());
+        storage.compact(&set(7)).unwrap();
+        assert!(!storage.commit(&set(8)).unwrap());
+        assert_eq!(storage.load().unwrap(), [set(7), set(8)].concat());
+    }
+}
