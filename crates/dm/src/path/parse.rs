@@ -332,12 +332,12 @@ fn literal(cursor: &mut Cursor<'_>) -> Result<Literal> {
         return Ok(Literal::Quoted(unescape(inner).into()));
     }
     let token = cursor
-        .take_while(|c| !matches!(c, ']' | '&' | '"' | '[' | '{' | '}'))
+        .take_while(|c| !matches!(c, ']' | '&' | '|' | '"' | '[' | '{' | '}' | '=' | '<' | '>'))
         .trim_end_matches([' ', '\t']);
     if token.is_empty() {
         return Err(cursor.unexpected(EXPECTED));
     }
-    // Unquoted words are accepted and printed as they should have been written.
+    // Unquoted words are accepted (there is no OR, so a '|' is not part of one) and printed as they should have been written.
     Ok(if is_bare(token) {
         Literal::Bare(token.into())
     } else {

@@ -100,7 +100,10 @@ fn prefix(text: &str, address: fn(&str) -> bool, bits: u32) -> bool {
         None => address(text),
         Some((base, length)) => {
             let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
-            address(base) && digits && length.parse::<u32>().is_ok_and(|n| n <= bits)
+            // "/0" is the standard's own default of the MAP rules: a length without an address.
+            (base.is_empty() || address(base))
+                && digits
+                && length.parse::<u32>().is_ok_and(|n| n <= bits)
         }
     }
 }
