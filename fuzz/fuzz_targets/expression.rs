@@ -1,6 +1,7 @@
 //! Comparisons in brackets, applied to a small device.
 #![no_main]
 
+#[expect(dead_code, reason = "the file has the checks of two targets")]
 #[path = "../checks/dm.rs"]
 mod checks;
 

@@ -1,6 +1,7 @@
 //! Paths as a peer or a person may write them.
 #![no_main]
 
+#[expect(dead_code, reason = "the file has the checks of two targets")]
 #[path = "../checks/dm.rs"]
 mod checks;
 

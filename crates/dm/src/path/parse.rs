@@ -28,6 +28,10 @@ pub(super) fn path(text: &str) -> Result<Path> {
     }
     let mut out = Out::default();
     let kind = segments(&mut cursor, &mut out)?;
+    // Dots and escapes that were left out make the canonical text longer; it must be a path itself.
+    if out.text.chars().count() > limits::PATH_CHARS_MAX {
+        return Err(cursor.error(Reason::TooLong));
+    }
     Ok(Path {
         text: out.text.into(),
         brackets: out.brackets.into(),
@@ -44,10 +48,17 @@ pub(super) fn expressions(text: &str) -> Result<Vec<KeyExpr>> {
         return Err(cursor.error(Reason::TooLong));
     }
     let keys = comparisons(&mut cursor, 0)?;
-    match cursor.peek() {
-        None => Ok(keys),
-        Some(_) => Err(cursor.unexpected("'&&' or the end")),
+    if cursor.peek().is_some() {
+        return Err(cursor.unexpected("'&&' or the end"));
     }
+    let canonical: usize = keys
+        .iter()
+        .map(|key| key.to_string().chars().count() + "&&".len())
+        .sum();
+    if canonical > limits::PATH_CHARS_MAX + "&&".len() {
+        return Err(cursor.error(Reason::TooLong));
+    }
+    Ok(keys)
 }
 
 /// What has been read so far.
@@ -234,12 +245,7 @@ fn brackets(cursor: &mut Cursor<'_>, out: &mut Out) -> Result<()> {
     let keys = comparisons(cursor, out.expressions)?;
     cursor.expect(']', "'&&' or ']'")?;
     out.expressions += keys.len();
-    let segment = super::Segment::Keys(&keys).to_string();
-    // Escapes can make the canonical text longer than what was read.
-    if out.text.len() + segment.len() > limits::PATH_CHARS_MAX * 4 {
-        return Err(cursor.error(Reason::TooLong));
-    }
-    out.text.push_str(&segment);
+    out.text.push_str(&super::Segment::Keys(&keys).to_string());
     out.brackets.push(keys.into());
     Ok(())
 }

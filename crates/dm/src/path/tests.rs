@@ -1,3 +1,5 @@
+//! What is read, what is printed, and which character an error names.
+
 use super::*;
 use crate::limits;
 
@@ -348,6 +350,15 @@ fn a_path_is_as_long_as_the_limit_and_not_longer() {
         "character 4097: paths longer than 4096 characters are not accepted"
     );
     assert!(KeyExpr::parse_all(&format!("{name}aaaaaaaaa==1")).is_err());
+}
+
+#[test]
+fn what_gets_too_long_by_its_escapes_is_refused_as_well() {
+    let signs = "%".repeat(limits::PATH_CHARS_MAX - 100);
+    assert!(error(&format!("Device.T.[A==\"{signs}\"].")).contains("longer than 4096"));
+    assert!(KeyExpr::parse_all(&format!("A==\"{signs}\"")).is_err());
+    let name = "a".repeat(limits::PATH_CHARS_MAX - "Device..1".len());
+    assert!(Path::parse(&format!("Device.{name}.1")).is_err());
 }
 
 #[test]

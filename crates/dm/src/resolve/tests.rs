@@ -1,3 +1,5 @@
+//! Paths resolved against a small Wi-Fi device.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Subsets and vendor objects.
+
 use super::*;
 use crate::schema::{CommandDef, CommandKind, EventDef, ParamDef};
 use crate::value::BaseType;

@@ -1,7 +1,8 @@
 //! Finding what a path names, in the supported model.
 
 use super::Schema;
-use super::def::{CommandDef, EventDef, ObjectDef, ParamDef};
+use super::def::{ObjectDef, ParamDef};
+use super::operation::{CommandDef, EventDef};
 use crate::path::{Path, PathKind, Segment, supported_text};
 
 /// Something of a model, with the object it belongs to.

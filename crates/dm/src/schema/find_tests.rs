@@ -1,3 +1,5 @@
+//! Finding things of TR-181 by path.
+
 use super::*;
 
 #[test]

@@ -5,6 +5,7 @@
 mod builder;
 mod def;
 mod find;
+mod operation;
 mod search;
 mod table;
 
@@ -12,10 +13,11 @@ use std::sync::Arc;
 
 pub use builder::{SchemaBuilder, SchemaError};
 pub use def::{
-    ArgDef, CommandDef, CommandKind, Default, DefaultKind, EventDef, NotifyRule, ObjectAccess,
-    ObjectDef, ParamAccess, ParamDef, Status, Text, UniqueKey,
+    Default, DefaultKind, NotifyRule, ObjectAccess, ObjectDef, ParamAccess, ParamDef, Status, Text,
+    UniqueKey,
 };
 pub use find::{Element, NotSupported};
+pub use operation::{ArgDef, CommandDef, CommandKind, EventDef};
 pub use search::Hit;
 pub use table::TableError;
 

@@ -23,6 +23,7 @@ use flate2::read::DeflateDecoder;
 
 use super::Schema;
 use super::def::*;
+use super::operation::{ArgDef, CommandDef, CommandKind, EventDef};
 use crate::limits;
 use crate::types::{ListFacet, Range, Reference, Size, Type};
 use crate::value::{BaseType, Decimal};

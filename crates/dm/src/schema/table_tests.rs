@@ -1,3 +1,5 @@
+//! The built-in tables, whole and damaged.
+
 use super::*;
 
 #[test]

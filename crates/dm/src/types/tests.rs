@@ -1,3 +1,5 @@
+//! What a type allows and how it says no.
+
 use super::*;
 
 fn wrong(ty: &Type, text: &str) -> String {

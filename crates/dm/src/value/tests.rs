@@ -1,3 +1,5 @@
+//! The lexical forms of TR-106 and what they mean.
+
 use super::*;
 
 fn canonical(base: BaseType, text: &str) -> String {
