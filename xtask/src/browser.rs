@@ -63,7 +63,16 @@ impl Drop for Running {
 pub fn start_demo(bin: &Path, data: &Path, devices: &str) -> Result<(Running, Ready)> {
     let ready_file = data.join("ready.json");
     let child = Command::new(bin)
-        .args(["demo", "--devices", devices, "--http", "127.0.0.1:0", "--usp", "127.0.0.1:0", "--data"])
+        .args([
+            "demo",
+            "--devices",
+            devices,
+            "--http",
+            "127.0.0.1:0",
+            "--usp",
+            "127.0.0.1:0",
+            "--data",
+        ])
         .arg(data.join("demo"))
         .arg("--ready-file")
         .arg(&ready_file)
@@ -81,7 +90,10 @@ pub fn start_demo(bin: &Path, data: &Path, devices: &str) -> Result<(Running, Re
             bail!("headend demo ended before it was ready: {status}");
         }
         if Instant::now() > until {
-            bail!("headend demo was not ready within {} s", READY_WITHIN.as_secs());
+            bail!(
+                "headend demo was not ready within {} s",
+                READY_WITHIN.as_secs()
+            );
         }
         std::thread::sleep(Duration::from_millis(100));
     }

@@ -71,7 +71,11 @@ pub fn bench(filter: Option<&str>) -> Result<()> {
         .collect();
     folders.sort();
     for folder in folders {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if filter.is_some_and(|wanted| !name.contains(wanted)) {
             continue;
         }
@@ -80,7 +84,10 @@ pub fn bench(filter: Option<&str>) -> Result<()> {
         run(command(cargo_program(), "bench").args(["run", "--release", "-p", &package]))?;
     }
     if !found {
-        bail!("no benchmark below bench/ has '{}' in its name", filter.unwrap_or(""));
+        bail!(
+            "no benchmark below bench/ has '{}' in its name",
+            filter.unwrap_or("")
+        );
     }
     Ok(())
 }

@@ -24,14 +24,29 @@ const PROFILE: &str = "demo";
 
 pub fn run(args: &Args) -> Result<()> {
     build_console()?;
-    cmd::cargo(&["build", "--profile", PROFILE, "-p", "headend", "-p", "agent", "--bins"])?;
+    cmd::cargo(&[
+        "build",
+        "--profile",
+        PROFILE,
+        "-p",
+        "headend",
+        "-p",
+        "agent",
+        "--bins",
+    ])?;
     if args.build_only {
         return Ok(());
     }
     let program = cmd::target_dir().join(PROFILE).join("headend");
     let mut command = cmd::command(&program, "");
     command
-        .args(["demo", "--devices", &args.devices.to_string(), "--data", &args.data])
+        .args([
+            "demo",
+            "--devices",
+            &args.devices.to_string(),
+            "--data",
+            &args.data,
+        ])
         .args(&args.rest);
     // The demo replaces us, so that Ctrl C and signals reach it and nobody else.
     let error = std::os::unix::process::CommandExt::exec(&mut command);

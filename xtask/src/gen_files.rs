@@ -22,7 +22,10 @@ fn openapi(check: bool) -> Result<()> {
         .args(["run", "--quiet", "-p", "api", "--example", "openapi"])
         .output()?;
     if !output.status.success() {
-        bail!("the OpenAPI document was not generated: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "the OpenAPI document was not generated: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let path = cmd::root().join(OPENAPI);
     let committed = std::fs::read(&path).unwrap_or_default();

@@ -1,2 +1,500 @@
-//! `cargo xtask interop obuspa --bin PATH`: somebody else's agent through our scenario.
-//! The scenario itself is a test program of the product (`headend interop`); this builds and calls it.
+//! `cargo xtask interop obuspa --bin PATH`: somebody else's agent through our scenario, both ways round,
+//! with nothing but the command line of the product; writes the table in `docs/interop.md`.
+
+use crate::cmd;
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Whose agent: obuspa
+    agent: String,
+    /// The agent's program, built elsewhere
+    #[arg(long)]
+    bin: PathBuf,
+}
+
+/// How long one step of the scenario may take.
+const STEP_WITHIN: Duration = Duration::from_secs(60);
+
+pub fn run(args: &Args) -> Result<()> {
+    if args.agent != "obuspa" {
+        bail!("no scenario for `{}`; there is obuspa", args.agent);
+    }
+    cmd::cargo(&["build", "-p", "headend"])?;
+    let bin = std::fs::canonicalize(&args.bin).with_context(|| args.bin.display().to_string())?;
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(folder.path())?;
+    let mut table = String::from("| what | it dials us | we dial it |\n|---|---|---|\n");
+    let dials = Scenario::new(&server, &bin, folder.path(), Way::ItDials)?.run();
+    let dialled = Scenario::new(&server, &bin, folder.path(), Way::WeDial)?.run();
+    let mut failed = false;
+    for (index, (what, ours)) in dials.iter().enumerate() {
+        let theirs = &dialled[index].1;
+        let word = |result: &Result<String>| match result {
+            Ok(words) if words.is_empty() => "yes".to_owned(),
+            Ok(words) => words.clone(),
+            Err(error) => format!("**no**: {error:#}")
+                .replace('|', "/")
+                .replace('\n', " "),
+        };
+        failed |= ours.is_err() || theirs.is_err();
+        writeln!(table, "| {what} | {} | {} |", word(ours), word(theirs))?;
+    }
+    println!("{table}");
+    write_section("obuspa", &version(&bin), &table)?;
+    if failed {
+        bail!("not everything worked; see docs/interop.md");
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    ItDials,
+    WeDial,
+}
+
+/// `headend serve` with a token for the command line.
+struct Server {
+    child: Child,
+    program: PathBuf,
+    url: String,
+    usp_port: u16,
+    token: String,
+}
+
+impl Server {
+    fn start(folder: &Path) -> Result<Server> {
+        let program = cmd::target_dir().join("debug/headend");
+        let (http, usp_port) = (free_port()?, free_port()?);
+        let log = folder.join("serve.log");
+        let out = std::fs::File::create(&log)?;
+        let child = Command::new(&program)
+            .arg("serve")
+            .arg("--data")
+            .arg(folder.join("data"))
+            .args([
+                "--http",
+                &format!("127.0.0.1:{http}"),
+                "--usp",
+                &format!("127.0.0.1:{usp_port}"),
+            ])
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .spawn()
+            .with_context(|| program.display().to_string())?;
+        let mut server = Server {
+            child,
+            program,
+            url: format!("http://127.0.0.1:{http}"),
+            usp_port,
+            token: String::new(),
+        };
+        let password = until("the one-time password", || {
+            let text = std::fs::read_to_string(&log).ok()?;
+            let line = text
+                .lines()
+                .skip_while(|line| !line.contains("one-time password"));
+            line.map(str::trim)
+                .skip(1)
+                .find(|line| !line.is_empty())
+                .map(str::to_owned)
+        })?;
+        let made = Command::new(&server.program)
+            .args([
+                "token",
+                "create",
+                "interop",
+                "--login",
+                "admin",
+                "--password-stdin",
+                "--json",
+            ])
+            .args(["--url", &server.url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .and_then(|mut child| {
+                use std::io::Write as _;
+                if let Some(mut stdin) = child.stdin.take() {
+                    writeln!(stdin, "{password}\ninterop-{password}")?;
+                }
+                child.wait_with_output()
+            })?;
+        let made: Value = serde_json::from_slice(&made.stdout).context("no token was made")?;
+        server.token = made["secret"].as_str().context("no secret")?.to_owned();
+        Ok(server)
+    }
+
+    /// Runs a remote command with `--json` and reads what it prints.
+    fn ask(&self, args: &[&str]) -> Result<Value> {
+        let output = Command::new(&self.program)
+            .args(args)
+            .args(["--json", "--url", &self.url, "--token", &self.token])
+            .output()?;
+        if !output.status.success() {
+            bail!(
+                "{}: {}",
+                args.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("{}: no JSON", args.join(" ")))
+    }
+
+    /// Calls the API by its path, for what the command line has no word for.
+    fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let output = Command::new("curl")
+            .args(["-sS", "-X", "POST", "-H", "content-type: application/json"])
+            .args(["-H", &format!("authorization: Bearer {}", self.token)])
+            .args(["-d", &body.to_string(), &format!("{}{path}", self.url)])
+            .output()?;
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Scenario<'a> {
+    server: &'a Server,
+    device: String,
+    agent: Child,
+}
+
+impl Drop for Scenario<'_> {
+    fn drop(&mut self) {
+        let _ = self.agent.kill();
+        let _ = self.agent.wait();
+    }
+}
+
+/// A step's name and what it found.
+type Finding = (&'static str, Result<String>);
+
+impl<'a> Scenario<'a> {
+    fn new(server: &'a Server, bin: &Path, folder: &Path, way: Way) -> Result<Scenario<'a>> {
+        let controller = server.endpoint_id()?;
+        let name = if way == Way::ItDials {
+            "dials"
+        } else {
+            "listens"
+        };
+        let device = format!("self::interop-{name}");
+        let port = free_port()?;
+        let mut reset = format!(
+            "Device.LocalAgent.EndpointID \"{device}\"\n\
+             Device.LocalAgent.Controller.1.EndpointID \"{controller}\"\n\
+             Device.LocalAgent.Controller.1.Enable \"true\"\n\
+             Device.LocalAgent.Controller.1.AssignedRole \"Device.LocalAgent.ControllerTrust.Role.1\"\n"
+        );
+        match way {
+            Way::ItDials => {
+                let key = server.post(
+                    "/api/v1/setup-keys",
+                    &serde_json::json!({"name": "interop"}),
+                )?;
+                let secret = key["secret"].as_str().context("no setup key")?;
+                let mtp = "Device.LocalAgent.Controller.1.MTP.1";
+                write!(
+                    reset,
+                    "{mtp}.Enable \"true\"\n{mtp}.Protocol \"WebSocket\"\n{mtp}.WebSocket.Host \"127.0.0.1\"\n\
+                     {mtp}.WebSocket.Port \"{}\"\n{mtp}.WebSocket.Path \"/usp/{secret}\"\n\
+                     {mtp}.WebSocket.EnableEncryption \"false\"\n",
+                    server.usp_port
+                )?;
+            }
+            Way::WeDial => {
+                let mtp = "Device.LocalAgent.MTP.1";
+                write!(
+                    reset,
+                    "{mtp}.Enable \"true\"\n{mtp}.Protocol \"WebSocket\"\n{mtp}.WebSocket.Port \"{port}\"\n\
+                     {mtp}.WebSocket.Path \"/usp\"\n{mtp}.WebSocket.EnableEncryption \"false\"\n"
+                )?;
+            }
+        }
+        let home = folder.join(name);
+        std::fs::create_dir_all(&home)?;
+        std::fs::write(home.join("reset.txt"), reset)?;
+        let log = std::fs::File::create(home.join("agent.log"))?;
+        let agent = Command::new(bin)
+            .current_dir(&home)
+            .args([
+                "-p",
+                "-v",
+                "4",
+                "-i",
+                "lo",
+                "-r",
+                "reset.txt",
+                "-f",
+                "agent.db",
+                "-s",
+                "agent.sock",
+            ])
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| bin.display().to_string())?;
+        if way == Way::WeDial {
+            let body = serde_json::json!({
+                "endpoint_id": device,
+                "dial_url": format!("ws://127.0.0.1:{port}/usp"),
+            });
+            let made = server.post("/api/v1/devices", &body)?;
+            if made["device"].is_null() {
+                bail!("the device was not registered: {made}");
+            }
+        }
+        Ok(Scenario {
+            server,
+            device,
+            agent,
+        })
+    }
+
+    fn run(&self) -> Vec<Finding> {
+        vec![
+            ("onboards", self.onboards()),
+            ("is discovered", self.is_discovered()),
+            ("is read", self.is_read()),
+            ("is changed and read back", self.is_changed()),
+            ("row added and deleted", self.row_comes_and_goes()),
+            ("wrong value is refused with its code", self.refuses()),
+            ("is subscribed and notifies", self.notifies()),
+            ("reboots and says Boot!", self.reboots()),
+        ]
+    }
+
+    fn onboards(&self) -> Result<String> {
+        until("onboarding", || {
+            let shown = self.server.ask(&["device", "show", &self.device]).ok()?;
+            (shown["onboarding"] == "complete").then_some(())
+        })?;
+        Ok(String::new())
+    }
+
+    fn is_discovered(&self) -> Result<String> {
+        let nodes = self.server.ask(&["device", "tree", &self.device])?;
+        let objects = nodes[0]["objects"].as_array().map_or(0, Vec::len);
+        if nodes[0]["source"] != "discovered" || objects == 0 {
+            bail!("the model is not discovered: {}", nodes[0]["source"]);
+        }
+        Ok(format!("{objects} objects below Device."))
+    }
+
+    fn is_read(&self) -> Result<String> {
+        let path = "Device.LocalAgent.EndpointID";
+        let read = self.server.ask(&["device", "get", &self.device, path])?;
+        match self.after(&read, path) {
+            Some(value) if value == self.device => Ok(String::new()),
+            other => bail!("read {other:?}"),
+        }
+    }
+
+    fn is_changed(&self) -> Result<String> {
+        let path = "Device.LocalAgent.Controller.1.ProvisioningCode";
+        let change = format!("{path}=interop-1");
+        let set = self.server.ask(&["device", "set", &self.device, &change])?;
+        if set["state"] != "succeeded" || self.after(&set, path).as_deref() != Some("interop-1") {
+            bail!("{}", set["state"]);
+        }
+        Ok("verified by reading back".to_owned())
+    }
+
+    fn row_comes_and_goes(&self) -> Result<String> {
+        let table = "Device.LocalAgent.Subscription.";
+        let added = self.server.ask(&[
+            "device",
+            "add",
+            &self.device,
+            table,
+            "ID=interop",
+            "NotifType=ValueChange",
+            "ReferenceList=Device.LocalAgent.Controller.1.ProvisioningCode",
+            "Enable=true",
+        ])?;
+        let row = added["steps"][0]["results"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|result| result["path"].as_str())
+            .find(|path| path.starts_with(table))
+            .with_context(|| format!("no row in {added}"))?;
+        let number = row[table.len()..].split('.').next().unwrap_or_default();
+        let row = format!("{table}{number}.");
+        self.server.ask(&["device", "delete", &self.device, &row])?;
+        Ok(String::new())
+    }
+
+    fn refuses(&self) -> Result<String> {
+        let change = "Device.LocalAgent.Controller.1.PeriodicNotifInterval=soon";
+        match self.server.ask(&["device", "set", &self.device, change]) {
+            Ok(set) => bail!("it was accepted: {}", set["state"]),
+            Err(error) => {
+                let words = format!("{error:#}");
+                let wrong = words.contains("soon") || words.contains("70");
+                wrong
+                    .then_some("named before it is sent".to_owned())
+                    .with_context(|| words)
+            }
+        }
+    }
+
+    fn notifies(&self) -> Result<String> {
+        let path = "Device.LocalAgent.Controller.1.ProvisioningCode";
+        self.server.ask(&[
+            "device",
+            "add",
+            &self.device,
+            "Device.LocalAgent.Subscription.",
+            "ID=interop-notify",
+            "NotifType=ValueChange",
+            &format!("ReferenceList={path}"),
+            "Enable=true",
+            "NotifRetry=true",
+        ])?;
+        self.server
+            .ask(&["device", "set", &self.device, &format!("{path}=interop-2")])?;
+        self.event("notification.value_change", path)
+    }
+
+    fn reboots(&self) -> Result<String> {
+        let done = self.server.ask(&[
+            "device",
+            "operate",
+            &self.device,
+            "Device.Reboot()",
+            "--wait",
+            "90",
+        ])?;
+        if done["state"] != "succeeded" {
+            bail!("{}", done["state_words"]);
+        }
+        Ok("proven by Boot!".to_owned())
+    }
+
+    /// Waits until the log has an event of this kind that mentions `words`.
+    fn event(&self, kind: &str, words: &str) -> Result<String> {
+        let output = Command::new("timeout")
+            .arg(STEP_WITHIN.as_secs().to_string())
+            .arg(&self.server.program)
+            .args([
+                "events",
+                "tail",
+                "--after",
+                "0",
+                "--kind",
+                kind,
+                "--device",
+                &self.device,
+            ])
+            .args([
+                "--count",
+                "1",
+                "--json",
+                "--url",
+                &self.server.url,
+                "--token",
+                &self.server.token,
+            ])
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if text.contains(words) {
+            return Ok(String::new());
+        }
+        bail!("no {kind} about {words} within {} s", STEP_WITHIN.as_secs())
+    }
+
+    fn after(&self, operation: &Value, path: &str) -> Option<String> {
+        operation["steps"]
+            .as_array()?
+            .iter()
+            .flat_map(|step| step["results"].as_array().into_iter().flatten())
+            .find(|result| result["path"] == path)
+            .and_then(|result| result["after"].as_str().map(str::to_owned))
+    }
+}
+
+impl Server {
+    /// The controller's endpoint id.
+    fn endpoint_id(&self) -> Result<String> {
+        let output = Command::new("curl")
+            .args([
+                "-sS",
+                "-H",
+                &format!("authorization: Bearer {}", self.token),
+            ])
+            .arg(format!("{}/api/v1/system", self.url))
+            .output()?;
+        let system: Value = serde_json::from_slice(&output.stdout)?;
+        Ok(system["endpoint_id"]
+            .as_str()
+            .context("no endpoint id")?
+            .to_owned())
+    }
+}
+
+/// Replaces the section of one agent in `docs/interop.md`.
+fn write_section(agent: &str, version: &str, table: &str) -> Result<()> {
+    let path = cmd::root().join("docs/interop.md");
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let title = format!("## {agent}\n");
+    let before = text.split(&title).next().unwrap_or_default().trim_end();
+    let after = text
+        .split_once(&title)
+        .and_then(|(_, rest)| rest.find("\n## ").map(|at| rest[at + 1..].to_owned()))
+        .unwrap_or_default();
+    let section = format!(
+        "{title}\n{version}, WebSocket. Repeat with `cargo xtask interop {agent} --bin PATH`.\n\n{table}"
+    );
+    std::fs::write(
+        path,
+        format!("{before}\n\n{section}\n{after}")
+            .trim_end()
+            .to_owned()
+            + "\n",
+    )?;
+    Ok(())
+}
+
+fn version(bin: &Path) -> String {
+    let output = Command::new(bin).arg("-V").output();
+    let text = output
+        .map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned())
+        .unwrap_or_default();
+    text.lines()
+        .next()
+        .filter(|line| !line.is_empty())
+        .unwrap_or("The reference agent")
+        .to_owned()
+}
+
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port())
+}
+
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
+    let end = Instant::now() + STEP_WITHIN;
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        if Instant::now() > end {
+            bail!("{what} did not come within {} s", STEP_WITHIN.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}

@@ -14,9 +14,10 @@ struct Layer {
 
 /// Every breach of the table, in words; empty when the house is as drawn.
 pub fn breaches() -> Result<Vec<String>> {
-    let table: BTreeMap<String, Layer> =
-        toml::from_str(&std::fs::read_to_string(cmd::root().join("xtask/layers.toml"))?)
-            .context("xtask/layers.toml")?;
+    let table: BTreeMap<String, Layer> = toml::from_str(&std::fs::read_to_string(
+        cmd::root().join("xtask/layers.toml"),
+    )?)
+    .context("xtask/layers.toml")?;
     let graph = Graph::load()?;
     let mut found = Vec::new();
     for member in &graph.members {
@@ -26,12 +27,17 @@ pub fn breaches() -> Result<Vec<String>> {
         };
         for used in &graph.edges[member] {
             if graph.members.contains(used) && !layer.uses.contains(used) {
-                found.push(format!("`{member}` uses `{used}`, which the layer table does not allow"));
+                found.push(format!(
+                    "`{member}` uses `{used}`, which the layer table does not allow"
+                ));
             }
         }
         for forbidden in &layer.never {
             if let Some(path) = graph.path(member, forbidden) {
-                found.push(format!("`{member}` must never reach `{forbidden}`: {}", path.join(" -> ")));
+                found.push(format!(
+                    "`{member}` must never reach `{forbidden}`: {}",
+                    path.join(" -> ")
+                ));
             }
         }
     }
@@ -56,7 +62,10 @@ impl Graph {
             .args(["metadata", "--format-version", "1", "--locked"])
             .output()?;
         if !output.status.success() {
-            bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "cargo metadata: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
         let names: BTreeMap<&str, &str> = metadata
@@ -67,11 +76,21 @@ impl Graph {
         let name = |id: &str| names.get(id).copied().unwrap_or(id).to_owned();
         let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for node in &metadata.resolve.nodes {
-            let normal = node.deps.iter().filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind.is_none()));
-            edges.entry(name(&node.id)).or_default().extend(normal.map(|dep| name(&dep.pkg)));
+            let normal = node
+                .deps
+                .iter()
+                .filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind.is_none()));
+            edges
+                .entry(name(&node.id))
+                .or_default()
+                .extend(normal.map(|dep| name(&dep.pkg)));
         }
         Ok(Graph {
-            members: metadata.workspace_members.iter().map(|id| name(id)).collect(),
+            members: metadata
+                .workspace_members
+                .iter()
+                .map(|id| name(id))
+                .collect(),
             edges,
         })
     }

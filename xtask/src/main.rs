@@ -2,9 +2,9 @@
 //! Deliberately not part of the product: nothing here is linked into a program we ship.
 #![allow(clippy::print_stdout)]
 
+mod browser;
 mod cmd;
 mod demo;
-mod browser;
 mod gen_files;
 mod interop;
 mod layers;

@@ -7,7 +7,10 @@ use std::process::Command;
 /// Debian package, and a file or program that shows that it is there.
 const PACKAGES: &[(&str, &[&str])] = &[
     ("chromium", &["chromium"]),
-    ("postgresql", &["/usr/lib/postgresql/15/bin/initdb", "initdb"]),
+    (
+        "postgresql",
+        &["/usr/lib/postgresql/15/bin/initdb", "initdb"],
+    ),
 ];
 
 /// The licence checker, pinned so that every machine judges alike.
@@ -22,7 +25,10 @@ pub fn install() -> Result<()> {
         .collect();
     if !missing.is_empty() {
         if !is_root() || !exists("apt-get") {
-            bail!("the tests need {}; install them (Debian: apt-get install {0})", missing.join(" "));
+            bail!(
+                "the tests need {}; install them (Debian: apt-get install {0})",
+                missing.join(" ")
+            );
         }
         let noninteractive = ("DEBIAN_FRONTEND", "noninteractive");
         run(Command::new("apt-get").args(["update", "-qq"]))?;
@@ -44,7 +50,15 @@ pub fn cargo_deny() -> Result<std::path::PathBuf> {
         .is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains(CARGO_DENY));
     if !right_version {
         run(Command::new(cmd::cargo_program())
-            .args(["install", "cargo-deny", "--locked", "--version", CARGO_DENY, "--force", "--root"])
+            .args([
+                "install",
+                "cargo-deny",
+                "--locked",
+                "--version",
+                CARGO_DENY,
+                "--force",
+                "--root",
+            ])
             .arg(&root)
             .arg("--target-dir")
             .arg(cmd::target_dir().join("tools-build")))?;

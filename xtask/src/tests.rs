@@ -26,9 +26,16 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    if let Some(unknown) = args.steps.iter().find(|step| !STEPS.iter().any(|(name, _)| name == step)) {
+    if let Some(unknown) = args
+        .steps
+        .iter()
+        .find(|step| !STEPS.iter().any(|(name, _)| name == step))
+    {
         let known: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
-        bail!("no step is called `{unknown}`; there are {}", known.join(", "));
+        bail!(
+            "no step is called `{unknown}`; there are {}",
+            known.join(", ")
+        );
     }
     let started = Instant::now();
     let mut times = Vec::new();
@@ -41,7 +48,11 @@ pub fn run(args: &Args) -> Result<()> {
         step().with_context(|| format!("step `{name}`"))?;
         times.push(format!("{name} {} s", began.elapsed().as_secs()));
     }
-    println!("\nall passed in {} s: {}", started.elapsed().as_secs(), times.join(", "));
+    println!(
+        "\nall passed in {} s: {}",
+        started.elapsed().as_secs(),
+        times.join(", ")
+    );
     Ok(())
 }
 
@@ -56,7 +67,14 @@ fn format() -> Result<()> {
 fn licences() -> Result<()> {
     let program = prerequisites::cargo_deny()?;
     // Advisories need a database from outside; they are a release step (docs/operating.md).
-    cmd::run(cmd::command(program, "").args(["--all-features", "--locked", "check", "licenses", "bans", "sources"]))
+    cmd::run(cmd::command(program, "").args([
+        "--all-features",
+        "--locked",
+        "check",
+        "licenses",
+        "bans",
+        "sources",
+    ]))
 }
 
 fn console() -> Result<()> {
@@ -66,12 +84,22 @@ fn console() -> Result<()> {
 }
 
 fn clippy() -> Result<()> {
-    cmd::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+    cmd::cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ])
 }
 
 fn rust() -> Result<()> {
     // The tests start our own programs, so those are built first.
-    cmd::cargo(&["build", "--locked", "-p", "headend", "-p", "agent", "--bins"])?;
+    cmd::cargo(&[
+        "build", "--locked", "-p", "headend", "-p", "agent", "--bins",
+    ])?;
     postgres::with_postgres(|url| {
         cmd::run(
             cmd::command(cmd::cargo_program(), "")

@@ -8,7 +8,9 @@ use std::path::Path;
 /// A hand-written file longer than this is asking to be two.
 const FILE_LINES_MAX: usize = 500;
 /// Names that say nothing about what is inside.
-const DRAWERS: &[&str] = &["common", "util", "utils", "helper", "helpers", "misc", "manager"];
+const DRAWERS: &[&str] = &[
+    "common", "util", "utils", "helper", "helpers", "misc", "manager",
+];
 /// Markers of unfinished work.
 const UNFINISHED: &[&str] = &["todo!(", "unimplemented!(", "FIXME", "XXX:"];
 
@@ -37,9 +39,11 @@ fn map_names_real_places() -> Result<Vec<String>> {
         .skip(1)
         .step_by(2)
         .filter(|word| {
-            ["crates/", "console/", "xtask/", "docs/", "data/", "fuzz/", "bench/"]
-                .iter()
-                .any(|folder| word.starts_with(folder))
+            [
+                "crates/", "console/", "xtask/", "docs/", "data/", "fuzz/", "bench/",
+            ]
+            .iter()
+            .any(|folder| word.starts_with(folder))
         })
         .filter(|path| !path.contains(['{', '*', '<']) && !cmd::root().join(path).exists())
         .map(|path| format!("ARCHITECTURE.md names `{path}`, which is not there"))
@@ -49,9 +53,15 @@ fn map_names_real_places() -> Result<Vec<String>> {
 fn file_findings(file: &str) -> Vec<String> {
     let mut found = Vec::new();
     let path = Path::new(file);
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+    let stem = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
     if DRAWERS.contains(&stem.as_str()) {
-        found.push(format!("{file}: `{stem}` says nothing about what is inside"));
+        found.push(format!(
+            "{file}: `{stem}` says nothing about what is inside"
+        ));
     }
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     let written = matches!(&*extension, "rs" | "ts" | "tsx" | "css");
@@ -67,12 +77,18 @@ fn file_findings(file: &str) -> Vec<String> {
     }
     let source = extension == "rs" && !file.contains("/tests/") && !file.contains("fuzz_targets");
     if source && !text.trim_start().starts_with("//!") {
-        found.push(format!("{file}: does not open with `//!` saying what it is"));
+        found.push(format!(
+            "{file}: does not open with `//!` saying what it is"
+        ));
     }
     if !file.starts_with("xtask/") {
         for (number, line) in text.lines().enumerate() {
             if UNFINISHED.iter().any(|marker| line.contains(marker)) {
-                found.push(format!("{file}:{}: unfinished: {}", number + 1, line.trim()));
+                found.push(format!(
+                    "{file}:{}: unfinished: {}",
+                    number + 1,
+                    line.trim()
+                ));
             }
         }
     }

@@ -17,7 +17,7 @@ pub struct Args {
     #[arg(long, env = "HEADEND_SETUP_KEY", hide_env_values = true)]
     setup_key: String,
     /// The controller's endpoint id
-    #[arg(long, default_value = server::config::DEFAULT_ENDPOINT_ID)]
+    #[arg(long)]
     controller: String,
     /// Which devices: gateway, extender, cellular, or mixed
     #[arg(long, default_value = "mixed", value_parser = kinds)]
