@@ -6,6 +6,7 @@
 
 mod backend;
 mod config;
+mod driver;
 mod engine;
 mod fault;
 pub mod limits;
@@ -16,6 +17,7 @@ pub use backend::{Backend, Call, Change, CommandResult, Hint, Notifier, Now, Out
 pub use config::{
     AgentConfig, ConfigError, ControllerConfig, DeviceConfig, ListenConfig, RebootConfig, TlsConfig, WebSocketAddress,
 };
+pub use driver::{Clock, RunError, RunOptions, SystemClock, run};
 pub use engine::{ControllerLink, Effect, Engine, EngineError, Outgoing};
 pub use fault::Fault;
 pub use model::{model, model_from};

@@ -47,3 +47,9 @@ pub const CONTROLLERS_MAX: usize = 32;
 
 /// Most connections waiting to be attributed to a controller on the listening side.
 pub const INBOUND_PENDING_MAX: usize = 64;
+
+/// Longest wait for a peer to take one record; a stalled one must not hold up the others.
+pub const SEND_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Longest wait for connections to close in good order when the agent stops or restarts.
+pub const CLOSING_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(3);

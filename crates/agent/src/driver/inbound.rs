@@ -1,0 +1,72 @@
+//! The listening side: only endpoints that are controllers of this agent are let in.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mtp::tls::{ClientCertificates, ServerTls, ServerTlsConfig};
+use mtp::ws::{Admission, Admitted, Hello, Listener, ListenerConfig, Refusal, RefusalReason, Refusals, Refused};
+use usp::EndpointId;
+
+use super::RunError;
+use crate::ListenConfig;
+use crate::limits::INBOUND_PENDING_MAX;
+
+/// Who may come in, kept current by the driver.
+pub(super) struct Door {
+    own: EndpointId,
+    path: String,
+    pub controllers: Mutex<Vec<EndpointId>>,
+}
+
+impl Door {
+    pub fn new(own: EndpointId, path: String) -> Door {
+        Door { own, path, controllers: Mutex::default() }
+    }
+}
+
+impl Admission for Door {
+    type Ticket = EndpointId;
+
+    async fn admit(&self, hello: &Hello) -> Result<Admitted<EndpointId>, Refusal> {
+        if hello.path != self.path {
+            return Err(Refusal::new(RefusalReason::UnknownPath, "no agent listens on this path"));
+        }
+        let controllers = self.controllers.lock().unwrap_or_else(PoisonError::into_inner);
+        let claimed = match (&hello.eid, controllers.as_slice()) {
+            (Some(eid), _) => eid.clone(),
+            // Only one can be meant (R-WS.11b: the id may be missing).
+            (None, [only]) => only.clone(),
+            (None, _) => return Err(Refusal::new(RefusalReason::EndpointIdMissing, "which controller is this?")),
+        };
+        if !controllers.contains(&claimed) {
+            let detail = format!("{claimed} is not a controller of this agent");
+            return Err(Refusal::new(RefusalReason::UnknownCredential, detail));
+        }
+        // R-SEC.0a: a certificate that names endpoints has to name this one.
+        if !hello.certificate_ids.is_empty() && !hello.certificate_ids.contains(&claimed) {
+            return Err(Refusal::new(RefusalReason::EndpointIdMismatch, "the certificate is somebody else's"));
+        }
+        Ok(Admitted { own: self.own.clone(), ticket: claimed })
+    }
+}
+
+impl Refusals for Door {
+    fn refused(&self, refused: Refused) {
+        tracing::info!(
+            agent = %self.own, peer = %refused.peer_addr, reason = refused.refusal.reason.name(),
+            detail = refused.refusal.detail, "a connection was refused"
+        );
+    }
+}
+
+pub(super) async fn listen(config: &ListenConfig, door: &Arc<Door>) -> Result<Listener<Door>, RunError> {
+    let mut listener = ListenerConfig::new(config.address);
+    listener.connections_max = INBOUND_PENDING_MAX;
+    if let (Some(certificate), Some(key)) = (&config.certificate, &config.key) {
+        let clients = ClientCertificates::Ignored;
+        let files = ServerTlsConfig { certificate: certificate.clone(), key: key.clone(), clients };
+        listener = listener.with_tls(Arc::new(ServerTls::load(files).map_err(|error| RunError::Tls(error.to_string()))?));
+    }
+    Listener::bind(listener, door.clone(), door.clone())
+        .await
+        .map_err(|source| RunError::Listen { address: config.address, source })
+}

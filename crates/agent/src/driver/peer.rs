@@ -1,0 +1,128 @@
+//! One controller as the driver sees it: its session, which outlives connections, and the connection of the moment.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mtp::retry::Backoff;
+use mtp::ws::{CloseCode, DialError, Incoming, KeepAlive, Link, LinkError, reason};
+use usp::ErrorCode;
+use usp::agent::{NotifyId, Session};
+use usp::proto::record::WebSocketConnectRecord;
+
+use crate::ControllerLink;
+use crate::limits::SEND_TIME_MAX;
+
+/// A connection attempt under way.
+pub(super) type Dialing = Pin<Box<dyn Future<Output = Result<Link, DialError>> + Send>>;
+
+/// The connection of the moment.
+pub(super) enum Channel {
+    /// The controller dials us.
+    Idle,
+    /// The next attempt is due then.
+    Waiting(Instant),
+    Dialing(Dialing),
+    Open(Box<Link>),
+}
+
+/// What a peer's connection did.
+pub(super) enum Happened {
+    Dialed(Result<Link, DialError>),
+    Record(Bytes),
+    Closed(String),
+}
+
+pub(super) struct Peer {
+    pub config: ControllerLink,
+    pub session: Session,
+    pub channel: Channel,
+    pub backoff: Backoff,
+    /// Undelivered notifications with their subscription; 0 for an OnBoardRequest.
+    pub sent: Vec<(NotifyId, u32)>,
+}
+
+impl Peer {
+    pub fn new(config: ControllerLink, session: Session) -> Peer {
+        let channel = Channel::Idle;
+        Peer { backoff: backoff(&config), config, session, channel, sent: Vec::new() }
+    }
+
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {
+        match &mut self.channel {
+            Channel::Dialing(dialing) => dialing.as_mut().poll(cx).map(Happened::Dialed),
+            // Cancel-safe: the link keeps what is half read.
+            Channel::Open(link) => pin!(link.recv()).poll(cx).map(|result| match result {
+                Ok(Incoming::Record(record)) => Happened::Record(record),
+                Ok(Incoming::Closed(closed)) => Happened::Closed(format!("closed by the controller: {}", closed.reason)),
+                Err(error) => Happened::Closed(error.to_string()),
+            }),
+            Channel::Idle | Channel::Waiting(_) => Poll::Pending,
+        }
+    }
+
+    /// The connection is up: the connect record and what is undelivered go first.
+    pub fn opened(&mut self, now: Instant, mut link: Link) {
+        link.set_keep_alive(KeepAlive::every(Duration::from_secs(self.config.keep_alive.into()))); // R-WS.17
+        self.channel = Channel::Open(Box::new(link));
+        self.session.channel_opened(now, WebSocketConnectRecord {});
+        self.backoff.reset(); // R-WS.21
+    }
+
+    /// The connection is gone: waits before dialling again.
+    pub fn lost(&mut self, now: Instant, random: u64) {
+        self.session.channel_closed(now);
+        self.channel = match self.config.url {
+            Some(_) => Channel::Waiting(now + self.backoff.next(random)),
+            None => Channel::Idle,
+        };
+    }
+
+    /// Dial at once; for new addresses and wanted reconnects.
+    pub fn dial_now(&mut self, now: Instant) {
+        self.backoff = backoff(&self.config);
+        self.channel = if self.config.url.is_some() { Channel::Waiting(now) } else { Channel::Idle };
+    }
+
+    /// Writes what the session wants to send. An error means that the connection is useless.
+    pub async fn flush(&mut self) -> Result<(), LinkError> {
+        let Channel::Open(link) = &mut self.channel else { return Ok(()) };
+        while let Some(record) = self.session.poll_transmit() {
+            match tokio::time::timeout(SEND_TIME_MAX, link.send(record)).await {
+                Ok(sent) => sent?,
+                Err(_) => return Err(LinkError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes leave (R-MTP.7) and gives the connection away for closing.
+    pub async fn leave(&mut self, now: Instant, why: &'static str) -> Option<impl Future<Output = ()> + Send + use<>> {
+        if matches!(self.channel, Channel::Open(_)) {
+            // The sentence matters; no code of the table means an ordinary end.
+            self.session.disconnect(ErrorCode(0), why);
+            let _ = self.flush().await;
+        }
+        self.session.channel_closed(now);
+        match std::mem::replace(&mut self.channel, Channel::Idle) {
+            Channel::Open(link) => Some(async move { link.close(CloseCode::Normal, reason::DONE).await }),
+            _ => None,
+        }
+    }
+
+    /// When something is due for this peer.
+    pub fn deadline(&self) -> Option<Instant> {
+        let channel = match &self.channel {
+            Channel::Waiting(at) => Some(*at),
+            Channel::Open(link) => link.next_ping(),
+            Channel::Idle | Channel::Dialing(_) => None,
+        };
+        [channel, self.session.poll_timeout()].into_iter().flatten().min()
+    }
+}
+
+fn backoff(config: &ControllerLink) -> Backoff {
+    Backoff::new(Duration::from_secs(config.retry.0.into()), config.retry.1)
+}
