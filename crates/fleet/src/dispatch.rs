@@ -617,7 +617,7 @@ impl Dispatcher {
         }
     }
 
-    fn set_timer(&mut self, device: DeviceId, _now: Timestamp) {
+    fn set_timer(&mut self, device: DeviceId, now: Timestamp) {
         self.clear_timer(device);
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
@@ -626,17 +626,17 @@ impl Dispatcher {
             Lane::Idle | Lane::Ready | Lane::Claiming { .. } => return,
             Lane::Later(at) => *at,
             Lane::Active(active) => {
-                let own = match &active.waiting {
-                    Waiting::Until(at) => Some(*at),
-                    Waiting::Save(_) => active.retry_save_at,
-                    Waiting::Job(_) => None,
-                };
                 let renew = if active.renewing {
                     active.lease_until
                 } else {
                     active.lease_until.minus(limits::LEASE_RENEW_BEFORE)
                 };
-                own.map_or(renew, |o| o.min(renew))
+                match active.waiting {
+                    // The write holds the lease longer; only its own loss matters.
+                    Waiting::Save(_) => active.retry_save_at.unwrap_or(now.plus(limits::LEASE)),
+                    Waiting::Job(_) => renew,
+                    Waiting::Until(at) => at.min(renew),
+                }
             }
         };
         entry.timer = Some(at);
@@ -674,17 +674,9 @@ impl Dispatcher {
             return;
         }
         if let Waiting::Save(_) = active.waiting {
-            if active.retry_save_at.is_some_and(|at| at <= now) {
-                let then = std::mem::replace(&mut active.waiting, Waiting::Until(now));
-                if let Waiting::Save(then) = then {
-                    self.save(device, then, now);
-                }
-            } else if active.retry_save_at.is_none() {
-                // The write takes long; look again when it may have been lost.
-                active.retry_save_at = Some(now.plus(limits::LEASE));
-                self.set_timer(device, now);
-            } else {
-                self.set_timer(device, now);
+            let then = std::mem::replace(&mut active.waiting, Waiting::Until(now));
+            if let Waiting::Save(then) = then {
+                self.save(device, then, now);
             }
             return;
         }

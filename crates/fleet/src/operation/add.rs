@@ -1,6 +1,6 @@
 //! Adding a row: remember the rows there are, add once, find the new one if the answer is lost.
 
-use super::{Operation, OperationState, OutcomeState, Phase, Request, same_value};
+use super::{Operation, OperationState, OutcomeState, Phase, Request, verify::same_at};
 use crate::limits;
 use crate::southbound::{AddResult, PathValue, ReadResult, Row};
 use crate::time::Timestamp;
@@ -101,7 +101,7 @@ impl Operation {
                     let path = format!("{row}{name}");
                     found
                         .iter()
-                        .any(|v| v.path == path && same_value(wanted, &v.value))
+                        .any(|v| v.path == path && same_at(&path, wanted, &v.value))
                 })
             })
             .cloned()
@@ -135,7 +135,7 @@ impl Operation {
                 let Some(read) = found.iter().find(|v| v.path == path) else {
                     continue;
                 };
-                if refused || same_value(wanted, &read.value) {
+                if refused || same_at(&path, wanted, &read.value) {
                     continue;
                 }
                 if !(read.value.is_empty() && super::verify::is_secured(&path)) {

@@ -1,12 +1,12 @@
 //! How an operation moves: one input at a time, one step out. Pure; the same machine runs in the
 //! server and in the simulated world.
 //!
-//! The rule it exists for: an Add or an Operate is stored as sent **before** it is sent, and from
-//! then on it is never sent again; a lost answer is reconciled by looking.
+//! The rule it exists for: what changes a device is stored as sent **before** it is sent. From then
+//! on an Add or an Operate is never sent again: a lost answer is reconciled by looking.
 
 use std::time::Duration;
 
-use super::verify::{is_search, same_value, wanted_for};
+use super::verify::{is_search, wanted_for};
 use super::{Operation, OperationState, OutcomeState, Phase, Request};
 use crate::limits;
 use crate::model::split;
@@ -85,12 +85,6 @@ impl Operation {
         if self.state == OperationState::Queued {
             self.state = OperationState::Running;
             self.started.get_or_insert(now);
-        } else if self.request.is_idempotent()
-            && !self.request.is_read()
-            && self.progress.sent_at.is_none()
-        {
-            // Another life of this operation ended here; its Set may have left.
-            self.progress.sent_at = self.started.or(Some(now));
         }
         if self.progress.sent_at.is_some() && !self.request.is_idempotent() {
             if matches!(self.progress.phase, Phase::Before | Phase::Act) {
@@ -133,9 +127,7 @@ impl Operation {
 
     /// Its time ran out. Whoever cannot know whether it was sent says so.
     pub fn expire(&mut self, now: Timestamp) {
-        let untouched = self.state == OperationState::Queued
-            || self.request.is_read()
-            || (!self.request.is_idempotent() && self.progress.sent_at.is_none());
+        let untouched = self.request.is_read() || self.progress.sent_at.is_none();
         self.end_of_time(untouched, now);
     }
 
@@ -231,8 +223,7 @@ impl Operation {
         if self.request.is_read() {
             return Step::Send(op);
         }
-        if self.request.is_idempotent() {
-            self.progress.sent_at.get_or_insert(now);
+        if self.request.is_idempotent() && self.progress.sent_at.is_some() {
             return Step::Send(op);
         }
         if self.progress.sent_at.is_some() {
@@ -601,7 +592,10 @@ impl Operation {
                         continue;
                     };
                     let wanted = wanted_for(values, &outcome.path);
-                    if wanted.iter().any(|w| same_value(w, &read.value)) {
+                    if wanted
+                        .iter()
+                        .any(|w| super::verify::same_at(&read.path, w, &read.value))
+                    {
                         outcome.state = OutcomeState::Done;
                     } else if !(read.value.is_empty() && super::verify::is_secured(&outcome.path)) {
                         outcome.state = OutcomeState::Differs {

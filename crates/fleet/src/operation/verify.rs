@@ -27,6 +27,11 @@ pub fn same_value(wanted: &str, read: &str) -> bool {
             .eq(read.split(',').map(str::trim))
 }
 
+/// As [`same_value`], and by the parameter's published type.
+pub(super) fn same_at(path: &str, wanted: &str, read: &str) -> bool {
+    same_value(wanted, read) || crate::plan::same_typed(path, wanted, read)
+}
+
 fn boolean(text: &str) -> Option<bool> {
     match text {
         "true" | "1" => Some(true),

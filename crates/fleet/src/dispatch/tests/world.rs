@@ -1,0 +1,623 @@
+//! Two nodes, one store, some devices. Everything that is asked is remembered naively, so that the
+//! promises can be checked: nothing that must not be repeated runs twice, the order on a device is
+//! the order of asking, nothing acknowledged is lost.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::super::*;
+use crate::operation::{Request, retry_delay};
+use crate::southbound::{
+    AddResult, Boot, CommandOutcome, CommandResult, Created, Fault, PathValue, ReadResult, Row,
+    WriteResult,
+};
+
+/// How often things go wrong, in percent.
+#[derive(Clone, Copy)]
+pub struct Luck {
+    lost: usize,
+    unsent: usize,
+    unlink: usize,
+    store: usize,
+}
+
+impl Luck {
+    pub const GOOD: Luck = Luck {
+        lost: 0,
+        unsent: 0,
+        unlink: 0,
+        store: 0,
+    };
+    pub const BAD: Luck = Luck {
+        lost: 8,
+        unsent: 4,
+        unlink: 4,
+        store: 6,
+    };
+}
+
+struct Stored {
+    op: Operation,
+    fence: i64,
+    lease: Option<(usize, Timestamp)>,
+    cancel: bool,
+}
+
+#[derive(Default)]
+struct Box_ {
+    values: BTreeMap<String, String>,
+    rows: BTreeMap<u32, String>,
+    next_row: u32,
+    requests: BTreeMap<u32, (String, u32)>,
+    boot: Option<String>,
+    link: Option<usize>,
+    say: VecDeque<Notice>,
+}
+
+pub struct World {
+    seed: u64,
+    luck: Luck,
+    now: Timestamp,
+    nodes: Vec<Dispatcher>,
+    pending: Vec<VecDeque<Command>>,
+    log: Vec<(DeviceId, Timestamp, Notice)>,
+    store: Vec<Stored>,
+    devices: Vec<Box_>,
+    ran: BTreeMap<String, u32>,
+    ended: BTreeSet<OperationId>,
+}
+
+fn tenant() -> TenantId {
+    TenantId::parse("acme").unwrap()
+}
+
+fn id(device: usize) -> DeviceId {
+    DeviceId(uuid::Uuid::from_u128(device as u128 + 1))
+}
+
+fn index(device: DeviceId) -> usize {
+    device.0.as_u128() as usize - 1
+}
+
+impl World {
+    pub fn new(seed: u64, devices: usize, luck: Luck) -> Self {
+        let mut world = Self {
+            seed: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            luck,
+            now: Timestamp::from_millis(1_000_000),
+            nodes: vec![
+                Dispatcher::new(Config::default()),
+                Dispatcher::new(Config::default()),
+            ],
+            pending: vec![VecDeque::new(), VecDeque::new()],
+            log: Vec::new(),
+            store: Vec::new(),
+            devices: (0..devices).map(|_| Box_::default()).collect(),
+            ran: BTreeMap::new(),
+            ended: BTreeSet::new(),
+        };
+        for device in 0..devices {
+            world.link(device);
+        }
+        world
+    }
+
+    pub fn random(&mut self, below: usize) -> usize {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        (self.seed >> 11) as usize % below.max(1)
+    }
+
+    fn bad(&mut self, percent: usize) -> bool {
+        percent > 0 && self.random(100) < percent
+    }
+
+    pub fn states(&self) -> impl Iterator<Item = OperationState> {
+        self.store.iter().map(|s| s.op.state)
+    }
+
+    pub fn summary(&self) -> Vec<String> {
+        let line = |s: &Stored| {
+            format!(
+                "{} {} {:?}",
+                s.op.request.summary(),
+                s.op.state,
+                s.op.outcome
+            )
+        };
+        self.store.iter().map(line).collect()
+    }
+
+    pub fn ask(&mut self, device: usize, mut request: Request) {
+        let op = OperationId(uuid::Uuid::from_u128(1000 + self.store.len() as u128));
+        if let Request::Add { values, .. } = &mut request {
+            values.insert("Name".into(), op.to_string());
+        }
+        let expires = self.now.plus(limits::EXPIRY_DEFAULT);
+        let op = Operation::new(op, tenant(), id(device), request, "test", self.now, expires);
+        self.store.push(Stored {
+            op,
+            fence: 0,
+            lease: None,
+            cancel: false,
+        });
+        self.wake(device);
+    }
+
+    fn wake(&mut self, device: usize) {
+        if let Some(node) = self.devices[device].link {
+            self.tell(node, Input::Wake(id(device)));
+        }
+    }
+
+    fn tell(&mut self, node: usize, input: Input) {
+        self.nodes[node].handle(input, self.now);
+        while let Some(command) = self.nodes[node].poll() {
+            self.pending[node].push_back(command);
+        }
+    }
+
+    pub fn link(&mut self, device: usize) {
+        if self.devices[device].link.is_some() {
+            return;
+        }
+        let node = self.random(2);
+        self.devices[device].link = Some(node);
+        if let Some(key) = self.devices[device].boot.take() {
+            let cause = if key.is_empty() {
+                "LocalReboot"
+            } else {
+                "RemoteReboot"
+            };
+            let boot = Boot {
+                command_key: key,
+                cause: cause.into(),
+                ..Boot::default()
+            };
+            self.devices[device].say.push_back(Notice::Boot(boot));
+        }
+        self.tell(node, Input::Reachable(tenant(), id(device)));
+    }
+
+    pub fn unlink(&mut self, device: usize) {
+        if let Some(node) = self.devices[device].link.take() {
+            self.tell(node, Input::Unreachable(id(device), "gone".into()));
+        }
+    }
+
+    /// kill -9 and start again: all that is not stored is gone, the links too.
+    pub fn crash(&mut self, node: usize) {
+        self.nodes[node] = Dispatcher::new(Config::default());
+        self.pending[node].clear();
+        for device in &mut self.devices {
+            if device.link == Some(node) {
+                device.link = None;
+            }
+        }
+        for stored in &mut self.store {
+            if stored.lease.is_some_and(|(n, _)| n == node) {
+                stored.lease = None;
+            }
+        }
+    }
+
+    pub fn cancel_one(&mut self) {
+        if self.store.is_empty() {
+            return;
+        }
+        let pick = self.random(self.store.len());
+        let now = self.now;
+        let stored = &mut self.store[pick];
+        if stored.op.state == OperationState::Queued && stored.lease.is_none() {
+            stored.op.step(OpInput::Cancel, now);
+        } else if !stored.op.state.is_final() {
+            stored.cancel = true;
+            let (device, op) = (stored.op.device, stored.op.id);
+            if let Some(node) = self.devices[index(device)].link {
+                self.tell(node, Input::Cancel(device, op));
+            }
+        }
+    }
+
+    /// Some steps, in an order the seed picks; returns how many there were.
+    pub fn run(&mut self, steps: usize) -> usize {
+        for done in 0..steps {
+            if !self.once() {
+                return done;
+            }
+        }
+        steps
+    }
+
+    /// Quiet: links stay, time passes, until everything is decided.
+    pub fn settle(&mut self) -> usize {
+        self.luck = Luck::GOOD;
+        let mut steps = 0;
+        for _ in 0..20_000 {
+            for device in 0..self.devices.len() {
+                self.link(device);
+            }
+            steps += self.run(1);
+            self.check();
+            if self.store.iter().all(|s| s.op.state.is_final()) {
+                return steps;
+            }
+            if self.pending.iter().all(VecDeque::is_empty) {
+                self.now = self.now.plus(retry_delay(2));
+                (0..self.nodes.len()).for_each(|node| self.tell(node, Input::Tick));
+                (0..self.devices.len()).for_each(|device| self.wake(device));
+            }
+        }
+        panic!("not settled: {:?}", self.summary());
+    }
+
+    fn once(&mut self) -> bool {
+        self.now = self.now.plus(Duration::from_millis(3));
+        let talkers: Vec<usize> = (0..self.devices.len())
+            .filter(|d| self.devices[*d].link.is_some() && !self.devices[*d].say.is_empty())
+            .collect();
+        let busy: Vec<usize> = (0..2).filter(|n| !self.pending[*n].is_empty()).collect();
+        if self.luck.unlink > 0 && self.random(100) < self.luck.unlink {
+            let device = self.random(self.devices.len());
+            self.unlink(device);
+        }
+        let choice = self.random((talkers.len() + busy.len()).max(1));
+        if let Some(node) = busy.get(choice) {
+            if let Some(command) = self.pending[*node].pop_front() {
+                self.perform(*node, command);
+            }
+        } else if let Some(device) = talkers.get(choice - busy.len().min(choice)) {
+            self.speak(*device);
+        } else {
+            return false;
+        }
+        self.check();
+        true
+    }
+
+    /// A notification: stored first, then told.
+    fn speak(&mut self, device: usize) {
+        if let (Some(node), Some(notice)) = (
+            self.devices[device].link,
+            self.devices[device].say.pop_front(),
+        ) {
+            let at = self.now;
+            self.log.push((id(device), at, notice.clone()));
+            if self.bad(self.luck.store) {
+                return self.crash(node);
+            }
+            self.tell(node, Input::Fact(id(device), Fact::Notified { at, notice }));
+        }
+    }
+
+    fn perform(&mut self, node: usize, command: Command) {
+        match command {
+            Command::Claim {
+                device,
+                lease_until,
+                ..
+            } => {
+                if self.bad(self.luck.store) {
+                    return self.tell(node, Input::ClaimFailed(device));
+                }
+                let claimed = self.claim(node, device, lease_until);
+                self.tell(node, Input::Claimed(device, claimed));
+            }
+            Command::Save {
+                operation,
+                fence,
+                lease_until,
+                ..
+            } => {
+                let (device, op) = (operation.device, operation.id);
+                let written = !self.bad(self.luck.store);
+                let reported = !self.bad(self.luck.store);
+                let stored = self.store.iter_mut().find(|s| s.op.id == op).unwrap();
+                let result = if stored.fence != fence {
+                    Saved::Fenced
+                } else if written {
+                    let again = stored.op == *operation;
+                    assert!(
+                        again || !stored.op.state.is_final(),
+                        "an end is overwritten"
+                    );
+                    stored.op = *operation;
+                    stored.lease = lease_until.map(|until| (node, until));
+                    if reported {
+                        Saved::Durable
+                    } else {
+                        Saved::Failed
+                    }
+                } else {
+                    Saved::Failed
+                };
+                self.tell(node, Input::Saved(device, op, fence, result));
+            }
+            Command::Renew {
+                device,
+                operation,
+                fence,
+                lease_until,
+                ..
+            } => {
+                let stored = self
+                    .store
+                    .iter_mut()
+                    .find(|s| s.op.id == operation)
+                    .unwrap();
+                let result = if stored.fence == fence {
+                    stored.lease = Some((node, lease_until));
+                    Saved::Durable
+                } else {
+                    Saved::Fenced
+                };
+                self.tell(node, Input::Saved(device, operation, fence, result));
+            }
+            Command::Submit { device, job, .. } => self.submit(node, device, job),
+        }
+    }
+
+    fn claim(&mut self, node: usize, device: DeviceId, until: Timestamp) -> Option<Box<Claimed>> {
+        let now = self.now;
+        let stored = self
+            .store
+            .iter_mut()
+            .find(|s| s.op.device == device && !s.op.state.is_final())?;
+        if stored
+            .lease
+            .is_some_and(|(n, until)| n != node && until > now)
+        {
+            return None;
+        }
+        stored.fence += 1;
+        stored.lease = Some((node, until));
+        let mut operation = stored.op.clone();
+        operation.progress.cancel |= stored.cancel;
+        let since = operation.progress.sent_at;
+        let evidence = self
+            .log
+            .iter()
+            .filter(|(d, at, _)| *d == device && since.is_some_and(|s| *at >= s))
+            .map(|(_, at, notice)| (*at, notice.clone()))
+            .collect();
+        Some(Box::new(Claimed {
+            operation,
+            fence: stored.fence,
+            evidence,
+        }))
+    }
+
+    fn submit(&mut self, node: usize, device: DeviceId, job: Job) {
+        let unsent = self.bad(self.luck.unsent);
+        let done = |result| {
+            Input::Fact(
+                device,
+                Fact::Done {
+                    job: job.id,
+                    result,
+                },
+            )
+        };
+        if self.devices[index(device)].link != Some(node) || unsent {
+            let reason = "no link".to_owned();
+            return self.tell(node, done(Err(Failure::Unsent { reason })));
+        }
+        let lost = || {
+            Err(Failure::Lost {
+                reason: "no answer".into(),
+            })
+        };
+        if self.bad(self.luck.lost) {
+            return self.tell(node, done(lost()));
+        }
+        let answer = self.execute(index(device), &job);
+        if self.bad(self.luck.lost) {
+            self.tell(node, done(lost()));
+        } else {
+            self.tell(node, done(answer));
+        }
+        if self.devices[index(device)].boot.is_some() {
+            self.unlink(index(device));
+        }
+    }
+
+    /// The device does it. Here the promises are watched.
+    fn execute(&mut self, device: usize, job: &Job) -> Result<Answer, Failure> {
+        if !matches!(job.op, Op::Get { .. } | Op::Instances { .. }) {
+            let at = self
+                .store
+                .iter()
+                .position(|s| Some(s.op.id) == job.transcript)
+                .unwrap();
+            let cancel =
+                matches!(&job.op, Op::Operate { command, .. } if command.ends_with("Cancel()"));
+            for earlier in self.store[..at]
+                .iter()
+                .filter(|s| s.op.device == id(device))
+            {
+                assert!(
+                    earlier.op.state.is_final(),
+                    "{:?} overtakes {:?}",
+                    job.op,
+                    earlier.op
+                );
+            }
+            assert!(
+                !self.store[at].op.state.is_final(),
+                "{:?} after its end",
+                job.op
+            );
+            if !cancel {
+                *self
+                    .ran
+                    .entry(self.store[at].op.id.to_string())
+                    .or_default() += 1;
+            }
+        }
+        let box_ = &mut self.devices[device];
+        Ok(match &job.op {
+            Op::Get { paths, .. } => Answer::Values(paths.iter().map(|p| box_.read(p)).collect()),
+            Op::Instances { paths, .. } => Answer::Instances(vec![ReadResult {
+                requested: paths[0].clone(),
+                result: Ok(box_
+                    .rows
+                    .keys()
+                    .map(|n| Row {
+                        path: format!("Device.T.{n}."),
+                        keys: BTreeMap::new(),
+                    })
+                    .collect()),
+            }]),
+            Op::Set { objects, .. } => {
+                let mut out = Vec::new();
+                for object in objects {
+                    for s in &object.settings {
+                        let path = format!("{}{}", object.object, s.name);
+                        box_.values.insert(path.clone(), s.value.clone());
+                        out.push(WriteResult {
+                            path,
+                            result: Ok(Some(s.value.clone())),
+                        });
+                    }
+                }
+                Answer::Set(out)
+            }
+            Op::Add { objects, .. } => {
+                box_.next_row += 1;
+                box_.rows
+                    .insert(box_.next_row, objects[0].settings[0].value.clone());
+                let path = format!("Device.T.{}.", box_.next_row);
+                let created = Created {
+                    path,
+                    keys: BTreeMap::new(),
+                    faults: Vec::new(),
+                };
+                let requested = objects[0].object.clone();
+                Answer::Added(vec![AddResult {
+                    requested,
+                    result: Ok(created),
+                }])
+            }
+            Op::Operate { command, key, .. } => {
+                let outcome = match command.as_str() {
+                    "Device.Async()" => {
+                        box_.next_row += 1;
+                        box_.requests.insert(box_.next_row, (key.clone(), 2));
+                        let request = format!("Device.LocalAgent.Request.{}.", box_.next_row);
+                        CommandOutcome::Accepted { request }
+                    }
+                    "Device.Reboot()" => {
+                        box_.boot = Some(key.clone());
+                        box_.requests.clear();
+                        CommandOutcome::Done {
+                            outputs: BTreeMap::new(),
+                        }
+                    }
+                    cancel if cancel.ends_with(".Cancel()") => {
+                        box_.end_requests(Err(Fault::new(7023, "canceled")));
+                        CommandOutcome::Done {
+                            outputs: BTreeMap::new(),
+                        }
+                    }
+                    _ => CommandOutcome::Done {
+                        outputs: BTreeMap::new(),
+                    },
+                };
+                Answer::Operated(vec![CommandResult {
+                    command: command.clone(),
+                    outcome,
+                }])
+            }
+            other => panic!("not in this world: {other:?}"),
+        })
+    }
+
+    fn check(&mut self) {
+        for (op, count) in &self.ran {
+            let stored = self
+                .store
+                .iter()
+                .find(|s| s.op.id.to_string() == *op)
+                .unwrap();
+            assert!(
+                *count <= 1 || stored.op.request.is_idempotent(),
+                "{op} ran {count} times"
+            );
+        }
+        for stored in &self.store {
+            if stored.op.state.is_final() {
+                self.ended.insert(stored.op.id);
+            }
+            assert!(stored.op.state.is_final() || !self.ended.contains(&stored.op.id));
+        }
+    }
+
+    /// What an end says must be what happened.
+    pub fn check_end(&self) {
+        use OperationState as S;
+        for Stored { op, .. } in &self.store {
+            let ran = self.ran.get(&op.id.to_string()).copied().unwrap_or(0);
+            match op.state {
+                _ if op.request.is_read() => {}
+                S::Succeeded => assert!(ran >= 1, "{op:?}"),
+                S::Expired => assert_eq!(ran, 0, "{op:?}"),
+                S::Cancelled => assert!(ran == 0 || op.progress.cancel_sent, "{op:?}"),
+                S::Failed if matches!(op.request, Request::Add { .. }) => {
+                    assert_eq!(ran, 0, "{op:?}");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Box_ {
+    fn end_requests(&mut self, result: Result<BTreeMap<String, String>, Fault>) {
+        for (_, (key, _)) in std::mem::take(&mut self.requests) {
+            let (object, command) = ("Device.".to_owned(), "Async()".to_owned());
+            let result = result.clone();
+            self.say.push_back(Notice::CommandCompleted {
+                object,
+                command,
+                key,
+                result,
+            });
+        }
+    }
+
+    fn read(&mut self, path: &str) -> ReadResult<PathValue> {
+        let mut values = Vec::new();
+        if path.starts_with("Device.LocalAgent.Request.") {
+            for (row, (key, left)) in &mut self.requests {
+                let row = format!("Device.LocalAgent.Request.{row}.");
+                if row.starts_with(path) {
+                    values.push(PathValue::new(format!("{row}CommandKey"), key.as_str()));
+                    *left = left.saturating_sub(1);
+                }
+            }
+            if self.requests.values().any(|(_, left)| *left == 0) {
+                self.end_requests(Ok(BTreeMap::new()));
+            }
+        } else if let Some(row) = path.strip_prefix("Device.T.") {
+            let name = row
+                .trim_end_matches('.')
+                .parse()
+                .ok()
+                .and_then(|n| self.rows.get(&n));
+            if let Some(name) = name {
+                values.push(PathValue::new(format!("{path}Name"), name.as_str()));
+            }
+        } else if let Some(value) = self.values.get(path) {
+            values.push(PathValue::new(path, value.as_str()));
+        }
+        let result = if values.is_empty() && !path.ends_with('.') {
+            Err(Fault::new(7026, "invalid path"))
+        } else {
+            Ok(values)
+        };
+        ReadResult {
+            requested: path.to_owned(),
+            result,
+        }
+    }
+}

@@ -1,3 +1,0 @@
-pub(crate) fn is_secured(_p: &str) -> bool {
-    false
-}

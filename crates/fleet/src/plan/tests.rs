@@ -1,0 +1,215 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::model::{
+    Model, ModelCommand, ModelObject, ModelParam, ObjectAccess, ParamAccess as Access,
+};
+use crate::southbound::PathValue;
+
+fn none(_: &str) -> Option<String> {
+    None
+}
+
+fn look(request: Request) -> Plan {
+    let context = Context {
+        schema: dm::Schema::tr181(),
+        model: None,
+        value: &none,
+    };
+    plan(&request, &context)
+}
+
+fn set(path: &str, value: &str) -> Request {
+    Request::Set {
+        values: vec![PathValue::new(path, value)],
+        allow_partial: false,
+    }
+}
+
+fn only_trouble(plan: &Plan) -> Trouble {
+    assert_eq!(plan.problems.len(), 1, "{:?}", plan.problems);
+    plan.problems[0].trouble
+}
+
+#[test]
+fn a_malformed_path_names_the_character() {
+    let plan = look(set("Device.WiFi.SSID.1.SS ID", "x"));
+    assert_eq!(only_trouble(&plan), Trouble::BadPath);
+    assert!(!plan.is_acceptable());
+    assert!(
+        plan.problems[0].message.contains("22"),
+        "{}",
+        plan.problems[0].message
+    );
+}
+
+#[test]
+fn a_value_that_does_not_fit_its_type_is_named() {
+    for (path, value) in [
+        ("Device.WiFi.SSID.1.Enable", "maybe"),
+        (
+            "Device.WiFi.SSID.1.SSID",
+            "a-network-name-that-is-longer-than-32-characters",
+        ),
+        ("Device.WiFi.Radio.1.Channel", "300"),
+    ] {
+        let plan = look(set(path, value));
+        assert_eq!(only_trouble(&plan), Trouble::BadValue, "{path}");
+        assert!(!plan.problems[0].message.is_empty());
+    }
+    assert!(look(set("Device.WiFi.SSID.1.Enable", "true")).is_acceptable());
+}
+
+#[test]
+fn a_read_only_parameter_is_not_writable() {
+    let plan = look(set("Device.DeviceInfo.SerialNumber", "x"));
+    assert_eq!(only_trouble(&plan), Trouble::NotWritable);
+}
+
+#[test]
+fn unchanged_and_changed_values_are_told_apart() {
+    let last = |path: &str| (path == "Device.WiFi.SSID.1.Enable").then(|| "1".to_owned());
+    let context = Context {
+        schema: dm::Schema::tr181(),
+        model: None,
+        value: &last,
+    };
+    let effect = |v: &str| plan(&set("Device.WiFi.SSID.1.Enable", v), &context).changes[0].effect;
+    assert_eq!(effect("true"), Effect::Unchanged);
+    assert_eq!(effect("false"), Effect::Changes);
+    let unknown = plan(&set("Device.WiFi.SSID.2.Enable", "true"), &context);
+    assert_eq!(unknown.changes[0].effect, Effect::Sets);
+}
+
+#[test]
+fn what_the_device_told_decides_over_what_is_published() {
+    let mut model = Model::default();
+    let object = ModelObject {
+        access: ObjectAccess::ReadOnly,
+        multi: true,
+        params: vec![ModelParam {
+            name: "Enable".into(),
+            access: Access::ReadOnly,
+            ty: Some("boolean".into()),
+            value_change: None,
+        }],
+        commands: Vec::new(),
+        events: Vec::new(),
+        keys: Vec::new(),
+        named_only: false,
+    };
+    model
+        .objects
+        .insert("Device.WiFi.SSID.{i}.".into(), object.clone());
+    let mut vendor = object;
+    vendor.params[0].access = Access::ReadWrite;
+    vendor.commands.push(ModelCommand {
+        name: "Go()".into(),
+        inputs: vec!["Speed".into()],
+        outputs: Vec::new(),
+        asynchronous: None,
+    });
+    model.objects.insert("Device.X_ACME_Box.".into(), vendor);
+    let context = Context {
+        schema: dm::Schema::tr181(),
+        model: Some(&model),
+        value: &none,
+    };
+    let trouble = |r: Request| only_trouble(&plan(&r, &context));
+    assert_eq!(
+        trouble(set("Device.WiFi.SSID.1.Enable", "true")),
+        Trouble::NotWritable
+    );
+    assert_eq!(
+        trouble(set("Device.WiFi.SSID.1.SSID", "x")),
+        Trouble::UnknownPath
+    );
+    assert_eq!(
+        trouble(set("Device.Time.Enable", "true")),
+        Trouble::UnknownPath
+    );
+    assert_eq!(
+        trouble(set("Device.X_ACME_Box.Enable", "perhaps")),
+        Trouble::BadValue
+    );
+    let add = Request::Add {
+        object: "Device.WiFi.SSID.".into(),
+        values: BTreeMap::new(),
+    };
+    assert_eq!(trouble(add), Trouble::NotAddable);
+    let delete = Request::Delete {
+        paths: vec!["Device.WiFi.SSID.1.".into()],
+        allow_partial: false,
+    };
+    assert_eq!(trouble(delete), Trouble::NotDeletable);
+    let args = BTreeMap::from([("Colour".to_owned(), "red".to_owned())]);
+    let go = Request::Operate {
+        command: "Device.X_ACME_Box.Go()".into(),
+        args,
+    };
+    let plan = plan(&go, &context);
+    assert_eq!(only_trouble(&plan), Trouble::UnknownArgument);
+    assert!(plan.is_acceptable());
+}
+
+#[test]
+fn a_vendor_path_of_an_undiscovered_device_is_only_a_warning() {
+    let plan = look(set("Device.X_ACME_Box.Colour", "red"));
+    assert_eq!(only_trouble(&plan), Trouble::UnknownPath);
+    assert!(plan.is_acceptable());
+}
+
+#[test]
+fn rows_are_added_to_tables_and_removed_as_rows() {
+    let add = |object: &str| {
+        look(Request::Add {
+            object: object.into(),
+            values: BTreeMap::new(),
+        })
+    };
+    assert!(add("Device.NAT.PortMapping.").is_acceptable());
+    assert_eq!(
+        only_trouble(&add("Device.NAT.PortMapping.1.")),
+        Trouble::WrongKind
+    );
+    assert_eq!(only_trouble(&add("Device.NAT.")), Trouble::UnknownPath);
+    let delete = |path: &str| {
+        look(Request::Delete {
+            paths: vec![path.into()],
+            allow_partial: false,
+        })
+    };
+    assert!(delete("Device.NAT.PortMapping.1.").is_acceptable());
+    assert_eq!(
+        only_trouble(&delete("Device.NAT.PortMapping.")),
+        Trouble::WrongKind
+    );
+}
+
+#[test]
+fn limits_hold_before_anything_is_looked_at() {
+    use crate::limits::*;
+    let get = |paths| {
+        only_trouble(&look(Request::Get {
+            paths,
+            max_depth: 0,
+        }))
+    };
+    let many = vec!["Device.".to_owned(); OPERATION_PATHS_MAX + 1];
+    assert_eq!(get(many), Trouble::TooMuch);
+    assert_eq!(get(vec!["D".repeat(PATH_BYTES_MAX + 1)]), Trouble::TooMuch);
+    assert_eq!(get(Vec::new()), Trouble::Empty);
+    let long = set(
+        "Device.DeviceInfo.ProvisioningCode",
+        &"x".repeat(VALUE_BYTES_MAX + 1),
+    );
+    assert_eq!(only_trouble(&look(long)), Trouble::TooMuch);
+}
+
+#[test]
+fn secured_parameters_are_known() {
+    assert!(is_secured(
+        "Device.WiFi.AccessPoint.1.Security.KeyPassphrase"
+    ));
+    assert!(!is_secured("Device.WiFi.SSID.1.SSID"));
+}
