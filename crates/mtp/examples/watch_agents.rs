@@ -2,20 +2,31 @@
 //! reads `Device.DeviceInfo.` once, and answers notifications. For looking at a device on a desk.
 //!
 //!     cargo run -p mtp --example watch_agents -- listen 127.0.0.1:8081
+//!     cargo run -p mtp --example watch_agents -- listen 127.0.0.1:8443 DIRECTORY
 //!     cargo run -p mtp --example watch_agents -- dial ws://192.0.2.7:8080/usp os::00256D-0001
+//!
+//! With a directory it listens with TLS, under a certificate of the development CA it keeps there
+//! (`ca.pem` is what the device has to trust) for `localhost` and the address.
 //!
 //! Not a server: no credentials are asked for and nothing is stored.
 #![allow(clippy::print_stdout)]
 
 use std::{
     error::Error,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use mtp::ws::{
-    Admission, Admitted, CloseCode, DialConfig, Hello, Incoming, Link, Listener, ListenerConfig,
-    Refusal, RefusalReason, Refused, dial, reason,
+use mtp::{
+    tls::{
+        ClientCertificates, ServerTls, ServerTlsConfig,
+        development::{DevelopmentCa, Issued},
+    },
+    ws::{
+        Admission, Admitted, CloseCode, DialConfig, Hello, Incoming, Link, Listener,
+        ListenerConfig, Refusal, RefusalReason, Refused, dial, reason,
+    },
 };
 use usp::{
     EndpointId,
@@ -49,12 +60,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let own = EndpointId::parse(OWN)?;
     match arguments[..] {
-        ["listen", addr] => {
+        ["listen", addr, ref directory @ ..] => {
             let refused = |one: Refused| println!("{} refused: {}", one.peer_addr, one.refusal);
+            let mut config = ListenerConfig::new(addr.parse()?);
+            if let Some(directory) = directory.first() {
+                let names = ["localhost".to_owned(), config.addr.ip().to_string()];
+                let ca = DevelopmentCa::open_or_create(Path::new(directory))?;
+                let Issued { certificate, key } = ca.server(&names, &own)?;
+                let clients = ClientCertificates::Ignored;
+                let files = ServerTlsConfig {
+                    certificate,
+                    key,
+                    clients,
+                };
+                config = config.with_tls(Arc::new(ServerTls::load(files)?));
+            }
             let admission = Arc::new(Everybody(own));
-            let config = ListenerConfig::new(addr.parse()?);
             let mut listener = Listener::bind(config, admission, Arc::new(refused)).await?;
-            println!("{OWN} listens on ws://{}/", listener.local_addr());
+            println!("{OWN} listens on {}", listener.local_addr());
             loop {
                 let one = listener.accept().await;
                 println!(
@@ -69,7 +92,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             watch(link, own, EndpointId::parse(eid)?).await;
             Ok(())
         }
-        _ => Err("listen ADDRESS:PORT | dial URL ENDPOINT-ID".into()),
+        _ => Err("listen ADDRESS:PORT [DIRECTORY] | dial URL ENDPOINT-ID".into()),
     }
 }
 

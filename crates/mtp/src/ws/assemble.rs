@@ -273,6 +273,8 @@ fn read_close(payload: &[u8]) -> Result<Option<(CloseCode, String)>, Violation> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{super::frame, *};
 
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -401,5 +403,29 @@ mod tests {
         assembler.close();
         assert_eq!(assembler.feed(&mut input), Ok(Some(Event::Close(None))));
         assert!(input.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_the_same_however_cut_and_never_panic(
+            // Mostly headers that could be meant, so that more than the first byte is looked at.
+            frames in prop::collection::vec(
+                (prop::sample::select(vec![0x82_u8, 0x02, 0x00, 0x80, 0x89, 0x8A, 0x88, 0x81, 0x77]),
+                 prop::collection::vec(any::<u8>(), 0..200)),
+                0..12,
+            ),
+            noise in prop::collection::vec(any::<u8>(), 0..40),
+            step in 1_usize..50,
+        ) {
+            let framed = frames.iter().map(|(first, payload)| frame(*first, payload));
+            let wire: Vec<u8> = framed.flatten().chain(noise).collect();
+            prop_assert_eq!(run(&wire, step), run(&wire, wire.len().max(1)));
+            // And while closing nothing is wrong and nothing is kept.
+            let mut assembler = Assembler::new(true, 1000);
+            assembler.close();
+            let mut rest = &wire[..];
+            while assembler.feed(&mut rest).unwrap().is_some() {}
+            prop_assert!(assembler.heap_bytes() <= 256);
+        }
     }
 }
