@@ -293,8 +293,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 fn is_fqdn(text: &str) -> bool {
-    text.len() <= limits::FQDN_CHARS_MAX
-        && text.contains('.')
+    text.contains('.')
         && text.split('.').all(|label| {
             (1..=63).contains(&label.len())
                 && label

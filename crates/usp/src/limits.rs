@@ -21,9 +21,6 @@ pub const INSTANCE_ID_CHARS_MAX: usize = 50;
 /// Digits of a private enterprise number; IANA's are 32 bits.
 pub const PEN_DIGITS_MAX: usize = 10;
 
-/// Characters of an FQDN (RFC 1035) where an endpoint id or certificate holds one.
-pub const FQDN_CHARS_MAX: usize = 253;
-
 /// Characters of a message id that we keep and echo. Ours have 20; the standard sets no bound.
 pub const MSG_ID_CHARS_MAX: usize = 256;
 

@@ -727,3 +727,19 @@ fn rustfmt(code: &str) -> anyhow::Result<String> {
     );
     Ok(String::from_utf8(output.stdout)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_types_are_what_the_schema_gives() {
+        run(true).unwrap();
+    }
+
+    #[test]
+    fn names_change_their_case() {
+        assert_eq!(pascal("get_supported_dm_resp"), "GetSupportedDmResp");
+        assert_eq!(snake("ParamValueType"), "param_value_type");
+    }
+}
