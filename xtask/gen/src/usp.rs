@@ -28,11 +28,6 @@ pub fn run(check: bool) -> anyhow::Result<()> {
         .ancestors()
         .nth(2)
         .context("the workspace")?;
-    run_in(root, check)
-}
-
-/// The same for a checkout at `root`.
-pub fn run_in(root: &Path, check: bool) -> anyhow::Result<()> {
     let usp = root.join("crates/usp");
     for name in ["record", "msg"] {
         let code = generate(&usp.join("proto"), name)?;
