@@ -115,7 +115,7 @@ async fn open_sqlite(url: &str) -> Result<Opened> {
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
         .acquire_timeout(BUSY_TIMEOUT)
-        .connect_with(options.clone().read_only(true))
+        .connect_with(options.clone().pragma("query_only", "ON"))
         .await
         .map_err(|e| Error::Unavailable(e.to_string()))?;
     Ok(Opened {

@@ -289,7 +289,7 @@ impl Store {
                 });
             }
         }
-        facets.sort_by(|a, b| b.count.cmp(&a.count));
+        facets.sort_by_key(|facet| std::cmp::Reverse(facet.count));
         Ok(facets)
     }
 }

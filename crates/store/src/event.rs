@@ -1,9 +1,13 @@
 //! The event log: append-only, numbered per tenant without gaps. Appending happens inside the transactions of the
 //! other resources; here it is read, watched and pruned.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use fleet::{DeviceId, Event, EventKind, OperationId, TenantId, Timestamp};
 use sqlx::postgres::{PgListener, PgPool};
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::{Error, Result};
 use crate::limits::{EVENT_BYTES_MAX, EVENT_PAGE_MAX, EVENT_SCAN_MAX, RETENTION_BATCH_MAX};
@@ -11,7 +15,10 @@ use crate::sql::{Arg, Conn, Row, Sql, bulk_values, from_json, json, sql};
 use crate::{Store, collect};
 
 /// The channel on which the nodes of one PostgreSQL tell each other that a log grew.
-pub(crate) const CHANNEL: &str = "headend_event";
+const CHANNEL: &str = "headend_event";
+
+/// Wait before listening again after a lost connection.
+const LISTEN_RETRY: Duration = Duration::from_secs(1);
 
 /// An event with its place in the tenant's log.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +47,8 @@ pub struct EventFilter {
     pub operation: Option<OperationId>,
     /// Of one of these kinds.
     pub kinds: Vec<EventKind>,
+    /// That happened at this time or later.
+    pub since: Option<Timestamp>,
 }
 
 /// In which direction the log is read.
@@ -267,7 +276,8 @@ impl Store {
 
 /// Whether an index serves the filter, so that no window is needed to bound the work.
 fn indexed(filter: &EventFilter) -> bool {
-    filter.kinds.is_empty() || filter.device.is_some() || filter.operation.is_some()
+    let narrowed = !filter.kinds.is_empty() || filter.since.is_some();
+    !narrowed || filter.device.is_some() || filter.operation.is_some()
 }
 
 fn select(tenant: &TenantId, filter: &EventFilter) -> Sql {
@@ -279,6 +289,9 @@ fn select(tenant: &TenantId, filter: &EventFilter) -> Sql {
     }
     if let Some(operation) = filter.operation {
         statement.push(" AND operation = ").arg(operation);
+    }
+    if let Some(since) = filter.since {
+        statement.push(" AND at >= ").arg(since);
     }
     if !filter.kinds.is_empty() {
         statement
@@ -308,41 +321,71 @@ fn read(tenant: &TenantId, row: &Row) -> Result<EventRecord> {
     })
 }
 
-/// Passes on what other nodes' writers announce. After a lost connection it announces every tenant once, because
-/// nudges may have been missed.
-pub(crate) async fn relay(pool: PgPool, heads: broadcast::Sender<EventHead>) {
-    let Ok(mut listener) = PgListener::connect_with(&pool).await else {
-        tracing::warn!("events of other nodes are not announced: no connection to listen on");
-        return;
-    };
-    if let Err(error) = listener.listen(CHANNEL).await {
-        tracing::warn!(%error, "events of other nodes are not announced");
-        return;
-    }
+/// Carries nudges between the nodes of one PostgreSQL, until this node's writers end. Outside of the writers'
+/// transactions, because a NOTIFY inside makes all commits of the database wait for each other.
+pub(crate) async fn relay(
+    pool: PgPool,
+    heads: broadcast::Sender<EventHead>,
+    mut own: broadcast::Receiver<EventHead>,
+) {
+    let listening = tokio::spawn(listen(pool.clone(), heads));
     loop {
-        match listener.try_recv().await {
-            Ok(Some(notification)) => {
-                if let Some(head) = parse_head(notification.payload()) {
-                    let _ = heads.send(head);
-                }
-            }
-            Ok(None) => {
-                let rows = sqlx::query_as::<_, (String, i64)>("SELECT id, event_head FROM tenant")
-                    .fetch_all(&pool)
-                    .await;
-                for (tenant, seq) in rows.unwrap_or_default() {
-                    if let Some(head) = parse_head(&format!("{tenant} {seq}")) {
-                        let _ = heads.send(head);
-                    }
-                }
-            }
-            Err(sqlx::Error::PoolClosed) => return,
-            Err(error) => {
-                tracing::warn!(%error, "listening for events of other nodes");
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let mut grown = HashMap::new();
+        match own.recv().await {
+            Ok(head) => drop(grown.insert(head.tenant, head.seq)),
+            Err(RecvError::Lagged(_)) => grown = all_heads(&pool).await,
+            Err(RecvError::Closed) => break,
+        }
+        while let Ok(head) = own.try_recv() {
+            grown.insert(head.tenant, head.seq);
+        }
+        for (tenant, seq) in grown {
+            let notify = sqlx::query("SELECT pg_notify($1, $2)")
+                .bind(CHANNEL)
+                .bind(format!("{tenant} {seq}"));
+            if let Err(error) = notify.execute(&pool).await {
+                tracing::debug!(%error, "other nodes were not told of new events");
             }
         }
     }
+    listening.abort();
+}
+
+/// Passes on what other nodes announce. After a lost connection it announces every tenant once, because nudges
+/// may have been missed.
+async fn listen(pool: PgPool, heads: broadcast::Sender<EventHead>) {
+    loop {
+        if let Err(error) = listen_once(&pool, &heads).await {
+            tracing::warn!(%error, "listening for events of other nodes");
+        }
+        tokio::time::sleep(LISTEN_RETRY).await;
+    }
+}
+
+async fn listen_once(pool: &PgPool, heads: &broadcast::Sender<EventHead>) -> Result<()> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    loop {
+        if let Some(notification) = listener.try_recv().await? {
+            if let Some(head) = parse_head(notification.payload()) {
+                let _ = heads.send(head);
+            }
+        } else {
+            for (tenant, seq) in all_heads(pool).await {
+                let _ = heads.send(EventHead { tenant, seq });
+            }
+        }
+    }
+}
+
+async fn all_heads(pool: &PgPool) -> HashMap<TenantId, u64> {
+    let rows = sqlx::query_as::<_, (String, i64)>("SELECT id, event_head FROM tenant")
+        .fetch_all(pool)
+        .await
+        .unwrap_or_default();
+    let head =
+        |(tenant, seq): (String, i64)| Some((tenant.parse().ok()?, u64::try_from(seq).ok()?));
+    rows.into_iter().filter_map(head).collect()
 }
 
 fn parse_head(payload: &str) -> Option<EventHead> {

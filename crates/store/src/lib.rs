@@ -43,11 +43,11 @@ pub use device_list::{
 };
 pub use error::{Error, Result};
 pub use event::{EventFilter, EventHead, EventOrder, EventPage, EventRecord};
-pub use idempotency::Idempotency;
+pub use idempotency::{Idempotency, IdempotencyKey};
 pub use model::ModelRecord;
 pub use notification::{Committed, Notification};
-pub use operation::{Claim, Created, OperationFilter, OperationRecord};
-pub use path::{CredentialMatch, PathRecord};
+pub use operation::{Claim, Created, OperationFilter, OperationRecord, OperationSave};
+pub use path::{CredentialMatch, PathEnd, PathLink, PathRecord, PathSetup};
 pub use refusal::{NewRefusal, RefusalRecord};
 pub use session::{NewSession, SessionRecord};
 pub use setup_key::{NewSetupKey, SetupKeyRecord};
@@ -55,7 +55,7 @@ pub use tenant::TenantRecord;
 pub use token::{NewToken, TokenRecord};
 pub use transcript::TranscriptEntry;
 pub use user::{NewUser, UserPatch, UserRecord};
-pub use value::{KnownValue, ValueSource, ValueUpdate};
+pub use value::{KnownValue, Redescribed, ValueSource, ValueUpdate};
 
 use crate::sql::{Readers, Row, Sql};
 use crate::writer::{BoxFuture, Tx, Writers};
@@ -85,12 +85,13 @@ impl Store {
     pub async fn open(url: &str) -> Result<Store> {
         let opened = database::open(url).await?;
         let (heads, _) = broadcast::channel(limits::WATCH_LAG_MAX);
+        let (own, announced) = broadcast::channel(limits::WATCH_LAG_MAX);
         if let Readers::Postgres(pool) = &opened.readers {
-            tokio::spawn(event::relay(pool.clone(), heads.clone()));
+            tokio::spawn(event::relay(pool.clone(), heads.clone(), announced));
         }
         Ok(Store {
             readers: opened.readers,
-            writers: Writers::start(opened.writers, heads.clone()),
+            writers: Writers::start(opened.writers, [heads.clone(), own]),
             heads,
         })
     }

@@ -72,6 +72,23 @@ pub struct OperationFilter {
     pub created_before: Option<Timestamp>,
 }
 
+/// An operation to store under a claim, with all that must be stored with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperationSave {
+    /// The operation as it is now.
+    pub operation: Operation,
+    /// The number of the claim.
+    pub fence: i64,
+    /// Until when the claim is held; `None` gives it back.
+    pub lease_until: Option<Timestamp>,
+    /// What was learned of the device's values.
+    pub values: Option<ValueUpdate>,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// When.
+    pub now: Timestamp,
+}
+
 const SELECT: &str = "SELECT seq, updated_at, idempotency_key, lease_node, lease_until, fence, document FROM operation";
 
 impl Store {
@@ -195,17 +212,16 @@ impl Store {
 
     /// Stores an operation under a claim, with what was learned and what happened, in one transaction. `None` gives
     /// the claim back; so does the end of the operation. [`Error::Fenced`] when a newer claim exists.
-    pub async fn operation_save(
-        &self,
-        tenant: &TenantId,
-        operation: Operation,
-        fence: i64,
-        lease_until: Option<Timestamp>,
-        values: Option<ValueUpdate>,
-        now: Timestamp,
-        events: Vec<Event>,
-    ) -> Result<()> {
+    pub async fn operation_save(&self, tenant: &TenantId, save: OperationSave) -> Result<()> {
         let tenant = tenant.clone();
+        let OperationSave {
+            operation,
+            fence,
+            lease_until,
+            values,
+            events,
+            now,
+        } = save;
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
                 let lease = lease_until.filter(|_| !operation.state.is_final());
@@ -407,8 +423,8 @@ async fn insert(
         None => 0,
     };
     let insert = sql("INSERT INTO operation (tenant, id, device, seq, state, is_open, kind, requested_by, created_at, \
-         updated_at, expires_at, due_at, finished_at, idempotency_key, fingerprint, lease_until, fence, document) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13, $14, 0, 0, $15)")
+         updated_at, due_at, finished_at, idempotency_key, fingerprint, lease_until, fence, document) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13, 0, 0, $14)")
     .bind(tenant)
     .bind(operation.id)
     .bind(operation.device)
@@ -418,7 +434,6 @@ async fn insert(
     .bind(operation.request.kind())
     .bind(&operation.requester)
     .bind(operation.created)
-    .bind(operation.expires)
     .bind(operation.due())
     .bind(operation.finished)
     .bind(key.clone())

@@ -85,6 +85,19 @@ pub struct PathLink {
     pub at: Timestamp,
 }
 
+/// A link that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathEnd {
+    /// Transport: `websocket`.
+    pub transport: String,
+    /// Number of the link, as [`Store::path_connected`] gave it.
+    pub link: u64,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// The path that a credential opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CredentialMatch {
@@ -360,32 +373,28 @@ impl Store {
     }
 
     /// A link ended. False, and nothing changed, when a newer link has replaced it.
-    #[allow(clippy::too_many_arguments)]
     pub async fn path_disconnected(
         &self,
         tenant: &TenantId,
         device: DeviceId,
-        transport: &str,
-        link: u64,
-        reason: String,
-        at: Timestamp,
+        end: PathEnd,
         events: Vec<Event>,
     ) -> Result<bool> {
-        let (tenant, transport) = (tenant.clone(), transport.to_owned());
+        let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
                 let update = sql("UPDATE management_path SET node = NULL, disconnected_at = $1, disconnect_reason = $2 \
                      WHERE tenant = $3 AND device = $4 AND transport = $5 AND link = $6 AND node IS NOT NULL")
-                .bind(at)
-                .bind(reason)
+                .bind(end.at)
+                .bind(end.reason)
                 .bind(&tenant)
                 .bind(device)
-                .bind(transport)
-                .bind(link);
+                .bind(end.transport)
+                .bind(end.link);
                 if tx.execute(update).await? == 0 {
                     return Ok(false);
                 }
-                lost(tx, &tenant, device, at).await?;
+                lost(tx, &tenant, device, end.at).await?;
                 tx.append_all(events).await?;
                 Ok(true)
             })

@@ -270,7 +270,7 @@ impl Writers {
     /// Starts one writer per connector.
     pub(crate) fn start(
         connectors: Vec<Connector>,
-        heads: broadcast::Sender<EventHead>,
+        heads: [broadcast::Sender<EventHead>; 2],
     ) -> Writers {
         let queues = connectors
             .into_iter()
@@ -326,7 +326,7 @@ fn closed() -> Error {
 async fn write(
     connector: Connector,
     mut queue: mpsc::Receiver<Box<dyn Job>>,
-    heads: broadcast::Sender<EventHead>,
+    heads: [broadcast::Sender<EventHead>; 2],
 ) {
     // On PostgreSQL a group is one tenant's, so that its transaction holds one head row.
     let one_tenant_a_group = matches!(connector, Connector::Postgres(_));
@@ -370,7 +370,11 @@ async fn write(
 }
 
 /// Runs and commits one group, and answers its callers.
-async fn commit_group(tx: &mut Tx, group: Vec<Box<dyn Job>>, heads: &broadcast::Sender<EventHead>) {
+async fn commit_group(
+    tx: &mut Tx,
+    group: Vec<Box<dyn Job>>,
+    heads: &[broadcast::Sender<EventHead>],
+) {
     let mut done: Vec<(Box<dyn Job>, Result<()>)> = Vec::with_capacity(group.len());
     let tenant = group.first().and_then(|job| job.tenant().cloned());
     let mut broken = tx.begin(tenant.as_ref()).await.err();
@@ -398,7 +402,9 @@ async fn commit_group(tx: &mut Tx, group: Vec<Box<dyn Job>>, heads: &broadcast::
             }
             for head in grown {
                 // No receiver is no error: the log is the truth, this is only a nudge.
-                let _ = heads.send(head);
+                for watchers in heads {
+                    let _ = watchers.send(head.clone());
+                }
             }
         }
         Err(error) => {

@@ -1,0 +1,712 @@
+//! Tenants see and touch nothing of each other, in any function and any table.
+
+use fleet::{
+    DeviceId, EventKind, Identity, NodeId, OperationId, SetupKeyId, TenantId, Timestamp, TokenId,
+    UserId,
+};
+use store::idempotency::IdempotencyKey;
+use store::path::{PathEnd, PathLink, PathSetup};
+use store::{
+    Claim, DeviceFilter, DevicePatch, DeviceSort, Error, EventFilter, EventOrder, FacetField,
+    Idempotency, NewRefusal, NewSession, NewSetupKey, NewToken, Notification, OperationFilter,
+    OperationSave, Search, Store, TranscriptEntry, UserPatch, UserRecord, ValueSource, ValueUpdate,
+};
+
+use crate::raw::Raw;
+use crate::world::{NOW, at, bits, event, hash, insert_device, reboot, tenant, worlds};
+
+/// Ids of the rows of one tenant.
+pub struct Rows {
+    device: DeviceId,
+    operation: OperationId,
+    user: UserId,
+    token: TokenId,
+    key: SetupKeyId,
+    session: [u8; 32],
+}
+
+fn salt(tenant: &TenantId) -> u64 {
+    tenant.as_str().bytes().map(u64::from).sum()
+}
+
+fn user(tenant: &TenantId) -> UserRecord {
+    UserRecord {
+        id: UserId::new(NOW, bits()),
+        tenant: tenant.clone(),
+        login: format!("ann@{tenant}"),
+        display_name: "Ann".to_owned(),
+        role: "operator".to_owned(),
+        platform: false,
+        password_hash: "$argon2id$".to_owned(),
+        must_change_password: false,
+        created_at: NOW,
+        disabled_at: None,
+        last_sign_in_at: None,
+    }
+}
+
+fn idempotency_key() -> IdempotencyKey {
+    IdempotencyKey {
+        principal: "user:ann".to_owned(),
+        endpoint: "device_create".to_owned(),
+        key: "k1".to_owned(),
+    }
+}
+
+fn refusal() -> NewRefusal {
+    NewRefusal {
+        at: NOW,
+        reason: "unknown_credential".to_owned(),
+        detail: "no such key".to_owned(),
+        peer: "192.0.2.1".to_owned(),
+        endpoint_id: "os::x".to_owned(),
+        transport: "websocket".to_owned(),
+        key: hash(1),
+    }
+}
+
+fn values(value: &str) -> ValueUpdate {
+    let values = [("Device.WiFi.SSID.1.SSID".to_owned(), value.to_owned())];
+    ValueUpdate::of(values, ValueSource::Read, NOW)
+}
+
+fn link() -> PathLink {
+    PathLink {
+        transport: "websocket".to_owned(),
+        endpoint_id: "os::x".to_owned(),
+        node: NodeId::parse("n1").unwrap(),
+        peer: "192.0.2.7:1234".to_owned(),
+        authenticated_by: "setup_key".to_owned(),
+        setup_key: None,
+        info: serde_json::json!({}),
+        at: NOW,
+    }
+}
+
+fn end() -> PathEnd {
+    PathEnd {
+        transport: "websocket".to_owned(),
+        link: 1,
+        reason: "x".to_owned(),
+        at: NOW,
+    }
+}
+
+fn setup(tenant: &TenantId) -> PathSetup {
+    PathSetup {
+        transport: "websocket".to_owned(),
+        endpoint_id: format!("os::{tenant}"),
+        dial_url: Some("ws://192.0.2.9/".to_owned()),
+        certificate_required: false,
+    }
+}
+
+fn entries() -> Vec<TranscriptEntry> {
+    vec![TranscriptEntry {
+        at: NOW,
+        direction: "out".to_owned(),
+        what: "Get".to_owned(),
+        text: "Get {}".to_owned(),
+    }]
+}
+
+/// Rows in every table that hang on a device; the operation.
+pub async fn fill(store: &Store, tenant: &TenantId, device: DeviceId) -> OperationId {
+    let n = salt(tenant);
+    let patch = DevicePatch {
+        tags: Some(vec!["vip".to_owned()]),
+        ..DevicePatch::default()
+    };
+    let updated = vec![event(tenant, EventKind::DeviceUpdated).device(device)];
+    store
+        .device_update(tenant, device, patch, NOW, updated)
+        .await
+        .unwrap();
+    store
+        .path_put(tenant, device, setup(tenant), vec![])
+        .await
+        .unwrap();
+    store
+        .path_set_pending(tenant, device, "websocket", hash(n * 10), NOW, vec![])
+        .await
+        .unwrap();
+    store
+        .path_confirm(tenant, device, "websocket", hash(n * 10), vec![])
+        .await
+        .unwrap();
+    store
+        .path_set_pending(tenant, device, "websocket", hash(n * 10 + 1), NOW, vec![])
+        .await
+        .unwrap();
+    store
+        .path_connected(tenant, device, link(), vec![])
+        .await
+        .unwrap();
+    store
+        .value_update(tenant, device, values("home"), NOW)
+        .await
+        .unwrap();
+    let operation = reboot(tenant, device);
+    let id = operation.id;
+    let key = Some(("key".to_owned(), hash(1)));
+    store
+        .operation_insert(tenant, operation, key, vec![])
+        .await
+        .unwrap();
+    store
+        .transcript_append(tenant, id, entries())
+        .await
+        .unwrap();
+    id
+}
+
+async fn rows(store: &Store, tenant: &TenantId) -> Rows {
+    let n = salt(tenant);
+    let device = insert_device(store, tenant, "SAME").await;
+    let operation = fill(store, tenant, device).await;
+    let user = user(tenant);
+    let user_id = user.id;
+    store.user_insert(tenant, user, vec![]).await.unwrap();
+    let session = NewSession {
+        hash: hash(n),
+        user: user_id,
+        created_at: NOW,
+        expires_at: at(60),
+        peer: String::new(),
+        user_agent: String::new(),
+    };
+    store.session_insert(tenant, session).await.unwrap();
+    let token = NewToken {
+        id: TokenId::new(NOW, bits()),
+        user: user_id,
+        name: "t".to_owned(),
+        hash: hash(n + 5_000),
+        prefix: "het_x".to_owned(),
+        scopes: vec!["device:read".to_owned()],
+        created_at: NOW,
+        expires_at: None,
+    };
+    let token_id = token.id;
+    store.token_insert(tenant, token, vec![]).await.unwrap();
+    let key = NewSetupKey {
+        id: SetupKeyId::new(NOW, bits()),
+        name: "k".to_owned(),
+        hash: hash(n + 6_000),
+        prefix: "hes_x".to_owned(),
+        created_at: NOW,
+        created_by: Some(user_id),
+        expires_at: None,
+        uses_max: Some(3),
+    };
+    let key_id = key.id;
+    store.setup_key_insert(tenant, key, vec![]).await.unwrap();
+    let model = fleet::model::Model::default();
+    store.model_put(tenant, "key", &model, NOW).await.unwrap();
+    store.refusal_record(Some(tenant), refusal()).await.unwrap();
+    let begun = store
+        .idempotency_begin(tenant, idempotency_key(), hash(1), NOW)
+        .await
+        .unwrap();
+    assert_eq!(begun, Idempotency::New);
+    Rows {
+        device,
+        operation,
+        user: user_id,
+        token: token_id,
+        key: key_id,
+        session: hash(n),
+    }
+}
+
+fn none<T: std::fmt::Debug>(result: Result<T, Error>) {
+    assert!(
+        matches!(result, Err(Error::NotFound(_) | Error::Fenced(_))),
+        "{result:?}"
+    );
+}
+
+/// What `tenant` gets when it names rows of somebody else. The names of all functions that take a tenant and are
+/// tried here, in either direction: a new function is missing from this list until it is tried.
+const TRIED: &[&str] = &[
+    "tenant",
+    "tenant_update",
+    "tenant_delete",
+    "user_insert",
+    "user",
+    "user_list",
+    "user_update",
+    "user_set_password",
+    "user_delete",
+    "session_insert",
+    "session_list",
+    "session_touch",
+    "session_delete",
+    "session_delete_for_user",
+    "token_insert",
+    "token",
+    "token_list",
+    "token_revoke",
+    "token_delete",
+    "token_touch",
+    "setup_key_insert",
+    "setup_key",
+    "setup_key_list",
+    "setup_key_update",
+    "setup_key_revoke",
+    "setup_key_use",
+    "device_insert",
+    "device",
+    "device_update",
+    "device_delete",
+    "device_merge",
+    "device_heard",
+    "device_by_identity",
+    "identity_list",
+    "identity_attach",
+    "identity_detach",
+    "device_list",
+    "device_count",
+    "device_facets",
+    "path_list",
+    "path",
+    "path_list_dialled",
+    "path_put",
+    "path_delete",
+    "path_set_pending",
+    "path_confirm",
+    "path_revoke",
+    "path_readmit",
+    "path_connected",
+    "path_disconnected",
+    "path_reset_node",
+    "model_put",
+    "model",
+    "model_touch",
+    "value_update",
+    "value_list",
+    "value_of",
+    "value_objects",
+    "operation_insert",
+    "operation",
+    "operation_list",
+    "operation_open_count",
+    "operation_claim",
+    "operation_save",
+    "operation_renew",
+    "operation_edit",
+    "operation_purge",
+    "transcript_append",
+    "transcript_list",
+    "event_append",
+    "event_head",
+    "event_oldest",
+    "events_after",
+    "events_before",
+    "events",
+    "event",
+    "event_purge",
+    "commit_notifications",
+    "commit_notification",
+    "refusal_record",
+    "refusal_list",
+    "idempotency_begin",
+    "idempotency_finish",
+    "idempotency_forget",
+    "idempotency_purge",
+];
+
+async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
+    let now = at(1);
+    let far = Timestamp(i64::MAX);
+    let e = Vec::new;
+    // People.
+    none(store.user(me, of.user).await);
+    assert!(store.user_list(me).await.unwrap().is_empty());
+    let patch = UserPatch {
+        role: Some("administrator".to_owned()),
+        ..UserPatch::default()
+    };
+    none(store.user_update(me, of.user, patch, e()).await);
+    none(
+        store
+            .user_set_password(me, of.user, "x".to_owned(), false, None, e())
+            .await,
+    );
+    none(store.user_delete(me, of.user, e()).await);
+    let session = NewSession {
+        hash: hash(999),
+        user: of.user,
+        created_at: now,
+        expires_at: far,
+        peer: String::new(),
+        user_agent: String::new(),
+    };
+    none(store.session_insert(me, session).await);
+    assert!(store.session_list(me, of.user).await.unwrap().is_empty());
+    none(store.session_touch(me, &of.session, now, far).await);
+    assert!(!store.session_delete(me, &of.session).await.unwrap());
+    assert_eq!(
+        store
+            .session_delete_for_user(me, of.user, None)
+            .await
+            .unwrap(),
+        0
+    );
+    let token = NewToken {
+        id: TokenId::new(NOW, bits()),
+        user: of.user,
+        name: "x".to_owned(),
+        hash: hash(998),
+        prefix: String::new(),
+        scopes: vec![],
+        created_at: now,
+        expires_at: None,
+    };
+    none(store.token_insert(me, token, e()).await);
+    none(store.token(me, of.token).await);
+    assert!(store.token_list(me, None).await.unwrap().is_empty());
+    none(store.token_revoke(me, of.token, now, e()).await);
+    none(store.token_delete(me, of.token, e()).await);
+    none(store.token_touch(me, of.token, now).await);
+    none(store.setup_key(me, of.key).await);
+    assert!(store.setup_key_list(me).await.unwrap().is_empty());
+    none(
+        store
+            .setup_key_update(me, of.key, "x".to_owned(), None, None, e())
+            .await,
+    );
+    none(store.setup_key_revoke(me, of.key, now, e()).await);
+    assert!(!store.setup_key_use(me, of.key, now).await.unwrap());
+    // Devices.
+    let id = of.device;
+    none(store.device(me, id).await);
+    none(
+        store
+            .device_update(me, id, DevicePatch::default(), now, e())
+            .await,
+    );
+    none(store.device_delete(me, id, e()).await);
+    let mine = insert_device(store, me, "MINE").await;
+    none(store.device_merge(me, id, mine, e()).await);
+    none(store.device_merge(me, mine, id, e()).await);
+    store.device_heard(me, vec![(id, far)]).await.unwrap();
+    let identity = Identity::endpoint("os::00256D-SAME");
+    assert_eq!(store.device_by_identity(me, &identity).await.unwrap(), None);
+    assert!(store.identity_list(me, id).await.unwrap().is_empty());
+    none(
+        store
+            .identity_attach(me, id, vec![identity.clone()], "x".to_owned(), now, e())
+            .await,
+    );
+    none(store.identity_detach(me, id, identity, e()).await);
+    for q in [None, Some("same".to_owned())] {
+        let search = Search::new(
+            DeviceFilter {
+                q: q.clone(),
+                ..DeviceFilter::default()
+            },
+            now,
+        );
+        let page = store
+            .device_list(me, &search, DeviceSort::default(), None, 9)
+            .await
+            .unwrap();
+        assert!(page.devices.iter().all(|d| d.device.id == mine));
+        let expected = u64::from(q.is_none());
+        assert_eq!(store.device_count(me, &search).await.unwrap().0, expected);
+        let facets = store
+            .device_facets(me, &search, FacetField::Model, "", 9)
+            .await
+            .unwrap();
+        assert_eq!(facets.iter().map(|f| f.count).sum::<u64>(), expected);
+    }
+    let search = Search::new(DeviceFilter::default(), now);
+    assert!(
+        store
+            .device_facets(me, &search, FacetField::Tag, "", 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // Ways to it.
+    let ws = "websocket";
+    assert!(store.path_list(me, id).await.unwrap().is_empty());
+    assert!(store.path(me, id, ws).await.unwrap().is_none());
+    assert!(
+        store
+            .path_list_dialled(me, None, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    none(store.path_put(me, id, setup(me), e()).await);
+    none(store.path_delete(me, id, ws, e()).await);
+    none(
+        store
+            .path_set_pending(me, id, ws, hash(997), now, e())
+            .await,
+    );
+    let pending = hash(salt(&tenant("other")) * 10 + 1);
+    assert!(!store.path_confirm(me, id, ws, pending, e()).await.unwrap());
+    none(store.path_revoke(me, id, ws, e()).await);
+    none(store.path_readmit(me, id, ws, Some(far), e()).await);
+    none(store.path_connected(me, id, link(), e()).await);
+    assert!(!store.path_disconnected(me, id, end(), e()).await.unwrap());
+    let node = NodeId::parse("n1").unwrap();
+    assert!(
+        store
+            .path_reset_node(me, &node, "x".to_owned(), now)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // What is known of it.
+    assert!(store.model(me, "key").await.unwrap().is_none());
+    store.model_touch(me, "key", far).await.unwrap();
+    none(store.value_update(me, id, values("mine"), now).await);
+    assert!(
+        store
+            .value_list(me, id, "", None, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let path = ["Device.WiFi.SSID.1.SSID".to_owned()];
+    assert!(store.value_of(me, id, &path).await.unwrap().is_empty());
+    assert!(store.value_objects(me, id).await.unwrap().is_empty());
+    // Operations.
+    none(store.operation_insert(me, reboot(me, id), None, e()).await);
+    none(store.operation(me, of.operation).await);
+    assert!(
+        store
+            .operation_list(me, &OperationFilter::default(), None, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(store.operation_open_count(me, id).await.unwrap(), 0);
+    assert_eq!(
+        store
+            .operation_claim(me, id, &node, now, far)
+            .await
+            .unwrap(),
+        Claim::Nothing
+    );
+    let theirs = store
+        .operation(&tenant("other"), of.operation)
+        .await
+        .unwrap();
+    let save = OperationSave {
+        operation: theirs.operation,
+        fence: 0,
+        lease_until: None,
+        values: None,
+        events: vec![],
+        now,
+    };
+    none(store.operation_save(me, save).await);
+    none(store.operation_renew(me, of.operation, 0, far).await);
+    none(
+        store
+            .operation_edit(me, of.operation, now, |_| vec![])
+            .await,
+    );
+    assert_eq!(store.operation_purge(me, far).await.unwrap(), 0);
+    none(store.transcript_append(me, of.operation, entries()).await);
+    assert!(
+        store
+            .transcript_list(me, of.operation)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // The log.
+    assert_eq!(store.event_head(me).await.unwrap(), 0);
+    assert_eq!(store.event_oldest(me).await.unwrap(), 1);
+    let all = EventFilter::default();
+    let device = EventFilter {
+        device: Some(id),
+        ..EventFilter::default()
+    };
+    for filter in [&all, &device] {
+        assert!(
+            store
+                .events_after(me, 0, filter, 9)
+                .await
+                .unwrap()
+                .events
+                .is_empty()
+        );
+        assert!(
+            store
+                .events_before(me, None, filter, 9)
+                .await
+                .unwrap()
+                .events
+                .is_empty()
+        );
+        assert!(
+            store
+                .events(me, EventOrder::After(0), filter, 9)
+                .await
+                .unwrap()
+                .events
+                .is_empty()
+        );
+    }
+    none(store.event(me, 1).await);
+    assert_eq!(store.event_purge(me, far).await.unwrap(), 0);
+    let notification = Notification {
+        device: id,
+        key: hash(1),
+        events: vec![event(&tenant("other"), EventKind::DeviceEvent)],
+    };
+    let both = vec![notification.clone(), notification.clone()];
+    assert!(store.commit_notifications(me, both).await.is_err());
+    assert!(store.commit_notification(me, notification).await.is_err());
+    // The rest.
+    assert!(
+        store
+            .refusal_list(Some(me), Timestamp(0), 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        store
+            .refusal_list(None, Timestamp(0), 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    none(
+        store
+            .idempotency_finish(me, idempotency_key(), 200, "mine".to_owned())
+            .await,
+    );
+    store
+        .idempotency_forget(me, idempotency_key())
+        .await
+        .unwrap();
+    assert_eq!(store.idempotency_purge(me, far).await.unwrap(), 0);
+    // The same keys are free here.
+    store
+        .tenant_update(me, "Mine".to_owned(), None, vec![])
+        .await
+        .unwrap();
+    assert_eq!(store.tenant(me).await.unwrap().name, "Mine");
+    store.device_delete(me, mine, vec![]).await.unwrap();
+    let own = vec![event(me, EventKind::TenantUpdated)];
+    assert_eq!(store.event_append(me, own).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_tenant_neither_sees_nor_changes_a_row_of_another() {
+    for db in worlds().await {
+        let (me, other) = (tenant("acme"), tenant("other"));
+        let theirs = rows(&db.store, &other).await;
+        let mut raw = Raw::open(&db.url).await;
+        let before = raw.rows_of("other").await;
+        assert!(
+            before.iter().all(|(_, rows)| !rows.is_empty()),
+            "{before:#?}"
+        );
+        intrude(&db.store, &me, &theirs).await;
+        assert_eq!(raw.rows_of("other").await, before);
+        // Equal names, keys and identities in both tenants are no conflict, and go with their tenant.
+        rows(&db.store, &me).await;
+        assert_eq!(raw.rows_of("other").await, before);
+        db.store.tenant_delete(&me).await.unwrap();
+        assert_eq!(raw.rows_of("other").await, before);
+        let left = raw.rows_of("acme").await;
+        assert!(left.iter().all(|(_, rows)| rows.is_empty()), "{left:#?}");
+        none(db.store.tenant(&me).await);
+    }
+}
+
+#[test]
+fn every_function_that_takes_a_tenant_is_tried_by_a_foreign_one() {
+    let mut missing = Vec::new();
+    let mut known = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for (start, _) in text.match_indices("    pub async fn ") {
+            let rest = &text[start + 17..];
+            let signature = &rest[..rest.find('{').unwrap()];
+            let name = signature[..signature.find(['(', '<']).unwrap()].to_owned();
+            if !signature.contains("tenant: &TenantId")
+                && !signature.contains("tenant: Option<&TenantId>")
+            {
+                continue;
+            }
+            if TRIED.contains(&name.as_str()) {
+                known += 1;
+            } else {
+                missing.push(name);
+            }
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "not tried with a foreign tenant: {missing:?}"
+    );
+    assert_eq!(
+        known,
+        TRIED.len(),
+        "a tried function does not exist any more"
+    );
+}
+
+#[tokio::test]
+async fn a_credential_finds_its_own_tenant() {
+    for db in worlds().await {
+        for slug in ["acme", "other"] {
+            let tenant = tenant(slug);
+            rows(&db.store, &tenant).await;
+            let n = salt(&tenant);
+            let (session, user) = db.store.session_by_hash(&hash(n)).await.unwrap().unwrap();
+            assert_eq!(
+                (session.tenant, user.tenant),
+                (tenant.clone(), tenant.clone())
+            );
+            let (token, _) = db
+                .store
+                .token_by_hash(&hash(n + 5_000))
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(
+                (token.tenant, token.scopes),
+                (tenant.clone(), vec!["device:read".to_owned()])
+            );
+            let key = db
+                .store
+                .setup_key_by_hash(&hash(n + 6_000))
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(key.tenant, tenant);
+            let path = db
+                .store
+                .path_by_credential(&hash(n * 10))
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(path.tenant, tenant);
+            let found = db
+                .store
+                .user_by_login(&format!("ann@{slug}"))
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(found.tenant, tenant);
+        }
+        assert!(
+            db.store
+                .session_by_hash(&hash(12_345))
+                .await
+                .unwrap()
+                .is_none()
+        );
+    }
+}

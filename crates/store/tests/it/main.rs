@@ -1,0 +1,15 @@
+//! The store as its callers see it, on every database there is.
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod device;
+mod event;
+mod isolation;
+mod limit;
+mod operation;
+mod path;
+mod people;
+mod raw;
+mod schema;
+mod value;
+mod world;

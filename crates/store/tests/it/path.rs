@@ -1,0 +1,236 @@
+//! Management paths: credentials and links.
+
+use fleet::NodeId;
+use fleet::onboarding::TokenStatus;
+use store::path::{PathEnd, PathLink, PathSetup};
+
+use crate::world::{NOW, at, hash, insert_device, tenant, worlds};
+
+const WS: &str = "websocket";
+
+fn link(node: &str, seconds: i64) -> PathLink {
+    PathLink {
+        transport: WS.to_owned(),
+        endpoint_id: "os::00256D-S1".to_owned(),
+        node: NodeId::parse(node).unwrap(),
+        peer: "192.0.2.7:1234".to_owned(),
+        authenticated_by: "setup_key".to_owned(),
+        setup_key: None,
+        info: serde_json::json!({ "version": "1.4" }),
+        at: at(seconds),
+    }
+}
+
+fn end(link: u64, seconds: i64) -> PathEnd {
+    PathEnd {
+        transport: WS.to_owned(),
+        link,
+        reason: "closed".to_owned(),
+        at: at(seconds),
+    }
+}
+
+#[tokio::test]
+async fn a_credential_goes_from_pending_to_current_to_superseded() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let device = insert_device(&db.store, &tenant, "S1").await;
+        db.store
+            .path_connected(&tenant, device, link("n1", 0), vec![])
+            .await
+            .unwrap();
+        let status = |n| {
+            let store = db.store.clone();
+            async move {
+                store
+                    .path_by_credential(&hash(n))
+                    .await
+                    .unwrap()
+                    .map(|found| found.status)
+            }
+        };
+        let pending = |n| {
+            db.store
+                .path_set_pending(&tenant, device, WS, hash(n), NOW, vec![])
+        };
+        pending(1).await.unwrap();
+        assert_eq!(status(1).await, Some(TokenStatus::Pending));
+        pending(2).await.unwrap();
+        assert_eq!(status(1).await, None);
+        assert!(
+            !db.store
+                .path_confirm(&tenant, device, WS, hash(1), vec![])
+                .await
+                .unwrap()
+        );
+        assert!(
+            !db.store
+                .path(&tenant, device, WS)
+                .await
+                .unwrap()
+                .unwrap()
+                .has_current
+        );
+        db.store
+            .path_readmit(&tenant, device, WS, Some(at(9)), vec![])
+            .await
+            .unwrap();
+        assert!(
+            db.store
+                .path_confirm(&tenant, device, WS, hash(2), vec![])
+                .await
+                .unwrap()
+        );
+        assert_eq!(status(2).await, Some(TokenStatus::Current));
+        let path = db.store.path(&tenant, device, WS).await.unwrap().unwrap();
+        assert_eq!(
+            (path.has_current, path.pending_at, path.readmit_until),
+            (true, None, None)
+        );
+        pending(3).await.unwrap();
+        assert_eq!(status(2).await, Some(TokenStatus::Current));
+        db.store
+            .path_confirm(&tenant, device, WS, hash(3), vec![])
+            .await
+            .unwrap();
+        assert_eq!(status(2).await, Some(TokenStatus::Superseded));
+        db.store
+            .path_revoke(&tenant, device, WS, vec![])
+            .await
+            .unwrap();
+        assert_eq!(status(3).await, Some(TokenStatus::Superseded));
+    }
+}
+
+#[tokio::test]
+async fn an_old_link_that_ends_late_does_not_take_the_new_one_along() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let device = insert_device(&db.store, &tenant, "S1").await;
+        let linked = || async {
+            db.store
+                .device(&tenant, device)
+                .await
+                .unwrap()
+                .device
+                .evidence
+                .linked()
+        };
+        let first = db
+            .store
+            .path_connected(&tenant, device, link("n1", 1), vec![])
+            .await
+            .unwrap();
+        let second = db
+            .store
+            .path_connected(&tenant, device, link("n2", 2), vec![])
+            .await
+            .unwrap();
+        assert!(second > first);
+        let ended = db
+            .store
+            .path_disconnected(&tenant, device, end(first, 3), vec![])
+            .await
+            .unwrap();
+        assert!(!ended);
+        assert!(linked().await);
+        let ended = db
+            .store
+            .path_disconnected(&tenant, device, end(second, 4), vec![])
+            .await
+            .unwrap();
+        assert!(ended);
+        assert!(!linked().await);
+        let path = db.store.path(&tenant, device, WS).await.unwrap().unwrap();
+        assert_eq!(
+            (path.node, path.disconnect_reason.as_str()),
+            (None, "closed")
+        );
+        let record = db.store.device(&tenant, device).await.unwrap();
+        assert_eq!(
+            (record.first_seen_at, record.address.as_str()),
+            (Some(at(1)), "192.0.2.7:1234")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_starts_again_has_no_links() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let mine = insert_device(&db.store, &tenant, "S1").await;
+        let theirs = insert_device(&db.store, &tenant, "S2").await;
+        db.store
+            .path_connected(&tenant, mine, link("n1", 1), vec![])
+            .await
+            .unwrap();
+        db.store
+            .path_connected(&tenant, theirs, link("n2", 1), vec![])
+            .await
+            .unwrap();
+        let node = NodeId::parse("n1").unwrap();
+        let reset = db
+            .store
+            .path_reset_node(&tenant, &node, "restart".to_owned(), at(5))
+            .await
+            .unwrap();
+        assert_eq!(reset, [mine]);
+        let linked = |id| {
+            let (store, tenant) = (db.store.clone(), tenant.clone());
+            async move {
+                store
+                    .device(&tenant, id)
+                    .await
+                    .unwrap()
+                    .device
+                    .evidence
+                    .linked()
+            }
+        };
+        assert!(!linked(mine).await);
+        assert!(linked(theirs).await);
+    }
+}
+
+#[tokio::test]
+async fn the_devices_we_dial_are_listed() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let mut devices = Vec::new();
+        for n in 0..5 {
+            let device = insert_device(&db.store, &tenant, &format!("S{n}")).await;
+            let setup = PathSetup {
+                transport: WS.to_owned(),
+                endpoint_id: format!("os::{n}"),
+                dial_url: (n != 2).then(|| format!("ws://192.0.2.{n}/")),
+                certificate_required: false,
+            };
+            db.store
+                .path_put(&tenant, device, setup, vec![])
+                .await
+                .unwrap();
+            if n != 2 {
+                devices.push(device);
+            }
+        }
+        let first = db.store.path_list_dialled(&tenant, None, 3).await.unwrap();
+        let rest = db
+            .store
+            .path_list_dialled(&tenant, Some(first[2].device), 3)
+            .await
+            .unwrap();
+        let all: Vec<_> = first.iter().chain(&rest).map(|path| path.device).collect();
+        assert_eq!(all, devices);
+        db.store
+            .path_delete(&tenant, devices[0], WS, vec![])
+            .await
+            .unwrap();
+        assert!(
+            db.store
+                .path_list(&tenant, devices[0])
+                .await
+                .unwrap()
+                .is_empty()
+        );
+    }
+}

@@ -1,0 +1,279 @@
+//! People, sessions, tokens, setup keys, refusals and idempotency keys.
+
+use fleet::{EventKind, SetupKeyId, TenantId, Timestamp, TokenId, UserId};
+use store::idempotency::IdempotencyKey;
+use store::limits::{REFUSALS_MAX, SIGN_INS_PER_USER_MAX};
+use store::{
+    Error, Idempotency, NewRefusal, NewSession, NewSetupKey, NewToken, Store, UserPatch, UserRecord,
+};
+
+use crate::world::{NOW, at, bits, event, hash, tenant, worlds};
+
+async fn ann(store: &Store, tenant: &TenantId) -> UserId {
+    let user = UserRecord {
+        id: UserId::new(NOW, bits()),
+        tenant: tenant.clone(),
+        login: "ann".to_owned(),
+        display_name: "Ann".to_owned(),
+        role: "operator".to_owned(),
+        platform: true,
+        password_hash: "old".to_owned(),
+        must_change_password: true,
+        created_at: NOW,
+        disabled_at: None,
+        last_sign_in_at: None,
+    };
+    let id = user.id;
+    store
+        .user_insert(
+            tenant,
+            user.clone(),
+            vec![event(tenant, EventKind::UserCreated)],
+        )
+        .await
+        .unwrap();
+    assert_eq!(store.user(tenant, id).await.unwrap(), user);
+    id
+}
+
+fn session(user: UserId, n: u64, created_at: Timestamp) -> NewSession {
+    NewSession {
+        hash: hash(n),
+        user,
+        created_at,
+        expires_at: at(60),
+        peer: "192.0.2.1".to_owned(),
+        user_agent: "browser".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_login_is_unique_over_all_tenants() {
+    for db in worlds().await {
+        assert_eq!(db.store.user_count_all().await.unwrap(), 0);
+        let id = ann(&db.store, &tenant("acme")).await;
+        let mut again = db.store.user(&tenant("acme"), id).await.unwrap();
+        again.id = UserId::new(NOW, bits());
+        let done = db.store.user_insert(&tenant("other"), again, vec![]).await;
+        assert!(matches!(done, Err(Error::Conflict { what: "user", .. })));
+        assert_eq!(db.store.user_count_all().await.unwrap(), 1);
+        assert_eq!(db.store.user_by_login("ann").await.unwrap().unwrap().id, id);
+        assert!(db.store.user_by_login("ANN").await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_other_sessions_and_a_disabled_person_has_none() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let id = ann(&db.store, &tenant).await;
+        for n in 1..=3 {
+            db.store
+                .session_insert(&tenant, session(id, n, NOW))
+                .await
+                .unwrap();
+        }
+        let set =
+            db.store
+                .user_set_password(&tenant, id, "new".to_owned(), false, Some(hash(2)), vec![]);
+        set.await.unwrap();
+        let user = db.store.user(&tenant, id).await.unwrap();
+        assert_eq!(
+            (user.password_hash.as_str(), user.must_change_password),
+            ("new", false)
+        );
+        assert_eq!(user.last_sign_in_at, Some(NOW));
+        let left = db.store.session_list(&tenant, id).await.unwrap();
+        assert_eq!(left.iter().map(|s| s.hash).collect::<Vec<_>>(), [hash(2)]);
+        db.store
+            .session_touch(&tenant, &hash(2), at(5), at(65))
+            .await
+            .unwrap();
+        let (touched, _) = db.store.session_by_hash(&hash(2)).await.unwrap().unwrap();
+        assert_eq!((touched.seen_at, touched.expires_at), (at(5), at(65)));
+        let patch = UserPatch {
+            disabled_at: Some(Some(at(6))),
+            ..UserPatch::default()
+        };
+        db.store
+            .user_update(&tenant, id, patch, vec![])
+            .await
+            .unwrap();
+        assert!(db.store.session_by_hash(&hash(2)).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_sign_ins_of_a_person_end_and_expired_ones_are_purged() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let id = ann(&db.store, &tenant).await;
+        for n in 0..=SIGN_INS_PER_USER_MAX {
+            db.store
+                .session_insert(&tenant, session(id, n, at(n as i64)))
+                .await
+                .unwrap();
+        }
+        let left = db.store.session_list(&tenant, id).await.unwrap();
+        assert_eq!(left.len() as u64, SIGN_INS_PER_USER_MAX);
+        assert!(db.store.session_by_hash(&hash(0)).await.unwrap().is_none());
+        assert_eq!(db.store.session_purge(at(59)).await.unwrap(), 0);
+        assert_eq!(
+            db.store.session_purge(at(60)).await.unwrap(),
+            SIGN_INS_PER_USER_MAX
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_token_goes_with_its_person_and_is_revoked_once() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let id = ann(&db.store, &tenant).await;
+        let token = NewToken {
+            id: TokenId::new(NOW, bits()),
+            user: id,
+            name: "ci".to_owned(),
+            hash: hash(1),
+            prefix: "het_1234".to_owned(),
+            scopes: vec!["device:read".to_owned()],
+            created_at: NOW,
+            expires_at: Some(at(60)),
+        };
+        db.store
+            .token_insert(&tenant, token.clone(), vec![])
+            .await
+            .unwrap();
+        db.store
+            .token_touch(&tenant, token.id, at(1))
+            .await
+            .unwrap();
+        db.store
+            .token_revoke(&tenant, token.id, at(2), vec![])
+            .await
+            .unwrap();
+        db.store
+            .token_revoke(&tenant, token.id, at(3), vec![])
+            .await
+            .unwrap();
+        let (record, user) = db.store.token_by_hash(&hash(1)).await.unwrap().unwrap();
+        assert_eq!(
+            (record.last_used_at, record.revoked_at, user.id),
+            (Some(at(1)), Some(at(2)), id)
+        );
+        assert_eq!(
+            db.store.token_list(&tenant, Some(id)).await.unwrap(),
+            [record]
+        );
+        db.store.user_delete(&tenant, id, vec![]).await.unwrap();
+        assert!(db.store.token_by_hash(&hash(1)).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_setup_key_lets_in_as_many_devices_as_it_says_also_when_they_come_at_once() {
+    for db in worlds().await {
+        let acme = tenant("acme");
+        let key = NewSetupKey {
+            id: SetupKeyId::new(NOW, bits()),
+            name: "van".to_owned(),
+            hash: hash(1),
+            prefix: "hes_1234".to_owned(),
+            created_at: NOW,
+            created_by: None,
+            expires_at: Some(at(60)),
+            uses_max: Some(5),
+        };
+        db.store
+            .setup_key_insert(&acme, key.clone(), vec![])
+            .await
+            .unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..12 {
+            let (store, acme, id) = (db.store.clone(), acme.clone(), key.id);
+            tasks.spawn(async move { store.setup_key_use(&acme, id, at(1)).await.unwrap() });
+        }
+        let let_in = tasks.join_all().await.into_iter().filter(|ok| *ok).count();
+        assert_eq!(let_in, 5);
+        let update =
+            db.store
+                .setup_key_update(&acme, key.id, "van 2".to_owned(), Some(at(9)), None, vec![]);
+        update.await.unwrap();
+        assert!(db.store.setup_key_use(&acme, key.id, at(8)).await.unwrap());
+        assert!(!db.store.setup_key_use(&acme, key.id, at(9)).await.unwrap());
+        db.store
+            .setup_key_revoke(&acme, key.id, at(3), vec![])
+            .await
+            .unwrap();
+        assert!(!db.store.setup_key_use(&acme, key.id, at(8)).await.unwrap());
+        let record = db.store.setup_key(&acme, key.id).await.unwrap();
+        assert_eq!((record.uses, record.revoked_at), (6, Some(at(3))));
+    }
+}
+
+#[tokio::test]
+async fn equal_refusals_are_counted_and_the_list_is_bounded() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        for owner in [None, Some(&tenant)] {
+            for n in 0..REFUSALS_MAX + 5 {
+                let refusal = NewRefusal {
+                    at: at(n as i64),
+                    reason: "unknown_credential".to_owned(),
+                    detail: "x".repeat(10_000),
+                    peer: "192.0.2.1".to_owned(),
+                    endpoint_id: format!("os::{n}"),
+                    transport: "websocket".to_owned(),
+                    key: hash(n),
+                };
+                db.store
+                    .refusal_record(owner, refusal.clone())
+                    .await
+                    .unwrap();
+                if n == REFUSALS_MAX {
+                    db.store.refusal_record(owner, refusal).await.unwrap();
+                }
+            }
+            let list = db
+                .store
+                .refusal_list(owner, Timestamp(0), 5_000)
+                .await
+                .unwrap();
+            assert_eq!(list.len() as u64, REFUSALS_MAX);
+            let twice: Vec<_> = list.iter().filter(|r| r.times == 2).collect();
+            assert_eq!(twice[0].last.endpoint_id, format!("os::{REFUSALS_MAX}"));
+            assert!(list[0].last.at > list[1].last.at);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_request_gets_the_first_answer() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let key = || IdempotencyKey {
+            principal: "user:ann".to_owned(),
+            endpoint: "device_create".to_owned(),
+            key: "k".to_owned(),
+        };
+        let begin = |n| db.store.idempotency_begin(&tenant, key(), hash(n), NOW);
+        assert_eq!(begin(1).await.unwrap(), Idempotency::New);
+        assert_eq!(
+            begin(1).await.unwrap(),
+            Idempotency::InProgress { since: NOW }
+        );
+        assert_eq!(begin(2).await.unwrap(), Idempotency::Mismatch);
+        db.store
+            .idempotency_finish(&tenant, key(), 201, "{}".to_owned())
+            .await
+            .unwrap();
+        let done = Idempotency::Done {
+            status: 201,
+            body: "{}".to_owned(),
+        };
+        assert_eq!(begin(1).await.unwrap(), done);
+        db.store.idempotency_forget(&tenant, key()).await.unwrap();
+        assert_eq!(begin(2).await.unwrap(), Idempotency::New);
+        assert_eq!(db.store.idempotency_purge(&tenant, at(1)).await.unwrap(), 1);
+    }
+}
