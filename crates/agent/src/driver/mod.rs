@@ -393,7 +393,8 @@ impl Driver {
             }
             Effect::ControllersChanged => self.reconcile().await,
             Effect::Reconnect(controller) => {
-                if let Some(at) = self.peers.iter().position(|peer| peer.config.instance == controller) {
+                let at = self.peers.iter().position(|peer| peer.config.instance == controller);
+                if let Some(at) = at {
                     self.reconnect(at).await;
                 }
             }
@@ -422,7 +423,8 @@ impl Driver {
             }
         }
         for config in wanted {
-            match self.peers.iter().position(|peer| peer.config.instance == config.instance) {
+            let known = self.peers.iter().position(|peer| peer.config.instance == config.instance);
+            match known {
                 Some(at) => {
                     let peer = &mut self.peers[at];
                     let before = std::mem::replace(&mut peer.config, config);
