@@ -107,8 +107,14 @@ enum Entry {
 enum Moving {
     Counter([f64; 2]),
     Walk([f64; 2]),
-    Uptime(bool),
-    Clock(bool),
+    Live(Live),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Live {
+    Uptime,
+    Clock,
 }
 
 impl Model {
@@ -129,8 +135,8 @@ impl Model {
                     Entry::Moving(Moving::Walk([low, high])) => {
                         Source::Moving(Motion::Walk { low, high })
                     }
-                    Entry::Moving(Moving::Uptime(_)) => Source::Uptime,
-                    Entry::Moving(Moving::Clock(_)) => Source::Clock,
+                    Entry::Moving(Moving::Live(Live::Uptime)) => Source::Uptime,
+                    Entry::Moving(Moving::Live(Live::Clock)) => Source::Clock,
                 };
                 parameters.insert(format!("{object}{name}"), source);
             }

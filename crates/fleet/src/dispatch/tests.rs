@@ -1,105 +1,9 @@
-//! The dispatcher against a small world of devices, a store and bad luck, and against crashes at
-//! every single point. One seed is one history.
-
-mod world;
-
-use std::collections::BTreeMap;
+//! The dispatcher by itself: its window, its leases. Its promises in a world of devices, stores and bad luck are
+//! tested in `sim`.
 
 use super::*;
-use crate::operation::{OperationState as State, Request};
-use crate::southbound::PathValue;
-use proptest::prelude::*;
-use world::{Luck, World};
-
-fn requests() -> Vec<Request> {
-    vec![
-        Request::Set {
-            values: vec![PathValue::new("Device.S", "one")],
-            allow_partial: false,
-        },
-        Request::Add {
-            object: "Device.T.".into(),
-            values: BTreeMap::from([("Name".to_owned(), "a".to_owned())]),
-        },
-        Request::Operate {
-            command: "Device.Async()".into(),
-            args: BTreeMap::new(),
-        },
-        Request::Operate {
-            command: "Device.Sync()".into(),
-            args: BTreeMap::new(),
-        },
-        Request::Operate {
-            command: "Device.Reboot()".into(),
-            args: BTreeMap::new(),
-        },
-        Request::Get {
-            paths: vec!["Device.S".into()],
-            max_depth: 0,
-        },
-        Request::Set {
-            values: vec![PathValue::new("Device.S", "two")],
-            allow_partial: false,
-        },
-    ]
-}
-
-#[test]
-fn everything_succeeds_in_a_world_without_bad_luck() {
-    let mut world = World::new(1, 3, Luck::GOOD);
-    for device in 0..3 {
-        for request in requests() {
-            world.ask(device, request);
-        }
-    }
-    world.settle();
-    assert!(
-        world.states().all(|s| s == State::Succeeded),
-        "{:?}",
-        world.summary()
-    );
-}
-
-#[test]
-fn a_crash_at_every_point_sends_nothing_twice_and_loses_nothing() {
-    let steps = {
-        let mut world = World::new(2, 1, Luck::GOOD);
-        requests().into_iter().for_each(|r| world.ask(0, r));
-        world.settle()
-    };
-    assert!(steps > 30, "{steps}");
-    for crash_at in 0..steps {
-        for link_too in [false, true] {
-            let mut world = World::new(2, 1, Luck::GOOD);
-            requests().into_iter().for_each(|r| world.ask(0, r));
-            world.run(crash_at);
-            if link_too {
-                world.unlink(0);
-            }
-            world.crash(0);
-            world.settle();
-            world.check_end();
-            for state in world.states() {
-                assert!(
-                    matches!(state, State::Succeeded | State::Unconfirmed | State::Failed),
-                    "crash at {crash_at}: {:?}",
-                    world.summary()
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn an_operation_waits_for_its_device_and_runs_when_it_returns() {
-    let mut world = World::new(3, 1, Luck::GOOD);
-    world.unlink(0);
-    world.ask(0, requests().remove(0));
-    world.run(50);
-    assert_eq!(world.states().collect::<Vec<_>>(), [State::Queued]);
-    world.settle();
-    assert_eq!(world.states().collect::<Vec<_>>(), [State::Succeeded]);
-}
+use crate::operation::Request;
+use std::collections::BTreeMap;
 
 #[test]
 fn a_window_bounds_what_is_driven_at_the_same_time() {
@@ -158,7 +62,10 @@ fn a_claim_is_renewed_while_the_device_thinks() {
     dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
     dispatcher.poll();
     let id = OperationId(uuid::Uuid::from_u128(7));
-    let request = requests().remove(5);
+    let request = Request::Get {
+        paths: vec!["Device.S".into()],
+        max_depth: 0,
+    };
     let expires = now.plus(limits::EXPIRY_DEFAULT);
     let operation = Operation::new(id, tenant, device, request, "t", now, expires);
     let claimed = Claimed {
@@ -174,50 +81,4 @@ fn a_claim_is_renewed_while_the_device_thinks() {
     assert!(matches!(dispatcher.poll(), Some(Command::Renew { .. })));
     dispatcher.handle(Input::Saved(device, id, 1, Saved::Durable), later);
     assert!(dispatcher.poll_timeout().unwrap() > later);
-}
-
-#[test]
-fn seeded_histories_keep_the_promises() {
-    for seed in 0..400 {
-        history(seed, &[]);
-    }
-}
-
-/// One history: requests and mischief by the seed, then quiet; the world checks each step.
-fn history(seed: u64, extra: &[usize]) {
-    let mut world = World::new(seed, 2, Luck::BAD);
-    let all = requests();
-    for round in 0..24 {
-        let pick = extra
-            .get(round)
-            .copied()
-            .unwrap_or_else(|| world.random(all.len() + 4));
-        let device = world.random(2);
-        match pick {
-            n if n < all.len() => world.ask(device, all[n].clone()),
-            n if n == all.len() => world.unlink(device),
-            n if n == all.len() + 1 => {
-                let node = world.random(2);
-                world.crash(node);
-            }
-            n if n == all.len() + 2 => world.cancel_one(),
-            _ => world.link(device),
-        }
-        let steps = world.random(12);
-        world.run(steps);
-    }
-    world.settle();
-    world.check_end();
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_order_of_mischief_keeps_the_promises(
-        seed in any::<u64>(),
-        acts in prop::collection::vec(0usize..11, 24),
-    ) {
-        history(seed, &acts);
-    }
 }

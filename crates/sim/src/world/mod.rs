@@ -2,38 +2,25 @@
 //! promises can be checked: nothing that must not be repeated runs twice, the order on a device is
 //! the order of asking, nothing acknowledged is lost.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+// It exists to be watched by tests: what must never be ends it.
+#![allow(clippy::unwrap_used)]
 
-use super::super::*;
-use crate::operation::{Request, retry_delay};
-use crate::southbound::{
-    AddResult, Boot, CommandOutcome, CommandResult, Created, Fault, PathValue, ReadResult, Row,
-    WriteResult,
+mod home;
+mod luck;
+#[cfg(test)]
+mod tests;
+
+use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Saved};
+use fleet::operation::{Input as OpInput, Request, retry_delay};
+use fleet::southbound::{Boot, Job};
+use fleet::{
+    Answer, DeviceId, Fact, Failure, Notice, Op, Operation, OperationId, OperationState, TenantId,
+    Timestamp, limits,
 };
-
-/// How often things go wrong, in percent.
-#[derive(Clone, Copy)]
-pub struct Luck {
-    lost: usize,
-    unsent: usize,
-    unlink: usize,
-    store: usize,
-}
-
-impl Luck {
-    pub const GOOD: Luck = Luck {
-        lost: 0,
-        unsent: 0,
-        unlink: 0,
-        store: 0,
-    };
-    pub const BAD: Luck = Luck {
-        lost: 8,
-        unsent: 4,
-        unlink: 4,
-        store: 6,
-    };
-}
+use home::Home;
+pub use luck::Luck;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 struct Stored {
     op: Operation,
@@ -42,17 +29,7 @@ struct Stored {
     cancel: bool,
 }
 
-#[derive(Default)]
-struct Box_ {
-    values: BTreeMap<String, String>,
-    rows: BTreeMap<u32, String>,
-    next_row: u32,
-    requests: BTreeMap<u32, (String, u32)>,
-    boot: Option<String>,
-    link: Option<usize>,
-    say: VecDeque<Notice>,
-}
-
+/// The world: make one from a seed, ask for operations, do mischief, let it settle, check what it says.
 pub struct World {
     seed: u64,
     luck: Luck,
@@ -61,7 +38,7 @@ pub struct World {
     pending: Vec<VecDeque<Command>>,
     log: Vec<(DeviceId, Timestamp, Notice)>,
     store: Vec<Stored>,
-    devices: Vec<Box_>,
+    devices: Vec<Home>,
     ran: BTreeMap<String, u32>,
     ended: BTreeSet<OperationId>,
 }
@@ -79,6 +56,7 @@ fn index(device: DeviceId) -> usize {
 }
 
 impl World {
+    /// A world with this many connected devices; one seed is one history.
     pub fn new(seed: u64, devices: usize, luck: Luck) -> Self {
         let mut world = Self {
             seed: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
@@ -91,7 +69,7 @@ impl World {
             pending: vec![VecDeque::new(), VecDeque::new()],
             log: Vec::new(),
             store: Vec::new(),
-            devices: (0..devices).map(|_| Box_::default()).collect(),
+            devices: (0..devices).map(|_| Home::default()).collect(),
             ran: BTreeMap::new(),
             ended: BTreeSet::new(),
         };
@@ -101,6 +79,7 @@ impl World {
         world
     }
 
+    /// A number below `below`, by the seed.
     pub fn random(&mut self, below: usize) -> usize {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
@@ -112,10 +91,12 @@ impl World {
         percent > 0 && self.random(100) < percent
     }
 
+    /// Where each operation stands, in the order of asking.
     pub fn states(&self) -> impl Iterator<Item = OperationState> {
         self.store.iter().map(|s| s.op.state)
     }
 
+    /// Each operation in a line, for a failed assertion.
     pub fn summary(&self) -> Vec<String> {
         let line = |s: &Stored| {
             format!(
@@ -128,6 +109,7 @@ impl World {
         self.store.iter().map(line).collect()
     }
 
+    /// Asks a device for an operation: stored, and its node is told.
     pub fn ask(&mut self, device: usize, mut request: Request) {
         let op = OperationId(uuid::Uuid::from_u128(1000 + self.store.len() as u128));
         if let Request::Add { values, .. } = &mut request {
@@ -157,6 +139,7 @@ impl World {
         }
     }
 
+    /// The device connects to a node that the seed picks.
     pub fn link(&mut self, device: usize) {
         if self.devices[device].link.is_some() {
             return;
@@ -179,6 +162,7 @@ impl World {
         self.tell(node, Input::Reachable(tenant(), id(device)));
     }
 
+    /// The device's link breaks.
     pub fn unlink(&mut self, device: usize) {
         if let Some(node) = self.devices[device].link.take() {
             self.tell(node, Input::Unreachable(id(device), "gone".into()));
@@ -201,6 +185,7 @@ impl World {
         }
     }
 
+    /// Somebody cancels an operation that the seed picks.
     pub fn cancel_one(&mut self) {
         if self.store.is_empty() {
             return;
@@ -454,82 +439,7 @@ impl World {
                     .or_default() += 1;
             }
         }
-        let box_ = &mut self.devices[device];
-        Ok(match &job.op {
-            Op::Get { paths, .. } => Answer::Values(paths.iter().map(|p| box_.read(p)).collect()),
-            Op::Instances { paths, .. } => Answer::Instances(vec![ReadResult {
-                requested: paths[0].clone(),
-                result: Ok(box_
-                    .rows
-                    .keys()
-                    .map(|n| Row {
-                        path: format!("Device.T.{n}."),
-                        keys: BTreeMap::new(),
-                    })
-                    .collect()),
-            }]),
-            Op::Set { objects, .. } => {
-                let mut out = Vec::new();
-                for object in objects {
-                    for s in &object.settings {
-                        let path = format!("{}{}", object.object, s.name);
-                        box_.values.insert(path.clone(), s.value.clone());
-                        out.push(WriteResult {
-                            path,
-                            result: Ok(Some(s.value.clone())),
-                        });
-                    }
-                }
-                Answer::Set(out)
-            }
-            Op::Add { objects, .. } => {
-                box_.next_row += 1;
-                box_.rows
-                    .insert(box_.next_row, objects[0].settings[0].value.clone());
-                let path = format!("Device.T.{}.", box_.next_row);
-                let created = Created {
-                    path,
-                    keys: BTreeMap::new(),
-                    faults: Vec::new(),
-                };
-                let requested = objects[0].object.clone();
-                Answer::Added(vec![AddResult {
-                    requested,
-                    result: Ok(created),
-                }])
-            }
-            Op::Operate { command, key, .. } => {
-                let outcome = match command.as_str() {
-                    "Device.Async()" => {
-                        box_.next_row += 1;
-                        box_.requests.insert(box_.next_row, (key.clone(), 2));
-                        let request = format!("Device.LocalAgent.Request.{}.", box_.next_row);
-                        CommandOutcome::Accepted { request }
-                    }
-                    "Device.Reboot()" => {
-                        box_.boot = Some(key.clone());
-                        box_.requests.clear();
-                        CommandOutcome::Done {
-                            outputs: BTreeMap::new(),
-                        }
-                    }
-                    cancel if cancel.ends_with(".Cancel()") => {
-                        box_.end_requests(Err(Fault::new(7023, "canceled")));
-                        CommandOutcome::Done {
-                            outputs: BTreeMap::new(),
-                        }
-                    }
-                    _ => CommandOutcome::Done {
-                        outputs: BTreeMap::new(),
-                    },
-                };
-                Answer::Operated(vec![CommandResult {
-                    command: command.clone(),
-                    outcome,
-                }])
-            }
-            other => panic!("not in this world: {other:?}"),
-        })
+        Ok(self.devices[device].execute(&job.op))
     }
 
     fn check(&mut self) {
@@ -567,57 +477,6 @@ impl World {
                 }
                 _ => {}
             }
-        }
-    }
-}
-
-impl Box_ {
-    fn end_requests(&mut self, result: Result<BTreeMap<String, String>, Fault>) {
-        for (_, (key, _)) in std::mem::take(&mut self.requests) {
-            let (object, command) = ("Device.".to_owned(), "Async()".to_owned());
-            let result = result.clone();
-            self.say.push_back(Notice::CommandCompleted {
-                object,
-                command,
-                key,
-                result,
-            });
-        }
-    }
-
-    fn read(&mut self, path: &str) -> ReadResult<PathValue> {
-        let mut values = Vec::new();
-        if path.starts_with("Device.LocalAgent.Request.") {
-            for (row, (key, left)) in &mut self.requests {
-                let row = format!("Device.LocalAgent.Request.{row}.");
-                if row.starts_with(path) {
-                    values.push(PathValue::new(format!("{row}CommandKey"), key.as_str()));
-                    *left = left.saturating_sub(1);
-                }
-            }
-            if self.requests.values().any(|(_, left)| *left == 0) {
-                self.end_requests(Ok(BTreeMap::new()));
-            }
-        } else if let Some(row) = path.strip_prefix("Device.T.") {
-            let name = row
-                .trim_end_matches('.')
-                .parse()
-                .ok()
-                .and_then(|n| self.rows.get(&n));
-            if let Some(name) = name {
-                values.push(PathValue::new(format!("{path}Name"), name.as_str()));
-            }
-        } else if let Some(value) = self.values.get(path) {
-            values.push(PathValue::new(path, value.as_str()));
-        }
-        let result = if values.is_empty() && !path.ends_with('.') {
-            Err(Fault::new(7026, "invalid path"))
-        } else {
-            Ok(values)
-        };
-        ReadResult {
-            requested: path.to_owned(),
-            result,
         }
     }
 }
