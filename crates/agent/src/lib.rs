@@ -10,6 +10,7 @@ mod driver;
 mod engine;
 mod fault;
 pub mod limits;
+pub mod linux;
 mod model;
 mod storage;
 
@@ -20,5 +21,5 @@ pub use config::{
 pub use driver::{Clock, RunError, RunOptions, SystemClock, run};
 pub use engine::{ControllerLink, Effect, Engine, EngineError, Outgoing};
 pub use fault::Fault;
-pub use model::{model, model_from};
+pub use model::{model, model_from, read_only};
 pub use storage::{Entry, FileStorage, MemoryStorage, NoStorage, Storage, StorageError};

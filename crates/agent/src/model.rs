@@ -56,6 +56,20 @@ pub fn model_from<P: AsRef<str>>(schema: &Schema, paths: &[P]) -> Result<Arc<Sch
     Ok(Arc::new(schema.subset(&all)?))
 }
 
+/// The same model with everything below `prefixes` read-only, for devices that show and do not configure.
+pub fn read_only(schema: &Schema, prefixes: &[&str]) -> Result<Arc<Schema>, SchemaError> {
+    let mut builder = Schema::builder().named(schema.name().to_owned());
+    for object in schema.objects() {
+        let mut object = object.clone();
+        if prefixes.iter().any(|prefix| object.path.starts_with(prefix)) {
+            object.access = dm::ObjectAccess::ReadOnly;
+            object.params.iter_mut().for_each(|param| param.access = dm::ParamAccess::ReadOnly);
+        }
+        builder = builder.object(object);
+    }
+    Ok(Arc::new(builder.build()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -130,7 +130,7 @@ impl Driver {
             let tick = self.engine.tick(self.clock.now());
             if let Some(restart) = self.settle().await? {
                 self.leave("the device restarts").await;
-                let Some(down) = self.engine.go_down(&restart) else {
+                let Some(down) = self.engine.go_down(self.clock.now(), &restart)? else {
                     tracing::info!(agent = %self.engine.endpoint_id(), "the device restarts; this process waits for its end");
                     return Ok(());
                 };

@@ -25,15 +25,9 @@ impl Engine {
     }
 
     /// The connections are closed: restarts the device. Returns how long it stays down; `None`: for good.
-    pub fn go_down(&mut self, restart: &Restart) -> Option<std::time::Duration> {
-        self.backend.restart(restart)
-    }
-
-    /// The device is up again after [`Engine::go_down`].
-    pub fn come_up(&mut self, now: Now) -> Result<(), EngineError> {
-        let restart = self.restart.take().unwrap_or_default();
-        self.effects.clear();
+    pub fn go_down(&mut self, now: Now, restart: &Restart) -> Result<Option<std::time::Duration>, EngineError> {
         if restart.factory_reset {
+            // First of all, because the process may not survive what comes next.
             let boot = self.state.value("~boot").map(str::to_owned);
             self.state.clear();
             self.factory(now)?;
@@ -44,6 +38,12 @@ impl Engine {
             self.state.forget_undo();
             self.storage.compact(&self.state.snapshot())?;
         }
+        Ok(self.backend.restart(restart))
+    }
+
+    /// The device is up again after [`Engine::go_down`].
+    pub fn come_up(&mut self, now: Now) -> Result<(), EngineError> {
+        self.effects.clear();
         self.wake_up(now)
     }
 
@@ -205,7 +205,6 @@ impl Engine {
         );
         self.state.set("~boot", &note);
         self.persist_quietly();
-        self.restart = Some(restart.clone());
         self.effects.push_back(Effect::Restart(restart));
     }
 

@@ -121,7 +121,6 @@ pub struct Engine {
     timers: BTreeMap<u32, i64>,
     due: BTreeMap<u32, timers::Due>,
     links: Links,
-    restart: Option<Restart>,
     effects: VecDeque<Effect>,
 }
 
@@ -162,7 +161,6 @@ impl Engine {
             timers: BTreeMap::new(),
             due: BTreeMap::new(),
             links: Links::default(),
-            restart: None,
             effects: VecDeque::new(),
         };
         engine.load(now)?;
