@@ -1,16 +1,17 @@
-//! Devices, their identities and what the list shows of them. How a device is reached is in `path`, how the list is
-//! filtered and paged in `device_list`.
+//! Devices and what the list shows of them. What they are known by is in `identity`, how they are reached in `path`,
+//! how the list is filtered and paged in `device_list`.
 
 use fleet::device::{Description, OnboardingState};
 use fleet::presence::Evidence;
 use fleet::{Device, DeviceId, Event, Identity, IdentityKind, TenantId, Timestamp};
 
 use crate::error::{Error, Result};
-use crate::limits::{IDENTITIES_MAX, TAGS_MAX, TEXT_CHARS_MAX};
+use crate::identity::attach;
+use crate::limits::{TAGS_MAX, TEXT_CHARS_MAX};
 use crate::search::reindex;
 use crate::sql::{Row, from_json, json, sql};
 use crate::writer::Tx;
-use crate::{Store, collect, touched};
+use crate::{Store, touched};
 
 /// A device to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,19 +76,6 @@ pub struct DevicePatch {
     pub boot: Option<(Timestamp, String)>,
     /// What it says about itself.
     pub description: Option<Description>,
-}
-
-/// An identity with its evidence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityRecord {
-    /// The identity.
-    pub identity: Identity,
-    /// The device it leads to.
-    pub device: DeviceId,
-    /// Who says so.
-    pub source: String,
-    /// Since when it is known.
-    pub at: Timestamp,
 }
 
 /// The columns that [`read`] takes.
@@ -218,48 +206,6 @@ impl Store {
         .await
     }
 
-    /// Makes one device of two that turned out to be the same: identities, ways and operations of `from` go to
-    /// `into`, where that has none of its own; `from` disappears. Its log stays under its old id.
-    pub async fn device_merge(
-        &self,
-        tenant: &TenantId,
-        from: DeviceId,
-        into: DeviceId,
-        events: Vec<Event>,
-    ) -> Result<()> {
-        let tenant = tenant.clone();
-        self.write(&tenant.clone(), move |tx| {
-            Box::pin(async move {
-                exists(tx, &tenant, into).await?;
-                let delete = sql("DELETE FROM device WHERE tenant = $1 AND id = $2")
-                    .bind(&tenant)
-                    .bind(from);
-                touched(tx.execute(delete).await?, "device")?;
-                for text in [
-                    "UPDATE identity SET device = $3 WHERE tenant = $1 AND device = $2",
-                    "UPDATE management_path SET device = $3 WHERE tenant = $1 AND device = $2 AND transport NOT IN \
-                     (SELECT transport FROM management_path WHERE tenant = $1 AND device = $3)",
-                    "UPDATE value_document SET device = $3 WHERE tenant = $1 AND device = $2 AND object NOT IN \
-                     (SELECT object FROM value_document WHERE tenant = $1 AND device = $3)",
-                ] {
-                    tx.execute(sql(text).bind(&tenant).bind(from).bind(into)).await?;
-                }
-                crate::operation::adopt(tx, &tenant, from, into).await?;
-                for text in [
-                    "DELETE FROM value_document WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM management_path WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM device_tag WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM device_term WHERE tenant = $1 AND device = $2",
-                ] {
-                    tx.execute(sql(text).bind(&tenant).bind(from)).await?;
-                }
-                reindex(tx, &tenant, into).await?;
-                tx.append_all(events).await
-            })
-        })
-        .await
-    }
-
     /// Notes that devices were heard; times only move forward. One commit for all of them.
     pub async fn device_heard(
         &self,
@@ -277,82 +223,6 @@ impl Store {
                     tx.execute(update).await?;
                 }
                 Ok(())
-            })
-        })
-        .await
-    }
-
-    /// The device that an identity leads to.
-    pub async fn device_by_identity(
-        &self,
-        tenant: &TenantId,
-        identity: &Identity,
-    ) -> Result<Option<DeviceId>> {
-        let statement =
-            sql("SELECT device FROM identity WHERE tenant = $1 AND kind = $2 AND value = $3")
-                .bind(tenant)
-                .bind(identity.kind.as_str())
-                .bind(&identity.value);
-        let row = self.optional(statement).await?;
-        row.map(|row| row.columns().take()).transpose()
-    }
-
-    /// The identities of a device.
-    pub async fn identity_list(
-        &self,
-        tenant: &TenantId,
-        device: DeviceId,
-    ) -> Result<Vec<IdentityRecord>> {
-        let statement = sql("SELECT kind, value, device, source, at FROM identity \
-             WHERE tenant = $1 AND device = $2 ORDER BY kind, value")
-        .bind(tenant)
-        .bind(device);
-        collect(&self.all(statement).await?, read_identity)
-    }
-
-    /// Adds identities to a device. Those that lead to another device stay there and are returned.
-    pub async fn identity_attach(
-        &self,
-        tenant: &TenantId,
-        device: DeviceId,
-        identities: Vec<Identity>,
-        source: String,
-        now: Timestamp,
-        events: Vec<Event>,
-    ) -> Result<Vec<IdentityRecord>> {
-        let tenant = tenant.clone();
-        self.write(&tenant.clone(), move |tx| {
-            Box::pin(async move {
-                exists(tx, &tenant, device).await?;
-                let taken = attach(tx, &tenant, device, &identities, &source, now).await?;
-                refresh(tx, &tenant, device).await?;
-                tx.append_all(events).await?;
-                Ok(taken)
-            })
-        })
-        .await
-    }
-
-    /// Takes an identity from a device.
-    pub async fn identity_detach(
-        &self,
-        tenant: &TenantId,
-        device: DeviceId,
-        identity: Identity,
-        events: Vec<Event>,
-    ) -> Result<()> {
-        let tenant = tenant.clone();
-        self.write(&tenant.clone(), move |tx| {
-            Box::pin(async move {
-                let delete =
-                    sql("DELETE FROM identity WHERE tenant = $1 AND device = $2 AND kind = $3 AND value = $4")
-                        .bind(&tenant)
-                        .bind(device)
-                        .bind(identity.kind.as_str())
-                        .bind(identity.value);
-                touched(tx.execute(delete).await?, "identity")?;
-                refresh(tx, &tenant, device).await?;
-                tx.append_all(events).await
             })
         })
         .await
@@ -435,7 +305,7 @@ pub(crate) async fn update(
 }
 
 /// Recomputes the columns that follow from others: the name to sort by, the endpoint id, the search terms.
-async fn refresh(tx: &mut Tx, tenant: &TenantId, id: DeviceId) -> Result<()> {
+pub(crate) async fn refresh(tx: &mut Tx, tenant: &TenantId, id: DeviceId) -> Result<()> {
     let statement = sql(SELECT)
         .then(" WHERE d.tenant = $1 AND d.id = $2")
         .bind(tenant)
@@ -475,47 +345,6 @@ pub(crate) fn sort_name(name: &str, description: &Description, endpoint: &str) -
     shown.to_lowercase()
 }
 
-/// Adds identities; those that lead to another device are returned.
-async fn attach(
-    tx: &mut Tx,
-    tenant: &TenantId,
-    device: DeviceId,
-    identities: &[Identity],
-    source: &str,
-    now: Timestamp,
-) -> Result<Vec<IdentityRecord>> {
-    let mut taken = Vec::new();
-    for identity in identities {
-        check_text(&identity.value)?;
-        let there = sql("SELECT kind, value, device, source, at FROM identity \
-             WHERE tenant = $1 AND kind = $2 AND value = $3")
-        .bind(tenant)
-        .bind(identity.kind.as_str())
-        .bind(&identity.value);
-        if let Some(row) = tx.optional(there).await? {
-            let record = read_identity(&row)?;
-            if record.device != device {
-                taken.push(record);
-            }
-            continue;
-        }
-        let count = sql("SELECT count(*) FROM identity WHERE tenant = $1 AND device = $2")
-            .bind(tenant)
-            .bind(device);
-        tx.at_most(count, "identities of a device", IDENTITIES_MAX as u64)
-            .await?;
-        let insert = sql("INSERT INTO identity (tenant, kind, value, device, source, at) VALUES ($1, $2, $3, $4, $5, $6)")
-            .bind(tenant)
-            .bind(identity.kind.as_str())
-            .bind(&identity.value)
-            .bind(device)
-            .bind(source)
-            .bind(now);
-        tx.execute(insert).await?;
-    }
-    Ok(taken)
-}
-
 async fn write_tags(
     tx: &mut Tx,
     tenant: &TenantId,
@@ -533,7 +362,7 @@ async fn write_tags(
     Ok(())
 }
 
-fn check_text(text: &str) -> Result<()> {
+pub(crate) fn check_text(text: &str) -> Result<()> {
     if text.chars().count() > TEXT_CHARS_MAX {
         return Err(Error::LimitExceeded {
             what: "characters of a name",
@@ -608,21 +437,5 @@ pub(crate) fn read(row: &Row) -> Result<DeviceRecord> {
         boot_cause: c.take()?,
         first_seen_at,
         updated_at,
-    })
-}
-
-fn read_identity(row: &Row) -> Result<IdentityRecord> {
-    let mut c = row.columns();
-    let kind: String = c.take()?;
-    Ok(IdentityRecord {
-        identity: Identity {
-            kind: kind
-                .parse()
-                .map_err(|()| Error::damaged(format!("an identity of unknown kind {kind:?}")))?,
-            value: c.take()?,
-        },
-        device: c.take()?,
-        source: c.take()?,
-        at: c.take()?,
     })
 }

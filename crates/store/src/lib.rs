@@ -13,6 +13,8 @@ mod device_list;
 mod error;
 pub mod event;
 pub mod idempotency;
+pub mod identity;
+pub mod lease;
 pub mod limits;
 pub mod model;
 pub mod notification;
@@ -37,16 +39,18 @@ use std::fmt;
 use fleet::TenantId;
 use tokio::sync::broadcast;
 
-pub use device::{DevicePatch, DeviceRecord, IdentityRecord, NewDevice};
+pub use device::{DevicePatch, DeviceRecord, NewDevice};
 pub use device_list::{
     DeviceFilter, DevicePage, DeviceSort, DeviceSortBy, Facet, FacetField, Search,
 };
 pub use error::{Error, Result};
 pub use event::{EventFilter, EventHead, EventOrder, EventPage, EventRecord};
 pub use idempotency::{Idempotency, IdempotencyKey};
+pub use identity::IdentityRecord;
+pub use lease::{Claim, OperationSave};
 pub use model::ModelRecord;
 pub use notification::{Committed, Notification};
-pub use operation::{Claim, Created, OperationFilter, OperationRecord, OperationSave};
+pub use operation::{Created, OperationFilter, OperationRecord};
 pub use path::{CredentialMatch, PathEnd, PathLink, PathRecord, PathSetup};
 pub use refusal::{NewRefusal, RefusalRecord};
 pub use session::{NewSession, SessionRecord};

@@ -1,5 +1,5 @@
-//! Operations: stored before anything is sent, found by their device's order, worked on under a lease with a fence.
-//! The document is `fleet::Operation`; the columns beside it are what it is found by. How an operation moves is
+//! Operations: stored before anything is sent, kept in their device's order. How they are worked on is in `lease`. The
+//! document is `fleet::Operation`; the columns beside it are what it is found by. How an operation moves is
 //! decided in `fleet`.
 
 use fleet::{DeviceId, Event, NodeId, Operation, OperationId, OperationState, TenantId, Timestamp};
@@ -10,11 +10,10 @@ use crate::limits::{
     OPEN_OPERATIONS_PER_DEVICE_MAX, OPERATION_BYTES_MAX, PAGE_MAX, RETENTION_BATCH_MAX,
     TEXT_CHARS_MAX,
 };
-use crate::sql::{Row, Sql, json, sql};
-use crate::value::{self, ValueUpdate};
+use crate::sql::{Row, json, sql};
 use crate::value_codec::{deflate, inflate};
 use crate::writer::Tx;
-use crate::{SecretHash, Store, collect, touched};
+use crate::{SecretHash, Store, collect};
 
 /// An operation as the store keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,17 +43,6 @@ pub enum Created {
     Mismatch,
 }
 
-/// What became of a claim.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Claim {
-    /// The device has no open operation.
-    Nothing,
-    /// Another node holds the oldest open operation until then.
-    Held(Timestamp),
-    /// It is claimed.
-    Taken(Box<OperationRecord>),
-}
-
 /// Which operations; empty means all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OperationFilter {
@@ -72,24 +60,7 @@ pub struct OperationFilter {
     pub created_before: Option<Timestamp>,
 }
 
-/// An operation to store under a claim, with all that must be stored with it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OperationSave {
-    /// The operation as it is now.
-    pub operation: Operation,
-    /// The number of the claim.
-    pub fence: i64,
-    /// Until when the claim is held; `None` gives it back.
-    pub lease_until: Option<Timestamp>,
-    /// What was learned of the device's values.
-    pub values: Option<ValueUpdate>,
-    /// What happened.
-    pub events: Vec<Event>,
-    /// When.
-    pub now: Timestamp,
-}
-
-const SELECT: &str = "SELECT seq, updated_at, idempotency_key, lease_node, lease_until, fence, document FROM operation";
+pub(crate) const SELECT: &str = "SELECT seq, updated_at, idempotency_key, lease_node, lease_until, fence, document FROM operation";
 
 impl Store {
     /// Stores a new operation at the end of its device's queue. With an idempotency key (and the fingerprint of the
@@ -163,184 +134,6 @@ impl Store {
                 .bind(tenant)
                 .bind(device);
         self.one(statement).await?.columns().take()
-    }
-
-    /// Claims the oldest open operation of a device. A node may claim again what it holds itself (after a restart);
-    /// each claim outdates the ones before.
-    pub async fn operation_claim(
-        &self,
-        tenant: &TenantId,
-        device: DeviceId,
-        node: &NodeId,
-        now: Timestamp,
-        lease_until: Timestamp,
-    ) -> Result<Claim> {
-        let (tenant, node) = (tenant.clone(), node.clone());
-        self.write(&tenant.clone(), move |tx| {
-            Box::pin(async move {
-                let oldest = sql(SELECT)
-                    .then(" WHERE tenant = $1 AND device = $2 AND is_open = 1 ORDER BY seq LIMIT 1")
-                    .bind(&tenant)
-                    .bind(device);
-                let Some(row) = tx.optional(oldest).await? else {
-                    return Ok(Claim::Nothing);
-                };
-                let mut record = read(&row)?;
-                if let Some((holder, until)) = &record.lease
-                    && *holder != node
-                    && *until > now
-                {
-                    return Ok(Claim::Held(*until));
-                }
-                record.fence += 1;
-                let update = sql(
-                    "UPDATE operation SET lease_node = $1, lease_until = $2, fence = $3 \
-                     WHERE tenant = $4 AND id = $5",
-                )
-                .bind(node.as_str())
-                .bind(lease_until)
-                .bind(record.fence)
-                .bind(&tenant)
-                .bind(record.operation.id);
-                tx.execute(update).await?;
-                record.lease = Some((node, lease_until));
-                Ok(Claim::Taken(Box::new(record)))
-            })
-        })
-        .await
-    }
-
-    /// Stores an operation under a claim, with what was learned and what happened, in one transaction. `None` gives
-    /// the claim back; so does the end of the operation. [`Error::Fenced`] when a newer claim exists.
-    pub async fn operation_save(&self, tenant: &TenantId, save: OperationSave) -> Result<()> {
-        let tenant = tenant.clone();
-        let OperationSave {
-            operation,
-            fence,
-            lease_until,
-            values,
-            events,
-            now,
-        } = save;
-        self.write(&tenant.clone(), move |tx| {
-            Box::pin(async move {
-                let lease = lease_until.filter(|_| !operation.state.is_final());
-                let mut update = assignments(&operation, now)?;
-                update
-                    .push(", lease_until = ")
-                    .arg(lease.unwrap_or_default());
-                if lease.is_none() {
-                    update.push(", lease_node = NULL");
-                }
-                update.push(" WHERE tenant = ").arg(&tenant);
-                update.push(" AND id = ").arg(operation.id);
-                update.push(" AND is_open = 1 AND fence = ").arg(fence);
-                if tx.execute(update).await? == 0 {
-                    return Err(Error::Fenced("operation"));
-                }
-                if let Some(values) = values {
-                    value::apply(tx, &tenant, operation.device, values, now).await?;
-                }
-                tx.append_all(events).await
-            })
-        })
-        .await
-    }
-
-    /// Holds a claim longer.
-    pub async fn operation_renew(
-        &self,
-        tenant: &TenantId,
-        id: OperationId,
-        fence: i64,
-        lease_until: Timestamp,
-    ) -> Result<()> {
-        let update = sql("UPDATE operation SET lease_until = $1 \
-             WHERE tenant = $2 AND id = $3 AND is_open = 1 AND fence = $4")
-        .bind(lease_until)
-        .bind(tenant)
-        .bind(id)
-        .bind(fence);
-        touched(self.execute(tenant, update).await?, "operation")
-            .map_err(|_| Error::Fenced("operation"))
-    }
-
-    /// Changes an open operation that nobody works on (a cancellation, an expiry). `change` gets it as it is and
-    /// returns what happened. False when it is at its end already or somebody holds it; then nothing is changed.
-    pub async fn operation_edit<F>(
-        &self,
-        tenant: &TenantId,
-        id: OperationId,
-        now: Timestamp,
-        change: F,
-    ) -> Result<bool>
-    where
-        F: FnOnce(&mut Operation) -> Vec<Event> + Send + 'static,
-    {
-        let tenant = tenant.clone();
-        self.write(&tenant.clone(), move |tx| {
-            Box::pin(async move {
-                let statement = sql(SELECT)
-                    .then(" WHERE tenant = $1 AND id = $2")
-                    .bind(&tenant)
-                    .bind(id);
-                let row = tx
-                    .optional(statement)
-                    .await?
-                    .ok_or(Error::NotFound("operation"))?;
-                let mut record = read(&row)?;
-                let held = record.lease.is_some_and(|(_, until)| until > now);
-                if held || record.operation.state.is_final() {
-                    return Ok(false);
-                }
-                let events = change(&mut record.operation);
-                let mut update = assignments(&record.operation, now)?;
-                // A claim that ran out must not overwrite this.
-                update
-                    .push(", fence = fence + 1 WHERE tenant = ")
-                    .arg(&tenant);
-                update.push(" AND id = ").arg(id);
-                tx.execute(update).await?;
-                tx.append_all(events).await?;
-                Ok(true)
-            })
-        })
-        .await
-    }
-
-    /// Open operations whose time has come and that nobody works on, of all tenants.
-    pub async fn operation_due(
-        &self,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<OperationRecord>> {
-        let statement = sql(SELECT)
-            .then(" WHERE is_open = 1 AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT $2")
-            .bind(now)
-            .bind(limit.clamp(1, PAGE_MAX));
-        collect(&self.all(statement).await?, read)
-    }
-
-    /// Devices with open operations that nobody works on, of all tenants, in order after the given one.
-    pub async fn operation_devices_waiting(
-        &self,
-        now: Timestamp,
-        after: Option<(TenantId, DeviceId)>,
-        limit: usize,
-    ) -> Result<Vec<(TenantId, DeviceId)>> {
-        let mut statement = sql("SELECT DISTINCT tenant, device FROM operation WHERE is_open = 1");
-        statement.push(" AND lease_until <= ").arg(now);
-        if let Some((tenant, device)) = &after {
-            statement.push(" AND (tenant, device) > (").arg(tenant);
-            statement.push(", ").arg(*device).push(")");
-        }
-        statement
-            .push(" ORDER BY tenant, device LIMIT ")
-            .arg(limit.clamp(1, PAGE_MAX));
-        collect(&self.all(statement).await?, |row| {
-            let mut c = row.columns();
-            Ok((c.take()?, c.take()?))
-        })
     }
 
     /// Removes a batch of finished operations older than `before`, with their transcripts; how many.
@@ -453,18 +246,6 @@ async fn insert(
     })))
 }
 
-/// `UPDATE operation SET` with everything that follows from the operation.
-fn assignments(operation: &Operation, now: Timestamp) -> Result<Sql> {
-    Ok(sql("UPDATE operation SET state = $1, is_open = $2, updated_at = $3, due_at = $4, finished_at = $5, \
-         document = $6")
-    .bind(operation.state.as_str())
-    .bind(!operation.state.is_final())
-    .bind(now)
-    .bind(operation.due())
-    .bind(operation.finished)
-    .bind(document(operation)?))
-}
-
 /// Gives the operations of `from` to `into`, behind its own, in their order.
 pub(crate) async fn adopt(
     tx: &mut Tx,
@@ -505,7 +286,7 @@ pub(crate) async fn adopt(
 /// Documents below this are kept as they are.
 const DEFLATE_FROM: usize = 2_048;
 
-fn document(operation: &Operation) -> Result<Vec<u8>> {
+pub(crate) fn document(operation: &Operation) -> Result<Vec<u8>> {
     let text = json(operation)?;
     if text.len() > OPERATION_BYTES_MAX {
         return Err(Error::LimitExceeded {
@@ -521,7 +302,7 @@ fn document(operation: &Operation) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-fn read(row: &Row) -> Result<OperationRecord> {
+pub(crate) fn read(row: &Row) -> Result<OperationRecord> {
     let mut c = row.columns();
     let (sequence, updated_at, idempotency_key) = (c.take()?, c.take()?, c.take()?);
     let (node, until): (Option<String>, Timestamp) = (c.take()?, c.take()?);

@@ -6,9 +6,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
 use fleet::{Event, TenantId};
+use futures_util::FutureExt as _;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::database::Connector;
@@ -422,7 +424,7 @@ async fn commit_group(
 async fn one(tx: &mut Tx, job: &mut dyn Job) -> Result<Result<()>> {
     let mark = tx.mark();
     if !job.touches_rows() {
-        let outcome = job.run(tx).await;
+        let outcome = guarded(job, tx).await;
         return match outcome {
             Ok(()) => Ok(Ok(())),
             Err(error @ (Error::Unavailable(_) | Error::Database(_))) => Err(error),
@@ -433,7 +435,7 @@ async fn one(tx: &mut Tx, job: &mut dyn Job) -> Result<Result<()>> {
         };
     }
     tx.execute(sql("SAVEPOINT one")).await?;
-    let outcome = job.run(tx).await;
+    let outcome = guarded(job, tx).await;
     match &outcome {
         Ok(()) => {}
         Err(Error::Unavailable(why)) => return Err(Error::Unavailable(why.clone())),
@@ -444,4 +446,14 @@ async fn one(tx: &mut Tx, job: &mut dyn Job) -> Result<Result<()>> {
     }
     tx.execute(sql("RELEASE SAVEPOINT one")).await?;
     Ok(outcome)
+}
+
+/// Runs a job. One that panics loses its group's transaction, and nothing else.
+async fn guarded(job: &mut dyn Job, tx: &mut Tx) -> Result<()> {
+    let outcome = AssertUnwindSafe(job.run(tx)).catch_unwind().await;
+    outcome.unwrap_or_else(|_| {
+        // Whatever it was in the middle of ends with the connection.
+        tx.conn = None;
+        Err(Error::Unavailable("a write panicked".to_owned()))
+    })
 }

@@ -384,3 +384,30 @@ async fn a_transcript_keeps_its_last_entries_and_cuts_long_ones() {
         assert_eq!(list.last().unwrap().text.len(), TRANSCRIPT_BYTES_MAX - 1);
     }
 }
+
+#[tokio::test]
+async fn a_panic_in_the_middle_of_a_write_stores_nothing_and_stops_nobody() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let device = insert_device(&db.store, &tenant, "S1").await;
+        let op = reboot(&tenant, device);
+        let id = op.id;
+        db.store
+            .operation_insert(&tenant, op, None, vec![])
+            .await
+            .unwrap();
+        let edited = db.store.operation_edit(&tenant, id, NOW, |op| {
+            op.state = OperationState::Cancelled;
+            assert!(op.finished.is_some(), "on purpose");
+            vec![]
+        });
+        assert!(matches!(edited.await, Err(Error::Unavailable(_))));
+        let stored = db.store.operation(&tenant, id).await.unwrap();
+        assert_eq!(stored.operation.state, OperationState::Queued);
+        let again = reboot(&tenant, device);
+        db.store
+            .operation_insert(&tenant, again, None, vec![])
+            .await
+            .unwrap();
+    }
+}
