@@ -107,10 +107,10 @@ pub struct Identity {
     pub kind: String,
     /// The name.
     pub value: String,
-    /// When it was first seen.
-    pub first_seen_at: Option<Time>,
-    /// When it was last seen.
-    pub last_seen_at: Option<Time>,
+    /// Who says so: `operator`, `setup`, the device itself.
+    pub source: String,
+    /// Since when it is known.
+    pub at: Time,
 }
 
 /// How a device is allowed in.

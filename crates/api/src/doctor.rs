@@ -61,11 +61,11 @@ pub struct Finding {
 pub struct Refusal {
     /// Its place in the list.
     pub id: String,
-    /// When.
+    /// When it last happened.
     pub at: Time,
     /// The address it came from.
     pub peer: String,
-    /// A stable slug, like `unknown-key`, `endpoint-mismatch`, `tls-failed`.
+    /// A stable slug, like `unknown_credential` or `endpoint_mismatch`.
     pub reason: String,
     /// The reason in words, with what to do.
     pub words: String,
@@ -75,6 +75,8 @@ pub struct Refusal {
     pub endpoint_id: Option<String>,
     /// The device it would have been.
     pub device_id: Option<Uuid>,
+    /// When the same happened first.
+    pub first_at: Time,
     /// How often the same happened since.
     pub count: u32,
 }

@@ -266,7 +266,7 @@ pub struct Operation {
     pub ops: Vec<Op>,
     /// Who asked for it.
     pub actor: Actor,
-    /// Why.
+    /// Why. Null in lists; shown with the operation itself.
     pub note: Option<String>,
     /// When it was asked for.
     pub created_at: Time,
@@ -425,12 +425,8 @@ pub struct TranscriptEntry {
     pub direction: Direction,
     /// What it was, like `Set` or `SetResp`; for notes of the server `note`.
     pub kind: String,
-    /// The protocol's message id.
-    pub message_id: Option<String>,
     /// The message or note as text, secrets masked.
     pub text: String,
-    /// Bytes on the wire.
-    pub bytes: Option<u32>,
 }
 
 /// Which way a message went.
@@ -489,10 +485,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "/api/v1/operations/{operation_id}/cancel",
         RUN,
         TAG,
-        "Cancel an operation that has not been sent",
+        "Cancel an operation",
         Answer::Json(Body::of::<Operation>()),
     )
-    .about("409 when the device already has it. Cancelling a cancelled operation changes nothing."),
+    .about("At once while nothing was sent. What the device already has is stopped only where the device knows how: follow the state. 409 when the operation has ended; cancelling a cancelled one changes nothing."),
     Endpoint::new(
         "operation_transcript",
         Method::Get,

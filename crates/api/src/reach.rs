@@ -7,7 +7,6 @@ use crate::doctor::Refusal;
 use crate::endpoint::{Access, Answer, Body, Endpoint, Method};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 /// Everything known about reaching a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -29,8 +28,8 @@ pub struct Reach {
 /// One way to a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ManagementPath {
-    /// The id.
-    pub id: Uuid,
+    /// Its name among the device's paths.
+    pub id: String,
     /// The protocol: `usp`.
     pub protocol: String,
     /// The transport and direction, like `websocket` or `websocket, dialled`.

@@ -1,1 +1,187 @@
-//! (to be written)
+//! The server: composes store, southbound adapters, dispatcher and the HTTP side into one running
+//! thing. Parsing a command line and printing are the work of the binary.
+
+pub mod auth;
+pub mod config;
+pub mod dispatch;
+pub mod handlers;
+pub mod http;
+pub mod limits;
+pub mod problem;
+pub mod seam;
+pub mod secret;
+pub mod south;
+pub mod southbound;
+pub mod state;
+
+pub use auth::first_run::FirstAdministrator;
+pub use config::{Config, ConfigError, Override};
+
+use crate::http::listener::Listener;
+use seam::South;
+use state::{Bound, State};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use store::Store;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The directory for its files cannot be made.
+    #[error("data_dir {path}: {source}")]
+    DataDir {
+        /// The directory.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database cannot be opened or brought up to date.
+    #[error("database: {0}")]
+    Store(#[from] store::Error),
+    /// An address cannot be bound.
+    #[error("{what} = {addr}: {source}")]
+    Bind {
+        /// The key of the configuration.
+        what: &'static str,
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A certificate or key cannot be used.
+    #[error("{file}: {message}")]
+    Tls {
+        /// The file.
+        file: String,
+        /// Why.
+        message: String,
+    },
+    /// The side of the devices cannot start.
+    #[error("devices: {0}")]
+    Devices(String),
+    /// A defect of ours.
+    #[error("defect: {0}")]
+    Bug(String),
+}
+
+/// A server that runs.
+pub struct Running {
+    /// Where console and API are bound.
+    pub http: SocketAddr,
+    /// Whether they speak TLS.
+    pub https: bool,
+    /// Where devices connect without TLS.
+    pub usp: Option<SocketAddr>,
+    /// Where devices connect with TLS.
+    pub usp_tls: Option<SocketAddr>,
+    /// At the very first start: whom to sign in as. To be shown once.
+    pub first_administrator: Option<FirstAdministrator>,
+    /// What is remembered, for tests and local commands.
+    pub store: Store,
+    /// The endpoint id under which devices know this controller.
+    pub endpoint_id: String,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// The URL of console and API on this machine.
+    pub fn url(&self) -> String {
+        let mut addr = self.http;
+        if addr.ip().is_unspecified() {
+            addr.set_ip(std::net::IpAddr::from([127, 0, 0, 1]));
+        }
+        format!("{}://{addr}", if self.https { "https" } else { "http" })
+    }
+
+    /// Returns when everything has stopped after the shutdown token was cancelled: no new
+    /// connections, open requests end, what is queued is written. The error is a task that broke.
+    pub async fn wait(self) -> Result<(), tokio::task::JoinError> {
+        let mut broken = Ok(());
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                broken = Err(error);
+            }
+        }
+        broken
+    }
+}
+
+/// Starts a server and says where it is bound. Cancel `shutdown` to stop it.
+pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
+    std::fs::create_dir_all(&config.data_dir).map_err(|source| StartError::DataDir {
+        path: config.data_dir.display().to_string(),
+        source,
+    })?;
+    let metrics = http::metrics::recorder();
+    let store = Store::open(&config.database_url()).await?;
+    let first_administrator =
+        auth::first_run::prepare(&store, &auth::password::Passwords::new()).await?;
+    let listener = Listener::bind(config.http.listen, config.http.tls.as_ref()).await?;
+    let address = listener.addr().map_err(|source| StartError::Bind {
+        what: "http.listen",
+        addr: config.http.listen,
+        source,
+    })?;
+    let https = config.http.tls.is_some();
+    let mut tasks = Vec::new();
+    // southbound::start goes here: it fills `south` and the addresses of `bound`.
+    let south: Arc<dyn South> = Arc::new(seam::Detached);
+    let bound = Bound {
+        http: Some(address),
+        ..Bound::default()
+    };
+    let (usp, usp_tls) = (bound.usp, bound.usp_tls);
+    let endpoint_id = bound.endpoint_id.clone();
+    let state = State::new(
+        store.clone(),
+        config,
+        south,
+        bound,
+        shutdown.clone(),
+        metrics,
+    );
+    let router = http::router::router(state.clone()).map_err(StartError::Bug)?;
+    tasks.push(tokio::spawn(sweep(state)));
+    tasks.push(tokio::spawn(listener.serve(router, shutdown)));
+    Ok(Running {
+        http: address,
+        https,
+        usp,
+        usp_tls,
+        first_administrator,
+        store,
+        endpoint_id,
+        tasks,
+    })
+}
+
+/// Removes what has expired, now and then.
+async fn sweep(state: State) {
+    loop {
+        tokio::select! {
+            () = state.shutdown.cancelled() => return,
+            () = tokio::time::sleep(limits::SWEEP_EVERY) => {}
+        }
+        if let Err(error) = sweep_once(&state).await {
+            tracing::warn!(%error, "what has expired could not be removed; it will be tried again");
+        }
+        state.metrics.run_upkeep();
+    }
+}
+
+async fn sweep_once(state: &State) -> store::Result<()> {
+    let now = state::now();
+    let day = std::time::Duration::from_secs(24 * 3600);
+    let events = now.minus(day * state.config.retention.events_days);
+    state.store.session_purge(now).await?;
+    for tenant in state.store.tenant_list().await? {
+        state
+            .store
+            .idempotency_purge(&tenant.id, now.minus(limits::IDEMPOTENCY_LIFE))
+            .await?;
+        state.store.event_purge(&tenant.id, events).await?;
+    }
+    Ok(())
+}

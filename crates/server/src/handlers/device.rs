@@ -1,0 +1,539 @@
+//! Devices: list, suggestions, registering, editing, removing, re-admitting.
+
+use super::setup_key::device_urls;
+use super::validate::Checks;
+use super::{some, stamp, time};
+use crate::auth::Caller;
+use crate::http::extract::{Body, Id, Query};
+use crate::http::page;
+use crate::problem::Result;
+use crate::secret;
+use crate::state::{State, now};
+use api::device::{
+    Admission, AdmissionState, Device, DeviceCreate, DeviceCreated, DeviceDetail, DevicePatch,
+    DeviceQuery, Facet, FacetField, FacetQuery, FacetValue, Facets, Identity, Order, Presence,
+    PresenceWord,
+};
+use api::{Count, FieldProblem, Page};
+use axum::Json;
+use axum::extract::State as Extract;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use fleet::device::{Description, OnboardingState};
+use fleet::presence::{Evidence, PresenceConfig};
+use fleet::{DeviceId, EventKind, Timestamp};
+use std::time::Duration;
+use store::path::PathSetup;
+use store::{
+    DeviceFilter, DevicePatch as StorePatch, DeviceRecord, DeviceSort, DeviceSortBy, NewDevice,
+    PathRecord, Search,
+};
+
+/// The transport of the management paths there are now.
+pub const WEBSOCKET: &str = "websocket";
+
+/// How long a re-admitted device may take to come: a technician's day.
+const READMIT_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// The list.
+pub async fn list(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Query(query): Query<DeviceQuery>,
+) -> Result<Json<Page<Device>>> {
+    let limit = page::limit(query.limit, api::limits::PAGE_MAX)?;
+    let at = now();
+    let presence = state.presence();
+    let search = Search {
+        filter: filter(&query),
+        now: at,
+        presence,
+    };
+    let sort = DeviceSort {
+        by: match query.sort.unwrap_or_default() {
+            api::device::DeviceSort::Name => DeviceSortBy::Name,
+            api::device::DeviceSort::LastSeen => DeviceSortBy::Heard,
+            api::device::DeviceSort::Created => DeviceSortBy::Created,
+            api::device::DeviceSort::Manufacturer => DeviceSortBy::Manufacturer,
+            api::device::DeviceSort::Model => DeviceSortBy::Model,
+            api::device::DeviceSort::SoftwareVersion => DeviceSortBy::SoftwareVersion,
+            api::device::DeviceSort::Serial => DeviceSortBy::Serial,
+        },
+        descending: query.order == Some(Order::Desc),
+    };
+    let cursor = query.cursor.as_deref();
+    let found = state
+        .store
+        .device_list(&caller.tenant, &search, sort, cursor, limit)
+        .await
+        .map_err(bad_cursor)?;
+    // Counting once a list is enough; the pages that follow keep the first one's number.
+    let total = match cursor {
+        None if found.next.is_none() => Some(Count {
+            value: found.devices.len() as u64,
+            exact: true,
+        }),
+        None => {
+            let (value, more) = state.store.device_count(&caller.tenant, &search).await?;
+            Some(Count {
+                value,
+                exact: !more,
+            })
+        }
+        Some(_) => None,
+    };
+    let items = found
+        .devices
+        .iter()
+        .map(|one| view(one, at, &presence))
+        .collect();
+    Ok(Json(Page {
+        items,
+        next: found.next,
+        total,
+    }))
+}
+
+fn bad_cursor(error: store::Error) -> crate::problem::Fail {
+    match error {
+        store::Error::Invalid(words) => {
+            crate::problem::Fail::malformed(vec![FieldProblem::query("cursor", words)])
+        }
+        other => other.into(),
+    }
+}
+
+fn filter(query: &DeviceQuery) -> DeviceFilter {
+    DeviceFilter {
+        q: query.q.clone().filter(|text| !text.trim().is_empty()),
+        presence: query.presence.iter().map(|word| domain(*word)).collect(),
+        manufacturer: query.manufacturer.clone(),
+        model: query.model.clone(),
+        product_class: query.product_class.clone(),
+        software_version: query.software_version.clone(),
+        serial: query.serial.clone(),
+        external_ip: query.ip.clone(),
+        protocol: query.protocol.clone(),
+        tags: query.tag.clone(),
+        heard_after: query.seen_after.map(stamp),
+        heard_before: query.seen_before.map(stamp),
+        booted_after: query.booted_after.map(stamp),
+    }
+}
+
+/// Suggestions for filters.
+pub async fn facets(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Query(query): Query<FacetQuery>,
+) -> Result<Json<Facets>> {
+    let limit = page::limit(query.limit, api::limits::PAGE_MAX)?;
+    let all = [
+        FacetField::Presence,
+        FacetField::Manufacturer,
+        FacetField::Model,
+        FacetField::ProductClass,
+        FacetField::SoftwareVersion,
+        FacetField::Protocol,
+        FacetField::Tag,
+    ];
+    let fields = if query.field.is_empty() {
+        all.to_vec()
+    } else {
+        query.field
+    };
+    let search = Search {
+        filter: DeviceFilter::default(),
+        now: now(),
+        presence: state.presence(),
+    };
+    let prefix = query.prefix.unwrap_or_default();
+    let mut facets = Vec::new();
+    for field in fields {
+        let of = match field {
+            FacetField::Presence => store::FacetField::Presence,
+            FacetField::Manufacturer => store::FacetField::Manufacturer,
+            FacetField::Model => store::FacetField::Model,
+            FacetField::ProductClass => store::FacetField::ProductClass,
+            FacetField::SoftwareVersion => store::FacetField::SoftwareVersion,
+            FacetField::Protocol => store::FacetField::Protocol,
+            FacetField::Tag => store::FacetField::Tag,
+        };
+        let found = state
+            .store
+            .device_facets(&caller.tenant, &search, of, &prefix, limit)
+            .await?;
+        let values = found.into_iter().map(|one| FacetValue {
+            value: one.value,
+            count: one.count,
+        });
+        facets.push(Facet {
+            field,
+            values: values.collect(),
+        });
+    }
+    Ok(Json(Facets { facets }))
+}
+
+/// One device.
+pub async fn show(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<DeviceDetail>> {
+    detail(&state, &caller, DeviceId::from(id)).await.map(Json)
+}
+
+/// Registers one before it comes, or to be dialled.
+pub async fn create(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    headers: HeaderMap,
+    Body(body): Body<DeviceCreate>,
+) -> Result<Response> {
+    let mut checks = Checks::default();
+    let endpoint = body.endpoint_id.trim().to_owned();
+    if let Err(error) = usp::EndpointId::parse(&endpoint) {
+        checks.add("endpoint_id", error.to_string());
+    }
+    let name = checks.text("label", body.label.as_deref().unwrap_or_default());
+    let tags = checks.tags("tags", &body.tags);
+    let dial_url = body.dial_url.filter(|url| !url.trim().is_empty());
+    let dial_url = dial_url.map(|url| checks.dial_url("dial_url", &url));
+    checks.done()?;
+    let at = now();
+    let id = DeviceId::new(at, secret::id_bits());
+    let tenant = &caller.tenant;
+    let new = NewDevice {
+        id,
+        name: name.clone(),
+        tags,
+        protocol: "usp".to_owned(),
+        description: Description::default(),
+        identities: vec![fleet::Identity::endpoint(&endpoint)],
+        source: "operator".to_owned(),
+        onboarding: OnboardingState::Expected,
+        created_at: at,
+    };
+    let how = if dial_url.is_some() {
+        "dial"
+    } else {
+        "registered"
+    };
+    let event = caller
+        .event(EventKind::DeviceCreated)
+        .device(id)
+        .data(serde_json::json!({"name": name, "endpoint": endpoint, "how": how}));
+    state.store.device_insert(tenant, new, vec![event]).await?;
+    let setup = PathSetup {
+        transport: WEBSOCKET.to_owned(),
+        endpoint_id: endpoint,
+        dial_url: dial_url.clone(),
+        certificate_required: false,
+    };
+    state.store.path_put(tenant, id, setup, Vec::new()).await?;
+    let credential = match dial_url {
+        Some(_) => {
+            state.south.dialling_changed(tenant, id);
+            None
+        }
+        None => {
+            let text = secret::new(secret::DEVICE);
+            let hash = secret::hash(&text);
+            state
+                .store
+                .path_set_pending(tenant, id, WEBSOCKET, hash, at, Vec::new())
+                .await?;
+            Some(text)
+        }
+    };
+    let created = DeviceCreated {
+        device: detail(&state, &caller, id).await?,
+        path: credential.as_ref().map(|text| format!("/usp/{text}")),
+        urls: credential
+            .as_ref()
+            .map(|text| device_urls(&state, &headers, text))
+            .unwrap_or_default(),
+        secret: credential,
+    };
+    let location = format!("/api/v1/devices/{id}");
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(created),
+    )
+        .into_response())
+}
+
+/// Changes what we note about one.
+pub async fn update(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Id(id): Id,
+    Body(body): Body<DevicePatch>,
+) -> Result<Json<DeviceDetail>> {
+    let id = DeviceId::from(id);
+    let tenant = &caller.tenant;
+    state.store.device(tenant, id).await?;
+    let mut checks = Checks::default();
+    let name = body.label.map(|name| checks.text("label", &name));
+    let tags = body.tags.map(|tags| checks.tags("tags", &tags));
+    let dial_url = body
+        .dial_url
+        .map(|url| (!url.trim().is_empty()).then(|| checks.dial_url("dial_url", &url)));
+    checks.done()?;
+    let mut data = serde_json::Map::new();
+    if let Some(name) = &name {
+        data.insert("name".to_owned(), name.clone().into());
+    }
+    if let Some(tags) = &tags {
+        data.insert("tags".to_owned(), tags.clone().into());
+    }
+    if let Some(url) = &dial_url {
+        data.insert("dial_url".to_owned(), url.clone().into());
+    }
+    if data.is_empty() {
+        return detail(&state, &caller, id).await.map(Json);
+    }
+    let event = caller
+        .event(EventKind::DeviceUpdated)
+        .device(id)
+        .data(data.into());
+    let patch = StorePatch {
+        name,
+        tags,
+        ..StorePatch::default()
+    };
+    state
+        .store
+        .device_update(tenant, id, patch, now(), vec![event])
+        .await?;
+    if let Some(dial_url) = dial_url {
+        redirect(&state, &caller, id, dial_url).await?;
+    }
+    detail(&state, &caller, id).await.map(Json)
+}
+
+/// Dials the device elsewhere, or no more.
+async fn redirect(
+    state: &State,
+    caller: &Caller,
+    id: DeviceId,
+    dial_url: Option<String>,
+) -> Result<()> {
+    let tenant = &caller.tenant;
+    let known = state.store.path(tenant, id, WEBSOCKET).await?;
+    let endpoint_id = match &known {
+        Some(path) => path.endpoint_id.clone(),
+        None => state.store.device(tenant, id).await?.endpoint_id,
+    };
+    let setup = PathSetup {
+        transport: WEBSOCKET.to_owned(),
+        endpoint_id,
+        dial_url,
+        certificate_required: known.is_some_and(|path| path.certificate_required),
+    };
+    state.store.path_put(tenant, id, setup, Vec::new()).await?;
+    state.south.dialling_changed(tenant, id);
+    Ok(())
+}
+
+/// Removes one.
+pub async fn delete(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<StatusCode> {
+    let id = DeviceId::from(id);
+    let record = state.store.device(&caller.tenant, id).await?;
+    let event = caller
+        .event(EventKind::DeviceDeleted)
+        .device(id)
+        .data(serde_json::json!({"name": name(&record)}));
+    state
+        .store
+        .device_delete(&caller.tenant, id, vec![event])
+        .await?;
+    state.south.device_removed(&caller.tenant, id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets one come with a setup key once more.
+pub async fn readmit(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<DeviceDetail>> {
+    let id = DeviceId::from(id);
+    let tenant = &caller.tenant;
+    state.store.device(tenant, id).await?;
+    let event = caller.event(EventKind::DeviceReadmitted).device(id);
+    let until = Some(now().plus(READMIT_FOR));
+    state
+        .store
+        .path_readmit(tenant, id, WEBSOCKET, until, vec![event])
+        .await?;
+    detail(&state, &caller, id).await.map(Json)
+}
+
+/// Everything about one device but its values.
+pub async fn detail(state: &State, caller: &Caller, id: DeviceId) -> Result<DeviceDetail> {
+    let tenant = &caller.tenant;
+    let record = state.store.device(tenant, id).await?;
+    let identities = state.store.identity_list(tenant, id).await?;
+    let path = state.store.path(tenant, id, WEBSOCKET).await?;
+    let objects = state.store.value_objects(tenant, id).await?;
+    let model = match record.model_key.as_str() {
+        "" => None,
+        key => state.store.model(tenant, key).await?,
+    };
+    let open = state.store.operation_open_count(tenant, id).await?;
+    let at = now();
+    let version = path.as_ref().and_then(|path| {
+        let version = path
+            .info
+            .get("version")
+            .or_else(|| path.info.get("usp_version"))?;
+        version.as_str().map(str::to_owned)
+    });
+    Ok(DeviceDetail {
+        device: view(&record, at, &state.presence()),
+        open_operations: u32::try_from(open).unwrap_or(u32::MAX),
+        onboarding: record.device.onboarding.as_str().to_owned(),
+        identities: identities
+            .into_iter()
+            .map(|one| Identity {
+                kind: one.identity.kind.as_str().to_owned(),
+                value: one.identity.value,
+                source: one.source,
+                at: time(one.at),
+            })
+            .collect(),
+        admission: admission(path.as_ref(), at),
+        dial_url: path.and_then(|path| path.dial_url),
+        model_discovered_at: model.map(|model| time(model.discovered_at)),
+        values_known: objects.iter().map(|(_, count, _)| count).sum(),
+        values_at: objects.iter().map(|(_, _, at)| *at).max().map(time),
+        protocol_version: version,
+    })
+}
+
+/// The name to show: what people gave it, else its serial number, else its endpoint id.
+pub fn name(record: &DeviceRecord) -> String {
+    let device = &record.device;
+    [
+        &device.name,
+        &device.description.serial,
+        &record.endpoint_id,
+    ]
+    .into_iter()
+    .find(|text| !text.is_empty())
+    .cloned()
+    .unwrap_or_else(|| device.id.to_string())
+}
+
+/// A row of the list.
+pub fn view(record: &DeviceRecord, at: Timestamp, config: &PresenceConfig) -> Device {
+    let device = &record.device;
+    let told = &device.description;
+    let peer = record.address.parse::<std::net::SocketAddr>();
+    let peer = peer.map_or_else(|_| record.address.clone(), |addr| addr.ip().to_string());
+    Device {
+        id: device.id.as_uuid(),
+        name: name(record),
+        label: some(&device.name),
+        endpoint_ids: some(&record.endpoint_id).into_iter().collect(),
+        protocols: some(&record.protocol).into_iter().collect(),
+        manufacturer: some(&told.manufacturer),
+        oui: some(&told.oui),
+        product_class: some(&told.product_class),
+        model: some(&told.model),
+        serial: some(&told.serial),
+        software_version: some(&told.software_version),
+        hardware_version: some(&told.hardware_version),
+        presence: presence(&device.evidence, at, config),
+        last_boot_at: device.booted_at.map(time),
+        ip: some(&record.external_ip).or_else(|| some(&peer)),
+        tags: device.tags.clone(),
+        created_at: time(device.created_at),
+    }
+}
+
+/// Presence with its evidence.
+pub fn presence(evidence: &Evidence, at: Timestamp, config: &PresenceConfig) -> Presence {
+    let word = fleet::presence::presence(evidence, at, config);
+    let newest = evidence.newest();
+    let source = newest.map(|newest| {
+        if evidence.disconnected_at == Some(newest) {
+            "connection closed"
+        } else if evidence.heard_at == Some(newest) {
+            "heard by USP"
+        } else {
+            "connected by USP"
+        }
+    });
+    let heard = evidence.heard_at.max(evidence.connected_at);
+    let since = match word {
+        fleet::Presence::Online => evidence.connected_at,
+        fleet::Presence::Silent => heard.map(|heard| heard.plus(config.silent_after)),
+        fleet::Presence::Offline => evidence.disconnected_at.or(newest),
+        fleet::Presence::Never => None,
+    };
+    Presence {
+        word: match word {
+            fleet::Presence::Online => PresenceWord::Online,
+            fleet::Presence::Silent => PresenceWord::Silent,
+            fleet::Presence::Offline => PresenceWord::Offline,
+            fleet::Presence::Never => PresenceWord::Never,
+        },
+        evidence_at: newest.map(time),
+        evidence_source: source.map(str::to_owned),
+        since: since.map(time),
+    }
+}
+
+fn domain(word: PresenceWord) -> fleet::Presence {
+    match word {
+        PresenceWord::Online => fleet::Presence::Online,
+        PresenceWord::Silent => fleet::Presence::Silent,
+        PresenceWord::Offline => fleet::Presence::Offline,
+        PresenceWord::Never => fleet::Presence::Never,
+    }
+}
+
+fn admission(path: Option<&PathRecord>, at: Timestamp) -> Admission {
+    let readmit = path
+        .and_then(|path| path.readmit_until)
+        .filter(|until| *until > at);
+    let (state, words) = match path {
+        Some(path) if path.dial_url.is_some() => (AdmissionState::Dialled, "The server dials it."),
+        Some(path) if path.certificate_required => (
+            AdmissionState::Certificate,
+            "It comes with a client certificate.",
+        ),
+        Some(_) if readmit.is_some() => (
+            AdmissionState::Readmitted,
+            "It may come with a setup key once more; then it gets a new credential of its own.",
+        ),
+        Some(path) if path.has_current => {
+            (AdmissionState::Own, "It comes with its own credential.")
+        }
+        Some(path) if path.pending_at.is_some() && path.connected_at.is_some() => (
+            AdmissionState::Swapping,
+            "Its own credential was written to it and is used from its next connection on.",
+        ),
+        Some(path) if path.setup_key.is_some() => (
+            AdmissionState::SetupKey,
+            "It came with a setup key; its own credential has not been written to it yet.",
+        ),
+        _ => (
+            AdmissionState::Expected,
+            "It is registered and has not come yet.",
+        ),
+    };
+    Admission {
+        state,
+        words: words.to_owned(),
+        readmit_until: readmit.map(time),
+    }
+}

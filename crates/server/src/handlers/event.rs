@@ -1,0 +1,205 @@
+//! The event log as pages: oldest first with a cursor, and a device's timeline newest first.
+
+use super::time;
+use crate::auth::Caller;
+use crate::http::extract::{Id, Query};
+use crate::http::page;
+use crate::problem::{Fail, Result};
+use crate::state::State;
+use api::event::{Event, EventLog, EventQuery, TimelineQuery};
+use api::operation::{Actor, ActorKind};
+use api::{FieldProblem, Page, ProblemKind};
+use axum::Json;
+use axum::extract::State as Extract;
+use fleet::{DeviceId, EventKind, OperationId, TenantId};
+use store::{EventFilter, EventRecord};
+
+/// The log, oldest first.
+pub async fn list(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Query(query): Query<EventQuery>,
+) -> Result<Json<EventLog>> {
+    let limit = page::limit(query.limit, api::limits::PAGE_MAX)?;
+    let filter = EventFilter {
+        device: query.device_id.map(DeviceId::from),
+        operation: query.operation_id.map(OperationId::from),
+        kinds: kinds(&query.kind)?,
+        since: None,
+    };
+    let after = cursor("after", query.after.as_deref())?;
+    let after = still_kept(&state, &caller.tenant, after).await?;
+    let found = state
+        .store
+        .events_after(&caller.tenant, after, &filter, limit)
+        .await?;
+    let next = found.next.unwrap_or(after);
+    let head = state.store.event_head(&caller.tenant).await?;
+    Ok(Json(EventLog {
+        items: views(&state, &caller.tenant, &found.events).await,
+        next: next.to_string(),
+        head: head.max(next).to_string(),
+    }))
+}
+
+/// What happened to a device, newest first.
+pub async fn timeline(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Id(id): Id,
+    Query(query): Query<TimelineQuery>,
+) -> Result<Json<Page<Event>>> {
+    let id = DeviceId::from(id);
+    let limit = page::limit(query.limit, api::limits::PAGE_MAX)?;
+    state.store.device(&caller.tenant, id).await?;
+    let filter = EventFilter {
+        device: Some(id),
+        operation: None,
+        kinds: kinds(&query.kind)?,
+        since: None,
+    };
+    let before = cursor("cursor", query.cursor.as_deref())?;
+    let found = state
+        .store
+        .events_before(&caller.tenant, before, &filter, limit)
+        .await?;
+    Ok(Json(Page {
+        items: views(&state, &caller.tenant, &found.events).await,
+        next: found.next.map(|next| next.to_string()),
+        total: None,
+    }))
+}
+
+/// A cursor from the query.
+pub fn cursor(field: &str, text: Option<&str>) -> Result<Option<u64>> {
+    text.filter(|text| !text.is_empty())
+        .map(|text| {
+            text.parse().map_err(|_| {
+                Fail::malformed(vec![FieldProblem::query(
+                    field,
+                    format!("{text:?} is not a cursor"),
+                )])
+            })
+        })
+        .transpose()
+}
+
+/// The cursor to read on from; refused when events after it are no longer kept.
+pub async fn still_kept(state: &State, tenant: &TenantId, after: Option<u64>) -> Result<u64> {
+    let oldest = state.store.event_oldest(tenant).await?;
+    match after {
+        None => Ok(oldest.saturating_sub(1)),
+        Some(after) if after + 1 < oldest => Err(Fail::new(
+            ProblemKind::CursorExpired,
+            format!(
+                "Events up to {} are no longer kept. Start again from there.",
+                oldest - 1
+            ),
+        )),
+        Some(after) => Ok(after),
+    }
+}
+
+/// The kinds of names, and of beginnings that end in a dot.
+pub fn kinds(names: &[String]) -> Result<Vec<EventKind>> {
+    let mut found = Vec::new();
+    let mut errors = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let before = found.len();
+        found.extend(EventKind::ALL.iter().copied().filter(|kind| {
+            kind.as_str() == name
+                || (name.ends_with('.') && kind.as_str().starts_with(name.as_str()))
+        }));
+        if found.len() == before {
+            let problem = format!("no event is called {name:?}");
+            errors.push(FieldProblem::query(format!("kind[{index}]"), problem));
+        }
+    }
+    if errors.is_empty() {
+        Ok(found)
+    } else {
+        Err(Fail::malformed(errors))
+    }
+}
+
+/// Events for the wire, with the names of their devices.
+pub async fn views(state: &State, tenant: &TenantId, events: &[EventRecord]) -> Vec<Event> {
+    let mut out = Vec::with_capacity(events.len());
+    for record in events {
+        out.push(view(state, tenant, record).await);
+    }
+    out
+}
+
+async fn view(state: &State, tenant: &TenantId, record: &EventRecord) -> Event {
+    let event = &record.event;
+    let device_name = match event.device {
+        None => None,
+        Some(device) => match state.device_name(tenant, device).await {
+            Some(name) => Some(name),
+            // It was removed: the event itself may know.
+            None => event.data["name"].as_str().map(str::to_owned),
+        },
+    };
+    Event {
+        cursor: record.seq.to_string(),
+        at: time(event.at),
+        kind: event.kind.as_str().to_owned(),
+        summary: super::event_words::summary(event),
+        device_id: event.device.map(DeviceId::as_uuid),
+        device_name,
+        operation_id: event.operation.map(OperationId::as_uuid),
+        actor: actor(&event.actor, event.device.is_some()),
+        data: event.data.clone(),
+    }
+}
+
+/// Who did it, from the log's `user:<login> token:<id>`, `system`, or nothing for the device.
+pub fn actor(text: &str, device: bool) -> Option<Actor> {
+    let of = |kind, id, name: &str| {
+        Some(Actor {
+            kind,
+            id,
+            name: name.to_owned(),
+        })
+    };
+    if let Some(rest) = text.strip_prefix("user:") {
+        return match rest.split_once(" token:") {
+            Some((login, token)) => of(ActorKind::Token, token.parse().ok(), login),
+            None => of(ActorKind::User, None, rest),
+        };
+    }
+    match text {
+        "" if device => of(ActorKind::Device, None, "device"),
+        "" => None,
+        other => of(ActorKind::System, None, other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_named_whole_or_by_their_beginning() {
+        assert_eq!(
+            kinds(&["device.connected".into()]).unwrap(),
+            [EventKind::DeviceConnected]
+        );
+        assert!(kinds(&["operation.".into()]).unwrap().len() > 3);
+        let fail = kinds(&["device.connected".into(), "device".into()]).unwrap_err();
+        assert_eq!(fail.0.errors[0].field, "kind[1]");
+    }
+
+    #[test]
+    fn actors_are_people_tokens_the_server_or_the_device() {
+        assert_eq!(actor("user:ann", true).unwrap().kind, ActorKind::User);
+        let token = "0190d3a1-0000-7000-8000-000000000001";
+        let by = actor(&format!("user:ann token:{token}"), true).unwrap();
+        assert_eq!((by.kind, by.name.as_str()), (ActorKind::Token, "ann"));
+        assert_eq!(by.id.unwrap().to_string(), token);
+        assert_eq!(actor("", true).unwrap().kind, ActorKind::Device);
+        assert_eq!(actor("system", false).unwrap().kind, ActorKind::System);
+        assert!(actor("", false).is_none());
+    }
+}

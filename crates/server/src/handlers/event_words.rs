@@ -1,0 +1,130 @@
+//! What happened, in one sentence for a person. The data of an event stays beside it.
+
+use fleet::{Event, EventKind};
+
+/// The sentence of an event.
+pub fn summary(event: &Event) -> String {
+    let text = |key: &str| event.data[key].as_str().unwrap_or_default();
+    let with = |words: &str, key: &str| match text(key) {
+        "" => words.to_owned(),
+        detail => format!("{words}: {detail}"),
+    };
+    use EventKind as K;
+    match event.kind {
+        K::DeviceCreated => "Registered".to_owned(),
+        K::DeviceUpdated => "Label, tags or dial URL changed".to_owned(),
+        K::DeviceDeleted => with("Removed", "name"),
+        K::DeviceMerged => with(
+            "Merged with another registration of the same device",
+            "identity",
+        ),
+        K::DeviceIdentified => format!("Also known as {} {}", text("kind"), text("value")),
+        K::DeviceConnected => match text("peer") {
+            "" => "Connected".to_owned(),
+            peer => format!("Connected from {peer}"),
+        },
+        K::DeviceDisconnected => with("Disconnected", "reason"),
+        K::DeviceSilent => "Has not given a sign of life for longer than expected".to_owned(),
+        K::DeviceTakenOver => format!("Its connection was replaced by one from {}", text("peer")),
+        K::DeviceOnboardRequest => "Introduced itself".to_owned(),
+        K::DeviceOnboarded => format!("Ready: {} {}", text("model"), text("software_version"))
+            .trim()
+            .to_owned(),
+        K::DeviceOnboardingFailed => {
+            with("Bringing it in stopped and will be tried again", "reason")
+        }
+        K::DeviceCredential => with("Its own credential", "state"),
+        K::DeviceReadmitted => "May come with a setup key once more".to_owned(),
+        K::DeviceBooted => with("Started", "cause"),
+        K::DevicePeriodic => "Periodic sign of life".to_owned(),
+        K::DeviceValueChanged => {
+            let value = if fleet::plan::is_secured(text("path")) {
+                "…"
+            } else {
+                text("value")
+            };
+            format!("{} is now {value}", text("path"))
+        }
+        K::DeviceFirmwareChanged => {
+            format!("Firmware changed from {} to {}", text("from"), text("to"))
+        }
+        K::DeviceObjectCreated => format!("{} was added", text("path")),
+        K::DeviceObjectDeleted => format!("{} was deleted", text("path")),
+        K::DeviceCommandCompleted => match event.data.get("fault").filter(|fault| !fault.is_null())
+        {
+            Some(_) => format!("{} failed", text("command")),
+            None => format!("{} has ended", text("command")),
+        },
+        K::DeviceEvent => with("Event", "event"),
+        K::DeviceModelDiscovered => "Its data model is known".to_owned(),
+        K::DeviceMisbehaved => with("Broke the protocol", "reason"),
+        K::ConnectionRefused => with("A connection was refused", "reason"),
+        K::OperationQueued => format!("{} {} was asked for", title(text("kind")), text("summary")),
+        K::OperationStarted => "An operation was started".to_owned(),
+        K::OperationVerifying => "An operation is being read back".to_owned(),
+        K::OperationWaiting => with("An operation waits", "reason"),
+        K::OperationFinished => {
+            let ended = match text("state") {
+                "succeeded" => "An operation succeeded",
+                "partly" => "An operation succeeded partly",
+                "failed" => "An operation failed",
+                "expired" => "An operation expired",
+                "cancelled" => "An operation was cancelled",
+                "unconfirmed" => "An operation ended unconfirmed",
+                _ => "An operation ended",
+            };
+            with(ended, "cause")
+        }
+        K::OperationCancelRequested => "An operation is to be cancelled".to_owned(),
+        K::TenantCreated => with("Tenant created", "name"),
+        K::TenantUpdated => with("Tenant changed", "name"),
+        K::TenantDeleted => with("Tenant removed", "name"),
+        K::UserCreated => with("User created", "login"),
+        K::UserUpdated => "User changed".to_owned(),
+        K::UserDeleted => with("User removed", "login"),
+        K::UserSignedIn => "Signed in".to_owned(),
+        K::UserPasswordChanged => "Password changed".to_owned(),
+        K::TokenCreated => with("Token created", "name"),
+        K::TokenRevoked => with("Token revoked", "name"),
+        K::SetupKeyCreated => with("Setup key created", "name"),
+        K::SetupKeyUpdated => with("Setup key changed", "name"),
+        K::SetupKeyRevoked => with("Setup key revoked", "name"),
+    }
+}
+
+fn title(word: &str) -> String {
+    let mut chars = word.chars();
+    chars
+        .next()
+        .map(|first| first.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleet::{TenantId, Timestamp};
+
+    #[test]
+    fn every_kind_has_a_sentence_even_without_data() {
+        let tenant = TenantId::parse("acme").unwrap();
+        for kind in EventKind::ALL {
+            let event = Event::new(tenant.clone(), Timestamp::from_millis(0), *kind);
+            assert!(!summary(&event).is_empty(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn passwords_do_not_reach_a_sentence() {
+        let tenant = TenantId::parse("acme").unwrap();
+        let event = Event::new(
+            tenant,
+            Timestamp::from_millis(0),
+            EventKind::DeviceValueChanged,
+        )
+        .data(serde_json::json!({
+            "path": "Device.WiFi.AccessPoint.1.Security.KeyPassphrase", "value": "hunter2",
+        }));
+        assert!(!summary(&event).contains("hunter2"));
+    }
+}

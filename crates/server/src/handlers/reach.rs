@@ -1,0 +1,220 @@
+//! How a device can be reached, or why not; and waking it.
+
+use super::device::presence;
+use super::doctor;
+use super::{some, time};
+use crate::auth::Caller;
+use crate::http::extract::Id;
+use crate::problem::Result;
+use crate::state::{State, now};
+use api::device::PresenceWord;
+use api::doctor::Refusal;
+use api::reach::{DialAttempt, ManagementPath, Reach, WakeAbility, Woken};
+use axum::Json;
+use axum::extract::State as Extract;
+use fleet::{DeviceId, Timestamp};
+use std::time::Duration;
+use store::{DeviceRecord, PathRecord};
+
+/// How far back refused connections explain a silence.
+const REFUSALS_SINCE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Refusals shown.
+const REFUSALS_MAX: usize = 10;
+
+/// The reach panel.
+pub async fn show(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<Reach>> {
+    let id = DeviceId::from(id);
+    let tenant = &caller.tenant;
+    let record = state.store.device(tenant, id).await?;
+    let paths = state.store.path_list(tenant, id).await?;
+    let at = now();
+    let verdict = presence(&record.device.evidence, at, &state.presence());
+    let refusals = doctor::of_endpoint(
+        &state,
+        &caller,
+        &record.endpoint_id,
+        at.minus(REFUSALS_SINCE),
+        REFUSALS_MAX,
+    )
+    .await?;
+    let reachable = verdict.word == PresenceWord::Online;
+    let (likely_reason, advice) = if reachable {
+        (None, None)
+    } else {
+        let (reason, advice) = why(&record, &paths, &refusals, verdict.word);
+        (Some(reason), Some(advice))
+    };
+    let dialled = paths.iter().any(|path| path.dial_url.is_some());
+    let wake = match (verdict.word, dialled) {
+        (PresenceWord::Online, _) => WakeAbility {
+            possible: true,
+            words: "It is connected; waking asks it for a sign of life.".to_owned(),
+        },
+        (_, true) => WakeAbility {
+            possible: true,
+            words: "The server dials it at once instead of at the next attempt.".to_owned(),
+        },
+        (PresenceWord::Silent, _) => WakeAbility {
+            possible: true,
+            words: "Its connection is open; waking asks it for a sign of life.".to_owned(),
+        },
+        _ => WakeAbility {
+            possible: false,
+            words: "It dials us over WebSocket; nobody can reach it until it does.".to_owned(),
+        },
+    };
+    let paths = paths
+        .iter()
+        .enumerate()
+        .map(|(index, path)| view(&state, &caller, &record, path, index))
+        .collect();
+    Ok(Json(Reach {
+        presence: verdict,
+        likely_reason,
+        advice,
+        paths,
+        refusals,
+        wake,
+    }))
+}
+
+/// Tries to reach the device now.
+pub async fn wake(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<Json<Woken>> {
+    let id = DeviceId::from(id);
+    state.store.device(&caller.tenant, id).await?;
+    Ok(Json(match state.south.wake(&caller.tenant, id) {
+        Ok(words) => Woken { tried: true, words },
+        Err(words) => Woken {
+            tried: false,
+            words,
+        },
+    }))
+}
+
+fn connected(path: &PathRecord) -> bool {
+    match (path.connected_at, path.disconnected_at) {
+        (Some(up), Some(down)) => up > down,
+        (up, _) => up.is_some(),
+    }
+}
+
+fn view(
+    state: &State,
+    caller: &Caller,
+    record: &DeviceRecord,
+    path: &PathRecord,
+    index: usize,
+) -> ManagementPath {
+    let open = connected(path);
+    let evidence = &record.device.evidence;
+    let heard: Option<Timestamp> = evidence.heard_at.max(path.connected_at);
+    let attempts = if path.dial_url.is_some() {
+        state.south.attempts(&caller.tenant, path.device)
+    } else {
+        Vec::new()
+    };
+    let direction = if path.dial_url.is_some() {
+        ", dialled by us"
+    } else {
+        ""
+    };
+    ManagementPath {
+        id: format!("{}-{index}", path.transport),
+        protocol: record.protocol.clone(),
+        transport: format!("{}{direction}", path.transport),
+        identity: path.endpoint_id.clone(),
+        connected: open,
+        connected_since: path.connected_at.filter(|_| open).map(time),
+        disconnected_at: path.disconnected_at.map(time),
+        disconnect_reason: some(&path.disconnect_reason).filter(|_| !open),
+        peer: some(&path.peer),
+        tls: path.info.get("tls").and_then(serde_json::Value::as_bool),
+        credential: some(&path.authenticated_by).map(|word| credential(&word).to_owned()),
+        evidence_at: heard.map(time),
+        evidence_source: heard.map(|at| {
+            let connected = Some(at) == path.connected_at;
+            if connected {
+                "connected".to_owned()
+            } else {
+                "message or pong".to_owned()
+            }
+        }),
+        dial_url: path.dial_url.clone(),
+        attempts: attempts
+            .into_iter()
+            .map(|one| DialAttempt {
+                at: time(one.at),
+                ok: one.ok,
+                words: one.words,
+            })
+            .collect(),
+    }
+}
+
+fn credential(word: &str) -> &str {
+    match word {
+        "setup_key" => "setup key",
+        "device_token" => "its own credential",
+        "certificate" => "client certificate",
+        "dialled" => "dialled at a known address",
+        other => other,
+    }
+}
+
+/// The likely reason, and what to do.
+fn why(
+    record: &DeviceRecord,
+    paths: &[PathRecord],
+    refusals: &[Refusal],
+    word: PresenceWord,
+) -> (String, String) {
+    let since = record.device.evidence.newest();
+    let newest = refusals
+        .iter()
+        .find(|one| since.is_none_or(|since| one.at.unix_ms() > since.as_millis()));
+    if let Some(refusal) = newest {
+        return (
+            format!("It tries to connect and is refused: {}", refusal.words),
+            "Solve what the refusal names; it tries again by itself.".to_owned(),
+        );
+    }
+    let text = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    if word == PresenceWord::Silent {
+        return text(
+            "Its connection seems open, but it has not answered for longer than expected. Its network is probably gone.",
+            "Wait for the connection to be closed, or wake it to know at once.",
+        );
+    }
+    let Some(path) = paths.first() else {
+        return text(
+            "No management path is known for it.",
+            "Give it a setup key, or enter where it can be dialled.",
+        );
+    };
+    if let Some(url) = &path.dial_url {
+        return (
+            format!("The server dials {url} and does not get through."),
+            "See the last attempts below; check address, port and firewall.".to_owned(),
+        );
+    }
+    if word == PresenceWord::Never {
+        return text(
+            "It has never tried to connect to this server, or never got as far as saying who it is.",
+            "Check the URL and credential in it, name resolution, and the way through firewalls. The doctor lists refused connections.",
+        );
+    }
+    let reason = match path.disconnect_reason.as_str() {
+        "" => "It lost its connection and has not come back.".to_owned(),
+        words => format!("Its connection ended ({words}) and it has not come back."),
+    };
+    (reason, "It is switched off, restarting, or its access is down. It dials again by itself when it can.".to_owned())
+}

@@ -1,0 +1,215 @@
+//! The event log live, as server-sent events. A stream has no queue: it reads the log from its
+//! cursor whenever its client takes more, so a slow client costs nothing and misses nothing.
+
+use super::event::{cursor, kinds, still_kept, views};
+use crate::auth::{Caller, authenticate};
+use crate::http::extract::Query;
+use crate::limits;
+use crate::problem::{Fail, Result};
+use crate::state::State;
+use api::event::StreamQuery;
+use api::{Permission, ProblemKind};
+use axum::extract::State as Extract;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::sse::{Event as Message, Sse};
+use axum::response::{IntoResponse, Response};
+use fleet::{DeviceId, OperationId};
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use store::{EventFilter, EventHead};
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use uuid::Uuid;
+
+/// Opens a stream.
+pub async fn open(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    headers: HeaderMap,
+    Query(query): Query<StreamQuery>,
+) -> Result<Response> {
+    let filter = EventFilter {
+        device: query.device_id.map(DeviceId::from),
+        operation: query.operation_id.map(OperationId::from),
+        kinds: kinds(&query.kind)?,
+        since: None,
+    };
+    let last = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok());
+    let after = cursor("after", last.or(query.after.as_deref()))?;
+    // Listening starts before the head is read: what is written in between is seen.
+    let nudges = state.store.watch_events();
+    let after = match after {
+        Some(_) => still_kept(&state, &caller.tenant, after).await?,
+        None => state.store.event_head(&caller.tenant).await?,
+    };
+    let seat = Seat::take(&state, caller.key())?;
+    let stream = Stream {
+        state,
+        caller,
+        headers,
+        filter,
+        after,
+        nudges,
+        ready: VecDeque::new(),
+        more: true,
+        checked: Instant::now(),
+        ended: false,
+        _seat: seat,
+    };
+    let stream = futures_util::stream::unfold(stream, |mut stream| async move {
+        let message = stream.next().await?;
+        Some((Ok::<_, Infallible>(message), stream))
+    });
+    let mut response = Sse::new(stream).into_response();
+    // Proxies that buffer would hold events back.
+    response
+        .headers_mut()
+        .insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+struct Stream {
+    state: State,
+    caller: Caller,
+    headers: HeaderMap,
+    filter: EventFilter,
+    after: u64,
+    nudges: broadcast::Receiver<EventHead>,
+    ready: VecDeque<api::event::Event>,
+    more: bool,
+    checked: Instant,
+    ended: bool,
+    _seat: Seat,
+}
+
+impl Stream {
+    async fn next(&mut self) -> Option<Message> {
+        if self.ended {
+            return None;
+        }
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(message(&event));
+            }
+            if self.checked.elapsed() >= limits::STREAM_RECHECK {
+                self.checked = Instant::now();
+                if !self.may_read().await {
+                    return Some(self.end("signed-out"));
+                }
+            }
+            if self.more {
+                let tenant = &self.caller.tenant;
+                let store = &self.state.store;
+                match store
+                    .events_after(tenant, self.after, &self.filter, limits::STREAM_BATCH)
+                    .await
+                {
+                    Ok(found) => {
+                        self.after = found.next.unwrap_or(self.after);
+                        self.more = found.more;
+                        self.ready = views(&self.state, tenant, &found.events).await.into();
+                        continue;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a live stream ended because the log could not be read");
+                        return Some(self.end("unavailable"));
+                    }
+                }
+            }
+            tokio::select! {
+                () = self.state.shutdown.cancelled() => return Some(self.end("stopping")),
+                () = tokio::time::sleep(limits::STREAM_HEARTBEAT) => {
+                    // Also a look at the log, in case a nudge was lost.
+                    self.more = true;
+                    return Some(Message::default().comment("alive"));
+                }
+                nudge = self.nudges.recv() => match nudge {
+                    Ok(head) => {
+                        self.more = head.tenant == self.caller.tenant && head.seq > self.after;
+                    }
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.more = true,
+                    Err(broadcast::error::RecvError::Closed) => return Some(self.end("stopping")),
+                },
+            }
+        }
+    }
+
+    /// Whether the same credential still lets the caller read: it may have been revoked.
+    async fn may_read(&self) -> bool {
+        match authenticate(&self.state, &self.headers).await {
+            Ok(Some(caller)) => {
+                caller.principal.sees(&self.caller.tenant) && caller.allows(Permission::EventRead)
+            }
+            Ok(None) => false,
+            // The database is away for a moment; reading the log will tell.
+            Err(_) => true,
+        }
+    }
+
+    fn end(&mut self, why: &str) -> Message {
+        self.ended = true;
+        Message::default().event("end").data(why)
+    }
+}
+
+fn message(event: &api::event::Event) -> Message {
+    let json = serde_json::to_string(event).unwrap_or_default();
+    Message::default().id(event.cursor.clone()).data(json)
+}
+
+/// A place among the live streams; given back when dropped.
+struct Seat {
+    caller: Uuid,
+    by_caller: Arc<Mutex<HashMap<Uuid, usize>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    fn take(state: &State, caller: Uuid) -> Result<Self> {
+        let full = |limit: &str, count: usize| {
+            Fail::new(
+                ProblemKind::LimitReached,
+                format!("{count} live streams are open ({limit})."),
+            )
+        };
+        let permit = state
+            .streams
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| full("streams_max", limits::STREAMS_MAX))?;
+        let by_caller = state.streams_by_caller.clone();
+        let mut counts = by_caller.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(caller).or_insert(0);
+        if *count >= limits::STREAMS_PER_CALLER_MAX {
+            return Err(full("streams_per_caller_max", *count));
+        }
+        *count += 1;
+        drop(counts);
+        Ok(Self {
+            caller,
+            by_caller,
+            _permit: permit,
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut counts = self
+            .by_caller
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.caller) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.caller);
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The installation itself, and the OpenAPI document.
+
+use super::time;
+use crate::auth::Caller;
+use crate::limits;
+use crate::state::{State, now};
+use api::system::{Limit, Listener, System};
+use axum::Json;
+use axum::extract::State as Extract;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use std::sync::OnceLock;
+
+/// Version, listeners, limits.
+pub async fn show(Extract(state): Extract<State>, caller: Caller) -> Json<System> {
+    let config = &state.config;
+    let bound = &state.bound;
+    let mut listeners = Vec::new();
+    if let Some(addr) = bound.http {
+        let scheme = if config.http.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let own = format!("{scheme}://{addr}");
+        listeners.push(Listener {
+            purpose: "console and API".to_owned(),
+            protocol: scheme.to_owned(),
+            address: addr.to_string(),
+            url: config.http.public_url.clone().unwrap_or(own),
+        });
+    }
+    for (scheme, addr) in [("ws", bound.usp), ("wss", bound.usp_tls)] {
+        let Some(addr) = addr else { continue };
+        let own = format!("{scheme}://{addr}/usp");
+        listeners.push(Listener {
+            purpose: "devices".to_owned(),
+            protocol: scheme.to_owned(),
+            address: addr.to_string(),
+            url: config.usp.public_url.clone().unwrap_or(own),
+        });
+    }
+    let shown = limits::SHOWN.iter().map(|(name, value, reason)| Limit {
+        name: (*name).to_owned(),
+        value: *value,
+        reason: (*reason).to_owned(),
+    });
+    Json(System {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: time(state.started_at),
+        now: time(now()),
+        endpoint_id: bound.endpoint_id.clone(),
+        database: match state.store.database() {
+            "sqlite" => "SQLite".to_owned(),
+            "postgres" => "PostgreSQL".to_owned(),
+            other => other.to_owned(),
+        },
+        listeners,
+        limits: shown.collect(),
+        presence_silent_seconds: config.presence.silent_after_seconds,
+        connections: caller.principal.platform.then(|| state.south.connections()),
+    })
+}
+
+/// The OpenAPI document.
+pub async fn openapi() -> Response {
+    static DOCUMENT: OnceLock<String> = OnceLock::new();
+    let text = DOCUMENT.get_or_init(api::openapi_json).as_str();
+    (
+        [(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        )],
+        text,
+    )
+        .into_response()
+}

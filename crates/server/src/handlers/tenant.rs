@@ -1,0 +1,118 @@
+//! Tenants.
+
+use super::time;
+use super::validate::Checks;
+use crate::auth::Caller;
+use crate::http::extract::{Body, Query, Slug};
+use crate::http::page::{self, Order};
+use crate::problem::{Fail, Result};
+use crate::state::{State, now};
+use api::Page;
+use api::page::PageQuery;
+use api::tenant::{Tenant, TenantCreate, TenantPatch};
+use axum::Json;
+use axum::extract::State as Extract;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use fleet::{Event, EventKind, TenantId};
+use store::TenantRecord;
+
+/// Those the caller may act in.
+pub async fn list(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<Tenant>>> {
+    let tenants = if caller.principal.platform {
+        state.store.tenant_list().await?
+    } else {
+        vec![state.store.tenant(&caller.tenant).await?]
+    };
+    let page = page::cut(tenants, &query, Order::Rising, |tenant| {
+        tenant.id.to_string()
+    })?;
+    Ok(Json(page.map(|tenant| view(&tenant))))
+}
+
+/// One of them.
+pub async fn show(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Slug(id): Slug,
+) -> Result<Json<Tenant>> {
+    Ok(Json(view(&find(&state, &caller, &id).await?)))
+}
+
+/// Creates one.
+pub async fn create(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Body(body): Body<TenantCreate>,
+) -> Result<Response> {
+    let mut checks = Checks::default();
+    let name = checks.name("name", &body.name);
+    let id = TenantId::parse(&body.id);
+    if let Err(error) = &id {
+        checks.add("id", error.to_string());
+    }
+    checks.done()?;
+    let id = id.map_err(crate::problem::internal)?;
+    let record = TenantRecord {
+        id: id.clone(),
+        name: name.clone(),
+        created_at: now(),
+        disabled_at: None,
+    };
+    let event = Event::new(id.clone(), record.created_at, EventKind::TenantCreated)
+        .actor(caller.principal.actor())
+        .data(serde_json::json!({"name": name}));
+    let tenant = view(&record);
+    state.store.tenant_insert(record, vec![event]).await?;
+    let location = format!("/api/v1/tenants/{id}");
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(tenant),
+    )
+        .into_response())
+}
+
+/// Renames one.
+pub async fn update(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Slug(id): Slug,
+    Body(body): Body<TenantPatch>,
+) -> Result<Json<Tenant>> {
+    let mut record = find(&state, &caller, &id).await?;
+    let mut checks = Checks::default();
+    let name = body.name.map(|name| checks.name("name", &name));
+    checks.done()?;
+    if let Some(name) = name.filter(|name| *name != record.name) {
+        let event = Event::new(id.clone(), now(), EventKind::TenantUpdated)
+            .actor(caller.principal.actor())
+            .data(serde_json::json!({"name": name}));
+        state
+            .store
+            .tenant_update(&id, name.clone(), record.disabled_at, vec![event])
+            .await?;
+        record.name = name;
+    }
+    Ok(Json(view(&record)))
+}
+
+async fn find(state: &State, caller: &Caller, id: &TenantId) -> Result<TenantRecord> {
+    if !caller.principal.sees(id) {
+        return Err(Fail::not_found("tenant"));
+    }
+    Ok(state.store.tenant(id).await?)
+}
+
+/// A tenant for the wire.
+pub fn view(tenant: &TenantRecord) -> Tenant {
+    Tenant {
+        id: tenant.id.to_string(),
+        name: tenant.name.clone(),
+        created_at: time(tenant.created_at),
+    }
+}

@@ -1,0 +1,172 @@
+//! The HTTP listener: accepts, perhaps speaks TLS, serves HTTP/1.1 and HTTP/2, and lets open
+//! requests end when the server stops.
+
+use super::headers::Connection;
+use crate::StartError;
+use crate::config::TlsFiles;
+use crate::limits;
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// A bound listener.
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Listener {
+    /// Binds the address and reads the certificate.
+    pub async fn bind(addr: SocketAddr, tls: Option<&TlsFiles>) -> Result<Self, StartError> {
+        let tls = tls.map(acceptor).transpose()?;
+        let socket = TcpListener::bind(addr)
+            .await
+            .map_err(|source| StartError::Bind {
+                what: "http.listen",
+                addr,
+                source,
+            })?;
+        Ok(Self { socket, tls })
+    }
+
+    /// Where it is bound.
+    pub fn addr(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until told to stop, then lets open requests end.
+    pub async fn serve(self, router: Router, stop: CancellationToken) {
+        let room = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
+        let tasks = TaskTracker::new();
+        loop {
+            let permit = tokio::select! {
+                () = stop.cancelled() => break,
+                permit = room.clone().acquire_owned() => permit,
+            };
+            let Ok(permit) = permit else { break };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.socket.accept() => accepted,
+            };
+            let (stream, addr) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, mostly: waiting helps, spinning does not.
+                    tracing::warn!(%error, "an HTTP connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let (tls, router, stop) = (self.tls.clone(), router.clone(), stop.clone());
+            tasks.spawn(async move {
+                connection(stream, addr, tls, router, stop).await;
+                drop(permit);
+            });
+        }
+        tasks.close();
+        if tokio::time::timeout(limits::DRAIN_TIME_MAX, tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::info!(
+                open = tasks.len(),
+                "HTTP connections were cut at the end of the drain time"
+            );
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    addr: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => http(stream, Connection { addr, tls: false }, router, stop).await,
+        Some(tls) => {
+            let handshake =
+                tokio::time::timeout(limits::TLS_HANDSHAKE_TIME_MAX, tls.accept(stream));
+            match handshake.await {
+                Ok(Ok(stream)) => http(stream, Connection { addr, tls: true }, router, stop).await,
+                Ok(Err(error)) => tracing::debug!(%addr, %error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!(%addr, "a TLS handshake took too long"),
+            }
+        }
+    }
+}
+
+async fn http<S>(stream: S, connection: Connection, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service =
+        hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(connection);
+            router.clone().oneshot(request.map(axum::body::Body::new))
+        });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEADER_TIME_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(128)
+        .keep_alive_interval(Duration::from_secs(60));
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            ended = &mut serving => {
+                if let Err(error) = ended {
+                    tracing::debug!(addr = %connection.addr, %error, "an HTTP connection broke");
+                }
+                return;
+            }
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                serving.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
+    let wrong = |file: &std::path::Path, error: &dyn std::fmt::Display| StartError::Tls {
+        file: file.display().to_string(),
+        message: error.to_string(),
+    };
+    let certificates: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_file_iter(&files.certificate)
+            .and_then(Iterator::collect)
+            .map_err(|error| wrong(&files.certificate, &error))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| wrong(&files.key, &error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong(&files.certificate, &error))?
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .map_err(|error| wrong(&files.certificate, &error))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

@@ -1,0 +1,66 @@
+//! What the API asks of the side that talks to devices. The southbound adapter and the dispatcher
+//! stand behind [`South`]; [`Detached`] stands in where no device listener runs.
+
+use fleet::{DeviceId, OperationId, TenantId, Timestamp};
+
+/// One attempt to dial a device.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// When.
+    pub at: Timestamp,
+    /// Whether it worked.
+    pub ok: bool,
+    /// What happened, in words.
+    pub words: String,
+}
+
+/// The side that talks to devices. No call waits for a device; each is a hint, the truth is in
+/// the store.
+pub trait South: Send + Sync {
+    /// An operation was stored for the device.
+    fn operation_queued(&self, tenant: &TenantId, device: DeviceId);
+
+    /// A person wants the operation stopped. Queued ones the store has already cancelled.
+    fn operation_cancel(&self, tenant: &TenantId, device: DeviceId, operation: OperationId);
+
+    /// Try to reach the device now. Says what is done, or why nothing can be.
+    fn wake(&self, tenant: &TenantId, device: DeviceId) -> Result<String, String>;
+
+    /// The device was removed: close its link, stop dialling it.
+    fn device_removed(&self, tenant: &TenantId, device: DeviceId);
+
+    /// Where, or whether, the device is dialled was changed.
+    fn dialling_changed(&self, tenant: &TenantId, device: DeviceId);
+
+    /// The last attempts to dial the device, newest first.
+    fn attempts(&self, tenant: &TenantId, device: DeviceId) -> Vec<Attempt>;
+
+    /// Devices connected to this node.
+    fn connections(&self) -> u64;
+}
+
+/// No devices: used by tests of the API alone.
+#[derive(Debug, Default)]
+pub struct Detached;
+
+impl South for Detached {
+    fn operation_queued(&self, _: &TenantId, _: DeviceId) {}
+
+    fn operation_cancel(&self, _: &TenantId, _: DeviceId, _: OperationId) {}
+
+    fn wake(&self, _: &TenantId, _: DeviceId) -> Result<String, String> {
+        Err("this node serves no devices".to_owned())
+    }
+
+    fn device_removed(&self, _: &TenantId, _: DeviceId) {}
+
+    fn dialling_changed(&self, _: &TenantId, _: DeviceId) {}
+
+    fn attempts(&self, _: &TenantId, _: DeviceId) -> Vec<Attempt> {
+        Vec::new()
+    }
+
+    fn connections(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,132 @@
+//! What every handler can reach. Small on purpose: the truth is in the store.
+
+use crate::auth::{Limiters, password::Passwords};
+use crate::config::Config;
+use crate::limits;
+use crate::seam::South;
+use fleet::presence::PresenceConfig;
+use fleet::{DeviceId, TenantId, Timestamp};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use store::Store;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Shared by all requests; cloning is cheap.
+#[derive(Clone)]
+pub struct State(Arc<Inner>);
+
+/// What is behind [`State`].
+pub struct Inner {
+    /// What is remembered.
+    pub store: Store,
+    /// As the server was started.
+    pub config: Config,
+    /// The side of the devices.
+    pub south: Arc<dyn South>,
+    /// Where the listeners are in fact bound.
+    pub bound: Bound,
+    /// When the server was started.
+    pub started_at: Timestamp,
+    /// Password hashing, bounded.
+    pub passwords: Passwords,
+    /// Rate limits.
+    pub limiters: Limiters,
+    /// Cancelled when the server stops: streams end.
+    pub shutdown: CancellationToken,
+    /// Live streams, all of them.
+    pub streams: Arc<Semaphore>,
+    /// Live streams by caller.
+    pub streams_by_caller: Arc<Mutex<HashMap<uuid::Uuid, usize>>>,
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+    names: Mutex<HashMap<DeviceId, (String, Instant)>>,
+}
+
+/// Where the listeners are in fact bound.
+#[derive(Clone, Debug, Default)]
+pub struct Bound {
+    /// The console and the API.
+    pub http: Option<SocketAddr>,
+    /// Devices, plaintext.
+    pub usp: Option<SocketAddr>,
+    /// Devices, TLS.
+    pub usp_tls: Option<SocketAddr>,
+    /// The endpoint id of the controller.
+    pub endpoint_id: String,
+}
+
+impl State {
+    /// All parts together.
+    pub fn new(
+        store: Store,
+        config: Config,
+        south: Arc<dyn South>,
+        bound: Bound,
+        shutdown: CancellationToken,
+        metrics: PrometheusHandle,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            config,
+            south,
+            bound,
+            started_at: now(),
+            passwords: Passwords::new(),
+            limiters: Limiters::new(),
+            shutdown,
+            streams: Arc::new(Semaphore::new(limits::STREAMS_MAX)),
+            streams_by_caller: Arc::default(),
+            metrics,
+            names: Mutex::default(),
+        }))
+    }
+
+    /// How presence is derived here.
+    pub fn presence(&self) -> PresenceConfig {
+        PresenceConfig {
+            silent_after: Duration::from_secs(self.config.presence.silent_after_seconds),
+        }
+    }
+
+    /// The name to show for a device, at most [`limits::DEVICE_NAME_LIFE`] old.
+    pub async fn device_name(&self, tenant: &TenantId, device: DeviceId) -> Option<String> {
+        let known = self
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&device)
+            .filter(|(_, at)| at.elapsed() < limits::DEVICE_NAME_LIFE)
+            .map(|(name, _)| name.clone());
+        if known.is_some() {
+            return known;
+        }
+        let record = self.store.device(tenant, device).await.ok()?;
+        let name = crate::handlers::device::name(&record);
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() >= limits::DEVICE_NAMES_MAX {
+            names.clear();
+        }
+        names.insert(device, (name.clone(), Instant::now()));
+        Some(name)
+    }
+}
+
+impl std::ops::Deref for State {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// The wall clock.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
