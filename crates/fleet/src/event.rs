@@ -45,6 +45,8 @@ kinds! {
     DeviceConnected = "device.connected",
     /// A link was lost. Data: `reason`.
     DeviceDisconnected = "device.disconnected",
+    /// It has not been heard for longer than it should take, on an open link. Data: `heard_at`.
+    DeviceSilent = "device.silent",
     /// A link was replaced by another one with the same endpoint id. Data: `peer`, `previous_peer`.
     DeviceTakenOver = "device.taken_over",
     /// A device introduced itself. Data: `oui`, `product_class`, `serial`, `versions`.

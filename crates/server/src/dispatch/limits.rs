@@ -1,0 +1,31 @@
+//! Every limit of the dispatcher's runtime and the reconcilers, with its reason.
+
+use std::time::Duration;
+
+/// Inputs waiting for the dispatcher; whoever has more waits.
+pub const INBOX: usize = 4_096;
+
+/// Calls of the store under way for the dispatcher. More would only wait in the store's own queue.
+pub const STORE_CALLS_MAX: usize = 1_024;
+
+/// Events of a device read as evidence for one operation whose answer was lost.
+pub const EVIDENCE_MAX: usize = 200;
+
+/// How often the reconcilers look.
+pub const RECONCILE_EVERY: Duration = Duration::from_secs(5);
+
+/// How long unfinished work waits at least before a reconciler wakes its device: fresh work was
+/// announced already.
+pub const RECONCILE_BATCH: usize = 500;
+
+/// Devices one look may report as silent, for each tenant.
+pub const SILENT_BATCH: usize = 200;
+
+/// Days for which finished operations are kept.
+pub const OPERATIONS_DAYS: u32 = 90;
+
+/// How often finished operations are looked through for old ones.
+pub const PURGE_EVERY: Duration = Duration::from_secs(600);
+
+/// Time for open writes when the server stops.
+pub const STOP_TIME_MAX: Duration = Duration::from_secs(5);

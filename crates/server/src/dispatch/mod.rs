@@ -1,0 +1,327 @@
+//! The dispatcher's runtime: one task around `fleet::dispatch::Dispatcher`, which decides
+//! everything. Here its commands become calls of the store and of the adapter, and what comes back
+//! becomes its inputs. What has no input of its own is in [`reconcile`].
+
+pub mod events;
+pub mod limits;
+pub mod reconcile;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Saved};
+use fleet::operation::Request;
+use fleet::{
+    DeviceId, EventKind, Fact, NodeId, Operation, OperationId, OperationState, Southbound,
+    TenantId, Timestamp,
+};
+use store::{Claim, EventFilter, OperationSave, Store};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::state::now;
+
+/// What an adapter reports, and about whom.
+pub type Reported = (TenantId, DeviceId, Fact);
+
+/// What a dispatcher needs.
+pub struct Setup {
+    /// Where operations are.
+    pub store: Store,
+    /// The way to the devices.
+    pub southbound: Arc<dyn Southbound>,
+    /// What the devices' adapters report.
+    pub facts: mpsc::Receiver<Reported>,
+    /// Cancelled when the server stops.
+    pub shutdown: CancellationToken,
+    /// Under which name operations are leased.
+    pub node: NodeId,
+    /// When a linked device counts as silent.
+    pub presence: fleet::presence::PresenceConfig,
+}
+
+/// A dispatcher that runs.
+pub struct Dispatch {
+    /// To tell it things.
+    pub handle: Handle,
+    /// Its tasks; they end after the shutdown.
+    pub tasks: Vec<JoinHandle<()>>,
+}
+
+/// Tells a dispatcher what it should look at. Cheap to clone; a hint that finds no room is lost,
+/// the reconcilers find the work later.
+#[derive(Clone)]
+pub struct Handle {
+    inbox: mpsc::Sender<Input>,
+}
+
+impl Handle {
+    /// There may be work for this device.
+    pub fn wake(&self, device: DeviceId) {
+        self.hint(Input::Wake(device));
+    }
+
+    /// A person wants an operation stopped that is being worked on.
+    pub fn cancel(&self, device: DeviceId, operation: OperationId) {
+        self.hint(Input::Cancel(device, operation));
+    }
+
+    fn hint(&self, input: Input) {
+        if self.inbox.try_send(input).is_err() {
+            metrics::counter!("headend_dispatch_hints_lost_total").increment(1);
+        }
+    }
+}
+
+/// Starts the dispatcher: what an earlier life of this node held is free again, then work begins.
+pub async fn start(setup: Setup) -> store::Result<Dispatch> {
+    let Setup {
+        store,
+        southbound,
+        facts,
+        shutdown,
+        node,
+        presence,
+    } = setup;
+    let (inbox, inputs) = mpsc::channel(limits::INBOX);
+    let handle = Handle {
+        inbox: inbox.clone(),
+    };
+    let runtime = Runtime {
+        store: store.clone(),
+        southbound,
+        node,
+        inbox,
+        calls: Arc::new(Semaphore::new(limits::STORE_CALLS_MAX)),
+    };
+    let tasks = vec![
+        tokio::spawn(runtime.run(inputs, facts, shutdown.clone())),
+        tokio::spawn(reconcile::run(store, handle.clone(), presence, shutdown)),
+    ];
+    Ok(Dispatch { handle, tasks })
+}
+
+struct Runtime {
+    store: Store,
+    southbound: Arc<dyn Southbound>,
+    node: NodeId,
+    inbox: mpsc::Sender<Input>,
+    calls: Arc<Semaphore>,
+}
+
+impl Runtime {
+    async fn run(
+        self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut facts: mpsc::Receiver<Reported>,
+        shutdown: CancellationToken,
+    ) {
+        let mut dispatcher = Dispatcher::new(Config::default());
+        let mut stop_at: Option<tokio::time::Instant> = None;
+        let mut adapter_gone = false;
+        // A stop waits for the adapter's last facts, so that what it worked on is given back.
+        while stop_at.is_none() || !(adapter_gone && dispatcher.busy() == 0) {
+            let wait = dispatcher
+                .poll_timeout()
+                .map_or(Duration::from_secs(3600), |at| at.since(now()));
+            let stop = stop_at.unwrap_or_else(|| tokio::time::Instant::now() + 2 * wait);
+            let input = tokio::select! {
+                () = shutdown.cancelled(), if stop_at.is_none() => {
+                    stop_at = Some(tokio::time::Instant::now() + limits::STOP_TIME_MAX);
+                    continue;
+                }
+                () = tokio::time::sleep_until(stop), if stop_at.is_some() => break,
+                Some(input) = inputs.recv() => input,
+                fact = facts.recv(), if !adapter_gone => match fact {
+                    Some(fact) => match told(fact) {
+                        Some(input) => input,
+                        None => continue,
+                    },
+                    None => {
+                        adapter_gone = true;
+                        continue;
+                    }
+                },
+                () = tokio::time::sleep(wait) => Input::Tick,
+            };
+            dispatcher.handle(input, now());
+            while let Some(command) = dispatcher.poll() {
+                self.perform(command).await;
+            }
+            metrics::gauge!("headend_operations_running").set(dispatcher.busy() as f64);
+        }
+        // What was told to the store is finished; everything else is found again at the next start.
+        let all = u32::try_from(limits::STORE_CALLS_MAX).unwrap_or(u32::MAX);
+        let writes = self.calls.acquire_many(all);
+        if tokio::time::timeout(limits::STOP_TIME_MAX, writes)
+            .await
+            .is_err()
+        {
+            tracing::warn!("the store did not finish its last writes in time");
+        }
+    }
+
+    async fn perform(&self, command: Command) {
+        let call = match command {
+            Command::Submit {
+                tenant,
+                device,
+                job,
+            } => {
+                return self.southbound.submit(&tenant, device, job);
+            }
+            other => other,
+        };
+        let Ok(permit) = Arc::clone(&self.calls).acquire_owned().await else {
+            return;
+        };
+        let (store, node, inbox) = (self.store.clone(), self.node.clone(), self.inbox.clone());
+        tokio::spawn(async move {
+            let input = match call {
+                Command::Claim {
+                    tenant,
+                    device,
+                    lease_until,
+                } => claim(&store, &node, &tenant, device, lease_until).await,
+                Command::Save {
+                    operation,
+                    previous,
+                    fence,
+                    lease_until,
+                } => save(&store, operation, previous, fence, lease_until).await,
+                Command::Renew {
+                    tenant,
+                    device,
+                    operation,
+                    fence,
+                    lease_until,
+                } => {
+                    let renewed = store
+                        .operation_renew(&tenant, operation, fence, lease_until)
+                        .await;
+                    Input::Saved(device, operation, fence, written(renewed))
+                }
+                Command::Submit { .. } => return,
+            };
+            drop(permit);
+            // Nobody listens any more: the server stops.
+            let _ = inbox.send(input).await;
+        });
+    }
+}
+
+/// What of a fact concerns the dispatcher.
+fn told((tenant, device, fact): Reported) -> Option<Input> {
+    match fact {
+        Fact::Connected { .. } => Some(Input::Reachable(tenant, device)),
+        Fact::Done { .. } | Fact::Notified { .. } | Fact::Disconnected { .. } => {
+            Some(Input::Fact(device, fact))
+        }
+        Fact::Evidence { .. } | Fact::Values { .. } | Fact::Model { .. } => None,
+    }
+}
+
+async fn claim(
+    store: &Store,
+    node: &NodeId,
+    tenant: &TenantId,
+    device: DeviceId,
+    lease_until: Timestamp,
+) -> Input {
+    let record = match store
+        .operation_claim(tenant, device, node, now(), lease_until)
+        .await
+    {
+        Ok(Claim::Taken(record)) => record,
+        Ok(Claim::Nothing) => return Input::Claimed(device, None),
+        Ok(Claim::Held(_)) => return Input::ClaimFailed(device),
+        Err(error) => {
+            tracing::warn!(%error, "an operation could not be claimed; it will be tried again");
+            return Input::ClaimFailed(device);
+        }
+    };
+    let (operation, fence) = (record.operation, record.fence);
+    match evidence(store, &operation).await {
+        Ok(evidence) => {
+            let claimed = Claimed {
+                operation,
+                fence,
+                evidence,
+            };
+            Input::Claimed(device, Some(Box::new(claimed)))
+        }
+        // Without the evidence it could be decided wrongly. The lease is ours; claim it again.
+        Err(error) => {
+            tracing::warn!(%error, "the event log cannot be read; it will be tried again");
+            Input::ClaimFailed(device)
+        }
+    }
+}
+
+/// What the device said since a command was sent to it.
+async fn evidence(
+    store: &Store,
+    operation: &Operation,
+) -> store::Result<Vec<(Timestamp, fleet::Notice)>> {
+    let (Some(since), Request::Operate { .. }) = (operation.progress.sent_at, &operation.request)
+    else {
+        return Ok(Vec::new());
+    };
+    let filter = EventFilter {
+        device: Some(operation.device),
+        kinds: vec![EventKind::DeviceBooted, EventKind::DeviceCommandCompleted],
+        since: Some(since),
+        ..EventFilter::default()
+    };
+    let page = store
+        .events_after(&operation.tenant, 0, &filter, limits::EVIDENCE_MAX)
+        .await?;
+    Ok(page
+        .events
+        .iter()
+        .filter_map(|r| crate::southbound::notice::evidence(&r.event))
+        .collect())
+}
+
+async fn save(
+    store: &Store,
+    operation: Box<Operation>,
+    previous: OperationState,
+    fence: i64,
+    lease_until: Option<Timestamp>,
+) -> Input {
+    let now = now();
+    let (tenant, device, id) = (operation.tenant.clone(), operation.device, operation.id);
+    if operation.state.is_final() && operation.state != previous {
+        let labels = [
+            ("kind", operation.request.kind()),
+            ("state", operation.state.as_str()),
+        ];
+        metrics::counter!("headend_operations_finished_total", &labels).increment(1);
+    }
+    let save = OperationSave {
+        events: events::of(previous, &operation, now),
+        values: events::learned(&operation, now),
+        operation: *operation,
+        fence,
+        lease_until,
+        now,
+    };
+    let result = store.operation_save(&tenant, save).await;
+    Input::Saved(device, id, fence, written(result))
+}
+
+fn written(result: store::Result<()>) -> Saved {
+    match result {
+        Ok(()) => Saved::Durable,
+        Err(store::Error::Fenced(_) | store::Error::NotFound(_)) => Saved::Fenced,
+        Err(error) => {
+            tracing::warn!(%error, "an operation could not be stored; it will be tried again");
+            Saved::Failed
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Reconcilers: they take no input, look at the store, and may run at any time and any number of
+//! times. What a lost hint, a dead node or the passing of time left undone, they find.
+
+use std::time::Duration;
+
+use fleet::presence::{Presence, PresenceConfig};
+use fleet::{Event, EventKind, Operation, TenantId, Timestamp};
+use serde_json::json;
+use store::{DeviceFilter, DeviceSort, EventFilter, Search, Store};
+use tokio_util::sync::CancellationToken;
+
+use super::{Handle, events, limits};
+use crate::state::now;
+
+/// Runs all of them, now and then.
+pub async fn run(
+    store: Store,
+    handle: Handle,
+    presence: PresenceConfig,
+    shutdown: CancellationToken,
+) {
+    let mut purged: Option<tokio::time::Instant> = None;
+    loop {
+        report("overdue operations", overdue(&store, now()).await);
+        report("waiting operations", waiting(&store, &handle, now()).await);
+        report("silent devices", silent(&store, presence, now()).await);
+        if purged.is_none_or(|at| at.elapsed() > limits::PURGE_EVERY) {
+            purged = Some(tokio::time::Instant::now());
+            report("old operations", purge(&store, now()).await);
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(limits::RECONCILE_EVERY) => {}
+        }
+    }
+}
+
+fn report(what: &str, result: store::Result<u64>) {
+    match result {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(what, count, "reconciled"),
+        Err(error) => {
+            tracing::warn!(%error, what, "could not be reconciled; it will be tried again");
+        }
+    }
+}
+
+/// Ends operations whose time ran out while nobody worked on them.
+pub async fn overdue(store: &Store, now: Timestamp) -> store::Result<u64> {
+    let due = store.operation_due(now, limits::RECONCILE_BATCH).await?;
+    let mut count = 0;
+    for record in due {
+        let (tenant, id) = (record.operation.tenant.clone(), record.operation.id);
+        let expire = move |operation: &mut Operation| {
+            let previous = operation.state;
+            operation.expire(now);
+            events::of(previous, operation, now)
+        };
+        count += u64::from(store.operation_edit(&tenant, id, now, expire).await?);
+    }
+    Ok(count)
+}
+
+/// Wakes devices whose work nobody holds: a hint was lost, or the node that held it is dead.
+pub async fn waiting(store: &Store, handle: &Handle, now: Timestamp) -> store::Result<u64> {
+    let mut after = None;
+    let mut count = 0;
+    loop {
+        let page = store
+            .operation_devices_waiting(now, after.take(), limits::RECONCILE_BATCH)
+            .await?;
+        for (_, device) in &page {
+            handle.wake(*device);
+            count += 1;
+        }
+        if page.len() < limits::RECONCILE_BATCH {
+            return Ok(count);
+        }
+        after = page.into_iter().next_back();
+    }
+}
+
+/// Says once of each linked device that it fell silent.
+pub async fn silent(store: &Store, presence: PresenceConfig, now: Timestamp) -> store::Result<u64> {
+    let mut count = 0;
+    for tenant in store.tenant_list().await? {
+        let filter = DeviceFilter {
+            presence: vec![Presence::Silent],
+            ..DeviceFilter::default()
+        };
+        let search = Search {
+            filter,
+            now,
+            presence,
+        };
+        let sort = DeviceSort::default();
+        let page = store
+            .device_list(&tenant.id, &search, sort, None, limits::SILENT_BATCH)
+            .await?;
+        for record in page.devices {
+            let device = record.device;
+            let heard = device.evidence.heard_at.max(device.evidence.connected_at);
+            if !said(store, &tenant.id, device.id, heard).await? {
+                let event = Event::new(tenant.id.clone(), now, EventKind::DeviceSilent)
+                    .device(device.id)
+                    .actor("system")
+                    .data(json!({ "heard_at": heard.unwrap_or_default().to_string() }));
+                store.event_append(&tenant.id, vec![event]).await?;
+                count += 1;
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// Whether the silence since it was last heard is in the log already.
+async fn said(
+    store: &Store,
+    tenant: &TenantId,
+    device: fleet::DeviceId,
+    heard: Option<Timestamp>,
+) -> store::Result<bool> {
+    let filter = EventFilter {
+        device: Some(device),
+        kinds: vec![EventKind::DeviceSilent],
+        since: heard,
+        ..EventFilter::default()
+    };
+    Ok(!store
+        .events_before(tenant, None, &filter, 1)
+        .await?
+        .events
+        .is_empty())
+}
+
+/// Removes finished operations that are too old.
+pub async fn purge(store: &Store, now: Timestamp) -> store::Result<u64> {
+    let day = Duration::from_secs(24 * 3600);
+    let before = now.minus(day * limits::OPERATIONS_DAYS);
+    let mut count = 0;
+    for tenant in store.tenant_list().await? {
+        count += store.operation_purge(&tenant.id, before).await?;
+    }
+    Ok(count)
+}

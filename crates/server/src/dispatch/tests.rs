@@ -1,0 +1,397 @@
+//! The runtime against a real store and devices that live in a map: what was acknowledged survives
+//! a kill at any time, and what must not be repeated is not.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use fleet::operation::OperationState as State;
+use fleet::southbound::{
+    Answer, CommandOutcome, CommandResult, Job, Op, PathValue, ReadResult, WriteResult,
+};
+use store::{NewDevice, testing};
+
+use super::*;
+
+/// What the fake devices remember, whoever talks to them.
+#[derive(Default)]
+struct Site {
+    values: BTreeMap<(DeviceId, String), String>,
+    ran: HashMap<DeviceId, u32>,
+    deaf: bool,
+}
+
+struct Fake {
+    site: Arc<Mutex<Site>>,
+    facts: mpsc::Sender<Reported>,
+}
+
+impl Southbound for Fake {
+    fn submit(&self, tenant: &TenantId, device: DeviceId, job: Job) {
+        let mut site = self.site.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = match &job.op {
+            Op::Get { paths, .. } => Answer::Values(
+                paths
+                    .iter()
+                    .map(|path| ReadResult {
+                        requested: path.clone(),
+                        result: Ok(site
+                            .values
+                            .get(&(device, path.clone()))
+                            .map(|v| PathValue::new(path, v))
+                            .into_iter()
+                            .collect()),
+                    })
+                    .collect(),
+            ),
+            Op::Set { objects, .. } => {
+                let mut written = Vec::new();
+                for object in objects {
+                    for setting in &object.settings {
+                        let path = format!("{}{}", object.object, setting.name);
+                        site.values
+                            .insert((device, path.clone()), setting.value.clone());
+                        written.push(WriteResult {
+                            path,
+                            result: Ok(None),
+                        });
+                    }
+                }
+                Answer::Set(written)
+            }
+            Op::Operate { command, .. } => {
+                *site.ran.entry(device).or_default() += 1;
+                let outcome = CommandOutcome::Done {
+                    outputs: BTreeMap::new(),
+                };
+                Answer::Operated(vec![CommandResult {
+                    command: command.clone(),
+                    outcome,
+                }])
+            }
+            other => panic!("not for these devices: {other:?}"),
+        };
+        let result = if site.deaf && matches!(job.op, Op::Operate { .. }) {
+            return;
+        } else {
+            Ok(answer)
+        };
+        let fact = Fact::Done {
+            job: job.id,
+            result,
+        };
+        let (facts, report) = (self.facts.clone(), (tenant.clone(), device, fact));
+        tokio::spawn(async move { facts.send(report).await });
+    }
+
+    fn wake(&self, _: &TenantId, _: DeviceId) {}
+}
+
+struct Node {
+    dispatch: Dispatch,
+    facts: mpsc::Sender<Reported>,
+    shutdown: CancellationToken,
+}
+
+impl Node {
+    async fn start(store: &Store, site: &Arc<Mutex<Site>>) -> Self {
+        let (facts, receiver) = mpsc::channel(64);
+        let shutdown = CancellationToken::new();
+        let southbound = Arc::new(Fake {
+            site: Arc::clone(site),
+            facts: facts.clone(),
+        });
+        let setup = Setup {
+            store: store.clone(),
+            southbound,
+            facts: receiver,
+            shutdown: shutdown.clone(),
+            node: NodeId::parse("one").unwrap(),
+            presence: Default::default(),
+        };
+        let dispatch = start(setup).await.unwrap();
+        Self {
+            dispatch,
+            facts,
+            shutdown,
+        }
+    }
+
+    async fn say(&self, tenant: &TenantId, device: DeviceId, fact: Fact) {
+        self.facts
+            .send((tenant.clone(), device, fact))
+            .await
+            .unwrap();
+    }
+
+    /// As kill -9: nothing is finished, nothing is said.
+    fn kill(self) {
+        for task in &self.dispatch.tasks {
+            task.abort();
+        }
+    }
+}
+
+async fn device(store: &Store, tenant: &TenantId) -> DeviceId {
+    let id = DeviceId(uuid::Uuid::now_v7());
+    let new = NewDevice {
+        id,
+        name: String::new(),
+        tags: Vec::new(),
+        protocol: "usp".into(),
+        description: Default::default(),
+        identities: vec![fleet::Identity::endpoint(&format!("self::{id}"))],
+        source: "test".into(),
+        onboarding: fleet::device::OnboardingState::Complete,
+        created_at: now(),
+    };
+    store.device_insert(tenant, new, Vec::new()).await.unwrap();
+    id
+}
+
+async fn ask(store: &Store, tenant: &TenantId, device: DeviceId, request: Request) -> OperationId {
+    let id = OperationId(uuid::Uuid::now_v7());
+    let expires = now().plus(fleet::limits::EXPIRY_DEFAULT);
+    let operation = Operation::new(id, tenant.clone(), device, request, "test", now(), expires);
+    store
+        .operation_insert(tenant, operation, None, Vec::new())
+        .await
+        .unwrap();
+    id
+}
+
+fn set(value: usize) -> Request {
+    let values = vec![PathValue::new("Device.X.Y", value.to_string())];
+    Request::Set {
+        values,
+        allow_partial: false,
+    }
+}
+
+fn command() -> Request {
+    Request::Operate {
+        command: "Device.X.Go()".into(),
+        args: BTreeMap::new(),
+    }
+}
+
+async fn tenant(store: &Store) -> TenantId {
+    let tenant = TenantId::parse("acme").unwrap();
+    let record = store::TenantRecord {
+        id: tenant.clone(),
+        name: "Acme".into(),
+        created_at: now(),
+        disabled_at: None,
+    };
+    store.tenant_insert(record, Vec::new()).await.unwrap();
+    tenant
+}
+
+async fn until(
+    store: &Store,
+    tenant: &TenantId,
+    id: OperationId,
+    wanted: fn(State) -> bool,
+) -> State {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let mut events = store.watch_events();
+    loop {
+        let state = store.operation(tenant, id).await.unwrap().operation.state;
+        if wanted(state) {
+            return state;
+        }
+        let left = deadline - tokio::time::Instant::now();
+        // Every change of state is an event, or soon followed by one.
+        let _ = tokio::time::timeout(left.min(Duration::from_millis(200)), events.recv()).await;
+        assert!(tokio::time::Instant::now() < deadline, "still {state}");
+    }
+}
+
+#[tokio::test]
+async fn operations_run_in_their_order_and_are_read_back() {
+    for database in testing::databases().await.unwrap() {
+        let store = &database.store;
+        let tenant = tenant(store).await;
+        let device = device(store, &tenant).await;
+        let site = Arc::default();
+        let node = Node::start(store, &site).await;
+        node.say(&tenant, device, Fact::Connected { at: now() })
+            .await;
+        let mut last = None;
+        for value in 0..20 {
+            last = Some(ask(store, &tenant, device, set(value)).await);
+            node.dispatch.handle.wake(device);
+        }
+        let state = until(store, &tenant, last.unwrap(), State::is_final).await;
+        assert_eq!(state, State::Succeeded);
+        let known = store
+            .value_of(&tenant, device, &["Device.X.Y".to_owned()])
+            .await
+            .unwrap();
+        assert_eq!(known[0].value, "19");
+        node.shutdown.cancel();
+    }
+}
+
+#[tokio::test]
+async fn a_kill_loses_nothing_acknowledged_and_repeats_no_command() {
+    for database in testing::databases().await.unwrap() {
+        let store = &database.store;
+        let tenant = tenant(store).await;
+        let site: Arc<Mutex<Site>> = Arc::default();
+        let mut devices = Vec::new();
+        for _ in 0..5 {
+            let device = device(store, &tenant).await;
+            let mut ids = Vec::new();
+            for n in 0..6 {
+                let request = if n == 3 { command() } else { set(n) };
+                ids.push(ask(store, &tenant, device, request).await);
+            }
+            devices.push((device, ids));
+        }
+        for round in 0..6usize {
+            let node = Node::start(store, &site).await;
+            for (device, _) in &devices {
+                node.say(&tenant, *device, Fact::Connected { at: now() })
+                    .await;
+            }
+            if round < 5 {
+                let (_, ids) = &devices[round];
+                until(store, &tenant, ids[round], |s| s != State::Queued).await;
+                node.kill();
+                continue;
+            }
+            for (device, ids) in &devices {
+                for (n, id) in ids.iter().enumerate() {
+                    let state = until(store, &tenant, *id, State::is_final).await;
+                    let ran = site.lock().unwrap().ran.get(device).copied().unwrap_or(0);
+                    if n == 3 {
+                        assert!(ran <= 1, "the command ran {ran} times");
+                        assert!(
+                            matches!(state, State::Succeeded | State::Unconfirmed),
+                            "{state}"
+                        );
+                    } else {
+                        assert_eq!(state, State::Succeeded);
+                    }
+                }
+            }
+            node.shutdown.cancel();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_command_whose_answer_was_lost_is_decided_by_the_event_log() {
+    let database = testing::sqlite().await.unwrap();
+    let store = &database.store;
+    let tenant = tenant(store).await;
+    let device = device(store, &tenant).await;
+    let site: Arc<Mutex<Site>> = Arc::default();
+    site.lock().unwrap().deaf = true;
+    let node = Node::start(store, &site).await;
+    let id = ask(store, &tenant, device, command()).await;
+    node.say(&tenant, device, Fact::Connected { at: now() })
+        .await;
+    until(store, &tenant, id, |s| s == State::Running).await;
+    while site.lock().unwrap().ran.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    node.kill();
+    // Told while nobody worked on it: committed, as every notification is.
+    let notice = fleet::Notice::CommandCompleted {
+        object: "Device.X.".into(),
+        command: "Go()".into(),
+        key: id.to_string(),
+        result: Ok(BTreeMap::from([("Result".to_owned(), "fine".to_owned())])),
+    };
+    let event = crate::southbound::notice::event(&tenant, device, now(), &notice);
+    store.event_append(&tenant, vec![event]).await.unwrap();
+    let node = Node::start(store, &site).await;
+    node.say(&tenant, device, Fact::Connected { at: now() })
+        .await;
+    assert_eq!(
+        until(store, &tenant, id, State::is_final).await,
+        State::Succeeded
+    );
+    let record = store.operation(&tenant, id).await.unwrap();
+    assert_eq!(record.operation.outcome.outputs["Result"], "fine");
+    assert_eq!(site.lock().unwrap().ran[&device], 1);
+    node.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn an_operation_for_a_device_that_leaves_goes_back_to_the_queue() {
+    let database = testing::sqlite().await.unwrap();
+    let store = &database.store;
+    let tenant = tenant(store).await;
+    let device = device(store, &tenant).await;
+    let site: Arc<Mutex<Site>> = Arc::default();
+    site.lock().unwrap().deaf = true;
+    let node = Node::start(store, &site).await;
+    let id = ask(store, &tenant, device, command()).await;
+    node.say(&tenant, device, Fact::Connected { at: now() })
+        .await;
+    until(store, &tenant, id, |s| s == State::Running).await;
+    let gone = Fact::Disconnected {
+        at: now(),
+        reason: "power cut".into(),
+    };
+    node.say(&tenant, device, gone).await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let record = store.operation(&tenant, id).await.unwrap();
+        if record.lease.is_none_or(|(_, until)| until <= now()) {
+            assert!(!record.operation.state.is_final());
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "the lease is held");
+        tokio::task::yield_now().await;
+    }
+    node.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn what_is_overdue_is_ended_and_what_waits_is_found() {
+    let database = testing::sqlite().await.unwrap();
+    let store = &database.store;
+    let tenant = tenant(store).await;
+    let device = device(store, &tenant).await;
+    let id = ask(store, &tenant, device, set(1)).await;
+    let (inbox, mut inputs) = mpsc::channel(8);
+    let handle = Handle { inbox };
+    assert_eq!(reconcile::waiting(store, &handle, now()).await.unwrap(), 1);
+    assert!(matches!(inputs.recv().await, Some(Input::Wake(found)) if found == device));
+    assert_eq!(reconcile::overdue(store, now()).await.unwrap(), 0);
+    let later = now().plus(2 * fleet::limits::EXPIRY_DEFAULT);
+    assert_eq!(reconcile::overdue(store, later).await.unwrap(), 1);
+    let state = store.operation(&tenant, id).await.unwrap().operation.state;
+    assert_eq!(state, State::Expired);
+}
+
+#[tokio::test]
+async fn silence_is_said_once_until_the_device_is_heard_again() {
+    let database = testing::sqlite().await.unwrap();
+    let store = &database.store;
+    let tenant = tenant(store).await;
+    let device = device(store, &tenant).await;
+    let link = store::PathLink {
+        transport: "websocket".into(),
+        endpoint_id: "self::x".into(),
+        node: NodeId::parse("one").unwrap(),
+        peer: "192.0.2.1:1".into(),
+        authenticated_by: "device_token".into(),
+        setup_key: None,
+        info: serde_json::json!({}),
+        at: now(),
+    };
+    store
+        .path_connected(&tenant, device, link, Vec::new())
+        .await
+        .unwrap();
+    let presence = fleet::presence::PresenceConfig::default();
+    let look = |at| reconcile::silent(store, presence, at);
+    assert_eq!(look(now()).await.unwrap(), 0);
+    let later = now().plus(2 * presence.silent_after);
+    assert_eq!(look(later).await.unwrap(), 1);
+    assert_eq!(look(later).await.unwrap(), 0);
+}

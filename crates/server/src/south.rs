@@ -1,0 +1,77 @@
+//! The side of the devices as the API sees it: the adapter's links and the dispatcher's work in
+//! one. Nothing is decided here.
+
+use std::sync::Arc;
+
+use fleet::{DeviceId, OperationId, TenantId};
+
+use crate::dispatch::Handle;
+use crate::seam::{Attempt, South};
+
+/// What an adapter knows of its links beyond `fleet::Southbound`.
+pub trait Links: fleet::Southbound {
+    /// A device is linked to this node.
+    fn is_linked(&self, device: DeviceId) -> bool;
+
+    /// Tries to reach the device now. Says what is done, or why nothing can be.
+    fn reach(&self, tenant: &TenantId, device: DeviceId) -> Result<String, String>;
+
+    /// The device was removed: close its link, stop dialling it.
+    fn device_removed(&self, tenant: &TenantId, device: DeviceId);
+
+    /// Where, or whether, the device is dialled was changed.
+    fn dialling_changed(&self, tenant: &TenantId, device: DeviceId);
+
+    /// The last attempts to dial the device, newest first.
+    fn attempts(&self, tenant: &TenantId, device: DeviceId) -> Vec<Attempt>;
+
+    /// Devices linked to this node.
+    fn connections(&self) -> u64;
+}
+
+/// An adapter and the dispatcher.
+pub struct Devices {
+    links: Arc<dyn Links>,
+    dispatch: Handle,
+}
+
+impl Devices {
+    /// Both together.
+    pub fn new(links: Arc<dyn Links>, dispatch: Handle) -> Self {
+        Self { links, dispatch }
+    }
+}
+
+impl South for Devices {
+    fn operation_queued(&self, tenant: &TenantId, device: DeviceId) {
+        if self.links.is_linked(device) {
+            self.dispatch.wake(device);
+        } else {
+            self.links.wake(tenant, device);
+        }
+    }
+
+    fn operation_cancel(&self, _: &TenantId, device: DeviceId, operation: OperationId) {
+        self.dispatch.cancel(device, operation);
+    }
+
+    fn wake(&self, tenant: &TenantId, device: DeviceId) -> Result<String, String> {
+        self.links.reach(tenant, device)
+    }
+
+    fn device_removed(&self, tenant: &TenantId, device: DeviceId) {
+        self.links.device_removed(tenant, device);
+    }
+
+    fn dialling_changed(&self, tenant: &TenantId, device: DeviceId) {
+        self.links.dialling_changed(tenant, device);
+    }
+
+    fn attempts(&self, tenant: &TenantId, device: DeviceId) -> Vec<Attempt> {
+        self.links.attempts(tenant, device)
+    }
+
+    fn connections(&self) -> u64 {
+        self.links.connections()
+    }
+}

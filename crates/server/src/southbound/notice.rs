@@ -1,0 +1,163 @@
+//! What a notice becomes in the event log, and back: the log is the evidence an operation is
+//! decided by after a crash.
+
+use std::collections::BTreeMap;
+
+use fleet::southbound::{Boot, Fault, Notice};
+use fleet::{DeviceId, Event, EventKind, TenantId, Timestamp};
+use serde_json::{Value, json};
+
+/// Shown instead of a secret.
+pub const MASK: &str = "********";
+
+/// The event of a notice. Secrets are masked: the log is for people.
+pub fn event(tenant: &TenantId, device: DeviceId, at: Timestamp, notice: &Notice) -> Event {
+    let (kind, data) = match notice {
+        Notice::Boot(boot) => (
+            EventKind::DeviceBooted,
+            json!({
+                "cause": boot.cause,
+                "command_key": boot.command_key,
+                "reason": boot.reason,
+                "firmware_updated": boot.firmware_updated,
+            }),
+        ),
+        Notice::ValueChange { path, value } => {
+            let value = if fleet::plan::is_secured(path) {
+                MASK
+            } else {
+                value
+            };
+            (
+                EventKind::DeviceValueChanged,
+                json!({ "path": path, "value": value }),
+            )
+        }
+        Notice::ObjectCreated { path, keys } => (
+            EventKind::DeviceObjectCreated,
+            json!({ "path": path, "keys": keys }),
+        ),
+        Notice::ObjectDeleted { path } => (EventKind::DeviceObjectDeleted, json!({ "path": path })),
+        Notice::CommandCompleted {
+            object,
+            command,
+            key,
+            result,
+        } => {
+            let mut data = json!({ "object": object, "command": command, "key": key });
+            match result {
+                Ok(outputs) => data["outputs"] = json!(outputs),
+                Err(fault) => {
+                    data["fault"] = json!({ "code": fault.code, "message": fault.message });
+                }
+            }
+            (EventKind::DeviceCommandCompleted, data)
+        }
+        Notice::OnBoard {
+            oui,
+            product_class,
+            serial,
+            versions,
+        } => (
+            EventKind::DeviceOnboardRequest,
+            json!({
+                "oui": oui, "product_class": product_class, "serial": serial, "versions": versions,
+            }),
+        ),
+        Notice::Periodic => (EventKind::DevicePeriodic, json!({})),
+        Notice::Event {
+            object,
+            name,
+            params,
+        } => (
+            EventKind::DeviceEvent,
+            json!({ "event": format!("{object}{name}"), "params": params }),
+        ),
+    };
+    Event::new(tenant.clone(), at, kind)
+        .device(device)
+        .data(data)
+}
+
+/// The notice of an event, of those kinds that can decide an operation.
+pub fn evidence(event: &Event) -> Option<(Timestamp, Notice)> {
+    let text = |name: &str| event.data[name].as_str().unwrap_or_default().to_owned();
+    let notice = match event.kind {
+        EventKind::DeviceBooted => Notice::Boot(Boot {
+            command_key: text("command_key"),
+            cause: text("cause"),
+            reason: text("reason"),
+            firmware_updated: event.data["firmware_updated"].as_bool().unwrap_or_default(),
+            parameters: Vec::new(),
+        }),
+        EventKind::DeviceCommandCompleted => Notice::CommandCompleted {
+            object: text("object"),
+            command: text("command"),
+            key: text("key"),
+            result: match &event.data["fault"] {
+                Value::Object(fault) => Err(Fault::new(
+                    fault["code"]
+                        .as_u64()
+                        .and_then(|c| u32::try_from(c).ok())
+                        .unwrap_or(7022),
+                    fault["message"].as_str().unwrap_or_default(),
+                )),
+                _ => Ok(serde_json::from_value::<BTreeMap<String, String>>(
+                    event.data["outputs"].clone(),
+                )
+                .unwrap_or_default()),
+            },
+        },
+        _ => return None,
+    };
+    Some((event.at, notice))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_decides_operations_reads_back_from_the_log() {
+        let tenant = TenantId::parse("acme").unwrap();
+        let device = DeviceId(uuid::Uuid::nil());
+        let at = Timestamp::from_millis(5);
+        let boot = Boot {
+            command_key: "k".into(),
+            cause: "RemoteReboot".into(),
+            ..Boot::default()
+        };
+        let outputs = BTreeMap::from([("Result".to_owned(), "ok".to_owned())]);
+        let ended = |result| Notice::CommandCompleted {
+            object: "Device.".into(),
+            command: "Ping()".into(),
+            key: "k".into(),
+            result,
+        };
+        for notice in [
+            Notice::Boot(boot),
+            ended(Ok(outputs)),
+            ended(Err(Fault::new(7022, "no"))),
+        ] {
+            let event = event(&tenant, device, at, &notice);
+            assert_eq!(evidence(&event), Some((at, notice)));
+        }
+    }
+
+    #[test]
+    fn a_changed_secret_is_not_written_to_the_log() {
+        let path = "Device.WiFi.AccessPoint.1.Security.KeyPassphrase".to_owned();
+        let notice = Notice::ValueChange {
+            path,
+            value: "hunter22".into(),
+        };
+        let tenant = TenantId::parse("acme").unwrap();
+        let event = event(
+            &tenant,
+            DeviceId(uuid::Uuid::nil()),
+            Timestamp::default(),
+            &notice,
+        );
+        assert!(!event.data.to_string().contains("hunter22"));
+    }
+}
