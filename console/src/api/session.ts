@@ -1,0 +1,57 @@
+// Who is signed in, where, and what they may do.
+import { queryOptions, useQuery, type QueryClient } from '@tanstack/react-query';
+import { t } from '~/text';
+import { client, done, need, tenant, type Schemas } from './client';
+import { asProblem } from './problem';
+
+/** A permission by its name on the wire, `resource:verb`. */
+export type Permission = `${string}:${string}`;
+export type Session = Omit<Schemas['Session'], 'permissions'> & { permissions: Permission[] };
+
+/** The session; null when nobody is signed in. */
+export const sessionQuery = queryOptions({
+  queryKey: ['session'],
+  queryFn: async (): Promise<Session | null> => {
+    const header = tenant.get();
+    try {
+      return (await need(client.GET('/api/v1/session'))) as unknown as Session;
+    } catch (error) {
+      const problem = asProblem(error);
+      if (problem.status === 401) return null;
+      // A tenant that was taken away: fall back to the user's own.
+      if (header && (problem.status === 403 || problem.status === 404)) {
+        tenant.set('');
+        return (await need(client.GET('/api/v1/session'))) as unknown as Session;
+      }
+      throw error;
+    }
+  },
+  staleTime: 60_000,
+  retry: false,
+});
+
+export function useSession(): Session {
+  const { data } = useQuery(sessionQuery);
+  if (!data) throw new Error('a page that needs a session was shown without one');
+  return data;
+}
+
+export async function signIn(login: string, password: string): Promise<Session> {
+  return (await need(client.POST('/api/v1/session', { body: { login, password } }))) as unknown as Session;
+}
+
+export async function signOut(queries: QueryClient): Promise<void> {
+  await done(client.DELETE('/api/v1/session'));
+  tenant.set('');
+  queries.clear();
+}
+
+export function changePassword(current: string, next: string): Promise<void> {
+  return done(client.PUT('/api/v1/session/password', { body: { current, new: next } }));
+}
+
+/** Why the person may not do something; undefined when they may. */
+export function useMay(permission: Permission): string | undefined {
+  const session = useSession();
+  return session.permissions.includes(permission) ? undefined : t.common.mayNot(permission, session.user.role);
+}

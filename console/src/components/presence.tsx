@@ -1,0 +1,26 @@
+// Whether a device can be talked to: one word, with the evidence behind it.
+import { Tooltip } from '@mantine/core';
+import type { Schemas } from '~/api/client';
+import type { PresenceWord } from '~/api/devices';
+import { t } from '~/text';
+import { State, type Tone } from './state';
+import { Ago } from './time';
+
+export const presenceTone: Record<PresenceWord, Tone> = { online: 'ok', silent: 'warn', offline: 'bad', never: 'waiting' };
+
+export function PresenceState({ presence, strong }: { presence: Schemas['Presence']; strong?: boolean }) {
+  const word = <State tone={presenceTone[presence.word]} strong={strong}>{t.presence[presence.word]}</State>;
+  if (!presence.evidence_source) return word;
+  return <Tooltip label={t.presence.source(presence.evidence_source)}><span>{word}</span></Tooltip>;
+}
+
+/** "last heard 2 min ago, WebSocket pong" */
+export function Evidence({ presence }: { presence: Schemas['Presence'] }) {
+  if (!presence.evidence_at) return <span className="dim">{t.presence.noEvidence}</span>;
+  return (
+    <span className="dim">
+      {t.presence.lastHeard} <Ago at={presence.evidence_at} />
+      {presence.evidence_source ? `, ${presence.evidence_source}` : ''}
+    </span>
+  );
+}

@@ -1,0 +1,123 @@
+// The questions and the form behind the actions of a device.
+import { Button, Modal, TextInput } from '@mantine/core';
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useNavigate } from '@tanstack/react-router';
+import { useState } from 'react';
+import { deleteDevice, readmitDevice, updateDevice, type DeviceDetail } from '~/api/devices';
+import { apply, freshKey } from '~/api/operations';
+import { announce } from '~/app/announce';
+import { Confirm } from '~/components/confirm';
+import { Failure, Note } from '~/components/notice';
+import { t } from '~/text';
+import { splitTags } from '../devices/tags';
+import type { DialogName } from './header';
+
+interface Props {
+  name: DialogName;
+  device: DeviceDetail;
+  onClose: () => void;
+}
+
+export function Dialogs({ name, device, onClose }: Props) {
+  if (name === 'edit') return <Edit device={device} onClose={onClose} />;
+  if (name === 'reboot') return <Reboot device={device} onClose={onClose} />;
+  if (name === 'readmit') return <Readmit device={device} onClose={onClose} />;
+  return <Remove device={device} onClose={onClose} />;
+}
+
+type Dialog = Omit<Props, 'name'>;
+
+function Reboot({ device, onClose }: Dialog) {
+  const navigate = useNavigate();
+  const [key] = useState(freshKey);
+  const run = useMutation({
+    mutationFn: () => apply(device.id, { kind: 'operate', command: 'Device.Reboot()', input: {} }, key),
+    onSuccess: (operation) => {
+      announce(t.device.sent);
+      onClose();
+      void navigate({ to: '/operations/$operationId', params: { operationId: operation.id } });
+    },
+  });
+  return (
+    <Confirm title={t.device.rebootTitle} verb={t.device.reboot} danger busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={onClose}>
+      <p><strong>{device.name}</strong></p>
+      <p>{t.device.rebootDetail}</p>
+      {device.presence.word === 'online' ? null : <Note tone="warn">{t.device.offlineWaits}</Note>}
+    </Confirm>
+  );
+}
+
+function Readmit({ device, onClose }: Dialog) {
+  const queries = useQueryClient();
+  const run = useMutation({
+    mutationFn: () => readmitDevice(device.id),
+    onSuccess: () => {
+      announce(t.device.readmitted);
+      void queries.invalidateQueries({ queryKey: ['device', device.id] });
+      onClose();
+    },
+  });
+  return (
+    <Confirm title={t.device.readmitTitle} verb={t.device.readmit} busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={onClose}>
+      <p><strong>{device.name}</strong> <span className="mono">{device.endpoint_ids.join(', ')}</span></p>
+      <p>{t.device.readmitDetail}</p>
+    </Confirm>
+  );
+}
+
+function Remove({ device, onClose }: Dialog) {
+  const queries = useQueryClient();
+  const navigate = useNavigate();
+  const run = useMutation({
+    mutationFn: () => deleteDevice(device.id),
+    onSuccess: async () => {
+      announce(t.device.removed(device.name));
+      await navigate({ to: '/devices', search: {} });
+      queries.removeQueries({ queryKey: ['device', device.id] });
+      void queries.invalidateQueries({ queryKey: ['devices'] });
+    },
+  });
+  return (
+    <Confirm title={t.device.removeTitle} verb={t.device.remove} danger typed={device.name} busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={onClose}>
+      <p>{t.device.removeDetail}</p>
+    </Confirm>
+  );
+}
+
+function Edit({ device, onClose }: Dialog) {
+  const d = t.device;
+  const queries = useQueryClient();
+  const [label, setLabel] = useState(device.label ?? '');
+  const [tags, setTags] = useState(device.tags.join(', '));
+  const [dial, setDial] = useState(device.dial_url ?? '');
+  const save = useMutation({
+    mutationFn: () => updateDevice(device.id, { label: label.trim(), tags: splitTags(tags), dial_url: dial.trim() === (device.dial_url ?? '') ? undefined : dial.trim() }),
+    onSuccess: (fresh) => {
+      queries.setQueryData(['device', device.id, 'detail'], fresh);
+      void queries.invalidateQueries({ queryKey: ['devices'] });
+      announce(d.saved);
+      onClose();
+    },
+  });
+  return (
+    <Modal opened onClose={onClose} title={d.editTitle} size="md" closeButtonProps={{ 'aria-label': t.common.close }}>
+      <form
+        className="stack loose"
+        onSubmit={(event) => {
+          event.preventDefault();
+          save.mutate();
+        }}
+      >
+        <p className="dim">{d.editHint}</p>
+        <TextInput label={d.label} value={label} maxLength={100} onChange={(e) => setLabel(e.currentTarget.value)} data-autofocus />
+        <TextInput label={d.tags} description={d.tagsHint} inputWrapperOrder={['label', 'input', 'description']} value={tags} onChange={(e) => setTags(e.currentTarget.value)} />
+        <TextInput label={d.dialUrl} description={d.dialUrlHint} inputWrapperOrder={['label', 'input', 'description']} value={dial} onChange={(e) => setDial(e.currentTarget.value)} classNames={{ input: 'mono' }} />
+        {save.error ? <Failure error={save.error} /> : null}
+        <div className="row" style={{ justifyContent: 'flex-end' }}>
+          <Button onClick={onClose}>{t.common.cancel}</Button>
+          <Button type="submit" variant="filled" loading={save.isPending}>{t.common.save}</Button>
+        </div>
+      </form>
+    </Modal>
+  );
+}

@@ -1,0 +1,76 @@
+// The data model: the tree of objects at the left, the chosen object at the right, search over both names and values.
+import { TextInput } from '@mantine/core';
+import { useDebouncedValue } from '@mantine/hooks';
+import { useQuery } from '@tanstack/react-query';
+import { useNavigate } from '@tanstack/react-router';
+import { useEffect, useState } from 'react';
+import { HITS, modelSearchQuery, type DeviceDetail } from '~/api/devices';
+import { Icon } from '~/components/icon';
+import { Empty, Failure } from '~/components/notice';
+import { Ago } from '~/components/time';
+import { t } from '~/text';
+import { ModelNode } from './model-node';
+import { ModelTree } from './model-tree';
+import { objectOf } from './paths';
+import type { Staging } from './staging';
+import classes from './model.module.css';
+
+const TYPING_MS = 180;
+
+export function Model({ device, staging, path = 'Device.', find = '' }: { device: DeviceDetail; staging: Staging; path?: string; find?: string }) {
+  const navigate = useNavigate();
+  const [typed, setTyped] = useState(find);
+  const [q] = useDebouncedValue(typed.trim(), TYPING_MS);
+  const go = (next: { path?: string; find?: string }) =>
+    void navigate({ to: '/devices/$deviceId', params: { deviceId: device.id }, search: (old: object) => ({ ...old, ...next }), replace: true });
+
+  useEffect(() => {
+    if (q !== find) go({ find: q || undefined });
+  }, [q]);
+
+  return (
+    <div className={classes.model}>
+      <div className={classes.side}>
+        <div className={classes.search}>
+          <TextInput
+            data-page-filter
+            aria-label={t.model.search}
+            placeholder={t.model.search}
+            leftSection={<Icon name="search" size={14} />}
+            value={typed}
+            onChange={(e) => setTyped(e.currentTarget.value)}
+            onKeyDown={(e) => e.key === 'Escape' && setTyped('')}
+            spellCheck={false}
+          />
+        </div>
+        {q ? (
+          <Hits device={device.id} q={q} chosen={path} onChoose={(next) => go({ path: next })} />
+        ) : (
+          <ModelTree device={device.id} chosen={path} onChoose={(next) => go({ path: next })} />
+        )}
+      </div>
+      <div className={classes.node}>
+        <ModelNode key={path} device={device} path={path} staging={staging} onGo={(next) => go({ path: next })} />
+      </div>
+    </div>
+  );
+}
+
+function Hits({ device, q, chosen, onChoose }: { device: string; q: string; chosen: string; onChoose: (path: string) => void }) {
+  const hits = useQuery(modelSearchQuery(device, q));
+  if (hits.error) return <div style={{ padding: 10 }}><Failure error={hits.error} retry={() => void hits.refetch()} /></div>;
+  const items = hits.data?.items ?? [];
+  return (
+    <div className={classes.hits}>
+      <div className="dim small" role="status" style={{ padding: '4px 12px' }}>{hits.data ? t.model.hits(items.length) : t.common.loading}</div>
+      {hits.data && items.length === 0 ? <Empty title=""><p>{t.model.noHits}</p></Empty> : null}
+      {items.map((hit) => (
+        <button key={hit.path} type="button" className={classes.hit} aria-current={objectOf(hit.path) === chosen || undefined} onClick={() => onChoose(objectOf(hit.path).replaceAll('{i}.', ''))}>
+          <span className="mono wrap">{hit.path}</span>
+          {hit.value ? <span className="row small"><span className="ellipsis">{hit.value.value === '' ? t.model.emptyValue : hit.value.value}</span><span className="dim nowrap"><Ago at={hit.value.at} /></span></span> : null}
+        </button>
+      ))}
+      {hits.data?.next || items.length >= HITS ? <p className="dim small" style={{ padding: '6px 12px' }}>{t.model.moreHits}</p> : null}
+    </div>
+  );
+}

@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import type { Value } from '~/api/devices';
+import { bytes, evidence, hosts, rowsOf, toMap, wifiNetworks } from './overview-data';
+
+const values = (entries: Record<string, string>, at = '2026-01-01T00:00:00.000Z') =>
+  toMap([Object.entries(entries).map(([path, value]) => ({ path, value, source: 'read by USP', at }) as Value)]);
+
+describe('a device in plain words', () => {
+  it('orders rows by number, not by text', () => {
+    expect(rowsOf(values({ 'D.T.10.A': '', 'D.T.2.A': '', 'D.T.2.B': '', 'D.TX.1.A': '' }), 'D.T.')).toEqual(['D.T.2.', 'D.T.10.']);
+  });
+
+  it('finds the radio and the access point of a network through their references', () => {
+    const [network] = wifiNetworks(
+      values({
+        'Device.WiFi.SSID.1.SSID': 'Home',
+        'Device.WiFi.SSID.1.Enable': 'true',
+        'Device.WiFi.SSID.1.LowerLayers': 'Device.WiFi.Radio.2',
+        'Device.WiFi.Radio.2.OperatingFrequencyBand': '5GHz',
+        'Device.WiFi.Radio.2.Channel': '36',
+        'Device.WiFi.AccessPoint.7.SSIDReference': 'Device.WiFi.SSID.1.',
+        'Device.WiFi.AccessPoint.7.Security.ModeEnabled': 'WPA2-Personal',
+        'Device.WiFi.AccessPoint.7.AssociatedDevice.1.MACAddress': 'x',
+      }),
+    );
+    expect(network).toMatchObject({ ssid: 'Home', enabled: true, band: '5GHz', channel: '36', accessPoint: 'Device.WiFi.AccessPoint.7.', security: 'WPA2-Personal', clients: 1 });
+  });
+
+  it('shows what is not known as not known', () => {
+    const [network] = wifiNetworks(values({ 'Device.WiFi.SSID.3.SSID': '' }));
+    expect(network).toMatchObject({ band: undefined, security: undefined, enabled: undefined, clients: undefined });
+  });
+
+  it('lists hosts that are there before those that are away', () => {
+    const list = hosts(values({
+      'Device.Hosts.Host.1.HostName': 'a', 'Device.Hosts.Host.1.Active': 'false',
+      'Device.Hosts.Host.2.HostName': 'b', 'Device.Hosts.Host.2.Active': 'true',
+    }));
+    expect(list.map((host) => host.name)).toEqual(['b', 'a']);
+  });
+
+  it('writes amounts as people do', () => {
+    expect([bytes(0), bytes(999), bytes(1500), bytes(123_456_789)]).toEqual(['0 B', '999 B', '1.5 kB', '123 MB']);
+  });
+
+  it('knows when the newest of several values was read', () => {
+    const map = toMap([[...values({ 'A.B': '1' }, '2026-01-01T00:00:00Z').values()], [...values({ 'A.C': '1' }, '2026-01-02T00:00:00Z').values()]]);
+    expect(evidence(map, ['A.'])?.at).toBe('2026-01-02T00:00:00Z');
+    expect(evidence(map, ['X.'])).toBeUndefined();
+  });
+});

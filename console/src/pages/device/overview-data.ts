@@ -1,0 +1,132 @@
+// A device in plain words, out of its last-known values. Pure: values in, sections out; only what is there.
+import type { Value } from '~/api/devices';
+
+export type Values = ReadonlyMap<string, Value>;
+
+/** The objects the overview reads, and nothing else. */
+export const overviewPaths = ['Device.DeviceInfo.', 'Device.WiFi.', 'Device.IP.', 'Device.Ethernet.', 'Device.Hosts.', 'Device.Cellular.', 'Device.Time.'];
+
+export function toMap(lists: readonly (readonly Value[] | undefined)[]): Values {
+  const map = new Map<string, Value>();
+  for (const list of lists) for (const value of list ?? []) map.set(value.path, value);
+  return map;
+}
+
+/** The rows of a table that have values, in the order of their numbers: "Device.WiFi.SSID." gives "Device.WiFi.SSID.1." and so on. */
+export function rowsOf(values: Values, table: string): string[] {
+  const numbers = new Set<number>();
+  for (const path of values.keys()) {
+    if (!path.startsWith(table)) continue;
+    const number = Number.parseInt(path.slice(table.length), 10);
+    if (Number.isInteger(number)) numbers.add(number);
+  }
+  return [...numbers].sort((a, b) => a - b).map((number) => `${table}${number}.`);
+}
+
+export function text(values: Values, path: string): string | undefined {
+  const found = values.get(path)?.value;
+  return found === undefined || found === '' ? undefined : found;
+}
+
+export function flag(values: Values, path: string): boolean | undefined {
+  const found = values.get(path)?.value;
+  return found === 'true' || found === '1' ? true : found === 'false' || found === '0' ? false : undefined;
+}
+
+export function number(values: Values, path: string): number | undefined {
+  const found = values.get(path)?.value;
+  if (found === undefined || found === '') return undefined;
+  const n = Number(found);
+  return Number.isFinite(n) ? n : undefined;
+}
+
+/** A reference as an object path with its dot: LowerLayers and the like; the first of a list. */
+export function reference(values: Values, path: string): string | undefined {
+  const first = text(values, path)?.split(',')[0]?.trim();
+  return first ? (first.endsWith('.') ? first : `${first}.`) : undefined;
+}
+
+export interface WifiNetwork {
+  path: string;
+  ssid: string | undefined;
+  enabled: boolean | undefined;
+  status: string | undefined;
+  band: string | undefined;
+  channel: string | undefined;
+  /** The access point that carries it: security is there. */
+  accessPoint: string | undefined;
+  security: string | undefined;
+  clients: number | undefined;
+}
+
+export function wifiNetworks(values: Values): WifiNetwork[] {
+  const points = rowsOf(values, 'Device.WiFi.AccessPoint.');
+  return rowsOf(values, 'Device.WiFi.SSID.').map((path) => {
+    const radio = reference(values, `${path}LowerLayers`);
+    const accessPoint = points.find((point) => reference(values, `${point}SSIDReference`) === path);
+    return {
+      path,
+      ssid: values.get(`${path}SSID`)?.value,
+      enabled: flag(values, `${path}Enable`),
+      status: text(values, `${path}Status`),
+      band: radio ? text(values, `${radio}OperatingFrequencyBand`) : undefined,
+      channel: radio ? text(values, `${radio}Channel`) : undefined,
+      accessPoint,
+      security: accessPoint ? text(values, `${accessPoint}Security.ModeEnabled`) : undefined,
+      clients: accessPoint
+        ? (number(values, `${accessPoint}AssociatedDeviceNumberOfEntries`) ?? rowsOf(values, `${accessPoint}AssociatedDevice.`).length)
+        : undefined,
+    };
+  });
+}
+
+export interface Host {
+  path: string;
+  name: string | undefined;
+  address: string | undefined;
+  mac: string | undefined;
+  link: string | undefined;
+  signal: number | undefined;
+  active: boolean | undefined;
+}
+
+/** Devices in the home: those that are there first, then by name. */
+export function hosts(values: Values): Host[] {
+  return rowsOf(values, 'Device.Hosts.Host.')
+    .map((path) => {
+      const associated = reference(values, `${path}AssociatedDevice`);
+      const layer1 = text(values, `${path}Layer1Interface`) ?? '';
+      return {
+        path,
+        name: text(values, `${path}HostName`),
+        address: text(values, `${path}IPAddress`),
+        mac: text(values, `${path}PhysAddress`),
+        link: text(values, `${path}InterfaceType`) ?? (layer1.includes('WiFi') ? 'Wi-Fi' : layer1.includes('Ethernet') ? 'Ethernet' : undefined),
+        signal: associated ? number(values, `${associated}SignalStrength`) : undefined,
+        active: flag(values, `${path}Active`),
+      };
+    })
+    .sort((a, b) => Number(b.active === true) - Number(a.active === true) || (a.name ?? '\uffff').localeCompare(b.name ?? '\uffff'));
+}
+
+/** Seconds as "3 d 4 h"; bytes and kilobytes as people write them. */
+export function bytes(n: number | undefined): string | undefined {
+  if (n === undefined) return undefined;
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let at = 0;
+  let value = n;
+  while (value >= 1000 && at < units.length - 1) {
+    value /= 1000;
+    at += 1;
+  }
+  return `${value >= 100 || at === 0 ? Math.round(value) : value.toFixed(1)} ${units[at]}`;
+}
+
+/** The oldest and the newest reading below a path, with where it comes from. */
+export function evidence(values: Values, prefixes: string[]): { at: string; source: string } | undefined {
+  let newest: Value | undefined;
+  for (const value of values.values()) {
+    if (prefixes.some((prefix) => value.path.startsWith(prefix)) && (!newest || value.at > newest.at)) newest = value;
+  }
+  return newest ? { at: newest.at, source: newest.source } : undefined;
+}

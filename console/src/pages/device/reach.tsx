@@ -1,0 +1,107 @@
+// Why this device can or cannot be talked to: the verdict, each way to it, the last attempts, what to do.
+import { Skeleton } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import type { ReactNode } from 'react';
+import { reachQuery, type DeviceDetail, type Reach } from '~/api/devices';
+import { useMay } from '~/api/session';
+import { ActionButton } from '~/components/action-button';
+import { Copyable } from '~/components/copy';
+import { Icon } from '~/components/icon';
+import { Failure, Note } from '~/components/notice';
+import { Evidence, PresenceState } from '~/components/presence';
+import { RefusalTable } from '~/components/refusals';
+import { State } from '~/components/state';
+import { Ago } from '~/components/time';
+import { t } from '~/text';
+import { useWake } from './wake';
+import classes from './overview.module.css';
+
+export function ReachPanel({ device }: { device: DeviceDetail }) {
+  const r = t.device.reach;
+  const reach = useQuery(reachQuery(device.id));
+  const wake = useWake(device.id);
+  const mayNot = useMay('operation:run');
+  if (reach.error && !reach.data) return <div style={{ padding: 16 }}><Failure error={reach.error} retry={() => void reach.refetch()} /></div>;
+  if (!reach.data) return <div className={classes.sections} aria-busy="true"><Skeleton height={90} /><Skeleton height={140} /></div>;
+  const data = reach.data;
+  return (
+    <div className={classes.sections}>
+      <section className={classes.section} aria-label={r.title}>
+        <div className={classes.head}>
+          <h2>{r.title}</h2>
+          <ActionButton
+            size="compact-sm"
+            leftSection={<Icon name="play" size={13} />}
+            loading={wake.busy}
+            disabledReason={mayNot ?? (data.wake.possible ? undefined : `${r.wakeImpossible}: ${data.wake.words}`)}
+            hint={data.wake.words}
+            onClick={wake.start}
+          >
+            {t.device.wake}
+          </ActionButton>
+        </div>
+        <div className="stack" style={{ padding: '12px 14px' }}>
+          <div className="row wrapped">
+            <PresenceState presence={data.presence} strong />
+            {data.presence.since ? <span className="dim">{r.since} <Ago at={data.presence.since} /></span> : null}
+            <Evidence presence={data.presence} />
+          </div>
+          {data.likely_reason ? <Note tone="warn"><strong>{r.likely}: </strong>{data.likely_reason}{data.advice ? <div>{r.advice}: {data.advice}</div> : null}</Note> : null}
+          <div className="row wrapped">
+            <span className="dim">{r.admission}:</span> <span className="wrap">{device.admission.words}</span>
+            {device.admission.readmit_until ? <span className="dim">{r.admissionUntil} <Ago at={device.admission.readmit_until} /></span> : null}
+          </div>
+        </div>
+      </section>
+      <section className={classes.section} aria-label={r.paths}>
+        <div className={classes.head}><h2>{r.paths}</h2></div>
+        {data.paths.length === 0 ? <p className="dim" style={{ padding: 14 }}>{r.noPaths}</p> : null}
+        {data.paths.map((path) => <Path key={path.id} path={path} />)}
+      </section>
+      <section className={classes.section} aria-label={r.refusals}>
+        <div className={classes.head}><h2>{r.refusals}</h2></div>
+        {data.refusals.length === 0 ? <p className="dim" style={{ padding: 14 }}>{r.noRefusals}</p> : <RefusalTable refusals={data.refusals} />}
+      </section>
+    </div>
+  );
+}
+
+function Path({ path }: { path: Reach['paths'][number] }) {
+  const r = t.device.reach;
+  const facts: [string, ReactNode][] = [
+    [r.identity, <Copyable key="i" value={path.identity} label={r.identity} />],
+    [r.connectedSince, path.connected && path.connected_since ? <Ago key="c" at={path.connected_since} /> : undefined],
+    [r.closedAt, !path.connected && path.disconnected_at ? <Ago key="d" at={path.disconnected_at} /> : undefined],
+    [r.reason, path.connected ? undefined : (path.disconnect_reason ?? undefined)],
+    [r.peer, path.peer ? <span key="p" className="mono">{path.peer}</span> : undefined],
+    [r.tls, path.tls == null ? undefined : path.tls ? t.common.yes : t.common.no],
+    [r.credential, path.credential ?? undefined],
+    [r.lastSign, path.evidence_at ? <span key="e"><Ago at={path.evidence_at} />{path.evidence_source ? `, ${path.evidence_source}` : ''}</span> : undefined],
+    [r.dial, path.dial_url ? <span key="u" className="mono wrap">{path.dial_url}</span> : undefined],
+  ];
+  return (
+    <div style={{ borderBottom: '1px solid var(--line)' }}>
+      <div className="row" style={{ padding: '8px 14px 0' }}>
+        <strong>{path.protocol.toUpperCase()}, {path.transport}</strong>
+        <State tone={path.connected ? 'ok' : 'bad'}>{path.connected ? r.connected : r.closed}</State>
+      </div>
+      <dl className={classes.facts}>
+        {facts.filter(([, value]) => value !== undefined).map(([name, value]) => <div key={name}><dt>{name}</dt><dd className="wrap">{value}</dd></div>)}
+      </dl>
+      {path.attempts.length > 0 ? (
+        <div style={{ padding: '0 14px 12px' }}>
+          <h3 className="dim">{r.attempts}</h3>
+          <ul style={{ margin: 0, padding: 0, listStyle: 'none' }}>
+            {path.attempts.map((attempt) => (
+              <li key={attempt.at} className="row">
+                <State tone={attempt.ok ? 'ok' : 'bad'}>{attempt.ok ? r.attemptOk : r.attemptFailed}</State>
+                <Ago at={attempt.at} />
+                <span className="wrap">{attempt.words}</span>
+              </li>
+            ))}
+          </ul>
+        </div>
+      ) : null}
+    </div>
+  );
+}

@@ -1,0 +1,80 @@
+// What happened to this device, newest first, beside everything else.
+import { ActionIcon, Button, Skeleton, Tooltip } from '@mantine/core';
+import { useInfiniteQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+import { timelineQuery } from '~/api/devices';
+import type { Event } from '~/api/events';
+import { Icon } from '~/components/icon';
+import { Failure } from '~/components/notice';
+import { Shape } from '~/components/state';
+import { Ago } from '~/components/time';
+import { eventTone } from '~/components/event-tone';
+import { serverNow } from '~/lib/clock';
+import { t } from '~/text';
+import classes from './device.module.css';
+
+const EVERYTHING: string[] = [];
+
+export function Timeline({ deviceId, onClose }: { deviceId: string; onClose: () => void }) {
+  const list = useInfiniteQuery(timelineQuery(deviceId, EVERYTHING));
+  const events = list.data?.pages.flatMap((page) => page.items);
+  return (
+    <aside className={classes.timeline} aria-label={t.device.timeline}>
+      <div className={classes.timelineHead}>
+        <h2>{t.device.timeline}</h2>
+        <Tooltip label={t.device.timelineHide}>
+          <ActionIcon aria-label={t.device.timelineHide} onClick={onClose}><Icon name="close" size={14} /></ActionIcon>
+        </Tooltip>
+      </div>
+      <ol className={classes.timelineList}>
+        {list.error ? <li style={{ padding: 10 }}><Failure error={list.error} retry={() => void list.refetch()} /></li> : null}
+        {!events && !list.error ? Array.from({ length: 8 }, (_, i) => <li key={i} className={classes.entry}><Skeleton circle height={9} /><Skeleton height={10} width={`${60 + ((i * 13) % 35)}%`} /></li>) : null}
+        {events?.length === 0 ? <li className="dim" style={{ padding: '10px 14px' }}>{t.device.timelineEmpty}</li> : null}
+        {byDay(events ?? []).map(([day, entries]) => (
+          <li key={day}>
+            <div className={classes.day}>{day}</div>
+            {entries.map((event) => <Entry key={event.cursor} event={event} />)}
+          </li>
+        ))}
+        {list.hasNextPage ? (
+          <li style={{ padding: '8px 14px' }}>
+            <Button size="compact-sm" loading={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()}>{t.common.showOlder}</Button>
+          </li>
+        ) : null}
+      </ol>
+    </aside>
+  );
+}
+
+function Entry({ event }: { event: Event }) {
+  const summary = event.operation_id ? (
+    <Link to="/operations/$operationId" params={{ operationId: event.operation_id }} style={{ color: 'inherit' }}>{event.summary}</Link>
+  ) : (
+    event.summary
+  );
+  return (
+    <div className={classes.entry} title={event.kind}>
+      <Shape tone={eventTone(event.kind)} />
+      <div>
+        <div className="wrap">{summary}</div>
+        <div className={classes.when}>
+          <Ago at={event.at} />
+          {event.actor && event.actor.kind !== 'device' && event.actor.kind !== 'system' ? `, ${event.actor.name}` : ''}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function byDay(events: Event[]): [string, Event[]][] {
+  const today = new Date(serverNow()).toDateString();
+  const days = new Map<string, Event[]>();
+  for (const event of events) {
+    const date = new Date(event.at);
+    const name = date.toDateString() === today ? t.device.today : date.toLocaleDateString('en', { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' });
+    const list = days.get(name);
+    if (list) list.push(event);
+    else days.set(name, [event]);
+  }
+  return [...days];
+}

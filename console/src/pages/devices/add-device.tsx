@@ -1,0 +1,32 @@
+// Three ways in for a device: it connects with a setup key, we dial it, or it is registered by name beforehand.
+import { Modal, SegmentedControl } from '@mantine/core';
+import { useState } from 'react';
+import { useMay } from '~/api/session';
+import { t } from '~/text';
+import { DialDevice } from './dial-device';
+import { SetupKeyUrl } from './setup-key-url';
+
+type Way = 'key' | 'dial' | 'register';
+
+export function AddDevice({ onClose }: { onClose: () => void }) {
+  const noKeys = useMay('setup-key:write');
+  const [way, setWay] = useState<Way>(noKeys ? 'register' : 'key');
+  const d = t.devices.addDialog;
+  return (
+    <Modal opened onClose={onClose} title={d.title} size={680} closeButtonProps={{ 'aria-label': t.common.close }}>
+      <div className="stack loose">
+        <SegmentedControl
+          value={way}
+          onChange={(value) => setWay(value as Way)}
+          aria-label={d.title}
+          data={[
+            { value: 'key', label: d.agentDials },
+            { value: 'dial', label: d.weDial },
+            { value: 'register', label: d.register },
+          ]}
+        />
+        {way === 'key' ? <SetupKeyUrl disabledReason={noKeys} onClose={onClose} /> : <DialDevice key={way} dial={way === 'dial'} onClose={onClose} />}
+      </div>
+    </Modal>
+  );
+}

@@ -1,0 +1,78 @@
+// The tenants of the installation; for platform administrators.
+import { Button, Modal, TextInput } from '@mantine/core';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import { createTenant, renameTenant, tenantsQuery, type Tenant } from '~/api/admin';
+import { sessionQuery, useMay, useSession } from '~/api/session';
+import { ActionButton } from '~/components/action-button';
+import { Icon } from '~/components/icon';
+import { Failure } from '~/components/notice';
+import { Tag } from '~/components/tag';
+import { Ago } from '~/components/time';
+import { t } from '~/text';
+import { ListTable, SettingsFrame } from './frame';
+import { Rename } from './rename';
+
+const SLUG = /^[a-z0-9][a-z0-9-]{0,31}$/;
+const p = t.settings.tenantsPage;
+
+export function TenantsPage() {
+  const session = useSession();
+  const mayNot = useMay('platform:write');
+  const query = useQuery(tenantsQuery);
+  const queries = useQueryClient();
+  const [creating, setCreating] = useState(false);
+  const [renaming, setRenaming] = useState<Tenant>();
+  const fresh = () => {
+    void queries.invalidateQueries({ queryKey: ['tenants'] });
+    void queries.invalidateQueries({ queryKey: sessionQuery.queryKey });
+  };
+  const c = p.columns;
+  return (
+    <SettingsFrame title={t.settings.tenants} intro={p.intro} action={<ActionButton variant="filled" leftSection={<Icon name="plus" size={14} />} disabledReason={mayNot} onClick={() => setCreating(true)}>{p.create}</ActionButton>}>
+      <ListTable query={query} label={t.settings.tenants} head={[c.name, c.id, c.created, '']} empty={null}>
+        {(tenant) => (
+          <tr key={tenant.id}>
+            <td>{tenant.name} {tenant.id === session.tenant.id ? <Tag>{p.here}</Tag> : null}</td>
+            <td className="mono">{tenant.id}</td>
+            <td><Ago at={tenant.created_at} /></td>
+            <td style={{ textAlign: 'right' }}><ActionButton size="compact-xs" disabledReason={mayNot} onClick={() => setRenaming(tenant)}>{p.rename}</ActionButton></td>
+          </tr>
+        )}
+      </ListTable>
+      {creating ? <Create onClose={() => setCreating(false)} onCreated={fresh} /> : null}
+      {renaming ? <Rename title={p.renameTitle} name={renaming.name} save={(name) => renameTenant(renaming.id, name)} onSaved={fresh} onClose={() => setRenaming(undefined)} /> : null}
+    </SettingsFrame>
+  );
+}
+
+function Create({ onClose, onCreated }: { onClose: () => void; onCreated: () => void }) {
+  const [id, setId] = useState('');
+  const [name, setName] = useState('');
+  const create = useMutation({
+    mutationFn: () => createTenant({ id, name: name.trim() }),
+    onSuccess: () => {
+      onCreated();
+      onClose();
+    },
+  });
+  return (
+    <Modal opened onClose={onClose} title={p.createTitle} closeButtonProps={{ 'aria-label': t.common.close }}>
+      <form
+        className="stack loose"
+        onSubmit={(event) => {
+          event.preventDefault();
+          create.mutate();
+        }}
+      >
+        <TextInput label={p.name} value={name} maxLength={100} onChange={(e) => setName(e.currentTarget.value)} data-autofocus />
+        <TextInput label={p.id} description={p.idHint} value={id} maxLength={32} onChange={(e) => setId(e.currentTarget.value)} error={id !== '' && !SLUG.test(id) ? p.idHint : undefined} classNames={{ input: 'mono' }} />
+        {create.error ? <Failure error={create.error} /> : null}
+        <div className="row" style={{ justifyContent: 'flex-end' }}>
+          <Button onClick={onClose}>{t.common.cancel}</Button>
+          <Button type="submit" variant="filled" loading={create.isPending} disabled={!SLUG.test(id) || name.trim() === ''}>{t.common.create}</Button>
+        </div>
+      </form>
+    </Modal>
+  );
+}

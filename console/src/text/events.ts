@@ -1,0 +1,20 @@
+export const events = {
+  title: 'Events',
+  columns: { at: 'When', kind: 'Kind', summary: 'What happened', device: 'Device', actor: 'Who', cursor: 'Cursor' },
+  filter: 'Kinds of events',
+  kinds: [
+    { value: '', label: 'All' },
+    { value: 'device.', label: 'Devices' },
+    { value: 'operation.', label: 'Operations' },
+    { value: 'notification.', label: 'Notifications' },
+  ],
+  new: (n: number) => `${n} new ${n === 1 ? 'event' : 'events'}: show`,
+  ofDevice: 'Of one device: show all',
+  empty: 'Nothing has happened yet',
+  emptyDetail: 'Everything that devices, people and Headend itself do is written here, in one order without gaps.',
+  noMatch: 'No event of this kind',
+  detail: 'Event',
+  data: 'Details',
+  operation: 'Operation',
+  openOperation: 'Show the operation',
+};

@@ -1,0 +1,18 @@
+export const signIn = {
+  title: 'Sign in',
+  login: 'Login',
+  password: 'Password',
+  submit: 'Sign in',
+  firstStart: 'At its first start the server prints a login and a one-time password.',
+  changeTitle: 'Choose your own password',
+  changeDetail: 'You signed in with a one-time password. It works only for this step.',
+  current: 'One-time password',
+  currentAgain: 'Your present password',
+  next: 'New password',
+  nextHint: 'At least 12 characters. A few words are easier to remember than a few signs.',
+  again: 'New password, once more',
+  tooShort: (length: number) => `${length} of at least 12 characters`,
+  different: 'The two are not the same',
+  change: 'Change the password',
+  changed: 'The password is changed. Other sign-ins of yours have ended.',
+};

@@ -1,0 +1,8 @@
+// Unit tests: pure logic, no browser, no server.
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  resolve: { alias: { '~': fileURLToPath(new URL('./src', import.meta.url)) } },
+  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+});
