@@ -55,7 +55,10 @@ pub struct Call {
 impl Call {
     /// The value of an argument.
     pub fn arg(&self, name: &str) -> Option<&str> {
-        self.args.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+        self.args
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| v.as_str())
     }
 }
 
@@ -136,8 +139,13 @@ impl Notifier {
     /// Queues a hint and wakes the agent. Beyond [`HINTS_PENDING_MAX`], value changes fold into
     /// [`Hint::LookAgain`]; completions are always kept.
     pub fn send(&self, hint: Hint) {
-        let mut hints = self.inner.hints.lock().unwrap_or_else(PoisonError::into_inner);
-        if hints.len() < HINTS_PENDING_MAX || matches!(hint, Hint::Completed(..) | Hint::Restart(_)) {
+        let mut hints = self
+            .inner
+            .hints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if hints.len() < HINTS_PENDING_MAX || matches!(hint, Hint::Completed(..) | Hint::Restart(_))
+        {
             hints.push(hint);
         } else if hints.last() != Some(&Hint::LookAgain) {
             hints.push(Hint::LookAgain);
@@ -148,7 +156,13 @@ impl Notifier {
 
     /// Takes what is queued.
     pub(crate) fn take(&self) -> Vec<Hint> {
-        std::mem::take(&mut *self.inner.hints.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(
+            &mut *self
+                .inner
+                .hints
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Resolves when something was queued since.
@@ -214,7 +228,10 @@ pub trait Backend: Send + 'static {
     /// Run a command. `Device.ScheduleTimer()` and those below `Device.LocalAgent.` are the engine's.
     fn operate(&mut self, now: Now, call: &Call, view: &dyn View) -> Outcome {
         let _ = (now, view);
-        Outcome::Done(Err(Fault::command_failure(format!("{} is not available on this device", call.command))))
+        Outcome::Done(Err(Fault::command_failure(format!(
+            "{} is not available on this device",
+            call.command
+        ))))
     }
 
     /// Stop an asynchronous command; `false` when it cannot be stopped any more.
@@ -255,6 +272,9 @@ mod tests {
         notifier.send(Hint::Completed(1, Ok(vec![])));
         let hints = notifier.take();
         assert_eq!(hints.len(), HINTS_PENDING_MAX + 2);
-        assert_eq!(hints[HINTS_PENDING_MAX..], [Hint::LookAgain, Hint::Completed(1, Ok(vec![]))]);
+        assert_eq!(
+            hints[HINTS_PENDING_MAX..],
+            [Hint::LookAgain, Hint::Completed(1, Ok(vec![]))]
+        );
     }
 }

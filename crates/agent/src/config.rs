@@ -182,7 +182,9 @@ impl WebSocketAddress {
         let (host, port) = match authority[after_bracket..].rfind(':') {
             Some(at) => {
                 let at = after_bracket + at;
-                let port = authority[at + 1..].parse().map_err(|_| "the port is not a number up to 65535")?;
+                let port = authority[at + 1..]
+                    .parse()
+                    .map_err(|_| "the port is not a number up to 65535")?;
                 (&authority[..at], port)
             }
             None => (authority, if encrypted { 443 } else { 80 }),
@@ -191,7 +193,12 @@ impl WebSocketAddress {
             return Err("has no plain host name".into());
         }
         let path = if path.is_empty() { "/" } else { path };
-        Ok(WebSocketAddress { host: host.into(), port, path: path.into(), encrypted })
+        Ok(WebSocketAddress {
+            host: host.into(),
+            port,
+            path: path.into(),
+            encrypted,
+        })
     }
 
     /// The address as a URL.
@@ -206,36 +213,56 @@ impl AgentConfig {
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<AgentConfig, ConfigError> {
         let name = path.display().to_string();
-        let unreadable = |source| ConfigError::Unreadable { path: name.clone(), source };
+        let unreadable = |source| ConfigError::Unreadable {
+            path: name.clone(),
+            source,
+        };
         let length = std::fs::metadata(path).map_err(unreadable)?.len();
         if length > CONFIG_BYTES_MAX {
-            let message = format!("is {length} bytes long; a configuration has at most {CONFIG_BYTES_MAX}");
-            return Err(ConfigError::Syntax { path: name, message });
+            let message =
+                format!("is {length} bytes long; a configuration has at most {CONFIG_BYTES_MAX}");
+            return Err(ConfigError::Syntax {
+                path: name,
+                message,
+            });
         }
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        let config: AgentConfig =
-            toml::from_str(&text).map_err(|error| ConfigError::Syntax { path: name, message: error.to_string() })?;
+        let config: AgentConfig = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+            path: name,
+            message: error.to_string(),
+        })?;
         config.check()?;
         Ok(config)
     }
 
     /// Checks what the types do not.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let invalid = |key: &str, reason: String| Err(ConfigError::Invalid { key: key.into(), reason });
+        let invalid = |key: &str, reason: String| {
+            Err(ConfigError::Invalid {
+                key: key.into(),
+                reason,
+            })
+        };
         if !self.endpoint_id.is_empty()
             && let Err(error) = self.endpoint_id.parse::<EndpointId>()
         {
             return invalid("endpoint_id", error.to_string());
         }
         if self.controllers.len() > CONTROLLERS_MAX {
-            return invalid("controller", format!("at most {CONTROLLERS_MAX} controllers"));
+            return invalid(
+                "controller",
+                format!("at most {CONTROLLERS_MAX} controllers"),
+            );
         }
         for (n, controller) in self.controllers.iter().enumerate() {
             let key = |name: &str| format!("controller[{n}].{name}");
             if let Err(error) = controller.endpoint_id.parse::<EndpointId>() {
                 return invalid(&key("endpoint_id"), error.to_string());
             }
-            if self.controllers[..n].iter().any(|other| other.endpoint_id == controller.endpoint_id) {
+            if self.controllers[..n]
+                .iter()
+                .any(|other| other.endpoint_id == controller.endpoint_id)
+            {
                 return invalid(&key("endpoint_id"), "is there twice".into());
             }
             if !controller.url.is_empty()
@@ -244,7 +271,10 @@ impl AgentConfig {
                 return invalid(&key("url"), reason);
             }
             if !matches!(controller.role.as_str(), "Full Access" | "Untrusted") {
-                return invalid(&key("role"), "must be \"Full Access\" or \"Untrusted\"".into());
+                return invalid(
+                    &key("role"),
+                    "must be \"Full Access\" or \"Untrusted\"".into(),
+                );
             }
             for (name, value, least) in [
                 ("periodic_interval", controller.periodic_interval, 1),
@@ -252,7 +282,11 @@ impl AgentConfig {
                 ("retry_multiplier", controller.retry_multiplier, 1000),
                 ("keep_alive", controller.keep_alive, 1),
             ] {
-                let most = if name.starts_with("retry") { 65_535 } else { u32::MAX };
+                let most = if name.starts_with("retry") {
+                    65_535
+                } else {
+                    u32::MAX
+                };
                 if !(least..=most).contains(&value) {
                     return invalid(&key(name), format!("must be {least} to {most}"));
                 }
@@ -263,14 +297,20 @@ impl AgentConfig {
                 return invalid("listen.path", "must start with /".into());
             }
             if listen.certificate.is_some() != listen.key.is_some() {
-                return invalid("listen.certificate", "certificate and key go together".into());
+                return invalid(
+                    "listen.certificate",
+                    "certificate and key go together".into(),
+                );
             }
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return invalid("tls.certificate", "certificate and key go together".into());
         }
         if self.reboot.enabled && self.reboot.command.is_empty() {
-            return invalid("reboot.command", "is needed when reboot.enabled is true".into());
+            return invalid(
+                "reboot.command",
+                "is needed when reboot.enabled is true".into(),
+            );
         }
         if let Some(oui) = &self.device.oui
             && (oui.len() != 6 || !oui.bytes().all(|b| b.is_ascii_hexdigit()))
@@ -309,11 +349,20 @@ mod tests {
             ("endpoint = \"x\"", "endpoint"),
             ("endpoint_id = 1", "endpoint_id"),
             ("endpoint_id = \"nonsense\"", "endpoint_id"),
-            ("[[controller]]\nendpoint_id = \"self::c\"\nurl = \"http://x\"", "controller[0].url"),
-            ("[[controller]]\nendpoint_id = \"self::c\"\nrole = \"root\"", "controller[0].role"),
+            (
+                "[[controller]]\nendpoint_id = \"self::c\"\nurl = \"http://x\"",
+                "controller[0].url",
+            ),
+            (
+                "[[controller]]\nendpoint_id = \"self::c\"\nrole = \"root\"",
+                "controller[0].role",
+            ),
             ("[reboot]\nenabled = true", "reboot.command"),
             ("[device]\noui = \"xyz\"", "device.oui"),
-            ("[listen]\naddress = \"127.0.0.1:0\"\npath = \"usp\"", "listen.path"),
+            (
+                "[listen]\naddress = \"127.0.0.1:0\"\npath = \"usp\"",
+                "listen.path",
+            ),
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(key), "{text}: {message}");
@@ -329,7 +378,10 @@ mod tests {
             ("ws://[::1]", "[::1]", 80, "/"),
         ] {
             let address = WebSocketAddress::parse(url).unwrap();
-            assert_eq!((address.host.as_str(), address.port, address.path.as_str()), (host, port, path));
+            assert_eq!(
+                (address.host.as_str(), address.port, address.path.as_str()),
+                (host, port, path)
+            );
             assert_eq!(WebSocketAddress::parse(&address.url()).unwrap(), address);
         }
         assert!(WebSocketAddress::parse("ws://user@h/").is_err());

@@ -14,9 +14,12 @@ pub mod linux;
 mod model;
 mod storage;
 
-pub use backend::{Backend, Call, Change, CommandResult, Hint, Notifier, Now, Outcome, Restart, View, Watch};
+pub use backend::{
+    Backend, Call, Change, CommandResult, Hint, Notifier, Now, Outcome, Restart, View, Watch,
+};
 pub use config::{
-    AgentConfig, ConfigError, ControllerConfig, DeviceConfig, ListenConfig, RebootConfig, TlsConfig, WebSocketAddress,
+    AgentConfig, ConfigError, ControllerConfig, DeviceConfig, ListenConfig, RebootConfig,
+    TlsConfig, WebSocketAddress,
 };
 pub use driver::{Clock, RunError, RunOptions, SystemClock, run};
 pub use engine::{ControllerLink, Effect, Engine, EngineError, Outgoing};

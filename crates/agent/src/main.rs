@@ -43,11 +43,17 @@ fn configuration(args: &Args) -> anyhow::Result<AgentConfig> {
     }
     if let Some(endpoint_id) = args.controller_id.clone() {
         let url = args.controller_url.clone().unwrap_or_default();
-        config.controllers = vec![ControllerConfig { endpoint_id, url, ..ControllerConfig::default() }];
+        config.controllers = vec![ControllerConfig {
+            endpoint_id,
+            url,
+            ..ControllerConfig::default()
+        }];
     }
     config.check()?;
     if config.controllers.is_empty() {
-        anyhow::bail!("no controller: give [[controller]] in the configuration file, or --controller-id and --controller-url");
+        anyhow::bail!(
+            "no controller: give [[controller]] in the configuration file, or --controller-id and --controller-url"
+        );
     }
     Ok(config)
 }
@@ -60,13 +66,20 @@ async fn main() -> anyhow::Result<()> {
         Some(filter) => EnvFilter::try_new(filter).context("`log` in the configuration")?,
         None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let backend = Linux::new(&config)?;
     if config.endpoint_id.is_empty() {
         config.endpoint_id = backend.endpoint_id();
     }
     if args.check {
-        tracing::info!(endpoint_id = config.endpoint_id, controllers = config.controllers.len(), "the configuration is fine");
+        tracing::info!(
+            endpoint_id = config.endpoint_id,
+            controllers = config.controllers.len(),
+            "the configuration is fine"
+        );
         return Ok(());
     }
     let state = args.state.or_else(|| config.state_dir.clone());
@@ -81,7 +94,10 @@ async fn main() -> anyhow::Result<()> {
         }
         signalled.cancel();
     });
-    let options = RunOptions { storage: Box::new(storage), ..RunOptions::default() };
+    let options = RunOptions {
+        storage: Box::new(storage),
+        ..RunOptions::default()
+    };
     run(config, Box::new(backend), options, shutdown).await?;
     Ok(())
 }

@@ -52,7 +52,11 @@ pub fn model<P: AsRef<str>>(paths: &[P]) -> Result<Arc<Schema>, SchemaError> {
 
 /// The same out of another table: TR-181 with vendor objects added by [`Schema::builder`].
 pub fn model_from<P: AsRef<str>>(schema: &Schema, paths: &[P]) -> Result<Arc<Schema>, SchemaError> {
-    let all: Vec<&str> = OWN.iter().copied().chain(paths.iter().map(AsRef::as_ref)).collect();
+    let all: Vec<&str> = OWN
+        .iter()
+        .copied()
+        .chain(paths.iter().map(AsRef::as_ref))
+        .collect();
     Ok(Arc::new(schema.subset(&all)?))
 }
 
@@ -61,9 +65,15 @@ pub fn read_only(schema: &Schema, prefixes: &[&str]) -> Result<Arc<Schema>, Sche
     let mut builder = Schema::builder().named(schema.name().to_owned());
     for object in schema.objects() {
         let mut object = object.clone();
-        if prefixes.iter().any(|prefix| object.path.starts_with(prefix)) {
+        if prefixes
+            .iter()
+            .any(|prefix| object.path.starts_with(prefix))
+        {
             object.access = dm::ObjectAccess::ReadOnly;
-            object.params.iter_mut().for_each(|param| param.access = dm::ParamAccess::ReadOnly);
+            object
+                .params
+                .iter_mut()
+                .for_each(|param| param.access = dm::ParamAccess::ReadOnly);
         }
         builder = builder.object(object);
     }
@@ -77,7 +87,11 @@ mod tests {
     #[test]
     fn every_agent_has_its_own_objects_and_only_what_it_supports() {
         let model = model(&["Device.DeviceInfo.!only"]).unwrap();
-        assert!(model.object("Device.LocalAgent.Subscription.{i}.").is_some());
+        assert!(
+            model
+                .object("Device.LocalAgent.Subscription.{i}.")
+                .is_some()
+        );
         assert!(model.param("Device.DeviceInfo.SerialNumber").is_some());
         assert!(model.object("Device.WiFi.").is_none());
         assert!(model.object("Device.LocalAgent.MTP.{i}.MQTT.").is_none());

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mtp::tls::{ClientCertificates, ServerTls, ServerTlsConfig};
-use mtp::ws::{Admission, Admitted, Hello, Listener, ListenerConfig, Refusal, RefusalReason, Refusals, Refused};
+use mtp::ws::{
+    Admission, Admitted, Hello, Listener, ListenerConfig, Refusal, RefusalReason, Refusals, Refused,
+};
 use usp::EndpointId;
 
 use super::RunError;
@@ -19,7 +21,11 @@ pub(super) struct Door {
 
 impl Door {
     pub fn new(own: EndpointId, path: String) -> Door {
-        Door { own, path, controllers: Mutex::default() }
+        Door {
+            own,
+            path,
+            controllers: Mutex::default(),
+        }
     }
 }
 
@@ -28,14 +34,25 @@ impl Admission for Door {
 
     async fn admit(&self, hello: &Hello) -> Result<Admitted<EndpointId>, Refusal> {
         if hello.path != self.path {
-            return Err(Refusal::new(RefusalReason::UnknownPath, "no agent listens on this path"));
+            return Err(Refusal::new(
+                RefusalReason::UnknownPath,
+                "no agent listens on this path",
+            ));
         }
-        let controllers = self.controllers.lock().unwrap_or_else(PoisonError::into_inner);
+        let controllers = self
+            .controllers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let claimed = match (&hello.eid, controllers.as_slice()) {
             (Some(eid), _) => eid.clone(),
             // Only one can be meant (R-WS.11b: the id may be missing).
             (None, [only]) => only.clone(),
-            (None, _) => return Err(Refusal::new(RefusalReason::EndpointIdMissing, "which controller is this?")),
+            (None, _) => {
+                return Err(Refusal::new(
+                    RefusalReason::EndpointIdMissing,
+                    "which controller is this?",
+                ));
+            }
         };
         if !controllers.contains(&claimed) {
             let detail = format!("{claimed} is not a controller of this agent");
@@ -43,9 +60,15 @@ impl Admission for Door {
         }
         // R-SEC.0a: a certificate that names endpoints has to name this one.
         if !hello.certificate_ids.is_empty() && !hello.certificate_ids.contains(&claimed) {
-            return Err(Refusal::new(RefusalReason::EndpointIdMismatch, "the certificate is somebody else's"));
+            return Err(Refusal::new(
+                RefusalReason::EndpointIdMismatch,
+                "the certificate is somebody else's",
+            ));
         }
-        Ok(Admitted { own: self.own.clone(), ticket: claimed })
+        Ok(Admitted {
+            own: self.own.clone(),
+            ticket: claimed,
+        })
     }
 }
 
@@ -58,15 +81,27 @@ impl Refusals for Door {
     }
 }
 
-pub(super) async fn listen(config: &ListenConfig, door: &Arc<Door>) -> Result<Listener<Door>, RunError> {
+pub(super) async fn listen(
+    config: &ListenConfig,
+    door: &Arc<Door>,
+) -> Result<Listener<Door>, RunError> {
     let mut listener = ListenerConfig::new(config.address);
     listener.connections_max = INBOUND_PENDING_MAX;
     if let (Some(certificate), Some(key)) = (&config.certificate, &config.key) {
         let clients = ClientCertificates::Ignored;
-        let files = ServerTlsConfig { certificate: certificate.clone(), key: key.clone(), clients };
-        listener = listener.with_tls(Arc::new(ServerTls::load(files).map_err(|error| RunError::Tls(error.to_string()))?));
+        let files = ServerTlsConfig {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            clients,
+        };
+        listener = listener.with_tls(Arc::new(
+            ServerTls::load(files).map_err(|error| RunError::Tls(error.to_string()))?,
+        ));
     }
     Listener::bind(listener, door.clone(), door.clone())
         .await
-        .map_err(|source| RunError::Listen { address: config.address, source })
+        .map_err(|source| RunError::Listen {
+            address: config.address,
+            source,
+        })
 }

@@ -1,23 +1,23 @@
 //! The tokio driver: one task per agent, which dials and accepts, moves records between links and sessions, lets the
 //! engine answer, and carries out its effects. Deliberately nothing of the data model.
 
+mod effects;
 mod inbound;
 mod peer;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
 use mtp::ws::{CloseCode, DialConfig, Listener, dial, reason};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use usp::agent::{Event, Session};
 
 use crate::limits::CLOSING_TIME_MAX;
-use crate::{AgentConfig, Backend, ControllerLink, Effect, Engine, EngineError, NoStorage, Now, Outgoing, Restart, Storage};
+use crate::{AgentConfig, Backend, Effect, Engine, EngineError, NoStorage, Now, Restart, Storage};
 use inbound::Door;
 use peer::{Channel, Happened, Peer};
 
@@ -33,8 +33,13 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Now { at: tokio::time::Instant::now().into_std(), unix_ms: since.as_millis() as i64 }
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            at: tokio::time::Instant::now().into_std(),
+            unix_ms: since.as_millis() as i64,
+        }
     }
 }
 
@@ -52,7 +57,12 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> RunOptions {
-        RunOptions { storage: Box::new(NoStorage), clock: Arc::new(SystemClock), seed: rand::random(), listening: None }
+        RunOptions {
+            storage: Box::new(NoStorage),
+            clock: Arc::new(SystemClock),
+            seed: rand::random(),
+            listening: None,
+        }
     }
 }
 
@@ -82,17 +92,34 @@ pub async fn run(
     options: RunOptions,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let RunOptions { storage, clock, seed, listening } = options;
+    let RunOptions {
+        storage,
+        clock,
+        seed,
+        listening,
+    } = options;
     let listen = config.listen.clone();
     let tls = config.tls.clone();
     let engine = Engine::new(config, backend, storage, clock.now())?;
-    let path = listen.as_ref().map(|listen| listen.path.clone()).unwrap_or_default();
+    let path = listen
+        .as_ref()
+        .map(|listen| listen.path.clone())
+        .unwrap_or_default();
     let door = Arc::new(Door::new(engine.endpoint_id().clone(), path));
     let listener = match &listen {
         Some(listen) => Some(inbound::listen(listen, &door).await?),
         None => None,
     };
-    let mut driver = Driver { engine, clock, tls, random: seed, peers: Vec::new(), door, listener, closing: JoinSet::new() };
+    let mut driver = Driver {
+        engine,
+        clock,
+        tls,
+        random: seed,
+        peers: Vec::new(),
+        door,
+        listener,
+        closing: JoinSet::new(),
+    };
     driver.engine.set_listening(driver.listener.is_some());
     if let (Some(sender), Some(listener)) = (listening, &driver.listener) {
         let _ = sender.send(listener.local_addr());
@@ -154,9 +181,19 @@ impl Driver {
     }
 
     async fn wait(&mut self, tick: Option<Instant>, shutdown: &CancellationToken) -> Woken {
-        let deadline = self.peers.iter().filter_map(Peer::deadline).chain(tick).min();
+        let deadline = self
+            .peers
+            .iter()
+            .filter_map(Peer::deadline)
+            .chain(tick)
+            .min();
         let notifier = self.engine.notifier();
-        let Driver { peers, listener, closing, .. } = self;
+        let Driver {
+            peers,
+            listener,
+            closing,
+            ..
+        } = self;
         tokio::select! {
             () = shutdown.cancelled() => Woken::Shutdown,
             (at, happened) = poll_fn(|cx| {
@@ -201,13 +238,14 @@ impl Driver {
             Happened::Record(record) => match peer.session.handle_input(now, &record) {
                 Ok(()) => {}
                 // R-WS.16: what is no record closes the connection.
-                Err(error @ usp::Error::InvalidMessage(_)) => {
+                Err(error @ (usp::Error::InvalidMessage(_) | usp::Error::LimitExceeded { .. })) => {
                     tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), %error, "not a record");
                     let channel = std::mem::replace(&mut peer.channel, Channel::Idle);
                     peer.lost(now, random);
                     if let Channel::Open(link) = channel {
                         self.closing.spawn(async move {
-                            link.close(CloseCode::Unsupported, reason::UNPARSABLE_RECORD).await;
+                            link.close(CloseCode::Unsupported, reason::UNPARSABLE_RECORD)
+                                .await;
                         });
                     }
                 }
@@ -227,12 +265,19 @@ impl Driver {
     /// A controller has dialled us. R-WS.4: the newer session replaces the older.
     fn accepted(&mut self, accepted: mtp::ws::Accepted<usp::EndpointId>) {
         let now = self.clock.now().at;
-        let Some(peer) = self.peers.iter_mut().find(|peer| *peer.session.peer() == accepted.ticket) else { return };
+        let Some(peer) = self
+            .peers
+            .iter_mut()
+            .find(|peer| *peer.session.peer() == accepted.ticket)
+        else {
+            return;
+        };
         let older = std::mem::replace(&mut peer.channel, Channel::Idle);
         peer.session.channel_closed(now);
-        peer.opened(now, accepted.link);
+        peer.opened(now, Box::new(accepted.link));
         if let Channel::Open(link) = older {
-            self.closing.spawn(async move { link.close(CloseCode::Normal, reason::REPLACED).await });
+            self.closing
+                .spawn(async move { link.close(CloseCode::Normal, reason::REPLACED).await });
         }
         tracing::info!(agent = %self.engine.endpoint_id(), controller = %accepted.ticket, "a controller has connected");
     }
@@ -260,8 +305,14 @@ impl Driver {
     fn begin_dial(&mut self, at: usize) {
         let own = self.engine.endpoint_id().clone();
         let peer = &mut self.peers[at];
-        let Some(url) = peer.config.url.clone() else { return };
-        let tls = if url.starts_with("wss:") { Some(self.tls.clone()) } else { None };
+        let Some(url) = peer.config.url.clone() else {
+            return;
+        };
+        let tls = if url.starts_with("wss:") {
+            Some(self.tls.clone())
+        } else {
+            None
+        };
         let peer_eid = peer.config.endpoint_id.clone();
         peer.channel = Channel::Dialing(Box::pin(async move {
             let mut config = DialConfig::new(url, own);
@@ -269,7 +320,13 @@ impl Driver {
                 let roots = tls.ca_file.map_or(Roots::Public, Roots::Only);
                 let own = tls.certificate.zip(tls.key);
                 let peer_eid = Some(peer_eid);
-                let settings = ClientTlsConfig { roots, own, peer_eid, clock_unset: false, insecure: tls.insecure };
+                let settings = ClientTlsConfig {
+                    roots,
+                    own,
+                    peer_eid,
+                    clock_unset: false,
+                    insecure: tls.insecure,
+                };
                 config.tls = Some(Arc::new(ClientTls::load(&settings)?));
             }
             dial(&config).await
@@ -315,144 +372,6 @@ impl Driver {
         }
     }
 
-    fn event(&mut self, at: usize, event: Event) {
-        let now = self.clock.now();
-        let random = self.next_random();
-        let peer = &mut self.peers[at];
-        match event {
-            Event::Requested { token, request, .. } => {
-                let from = peer.session.peer().clone();
-                let result = self.engine.handle(now, &from, request);
-                if let Err(error) = peer.session.respond(token, result) {
-                    tracing::debug!(agent = %self.engine.endpoint_id(), %error, "no answer is possible");
-                }
-            }
-            Event::Delivered { id } => {
-                if let Some(at) = peer.sent.iter().position(|(sent, _)| *sent == id) {
-                    let (_, subscription) = peer.sent.swap_remove(at);
-                    if subscription == 0 {
-                        self.engine.on_board_answered(now, peer.config.instance);
-                    }
-                }
-            }
-            Event::GaveUp { id, why } => {
-                peer.sent.retain(|(sent, _)| *sent != id);
-                tracing::debug!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), ?why, "a notification was given up");
-            }
-            Event::Disconnected { code, reason: why } => {
-                tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), %code, why, "the controller takes its leave");
-                let channel = std::mem::replace(&mut peer.channel, Channel::Idle);
-                peer.lost(now.at, random);
-                if let Channel::Open(link) = channel {
-                    self.closing.spawn(async move { link.close(CloseCode::Normal, reason::DONE).await });
-                }
-            }
-            Event::Incompatible { theirs } => {
-                tracing::warn!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), theirs, "no common USP version");
-            }
-            Event::Ignored(why) => {
-                tracing::debug!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), ?why, "record ignored");
-            }
-        }
-    }
-
-    async fn effect(&mut self, effect: Effect) {
-        let now = self.clock.now();
-        match effect {
-            Effect::Notify(Outgoing { controller, subscription, notify, retry }) => {
-                let Some(at) = self.peers.iter().position(|peer| peer.config.instance == controller) else { return };
-                let peer = &mut self.peers[at];
-                match peer.session.notify(now.at, notify, retry) {
-                    Ok(id) => peer.sent.push((id, subscription)),
-                    Err(error) => {
-                        tracing::info!(agent = %self.engine.endpoint_id(), %error, "a notification is dropped");
-                    }
-                }
-                self.flush(at).await;
-            }
-            Effect::OnBoard(controller) => {
-                let request = self.engine.on_board_request(now);
-                if let Some(peer) = self.peers.iter_mut().find(|peer| peer.config.instance == controller) {
-                    // One at a time.
-                    peer.forget(|subscription| subscription == 0);
-                    match peer.session.on_board(now.at, request) {
-                        Ok(id) => peer.sent.push((id, 0)),
-                        Err(error) => tracing::info!(%error, "an OnBoardRequest is dropped"),
-                    }
-                }
-            }
-            Effect::OnBoardingDone(controller) => {
-                if let Some(peer) = self.peers.iter_mut().find(|peer| peer.config.instance == controller) {
-                    peer.forget(|subscription| subscription == 0);
-                }
-            }
-            Effect::SubscriptionGone(gone) => {
-                for peer in &mut self.peers {
-                    peer.forget(|subscription| subscription == gone);
-                }
-            }
-            Effect::ControllersChanged => self.reconcile().await,
-            Effect::Reconnect(controller) => {
-                let at = self.peers.iter().position(|peer| peer.config.instance == controller);
-                if let Some(at) = at {
-                    self.reconnect(at).await;
-                }
-            }
-            // Our listener is the configuration file's; the row shows it.
-            Effect::ListenersChanged | Effect::Restart(_) => {}
-        }
-    }
-
-    async fn reconnect(&mut self, at: usize) {
-        let now = self.clock.now().at;
-        if let Some(close) = self.peers[at].leave(now, "connecting again").await {
-            self.closing.spawn(close);
-        }
-        self.peers[at].dial_now(now);
-    }
-
-    /// Makes the peers what the data model says.
-    async fn reconcile(&mut self) {
-        let now = self.clock.now().at;
-        let wanted: Vec<ControllerLink> = self.engine.controllers();
-        for mut peer in std::mem::take(&mut self.peers) {
-            if wanted.iter().any(|w| w.instance == peer.config.instance && w.endpoint_id == peer.config.endpoint_id) {
-                self.peers.push(peer);
-            } else if let Some(close) = peer.leave(now, "no longer a controller of this agent").await {
-                self.closing.spawn(close);
-            }
-        }
-        for config in wanted {
-            let known = self.peers.iter().position(|peer| peer.config.instance == config.instance);
-            match known {
-                Some(at) => {
-                    let peer = &mut self.peers[at];
-                    let before = std::mem::replace(&mut peer.config, config);
-                    if before.url != peer.config.url {
-                        self.reconnect(at).await;
-                    } else if before.keep_alive != peer.config.keep_alive
-                        && let Channel::Open(link) = &mut peer.channel
-                    {
-                        let every = Duration::from_secs(peer.config.keep_alive.into());
-                        link.set_keep_alive(mtp::ws::KeepAlive::every(every));
-                    }
-                }
-                None => {
-                    let seed = self.next_random();
-                    let own = self.engine.endpoint_id().clone();
-                    let session =
-                        Session::new(&usp::agent::Config::default(), own, config.endpoint_id.clone(), seed);
-                    let mut peer = Peer::new(config, session);
-                    peer.dial_now(now);
-                    self.peers.push(peer);
-                }
-            }
-        }
-        let controllers = self.peers.iter().map(|peer| peer.config.endpoint_id.clone()).collect();
-        *self.door.controllers.lock().unwrap_or_else(PoisonError::into_inner) = controllers;
-        self.time_passes();
-    }
-
     /// Says goodbye to everybody and waits for the connections to close, not for long.
     async fn leave(&mut self, why: &'static str) {
         let now = self.clock.now().at;
@@ -474,17 +393,5 @@ impl Driver {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
-    }
-}
-
-impl Peer {
-    /// Forgets undelivered notifications.
-    fn forget(&mut self, which: impl Fn(u32) -> bool) {
-        for (id, subscription) in &self.sent {
-            if which(*subscription) {
-                self.session.cancel_notify(*id);
-            }
-        }
-        self.sent.retain(|(_, subscription)| !which(*subscription));
     }
 }

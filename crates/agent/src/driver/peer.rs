@@ -30,7 +30,7 @@ pub(super) enum Channel {
 
 /// What a peer's connection did.
 pub(super) enum Happened {
-    Dialed(Result<Link, DialError>),
+    Dialed(Result<Box<Link>, DialError>),
     Record(Bytes),
     Closed(String),
 }
@@ -47,16 +47,27 @@ pub(super) struct Peer {
 impl Peer {
     pub fn new(config: ControllerLink, session: Session) -> Peer {
         let channel = Channel::Idle;
-        Peer { backoff: backoff(&config), config, session, channel, sent: Vec::new() }
+        Peer {
+            backoff: backoff(&config),
+            config,
+            session,
+            channel,
+            sent: Vec::new(),
+        }
     }
 
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {
         match &mut self.channel {
-            Channel::Dialing(dialing) => dialing.as_mut().poll(cx).map(Happened::Dialed),
+            Channel::Dialing(dialing) => dialing
+                .as_mut()
+                .poll(cx)
+                .map(|dialed| Happened::Dialed(dialed.map(Box::new))),
             // Cancel-safe: the link keeps what is half read.
             Channel::Open(link) => pin!(link.recv()).poll(cx).map(|result| match result {
                 Ok(Incoming::Record(record)) => Happened::Record(record),
-                Ok(Incoming::Closed(closed)) => Happened::Closed(format!("closed by the controller: {}", closed.reason)),
+                Ok(Incoming::Closed(closed)) => {
+                    Happened::Closed(format!("closed by the controller: {}", closed.reason))
+                }
                 Err(error) => Happened::Closed(error.to_string()),
             }),
             Channel::Idle | Channel::Waiting(_) => Poll::Pending,
@@ -64,9 +75,11 @@ impl Peer {
     }
 
     /// The connection is up: the connect record and what is undelivered go first.
-    pub fn opened(&mut self, now: Instant, mut link: Link) {
-        link.set_keep_alive(KeepAlive::every(Duration::from_secs(self.config.keep_alive.into()))); // R-WS.17
-        self.channel = Channel::Open(Box::new(link));
+    pub fn opened(&mut self, now: Instant, mut link: Box<Link>) {
+        link.set_keep_alive(KeepAlive::every(Duration::from_secs(
+            self.config.keep_alive.into(),
+        ))); // R-WS.17
+        self.channel = Channel::Open(link);
         self.session.channel_opened(now, WebSocketConnectRecord {});
         self.backoff.reset(); // R-WS.21
     }
@@ -83,23 +96,37 @@ impl Peer {
     /// Dial at once; for new addresses and wanted reconnects.
     pub fn dial_now(&mut self, now: Instant) {
         self.backoff = backoff(&self.config);
-        self.channel = if self.config.url.is_some() { Channel::Waiting(now) } else { Channel::Idle };
+        self.channel = if self.config.url.is_some() {
+            Channel::Waiting(now)
+        } else {
+            Channel::Idle
+        };
     }
 
     /// Writes what the session wants to send. An error means that the connection is useless.
     pub async fn flush(&mut self) -> Result<(), LinkError> {
-        let Channel::Open(link) = &mut self.channel else { return Ok(()) };
+        let Channel::Open(link) = &mut self.channel else {
+            return Ok(());
+        };
         while let Some(record) = self.session.poll_transmit() {
             match tokio::time::timeout(SEND_TIME_MAX, link.send(record)).await {
                 Ok(sent) => sent?,
-                Err(_) => return Err(LinkError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))),
+                Err(_) => {
+                    return Err(LinkError::from(std::io::Error::from(
+                        std::io::ErrorKind::TimedOut,
+                    )));
+                }
             }
         }
         Ok(())
     }
 
     /// Takes leave (R-MTP.7) and gives the connection away for closing.
-    pub async fn leave(&mut self, now: Instant, why: &'static str) -> Option<impl Future<Output = ()> + Send + use<>> {
+    pub async fn leave(
+        &mut self,
+        now: Instant,
+        why: &'static str,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
         if matches!(self.channel, Channel::Open(_)) {
             // The sentence matters; no code of the table means an ordinary end.
             self.session.disconnect(ErrorCode(0), why);
@@ -107,7 +134,9 @@ impl Peer {
         }
         self.session.channel_closed(now);
         match std::mem::replace(&mut self.channel, Channel::Idle) {
-            Channel::Open(link) => Some(async move { link.close(CloseCode::Normal, reason::DONE).await }),
+            Channel::Open(link) => {
+                Some(async move { link.close(CloseCode::Normal, reason::DONE).await })
+            }
             _ => None,
         }
     }
@@ -119,7 +148,10 @@ impl Peer {
             Channel::Open(link) => link.next_ping(),
             Channel::Idle | Channel::Dialing(_) => None,
         };
-        [channel, self.session.poll_timeout()].into_iter().flatten().min()
+        [channel, self.session.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

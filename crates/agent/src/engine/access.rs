@@ -42,7 +42,11 @@ pub(crate) struct Actor {
 impl Actor {
     /// The agent itself.
     pub fn agent() -> Actor {
-        Actor { controller: None, roles: Vec::new(), secured: true }
+        Actor {
+            controller: None,
+            roles: Vec::new(),
+            secured: true,
+        }
     }
 
     /// Is `right` on `field` granted for the (instantiated or supported) `path`? In a role the matching permission
@@ -80,16 +84,21 @@ impl Engine {
         let row = format!("Device.LocalAgent.Controller.{controller}.");
         let mut names: Vec<String> = Vec::new();
         for param in ["AssignedRole", "InheritedRole"] {
-            names.extend(list_items(&self.held(&format!("{row}{param}"))).map(|item| dotted(item)));
+            names.extend(list_items(&self.held(&format!("{row}{param}"))).map(dotted));
         }
         if names.is_empty() {
-            names.extend(list_items(&self.held(&format!("{TRUST}UntrustedRole"))).map(|item| dotted(item)));
+            names.extend(list_items(&self.held(&format!("{TRUST}UntrustedRole"))).map(dotted));
         }
-        let secured_roles: Vec<String> =
-            list_items(&self.held(&format!("{TRUST}SecuredRoles"))).map(|item| dotted(item)).collect();
+        let secured_roles: Vec<String> = list_items(&self.held(&format!("{TRUST}SecuredRoles")))
+            .map(dotted)
+            .collect();
         let secured = names.iter().any(|name| secured_roles.contains(name));
         let roles = names.iter().filter_map(|role| self.rules(role)).collect();
-        Actor { controller: Some(controller), roles, secured }
+        Actor {
+            controller: Some(controller),
+            roles,
+            secured,
+        }
     }
 
     fn rules(&self, role: &str) -> Option<Vec<Rule>> {
@@ -121,15 +130,21 @@ impl Engine {
     pub(crate) fn is_banned(&self, controller: u32) -> bool {
         let banned = self.held(&format!("{TRUST}BannedRole"));
         !banned.is_empty()
-            && list_items(&self.held(&format!("Device.LocalAgent.Controller.{controller}.AssignedRole")))
-                .any(|role| dotted(role) == dotted(&banned))
+            && list_items(&self.held(&format!(
+                "Device.LocalAgent.Controller.{controller}.AssignedRole"
+            )))
+            .any(|role| dotted(role) == dotted(&banned))
     }
 }
 
 /// References may come without their final dot.
 fn dotted(path: &str) -> String {
     let path = path.trim();
-    if path.ends_with('.') { path.to_owned() } else { format!("{path}.") }
+    if path.ends_with('.') {
+        path.to_owned()
+    } else {
+        format!("{path}.")
+    }
 }
 
 #[cfg(test)]
@@ -145,7 +160,11 @@ mod tests {
         };
         let one = vec![rule(2, "Device.A.B.", "----"), rule(1, "Device.", "rw--")];
         let two = vec![rule(1, "Device.A.B.C", "r---")];
-        let mut actor = Actor { controller: Some(1), roles: vec![one], secured: false };
+        let mut actor = Actor {
+            controller: Some(1),
+            roles: vec![one],
+            secured: false,
+        };
         assert!(actor.allows(Field::Param, Right::Write, "Device.A.X"));
         assert!(!actor.allows(Field::Param, Right::Read, "Device.A.B.C"));
         actor.roles.push(two);

@@ -25,7 +25,11 @@ impl Engine {
     }
 
     /// The connections are closed: restarts the device. Returns how long it stays down; `None`: for good.
-    pub fn go_down(&mut self, now: Now, restart: &Restart) -> Result<Option<std::time::Duration>, EngineError> {
+    pub fn go_down(
+        &mut self,
+        now: Now,
+        restart: &Restart,
+    ) -> Result<Option<std::time::Duration>, EngineError> {
         if restart.factory_reset {
             // First of all, because the process may not survive what comes next.
             let boot = self.state.value("~boot").map(str::to_owned);
@@ -65,7 +69,13 @@ impl Engine {
         }
         self.persist()?;
         self.restore_timers();
-        let (notifier, view) = (self.notifier.clone(), Held { schema: &self.schema, state: &self.state });
+        let (notifier, view) = (
+            self.notifier.clone(),
+            Held {
+                schema: &self.schema,
+                state: &self.state,
+            },
+        );
         self.backend.start(now, &view, notifier);
         self.rebuild_subscriptions(now);
         self.effects.clear();
@@ -83,7 +93,11 @@ impl Engine {
             self.state.insert(&format!("{role}Permission."), Some(1));
             let all = ["rw-n", "rw-n", "rw-n", "r-xn"];
             let few = ["r---", "r---", "r---", "----"];
-            let (target, rights) = if n == 1 { ("Device.", all) } else { ("Device.DeviceInfo.", few) };
+            let (target, rights) = if n == 1 {
+                ("Device.", all)
+            } else {
+                ("Device.DeviceInfo.", few)
+            };
             let permission = format!("{role}Permission.1.");
             for (path, value) in [
                 (format!("{role}Alias"), format!("cpe-{n}")),
@@ -101,7 +115,8 @@ impl Engine {
                 self.state.set(&path, &value);
             }
         }
-        self.state.set(&format!("{TRUST}UntrustedRole"), &format!("{TRUST}Role.2"));
+        self.state
+            .set(&format!("{TRUST}UntrustedRole"), &format!("{TRUST}Role.2"));
         if let Some(listen) = self.config.listen.clone() {
             self.state.insert("Device.LocalAgent.MTP.", Some(1));
             let row = "Device.LocalAgent.MTP.1.";
@@ -111,20 +126,26 @@ impl Engine {
                 ("Protocol", "WebSocket".to_owned()),
                 ("WebSocket.Port", listen.address.port().to_string()),
                 ("WebSocket.Path", listen.path.clone()),
-                ("WebSocket.EnableEncryption", listen.certificate.is_some().to_string()),
+                (
+                    "WebSocket.EnableEncryption",
+                    listen.certificate.is_some().to_string(),
+                ),
             ] {
                 self.state.set(&format!("{row}{name}"), &value);
             }
         }
         for (path, value) in self.backend.factory() {
-            self.factory_value(&path, &value).map_err(|fault| EngineError::Model(format!("{path}: {fault}")))?;
+            self.factory_value(&path, &value)
+                .map_err(|fault| EngineError::Model(format!("{path}: {fault}")))?;
         }
         let _ = now;
         Ok(())
     }
 
     fn factory_value(&mut self, path: &str, value: &str) -> Result<(), Fault> {
-        let def = self.param_def(path).ok_or_else(|| Fault::unsupported_parameter("not in the supported model"))?;
+        let def = self
+            .param_def(path)
+            .ok_or_else(|| Fault::unsupported_parameter("not in the supported model"))?;
         let normal = super::write::check_value(def, value)?;
         let mut at = 0;
         for segment in path.split_inclusive('.') {
@@ -157,7 +178,12 @@ impl Engine {
         Ok(())
     }
 
-    fn configure_controller(&mut self, now: Now, config: &ControllerConfig, known: Option<u32>) -> Result<(), EngineError> {
+    fn configure_controller(
+        &mut self,
+        now: Now,
+        config: &ControllerConfig,
+        known: Option<u32>,
+    ) -> Result<(), EngineError> {
         let instance = self.state.insert(CONTROLLERS, known);
         let row = format!("{CONTROLLERS}{instance}.");
         let mut values = Vec::new();
@@ -169,12 +195,16 @@ impl Engine {
                 ("EndpointID".to_owned(), config.endpoint_id.clone()),
                 ("Enable".to_owned(), "true".to_owned()),
                 ("AssignedRole".to_owned(), format!("{TRUST}Role.{role}")),
-                ("PeriodicNotifInterval".to_owned(), config.periodic_interval.to_string()),
+                (
+                    "PeriodicNotifInterval".to_owned(),
+                    config.periodic_interval.to_string(),
+                ),
             ]);
         }
         if !config.url.is_empty() {
-            let address = WebSocketAddress::parse(&config.url)
-                .map_err(|reason| EngineError::Model(format!("controller {}: url {reason}", config.endpoint_id)))?;
+            let address = WebSocketAddress::parse(&config.url).map_err(|reason| {
+                EngineError::Model(format!("controller {}: url {reason}", config.endpoint_id))
+            })?;
             self.state.insert(&format!("{row}MTP."), Some(1));
             let mtp = |name: &str| format!("MTP.1.{name}");
             values.extend([
@@ -185,10 +215,22 @@ impl Engine {
                 (mtp("WebSocket.Host"), address.host),
                 (mtp("WebSocket.Port"), address.port.to_string()),
                 (mtp("WebSocket.Path"), address.path),
-                (mtp("WebSocket.EnableEncryption"), address.encrypted.to_string()),
-                (mtp("WebSocket.KeepAliveInterval"), config.keep_alive.to_string()),
-                (mtp("WebSocket.SessionRetryMinimumWaitInterval"), config.retry_min_wait.to_string()),
-                (mtp("WebSocket.SessionRetryIntervalMultiplier"), config.retry_multiplier.to_string()),
+                (
+                    mtp("WebSocket.EnableEncryption"),
+                    address.encrypted.to_string(),
+                ),
+                (
+                    mtp("WebSocket.KeepAliveInterval"),
+                    config.keep_alive.to_string(),
+                ),
+                (
+                    mtp("WebSocket.SessionRetryMinimumWaitInterval"),
+                    config.retry_min_wait.to_string(),
+                ),
+                (
+                    mtp("WebSocket.SessionRetryIntervalMultiplier"),
+                    config.retry_multiplier.to_string(),
+                ),
             ]);
         }
         for (name, value) in values {
@@ -201,7 +243,10 @@ impl Engine {
     pub(crate) fn note_restart(&mut self, restart: Restart) {
         let note = format!(
             "{}\t{}\t{}\t{}",
-            restart.cause, restart.firmware_updated, restart.command_key.replace('\t', " "), restart.reason.replace('\t', " ")
+            restart.cause,
+            restart.firmware_updated,
+            restart.command_key.replace('\t', " "),
+            restart.reason.replace('\t', " ")
         );
         self.state.set("~boot", &note);
         self.persist_quietly();
@@ -214,7 +259,10 @@ impl Engine {
         self.state.unset("~boot");
         self.persist_quietly();
         let mut fields = note.splitn(4, '\t');
-        let cause = fields.next().filter(|cause| !cause.is_empty()).unwrap_or("LocalReboot");
+        let cause = fields
+            .next()
+            .filter(|cause| !cause.is_empty())
+            .unwrap_or("LocalReboot");
         let firmware = fields.next().unwrap_or("false");
         let key = fields.next().unwrap_or_default();
         let reason = fields.next().unwrap_or_default();
@@ -227,7 +275,10 @@ impl Engine {
                 ("FirmwareUpdated", firmware.to_owned()),
                 ("ParameterMap", self.parameter_map(now, controller)),
             ];
-            let args = args.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let args = args
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect();
             self.event(now, "Device.Boot!", args, Some(controller));
         }
     }
@@ -243,11 +294,21 @@ impl Engine {
             .map(|row| self.held(&format!("{row}ParameterName")))
             .collect();
         let mut map = Map::new();
-        let request = msg::Get { param_paths: names, max_depth: 0 };
+        let request = msg::Get {
+            param_paths: names,
+            max_depth: 0,
+        };
         if let Ok(response) = self.get(now, &self.actor(controller), request) {
-            for object in response.req_path_results.into_iter().flat_map(|result| result.resolved_path_results) {
+            for object in response
+                .req_path_results
+                .into_iter()
+                .flat_map(|result| result.resolved_path_results)
+            {
                 for (name, value) in object.result_params.iter() {
-                    map.insert(format!("{}{name}", object.resolved_path), Value::String(value.to_owned()));
+                    map.insert(
+                        format!("{}{name}", object.resolved_path),
+                        Value::String(value.to_owned()),
+                    );
                 }
             }
         }
@@ -256,7 +317,10 @@ impl Engine {
 
     /// What an OnBoardRequest says (R-NOT.5).
     pub fn on_board_request(&self, now: Now) -> msg::OnBoardRequest {
-        let value = |name: &str| self.value(now, &format!("Device.DeviceInfo.{name}")).unwrap_or_default();
+        let value = |name: &str| {
+            self.value(now, &format!("Device.DeviceInfo.{name}"))
+                .unwrap_or_default()
+        };
         msg::OnBoardRequest {
             oui: value("ManufacturerOUI"),
             product_class: value("ProductClass"),

@@ -19,7 +19,8 @@ pub(crate) fn parse_ms(text: &str) -> i64 {
     if text == UNKNOWN {
         return 0;
     }
-    OffsetDateTime::parse(text, &Rfc3339).map_or(0, |at| (at.unix_timestamp_nanos() / 1_000_000) as i64)
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_or(0, |at| (at.unix_timestamp_nanos() / 1_000_000) as i64)
 }
 
 #[cfg(test)]

@@ -19,7 +19,12 @@ impl Engine {
         }
         let (changes, inverse) = self.device_changes(&deltas);
         if !changes.is_empty() {
-            let Engine { backend, state, schema, .. } = self;
+            let Engine {
+                backend,
+                state,
+                schema,
+                ..
+            } = self;
             if let Err(fault) = backend.apply(now, &changes, &Held { schema, state }) {
                 self.state.rollback(super::state::Mark::START);
                 return Err(fault);
@@ -28,7 +33,12 @@ impl Engine {
         if let Err(error) = self.persist() {
             tracing::error!(%error, agent = %self.own, "the state cannot be saved; the change is taken back");
             self.state.rollback(super::state::Mark::START);
-            let Engine { backend, state, schema, .. } = self;
+            let Engine {
+                backend,
+                state,
+                schema,
+                ..
+            } = self;
             if !inverse.is_empty()
                 && let Err(fault) = backend.apply(now, &inverse, &Held { schema, state })
             {
@@ -43,7 +53,11 @@ impl Engine {
     /// Saves what the undo log says and forgets it.
     pub(crate) fn persist(&mut self) -> Result<(), crate::StorageError> {
         let entries = self.state.entries();
-        let full = if entries.is_empty() { false } else { self.storage.commit(&entries)? };
+        let full = if entries.is_empty() {
+            false
+        } else {
+            self.storage.commit(&entries)?
+        };
         self.state.forget_undo();
         if full && let Err(error) = self.storage.compact(&self.state.snapshot()) {
             // The journal is still whole: it is merely longer than it should be.
@@ -70,18 +84,32 @@ impl Engine {
                 Delta::Value(path, before) if !ours(path) => {
                     // Values of a deleted row: the row's deletion says it all.
                     if let Some(value) = self.state.value(path) {
-                        changes.push(Change::Value { path: path.clone(), value: value.to_owned() });
+                        changes.push(Change::Value {
+                            path: path.clone(),
+                            value: value.to_owned(),
+                        });
                     }
                     let before = before.clone().unwrap_or_else(|| self.initial_value(path));
-                    inverse.push(Change::Value { path: path.clone(), value: before });
+                    inverse.push(Change::Value {
+                        path: path.clone(),
+                        value: before,
+                    });
                 }
                 Delta::Inserted(table, n) if !ours(table) => {
-                    changes.push(Change::Added { path: format!("{table}{n}.") });
-                    inverse.push(Change::Deleted { path: format!("{table}{n}.") });
+                    changes.push(Change::Added {
+                        path: format!("{table}{n}."),
+                    });
+                    inverse.push(Change::Deleted {
+                        path: format!("{table}{n}."),
+                    });
                 }
                 Delta::Removed(table, n) if !ours(table) => {
-                    changes.push(Change::Deleted { path: format!("{table}{n}.") });
-                    inverse.push(Change::Added { path: format!("{table}{n}.") });
+                    changes.push(Change::Deleted {
+                        path: format!("{table}{n}."),
+                    });
+                    inverse.push(Change::Added {
+                        path: format!("{table}{n}."),
+                    });
                 }
                 _ => {}
             }
@@ -91,7 +119,10 @@ impl Engine {
     }
 
     fn initial_value(&self, path: &str) -> String {
-        self.param_def(path).map(super::values::initial).unwrap_or_default().to_owned()
+        self.param_def(path)
+            .map(super::values::initial)
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Strong references to what is gone go as well (R-ARC.12); subscriptions of a deleted controller, too
@@ -106,7 +137,8 @@ impl Engine {
             .instances(super::SUBSCRIPTIONS)
             .filter(|n| {
                 let recipient = self.held(&format!("{}{n}.Recipient", super::SUBSCRIPTIONS));
-                gone.iter().any(|object| format!("{recipient}.").starts_with(object.as_str()))
+                gone.iter()
+                    .any(|object| format!("{recipient}.").starts_with(object.as_str()))
             })
             .collect();
         for n in orphans {
@@ -114,14 +146,16 @@ impl Engine {
         }
         let is_gone = |item: &str| {
             let dotted = format!("{}.", item.trim_end_matches('.'));
-            gone.iter().any(|object| dotted.starts_with(object.as_str()))
+            gone.iter()
+                .any(|object| dotted.starts_with(object.as_str()))
         };
         let updates: Vec<(String, String)> = self
             .state
             .values_below("Device.")
             .filter(|(_, value)| value.starts_with("Device.") && list_items(value).any(is_gone))
             .filter(|(path, _)| {
-                self.param_def(path).is_some_and(|def| def.ty.reference == Some(dm::Reference::Strong))
+                self.param_def(path)
+                    .is_some_and(|def| def.ty.reference == Some(dm::Reference::Strong))
             })
             .map(|(path, value)| {
                 let left: Vec<&str> = list_items(value).filter(|item| !is_gone(item)).collect();
@@ -134,10 +168,14 @@ impl Engine {
     }
 
     fn removed_objects(&self) -> Vec<String> {
-        self.state.entries().into_iter().filter_map(|entry| match entry {
-            Entry::Remove(table, n) => Some(format!("{table}{n}.")),
-            _ => None,
-        }).collect()
+        self.state
+            .entries()
+            .into_iter()
+            .filter_map(|entry| match entry {
+                Entry::Remove(table, n) => Some(format!("{table}{n}.")),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Subscribers hear of it; the driver hears of changed controllers.
@@ -154,7 +192,11 @@ impl Engine {
                 Delta::Value(path, _) => {
                     let (object, name) = split(path);
                     let new_row = deltas.iter().any(|d| matches!(d, Delta::Inserted(t, n) if object.starts_with(&format!("{t}{n}."))));
-                    if !new_row && !path.starts_with('~') && self.state.value(path).is_some() && !name.is_empty() {
+                    if !new_row
+                        && !path.starts_with('~')
+                        && self.state.value(path).is_some()
+                        && !name.is_empty()
+                    {
                         self.value_changed(now, path);
                     }
                 }
@@ -165,7 +207,8 @@ impl Engine {
         if touches("Device.LocalAgent.Subscription.") || touches("Device.LocalAgent.Controller.") {
             self.rebuild_subscriptions(now);
         }
-        if touches("Device.LocalAgent.Controller.") || touches("Device.LocalAgent.ControllerTrust.") {
+        if touches("Device.LocalAgent.Controller.") || touches("Device.LocalAgent.ControllerTrust.")
+        {
             self.reschedule_controllers(now, deltas);
             self.effects.push_back(Effect::ControllersChanged);
         }
@@ -178,25 +221,44 @@ impl Engine {
     /// A row is known to subscribers with the `n` right on its table.
     fn row_created(&mut self, now: Now, object: &str) {
         let keys = self.keys_for(now, &super::access::Actor::agent(), object);
-        self.notify_subscribers(now, super::notify::Kind::ObjectCreation, object, |engine, actor| {
-            let table = row(object).map_or(object, |(table, _)| table);
-            if !actor.allows(Field::Obj, Right::Notify, table) {
-                return None;
-            }
-            let mut unique_keys = keys.clone();
-            if actor.controller.is_some() {
-                unique_keys = engine.keys_for(now, actor, object);
-            }
-            let creation = usp::proto::msg::ObjectCreation { obj_path: object.to_owned(), unique_keys };
-            Some(usp::proto::msg::Notification::ObjCreation(creation))
-        });
+        self.notify_subscribers(
+            now,
+            super::notify::Kind::ObjectCreation,
+            object,
+            |engine, actor| {
+                let table = row(object).map_or(object, |(table, _)| table);
+                if !actor.allows(Field::Obj, Right::Notify, table) {
+                    return None;
+                }
+                let mut unique_keys = keys.clone();
+                if actor.controller.is_some() {
+                    unique_keys = engine.keys_for(now, actor, object);
+                }
+                let creation = usp::proto::msg::ObjectCreation {
+                    obj_path: object.to_owned(),
+                    unique_keys,
+                };
+                Some(usp::proto::msg::Notification::ObjCreation(creation))
+            },
+        );
     }
 
     fn row_deleted(&mut self, now: Now, object: &str) {
-        self.notify_subscribers(now, super::notify::Kind::ObjectDeletion, object, |_, actor| {
-            actor.allows(Field::InstantiatedObj, Right::Notify, object).then(|| {
-                usp::proto::msg::Notification::ObjDeletion(usp::proto::msg::ObjectDeletion { obj_path: object.to_owned() })
-            })
-        });
+        self.notify_subscribers(
+            now,
+            super::notify::Kind::ObjectDeletion,
+            object,
+            |_, actor| {
+                actor
+                    .allows(Field::InstantiatedObj, Right::Notify, object)
+                    .then(|| {
+                        usp::proto::msg::Notification::ObjDeletion(
+                            usp::proto::msg::ObjectDeletion {
+                                obj_path: object.to_owned(),
+                            },
+                        )
+                    })
+            },
+        );
     }
 }

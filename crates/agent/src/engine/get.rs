@@ -9,15 +9,26 @@ use crate::limits::{ANSWER_VALUES_MAX, MESSAGE_PATHS_MAX};
 use crate::{Fault, Now};
 
 impl Engine {
-    pub(crate) fn get(&self, now: Now, actor: &Actor, request: msg::Get) -> Result<msg::GetResp, Fault> {
+    pub(crate) fn get(
+        &self,
+        now: Now,
+        actor: &Actor,
+        request: msg::Get,
+    ) -> Result<msg::GetResp, Fault> {
         too_many_paths(request.param_paths.len())?;
-        let depth = if request.max_depth == 0 { u32::MAX } else { request.max_depth };
+        let depth = if request.max_depth == 0 {
+            u32::MAX
+        } else {
+            request.max_depth
+        };
         let mut budget = ANSWER_VALUES_MAX;
         let results = request.param_paths.into_iter().map(|requested_path| {
             match self.get_path(now, actor, &requested_path, depth, &mut budget) {
-                Ok(resolved_path_results) => {
-                    msg::RequestedPathResult { requested_path, resolved_path_results, ..Default::default() }
-                }
+                Ok(resolved_path_results) => msg::RequestedPathResult {
+                    requested_path,
+                    resolved_path_results,
+                    ..Default::default()
+                },
                 Err(fault) => msg::RequestedPathResult {
                     requested_path,
                     err_code: fault.code,
@@ -26,7 +37,9 @@ impl Engine {
                 },
             }
         });
-        Ok(msg::GetResp { req_path_results: results.collect() })
+        Ok(msg::GetResp {
+            req_path_results: results.collect(),
+        })
     }
 
     fn get_path(
@@ -41,13 +54,18 @@ impl Engine {
         let mut out = Vec::new();
         match path.kind() {
             PathKind::Command | PathKind::Event => {
-                return Err(Fault::invalid_path(format!("{path} has no value: only objects and parameters can be read")));
+                return Err(Fault::invalid_path(format!(
+                    "{path} has no value: only objects and parameters can be read"
+                )));
             }
             PathKind::Parameter => {
                 self.supported(&path)?;
                 let name = path.name();
-                let Some(parent) = path.parent() else { return Err(no_such(&path)) };
-                let Target::Objects(objects) = self.target(now, actor, Filter::Obj, &parent)? else {
+                let Some(parent) = path.parent() else {
+                    return Err(no_such(&path));
+                };
+                let Target::Objects(objects) = self.target(now, actor, Filter::Obj, &parent)?
+                else {
                     return Err(no_such(&path));
                 };
                 if objects.is_empty() && !path.is_search() {
@@ -55,7 +73,10 @@ impl Engine {
                 }
                 for object in objects {
                     let full = format!("{object}{name}");
-                    let mut result = msg::ResolvedPathResult { resolved_path: object, ..Default::default() };
+                    let mut result = msg::ResolvedPathResult {
+                        resolved_path: object,
+                        ..Default::default()
+                    };
                     // R-GET.4: a parameter that may not be read is left out.
                     if actor.allows(Field::Param, Right::Read, &full) {
                         if let Some(value) = self.value_for(now, actor, &full) {
@@ -106,12 +127,17 @@ impl Engine {
         budget: &mut usize,
         out: &mut Vec<msg::ResolvedPathResult>,
     ) -> Result<(), Fault> {
-        let Some(def) = self.object_def(object) else { return Ok(()) };
+        let Some(def) = self.object_def(object) else {
+            return Ok(());
+        };
         if !actor.allows(Field::Obj, Right::Read, object) {
             return Ok(()); // R-GET.1
         }
         if !def.params.is_empty() {
-            let mut result = msg::ResolvedPathResult { resolved_path: object.to_owned(), ..Default::default() };
+            let mut result = msg::ResolvedPathResult {
+                resolved_path: object.to_owned(),
+                ..Default::default()
+            };
             for param in &def.params {
                 let full = format!("{object}{}", param.name);
                 if actor.allows(Field::Param, Right::Read, &full)
@@ -154,8 +180,18 @@ impl Engine {
         too_many_paths(request.obj_paths.len())?;
         let mut budget = ANSWER_VALUES_MAX;
         let results = request.obj_paths.into_iter().map(|requested_path| {
-            match self.instances_of(now, actor, &requested_path, request.first_level_only, &mut budget) {
-                Ok(curr_insts) => msg::InstancesPathResult { requested_path, curr_insts, ..Default::default() },
+            match self.instances_of(
+                now,
+                actor,
+                &requested_path,
+                request.first_level_only,
+                &mut budget,
+            ) {
+                Ok(curr_insts) => msg::InstancesPathResult {
+                    requested_path,
+                    curr_insts,
+                    ..Default::default()
+                },
                 Err(fault) => msg::InstancesPathResult {
                     requested_path,
                     err_code: fault.code,
@@ -164,7 +200,9 @@ impl Engine {
                 },
             }
         });
-        Ok(msg::GetInstancesResp { req_path_results: results.collect() })
+        Ok(msg::GetInstancesResp {
+            req_path_results: results.collect(),
+        })
     }
 
     fn instances_of(
@@ -180,7 +218,8 @@ impl Engine {
             return Err(Fault::not_a_table(format!("{path} is not a table")));
         }
         self.supported(&path)?;
-        let Target::Tables(tables) = self.target(now, actor, Filter::InstantiatedObj, &path)? else {
+        let Target::Tables(tables) = self.target(now, actor, Filter::InstantiatedObj, &path)?
+        else {
             return Err(Fault::not_a_table(format!("{path} is not a table")));
         };
         if tables.is_empty() && !path.is_search() {
@@ -204,7 +243,9 @@ impl Engine {
         budget: &mut usize,
         out: &mut Vec<msg::CurrInstance>,
     ) -> Result<(), Fault> {
-        let Some(def) = self.object_def(object) else { return Ok(()) };
+        let Some(def) = self.object_def(object) else {
+            return Ok(());
+        };
         if def.multi {
             if !actor.allows(Field::InstantiatedObj, Right::Read, object) {
                 return Ok(()); // R-GIN.0
@@ -226,14 +267,18 @@ impl Engine {
 
 fn too_many_paths(count: usize) -> Result<(), Fault> {
     if count > MESSAGE_PATHS_MAX {
-        return Err(Fault::resources_exceeded(format!("{count} paths in one message; at most {MESSAGE_PATHS_MAX}")));
+        return Err(Fault::resources_exceeded(format!(
+            "{count} paths in one message; at most {MESSAGE_PATHS_MAX}"
+        )));
     }
     Ok(())
 }
 
 fn spend(budget: &mut usize, what: usize) -> Result<(), Fault> {
     *budget = budget.checked_sub(what).ok_or_else(|| {
-        Fault::resources_exceeded(format!("more than {ANSWER_VALUES_MAX} values in one answer: ask for less at once"))
+        Fault::resources_exceeded(format!(
+            "more than {ANSWER_VALUES_MAX} values in one answer: ask for less at once"
+        ))
     })?;
     Ok(())
 }

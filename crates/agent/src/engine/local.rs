@@ -13,30 +13,55 @@ impl Engine {
     /// Live values below `Device.LocalAgent.`; `None`: held ones.
     pub(crate) fn local_value(&self, now: Now, rest: &str) -> Option<String> {
         let mut parts = rest.split('.');
-        Some(match (parts.next()?, parts.next(), parts.next(), parts.next(), parts.next(), parts.next()) {
-            ("EndpointID", None, ..) => self.own.to_string(),
-            ("SoftwareVersion", None, ..) => env!("CARGO_PKG_VERSION").to_owned(),
-            ("UpTime", None, ..) => now.at.saturating_duration_since(self.started.at).as_secs().to_string(),
-            ("SupportedNumberOfSubscriptions", None, ..) => SUBSCRIPTIONS_MAX.to_string(),
-            ("Request", Some(n), Some(name), None, ..) => {
-                let running = self.requests.get(&n.parse().ok()?)?;
-                match name {
-                    "Originator" => running.originator.clone(),
-                    "Command" => running.command.clone(),
-                    "CommandKey" => running.command_key.clone(),
-                    "Status" => running.status.to_owned(),
-                    _ => format!("cpe-{n}"),
+        Some(
+            match (
+                parts.next()?,
+                parts.next(),
+                parts.next(),
+                parts.next(),
+                parts.next(),
+                parts.next(),
+            ) {
+                ("EndpointID", None, ..) => self.own.to_string(),
+                ("SoftwareVersion", None, ..) => env!("CARGO_PKG_VERSION").to_owned(),
+                ("UpTime", None, ..) => now
+                    .at
+                    .saturating_duration_since(self.started.at)
+                    .as_secs()
+                    .to_string(),
+                ("SupportedNumberOfSubscriptions", None, ..) => SUBSCRIPTIONS_MAX.to_string(),
+                ("Request", Some(n), Some(name), None, ..) => {
+                    let running = self.requests.get(&n.parse().ok()?)?;
+                    match name {
+                        "Originator" => running.originator.clone(),
+                        "Command" => running.command.clone(),
+                        "CommandKey" => running.command_key.clone(),
+                        "Status" => running.status.to_owned(),
+                        _ => format!("cpe-{n}"),
+                    }
                 }
-            }
-            ("MTP", Some(n), Some("Status"), None, ..) => {
-                let up = self.held_true(&format!("Device.LocalAgent.MTP.{n}.Enable")) && self.links.listening;
-                if up { "Up".into() } else { "Down".into() }
-            }
-            ("Controller", Some(n), Some("MTP"), Some(_), Some("WebSocket"), Some("CurrentRetryCount")) => {
-                self.links.retries.get(&n.parse().ok()?).copied().unwrap_or(0).to_string()
-            }
-            _ => return None,
-        })
+                ("MTP", Some(n), Some("Status"), None, ..) => {
+                    let up = self.held_true(&format!("Device.LocalAgent.MTP.{n}.Enable"))
+                        && self.links.listening;
+                    if up { "Up".into() } else { "Down".into() }
+                }
+                (
+                    "Controller",
+                    Some(n),
+                    Some("MTP"),
+                    Some(_),
+                    Some("WebSocket"),
+                    Some("CurrentRetryCount"),
+                ) => self
+                    .links
+                    .retries
+                    .get(&n.parse().ok()?)
+                    .copied()
+                    .unwrap_or(0)
+                    .to_string(),
+                _ => return None,
+            },
+        )
     }
 
     /// What a new row has before its settings are applied; read-only things, mostly.
@@ -44,7 +69,10 @@ impl Engine {
         let mut put = |name: &str, value: &str| self.state.set(&format!("{object}{name}"), value);
         if table == SUBSCRIPTIONS {
             let recipient = actor.controller.unwrap_or(0);
-            put("Recipient", &format!("Device.LocalAgent.Controller.{recipient}"));
+            put(
+                "Recipient",
+                &format!("Device.LocalAgent.Controller.{recipient}"),
+            );
             put("CreationDate", &clock::format_ms(now.unix_ms));
         } else if table == CONTROLLERS {
             put("PeriodicNotifInterval", "86400");
@@ -64,33 +92,54 @@ impl Engine {
 
     /// Checks of a single value that its type does not make.
     pub(crate) fn local_value_check(&self, full: &str, value: &str) -> Result<(), Fault> {
-        let Some(rest) = full.strip_prefix("Device.LocalAgent.") else { return Ok(()) };
+        let Some(rest) = full.strip_prefix("Device.LocalAgent.") else {
+            return Ok(());
+        };
         let (_, name) = split(full);
         match name {
             "EndpointID" => {
-                value.parse::<usp::EndpointId>().map_err(|error| Fault::invalid_value(format!("{value}: {error}")))?;
+                value
+                    .parse::<usp::EndpointId>()
+                    .map_err(|error| Fault::invalid_value(format!("{value}: {error}")))?;
             }
             "Protocol" if value != "WebSocket" => {
-                return Err(Fault::invalid_value(format!("{value} is not supported: this agent speaks WebSocket")));
+                return Err(Fault::invalid_value(format!(
+                    "{value} is not supported: this agent speaks WebSocket"
+                )));
             }
-            "Param" | "Obj" | "InstantiatedObj" | "CommandEvent" if rest.contains(".Permission.") => {
-                let fits = value.len() == 4 && value.chars().zip("rwxn".chars()).all(|(got, letter)| got == letter || got == '-');
+            "Param" | "Obj" | "InstantiatedObj" | "CommandEvent"
+                if rest.contains(".Permission.") =>
+            {
+                let fits = value.len() == 4
+                    && value
+                        .chars()
+                        .zip("rwxn".chars())
+                        .all(|(got, letter)| got == letter || got == '-');
                 if !fits {
-                    return Err(Fault::invalid_value(format!("{value:?} is not a permission: four of r w x n in order, or -")));
+                    return Err(Fault::invalid_value(format!(
+                        "{value:?} is not a permission: four of r w x n in order, or -"
+                    )));
                 }
             }
             "ReferenceList" => {
                 let before = self.held(full);
                 if !before.is_empty() && before != value {
-                    return Err(Fault::not_writable("ReferenceList cannot change once it is set; delete and add the subscription"));
+                    return Err(Fault::not_writable(
+                        "ReferenceList cannot change once it is set; delete and add the subscription",
+                    ));
                 }
             }
             "TriggerConfigSettings" => {
                 let settings: Vec<&str> = list_items(value).collect();
                 if settings.len() > TRIGGER_SETTINGS_MAX {
-                    return Err(Fault::resources_exceeded(format!("at most {TRIGGER_SETTINGS_MAX} settings")));
+                    return Err(Fault::resources_exceeded(format!(
+                        "at most {TRIGGER_SETTINGS_MAX} settings"
+                    )));
                 }
-                if let Some(bad) = settings.iter().find(|s| s.split_once('=').is_none_or(|(path, _)| Path::parse(path.trim()).is_err())) {
+                if let Some(bad) = settings.iter().find(|s| {
+                    s.split_once('=')
+                        .is_none_or(|(path, _)| Path::parse(path.trim()).is_err())
+                }) {
                     return Err(Fault::invalid_value(format!("{bad:?} is not Path=Value")));
                 }
             }
@@ -104,9 +153,16 @@ impl Engine {
         if !object.starts_with(SUBSCRIPTIONS) {
             return Ok(());
         }
-        let Some(kind) = Kind::parse(&self.held(&format!("{object}NotifType"))) else { return Ok(()) };
+        let Some(kind) = Kind::parse(&self.held(&format!("{object}NotifType"))) else {
+            return Ok(());
+        };
         for reference in list_items(&self.held(&format!("{object}ReferenceList"))) {
-            let bad = |reason: String| (Some("ReferenceList".to_owned()), Fault::invalid_value(format!("{reference}: {reason}")));
+            let bad = |reason: String| {
+                (
+                    Some("ReferenceList".to_owned()),
+                    Fault::invalid_value(format!("{reference}: {reason}")),
+                )
+            };
             let path = Path::parse(reference).map_err(|error| bad(error.to_string()))?;
             self.supported(&path).map_err(|fault| bad(fault.message))?;
             let fits = match path.kind() {
@@ -127,31 +183,58 @@ impl Engine {
         let parts: Vec<&str> = call.command.split('.').collect();
         match parts.as_slice() {
             ["Device", "ScheduleTimer()"] => {
-                let seconds: i64 = call.arg("DelaySeconds").and_then(|text| text.parse().ok()).unwrap_or(0);
+                let seconds: i64 = call
+                    .arg("DelaySeconds")
+                    .and_then(|text| text.parse().ok())
+                    .unwrap_or(0);
                 let due = now.unix_ms.saturating_add(seconds.saturating_mul(1000));
                 self.note_timer(call, actor, due);
                 Outcome::Running
             }
             ["Device", "LocalAgent", "Request", n, "Cancel()"] => {
-                Outcome::Done(n.parse().map_or_else(|_| Err(Fault::internal("no such row")), |n| self.cancel(now, n)))
+                Outcome::Done(n.parse().map_or_else(
+                    |_| Err(Fault::internal("no such row")),
+                    |n| self.cancel(now, n),
+                ))
             }
-            ["Device", "LocalAgent", "Controller", n, "SendOnBoardRequest()"] => {
-                let Ok(n) = n.parse() else { return Outcome::Done(Err(Fault::internal("no such row"))) };
+            [
+                "Device",
+                "LocalAgent",
+                "Controller",
+                n,
+                "SendOnBoardRequest()",
+            ] => {
+                let Ok(n) = n.parse() else {
+                    return Outcome::Done(Err(Fault::internal("no such row")));
+                };
                 // TP-469 1.101
-                self.state.set(&format!("{CONTROLLERS}{n}.OnBoardingComplete"), "false");
+                self.state
+                    .set(&format!("{CONTROLLERS}{n}.OnBoardingComplete"), "false");
                 let result = self.commit(now, actor.controller).map(|()| Vec::new());
                 if result.is_ok() {
                     self.on_board(n);
                 }
                 Outcome::Done(result)
             }
-            ["Device", "LocalAgent", "Controller", n, "MTP", _, "WebSocket", "Reset()"] => {
+            [
+                "Device",
+                "LocalAgent",
+                "Controller",
+                n,
+                "MTP",
+                _,
+                "WebSocket",
+                "Reset()",
+            ] => {
                 if let Ok(n) = n.parse() {
                     self.effects.push_back(Effect::Reconnect(n));
                 }
                 Outcome::Done(Ok(Vec::new()))
             }
-            _ => Outcome::Done(Err(Fault::command_failure(format!("{} is not available", call.command)))),
+            _ => Outcome::Done(Err(Fault::command_failure(format!(
+                "{} is not available",
+                call.command
+            )))),
         }
     }
 }

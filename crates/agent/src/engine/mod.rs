@@ -138,7 +138,10 @@ impl Engine {
         storage: Box<dyn Storage>,
         now: Now,
     ) -> Result<Engine, EngineError> {
-        let own = config.endpoint_id.parse().map_err(|error| EngineError::EndpointId(format!("{error}")))?;
+        let own = config
+            .endpoint_id
+            .parse()
+            .map_err(|error| EngineError::EndpointId(format!("{error}")))?;
         let schema = backend.schema();
         let mut engine = Engine {
             schema,
@@ -178,33 +181,54 @@ impl Engine {
     }
 
     /// Answers a request of a controller. Effects may follow; the answer is to be sent before they are carried out.
-    pub fn handle(&mut self, now: Now, from: &EndpointId, request: Request) -> Result<Response, UspError> {
+    pub fn handle(
+        &mut self,
+        now: Now,
+        from: &EndpointId,
+        request: Request,
+    ) -> Result<Response, UspError> {
         self.last = now;
         let Some(controller) = self.controller(from) else {
-            return Err(UspError::new(ErrorCode::PERMISSION_DENIED, format!("{from} is not a controller of this agent")));
+            return Err(UspError::new(
+                ErrorCode::PERMISSION_DENIED,
+                format!("{from} is not a controller of this agent"),
+            ));
         };
         if self.is_banned(controller) {
-            return Err(UspError::new(ErrorCode::REQUEST_DENIED, "this controller is banned"));
+            return Err(UspError::new(
+                ErrorCode::REQUEST_DENIED,
+                "this controller is banned",
+            ));
         }
         let actor = self.actor(controller);
         let plain = |fault: Fault| UspError::new(ErrorCode(fault.code), fault.message);
         match request {
-            Request::Get(get) => self.get(now, &actor, get).map(Response::GetResp).map_err(plain),
-            Request::GetInstances(get) => {
-                self.get_instances(now, &actor, get).map(Response::GetInstancesResp).map_err(plain)
-            }
-            Request::GetSupportedDm(get) => {
-                self.supported_dm(now, &actor, get).map(Response::GetSupportedDmResp).map_err(plain)
-            }
-            Request::GetSupportedProtocol(_) => Ok(Response::GetSupportedProtocolResp(self.supported_protocol())),
+            Request::Get(get) => self
+                .get(now, &actor, get)
+                .map(Response::GetResp)
+                .map_err(plain),
+            Request::GetInstances(get) => self
+                .get_instances(now, &actor, get)
+                .map(Response::GetInstancesResp)
+                .map_err(plain),
+            Request::GetSupportedDm(get) => self
+                .supported_dm(now, &actor, get)
+                .map(Response::GetSupportedDmResp)
+                .map_err(plain),
+            Request::GetSupportedProtocol(_) => Ok(Response::GetSupportedProtocolResp(
+                self.supported_protocol(),
+            )),
             Request::Set(set) => self.set(now, &actor, set).map(Response::SetResp),
             Request::Add(add) => self.add(now, &actor, add).map(Response::AddResp),
             Request::Delete(delete) => self.delete(now, &actor, delete).map(Response::DeleteResp),
-            Request::Operate(operate) => self.operate(now, &actor, operate).map(Response::OperateResp).map_err(plain),
+            Request::Operate(operate) => self
+                .operate(now, &actor, operate)
+                .map(Response::OperateResp)
+                .map_err(plain),
             // An agent asks a controller for these, never the other way round; this one is no USP Broker.
-            Request::Register(_) | Request::Deregister(_) | Request::Notify(_) => {
-                Err(plain(Fault::message_not_supported("an agent does not serve this message")))
-            }
+            Request::Register(_) | Request::Deregister(_) | Request::Notify(_) => Err(plain(
+                Fault::message_not_supported("an agent does not serve this message"),
+            )),
         }
     }
 
@@ -217,7 +241,8 @@ impl Engine {
     pub fn controller(&self, endpoint_id: &EndpointId) -> Option<u32> {
         self.state.instances(CONTROLLERS).find(|n| {
             let row = format!("{CONTROLLERS}{n}.");
-            self.held_true(&format!("{row}Enable")) && self.held(&format!("{row}EndpointID")) == endpoint_id.as_str()
+            self.held_true(&format!("{row}Enable"))
+                && self.held(&format!("{row}EndpointID")) == endpoint_id.as_str()
         })
     }
 
@@ -239,10 +264,19 @@ impl Engine {
                 .map(|mtp| (self.held_number(&format!("{mtp}Order")), mtp))
                 .collect();
             enabled.sort();
-            let mtp = enabled.into_iter().next().map(|(_, mtp)| format!("{mtp}WebSocket."));
+            let mtp = enabled
+                .into_iter()
+                .next()
+                .map(|(_, mtp)| format!("{mtp}WebSocket."));
             let number = |name: &str, otherwise: u32| {
-                let value = mtp.as_ref().map_or(0, |mtp| self.held_number(&format!("{mtp}{name}")));
-                if value == 0 { otherwise } else { value.min(u64::from(u32::MAX)) as u32 }
+                let value = mtp
+                    .as_ref()
+                    .map_or(0, |mtp| self.held_number(&format!("{mtp}{name}")));
+                if value == 0 {
+                    otherwise
+                } else {
+                    value.min(u64::from(u32::MAX)) as u32
+                }
             };
             let url = mtp.as_ref().and_then(|mtp| {
                 let host = self.held(&format!("{mtp}Host"));
@@ -258,7 +292,10 @@ impl Engine {
                 instance,
                 endpoint_id,
                 url,
-                retry: (number("SessionRetryMinimumWaitInterval", 5), number("SessionRetryIntervalMultiplier", 2000)),
+                retry: (
+                    number("SessionRetryMinimumWaitInterval", 5),
+                    number("SessionRetryIntervalMultiplier", 2000),
+                ),
                 keep_alive: number("KeepAliveInterval", 60),
             })
         })

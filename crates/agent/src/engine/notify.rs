@@ -69,8 +69,14 @@ impl Engine {
     pub(crate) fn rebuild_subscriptions(&mut self, now: Now) {
         let before: Vec<u32> = self.subscriptions.iter().map(|s| s.instance).collect();
         let rows: Vec<u32> = self.state.instances(SUBSCRIPTIONS).collect();
-        self.subscriptions = rows.into_iter().filter_map(|n| self.read_subscription(n)).collect();
-        for gone in before.into_iter().filter(|n| !self.subscriptions.iter().any(|s| s.instance == *n)) {
+        self.subscriptions = rows
+            .into_iter()
+            .filter_map(|n| self.read_subscription(n))
+            .collect();
+        for gone in before
+            .into_iter()
+            .filter(|n| !self.subscriptions.iter().any(|s| s.instance == *n))
+        {
             self.effects.push_back(Effect::SubscriptionGone(gone));
         }
         self.rewatch(now);
@@ -95,13 +101,18 @@ impl Engine {
             controller,
             id: self.held(&format!("{row}ID")),
             kind: Kind::parse(&self.held(&format!("{row}NotifType")))?,
-            references: list_items(&self.held(&format!("{row}ReferenceList"))).map(str::to_owned).collect(),
+            references: list_items(&self.held(&format!("{row}ReferenceList")))
+                .map(str::to_owned)
+                .collect(),
             retry: self.held_true(&format!("{row}NotifRetry")),
             expiration: self.held_number(&format!("{row}NotifExpiration")),
             expires: (ttl > 0).then(|| created.saturating_add((ttl as i64).saturating_mul(1000))),
             notifies: action != "Config",
             config: match action.as_str() {
-                "Config" | "NotifyAndConfig" => list_items(&config).take(TRIGGER_SETTINGS_MAX).map(str::to_owned).collect(),
+                "Config" | "NotifyAndConfig" => list_items(&config)
+                    .take(TRIGGER_SETTINGS_MAX)
+                    .map(str::to_owned)
+                    .collect(),
                 _ => Vec::new(),
             },
         })
@@ -133,9 +144,17 @@ impl Engine {
             let subscription = &self.subscriptions[n];
             let concerned = subscription.kind == kind
                 && only.is_none_or(|only| only == subscription.controller)
-                && subscription.expires.is_none_or(|expires| now.unix_ms < expires)
-                && subscription.references.iter().any(|reference| self.covers(reference, path));
-            if !concerned || !self.state.exists(CONTROLLERS, subscription.controller) && kind != Kind::ObjectDeletion {
+                && subscription
+                    .expires
+                    .is_none_or(|expires| now.unix_ms < expires)
+                && subscription
+                    .references
+                    .iter()
+                    .any(|reference| self.covers(reference, path));
+            if !concerned
+                || !self.state.exists(CONTROLLERS, subscription.controller)
+                    && kind != Kind::ObjectDeletion
+            {
                 continue;
             }
             // Its row may be gone by now (last ObjectDeletion): then it had its rights until now.
@@ -143,7 +162,9 @@ impl Engine {
                 true => self.actor(subscription.controller),
                 false => Actor::agent(),
             };
-            let Some(notification) = make(self, &actor) else { continue };
+            let Some(notification) = make(self, &actor) else {
+                continue;
+            };
             if subscription.notifies {
                 let notify = msg::Notify {
                     subscription_id: subscription.id.clone(),
@@ -151,11 +172,20 @@ impl Engine {
                     notification,
                 };
                 let retry = subscription.retry.then(|| {
-                    let expires = (subscription.expiration > 0).then(|| Duration::from_secs(subscription.expiration));
-                    RetryPolicy { expires, ..self.notify_policy(subscription.controller) }
+                    let expires = (subscription.expiration > 0)
+                        .then(|| Duration::from_secs(subscription.expiration));
+                    RetryPolicy {
+                        expires,
+                        ..self.notify_policy(subscription.controller)
+                    }
                 });
                 let (controller, subscription) = (subscription.controller, subscription.instance);
-                self.effects.push_back(Effect::Notify(Outgoing { controller, subscription, notify, retry }));
+                self.effects.push_back(Effect::Notify(Outgoing {
+                    controller,
+                    subscription,
+                    notify,
+                    retry,
+                }));
             }
             let subscription = &self.subscriptions[n];
             if !subscription.config.is_empty() {
@@ -170,7 +200,10 @@ impl Engine {
     fn covers(&self, reference: &str, path: &str) -> bool {
         match reference.contains(['[', '+']) {
             false => Pattern::simple(reference).covers(path),
-            true => self.patterns(reference).iter().any(|pattern| pattern.covers(path)),
+            true => self
+                .patterns(reference)
+                .iter()
+                .any(|pattern| pattern.covers(path)),
         }
     }
 
@@ -178,8 +211,13 @@ impl Engine {
     pub(crate) fn notify_policy(&self, controller: u32) -> RetryPolicy {
         let row = format!("{CONTROLLERS}{controller}.");
         RetryPolicy {
-            min_wait: Duration::from_secs(self.held_number(&format!("{row}USPNotifRetryMinimumWaitInterval")).max(1)),
-            multiplier: self.held_number(&format!("{row}USPNotifRetryIntervalMultiplier")).max(1000) as u32,
+            min_wait: Duration::from_secs(
+                self.held_number(&format!("{row}USPNotifRetryMinimumWaitInterval"))
+                    .max(1),
+            ),
+            multiplier: self
+                .held_number(&format!("{row}USPNotifRetryIntervalMultiplier"))
+                .max(1000) as u32,
             expires: None,
         }
     }
@@ -192,15 +230,29 @@ impl Engine {
         }
         self.triggering = true;
         let actor = self.actor(controller);
-        let update = settings.iter().filter_map(|setting| setting.split_once('=')).map(|(path, value)| {
-            let (object, param) = split(path.trim());
-            let value = value.trim().trim_matches('"').replace("%22", "\"").replace("%25", "%");
-            msg::UpdateObject {
-                obj_path: object.to_owned(),
-                param_settings: vec![msg::ParamSetting { param: param.to_owned(), value, required: true }],
-            }
-        });
-        let request = msg::Set { allow_partial: true, update_objs: update.collect() };
+        let update = settings
+            .iter()
+            .filter_map(|setting| setting.split_once('='))
+            .map(|(path, value)| {
+                let (object, param) = split(path.trim());
+                let value = value
+                    .trim()
+                    .trim_matches('"')
+                    .replace("%22", "\"")
+                    .replace("%25", "%");
+                msg::UpdateObject {
+                    obj_path: object.to_owned(),
+                    param_settings: vec![msg::ParamSetting {
+                        param: param.to_owned(),
+                        value,
+                        required: true,
+                    }],
+                }
+            });
+        let request = msg::Set {
+            allow_partial: true,
+            update_objs: update.collect(),
+        };
         if let Err(error) = self.set(now, &actor, request) {
             tracing::info!(agent = %self.own, %error, "a triggered configuration was refused");
         }
@@ -209,10 +261,16 @@ impl Engine {
 
     /// A value changed; those who may know are told.
     pub(crate) fn value_changed(&mut self, now: Now, path: &str) {
-        if !self.subscriptions.iter().any(|subscription| subscription.kind == Kind::ValueChange) {
+        if !self
+            .subscriptions
+            .iter()
+            .any(|subscription| subscription.kind == Kind::ValueChange)
+        {
             return;
         }
-        let Some(value) = self.value(now, path) else { return };
+        let Some(value) = self.value(now, path) else {
+            return;
+        };
         if let Some(known) = self.watched.get_mut(path) {
             *known = value.clone();
         }
@@ -220,21 +278,34 @@ impl Engine {
             let right = actor.allows(Field::Param, Right::Notify, path);
             let secret = engine.param_def(path).is_some_and(|def| def.secured) && !actor.secured;
             let param_value = if secret { String::new() } else { value.clone() };
-            right.then(|| Notification::ValueChange(msg::ValueChange { param_path: path.to_owned(), param_value }))
+            right.then(|| {
+                Notification::ValueChange(msg::ValueChange {
+                    param_path: path.to_owned(),
+                    param_value,
+                })
+            })
         });
     }
 
     /// An event happened at `path` (`Device.LocalAgent.Periodic!`).
-    pub(crate) fn event(&mut self, now: Now, path: &str, args: Vec<(String, String)>, only: Option<u32>) {
+    pub(crate) fn event(
+        &mut self,
+        now: Now,
+        path: &str,
+        args: Vec<(String, String)>,
+        only: Option<u32>,
+    ) {
         let (object, name) = split(path);
         self.notify_some(now, Kind::Event, path, only, |_, actor| {
-            actor.allows(Field::CommandEvent, Right::Notify, path).then(|| {
-                Notification::Event(msg::Event {
-                    obj_path: object.to_owned(),
-                    event_name: name.to_owned(),
-                    params: args.iter().cloned().collect(),
+            actor
+                .allows(Field::CommandEvent, Right::Notify, path)
+                .then(|| {
+                    Notification::Event(msg::Event {
+                        obj_path: object.to_owned(),
+                        event_name: name.to_owned(),
+                        params: args.iter().cloned().collect(),
+                    })
                 })
-            })
         });
     }
 
@@ -252,13 +323,24 @@ impl Engine {
         let mut watched = std::collections::BTreeMap::new();
         let agent = Actor::agent();
         for reference in references {
-            let request = msg::Get { param_paths: vec![reference], max_depth: 0 };
-            let Ok(response) = self.get(now, &agent, request) else { continue };
-            for object in response.req_path_results.into_iter().flat_map(|result| result.resolved_path_results) {
+            let request = msg::Get {
+                param_paths: vec![reference],
+                max_depth: 0,
+            };
+            let Ok(response) = self.get(now, &agent, request) else {
+                continue;
+            };
+            for object in response
+                .req_path_results
+                .into_iter()
+                .flat_map(|result| result.resolved_path_results)
+            {
                 for (name, value) in object.result_params.iter() {
                     let path = format!("{}{name}", object.resolved_path);
                     // Counters change all the time; the model says that they need not be notified.
-                    let silent = self.param_def(&path).is_none_or(|def| def.notify == dm::NotifyRule::CanDeny);
+                    let silent = self
+                        .param_def(&path)
+                        .is_none_or(|def| def.notify == dm::NotifyRule::CanDeny);
                     if !silent && watched.len() < WATCHED_VALUES_MAX {
                         watched.insert(path, value.to_owned());
                     }

@@ -28,7 +28,9 @@ impl Engine {
         request: msg::Operate,
     ) -> Result<msg::OperateResp, Fault> {
         if request.command_key.chars().count() > COMMAND_KEY_CHARS_MAX {
-            return Err(Fault::invalid_arguments(format!("a command key has at most {COMMAND_KEY_CHARS_MAX} characters")));
+            return Err(Fault::invalid_arguments(format!(
+                "a command key has at most {COMMAND_KEY_CHARS_MAX} characters"
+            )));
         }
         let path = self.parse(&request.command)?;
         if path.kind() != PathKind::Command {
@@ -38,7 +40,9 @@ impl Engine {
         let name = path.name();
         let missing = || Fault::object_does_not_exist(format!("{path} is not there"));
         let parent = path.parent().ok_or_else(missing)?;
-        let Target::Objects(objects) = self.target(now, actor, Filter::None, &parent)? else { return Err(missing()) };
+        let Target::Objects(objects) = self.target(now, actor, Filter::None, &parent)? else {
+            return Err(missing());
+        };
         if objects.is_empty() && !path.is_search() {
             return Err(missing());
         }
@@ -49,34 +53,63 @@ impl Engine {
                 Ok(resp) => resp,
                 // R-OPR.1: a failed command is not a failed message.
                 Err(Fault { code, message }) => {
-                    msg::OperationResp::CmdFailure(msg::CommandFailure { err_code: code, err_msg: message })
+                    msg::OperationResp::CmdFailure(msg::CommandFailure {
+                        err_code: code,
+                        err_msg: message,
+                    })
                 }
             };
-            operation_results.push(msg::OperationResult { executed_command: command, operation_resp: Some(resp) });
+            operation_results.push(msg::OperationResult {
+                executed_command: command,
+                operation_resp: Some(resp),
+            });
         }
         // Whether it is sent is the session's business (R-OPR.4).
         Ok(msg::OperateResp { operation_results })
     }
 
-    fn run(&mut self, now: Now, actor: &Actor, command: &str, request: &msg::Operate) -> Result<msg::OperationResp, Fault> {
+    fn run(
+        &mut self,
+        now: Now,
+        actor: &Actor,
+        command: &str,
+        request: &msg::Operate,
+    ) -> Result<msg::OperationResp, Fault> {
         if !actor.allows(Field::CommandEvent, Right::Execute, command) {
-            return Err(Fault::permission_denied(format!("your role may not run {command}")));
+            return Err(Fault::permission_denied(format!(
+                "your role may not run {command}"
+            )));
         }
         let (object, name) = split(command);
         let def = self.object_def(object).and_then(|def| def.command(name));
-        let Some(def) = def else { return Err(Fault::invalid_path(format!("{command} is not supported"))) };
+        let Some(def) = def else {
+            return Err(Fault::invalid_path(format!("{command} is not supported")));
+        };
         let args = check_args(def, request)?;
         let is_async = def.kind == CommandKind::Async;
-        let originator = actor.controller.map_or(String::new(), |n| self.held(&format!("{}{n}.EndpointID", super::CONTROLLERS)));
-        let mut call = Call { id: 0, command: command.to_owned(), command_key: request.command_key.clone(), args };
+        let originator = actor.controller.map_or(String::new(), |n| {
+            self.held(&format!("{}{n}.EndpointID", super::CONTROLLERS))
+        });
+        let mut call = Call {
+            id: 0,
+            command: command.to_owned(),
+            command_key: request.command_key.clone(),
+            args,
+        };
         if is_async {
             call.id = self.begin(originator, &call)?;
         }
-        let local = command.starts_with("Device.LocalAgent.") || command == "Device.ScheduleTimer()";
+        let local =
+            command.starts_with("Device.LocalAgent.") || command == "Device.ScheduleTimer()";
         let outcome = if local {
             self.local_operate(now, actor, &call)
         } else {
-            let Engine { backend, state, schema, .. } = self;
+            let Engine {
+                backend,
+                state,
+                schema,
+                ..
+            } = self;
             backend.operate(now, &call, &Held { schema, state })
         };
         let request_row = || msg::OperationResp::ReqObjPath(format!("{REQUESTS}{}.", call.id));
@@ -94,7 +127,11 @@ impl Engine {
             Outcome::Running => Err(Fault::internal("a synchronous command did not finish")),
             Outcome::Restart(restart) => {
                 self.note_restart(restart);
-                if is_async { Ok(request_row()) } else { output(Vec::new()) }
+                if is_async {
+                    Ok(request_row())
+                } else {
+                    output(Vec::new())
+                }
             }
         }
     }
@@ -102,18 +139,33 @@ impl Engine {
     /// Makes the row in the Request table. (Originator, Command, CommandKey) is its unique key.
     fn begin(&mut self, originator: String, call: &Call) -> Result<u32, Fault> {
         if self.requests.len() >= REQUESTS_MAX {
-            return Err(Fault::resources_exceeded(format!("{REQUESTS_MAX} commands are running already")));
+            return Err(Fault::resources_exceeded(format!(
+                "{REQUESTS_MAX} commands are running already"
+            )));
         }
         let clash = self.requests.values().any(|running| {
-            running.originator == originator && running.command == call.command && running.command_key == call.command_key
+            running.originator == originator
+                && running.command == call.command
+                && running.command_key == call.command_key
         });
         if clash {
-            let text = format!("{} with command key {:?} is still running", call.command, call.command_key);
+            let text = format!(
+                "{} with command key {:?} is still running",
+                call.command, call.command_key
+            );
             return Err(Fault::command_failure(text));
         }
         self.next_request = self.next_request.wrapping_add(1).max(1);
         let (command, command_key) = (call.command.clone(), call.command_key.clone());
-        self.requests.insert(self.next_request, Running { originator, command, command_key, status: "Requested" });
+        self.requests.insert(
+            self.next_request,
+            Running {
+                originator,
+                command,
+                command_key,
+                status: "Requested",
+            },
+        );
         Ok(self.next_request)
     }
 
@@ -126,14 +178,17 @@ impl Engine {
 
     /// An asynchronous command ended: its row goes and OperationComplete is sent.
     pub(crate) fn complete(&mut self, now: Now, id: u32, result: CommandResult) {
-        let Some(running) = self.requests.remove(&id) else { return };
+        let Some(running) = self.requests.remove(&id) else {
+            return;
+        };
         let completion = match result {
-            Ok(outputs) => {
-                msg::Completion::ReqOutputArgs(msg::OutputArgs { output_args: outputs.into_iter().collect() })
-            }
-            Err(fault) => {
-                msg::Completion::CmdFailure(msg::CommandFailure { err_code: fault.code, err_msg: fault.message })
-            }
+            Ok(outputs) => msg::Completion::ReqOutputArgs(msg::OutputArgs {
+                output_args: outputs.into_iter().collect(),
+            }),
+            Err(fault) => msg::Completion::CmdFailure(msg::CommandFailure {
+                err_code: fault.code,
+                err_msg: fault.message,
+            }),
         };
         let (object, name) = split(&running.command);
         let complete = msg::OperationComplete {
@@ -142,10 +197,15 @@ impl Engine {
             command_key: running.command_key.clone(),
             completion: Some(completion),
         };
-        self.notify_subscribers(now, Kind::OperationComplete, &running.command, |_, actor| {
-            let right = actor.allows(Field::CommandEvent, Right::Notify, &running.command);
-            right.then(|| Notification::OperComplete(complete.clone()))
-        });
+        self.notify_subscribers(
+            now,
+            Kind::OperationComplete,
+            &running.command,
+            |_, actor| {
+                let right = actor.allows(Field::CommandEvent, Right::Notify, &running.command);
+                right.then(|| Notification::OperComplete(complete.clone()))
+            },
+        );
         self.forget_timer(id);
     }
 
@@ -156,16 +216,23 @@ impl Engine {
         };
         let local = running.command == "Device.ScheduleTimer()";
         if !local && !self.backend.cancel(id) {
-            return Err(Fault::command_failure("the command cannot be cancelled any more"));
+            return Err(Fault::command_failure(
+                "the command cannot be cancelled any more",
+            ));
         }
         self.set_status(now, id, "Canceled");
-        self.finished.push((id, Err(Fault::command_canceled("cancelled by a controller"))));
+        self.finished.push((
+            id,
+            Err(Fault::command_canceled("cancelled by a controller")),
+        ));
         Ok(Vec::new())
     }
 }
 
 fn output(outputs: Vec<(String, String)>) -> Result<msg::OperationResp, Fault> {
-    Ok(msg::OperationResp::ReqOutputArgs(msg::OutputArgs { output_args: outputs.into_iter().collect() }))
+    Ok(msg::OperationResp::ReqOutputArgs(msg::OutputArgs {
+        output_args: outputs.into_iter().collect(),
+    }))
 }
 
 /// R-OPR.5 to R-OPR.7: mandatory ones must be there, unknown ones are ignored, defaults fill the rest.
@@ -174,13 +241,20 @@ fn check_args(def: &CommandDef, request: &msg::Operate) -> Result<Vec<(String, S
     for (name, value) in request.input_args.iter() {
         let Some(arg) = def.input(name) else { continue };
         let normal = arg.ty.check(value).and_then(|()| arg.ty.normalise(value));
-        let normal = normal.map_err(|error| Fault::invalid_command_arguments(format!("{name}: {error}")))?;
+        let normal =
+            normal.map_err(|error| Fault::invalid_command_arguments(format!("{name}: {error}")))?;
         args.push((name.to_owned(), normal));
     }
     for arg in &def.inputs {
-        let given = || args.iter().any(|(name, _)| dm::path::supported_text(name) == *arg.name);
+        let given = || {
+            args.iter()
+                .any(|(name, _)| dm::path::supported_text(name) == *arg.name)
+        };
         if arg.mandatory && !arg.name.ends_with('.') && !arg.name.contains("{i}") && !given() {
-            return Err(Fault::invalid_command_arguments(format!("the argument {} is missing", arg.name)));
+            return Err(Fault::invalid_command_arguments(format!(
+                "the argument {} is missing",
+                arg.name
+            )));
         }
         if let Some(default) = &arg.default
             && !arg.name.contains("{i}")

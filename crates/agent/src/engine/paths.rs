@@ -2,7 +2,8 @@
 
 /// `Device.WiFi.SSID.1.` and `Enable` of `Device.WiFi.SSID.1.Enable`.
 pub(crate) fn split(path: &str) -> (&str, &str) {
-    path.rfind('.').map_or(("", path), |at| path.split_at(at + 1))
+    path.rfind('.')
+        .map_or(("", path), |at| path.split_at(at + 1))
 }
 
 /// `Device.WiFi.SSID.` and 1 of `Device.WiFi.SSID.1.`.
@@ -45,8 +46,11 @@ impl Pattern {
         self.0.split('.').all(|wanted| match segments.next() {
             Some(got) if wanted == got => true,
             Some(got) => {
-                let is_instance = |s: &str| s == "{i}" || (!s.is_empty() && s.bytes().all(|b| b.is_ascii_digit()));
-                (matches!(wanted, "*" | "{i}") && is_instance(got)) || (got == "{i}" && is_instance(wanted))
+                let is_instance = |s: &str| {
+                    s == "{i}" || (!s.is_empty() && s.bytes().all(|b| b.is_ascii_digit()))
+                };
+                (matches!(wanted, "*" | "{i}") && is_instance(got))
+                    || (got == "{i}" && is_instance(wanted))
             }
             None => false,
         })

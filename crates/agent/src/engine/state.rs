@@ -57,11 +57,16 @@ impl State {
     }
 
     pub fn exists(&self, table: &str, instance: u32) -> bool {
-        self.tables.get(table).is_some_and(|rows| rows.live.contains(&instance))
+        self.tables
+            .get(table)
+            .is_some_and(|rows| rows.live.contains(&instance))
     }
 
     pub fn instances(&self, table: &str) -> impl Iterator<Item = u32> + '_ {
-        self.tables.get(table).into_iter().flat_map(|rows| rows.live.iter().copied())
+        self.tables
+            .get(table)
+            .into_iter()
+            .flat_map(|rows| rows.live.iter().copied())
     }
 
     pub fn count(&self, table: &str) -> usize {
@@ -71,7 +76,10 @@ impl State {
     /// All values whose path starts with `prefix`.
     pub fn values_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.values
-            .range::<str, _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded))
+            .range::<str, _>((
+                std::ops::Bound::Included(prefix),
+                std::ops::Bound::Unbounded,
+            ))
             .take_while(move |(path, _)| path.starts_with(prefix))
             .map(|(path, value)| (&**path, &**value))
     }
@@ -104,18 +112,28 @@ impl State {
 
     /// Removes a row, its values, and the tables below it.
     pub fn remove(&mut self, table: &str, instance: u32) {
-        if !self.tables.get_mut(table).is_some_and(|rows| rows.live.remove(&instance)) {
+        if !self
+            .tables
+            .get_mut(table)
+            .is_some_and(|rows| rows.live.remove(&instance))
+        {
             return;
         }
         self.undo.push(Undo::Removed(table.into(), instance));
         let prefix = format!("{table}{instance}.");
-        let below: Vec<Box<str>> = self.values_below(&prefix).map(|(path, _)| path.into()).collect();
+        let below: Vec<Box<str>> = self
+            .values_below(&prefix)
+            .map(|(path, _)| path.into())
+            .collect();
         for path in below {
             self.unset(&path);
         }
         let tables: Vec<Box<str>> = self
             .tables
-            .range::<str, _>((std::ops::Bound::Included(prefix.as_str()), std::ops::Bound::Unbounded))
+            .range::<str, _>((
+                std::ops::Bound::Included(prefix.as_str()),
+                std::ops::Bound::Unbounded,
+            ))
             .map(|(table, _)| table.clone())
             .take_while(|table| table.starts_with(&prefix))
             .collect();
@@ -162,13 +180,24 @@ impl State {
             match step {
                 Undo::Value(path, before) => {
                     if seen.insert(path.clone()) && self.value(path) != before.as_deref() {
-                        out.push(Delta::Value(path.to_string(), before.as_deref().map(str::to_owned)));
+                        out.push(Delta::Value(
+                            path.to_string(),
+                            before.as_deref().map(str::to_owned),
+                        ));
                     }
                 }
-                Undo::Inserted(table, number, _) => out.push(Delta::Inserted(table.to_string(), *number)),
-                Undo::Removed(table, number) => out.push(Delta::Removed(table.to_string(), *number)),
+                Undo::Inserted(table, number, _) => {
+                    out.push(Delta::Inserted(table.to_string(), *number))
+                }
+                Undo::Removed(table, number) => {
+                    out.push(Delta::Removed(table.to_string(), *number))
+                }
                 Undo::Table(table, rows) => {
-                    out.extend(rows.live.iter().map(|number| Delta::Removed(table.to_string(), *number)));
+                    out.extend(
+                        rows.live
+                            .iter()
+                            .map(|number| Delta::Removed(table.to_string(), *number)),
+                    );
                 }
             }
         }
@@ -220,9 +249,17 @@ impl State {
         let mut out = Vec::with_capacity(self.values.len() + self.tables.len() * 2);
         for (table, rows) in &self.tables {
             out.push(Entry::Next(table.to_string(), rows.next));
-            out.extend(rows.live.iter().map(|number| Entry::Insert(table.to_string(), *number)));
+            out.extend(
+                rows.live
+                    .iter()
+                    .map(|number| Entry::Insert(table.to_string(), *number)),
+            );
         }
-        out.extend(self.values.iter().map(|(path, value)| Entry::Set(path.to_string(), value.to_string())));
+        out.extend(
+            self.values
+                .iter()
+                .map(|(path, value)| Entry::Set(path.to_string(), value.to_string())),
+        );
         out
     }
 
@@ -262,10 +299,14 @@ mod tests {
 
     fn apply(state: &mut State, step: &Step) {
         match step {
-            Step::Set(n, v) if state.exists("T.", *n) => state.set(&format!("T.{n}.V"), &v.to_string()),
+            Step::Set(n, v) if state.exists("T.", *n) => {
+                state.set(&format!("T.{n}.V"), &v.to_string())
+            }
             Step::Unset(n) => state.unset(&format!("T.{n}.V")),
             Step::Insert => _ = state.insert("T.", None),
-            Step::InsertBelow(n) if state.exists("T.", *n) => _ = state.insert(&format!("T.{n}.S."), None),
+            Step::InsertBelow(n) if state.exists("T.", *n) => {
+                _ = state.insert(&format!("T.{n}.S."), None)
+            }
             Step::Remove(n) => state.remove("T.", *n),
             _ => {}
         }

@@ -1,6 +1,9 @@
 //! GetSupportedDM (R-GSP.0, 1.4 with key sets and single elements) and GetSupportedProtocol.
 
-use dm::{BaseType, CommandDef, CommandKind, EventDef, NotifyRule, ObjectAccess, ObjectDef, ParamAccess, ParamDef, PathKind};
+use dm::{
+    BaseType, CommandDef, CommandKind, EventDef, NotifyRule, ObjectAccess, ObjectDef, ParamAccess,
+    ParamDef, PathKind,
+};
 use usp::proto::msg;
 
 use super::Engine;
@@ -28,7 +31,9 @@ impl Engine {
         request: msg::GetSupportedDM,
     ) -> Result<msg::GetSupportedDMResp, Fault> {
         if request.obj_paths.len() > MESSAGE_PATHS_MAX {
-            return Err(Fault::resources_exceeded(format!("at most {MESSAGE_PATHS_MAX} paths in one message")));
+            return Err(Fault::resources_exceeded(format!(
+                "at most {MESSAGE_PATHS_MAX} paths in one message"
+            )));
         }
         let wanted = Wanted {
             commands: request.return_commands,
@@ -39,9 +44,12 @@ impl Engine {
         let results = request.obj_paths.into_iter().map(|req_obj_path| {
             let data_model_inst_uri = MODEL_URI.to_owned();
             match self.describe(now, actor, &req_obj_path, request.first_level_only, wanted) {
-                Ok(supported_objs) => {
-                    msg::RequestedObjectResult { req_obj_path, data_model_inst_uri, supported_objs, ..Default::default() }
-                }
+                Ok(supported_objs) => msg::RequestedObjectResult {
+                    req_obj_path,
+                    data_model_inst_uri,
+                    supported_objs,
+                    ..Default::default()
+                },
                 Err(fault) => msg::RequestedObjectResult {
                     req_obj_path,
                     err_code: fault.code,
@@ -50,7 +58,9 @@ impl Engine {
                 },
             }
         });
-        Ok(msg::GetSupportedDMResp { req_obj_results: results.collect() })
+        Ok(msg::GetSupportedDMResp {
+            req_obj_results: results.collect(),
+        })
     }
 
     fn describe(
@@ -63,11 +73,19 @@ impl Engine {
     ) -> Result<Vec<msg::SupportedObjectResult>, Fault> {
         let path = self.parse(requested)?;
         if path.is_search() || path.follows() {
-            return Err(Fault::invalid_path(format!("{path} is a search path; the supported model has none")));
+            return Err(Fault::invalid_path(format!(
+                "{path} is a search path; the supported model has none"
+            )));
         }
         self.supported(&path)?;
-        if path.is_plain() && path.kind() == PathKind::Object && self.table_def(&path.supported()).is_none() && !self.exists(now, path.as_str()) {
-            return Err(Fault::object_does_not_exist(format!("{path} does not exist")));
+        if path.is_plain()
+            && path.kind() == PathKind::Object
+            && self.table_def(&path.supported()).is_none()
+            && !self.exists(now, path.as_str())
+        {
+            return Err(Fault::object_does_not_exist(format!(
+                "{path} does not exist"
+            )));
         }
         let text = path.supported();
         let missing = || Fault::invalid_path(format!("{path} is not in the supported data model"));
@@ -77,11 +95,17 @@ impl Engine {
             let mut result = bare(def);
             // Flags do not count for a single element.
             match path.kind() {
-                PathKind::Command => result.supported_commands.extend(def.command(name).map(command)),
+                PathKind::Command => result
+                    .supported_commands
+                    .extend(def.command(name).map(command)),
                 PathKind::Event => result.supported_events.extend(def.event(name).map(event)),
                 _ => result.supported_params.extend(def.param(name).map(param)),
             }
-            return if self.visible_element(actor, &text, path.kind()) { Ok(vec![result]) } else { Err(missing()) };
+            return if self.visible_element(actor, &text, path.kind()) {
+                Ok(vec![result])
+            } else {
+                Err(missing())
+            };
         }
         let def = self.schema.object(&text).ok_or_else(missing)?;
         if !actor.allows(Field::Obj, Right::Read, &def.path) {
@@ -90,45 +114,67 @@ impl Engine {
         let mut out = vec![self.detail(actor, def, wanted)];
         if first_level_only {
             let children = self.schema.children(&def.path);
-            out.extend(children.filter(|child| actor.allows(Field::Obj, Right::Read, &child.path)).map(bare));
+            out.extend(
+                children
+                    .filter(|child| actor.allows(Field::Obj, Right::Read, &child.path))
+                    .map(bare),
+            );
         } else {
             let below = self.schema.subtree(&def.path).skip(1);
-            let visible = below.filter(|object| actor.allows(Field::Obj, Right::Read, &object.path));
+            let visible =
+                below.filter(|object| actor.allows(Field::Obj, Right::Read, &object.path));
             out.extend(visible.map(|object| self.detail(actor, object, wanted)));
         }
         Ok(out)
     }
 
     fn visible_element(&self, actor: &Actor, text: &str, kind: PathKind) -> bool {
-        let field = if kind == PathKind::Parameter { Field::Param } else { Field::CommandEvent };
+        let field = if kind == PathKind::Parameter {
+            Field::Param
+        } else {
+            Field::CommandEvent
+        };
         actor.allows(field, Right::Read, text)
     }
 
     fn detail(&self, actor: &Actor, def: &ObjectDef, wanted: Wanted) -> msg::SupportedObjectResult {
         let mut out = bare(def);
-        let visible = |field, name: &str| actor.allows(field, Right::Read, &format!("{}{name}", def.path));
+        let visible =
+            |field, name: &str| actor.allows(field, Right::Read, &format!("{}{name}", def.path));
         if wanted.params {
             let params = def.params.iter().filter(|p| visible(Field::Param, &p.name));
             out.supported_params = params.map(param).collect();
         }
         if wanted.commands {
-            let commands = def.commands.iter().filter(|c| visible(Field::CommandEvent, &c.name));
+            let commands = def
+                .commands
+                .iter()
+                .filter(|c| visible(Field::CommandEvent, &c.name));
             out.supported_commands = commands.map(command).collect();
         }
         if wanted.events {
-            out.supported_events = def.events.iter().filter(|e| visible(Field::CommandEvent, &e.name)).map(event).collect();
+            out.supported_events = def
+                .events
+                .iter()
+                .filter(|e| visible(Field::CommandEvent, &e.name))
+                .map(event)
+                .collect();
         }
         if wanted.keys && def.multi {
             let sets = def.unique_keys.iter();
             out.unique_key_sets = sets
-                .map(|key| msg::SupportedUniqueKeySet { key_names: key.params.iter().map(ToString::to_string).collect() })
+                .map(|key| msg::SupportedUniqueKeySet {
+                    key_names: key.params.iter().map(ToString::to_string).collect(),
+                })
                 .collect();
         }
         out
     }
 
     pub(crate) fn supported_protocol(&self) -> msg::GetSupportedProtocolResp {
-        msg::GetSupportedProtocolResp { agent_supported_protocol_versions: self.versions.list() }
+        msg::GetSupportedProtocolResp {
+            agent_supported_protocol_versions: self.versions.list(),
+        }
     }
 }
 
@@ -180,7 +226,12 @@ fn param(def: &ParamDef) -> msg::SupportedParamResult {
 }
 
 fn command(def: &CommandDef) -> msg::SupportedCommandResult {
-    let names = |args: &[dm::ArgDef]| args.iter().filter(|arg| !arg.name.ends_with('.')).map(|arg| arg.name.to_string()).collect();
+    let names = |args: &[dm::ArgDef]| {
+        args.iter()
+            .filter(|arg| !arg.name.ends_with('.'))
+            .map(|arg| arg.name.to_string())
+            .collect()
+    };
     msg::SupportedCommandResult {
         command_name: def.name.to_string(),
         input_arg_names: names(&def.inputs),
@@ -195,6 +246,11 @@ fn command(def: &CommandDef) -> msg::SupportedCommandResult {
 fn event(def: &EventDef) -> msg::SupportedEventResult {
     msg::SupportedEventResult {
         event_name: def.name.to_string(),
-        arg_names: def.args.iter().filter(|arg| !arg.name.ends_with('.')).map(|arg| arg.name.to_string()).collect(),
+        arg_names: def
+            .args
+            .iter()
+            .filter(|arg| !arg.name.ends_with('.'))
+            .map(|arg| arg.name.to_string())
+            .collect(),
     }
 }

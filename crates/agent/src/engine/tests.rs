@@ -2,6 +2,7 @@
 
 mod rig;
 
+mod deletes;
 mod functions;
 mod operations;
 mod reads;

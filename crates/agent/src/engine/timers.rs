@@ -23,7 +23,12 @@ impl Engine {
         self.last = now;
         let mut hints = self.notifier.take();
         let again = {
-            let Engine { backend, state, schema, .. } = self;
+            let Engine {
+                backend,
+                state,
+                schema,
+                ..
+            } = self;
             backend.tick(now, &Held { schema, state }, &mut hints)
         };
         for hint in hints {
@@ -46,12 +51,28 @@ impl Engine {
             }
             _ => None,
         };
-        let due = |unix_ms: i64| now.at + Duration::from_millis(unix_ms.saturating_sub(now.unix_ms).max(0) as u64);
-        let subscriptions = self.subscriptions.iter().filter_map(|subscription| subscription.expires);
-        let controllers = self.due.values().flat_map(|due| [due.periodic, due.on_board]).flatten();
+        let due = |unix_ms: i64| {
+            now.at + Duration::from_millis(unix_ms.saturating_sub(now.unix_ms).max(0) as u64)
+        };
+        let subscriptions = self
+            .subscriptions
+            .iter()
+            .filter_map(|subscription| subscription.expires);
+        let controllers = self
+            .due
+            .values()
+            .flat_map(|due| [due.periodic, due.on_board])
+            .flatten();
         let timers = self.timers.values().copied();
-        let wall = subscriptions.chain(controllers).chain(timers).min().map(due);
-        [again.map(|wait| now.at + wait), poll, wall].into_iter().flatten().min()
+        let wall = subscriptions
+            .chain(controllers)
+            .chain(timers)
+            .min()
+            .map(due);
+        [again.map(|wait| now.at + wait), poll, wall]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn hint(&mut self, now: Now, hint: Hint) {
@@ -59,13 +80,17 @@ impl Engine {
             Hint::Changed(path) => self.value_changed(now, &path),
             Hint::Added(object) => {
                 let table = object.trim_end_matches('.').rsplit_once('.');
-                if let Some((table, Ok(number))) = table.map(|(table, n)| (format!("{table}."), n.parse())) {
+                if let Some((table, Ok(number))) =
+                    table.map(|(table, n)| (format!("{table}."), n.parse()))
+                {
                     self.after_commit(now, &[Delta::Inserted(table, number)], None);
                 }
             }
             Hint::Removed(object) => {
                 let table = object.trim_end_matches('.').rsplit_once('.');
-                if let Some((table, Ok(number))) = table.map(|(table, n)| (format!("{table}."), n.parse())) {
+                if let Some((table, Ok(number))) =
+                    table.map(|(table, n)| (format!("{table}."), n.parse()))
+                {
                     self.after_commit(now, &[Delta::Removed(table, number)], None);
                 }
             }
@@ -99,7 +124,8 @@ impl Engine {
         }
         if let Err(fault) = self.commit(now, None) {
             tracing::error!(agent = %self.own, %fault, "expired subscriptions cannot be removed");
-            self.subscriptions.retain(|subscription| subscription.expires.is_none_or(|at| at > now.unix_ms));
+            self.subscriptions
+                .retain(|subscription| subscription.expires.is_none_or(|at| at > now.unix_ms));
         }
     }
 
@@ -116,7 +142,10 @@ impl Engine {
                 deltas.iter().any(|delta| matches!(delta, Delta::Value(path, _) if path == &format!("{row}{name}")))
             };
             let mut due = before.remove(&n).unwrap_or_default();
-            if due.periodic.is_none() || changed("PeriodicNotifInterval") || changed("PeriodicNotifTime") {
+            if due.periodic.is_none()
+                || changed("PeriodicNotifInterval")
+                || changed("PeriodicNotifTime")
+            {
                 due.periodic = self.next_periodic(now, n);
             }
             let complete = self.held_true(&format!("{row}OnBoardingComplete"));
@@ -137,7 +166,8 @@ impl Engine {
     /// The next `PeriodicNotifTime + n * PeriodicNotifInterval`; without a time, one interval from now.
     fn next_periodic(&self, now: Now, controller: u32) -> Option<i64> {
         let row = format!("{CONTROLLERS}{controller}.");
-        let interval = (self.held_number(&format!("{row}PeriodicNotifInterval")) as i64).checked_mul(1000)?;
+        let interval =
+            (self.held_number(&format!("{row}PeriodicNotifInterval")) as i64).checked_mul(1000)?;
         if interval <= 0 {
             return None;
         }
@@ -150,15 +180,23 @@ impl Engine {
     }
 
     fn periodic(&mut self, now: Now) {
-        let due: Vec<u32> =
-            self.due.iter().filter(|(_, due)| due.periodic.is_some_and(|at| at <= now.unix_ms)).map(|(n, _)| *n).collect();
+        let due: Vec<u32> = self
+            .due
+            .iter()
+            .filter(|(_, due)| due.periodic.is_some_and(|at| at <= now.unix_ms))
+            .map(|(n, _)| *n)
+            .collect();
         for n in due {
             self.event(now, "Device.LocalAgent.Periodic!", Vec::new(), Some(n));
-            let interval = self.held_number(&format!("{CONTROLLERS}{n}.PeriodicNotifInterval")) as i64 * 1000;
+            let interval =
+                self.held_number(&format!("{CONTROLLERS}{n}.PeriodicNotifInterval")) as i64 * 1000;
             let next = self.next_periodic(now, n);
             if let Some(due) = self.due.get_mut(&n) {
                 // Steps of the interval, so that lateness does not add up (TP-469 1.59); a gap in time starts anew.
-                let step = due.periodic.map(|at| at + interval).filter(|at| *at > now.unix_ms);
+                let step = due
+                    .periodic
+                    .map(|at| at + interval)
+                    .filter(|at| *at > now.unix_ms);
                 due.periodic = step.or(next);
             }
         }
@@ -168,8 +206,15 @@ impl Engine {
     pub fn on_board_answered(&mut self, now: Now, controller: u32) {
         let row = format!("{CONTROLLERS}{controller}.");
         let restart = self.held_number(&format!("{row}OnBoardingRestartTime"));
-        if let Some(due) = self.due.get_mut(&controller).filter(|due| due.on_boarding && restart > 0) {
-            due.on_board = Some(now.unix_ms.saturating_add((restart as i64).saturating_mul(1000)));
+        if let Some(due) = self
+            .due
+            .get_mut(&controller)
+            .filter(|due| due.on_boarding && restart > 0)
+        {
+            due.on_board = Some(
+                now.unix_ms
+                    .saturating_add((restart as i64).saturating_mul(1000)),
+            );
         }
     }
 
@@ -195,9 +240,14 @@ impl Engine {
 
     /// A timer survives restarts, so it is noted in the state.
     pub(crate) fn note_timer(&mut self, call: &Call, actor: &Actor, due: i64) {
-        let originator = actor.controller.map_or(String::new(), |n| self.held(&format!("{CONTROLLERS}{n}.EndpointID")));
+        let originator = actor.controller.map_or(String::new(), |n| {
+            self.held(&format!("{CONTROLLERS}{n}.EndpointID"))
+        });
         self.timers.insert(call.id, due);
-        self.state.set(&format!("~timer.{}", call.id), &format!("{due}\t{originator}\t{}", call.command_key));
+        self.state.set(
+            &format!("~timer.{}", call.id),
+            &format!("{due}\t{originator}\t{}", call.command_key),
+        );
         self.persist_quietly();
     }
 
@@ -209,7 +259,12 @@ impl Engine {
     }
 
     fn run_timers(&mut self, now: Now) {
-        let due: Vec<u32> = self.timers.iter().filter(|(_, at)| **at <= now.unix_ms).map(|(id, _)| *id).collect();
+        let due: Vec<u32> = self
+            .timers
+            .iter()
+            .filter(|(_, at)| **at <= now.unix_ms)
+            .map(|(id, _)| *id)
+            .collect();
         for id in due {
             self.complete(now, id, Ok(Vec::new()));
         }
@@ -221,14 +276,28 @@ impl Engine {
         for (path, note) in self.state.values_below("~timer.") {
             let mut fields = note.splitn(3, '\t');
             let id = path.trim_start_matches("~timer.").parse::<u32>();
-            let (Ok(id), Some(Ok(due)), Some(originator), Some(key)) =
-                (id, fields.next().map(str::parse), fields.next(), fields.next())
-            else {
+            let (Ok(id), Some(Ok(due)), Some(originator), Some(key)) = (
+                id,
+                fields.next().map(str::parse),
+                fields.next(),
+                fields.next(),
+            ) else {
                 continue;
             };
             let command = "Device.ScheduleTimer()".to_owned();
             let (originator, command_key) = (originator.to_owned(), key.to_owned());
-            timers.insert(id, (due, Running { originator, command, command_key, status: "Active" }));
+            timers.insert(
+                id,
+                (
+                    due,
+                    Running {
+                        originator,
+                        command,
+                        command_key,
+                        status: "Active",
+                    },
+                ),
+            );
         }
         for (id, (due, running)) in timers {
             self.next_request = self.next_request.max(id);

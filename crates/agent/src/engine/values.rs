@@ -33,8 +33,16 @@ pub(crate) enum Filter {
 impl View for Held<'_> {
     fn value(&self, path: &str) -> Option<String> {
         let (object, name) = split(path);
-        let def = self.schema.object(&dm::path::supported_text(object))?.param(name)?;
-        Some(self.state.value(path).unwrap_or_else(|| initial(def)).to_owned())
+        let def = self
+            .schema
+            .object(&dm::path::supported_text(object))?
+            .param(name)?;
+        Some(
+            self.state
+                .value(path)
+                .unwrap_or_else(|| initial(def))
+                .to_owned(),
+        )
     }
 
     fn instances(&self, table: &str) -> Vec<u32> {
@@ -45,7 +53,10 @@ impl View for Held<'_> {
 /// The value of a parameter nobody has set.
 pub(crate) fn initial(def: &ParamDef) -> &str {
     match def.default.as_ref() {
-        Some(dm::Default { kind: dm::DefaultKind::Object | dm::DefaultKind::Factory, value }) if value != "[]" => value,
+        Some(dm::Default {
+            kind: dm::DefaultKind::Object | dm::DefaultKind::Factory,
+            value,
+        }) if value != "[]" => value,
         Some(_) | None if def.ty.is_list() => "",
         _ => match def.initial_value() {
             "[]" => "",
@@ -76,7 +87,11 @@ impl Engine {
     pub(crate) fn held(&self, path: &str) -> String {
         match self.state.value(path) {
             Some(value) => value.to_owned(),
-            None => self.param_def(path).map(initial).unwrap_or_default().to_owned(),
+            None => self
+                .param_def(path)
+                .map(initial)
+                .unwrap_or_default()
+                .to_owned(),
         }
     }
 
@@ -96,19 +111,30 @@ impl Engine {
         if let Some(base) = name.strip_suffix("NumberOfEntries")
             && let Some(table) = self.counted(def, name, base)
         {
-            return Some(self.instances(now, &format!("{object}{table}.")).len().to_string());
+            return Some(
+                self.instances(now, &format!("{object}{table}."))
+                    .len()
+                    .to_string(),
+            );
         }
         let live = match path.strip_prefix("Device.LocalAgent.") {
             Some(rest) => self.local_value(now, rest),
             None => self.backend.read(now, path),
         };
-        Some(live.unwrap_or_else(|| self.state.value(path).unwrap_or_else(|| initial(param)).to_owned()))
+        Some(live.unwrap_or_else(|| {
+            self.state
+                .value(path)
+                .unwrap_or_else(|| initial(param))
+                .to_owned()
+        }))
     }
 
     /// The name of the table that `param` of `def` counts.
     fn counted<'a>(&'a self, def: &ObjectDef, param: &str, base: &str) -> Option<&'a str> {
         let mut children = self.schema.children(&def.path).filter(|child| child.multi);
-        children.find(|child| child.entries_param.as_deref() == Some(param) || child.name() == base).map(ObjectDef::name)
+        children
+            .find(|child| child.entries_param.as_deref() == Some(param) || child.name() == base)
+            .map(ObjectDef::name)
     }
 
     /// The value as this controller sees it: secured parameters are empty without a secured role.
@@ -128,13 +154,19 @@ impl Engine {
         }
         match table.starts_with("Device.LocalAgent.") {
             true => self.state.instances(table).collect(),
-            false => self.backend.instances(table).unwrap_or_else(|| self.state.instances(table).collect()),
+            false => self
+                .backend
+                .instances(table)
+                .unwrap_or_else(|| self.state.instances(table).collect()),
         }
     }
 
     /// Paths of the rows of a table.
     pub(crate) fn rows(&self, now: Now, table: &str) -> Vec<String> {
-        self.instances(now, table).into_iter().map(|n| format!("{table}{n}.")).collect()
+        self.instances(now, table)
+            .into_iter()
+            .map(|n| format!("{table}{n}."))
+            .collect()
     }
 
     /// Does this object (with every row on the way to it) exist?
@@ -158,7 +190,9 @@ impl Engine {
     /// The unique keys of a row that this controller may read (R-ADD.6, R-GIN.1).
     pub(crate) fn keys_for(&self, now: Now, actor: &Actor, object: &str) -> Map {
         let mut out = Map::default();
-        let Some(def) = self.object_def(object) else { return out };
+        let Some(def) = self.object_def(object) else {
+            return out;
+        };
         for name in def.unique_keys.iter().flat_map(|key| &key.params) {
             let full = format!("{object}{name}");
             if actor.allows(Field::Param, Right::Read, &full)
@@ -192,22 +226,40 @@ impl Engine {
             }
         };
         if !known {
-            return Err(Fault::invalid_path(format!("{path} is not in the supported data model")));
+            return Err(Fault::invalid_path(format!(
+                "{path} is not in the supported data model"
+            )));
         }
         // R-KEY: an expression over a parameter that does not exist cannot match anything, ever.
         Ok(())
     }
 
     /// Evaluates an object path.
-    pub(crate) fn target(&self, now: Now, actor: &Actor, filter: Filter, path: &Path) -> Result<Target, Fault> {
-        let scope = Scope { engine: self, now, actor, filter };
+    pub(crate) fn target(
+        &self,
+        now: Now,
+        actor: &Actor,
+        filter: Filter,
+        path: &Path,
+    ) -> Result<Target, Fault> {
+        let scope = Scope {
+            engine: self,
+            now,
+            actor,
+            filter,
+        };
         // A table as such ends in a name; its rows are the caller's business.
         let text = path.as_str();
         let is_table = self.table_def(&path.supported()).is_some();
         if is_table && let Some(parent) = path.parent() {
             let name = &text[parent.as_str().len()..];
             let parents = scope.resolve(&parent)?;
-            return Ok(Target::Tables(parents.into_iter().map(|parent| format!("{parent}{name}")).collect()));
+            return Ok(Target::Tables(
+                parents
+                    .into_iter()
+                    .map(|parent| format!("{parent}{name}"))
+                    .collect(),
+            ));
         }
         scope.resolve(path).map(Target::Objects)
     }
@@ -217,7 +269,9 @@ impl Engine {
         if !text.contains(['[', '+']) {
             return vec![Pattern::simple(text)];
         }
-        let Ok(path) = Path::parse(text) else { return Vec::new() };
+        let Ok(path) = Path::parse(text) else {
+            return Vec::new();
+        };
         let (object, rest) = match path.kind() {
             PathKind::Object => (Some(path.clone()), String::new()),
             _ => {
@@ -226,12 +280,15 @@ impl Engine {
                 (parent, path.as_str()[length..].to_owned())
             }
         };
-        let Some(object) = object else { return Vec::new() };
+        let Some(object) = object else {
+            return Vec::new();
+        };
         let actor = Actor::agent();
         match self.target(self.last, &actor, Filter::None, &object) {
-            Ok(Target::Objects(found) | Target::Tables(found)) => {
-                found.iter().map(|found| Pattern::simple(&format!("{found}{rest}"))).collect()
-            }
+            Ok(Target::Objects(found) | Target::Tables(found)) => found
+                .iter()
+                .map(|found| Pattern::simple(&format!("{found}{rest}")))
+                .collect(),
             Err(_) => Vec::new(),
         }
     }
@@ -249,14 +306,25 @@ impl Scope<'_> {
     fn resolve(&self, path: &Path) -> Result<Vec<String>, Fault> {
         if path.is_plain() {
             let text = path.as_str();
-            return Ok(if self.engine.exists(self.now, text) && self.visible(text) { vec![text.to_owned()] } else { vec![] });
+            return Ok(
+                if self.engine.exists(self.now, text) && self.visible(text) {
+                    vec![text.to_owned()]
+                } else {
+                    vec![]
+                },
+            );
         }
         let found = resolve(path, self, Limits::default()).map_err(|error| match error {
             ResolveError::NotSupported { .. } => Fault::invalid_path(error),
-            ResolveError::TooManyResults { .. } | ResolveError::TooManySteps { .. } => Fault::resources_exceeded(error),
+            ResolveError::TooManyResults { .. } | ResolveError::TooManySteps { .. } => {
+                Fault::resources_exceeded(error)
+            }
             _ => Fault::invalid_path_syntax(error),
         })?;
-        Ok(found.into_iter().filter(|found| self.visible(found)).collect())
+        Ok(found
+            .into_iter()
+            .filter(|found| self.visible(found))
+            .collect())
     }
 
     fn visible(&self, object: &str) -> bool {
@@ -264,7 +332,10 @@ impl Scope<'_> {
             Filter::None => true,
             Filter::Obj => self.actor.allows(Field::Obj, Right::Read, object),
             Filter::InstantiatedObj => {
-                row(object).is_none() || self.actor.allows(Field::InstantiatedObj, Right::Read, object)
+                row(object).is_none()
+                    || self
+                        .actor
+                        .allows(Field::InstantiatedObj, Right::Read, object)
             }
         }
     }
@@ -286,7 +357,9 @@ impl Tree for Scope<'_> {
     }
 
     fn param_type(&self, param: &str) -> Option<ValueKind> {
-        self.engine.param_def(param).map(|def| ValueKind::from(&*def.ty))
+        self.engine
+            .param_def(param)
+            .map(|def| ValueKind::from(&*def.ty))
     }
 
     fn object_exists(&self, object: &str) -> bool {

@@ -24,25 +24,63 @@ impl Identity {
         let firmware = |name: &str| {
             let found = text(root.join("sys/class/dmi/id").join(name))?;
             // What boards say that nobody filled in.
-            let empty = ["", "None", "Default string", "To Be Filled By O.E.M.", "System Product Name", "Not Specified"];
+            let empty = [
+                "",
+                "None",
+                "Default string",
+                "To Be Filled By O.E.M.",
+                "System Product Name",
+                "Not Specified",
+            ];
             (!empty.contains(&found.trim())).then(|| found.trim().to_owned())
         };
         let tree = |name: &str| text(root.join("proc/device-tree").join(name));
-        let model = config.model.clone().or_else(|| firmware("product_name")).or_else(|| tree("model"));
-        let oui = config.oui.clone().or_else(|| super::net::first_mac(root).map(|mac| mac.replace(':', "")[..6].to_owned()));
-        let serial = config.serial.clone().or_else(|| firmware("product_serial")).or_else(|| tree("serial-number"));
-        let serial = serial.or_else(|| machine(root)).or_else(|| hostname(root)).unwrap_or_else(|| "unknown".into());
+        let model = config
+            .model
+            .clone()
+            .or_else(|| firmware("product_name"))
+            .or_else(|| tree("model"));
+        let oui = config.oui.clone().or_else(|| {
+            super::net::first_mac(root).map(|mac| mac.replace(':', "")[..6].to_owned())
+        });
+        let serial = config
+            .serial
+            .clone()
+            .or_else(|| firmware("product_serial"))
+            .or_else(|| tree("serial-number"));
+        let serial = serial
+            .or_else(|| machine(root))
+            .or_else(|| hostname(root))
+            .unwrap_or_else(|| "unknown".into());
         let release = text(root.join("etc/os-release")).unwrap_or_default();
-        let software = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).map(|name| name.trim_matches('"').to_owned());
+        let software = release
+            .lines()
+            .find_map(|line| line.strip_prefix("PRETTY_NAME="))
+            .map(|name| name.trim_matches('"').to_owned());
         let model = model.unwrap_or_else(|| format!("Linux {}", std::env::consts::ARCH));
         let short = |text: String| text.chars().take(64).collect::<String>();
         Identity {
-            manufacturer: short(config.manufacturer.clone().or_else(|| firmware("sys_vendor")).unwrap_or_else(|| "Linux".into())),
+            manufacturer: short(
+                config
+                    .manufacturer
+                    .clone()
+                    .or_else(|| firmware("sys_vendor"))
+                    .unwrap_or_else(|| "Linux".into()),
+            ),
             oui: oui.unwrap_or_else(|| "000000".into()).to_uppercase(),
-            product_class: short(config.product_class.clone().unwrap_or_else(|| model.clone())),
+            product_class: short(
+                config
+                    .product_class
+                    .clone()
+                    .unwrap_or_else(|| model.clone()),
+            ),
             model: short(model),
             serial: short(serial),
-            software: short(software.or_else(|| text(root.join("proc/sys/kernel/osrelease"))).unwrap_or_default()),
+            software: short(
+                software
+                    .or_else(|| text(root.join("proc/sys/kernel/osrelease")))
+                    .unwrap_or_default(),
+            ),
         }
     }
 }
@@ -51,7 +89,12 @@ impl Identity {
 fn machine(root: &Path) -> Option<String> {
     let id = text(root.join("etc/machine-id")).filter(|id| !id.is_empty())?;
     let hash = Sha256::digest(format!("headend-agent serial {id}"));
-    Some(hash.iter().take(6).map(|byte| format!("{byte:02X}")).collect())
+    Some(
+        hash.iter()
+            .take(6)
+            .map(|byte| format!("{byte:02X}"))
+            .collect(),
+    )
 }
 
 fn hostname(root: &Path) -> Option<String> {
@@ -78,7 +121,9 @@ pub(super) fn read(root: &Path, identity: &Identity, name: &str) -> Option<Strin
             uptime.split('.').next()?.to_owned()
         }
         "MemoryStatus.Total" => memory(root, "MemTotal:")?,
-        "MemoryStatus.Free" => memory(root, "MemAvailable:").or_else(|| memory(root, "MemFree:"))?,
+        "MemoryStatus.Free" => {
+            memory(root, "MemAvailable:").or_else(|| memory(root, "MemFree:"))?
+        }
         _ => return None,
     })
 }
@@ -109,15 +154,28 @@ impl CpuUsage {
     }
 
     pub fn sample(&mut self, root: &Path) {
-        let Some(stat) = text(root.join("proc/stat")) else { return };
-        let Some(line) = stat.lines().next() else { return };
-        let times: Vec<u64> = line.split_whitespace().skip(1).take(8).filter_map(|n| n.parse().ok()).collect();
+        let Some(stat) = text(root.join("proc/stat")) else {
+            return;
+        };
+        let Some(line) = stat.lines().next() else {
+            return;
+        };
+        let times: Vec<u64> = line
+            .split_whitespace()
+            .skip(1)
+            .take(8)
+            .filter_map(|n| n.parse().ok())
+            .collect();
         let total: u64 = times.iter().sum();
         // Idle and waiting for disks.
         let idle: u64 = times.iter().skip(3).take(2).sum();
-        let (spent, idled) = (total.saturating_sub(self.before.0), idle.saturating_sub(self.before.1));
-        if spent > 0 {
-            self.percent = (spent.saturating_sub(idled) * 100 / spent) as u32;
+        let (spent, idled) = (
+            total.saturating_sub(self.before.0),
+            idle.saturating_sub(self.before.1),
+        );
+        let busy = spent.saturating_sub(idled) * 100;
+        if let Some(percent) = busy.checked_div(spent) {
+            self.percent = percent as u32;
         }
         self.before = (total, idle);
         self.looked = Some(Instant::now());

@@ -13,7 +13,8 @@ use std::time::Duration;
 use dm::{Schema, SchemaError};
 
 use crate::{
-    AgentConfig, Backend, Call, DeviceConfig, Engine, Fault, Hint, Notifier, Now, Outcome, RebootConfig, Restart, View, Watch,
+    AgentConfig, Backend, Call, DeviceConfig, Engine, Fault, Hint, Notifier, Now, Outcome,
+    RebootConfig, Restart, View, Watch,
 };
 
 /// What is supported of TR-181.
@@ -117,16 +118,39 @@ impl Linux {
         Linux::at(PathBuf::from("/"), &config.device, config.reboot.clone())
     }
 
-    fn at(root: PathBuf, device: &DeviceConfig, reboot: RebootConfig) -> Result<Linux, SchemaError> {
-        let schema = crate::read_only(&*crate::model(SUPPORTED)?, &["Device.Ethernet.", "Device.IP."])?;
+    fn at(
+        root: PathBuf,
+        device: &DeviceConfig,
+        reboot: RebootConfig,
+    ) -> Result<Linux, SchemaError> {
+        let schema = crate::read_only(
+            &*crate::model(SUPPORTED)?,
+            &["Device.Ethernet.", "Device.IP."],
+        )?;
         let identity = host::Identity::read(&root, device);
-        Ok(Linux { schema, root, identity, reboot, cpu: host::CpuUsage::default() })
+        Ok(Linux {
+            schema,
+            root,
+            identity,
+            reboot,
+            cpu: host::CpuUsage::default(),
+        })
     }
 
     /// An endpoint id made of what the host says about itself: `os::OUI-Serial`.
     pub fn endpoint_id(&self) -> String {
-        let serial: String =
-            self.identity.serial.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' }).collect();
+        let serial: String = self
+            .identity
+            .serial
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "-._".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
         let mut id = format!("{}-{serial}", self.identity.oui);
         id.truncate(50);
         format!("os::{id}")
@@ -136,7 +160,10 @@ impl Linux {
         if self.reboot.enabled {
             return Outcome::Restart(restart);
         }
-        let text = format!("{} is switched off on this host: reboot.enabled is not set in the agent's configuration", call.command);
+        let text = format!(
+            "{} is switched off on this host: reboot.enabled is not set in the agent's configuration",
+            call.command
+        );
         Outcome::Done(Err(Fault::request_denied(text)))
     }
 }
@@ -181,14 +208,33 @@ impl Backend for Linux {
         match call.command.as_str() {
             "Device.Reboot()" => {
                 let cause = cause("RemoteReboot");
-                self.restart_command(call, Restart { cause, command_key, reason, ..Restart::default() })
+                self.restart_command(
+                    call,
+                    Restart {
+                        cause,
+                        command_key,
+                        reason,
+                        ..Restart::default()
+                    },
+                )
             }
             "Device.FactoryReset()" => {
                 let cause = cause("RemoteFactoryReset");
                 let factory_reset = true;
-                self.restart_command(call, Restart { cause, command_key, reason, factory_reset, ..Restart::default() })
+                self.restart_command(
+                    call,
+                    Restart {
+                        cause,
+                        command_key,
+                        reason,
+                        factory_reset,
+                        ..Restart::default()
+                    },
+                )
             }
-            other => Outcome::Done(Err(Fault::command_failure(format!("{other} is not available on this host")))),
+            other => Outcome::Done(Err(Fault::command_failure(format!(
+                "{other} is not available on this host"
+            )))),
         }
     }
 

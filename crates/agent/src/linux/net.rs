@@ -24,24 +24,36 @@ fn attribute(root: &Path, name: &str, attribute: &str) -> Option<String> {
 
 /// Names with their index, by index.
 fn interfaces(root: &Path) -> Vec<(u32, String)> {
-    let Ok(entries) = std::fs::read_dir(directory(root)) else { return Vec::new() };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut out: Vec<(u32, String)> =
-        names.filter_map(|name| Some((attribute(root, &name, "ifindex")?.parse().ok()?, name))).collect();
+    let Ok(entries) = std::fs::read_dir(directory(root)) else {
+        return Vec::new();
+    };
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    let mut out: Vec<(u32, String)> = names
+        .filter_map(|name| Some((attribute(root, &name, "ifindex")?.parse().ok()?, name)))
+        .collect();
     out.sort();
     out
 }
 
 fn name_of(root: &Path, index: u32) -> Option<String> {
-    interfaces(root).into_iter().find(|(known, _)| *known == index).map(|(_, name)| name)
+    interfaces(root)
+        .into_iter()
+        .find(|(known, _)| *known == index)
+        .map(|(_, name)| name)
 }
 
 /// A cable or a virtual one: Ethernet frames (type 1), and neither a bridge, nor a traffic-shaping helper, nor a tap.
 fn is_ethernet(root: &Path, name: &str) -> bool {
     let own = directory(root).join(name);
     attribute(root, name, "type").as_deref() == Some("1")
-        && !["ifb", "dummy"].iter().any(|prefix| name.starts_with(prefix))
-        && !["bridge", "tun_flags", "wireless", "bonding"].iter().any(|kind| own.join(kind).exists())
+        && !["ifb", "dummy"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        && !["bridge", "tun_flags", "wireless", "bonding"]
+            .iter()
+            .any(|kind| own.join(kind).exists())
 }
 
 /// The address of the first Ethernet interface, which names the host's maker.
@@ -56,15 +68,26 @@ fn addresses(root: &Path, name: &str) -> Vec<Address> {
     if root != Path::new("/") {
         return Vec::new();
     }
-    let Ok(all) = getifaddrs() else { return Vec::new() };
+    let Ok(all) = getifaddrs() else {
+        return Vec::new();
+    };
     let own = all.filter(|address| address.interface_name == name);
     own.filter_map(|address| {
         let socket = address.address?;
         if let Some(v4) = socket.as_sockaddr_in() {
-            let mask = address.netmask.as_ref().and_then(|mask| mask.as_sockaddr_in().map(|mask| mask.ip()));
-            return Some(Address { ip: IpAddr::V4(v4.ip()), mask });
+            let mask = address
+                .netmask
+                .as_ref()
+                .and_then(|mask| mask.as_sockaddr_in().map(|mask| mask.ip()));
+            return Some(Address {
+                ip: IpAddr::V4(v4.ip()),
+                mask,
+            });
         }
-        socket.as_sockaddr_in6().map(|v6| Address { ip: IpAddr::V6(v6.ip()), mask: None })
+        socket.as_sockaddr_in6().map(|v6| Address {
+            ip: IpAddr::V6(v6.ip()),
+            mask: None,
+        })
     })
     .collect()
 }
@@ -84,17 +107,28 @@ fn family(table: &str) -> Option<bool> {
 
 pub(super) fn instances(root: &Path, table: &str) -> Option<Vec<u32>> {
     let by = |wanted: fn(&Path, &str) -> bool| {
-        interfaces(root).into_iter().filter(|(_, name)| wanted(root, name)).map(|(index, _)| index).collect()
+        interfaces(root)
+            .into_iter()
+            .filter(|(_, name)| wanted(root, name))
+            .map(|(index, _)| index)
+            .collect()
     };
     match table {
         "Device.Ethernet.Interface." | "Device.Ethernet.Link." => return Some(by(is_ethernet)),
         "Device.IP.Interface." => return Some(by(is_ip)),
         _ => {}
     }
-    let (index, rest) = table.strip_prefix("Device.IP.Interface.")?.split_once('.')?;
+    let (index, rest) = table
+        .strip_prefix("Device.IP.Interface.")?
+        .split_once('.')?;
     let v4 = family(rest.trim_end_matches('.'))?;
-    let Some(name) = name_of(root, index.parse().ok()?) else { return Some(Vec::new()) };
-    let count = addresses(root, &name).iter().filter(|address| address.ip.is_ipv4() == v4).count() as u32;
+    let Some(name) = name_of(root, index.parse().ok()?) else {
+        return Some(Vec::new());
+    };
+    let count = addresses(root, &name)
+        .iter()
+        .filter(|address| address.ip.is_ipv4() == v4)
+        .count() as u32;
     Some((1..=count).collect())
 }
 
@@ -111,8 +145,12 @@ pub(super) fn read(root: &Path, path: &str) -> Option<String> {
         };
     }
     match path {
-        "Device.IP.IPv4Capable" => return Some(root.join("proc/sys/net/ipv4").exists().to_string()),
-        "Device.IP.IPv6Capable" => return Some(root.join("proc/sys/net/ipv6").exists().to_string()),
+        "Device.IP.IPv4Capable" => {
+            return Some(root.join("proc/sys/net/ipv4").exists().to_string());
+        }
+        "Device.IP.IPv6Capable" => {
+            return Some(root.join("proc/sys/net/ipv6").exists().to_string());
+        }
         _ => {}
     }
     let (index, rest) = path.strip_prefix("Device.IP.Interface.")?.split_once('.')?;
@@ -122,20 +160,30 @@ pub(super) fn read(root: &Path, path: &str) -> Option<String> {
     {
         let (number, param) = row.split_once('.')?;
         let nth = number.parse::<usize>().ok()?.checked_sub(1)?;
-        let address = addresses(root, &name).into_iter().filter(|address| address.ip.is_ipv4() == v4).nth(nth)?;
+        let address = addresses(root, &name)
+            .into_iter()
+            .filter(|address| address.ip.is_ipv4() == v4)
+            .nth(nth)?;
         return Some(match param {
             "Enable" => "true".into(),
             "Status" => "Enabled".into(),
             "Alias" => format!("cpe-{number}"),
             "IPAddress" => address.ip.to_string(),
-            "SubnetMask" => address.mask.map(|mask| mask.to_string()).unwrap_or_default(),
+            "SubnetMask" => address
+                .mask
+                .map(|mask| mask.to_string())
+                .unwrap_or_default(),
             _ => return None,
         });
     }
     Some(match rest {
         "LowerLayers" if is_ethernet(root, &name) => format!("Device.Ethernet.Link.{index}"),
         "LowerLayers" => String::new(),
-        "MaxMTUSize" => attribute(root, &name, "mtu")?.parse::<u32>().ok()?.clamp(64, 65_535).to_string(),
+        "MaxMTUSize" => attribute(root, &name, "mtu")?
+            .parse::<u32>()
+            .ok()?
+            .clamp(64, 65_535)
+            .to_string(),
         "Type" => if name == "lo" { "Loopback" } else { "Normal" }.into(),
         rest => return ethernet(root, &name, rest),
     })
@@ -144,7 +192,13 @@ pub(super) fn read(root: &Path, path: &str) -> Option<String> {
 /// What Ethernet and IP interfaces have in common.
 fn ethernet(root: &Path, name: &str, param: &str) -> Option<String> {
     let get = |what: &str| attribute(root, name, what);
-    let flags = || u32::from_str_radix(get("flags").unwrap_or_default().trim_start_matches("0x"), 16).unwrap_or(0);
+    let flags = || {
+        u32::from_str_radix(
+            get("flags").unwrap_or_default().trim_start_matches("0x"),
+            16,
+        )
+        .unwrap_or(0)
+    };
     if let Some(counter) = param.strip_prefix("Stats.") {
         let file = match counter {
             "BytesSent" => "tx_bytes",
@@ -162,7 +216,14 @@ fn ethernet(root: &Path, name: &str, param: &str) -> Option<String> {
         let value: u64 = get(&format!("statistics/{file}"))?.parse().ok()?;
         // Error and discard counters are StatsCounter32, which wrap.
         let narrow = counter.starts_with("Errors") || counter.starts_with("Discard");
-        return Some(if narrow { value & u64::from(u32::MAX) } else { value }.to_string());
+        return Some(
+            if narrow {
+                value & u64::from(u32::MAX)
+            } else {
+                value
+            }
+            .to_string(),
+        );
     }
     Some(match param {
         // IFF_UP
@@ -182,8 +243,13 @@ fn ethernet(root: &Path, name: &str, param: &str) -> Option<String> {
         "Name" => name.to_owned(),
         "MACAddress" => get("address")?.to_uppercase(),
         "MTU" => get("mtu")?,
-        "Upstream" => default_route(root).is_some_and(|route| route == name).to_string(),
-        "CurrentBitRate" => get("speed").and_then(|speed| speed.parse::<u32>().ok()).unwrap_or(0).to_string(),
+        "Upstream" => default_route(root)
+            .is_some_and(|route| route == name)
+            .to_string(),
+        "CurrentBitRate" => get("speed")
+            .and_then(|speed| speed.parse::<u32>().ok())
+            .unwrap_or(0)
+            .to_string(),
         "CurrentDuplexMode" => match get("duplex").as_deref() {
             Some("full") => "Full",
             Some("half") => "Half",

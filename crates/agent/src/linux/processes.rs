@@ -8,8 +8,13 @@ use super::text;
 const MILLISECONDS_PER_TICK: u64 = 10;
 
 pub(super) fn pids(root: &Path) -> Vec<u32> {
-    let Ok(entries) = std::fs::read_dir(root.join("proc")) else { return Vec::new() };
-    let mut pids: Vec<u32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let Ok(entries) = std::fs::read_dir(root.join("proc")) else {
+        return Vec::new();
+    };
+    let mut pids: Vec<u32> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
     pids.sort_unstable();
     pids
 }
@@ -30,13 +35,25 @@ pub(super) fn read(root: &Path, rest: &str) -> Option<String> {
     Some(match name {
         "Command" => {
             let line = std::fs::read(directory.join("cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).trim_end_matches('\0').replace('\0', " ");
-            let line = if line.is_empty() { head.split_once('(').map_or("", |(_, name)| name).to_owned() } else { line };
+            let line = String::from_utf8_lossy(&line)
+                .trim_end_matches('\0')
+                .replace('\0', " ");
+            let line = if line.is_empty() {
+                head.split_once('(').map_or("", |(_, name)| name).to_owned()
+            } else {
+                line
+            };
             line.chars().take(256).collect()
         }
         "Size" => (number(23) / 1024).min(u64::from(u32::MAX)).to_string(),
-        "Priority" => field(18).parse::<i64>().unwrap_or(0).clamp(0, 99).to_string(),
-        "CPUTime" => ((number(14) + number(15)) * MILLISECONDS_PER_TICK).min(u64::from(u32::MAX)).to_string(),
+        "Priority" => field(18)
+            .parse::<i64>()
+            .unwrap_or(0)
+            .clamp(0, 99)
+            .to_string(),
+        "CPUTime" => ((number(14) + number(15)) * MILLISECONDS_PER_TICK)
+            .min(u64::from(u32::MAX))
+            .to_string(),
         "State" => match field(3) {
             "R" => "Running",
             "T" | "t" => "Stopped",

@@ -47,8 +47,18 @@ impl FileStorage {
         if new {
             write_atomically(directory, HEADER.as_bytes()).map_err(io_error(&path))?;
         }
-        let journal = OpenOptions::new().read(true).append(true).open(&path).map_err(io_error(&path))?;
-        Ok(FileStorage { directory: directory.to_owned(), journal, length: 0, compacted: 0, _lock: lock })
+        let journal = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(&path)
+            .map_err(io_error(&path))?;
+        Ok(FileStorage {
+            directory: directory.to_owned(),
+            journal,
+            length: 0,
+            compacted: 0,
+            _lock: lock,
+        })
     }
 
     /// The journal's file name.
@@ -57,7 +67,10 @@ impl FileStorage {
     }
 
     fn damaged(&self, reason: impl Into<String>) -> StorageError {
-        StorageError::Damaged { path: self.path().display().to_string(), reason: reason.into() }
+        StorageError::Damaged {
+            path: self.path().display().to_string(),
+            reason: reason.into(),
+        }
     }
 }
 
@@ -65,7 +78,9 @@ impl Storage for FileStorage {
     fn load(&mut self) -> Result<Vec<Entry>, StorageError> {
         let path = self.path();
         let mut bytes = Vec::new();
-        File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(io_error(&path))?;
+        File::open(&path)
+            .and_then(|mut file| file.read_to_end(&mut bytes))
+            .map_err(io_error(&path))?;
         let Some(body) = bytes.strip_prefix(HEADER.as_bytes()) else {
             return Err(self.damaged("it does not start with the line of an agent's state"));
         };
@@ -73,20 +88,29 @@ impl Storage for FileStorage {
         let mut good = HEADER.len();
         let mut rest = body;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let Some(group) = decode(&rest[..end]) else { break };
+            let Some(group) = decode(&rest[..end]) else {
+                break;
+            };
             entries.extend(group);
             good += end + 1;
             rest = &rest[end + 1..];
         }
         // What follows the first bad line was never acknowledged, unless a good line follows it: then it is damage.
-        let later_good_line =
-            rest.split(|byte| *byte == b'\n').skip(1).any(|line| !line.is_empty() && decode(line).is_some());
+        let later_good_line = rest
+            .split(|byte| *byte == b'\n')
+            .skip(1)
+            .any(|line| !line.is_empty() && decode(line).is_some());
         if later_good_line {
-            return Err(self.damaged(format!("the entry at byte {good} is damaged, later ones are not")));
+            return Err(self.damaged(format!(
+                "the entry at byte {good} is damaged, later ones are not"
+            )));
         }
         if good < bytes.len() {
             tracing::info!(path = %path.display(), dropped = bytes.len() - good, "dropped an unfinished journal entry");
-            self.journal.set_len(good as u64).and_then(|()| self.journal.sync_all()).map_err(io_error(&path))?;
+            self.journal
+                .set_len(good as u64)
+                .and_then(|()| self.journal.sync_all())
+                .map_err(io_error(&path))?;
         }
         self.length = good as u64;
         Ok(entries)
@@ -98,7 +122,10 @@ impl Storage for FileStorage {
         }
         let path = self.path();
         let line = encode(entries).map_err(io_error(&path))?;
-        let written = self.journal.write_all(&line).and_then(|()| self.journal.sync_data());
+        let written = self
+            .journal
+            .write_all(&line)
+            .and_then(|()| self.journal.sync_data());
         if let Err(source) = written {
             // Whatever part reached the file must not be replayed: the controller hears that it failed.
             if let Err(error) = self.journal.set_len(self.length) {
@@ -117,7 +144,11 @@ impl Storage for FileStorage {
             bytes.extend(encode(snapshot).map_err(io_error(&path))?);
         }
         write_atomically(&self.directory, &bytes).map_err(io_error(&path))?;
-        self.journal = OpenOptions::new().read(true).append(true).open(&path).map_err(io_error(&path))?;
+        self.journal = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(&path)
+            .map_err(io_error(&path))?;
         self.length = bytes.len() as u64;
         self.compacted = self.length;
         Ok(())
@@ -126,7 +157,10 @@ impl Storage for FileStorage {
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> StorageError {
     let path = path.display().to_string();
-    move |source| StorageError::Io { path: path.clone(), source }
+    move |source| StorageError::Io {
+        path: path.clone(),
+        source,
+    }
 }
 
 /// Write aside, synchronise, rename, synchronise the directory: at any instant there is one whole file.
@@ -225,7 +259,10 @@ mod tests {
     fn two_agents_cannot_share_one_directory() {
         let directory = tempfile::tempdir().unwrap();
         let _first = FileStorage::open(directory.path()).unwrap();
-        assert!(matches!(FileStorage::open(directory.path()), Err(StorageError::InUse(_))));
+        assert!(matches!(
+            FileStorage::open(directory.path()),
+            Err(StorageError::InUse(_))
+        ));
     }
 
     #[test]
@@ -233,7 +270,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut storage = FileStorage::open(directory.path()).unwrap();
         storage.load().unwrap();
-        let big = vec![Entry::Set("Device.X".into(), "x".repeat(JOURNAL_BYTES_BEFORE_COMPACTION as usize))];
+        let big = vec![Entry::Set(
+            "Device.X".into(),
+            "x".repeat(JOURNAL_BYTES_BEFORE_COMPACTION as usize),
+        )];
         assert!(storage.commit(&big).unwrap());
         storage.compact(&set(7)).unwrap();
         assert!(!storage.commit(&set(8)).unwrap());

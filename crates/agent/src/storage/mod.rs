@@ -79,7 +79,10 @@ impl MemoryStorage {
 
     /// How many entries are held.
     pub fn len(&self) -> usize {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     /// Nothing was ever committed.
@@ -93,7 +96,11 @@ const MEMORY_ENTRIES_BEFORE_COMPACTION: usize = 512;
 
 impl Storage for MemoryStorage {
     fn load(&mut self) -> Result<Vec<Entry>, StorageError> {
-        Ok(self.entries.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        Ok(self
+            .entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone())
     }
 
     fn commit(&mut self, entries: &[Entry]) -> Result<bool, StorageError> {

@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dm::Schema;
-use usp::proto::msg::{self, Request, Response};
+use usp::msg::required;
+use usp::proto::msg::{self, CreateStatus, DeleteStatus, Request, Response, UpdateStatus};
 use usp::{EndpointId, UspError};
 
 use crate::backend::Restart;
 use crate::{
-    AgentConfig, Backend, Call, Change, ControllerConfig, Effect, Engine, Fault, MemoryStorage, Now, Outcome, Storage, View,
+    AgentConfig, Backend, Call, Change, ControllerConfig, Effect, Engine, Fault, MemoryStorage,
+    Now, Outcome, Storage, View,
 };
 
 pub const CONTROLLER: &str = "self::controller";
@@ -36,10 +38,19 @@ impl Backend for Toy {
             out.push((format!("Device.WiFi.SSID.{n}.Alias"), format!("cpe-{n}")));
             out.push((format!("Device.WiFi.SSID.{n}.Name"), format!("wl{n}")));
             out.push((format!("Device.WiFi.SSID.{n}.SSID"), format!("net{n}")));
-            out.push((format!("Device.WiFi.AccessPoint.{n}.Alias"), format!("cpe-{n}")));
-            out.push((format!("Device.WiFi.AccessPoint.{n}.SSIDReference"), format!("Device.WiFi.SSID.{n}")));
+            out.push((
+                format!("Device.WiFi.AccessPoint.{n}.Alias"),
+                format!("cpe-{n}"),
+            ));
+            out.push((
+                format!("Device.WiFi.AccessPoint.{n}.SSIDReference"),
+                format!("Device.WiFi.SSID.{n}"),
+            ));
         }
-        out.push(("Device.WiFi.AccessPoint.1.Security.KeyPassphrase".into(), "secret-passphrase".into()));
+        out.push((
+            "Device.WiFi.AccessPoint.1.Security.KeyPassphrase".into(),
+            "secret-passphrase".into(),
+        ));
         out
     }
 
@@ -60,7 +71,10 @@ impl Backend for Toy {
 
     fn check(&self, object: &str, view: &dyn View) -> Result<(), (Option<String>, Fault)> {
         match view.value(&format!("{object}SSID")) {
-            Some(ssid) if ssid == "forbidden" => Err((Some("SSID".into()), Fault::value_conflict("no such network"))),
+            Some(ssid) if ssid == "forbidden" => Err((
+                Some("SSID".into()),
+                Fault::value_conflict("no such network"),
+            )),
             _ => Ok(()),
         }
     }
@@ -112,7 +126,11 @@ pub fn toy() -> Toy {
         ])
         .unwrap()
     });
-    Toy { schema: schema.clone(), applied: Applied::default(), refuse: Arc::default() }
+    Toy {
+        schema: schema.clone(),
+        applied: Applied::default(),
+        refuse: Arc::default(),
+    }
 }
 
 pub struct Rig {
@@ -125,7 +143,10 @@ pub struct Rig {
 
 impl Rig {
     pub fn new() -> Rig {
-        let now = Now { at: Instant::now(), unix_ms: 1_795_000_000_000 };
+        let now = Now {
+            at: Instant::now(),
+            unix_ms: 1_795_000_000_000,
+        };
         Rig::on(MemoryStorage::new(), now)
     }
 
@@ -134,7 +155,13 @@ impl Rig {
         let (applied, refuse) = (toy.applied.clone(), toy.refuse.clone());
         let storage: Box<dyn Storage> = Box::new(flash.clone());
         let engine = Engine::new(config(), Box::new(toy), storage, now).unwrap();
-        Rig { engine, now, flash, applied, refuse }
+        Rig {
+            engine,
+            now,
+            flash,
+            applied,
+            refuse,
+        }
     }
 
     pub fn ask_as(&mut self, who: &str, request: impl Into<Request>) -> Result<Response, UspError> {
@@ -159,10 +186,13 @@ impl Rig {
 
     pub fn notifies(&mut self) -> Vec<msg::Notify> {
         let effects = self.effects();
-        effects.into_iter().filter_map(|effect| match effect {
-            Effect::Notify(outgoing) => Some(outgoing.notify),
-            _ => None,
-        }).collect()
+        effects
+            .into_iter()
+            .filter_map(|effect| match effect {
+                Effect::Notify(outgoing) => Some(outgoing.notify),
+                _ => None,
+            })
+            .collect()
     }
 
     pub fn get(&mut self, path: &str) -> msg::RequestedPathResult {
@@ -179,7 +209,11 @@ impl Rig {
         let mut out: Vec<(String, String)> = result
             .resolved_path_results
             .iter()
-            .flat_map(|o| o.result_params.iter().map(|(n, v)| (format!("{}{n}", o.resolved_path), v.to_owned())))
+            .flat_map(|o| {
+                o.result_params
+                    .iter()
+                    .map(|(n, v)| (format!("{}{n}", o.resolved_path), v.to_owned()))
+            })
             .collect();
         out.sort();
         out
@@ -193,14 +227,24 @@ impl Rig {
 
     /// A valid subscription; returns its path.
     pub fn subscribe(&mut self, kind: &str, reference: &str, more: &[(&str, &str)]) -> String {
-        let mut settings = vec![("Enable", "true"), ("NotifType", kind), ("ReferenceList", reference)];
+        let mut settings = vec![
+            ("Enable", "true"),
+            ("NotifType", kind),
+            ("ReferenceList", reference),
+        ];
         settings.extend_from_slice(more);
         self.add(SUBSCRIPTION, &settings).unwrap()
     }
 
     pub fn add(&mut self, table: &str, settings: &[(&str, &str)]) -> Result<String, UspError> {
-        let settings = settings.iter().map(|(n, v)| usp::msg::required(*n, *v)).collect::<Vec<_>>();
-        match self.ask(msg::Add { allow_partial: false, create_objs: vec![create(table, settings)] })? {
+        let settings = settings
+            .iter()
+            .map(|(n, v)| usp::msg::required(*n, *v))
+            .collect::<Vec<_>>();
+        match self.ask(msg::Add {
+            allow_partial: false,
+            create_objs: vec![create(table, settings)],
+        })? {
             Response::AddResp(resp) => match &resp.created_obj_results[0].oper_status {
                 msg::CreateStatus::OperSuccess(success) => Ok(success.instantiated_path.clone()),
                 other => panic!("{other:?}"),
@@ -228,15 +272,101 @@ pub fn config() -> AgentConfig {
     };
     AgentConfig {
         endpoint_id: "os::00256D-S1".into(),
-        controllers: vec![controller(CONTROLLER, "Full Access"), controller(OTHER, "Untrusted")],
+        controllers: vec![
+            controller(CONTROLLER, "Full Access"),
+            controller(OTHER, "Untrusted"),
+        ],
         ..AgentConfig::default()
     }
 }
 
 pub fn create(table: &str, param_settings: Vec<msg::ParamSetting>) -> msg::CreateObject {
-    msg::CreateObject { obj_path: table.into(), param_settings }
+    msg::CreateObject {
+        obj_path: table.into(),
+        param_settings,
+    }
 }
 
 pub fn update(object: &str, param_settings: Vec<msg::ParamSetting>) -> msg::UpdateObject {
-    msg::UpdateObject { obj_path: object.into(), param_settings }
+    msg::UpdateObject {
+        obj_path: object.into(),
+        param_settings,
+    }
+}
+
+pub fn good(id: &str) -> Vec<msg::ParamSetting> {
+    vec![
+        required("Enable", "true"),
+        required("ID", id),
+        required("NotifType", "ValueChange"),
+        required("ReferenceList", "Device.LocalAgent.SoftwareVersion"),
+    ]
+}
+
+pub fn bad(id: &str) -> Vec<msg::ParamSetting> {
+    let mut settings = good(id);
+    settings[0] = required("Enable", "InvalidValue");
+    settings
+}
+
+pub fn add(
+    rig: &mut Rig,
+    allow_partial: bool,
+    create_objs: Vec<msg::CreateObject>,
+) -> Result<Vec<CreateStatus>, UspError> {
+    match rig.ask(msg::Add {
+        allow_partial,
+        create_objs,
+    })? {
+        Response::AddResp(resp) => Ok(resp
+            .created_obj_results
+            .into_iter()
+            .map(|r| r.oper_status)
+            .collect()),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn set(
+    rig: &mut Rig,
+    allow_partial: bool,
+    update_objs: Vec<msg::UpdateObject>,
+) -> Result<Vec<UpdateStatus>, UspError> {
+    match rig.ask(msg::Set {
+        allow_partial,
+        update_objs,
+    })? {
+        Response::SetResp(resp) => Ok(resp
+            .updated_obj_results
+            .into_iter()
+            .map(|r| r.oper_status)
+            .collect()),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn delete(
+    rig: &mut Rig,
+    allow_partial: bool,
+    paths: &[&str],
+) -> Result<Vec<DeleteStatus>, UspError> {
+    match rig.ask(usp::msg::delete(allow_partial, paths.iter().copied()))? {
+        Response::DeleteResp(resp) => Ok(resp
+            .deleted_obj_results
+            .into_iter()
+            .map(|r| r.oper_status)
+            .collect()),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn rows(rig: &mut Rig) -> usize {
+    rig.get(SUBSCRIPTION).resolved_path_results.len()
+}
+
+pub fn affected(status: &DeleteStatus) -> Vec<String> {
+    match status {
+        DeleteStatus::OperSuccess(success) => success.affected_paths.clone(),
+        other => panic!("{other:?}"),
+    }
 }

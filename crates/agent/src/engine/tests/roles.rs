@@ -8,29 +8,53 @@ use super::rig::{OTHER, Rig, create};
 /// Gives the second controller a role with these permissions: (targets, Param, Obj, InstantiatedObj, CommandEvent).
 fn rig_with(permissions: &[(&str, [&str; 4])]) -> Rig {
     let mut rig = Rig::new();
-    let role = rig.add("Device.LocalAgent.ControllerTrust.Role.", &[("Name", "test"), ("Enable", "true")]).unwrap();
+    let role = rig
+        .add(
+            "Device.LocalAgent.ControllerTrust.Role.",
+            &[("Name", "test"), ("Enable", "true")],
+        )
+        .unwrap();
     for (n, (targets, rights)) in permissions.iter().enumerate() {
         let order = (n + 1).to_string();
-        rig.add(&format!("{role}Permission."), &[
-            ("Enable", "true"),
-            ("Order", &order),
-            ("Targets", targets),
-            ("Param", rights[0]),
-            ("Obj", rights[1]),
-            ("InstantiatedObj", rights[2]),
-            ("CommandEvent", rights[3]),
-        ])
+        rig.add(
+            &format!("{role}Permission."),
+            &[
+                ("Enable", "true"),
+                ("Order", &order),
+                ("Targets", targets),
+                ("Param", rights[0]),
+                ("Obj", rights[1]),
+                ("InstantiatedObj", rights[2]),
+                ("CommandEvent", rights[3]),
+            ],
+        )
         .unwrap();
     }
-    rig.set("Device.LocalAgent.Controller.2.AssignedRole", &role).unwrap();
+    rig.set("Device.LocalAgent.Controller.2.AssignedRole", &role)
+        .unwrap();
     rig
 }
 
 const SSIDS: &str = "Device.WiFi.SSID.";
 
-fn add(rig: &mut Rig, allow_partial: bool, table: &str, settings: Vec<msg::ParamSetting>) -> Result<Vec<CreateStatus>, u32> {
-    match rig.ask_as(OTHER, msg::Add { allow_partial, create_objs: vec![create(table, settings)] }) {
-        Ok(Response::AddResp(resp)) => Ok(resp.created_obj_results.into_iter().map(|r| r.oper_status).collect()),
+fn add(
+    rig: &mut Rig,
+    allow_partial: bool,
+    table: &str,
+    settings: Vec<msg::ParamSetting>,
+) -> Result<Vec<CreateStatus>, u32> {
+    match rig.ask_as(
+        OTHER,
+        msg::Add {
+            allow_partial,
+            create_objs: vec![create(table, settings)],
+        },
+    ) {
+        Ok(Response::AddResp(resp)) => Ok(resp
+            .created_obj_results
+            .into_iter()
+            .map(|r| r.oper_status)
+            .collect()),
         Ok(other) => panic!("{other:?}"),
         Err(error) => Err(error.code.0),
     }
@@ -40,29 +64,63 @@ fn add(rig: &mut Rig, allow_partial: bool, table: &str, settings: Vec<msg::Param
 #[test]
 fn a_new_controller_is_untrusted() {
     let mut rig = Rig::new();
-    let path = rig.add("Device.LocalAgent.Controller.", &[("EndpointID", "self::new"), ("Enable", "true")]).unwrap();
-    assert_eq!(rig.value(&format!("{path}AssignedRole")), rig.value("Device.LocalAgent.ControllerTrust.UntrustedRole"));
-    assert!(rig.ask_as("self::nobody", usp::msg::get(["Device."])).is_err());
+    let path = rig
+        .add(
+            "Device.LocalAgent.Controller.",
+            &[("EndpointID", "self::new"), ("Enable", "true")],
+        )
+        .unwrap();
+    assert_eq!(
+        rig.value(&format!("{path}AssignedRole")),
+        rig.value("Device.LocalAgent.ControllerTrust.UntrustedRole")
+    );
+    assert!(
+        rig.ask_as("self::nobody", usp::msg::get(["Device."]))
+            .is_err()
+    );
 }
 
 /// TP-469 2.11 to 2.14
 #[test]
 fn adding_and_deleting_need_the_write_right_of_objects() {
     let mut rig = rig_with(&[(SSIDS, ["rw--", "rw--", "rw--", "----"])]);
-    assert!(matches!(add(&mut rig, false, SSIDS, vec![]).unwrap()[0], CreateStatus::OperSuccess(_)));
-    assert!(rig.ask_as(OTHER, usp::msg::delete(false, ["Device.WiFi.SSID.4."])).is_ok());
+    assert!(matches!(
+        add(&mut rig, false, SSIDS, vec![]).unwrap()[0],
+        CreateStatus::OperSuccess(_)
+    ));
+    assert!(
+        rig.ask_as(OTHER, usp::msg::delete(false, ["Device.WiFi.SSID.4."]))
+            .is_ok()
+    );
     let mut rig = rig_with(&[(SSIDS, ["rw--", "r---", "r---", "----"])]);
     assert_eq!(add(&mut rig, false, SSIDS, vec![]).unwrap_err(), 7006);
-    assert_eq!(rig.ask_as(OTHER, usp::msg::delete(false, ["Device.WiFi.SSID.1."])).unwrap_err().code.0, 7006);
+    assert_eq!(
+        rig.ask_as(OTHER, usp::msg::delete(false, ["Device.WiFi.SSID.1."]))
+            .unwrap_err()
+            .code
+            .0,
+        7006
+    );
 }
 
 /// TP-469 2.15, 2.16
 #[test]
 fn setting_needs_the_write_right_of_the_parameter() {
     let mut rig = rig_with(&[(SSIDS, ["rw--", "r---", "r---", "----"])]);
-    assert!(rig.ask_as(OTHER, usp::msg::set_values([("Device.WiFi.SSID.1.SSID", "x")])).is_ok());
+    assert!(
+        rig.ask_as(
+            OTHER,
+            usp::msg::set_values([("Device.WiFi.SSID.1.SSID", "x")])
+        )
+        .is_ok()
+    );
     let mut rig = rig_with(&[(SSIDS, ["r---", "r---", "r---", "----"])]);
-    let error = rig.ask_as(OTHER, usp::msg::set_values([("Device.WiFi.SSID.1.SSID", "x")])).unwrap_err();
+    let error = rig
+        .ask_as(
+            OTHER,
+            usp::msg::set_values([("Device.WiFi.SSID.1.SSID", "x")]),
+        )
+        .unwrap_err();
     assert_eq!(error.code.0, 7006);
 }
 
@@ -71,8 +129,10 @@ fn setting_needs_the_write_right_of_the_parameter() {
 fn commands_need_the_execute_right_and_fail_inside_of_the_response() {
     for (rights, allowed) in [("r-x-", true), ("r---", false)] {
         let mut rig = rig_with(&[("Device.", ["r---", "r---", "r---", rights])]);
-        let Ok(Response::OperateResp(resp)) = rig.ask_as(OTHER, usp::msg::operate("Device.Reboot()", "", usp::Map::default()))
-        else {
+        let Ok(Response::OperateResp(resp)) = rig.ask_as(
+            OTHER,
+            usp::msg::operate("Device.Reboot()", "", usp::Map::default()),
+        ) else {
             panic!()
         };
         let denied = matches!(&resp.operation_results[0].operation_resp, Some(OperationResp::CmdFailure(f)) if f.err_code == 7006);
@@ -85,7 +145,10 @@ fn commands_need_the_execute_right_and_fail_inside_of_the_response() {
 fn value_changes_need_the_notify_right_or_never_arrive() {
     for (rights, expected) in [("rw-n", 1), ("rw--", 0)] {
         let mut rig = rig_with(&[
-            ("Device.LocalAgent.Subscription.", ["rw--", "rw--", "rw--", "----"]),
+            (
+                "Device.LocalAgent.Subscription.",
+                ["rw--", "rw--", "rw--", "----"],
+            ),
             (SSIDS, [rights, "r---", "r---", "----"]),
         ]);
         let settings = vec![
@@ -95,7 +158,11 @@ fn value_changes_need_the_notify_right_or_never_arrive() {
         ];
         add(&mut rig, false, "Device.LocalAgent.Subscription.", settings).unwrap();
         rig.effects();
-        rig.ask_as(OTHER, usp::msg::set_values([("Device.WiFi.SSID.1.SSID", "x")])).unwrap();
+        rig.ask_as(
+            OTHER,
+            usp::msg::set_values([("Device.WiFi.SSID.1.SSID", "x")]),
+        )
+        .unwrap();
         assert_eq!(rig.notifies().len(), expected, "{rights}");
     }
 }
@@ -107,8 +174,14 @@ fn of_overlapping_permissions_the_largest_order_decides() {
     let nothing = ["----"; 4];
     let read = |permissions: &[(&str, [&str; 4])]| {
         let mut rig = rig_with(permissions);
-        match rig.ask_as(OTHER, usp::msg::get(["Device.WiFi.SSID.1.SSID"])).unwrap() {
-            Response::GetResp(resp) => resp.req_path_results[0].resolved_path_results.iter().any(|o| !o.result_params.is_empty()),
+        match rig
+            .ask_as(OTHER, usp::msg::get(["Device.WiFi.SSID.1.SSID"]))
+            .unwrap()
+        {
+            Response::GetResp(resp) => resp.req_path_results[0]
+                .resolved_path_results
+                .iter()
+                .any(|o| !o.result_params.is_empty()),
             other => panic!("{other:?}"),
         }
     };
@@ -119,8 +192,14 @@ fn of_overlapping_permissions_the_largest_order_decides() {
 /// TP-469 2.22
 #[test]
 fn unreadable_parameters_are_left_out_of_a_get() {
-    let mut rig = rig_with(&[(SSIDS, ["r---"; 4]), ("Device.WiFi.SSID.*.SSID", ["----"; 4])]);
-    let Ok(Response::GetResp(resp)) = rig.ask_as(OTHER, usp::msg::get(["Device.WiFi.SSID.1."])) else { panic!() };
+    let mut rig = rig_with(&[
+        (SSIDS, ["r---"; 4]),
+        ("Device.WiFi.SSID.*.SSID", ["----"; 4]),
+    ]);
+    let Ok(Response::GetResp(resp)) = rig.ask_as(OTHER, usp::msg::get(["Device.WiFi.SSID.1."]))
+    else {
+        panic!()
+    };
     let params = &resp.req_path_results[0].resolved_path_results[0].result_params;
     assert_eq!(params.get("Name"), Some("wl1"));
     assert_eq!(params.get("SSID"), None);
@@ -130,13 +209,19 @@ fn unreadable_parameters_are_left_out_of_a_get() {
 #[test]
 fn an_add_through_a_search_meets_each_parents_permission() {
     let rights = ["rw--"; 4];
-    let permissions =
-        [("Device.LocalAgent.Controller.", rights), ("Device.LocalAgent.Controller.1.BootParameter.", ["r---"; 4])];
+    let permissions = [
+        ("Device.LocalAgent.Controller.", rights),
+        ("Device.LocalAgent.Controller.1.BootParameter.", ["r---"; 4]),
+    ];
     let table = "Device.LocalAgent.Controller.*.BootParameter.";
     let settings = || vec![required("ParameterName", "Device.DeviceInfo.UpTime")];
     let mut rig = rig_with(&permissions);
     assert_eq!(add(&mut rig, false, table, settings()).unwrap_err(), 7006);
-    assert!(rig.get("Device.LocalAgent.Controller.*.BootParameter.").resolved_path_results.is_empty());
+    assert!(
+        rig.get("Device.LocalAgent.Controller.*.BootParameter.")
+            .resolved_path_results
+            .is_empty()
+    );
     let results = add(&mut rig, true, table, settings()).unwrap();
     assert!(matches!(&results[0], CreateStatus::OperFailure(failure) if failure.err_code == 7006));
     assert!(matches!(&results[1], CreateStatus::OperSuccess(_)));
@@ -145,7 +230,10 @@ fn an_add_through_a_search_meets_each_parents_permission() {
 /// TP-469 2.25, 2.26
 #[test]
 fn a_forbidden_parameter_matters_only_when_it_is_included() {
-    let permissions = [(SSIDS, ["rw--"; 4]), ("Device.WiFi.SSID.*.Enable", ["r---"; 4])];
+    let permissions = [
+        (SSIDS, ["rw--"; 4]),
+        ("Device.WiFi.SSID.*.Enable", ["r---"; 4]),
+    ];
     let mut rig = rig_with(&permissions);
     let omitted = add(&mut rig, false, SSIDS, vec![required("SSID", "x")]).unwrap();
     assert!(matches!(&omitted[0], CreateStatus::OperSuccess(_)));
@@ -160,7 +248,11 @@ fn secured_parameters_need_a_secured_role() {
     let mut rig = Rig::new();
     let secret = "Device.WiFi.AccessPoint.1.Security.KeyPassphrase";
     assert_eq!(rig.value(secret), "");
-    rig.set("Device.LocalAgent.ControllerTrust.SecuredRoles", "Device.LocalAgent.ControllerTrust.Role.1").unwrap();
+    rig.set(
+        "Device.LocalAgent.ControllerTrust.SecuredRoles",
+        "Device.LocalAgent.ControllerTrust.Role.1",
+    )
+    .unwrap();
     assert_eq!(rig.value(secret), "secret-passphrase");
 }
 
@@ -168,9 +260,16 @@ fn secured_parameters_need_a_secured_role() {
 #[test]
 fn the_banned_role_shuts_the_door() {
     let mut rig = Rig::new();
-    let role = rig.add("Device.LocalAgent.ControllerTrust.Role.", &[("Name", "banned"), ("Enable", "true")]).unwrap();
-    rig.set("Device.LocalAgent.ControllerTrust.BannedRole", &role).unwrap();
-    rig.set("Device.LocalAgent.Controller.2.AssignedRole", &role).unwrap();
+    let role = rig
+        .add(
+            "Device.LocalAgent.ControllerTrust.Role.",
+            &[("Name", "banned"), ("Enable", "true")],
+        )
+        .unwrap();
+    rig.set("Device.LocalAgent.ControllerTrust.BannedRole", &role)
+        .unwrap();
+    rig.set("Device.LocalAgent.Controller.2.AssignedRole", &role)
+        .unwrap();
     assert!(rig.ask_as(OTHER, usp::msg::get(["Device."])).is_err());
     assert_eq!(rig.engine.controllers().len(), 1);
 }

@@ -34,7 +34,10 @@ fn name(n: u8) -> String {
 }
 
 fn settings(n: u8, good: bool) -> Vec<msg::ParamSetting> {
-    vec![required("ParameterName", name(n)), required("Enable", if good { "true" } else { "perhaps" })]
+    vec![
+        required("ParameterName", name(n)),
+        required("Enable", if good { "true" } else { "perhaps" }),
+    ]
 }
 
 /// The rows as the engine shows them: number and name.
@@ -42,7 +45,18 @@ fn rows(rig: &mut Rig) -> BTreeMap<u32, String> {
     let values = rig.values(&format!("{TABLE}*.ParameterName"));
     values
         .into_iter()
-        .map(|(path, value)| (path.strip_prefix(TABLE).unwrap().split('.').next().unwrap().parse().unwrap(), value))
+        .map(|(path, value)| {
+            (
+                path.strip_prefix(TABLE)
+                    .unwrap()
+                    .split('.')
+                    .next()
+                    .unwrap()
+                    .parse()
+                    .unwrap(),
+                value,
+            )
+        })
         .collect()
 }
 

@@ -1,0 +1,207 @@
+//! What sessions report and what the engine wants done: requests are answered, notifications queued, peers made to
+//! match the data model.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use mtp::ws::{CloseCode, reason};
+use usp::agent::{Event, Session};
+
+use super::Driver;
+use super::peer::{Channel, Peer};
+use crate::{ControllerLink, Effect, Outgoing};
+
+impl Driver {
+    pub(super) fn event(&mut self, at: usize, event: Event) {
+        let now = self.clock.now();
+        let random = self.next_random();
+        let peer = &mut self.peers[at];
+        match event {
+            Event::Requested { token, request, .. } => {
+                let from = peer.session.peer().clone();
+                let result = self.engine.handle(now, &from, request);
+                if let Err(error) = peer.session.respond(token, result) {
+                    tracing::debug!(agent = %self.engine.endpoint_id(), %error, "no answer is possible");
+                }
+            }
+            Event::Delivered { id } => {
+                if let Some(at) = peer.sent.iter().position(|(sent, _)| *sent == id) {
+                    let (_, subscription) = peer.sent.swap_remove(at);
+                    if subscription == 0 {
+                        self.engine.on_board_answered(now, peer.config.instance);
+                    }
+                }
+            }
+            Event::GaveUp { id, why } => {
+                peer.sent.retain(|(sent, _)| *sent != id);
+                tracing::debug!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), ?why, "a notification was given up");
+            }
+            Event::Disconnected { code, reason: why } => {
+                tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), %code, why, "the controller takes its leave");
+                let channel = std::mem::replace(&mut peer.channel, Channel::Idle);
+                peer.lost(now.at, random);
+                if let Channel::Open(link) = channel {
+                    self.closing
+                        .spawn(async move { link.close(CloseCode::Normal, reason::DONE).await });
+                }
+            }
+            Event::Incompatible { theirs } => {
+                tracing::warn!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), theirs, "no common USP version");
+            }
+            Event::Ignored(why) => {
+                tracing::debug!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), ?why, "record ignored");
+            }
+        }
+    }
+
+    pub(super) async fn effect(&mut self, effect: Effect) {
+        let now = self.clock.now();
+        match effect {
+            Effect::Notify(Outgoing {
+                controller,
+                subscription,
+                notify,
+                retry,
+            }) => {
+                let Some(at) = self
+                    .peers
+                    .iter()
+                    .position(|peer| peer.config.instance == controller)
+                else {
+                    return;
+                };
+                let peer = &mut self.peers[at];
+                match peer.session.notify(now.at, notify, retry) {
+                    Ok(id) => peer.sent.push((id, subscription)),
+                    Err(error) => {
+                        tracing::info!(agent = %self.engine.endpoint_id(), %error, "a notification is dropped");
+                    }
+                }
+                self.flush(at).await;
+            }
+            Effect::OnBoard(controller) => {
+                let request = self.engine.on_board_request(now);
+                if let Some(peer) = self
+                    .peers
+                    .iter_mut()
+                    .find(|peer| peer.config.instance == controller)
+                {
+                    // One at a time.
+                    peer.forget(|subscription| subscription == 0);
+                    match peer.session.on_board(now.at, request) {
+                        Ok(id) => peer.sent.push((id, 0)),
+                        Err(error) => tracing::info!(%error, "an OnBoardRequest is dropped"),
+                    }
+                }
+            }
+            Effect::OnBoardingDone(controller) => {
+                if let Some(peer) = self
+                    .peers
+                    .iter_mut()
+                    .find(|peer| peer.config.instance == controller)
+                {
+                    peer.forget(|subscription| subscription == 0);
+                }
+            }
+            Effect::SubscriptionGone(gone) => {
+                for peer in &mut self.peers {
+                    peer.forget(|subscription| subscription == gone);
+                }
+            }
+            Effect::ControllersChanged => self.reconcile().await,
+            Effect::Reconnect(controller) => {
+                let at = self
+                    .peers
+                    .iter()
+                    .position(|peer| peer.config.instance == controller);
+                if let Some(at) = at {
+                    self.reconnect(at).await;
+                }
+            }
+            // Our listener is the configuration file's; the row shows it.
+            Effect::ListenersChanged | Effect::Restart(_) => {}
+        }
+    }
+
+    async fn reconnect(&mut self, at: usize) {
+        let now = self.clock.now().at;
+        if let Some(close) = self.peers[at].leave(now, "connecting again").await {
+            self.closing.spawn(close);
+        }
+        self.peers[at].dial_now(now);
+    }
+
+    /// Makes the peers what the data model says.
+    async fn reconcile(&mut self) {
+        let now = self.clock.now().at;
+        let wanted: Vec<ControllerLink> = self.engine.controllers();
+        for mut peer in std::mem::take(&mut self.peers) {
+            if wanted.iter().any(|w| {
+                w.instance == peer.config.instance && w.endpoint_id == peer.config.endpoint_id
+            }) {
+                self.peers.push(peer);
+            } else if let Some(close) = peer
+                .leave(now, "no longer a controller of this agent")
+                .await
+            {
+                self.closing.spawn(close);
+            }
+        }
+        for config in wanted {
+            let known = self
+                .peers
+                .iter()
+                .position(|peer| peer.config.instance == config.instance);
+            match known {
+                Some(at) => {
+                    let peer = &mut self.peers[at];
+                    let before = std::mem::replace(&mut peer.config, config);
+                    if before.url != peer.config.url {
+                        self.reconnect(at).await;
+                    } else if before.keep_alive != peer.config.keep_alive
+                        && let Channel::Open(link) = &mut peer.channel
+                    {
+                        let every = Duration::from_secs(peer.config.keep_alive.into());
+                        link.set_keep_alive(mtp::ws::KeepAlive::every(every));
+                    }
+                }
+                None => {
+                    let seed = self.next_random();
+                    let own = self.engine.endpoint_id().clone();
+                    let session = Session::new(
+                        &usp::agent::Config::default(),
+                        own,
+                        config.endpoint_id.clone(),
+                        seed,
+                    );
+                    let mut peer = Peer::new(config, session);
+                    peer.dial_now(now);
+                    self.peers.push(peer);
+                }
+            }
+        }
+        let controllers = self
+            .peers
+            .iter()
+            .map(|peer| peer.config.endpoint_id.clone())
+            .collect();
+        *self
+            .door
+            .controllers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = controllers;
+        self.time_passes();
+    }
+}
+
+impl Peer {
+    /// Forgets undelivered notifications.
+    fn forget(&mut self, which: impl Fn(u32) -> bool) {
+        for (id, subscription) in &self.sent {
+            if which(*subscription) {
+                self.session.cancel_notify(*id);
+            }
+        }
+        self.sent.retain(|(_, subscription)| !which(*subscription));
+    }
+}

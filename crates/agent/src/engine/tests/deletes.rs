@@ -1,0 +1,172 @@
+//! Delete, references to what is deleted, what belongs to the device, and the device's own word.
+
+use usp::proto::msg::DeleteStatus;
+
+use super::rig::*;
+
+/// TP-469 1.24 to 1.35, 1.90
+#[test]
+fn deleting_rows() {
+    let mut rig = Rig::new();
+    for (id, retry) in [
+        ("a", "true"),
+        ("b", "true"),
+        ("c", "false"),
+        ("d", "false"),
+        ("e", "false"),
+    ] {
+        rig.subscribe(
+            "ValueChange",
+            "Device.LocalAgent.EndpointID",
+            &[("ID", id), ("NotifRetry", retry)],
+        );
+    }
+    let row = |n: u32| format!("{SUBSCRIPTION}{n}.");
+    assert_eq!(
+        affected(&delete(&mut rig, false, &[&row(5)]).unwrap()[0]),
+        [row(5)]
+    );
+    for partial in [false, true] {
+        assert!(affected(&delete(&mut rig, partial, &[&row(99)]).unwrap()[0]).is_empty()); // 1.25, 1.29
+    }
+    let error = delete(
+        &mut rig,
+        false,
+        &[&row(1), "Device.LocalAgent.InvalidObject."],
+    )
+    .unwrap_err(); // 1.26, 1.28
+    assert_eq!((error.code.0, error.param_errs.len()), (7026, 1));
+    assert_eq!(rows(&mut rig), 4);
+    let results = delete(
+        &mut rig,
+        true,
+        &[&row(4), "Device.LocalAgent.InvalidObject.", &row(77)],
+    )
+    .unwrap(); // 1.30 to 1.32
+    assert_eq!(affected(&results[0]), [row(4)]);
+    assert!(matches!(&results[1], DeleteStatus::OperFailure(failure) if failure.err_code == 7026));
+    assert!(affected(&results[2]).is_empty());
+    let search = format!("{SUBSCRIPTION}[NotifRetry==true].");
+    assert_eq!(
+        affected(&delete(&mut rig, false, &[&search]).unwrap()[0]),
+        [row(1), row(2)]
+    ); // 1.35
+    assert!(affected(&delete(&mut rig, false, &[&search]).unwrap()[0]).is_empty()); // 1.90
+    let key = format!("{SUBSCRIPTION}[Recipient==\"Device.LocalAgent.Controller.1\"&&ID==\"c\"].");
+    assert_eq!(
+        affected(&delete(&mut rig, false, &[&key]).unwrap()[0]),
+        [row(3)]
+    ); // 1.33
+    rig.subscribe("ValueChange", "Device.LocalAgent.EndpointID", &[]);
+    assert_eq!(
+        affected(&delete(&mut rig, false, &[&format!("{SUBSCRIPTION}*.")]).unwrap()[0]).len(),
+        1
+    ); // 1.34
+    assert_eq!(rows(&mut rig), 0);
+}
+
+#[test]
+fn what_belongs_to_the_device_is_neither_added_nor_deleted() {
+    let mut rig = Rig::new();
+    assert_eq!(
+        delete(&mut rig, false, &["Device.Hosts.Host.1."])
+            .unwrap_err()
+            .code
+            .0,
+        7024
+    );
+    let error = rig.add("Device.Hosts.Host.", &[]).unwrap_err();
+    assert_eq!(error.code.0, 7019);
+    assert_eq!(rig.add("Device.LocalAgent.", &[]).unwrap_err().code.0, 7018);
+    assert_eq!(
+        delete(&mut rig, false, &["Device.LocalAgent."])
+            .unwrap_err()
+            .code
+            .0,
+        7018
+    );
+    assert_eq!(
+        rig.set("Device.DeviceInfo.SerialNumber", "x")
+            .unwrap_err()
+            .code
+            .0,
+        7013
+    );
+    assert_eq!(
+        rig.set("Device.LocalAgent.Subscription.9.Enable", "true")
+            .unwrap_err()
+            .code
+            .0,
+        7016
+    );
+}
+
+/// R-ARC.11, R-ARC.12
+#[test]
+fn strong_references_exist_are_kept_by_number_and_go_with_their_target() {
+    let mut rig = Rig::new();
+    let reference = "Device.WiFi.AccessPoint.1.SSIDReference";
+    assert_eq!(
+        rig.set(reference, "Device.WiFi.SSID.99")
+            .unwrap_err()
+            .code
+            .0,
+        7012
+    );
+    delete(&mut rig, false, &["Device.WiFi.AccessPoint.2."]).unwrap();
+    rig.set(reference, "Device.WiFi.SSID.[SSID==\"net2\"].")
+        .unwrap();
+    assert_eq!(rig.value(reference), "Device.WiFi.SSID.2");
+    delete(&mut rig, false, &["Device.WiFi.SSID.2."]).unwrap();
+    assert_eq!(rig.value(reference), "");
+}
+
+/// `TABLE_ROWS_MAX` through `SUBSCRIPTIONS_MAX`, `MESSAGE_OBJECTS_MAX`
+#[test]
+fn tables_and_messages_have_limits() {
+    let mut rig = Rig::new();
+    let many = (0..crate::limits::MESSAGE_OBJECTS_MAX + 1)
+        .map(|_| update("Device.LocalAgent.", vec![]))
+        .collect();
+    assert_eq!(set(&mut rig, true, many).unwrap_err().code.0, 7005);
+    let rows = (0..crate::limits::SUBSCRIPTIONS_MAX)
+        .map(|n| create(SUBSCRIPTION, good(&n.to_string())))
+        .collect();
+    add(&mut rig, false, rows).unwrap();
+    assert_eq!(
+        add(&mut rig, false, vec![create(SUBSCRIPTION, good("x"))])
+            .unwrap_err()
+            .code
+            .0,
+        7005
+    );
+}
+
+/// The back end has the last word: its check fails the parameter, its apply the whole message.
+#[test]
+fn the_device_can_refuse_and_nothing_is_left_behind() {
+    let mut rig = Rig::new();
+    let error = rig.set("Device.WiFi.SSID.1.SSID", "forbidden").unwrap_err();
+    assert_eq!(
+        (error.code.0, error.param_errs[0].param_path.as_str()),
+        (7014, "Device.WiFi.SSID.1.SSID")
+    );
+    *rig.refuse.lock().unwrap() = true;
+    assert_eq!(
+        rig.set("Device.WiFi.SSID.1.SSID", "fine")
+            .unwrap_err()
+            .code
+            .0,
+        7015
+    );
+    assert_eq!(rig.value("Device.WiFi.SSID.1.SSID"), "net1");
+    rig.set("Device.WiFi.SSID.1.SSID", "fine").unwrap();
+    let applied = rig.applied.lock().unwrap().clone();
+    assert_eq!(
+        applied,
+        [crate::Change::Value {
+            path: "Device.WiFi.SSID.1.SSID".into(),
+            value: "fine".into()
+        }]
+    );
+}

@@ -1,0 +1,74 @@
+//! kill -9 in the middle of everything: what was acknowledged is still there.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::desk::{CONTROLLER, Desk, Talk};
+
+const NAME: &str = "Device.DeviceInfo.FriendlyName";
+/// How often the agent is killed.
+const ROUNDS: u32 = 12;
+
+fn spawn(state: &Path, url: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_headend-agent"))
+        .args([
+            "--endpoint-id",
+            "os::00256D-KILL",
+            "--controller-id",
+            CONTROLLER,
+            "--controller-url",
+            url,
+            "--state",
+        ])
+        .arg(state)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Sets ever larger numbers until `stop` answers have come and one more is under way; returns the last acknowledged.
+async fn hammer(talk: &mut Talk, from: u32, stop: u32) -> u32 {
+    for n in from + 1..=from + stop {
+        talk.ask(usp::msg::set_values([(NAME, n.to_string())]))
+            .await;
+    }
+    from + stop
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acknowledged_sets_survive_kill_9() {
+    let state = tempfile::tempdir().unwrap();
+    let mut desk = Desk::open().await;
+    let url = desk.url("/usp/key");
+    let mut acknowledged = 0;
+    for round in 0..ROUNDS {
+        let mut child = spawn(state.path(), &url);
+        let mut talk = desk.accept().await;
+        talk.connected().await;
+        let mut value: u32 = talk.value(NAME).await.parse().unwrap_or(0);
+        assert!(
+            value >= acknowledged,
+            "round {round}: {value} after {acknowledged} was acknowledged"
+        );
+        assert!(
+            value <= acknowledged + 1,
+            "round {round}: {value} was never asked for"
+        );
+        value = hammer(&mut talk, value, 5 + round * 7 % 11).await;
+        // One more is on its way when the blow falls: it may count or not.
+        let request = usp::msg::set_values([(NAME, (value + 1).to_string())]);
+        tokio::select! {
+            biased;
+            _ = talk.try_ask(request) => value += 1,
+            () = async {
+                for _ in 0..round * 40 {
+                    tokio::task::yield_now().await;
+                }
+            } => {}
+        }
+        acknowledged = value;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(acknowledged > ROUNDS * 5);
+}
