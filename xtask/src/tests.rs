@@ -80,6 +80,7 @@ fn licences() -> Result<()> {
 fn console() -> Result<()> {
     demo::install_console()?;
     cmd::npm(&["run", "check"])?;
+    cmd::npm(&["run", "unit"])?;
     cmd::npm(&["run", "build"])
 }
 
