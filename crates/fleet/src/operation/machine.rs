@@ -6,11 +6,9 @@
 
 use std::time::Duration;
 
-use super::verify::{is_search, wanted_for};
 use super::{Operation, OperationState, OutcomeState, Phase, Request};
 use crate::limits;
-use crate::model::split;
-use crate::southbound::{Answer, Failure, Fault, Notice, ObjectSettings, Op, PathValue, Setting};
+use crate::southbound::{Answer, Failure, Fault, Notice, Op};
 use crate::time::Timestamp;
 
 /// What an operation is told.
@@ -236,48 +234,6 @@ impl Operation {
         Step::SaveThenSend(op)
     }
 
-    fn op(&self) -> Op {
-        match &self.request {
-            Request::Get { paths, max_depth } => Op::Get {
-                paths: paths.clone(),
-                max_depth: *max_depth,
-            },
-            Request::Set {
-                values,
-                allow_partial,
-            } => Op::Set {
-                objects: by_object(values),
-                allow_partial: *allow_partial,
-            },
-            Request::Add { object, values } => Op::Add {
-                objects: vec![ObjectSettings {
-                    object: object.clone(),
-                    settings: values
-                        .iter()
-                        .map(|(n, v)| Setting::required(n, v))
-                        .collect(),
-                }],
-                allow_partial: false,
-            },
-            Request::Delete {
-                paths,
-                allow_partial,
-            } => Op::Delete {
-                paths: paths.clone(),
-                allow_partial: *allow_partial,
-            },
-            Request::Operate { command, args } => Op::Operate {
-                command: command.clone(),
-                key: self.command_key(),
-                args: args.clone(),
-            },
-            Request::Discover { path } => Op::Discover {
-                path: path.clone(),
-                first_level_only: false,
-            },
-        }
-    }
-
     fn read_back(&self) -> Vec<String> {
         match &self.request {
             Request::Add { .. } => self.progress.rows.clone(),
@@ -414,17 +370,6 @@ impl Operation {
         }
     }
 
-    /// The paths of the request.
-    fn requested(&self) -> Vec<String> {
-        match &self.request {
-            Request::Get { paths, .. } | Request::Delete { paths, .. } => paths.clone(),
-            Request::Set { values, .. } => values.iter().map(|v| v.path.clone()).collect(),
-            Request::Add { object, .. } => vec![object.clone()],
-            Request::Operate { command, .. } => vec![command.clone()],
-            Request::Discover { path } => vec![path.clone()],
-        }
-    }
-
     fn understood(&mut self, answer: Answer, now: Timestamp) -> bool {
         match (self.progress.phase, answer) {
             (Phase::Before, Answer::Instances(results)) => self.rows_before(results, now),
@@ -485,131 +430,6 @@ impl Operation {
     pub(super) fn is_operate(&self) -> bool {
         matches!(self.request, Request::Operate { .. })
     }
-
-    fn set_answered(&mut self, results: Vec<crate::southbound::WriteResult>, now: Timestamp) {
-        let Request::Set { values, .. } = &self.request else {
-            return;
-        };
-        let requested: Vec<String> = values.iter().map(|v| v.path.clone()).collect();
-        for path in requested.iter().filter(|p| !is_search(p)) {
-            self.outcome.set(path, OutcomeState::Accepted);
-        }
-        for result in results {
-            match result.result {
-                Ok(_) => self.outcome.set(&result.path, OutcomeState::Accepted),
-                Err(fault) if result.path.ends_with('.') => {
-                    let mut hit = false;
-                    for path in requested.iter().filter(|p| p.starts_with(&result.path)) {
-                        self.outcome.set(
-                            path,
-                            OutcomeState::Refused {
-                                fault: fault.clone(),
-                            },
-                        );
-                        hit = true;
-                    }
-                    if !hit {
-                        self.outcome
-                            .set(&result.path, OutcomeState::Refused { fault });
-                    }
-                }
-                Err(fault) => self
-                    .outcome
-                    .set(&result.path, OutcomeState::Refused { fault }),
-            }
-        }
-        for path in requested.iter().filter(|p| is_search(p)) {
-            let hit = self
-                .outcome
-                .paths
-                .iter()
-                .any(|p| crate::model::supported(&p.path) == crate::model::supported(path));
-            if !hit {
-                let fault = Fault::new(7016, "no object matches");
-                self.outcome.set(path, OutcomeState::Refused { fault });
-            }
-        }
-        self.verify(now);
-    }
-
-    pub(super) fn verify(&mut self, now: Timestamp) {
-        if self.outcome.paths.iter().any(|p| p.state.is_done()) {
-            self.enter(Phase::ReadBack);
-            self.state = OperationState::Verifying;
-        } else {
-            self.finish(self.outcome.verdict(), None, now);
-        }
-    }
-
-    fn delete_answered(&mut self, results: Vec<crate::southbound::DeleteResult>, now: Timestamp) {
-        for result in results {
-            match result.result {
-                Ok(gone) => {
-                    // Nothing to delete is a success too (R-DEL.2a).
-                    if gone.is_empty() && !is_search(&result.requested) && result.faults.is_empty()
-                    {
-                        self.outcome.set(&result.requested, OutcomeState::Accepted);
-                    }
-                    for path in gone {
-                        self.outcome.set(&path, OutcomeState::Accepted);
-                    }
-                }
-                Err(fault) => {
-                    self.outcome
-                        .set(&result.requested, OutcomeState::Refused { fault });
-                }
-            }
-            for (path, fault) in result.faults {
-                self.outcome.set(&path, OutcomeState::Refused { fault });
-            }
-        }
-        self.verify(now);
-    }
-
-    /// What was read after the change.
-    fn read(&mut self, found: Vec<PathValue>, now: Timestamp) {
-        match &self.request {
-            Request::Delete { .. } => {
-                for outcome in &mut self.outcome.paths {
-                    if outcome.state == OutcomeState::Accepted {
-                        let there = found.iter().any(|v| v.path.starts_with(&outcome.path));
-                        outcome.state = if there {
-                            OutcomeState::Differs {
-                                read: "still there".to_owned(),
-                            }
-                        } else {
-                            OutcomeState::Done
-                        };
-                    }
-                }
-            }
-            Request::Set { values, .. } => {
-                for outcome in &mut self.outcome.paths {
-                    if outcome.state != OutcomeState::Accepted {
-                        continue;
-                    }
-                    let Some(read) = found.iter().find(|v| v.path == outcome.path) else {
-                        continue;
-                    };
-                    let wanted = wanted_for(values, &outcome.path);
-                    if wanted
-                        .iter()
-                        .any(|w| super::verify::same_at(&read.path, w, &read.value))
-                    {
-                        outcome.state = OutcomeState::Done;
-                    } else if !(read.value.is_empty() && super::verify::is_secured(&outcome.path)) {
-                        outcome.state = OutcomeState::Differs {
-                            read: read.value.clone(),
-                        };
-                    }
-                }
-            }
-            Request::Add { .. } => self.read_rows(&found),
-            _ => {}
-        }
-        self.outcome.keep_after(found);
-        self.finish(self.outcome.verdict(), None, now);
-    }
 }
 
 fn answer_name(answer: &Answer) -> &'static str {
@@ -623,23 +443,4 @@ fn answer_name(answer: &Answer) -> &'static str {
         Answer::Model(_) => "model",
         Answer::Subscribed(_) => "subscribed",
     }
-}
-
-/// Groups full paths by their object, in the order they were given.
-fn by_object(values: &[PathValue]) -> Vec<ObjectSettings> {
-    let mut out: Vec<ObjectSettings> = Vec::new();
-    for value in values {
-        let (object, name) = split(&value.path).unwrap_or(("", &value.path));
-        let setting = Setting::required(name, &value.value);
-        match out.iter_mut().find(|o| o.object == object) {
-            Some(known) => known.settings.push(setting),
-            None => {
-                out.push(ObjectSettings {
-                    object: object.to_owned(),
-                    settings: vec![setting],
-                });
-            }
-        }
-    }
-    out
 }

@@ -4,6 +4,8 @@
 //! and when, in [`crate::dispatch`].
 
 mod add;
+mod asking;
+mod change;
 mod machine;
 mod operate;
 mod outcome;

@@ -1,0 +1,119 @@
+//! What goes into a dispatcher and what comes out of it.
+
+use std::time::Duration;
+
+use crate::id::{DeviceId, OperationId, TenantId};
+use crate::limits;
+use crate::operation::{Operation, OperationState};
+use crate::southbound::{Fact, Job, Notice};
+use crate::time::Timestamp;
+
+/// How a dispatcher is set up.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// Operations driven at the same time.
+    pub in_flight_max: usize,
+    /// How long a device may take to answer.
+    pub answer_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            in_flight_max: limits::OPERATIONS_IN_FLIGHT_MAX,
+            answer_timeout: limits::ANSWER_TIMEOUT,
+        }
+    }
+}
+
+/// An operation this node may work on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// The operation.
+    pub operation: Operation,
+    /// Every write for this claim carries it.
+    pub fence: i64,
+    /// What the device said since the operation was sent, from the event log.
+    pub evidence: Vec<(Timestamp, Notice)>,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    /// It is durable.
+    Durable,
+    /// Another claim is newer; this node has lost the operation.
+    Fenced,
+    /// The store failed; it is not known whether it was written.
+    Failed,
+}
+
+/// What the dispatcher is told.
+#[derive(Debug)]
+pub enum Input {
+    /// A device can be asked things.
+    Reachable(TenantId, DeviceId),
+    /// It cannot any more.
+    Unreachable(DeviceId, String),
+    /// There may be work for it.
+    Wake(DeviceId),
+    /// The answer to [`Command::Claim`]; `None` when there is nothing to claim.
+    Claimed(DeviceId, Option<Box<Claimed>>),
+    /// The claim could not be made now (the store failed, another node has it).
+    ClaimFailed(DeviceId),
+    /// The answer to [`Command::Save`] or [`Command::Renew`].
+    Saved(DeviceId, OperationId, i64, Saved),
+    /// Something an adapter reported.
+    Fact(DeviceId, Fact),
+    /// A person wants it stopped.
+    Cancel(DeviceId, OperationId),
+    /// Time passed.
+    Tick,
+}
+
+/// What the dispatcher wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Claim the oldest unfinished operation of this device.
+    Claim {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        device: DeviceId,
+        /// How long.
+        lease_until: Timestamp,
+    },
+    /// Store this, if the fence still holds; release the lease where asked or final.
+    Save {
+        /// As it is now.
+        operation: Box<Operation>,
+        /// The state it was stored with before.
+        previous: OperationState,
+        /// The fence of the claim.
+        fence: i64,
+        /// `None` gives the claim back.
+        lease_until: Option<Timestamp>,
+    },
+    /// Hold the claim longer.
+    Renew {
+        /// Whose.
+        tenant: TenantId,
+        /// Of which device.
+        device: DeviceId,
+        /// Which operation.
+        operation: OperationId,
+        /// The fence of the claim.
+        fence: i64,
+        /// How long.
+        lease_until: Timestamp,
+    },
+    /// Hand a job to the adapter.
+    Submit {
+        /// Whose.
+        tenant: TenantId,
+        /// To which device.
+        device: DeviceId,
+        /// What.
+        job: Job,
+    },
+}

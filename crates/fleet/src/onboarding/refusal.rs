@@ -1,0 +1,94 @@
+//! Why a connection is refused, for the device and for the operator.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a connection is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// The key in the path is unknown.
+    UnknownCredential,
+    /// The setup key was revoked or is used up.
+    SetupKeyUnusable,
+    /// The setup key was used too often lately.
+    SetupKeyLimited,
+    /// The token belongs to another device than the endpoint id.
+    EndpointMismatch,
+    /// The token was replaced by a newer one.
+    TokenSuperseded,
+    /// This endpoint id has its own token; after a factory reset an operator readmits it.
+    ReadmitNeeded,
+    /// It does not say its endpoint id.
+    EndpointMissing,
+    /// A better authenticated link with this endpoint id is open.
+    WeakerThanOpenLink,
+    /// Two agents with this endpoint id throw each other out.
+    Flapping,
+}
+
+impl Refusal {
+    /// All reasons.
+    pub const ALL: [Refusal; 9] = [
+        Self::UnknownCredential,
+        Self::SetupKeyUnusable,
+        Self::SetupKeyLimited,
+        Self::EndpointMismatch,
+        Self::TokenSuperseded,
+        Self::ReadmitNeeded,
+        Self::EndpointMissing,
+        Self::WeakerThanOpenLink,
+        Self::Flapping,
+    ];
+
+    /// Its name in the store and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownCredential => "unknown_credential",
+            Self::SetupKeyUnusable => "setup_key_unusable",
+            Self::SetupKeyLimited => "setup_key_limited",
+            Self::EndpointMismatch => "endpoint_mismatch",
+            Self::TokenSuperseded => "token_superseded",
+            Self::ReadmitNeeded => "readmit_needed",
+            Self::EndpointMissing => "endpoint_missing",
+            Self::WeakerThanOpenLink => "weaker_than_open_link",
+            Self::Flapping => "flapping",
+        }
+    }
+
+    /// What an operator should know about it.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::UnknownCredential => {
+                "the last part of the URL path is neither a setup key nor a device token we know"
+            }
+            Self::SetupKeyUnusable => "the setup key was revoked, has expired or is used up",
+            Self::SetupKeyLimited => "too many devices came with this setup key in a short time",
+            Self::EndpointMismatch => {
+                "the credential belongs to another device than the endpoint id it came with"
+            }
+            Self::TokenSuperseded => "the device token was replaced by a newer one",
+            Self::ReadmitNeeded => {
+                "this endpoint id already has its own token, and came with a setup key; \
+                 if the device was reset, readmit it"
+            }
+            Self::EndpointMissing => {
+                "the agent tells its endpoint id neither in ?eid=, nor by extension or certificate"
+            }
+            Self::WeakerThanOpenLink => {
+                "a better authenticated agent with this endpoint id is connected"
+            }
+            Self::Flapping => "two agents with this endpoint id keep replacing each other",
+        }
+    }
+
+    /// The HTTP status a dialling agent gets.
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::UnknownCredential | Self::SetupKeyUnusable | Self::TokenSuperseded => 401,
+            Self::SetupKeyLimited | Self::Flapping => 429,
+            Self::EndpointMissing => 400,
+            Self::EndpointMismatch | Self::ReadmitNeeded => 403,
+            Self::WeakerThanOpenLink => 409,
+        }
+    }
+}
