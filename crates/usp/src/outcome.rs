@@ -3,14 +3,13 @@
 //! results of a command; and what is empty is not a failure.
 //! Deliberately no judgement on what to do about it.
 
+mod operate;
 mod read;
 mod write;
 
+pub use operate::{Completion, OperateOutcome, Ran, completion, operate};
 pub use read::{Instances, Supported, Values, instances, supported, values};
-pub use write::{
-    AddOutcome, Completion, Created, DeleteOutcome, OperateOutcome, Ran, SetOutcome, add,
-    completion, delete, operate, set,
-};
+pub use write::{AddOutcome, Created, DeleteOutcome, SetOutcome, add, delete, set};
 
 use crate::error::{ErrorCode, UspError};
 use crate::msg::ParameterError;
