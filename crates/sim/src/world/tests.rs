@@ -73,6 +73,7 @@ fn a_crash_at_every_point_sends_nothing_twice_and_loses_nothing() {
                 world.unlink(0);
             }
             world.crash(0);
+            world.crash(1);
             world.settle();
             world.check_end();
             for state in world.states() {
