@@ -25,6 +25,9 @@ const POSTGRES_WRITERS: usize = 4;
 /// How long to wait for a connection or for another process's lock before saying that there is none.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a connection to PostgreSQL may have been idle to be used without a look whether it still works.
+const IDLE_UNCHECKED: Duration = Duration::from_secs(5);
+
 /// Pages after which SQLite moves its log into the database: 16 MiB, seconds of full load.
 const CHECKPOINT_PAGES: &str = "4000";
 
@@ -115,6 +118,7 @@ async fn open_sqlite(url: &str) -> Result<Opened> {
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
         .acquire_timeout(BUSY_TIMEOUT)
+        .test_before_acquire(false)
         .connect_with(options.clone().pragma("query_only", "ON"))
         .await
         .map_err(|e| Error::Unavailable(e.to_string()))?;
@@ -143,6 +147,16 @@ async fn open_postgres(url: &str) -> Result<Opened> {
     let readers = PgPoolOptions::new()
         .max_connections(READERS_MAX)
         .acquire_timeout(BUSY_TIMEOUT)
+        // A look before each use would cost as much as a small query; one that just worked still works.
+        .test_before_acquire(false)
+        .before_acquire(|conn, meta| {
+            Box::pin(async move {
+                if meta.idle_for > IDLE_UNCHECKED {
+                    conn.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options.clone())
         .await
         .map_err(|e| Error::Unavailable(e.to_string()))?;

@@ -71,16 +71,7 @@ pub(crate) async fn bulk_values<T>(
         if rows.len() < size {
             continue;
         }
-        let mut text = String::from(into);
-        for n in 0..size {
-            text.push_str(if n == 0 { "(" } else { ", (" });
-            for column in 0..columns {
-                use std::fmt::Write as _;
-                let comma = if column == 0 { "" } else { ", " };
-                let _ = write!(text, "{comma}${}", n * columns + column + 1);
-            }
-            text.push(')');
-        }
+        let text = bulk_text(into, columns, size, matches!(conn, Conn::Sqlite(_)));
         while rows.len() >= size {
             let mut args = Vec::with_capacity(size * columns);
             for item in rows.by_ref().take(size) {
@@ -91,6 +82,25 @@ pub(crate) async fn bulk_values<T>(
         }
     }
     Ok(())
+}
+
+/// The text of a bulk insert. To SQLite `$1` is a name, and thousands of names cost more than the rows: it gets `?`.
+fn bulk_text(into: &str, columns: usize, rows: usize, nameless: bool) -> String {
+    let mut text = String::from(into);
+    for n in 0..rows {
+        text.push_str(if n == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            text.push_str(if column == 0 { "" } else { ", " });
+            if nameless {
+                text.push('?');
+            } else {
+                use std::fmt::Write as _;
+                let _ = write!(text, "${}", n * columns + column + 1);
+            }
+        }
+        text.push(')');
+    }
+    text
 }
 
 impl Sql {
