@@ -9,8 +9,24 @@ const NAME: &str = "Device.DeviceInfo.FriendlyName";
 /// How often the agent is killed.
 const ROUNDS: u32 = 12;
 
-fn spawn(state: &Path, url: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_headend-agent"))
+/// The agent's process; killed also when a test fails before it gets to it.
+struct Victim(Child);
+
+impl Victim {
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn spawn(state: &Path, url: &str) -> Victim {
+    let child = Command::new(env!("CARGO_BIN_EXE_headend-agent"))
         .args([
             "--endpoint-id",
             "os::00256D-KILL",
@@ -22,8 +38,10 @@ fn spawn(state: &Path, url: &str) -> Child {
         ])
         .arg(state)
         .stderr(Stdio::null())
+        .stdout(Stdio::null())
         .spawn()
-        .unwrap()
+        .unwrap();
+    Victim(child)
 }
 
 /// Sets ever larger numbers until `stop` answers have come and one more is under way; returns the last acknowledged.
@@ -67,8 +85,7 @@ async fn acknowledged_sets_survive_kill_9() {
             } => {}
         }
         acknowledged = value;
-        child.kill().unwrap();
-        child.wait().unwrap();
+        child.kill();
     }
     assert!(acknowledged > ROUNDS * 5);
 }
