@@ -1,0 +1,248 @@
+//! The adapter to USP agents as the rest of the server sees it: jobs go to the task of a link,
+//! questions about links are answered. What all links share is in [`Core`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fleet::southbound::{Failure, Job, Southbound};
+use fleet::{DeviceId, Fact, NodeId, TenantId};
+use mtp::ws::{KeepAlive, LinkLimits};
+use store::Store;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use usp::{EndpointId, controller};
+
+use super::Reported;
+use super::dial::Dials;
+use super::limits::{HEARD_EVERY, ONBOARDINGS_AT_ONCE, PING_EVERY_MAX, PONG_TIME_MAX};
+use super::link::{Command, Stop};
+use super::recorder::Recorder;
+use super::refusal::RefusalLog;
+use super::registry::Registry;
+use crate::Config;
+use crate::seam::Attempt;
+use crate::south::Links;
+
+/// What all links share.
+pub struct Core {
+    /// What is remembered.
+    pub store: Store,
+    /// Who we are to the agents.
+    pub own: EndpointId,
+    /// Which node holds the links.
+    pub node: NodeId,
+    /// The open links.
+    pub links: Registry,
+    /// Whom complaints go to.
+    pub refusals: RefusalLog,
+    /// How we talk.
+    pub session: Arc<controller::Config>,
+    /// What a link may cost, and its pings.
+    pub link_limits: LinkLimits,
+    /// Onboardings at the same time.
+    pub onboardings: Semaphore,
+    /// The server stops.
+    pub shutdown: CancellationToken,
+    ends: Mutex<Option<Ends>>,
+}
+
+/// Where the tasks of links report; taken away when the server stops, so that who listens sees the
+/// end.
+#[derive(Clone)]
+pub struct Ends {
+    /// What happens to devices.
+    pub facts: mpsc::Sender<Reported>,
+    /// What is written down in batches.
+    pub recorder: Recorder,
+    /// Held while a task runs.
+    pub alive: mpsc::Sender<()>,
+}
+
+/// How often to look for a sign of life so that silence is noticed within the configured time:
+/// pings into silence, the time for the pong, how often evidence is written down.
+pub fn pace(config: &Config) -> (KeepAlive, Duration) {
+    let silent = Duration::from_secs(config.presence.silent_after_seconds.max(1));
+    let third = silent / 3;
+    let keep_alive = KeepAlive::when_quiet(third.min(PING_EVERY_MAX));
+    (
+        keep_alive.pong_time_max(third.min(PONG_TIME_MAX)),
+        (silent / 6).min(HEARD_EVERY),
+    )
+}
+
+impl Core {
+    /// What all links share.
+    pub fn new(
+        store: Store,
+        own: EndpointId,
+        node: NodeId,
+        config: &Config,
+        ends: Ends,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let link_limits = LinkLimits {
+            keep_alive: pace(config).0,
+            ..LinkLimits::default()
+        };
+        Self {
+            refusals: RefusalLog::start(store.clone()),
+            store,
+            own,
+            node,
+            links: Registry::default(),
+            session: Arc::default(),
+            link_limits,
+            onboardings: Semaphore::new(ONBOARDINGS_AT_ONCE),
+            shutdown,
+            ends: Mutex::new(Some(ends)),
+        }
+    }
+
+    /// Where a new task reports; nowhere once the server stops.
+    pub fn ends(&self) -> Option<Ends> {
+        self.ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// No new tasks from now on.
+    pub fn close(&self) {
+        self.ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
+    /// Reports the end of a job that no link has, without waiting.
+    fn unsent(&self, tenant: &TenantId, device: DeviceId, job: &Job, reason: &str) {
+        let Some(ends) = self.ends() else { return };
+        let failure = Failure::Unsent {
+            reason: reason.to_owned(),
+        };
+        let fact = Fact::Done {
+            job: job.id,
+            result: Err(failure),
+        };
+        if let Err(mpsc::error::TrySendError::Full(fact)) =
+            ends.facts.try_send((tenant.clone(), device, fact))
+        {
+            tokio::spawn(async move { ends.facts.send(fact).await });
+        }
+    }
+}
+
+/// The adapter to USP agents.
+pub struct Adapter {
+    core: Arc<Core>,
+    dials: Arc<Dials>,
+}
+
+impl Adapter {
+    /// Over these links and dials.
+    pub fn new(core: Arc<Core>, dials: Arc<Dials>) -> Self {
+        Self { core, dials }
+    }
+}
+
+impl Southbound for Adapter {
+    fn submit(&self, tenant: &TenantId, device: DeviceId, job: Job) {
+        let Some(link) = self
+            .core
+            .links
+            .get(device)
+            .filter(|link| link.tenant == *tenant)
+        else {
+            return self
+                .core
+                .unsent(tenant, device, &job, "the device is not connected");
+        };
+        let sent = link.inbox.try_send(Command::Job(Box::new(job)));
+        if let Err(error) = sent {
+            let (command, reason) = match error {
+                mpsc::error::TrySendError::Full(c) => (c, "limit LINK_INBOX: too much is waiting"),
+                mpsc::error::TrySendError::Closed(c) => (c, "the device is not connected"),
+            };
+            if let Command::Job(job) = command {
+                self.core.unsent(tenant, device, &job, reason);
+            }
+        }
+    }
+
+    fn wake(&self, tenant: &TenantId, device: DeviceId) {
+        // Whether that could be done is asked through `reach`.
+        let _ = self.reach(tenant, device);
+    }
+}
+
+impl Links for Adapter {
+    fn is_linked(&self, device: DeviceId) -> bool {
+        self.core.links.get(device).is_some()
+    }
+
+    fn reach(&self, tenant: &TenantId, device: DeviceId) -> Result<String, String> {
+        if self
+            .core
+            .links
+            .get(device)
+            .is_some_and(|link| link.tenant == *tenant)
+        {
+            return Ok("it is connected".to_owned());
+        }
+        if self.dials.wake(device) {
+            return Ok("it is dialled now".to_owned());
+        }
+        Err("the device dials us: it has to come by itself".to_owned())
+    }
+
+    fn device_removed(&self, tenant: &TenantId, device: DeviceId) {
+        self.dials.changed(tenant, device);
+        if let Some(link) = self
+            .core
+            .links
+            .get(device)
+            .filter(|link| link.tenant == *tenant)
+        {
+            stop(&link.inbox, Stop::Removed);
+        }
+    }
+
+    fn dialling_changed(&self, tenant: &TenantId, device: DeviceId) {
+        self.dials.changed(tenant, device);
+    }
+
+    fn attempts(&self, _: &TenantId, device: DeviceId) -> Vec<Attempt> {
+        self.dials.attempts(device)
+    }
+
+    fn connections(&self) -> u64 {
+        self.core.links.len() as u64
+    }
+}
+
+/// Stops a link, also when its inbox is full.
+pub fn stop(inbox: &mpsc::Sender<Command>, why: Stop) {
+    if let Err(mpsc::error::TrySendError::Full(command)) = inbox.try_send(Command::Stop(why)) {
+        let inbox = inbox.clone();
+        tokio::spawn(async move { inbox.send(command).await });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_noticed_within_the_configured_time() {
+        for seconds in [1, 3, 60, 180, 3600] {
+            let mut config = Config::default();
+            config.presence.silent_after_seconds = seconds;
+            let silent = Duration::from_secs(seconds);
+            let every = (silent / 3).min(PING_EVERY_MAX);
+            let pong = (silent / 3).min(PONG_TIME_MAX);
+            let (keep_alive, written) = pace(&config);
+            assert_eq!(keep_alive, KeepAlive::when_quiet(every).pong_time_max(pong));
+            assert!(every + pong + written <= silent);
+        }
+    }
+}

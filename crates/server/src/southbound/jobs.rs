@@ -1,0 +1,248 @@
+//! Jobs and questions of one link: handed to the protocol, and their ends. Every job ends in
+//! exactly one `Fact::Done`; whether it may have reached the device is told apart from that it
+//! cannot have.
+
+use std::time::Instant;
+
+use fleet::southbound::{Answer, Failure, Job, JobId, Op};
+use fleet::{Fact, OperationId, Timestamp};
+use store::TranscriptEntry;
+use tokio::sync::oneshot;
+use usp::controller::{PeerError, Sent};
+use usp::msg::{Msg, Response};
+
+use super::ask::{AskError, Asker};
+use super::link::Running;
+use super::{onboarding, transcript, translate};
+use crate::state::now;
+
+/// Who waits for an answer.
+pub enum Waiting {
+    /// The dispatcher.
+    Job {
+        /// Which job.
+        id: JobId,
+        /// What it asks.
+        op: Op,
+        /// Where to write down what went over the wire, and what did.
+        transcript: Option<(OperationId, TranscriptEntry)>,
+    },
+    /// Onboarding.
+    Ask(oneshot::Sender<Result<Response, AskError>>),
+}
+
+/// How a request ended.
+pub enum Outcome {
+    /// With an answer.
+    Answered(Result<Response, PeerError>),
+    /// Without one in time.
+    TimedOut(Sent),
+    /// With its link.
+    Over(Sent, String),
+}
+
+impl Running {
+    /// Hands a job to the protocol.
+    pub(super) async fn job(&mut self, job: Job) {
+        if let Op::Subscribe { .. } = &job.op {
+            return self.subscribe(job);
+        }
+        let request = translate::request(&job.op);
+        let shown = job.transcript.map(|operation| (operation, request.clone()));
+        match self.session.request(Instant::now(), request, job.timeout) {
+            Ok(id) => {
+                let msg_id = self.session.msg_id(id);
+                let transcript = shown.map(|(operation, request)| {
+                    (
+                        operation,
+                        entry(now(), "out", Msg::request(msg_id, request)),
+                    )
+                });
+                let waiting = Waiting::Job {
+                    id: job.id,
+                    op: job.op,
+                    transcript,
+                };
+                self.waiting.push((id, Box::new(waiting)));
+            }
+            Err(error) => {
+                let failure = Failure::Unsent {
+                    reason: error.to_string(),
+                };
+                self.report(Fact::Done {
+                    job: job.id,
+                    result: Err(failure),
+                })
+                .await;
+            }
+        }
+    }
+
+    /// Making sure of a subscription takes several requests: it is asked like onboarding asks.
+    fn subscribe(&self, job: Job) {
+        let Op::Subscribe { subscription } = job.op else {
+            return;
+        };
+        let asker = Asker {
+            device: self.device(),
+            inbox: self.entry.inbox.clone(),
+        };
+        let (own, ends, entry) = (self.core.own.clone(), self.ends.clone(), self.entry.clone());
+        tokio::spawn(async move {
+            let made = onboarding::subscriptions::ensure(&asker, &own, &subscription).await;
+            let result = made.map(Answer::Subscribed);
+            let fact = Fact::Done {
+                job: job.id,
+                result,
+            };
+            let _ = ends
+                .facts
+                .send((entry.tenant.clone(), entry.device, fact))
+                .await;
+        });
+    }
+
+    /// Ends what waited.
+    pub(super) async fn answered(&mut self, waiting: Waiting, outcome: Outcome) {
+        match waiting {
+            Waiting::Ask(reply) => {
+                // Onboarding may have given up.
+                let _ = reply.send(reply_of(outcome));
+            }
+            Waiting::Job { id, op, transcript } => {
+                if let Some((operation, out)) = transcript {
+                    self.write_down(operation, out, &outcome).await;
+                }
+                let result = result_of(&op, outcome);
+                if let (
+                    Op::Discover {
+                        path,
+                        first_level_only: false,
+                    },
+                    Ok(Answer::Model(model)),
+                ) = (&op, &result)
+                    && path == "Device."
+                {
+                    let (tenant, device) = (self.tenant(), self.device());
+                    onboarding::keep_model(&self.core.store, tenant, device, model).await;
+                }
+                self.report(Fact::Done { job: id, result }).await;
+            }
+        }
+    }
+
+    /// Both directions in one write, before anybody hears of the end.
+    async fn write_down(&self, operation: OperationId, out: TranscriptEntry, outcome: &Outcome) {
+        let id = out
+            .text
+            .split_whitespace()
+            .nth(1)
+            .unwrap_or_default()
+            .to_owned();
+        let back = match outcome {
+            Outcome::Answered(Ok(response)) => {
+                entry(now(), "in", Msg::response(id, response.clone()))
+            }
+            Outcome::Answered(Err(PeerError::Refused(error))) => {
+                entry(now(), "in", Msg::error(id, error.clone()))
+            }
+            Outcome::Answered(Err(error)) => remark(error.to_string()),
+            Outcome::TimedOut(Sent::Yes) => remark("no answer came in time".to_owned()),
+            Outcome::TimedOut(Sent::No) | Outcome::Over(Sent::No, _) => {
+                remark("it was never sent".to_owned())
+            }
+            Outcome::Over(Sent::Yes, why) => remark(format!("no answer came: {why}")),
+        };
+        let written = self
+            .core
+            .store
+            .transcript_append(self.tenant(), operation, vec![out, back])
+            .await;
+        if let Err(error) = written {
+            tracing::warn!(%error, %operation, "a transcript could not be written");
+        }
+    }
+}
+
+fn entry(at: Timestamp, direction: &str, msg: Msg) -> TranscriptEntry {
+    TranscriptEntry {
+        at,
+        direction: direction.to_owned(),
+        what: format!("{:?}", msg.body.msg_type()),
+        text: transcript::text(msg),
+    }
+}
+
+fn remark(text: String) -> TranscriptEntry {
+    TranscriptEntry {
+        at: now(),
+        direction: "in".to_owned(),
+        what: "nothing".to_owned(),
+        text,
+    }
+}
+
+fn reply_of(outcome: Outcome) -> Result<Response, AskError> {
+    match outcome {
+        Outcome::Answered(Ok(response)) => Ok(response),
+        Outcome::Answered(Err(PeerError::Refused(error))) => Err(AskError::Refused(error)),
+        Outcome::Answered(Err(PeerError::Disconnected)) => {
+            Err(AskError::Gone("the agent took its leave".to_owned()))
+        }
+        Outcome::Answered(Err(error)) => Err(AskError::Garbled(error.to_string())),
+        Outcome::TimedOut(_) => Err(AskError::TimedOut),
+        Outcome::Over(_, why) => Err(AskError::Gone(why)),
+    }
+}
+
+fn result_of(op: &Op, outcome: Outcome) -> Result<Answer, Failure> {
+    match outcome {
+        Outcome::Answered(Ok(response)) => translate::answer(op, response),
+        Outcome::Answered(Err(PeerError::Refused(error))) => Err(translate::refused(&error)),
+        Outcome::Answered(Err(error @ PeerError::Disconnected)) => Err(Failure::Lost {
+            reason: error.to_string(),
+        }),
+        Outcome::Answered(Err(error)) => Err(Failure::Garbled {
+            reason: error.to_string(),
+        }),
+        Outcome::TimedOut(Sent::Yes) => Err(Failure::Lost {
+            reason: "the device did not answer in time".to_owned(),
+        }),
+        Outcome::TimedOut(Sent::No) => Err(Failure::Unsent {
+            reason: "the device took nothing in time, it was never sent".to_owned(),
+        }),
+        Outcome::Over(Sent::Yes, reason) => Err(Failure::Lost { reason }),
+        Outcome::Over(Sent::No, reason) => Err(Failure::Unsent { reason }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get() -> Op {
+        Op::Get {
+            paths: vec!["Device.".into()],
+            max_depth: 0,
+        }
+    }
+
+    #[test]
+    fn what_may_have_reached_the_device_is_lost_and_what_cannot_is_unsent() {
+        let over = |sent| result_of(&get(), Outcome::Over(sent, "gone".into()));
+        assert!(matches!(over(Sent::Yes), Err(Failure::Lost { .. })));
+        assert!(matches!(over(Sent::No), Err(Failure::Unsent { .. })));
+        let late = |sent| result_of(&get(), Outcome::TimedOut(sent));
+        assert!(matches!(late(Sent::Yes), Err(Failure::Lost { .. })));
+        assert!(matches!(late(Sent::No), Err(Failure::Unsent { .. })));
+        let left = result_of(&get(), Outcome::Answered(Err(PeerError::Disconnected)));
+        assert!(matches!(left, Err(Failure::Lost { .. })));
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_is_garbled() {
+        let wrong = Response::SetResp(usp::msg::SetResp::default());
+        let result = result_of(&get(), Outcome::Answered(Ok(wrong)));
+        assert!(matches!(result, Err(Failure::Garbled { .. })));
+    }
+}

@@ -1,0 +1,115 @@
+//! Every limit of the side of the devices, with its reason.
+
+use std::time::Duration;
+
+/// Setup key uses at once before [`SETUP_KEY_PER_SECOND`] counts: a site that comes back from a
+/// power cut.
+pub const SETUP_KEY_BURST: f64 = 2_000.0;
+
+/// Setup key uses in the long run. More onboarding than the database does is only a queue.
+pub const SETUP_KEY_PER_SECOND: f64 = 100.0;
+
+/// Setup keys whose use is counted in memory; those that are not limited are forgotten first.
+pub const SETUP_KEYS_COUNTED_MAX: usize = 10_000;
+
+/// Refused connections and complaints waiting to be remembered; beyond that they are only counted.
+pub const REFUSALS_QUEUED_MAX: usize = 1_024;
+
+/// Different refusals of which is remembered when the log was last told.
+pub const REFUSALS_TOLD_MAX: usize = 4_096;
+
+/// The event log hears of equal refusals this often; the list of refusals counts all of them.
+pub const REFUSAL_EVENT_EVERY: Duration = Duration::from_secs(3600);
+
+/// Requests waiting for the task of one link: jobs of the dispatcher and of onboarding. A device
+/// is asked one thing after the other, so more is a defect of ours.
+pub const LINK_INBOX: usize = 64;
+
+/// How long a new link waits for the one it replaces to end its requests.
+pub const REPLACE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Onboardings at the same time. Each holds a model and a device's values in memory.
+pub const ONBOARDINGS_AT_ONCE: usize = 32;
+
+/// Time for one request of onboarding. A whole data model can take an old CPE this long.
+pub const ONBOARD_REQUEST_TIME: Duration = Duration::from_secs(60);
+
+/// Requests of a model that is walked level by level. The published model has 700 objects.
+pub const MODEL_WALK_REQUESTS_MAX: usize = 2_000;
+
+/// Objects of one discovered model.
+pub const MODEL_OBJECTS_MAX: usize = 20_000;
+
+/// Values read when a device is first met: big gateways have some 10,000.
+pub const FIRST_VALUES_MAX: usize = 30_000;
+
+/// Commands a subscription names one by one where the device does not take `Device.` as a whole.
+pub const SUBSCRIBED_COMMANDS_MAX: usize = 64;
+
+/// What one onboarding notes about steps that a device did not take; the rest would say the same.
+pub const ONBOARD_NOTES_MAX: usize = 20;
+
+/// Wait before a failed onboarding is tried again on an open link; doubling up to an hour.
+pub const ONBOARD_RETRY_MIN: Duration = Duration::from_secs(30);
+
+/// Longest wait between two onboardings of one device.
+pub const ONBOARD_RETRY_MAX: Duration = Duration::from_secs(3600);
+
+/// How long a device may take to come back by itself with its new credential before operations
+/// are sent over the old link. Agents that reconnect for it do so at once.
+pub const SWAP_WAIT: Duration = Duration::from_secs(3);
+
+/// Characters of one message in a transcript: enough to read, not a second database.
+pub const TRANSCRIPT_CHARS_MAX: usize = 16 * 1024;
+
+/// How often the evidence of open links is written down, in one commit; more often where silence
+/// is noticed sooner.
+pub const HEARD_EVERY: Duration = Duration::from_secs(15);
+
+/// How often values that notifications brought are written down: a burst of changes of one device
+/// becomes one rewriting of its documents.
+pub const VALUES_EVERY: Duration = Duration::from_millis(250);
+
+/// Updates waiting to be written down; links wait beyond that.
+pub const RECORDER_INBOX: usize = 4_096;
+
+/// Tries to write something down, with [`RECORD_RETRY`] between, before it is given up. Nothing
+/// that was promised to anybody goes this way.
+pub const RECORD_TRIES: u32 = 40;
+
+/// Wait between two of [`RECORD_TRIES`].
+pub const RECORD_RETRY: Duration = Duration::from_millis(500);
+
+/// How long a notification may wait for a database that does not answer. Then the link is closed,
+/// unacknowledged, and the agent keeps it.
+pub const COMMIT_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Wait between two tries to commit a notification.
+pub const COMMIT_RETRY: Duration = Duration::from_millis(500);
+
+/// Dial attempts kept for each device, for the doctor.
+pub const ATTEMPTS_KEPT: usize = 10;
+
+/// Shortest wait between two dials of one device.
+pub const DIAL_WAIT_MIN: Duration = Duration::from_secs(2);
+
+/// How far the wait doubles.
+pub const DIAL_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// A dialled link that held this long was a success: the next wait is the shortest again.
+pub const DIAL_STABLE: Duration = Duration::from_secs(60);
+
+/// Devices dialled at the same time: handshakes cost, and a restart dials all of them.
+pub const DIALS_AT_ONCE: usize = 64;
+
+/// Time for the links to say goodbye when the server stops.
+pub const GOODBYE_TIME_MAX: Duration = Duration::from_secs(8);
+
+/// Time for an agent to announce itself after its link is made (TP-469 allows 30 s).
+pub const CONNECT_RECORD_TIME: Duration = Duration::from_secs(30);
+
+/// The longest time between two pings into silence, the default of the standard.
+pub const PING_EVERY_MAX: Duration = Duration::from_secs(60);
+
+/// The longest time for a pong.
+pub const PONG_TIME_MAX: Duration = Duration::from_secs(20);

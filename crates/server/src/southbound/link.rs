@@ -1,0 +1,604 @@
+//! One task per connected agent: the WebSocket, the protocol's state machine over it, and the
+//! inbox through which everybody else talks to it. Small on purpose: there are many of them, and
+//! most are idle. What happens rarely lives in boxes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fleet::southbound::{Failure, Job};
+use fleet::{DeviceId, EventKind, Fact, TenantId, Timestamp};
+use mtp::ws::{CloseCode, Incoming, Link, LinkError, reason};
+use serde_json::json;
+use store::PathEnd;
+use tokio::sync::{mpsc, oneshot};
+use usp::controller::{Event, RequestId, Sent, Session};
+use usp::session::Ignored;
+use usp::{EndpointId, ErrorCode};
+
+use super::TRANSPORT;
+use super::adapter::{Core, Ends};
+use super::admission::Ticket;
+use super::ask::{Ask, AskError};
+use super::jobs::{self, Waiting};
+use super::limits::{CONNECT_RECORD_TIME, LINK_INBOX};
+use super::refusal::Complaint;
+use super::registry::Entry;
+use super::settle::{self, Settled, Unsettled};
+use super::work::{self, Work};
+use super::{notify, onboarding};
+use crate::state::now;
+
+/// What the task of a link is told.
+#[derive(Debug)]
+pub enum Command {
+    /// A job of the dispatcher.
+    Job(Box<Job>),
+    /// A question of onboarding.
+    Ask(Box<Ask>),
+    /// The device may have changed: look again.
+    Refresh,
+    /// Onboarding came to its end.
+    Worked(Box<onboarding::Ended>),
+    /// Another link of the same device takes over.
+    Replaced(Box<Replaced>),
+    /// Close.
+    Stop(Stop),
+}
+
+/// Who takes over.
+#[derive(Debug)]
+pub struct Replaced {
+    /// Where the new link comes from.
+    pub peer: SocketAddr,
+    /// Told once the requests of the old link are over.
+    pub done: oneshot::Sender<()>,
+}
+
+/// Why a link is to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The server stops.
+    Shutdown,
+    /// The device was removed.
+    Removed,
+    /// It turned out to be a device that was registered before, and is to come again as that one.
+    Merged,
+    /// How it is dialled was changed.
+    Redialled,
+}
+
+/// How a link came to its end.
+enum End {
+    Peer(String),
+    Link(LinkError),
+    Unparsable(usp::Error),
+    Replaced(Box<Replaced>),
+    Stop(Stop),
+    NotStored(store::Error),
+}
+
+/// Runs a link to its end.
+pub async fn run(core: Arc<Core>, link: Link, ticket: Box<Ticket>, first: Option<Bytes>) {
+    let Some(ends) = core.ends() else {
+        return link
+            .close(CloseCode::GoingAway, reason::SHUTTING_DOWN)
+            .await;
+    };
+    let peer = link.peer_addr();
+    let (inbox, commands) = mpsc::channel(LINK_INBOX);
+    let settled = Box::pin(settle::settle(&core, &ticket, peer, inbox)).await;
+    let settled = match settled {
+        Ok(settled) => settled,
+        Err(error) => return Box::pin(turn_away(&core, link, &ticket, error)).await,
+    };
+    let mut running = Running::new(core, ends, link, commands, *ticket, settled);
+    let end = running.serve(first).await;
+    Box::pin(running.finish(end)).await;
+}
+
+async fn turn_away(core: &Core, link: Link, ticket: &Ticket, error: Unsettled) {
+    let (code, text) = match error {
+        Unsettled::Refused(refusal) => {
+            core.refusals.take(Complaint {
+                tenant: Some(ticket.decision.tenant.clone()),
+                device: None,
+                peer: link.peer_addr(),
+                endpoint: ticket.endpoint.as_str().to_owned(),
+                reason: refusal.as_str().to_owned(),
+                detail: refusal.explanation().to_owned(),
+            });
+            (CloseCode::Policy, refusal.as_str())
+        }
+        Unsettled::Store(error) => {
+            tracing::warn!(%error, peer = %link.peer_addr(), "a device cannot be let in now");
+            (CloseCode::TryAgainLater, "not available now")
+        }
+    };
+    link.close(code, text).await;
+}
+
+/// A link at work.
+pub(super) struct Running {
+    pub(super) core: Arc<Core>,
+    pub(super) ends: Ends,
+    pub(super) entry: Arc<Entry>,
+    pub(super) session: Session,
+    pub(super) waiting: Vec<(RequestId, Box<Waiting>)>,
+    pub(super) work: Option<Box<Work>>,
+    link: Link,
+    commands: mpsc::Receiver<Command>,
+    /// Number of the link in the store.
+    number: u64,
+    /// When the agent should have announced itself; `None` once it has.
+    silent_until: Option<Instant>,
+    /// Requests flow, and the domain knows it.
+    announced: bool,
+}
+
+impl Running {
+    fn new(
+        core: Arc<Core>,
+        ends: Ends,
+        link: Link,
+        commands: mpsc::Receiver<Command>,
+        ticket: Ticket,
+        settled: Settled,
+    ) -> Self {
+        let ids = rand::random();
+        let session = Session::new(core.session.clone(), core.own.clone(), ticket.endpoint, ids);
+        let work = Work::at_start(settled.unfinished, ticket.path);
+        metrics::counter!("headend_usp_links_total").increment(1);
+        Self {
+            core,
+            ends,
+            entry: settled.entry,
+            session,
+            waiting: Vec::new(),
+            work,
+            link,
+            commands,
+            number: settled.number,
+            silent_until: Some(Instant::now() + CONNECT_RECORD_TIME),
+            announced: false,
+        }
+    }
+
+    pub(super) fn tenant(&self) -> &TenantId {
+        &self.entry.tenant
+    }
+
+    pub(super) fn device(&self) -> DeviceId {
+        self.entry.device
+    }
+
+    pub(super) fn endpoint(&self) -> &EndpointId {
+        self.session.peer()
+    }
+
+    /// Whether the agent has announced itself and not left.
+    pub(super) fn is_open(&self) -> bool {
+        self.silent_until.is_none() && self.session.is_connected()
+    }
+
+    async fn serve(&mut self, first: Option<Bytes>) -> End {
+        if let Some(record) = first
+            && let Err(error) = self.session.handle_input(Instant::now(), &record)
+        {
+            return End::Unparsable(error);
+        }
+        loop {
+            if let Err(end) = self.pump().await {
+                return end;
+            }
+            let wake = tokio::time::Instant::from_std(self.wake_at());
+            tokio::select! {
+                incoming = self.link.recv() => match incoming {
+                    Ok(Incoming::Record(record)) => {
+                        self.entry.hear(now());
+                        metrics::counter!("headend_usp_records_received_total").increment(1);
+                        if let Err(error) = self.session.handle_input(Instant::now(), &record) {
+                            return End::Unparsable(error);
+                        }
+                    }
+                    Ok(Incoming::Closed(closed)) => return End::Peer(closed_words(&closed)),
+                    Err(error) => return End::Link(error),
+                },
+                Some(command) = self.commands.recv() => match command {
+                    Command::Job(job) => Box::pin(self.job(*job)).await,
+                    Command::Ask(ask) => self.asked(*ask),
+                    Command::Refresh => self.refresh(),
+                    Command::Worked(ended) => {
+                        if ended.merged {
+                            return End::Stop(Stop::Merged);
+                        }
+                        Box::pin(self.worked(*ended)).await;
+                    }
+                    Command::Replaced(by) => return End::Replaced(by),
+                    Command::Stop(why) => return End::Stop(why),
+                },
+                () = tokio::time::sleep_until(wake) => {
+                    if let Err(error) = self.tick() {
+                        return End::Link(error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wake_at(&self) -> Instant {
+        let retry = self.work.as_ref().and_then(|work| work.retry_at);
+        [
+            self.session.poll_timeout(),
+            self.link.next_ping(),
+            retry,
+            self.silent_until,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+    }
+
+    fn tick(&mut self) -> Result<(), LinkError> {
+        let at = Instant::now();
+        self.entry.hear(settle::ago(
+            at.saturating_duration_since(self.link.last_heard()),
+        ));
+        self.session.handle_timeout(at);
+        self.link.keep_alive(at)?;
+        if self.silent_until.is_some_and(|until| until <= at) {
+            self.silent_until = Some(at + 10 * CONNECT_RECORD_TIME);
+            self.complain(
+                "no-connect-record",
+                "it is connected and says nothing".to_owned(),
+            );
+        }
+        if self
+            .work
+            .as_ref()
+            .and_then(|work| work.retry_at)
+            .is_some_and(|retry| retry <= at)
+        {
+            self.begin_work();
+        }
+        Ok(())
+    }
+
+    /// Sends what is to be sent and takes what happened, until there is nothing of either.
+    async fn pump(&mut self) -> Result<(), End> {
+        loop {
+            while let Some(record) = self.session.poll_transmit() {
+                metrics::counter!("headend_usp_records_sent_total").increment(1);
+                self.link.send(record).await.map_err(End::Link)?;
+            }
+            match self.session.poll_event() {
+                Some(event) => Box::pin(self.event(event)).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn event(&mut self, event: Event) -> Result<(), End> {
+        match event {
+            Event::Connected { .. } => {
+                self.silent_until = None;
+                self.begin_work();
+                self.announce().await;
+            }
+            Event::Disconnected { code, reason } => {
+                let reason = format!("the agent took its leave: {code} {reason}");
+                self.withdraw(&reason).await;
+            }
+            Event::Notified {
+                token,
+                msg_id,
+                notify,
+            } => {
+                metrics::counter!("headend_usp_notifications_total").increment(1);
+                let (at, store) = (now(), &self.core.store);
+                let stored = notify::commit(
+                    store,
+                    &self.entry.tenant,
+                    self.entry.device,
+                    at,
+                    &msg_id,
+                    notify,
+                )
+                .await;
+                let stored = stored.map_err(End::NotStored)?;
+                // R-NOT.8, .10: answered after it is stored, and never before.
+                if let Err(error) = self.session.acknowledge(token) {
+                    tracing::error!(%error, "a notification cannot be acknowledged");
+                }
+                while let Some(record) = self.session.poll_transmit() {
+                    self.link.send(record).await.map_err(End::Link)?;
+                }
+                if stored.again {
+                    metrics::counter!("headend_usp_notifications_repeated_total").increment(1);
+                }
+                self.told(at, stored).await;
+            }
+            Event::Answered { id, result } => {
+                if let Some(waiting) = self.take(id) {
+                    self.answered(*waiting, jobs::Outcome::Answered(result))
+                        .await;
+                }
+            }
+            Event::TimedOut { id, sent } => {
+                if let Some(waiting) = self.take(id) {
+                    self.answered(*waiting, jobs::Outcome::TimedOut(sent)).await;
+                }
+            }
+            Event::Incompatible { theirs } => {
+                self.complain("incompatible-version", format!("it speaks USP {theirs}"));
+            }
+            Event::Ignored(why) => self.ignored(&why),
+        }
+        Ok(())
+    }
+
+    /// A notification is stored: what follows from it.
+    async fn told(&mut self, at: Timestamp, stored: notify::Stored) {
+        use fleet::Notice;
+        let notice = stored.notice;
+        let looks_again = matches!(notice, Notice::Boot(_) | Notice::OnBoard { .. });
+        if !stored.again {
+            let (core, entry) = (&self.core, &self.entry);
+            let (store, recorder) = (&core.store, &self.ends.recorder);
+            notify::remember(store, recorder, &entry.tenant, entry.device, at, &notice).await;
+        }
+        if let Notice::OnBoard {
+            oui,
+            product_class,
+            serial,
+            ..
+        } = &notice
+        {
+            let told = (oui.clone(), product_class.clone(), serial.clone());
+            self.work.get_or_insert_default().introduced = Some(told);
+        }
+        let decides = matches!(notice, Notice::Boot(_) | Notice::CommandCompleted { .. });
+        if !stored.again || decides {
+            self.report(Fact::Notified { at, notice }).await;
+        }
+        if looks_again {
+            self.refresh();
+        }
+    }
+
+    fn ignored(&self, why: &Ignored) {
+        metrics::counter!("headend_usp_records_ignored_total").increment(1);
+        let reason = match why {
+            Ignored::NotForUs { .. } => "misaddressed-record",
+            Ignored::FromOurselves | Ignored::WrongSender { .. } => "record-of-another-endpoint",
+            Ignored::BrokenRecord(_) | Ignored::BrokenMessage(_) | Ignored::EmptyPayload => {
+                "broken-record"
+            }
+            Ignored::Signed | Ignored::SessionContext | Ignored::PayloadSecurity(_) => {
+                "unsupported-record"
+            }
+            Ignored::Version(_) => "incompatible-version",
+            Ignored::Limit(_) => "too-many-notifications",
+            // Late answers and repetitions are everyday life.
+            _ => return tracing::debug!(peer = %self.entry.peer, %why, "ignored"),
+        };
+        self.complain(reason, why.to_string());
+    }
+
+    pub(super) fn complain(&self, reason: &str, detail: String) {
+        self.core.refusals.take(Complaint {
+            tenant: Some(self.tenant().clone()),
+            device: Some(self.device()),
+            peer: self.entry.peer,
+            endpoint: self.endpoint().as_str().to_owned(),
+            reason: reason.to_owned(),
+            detail,
+        });
+    }
+
+    /// Tells the domain; waits when it is behind. After the stop nobody listens.
+    pub(super) async fn report(&self, fact: Fact) {
+        let _ = self
+            .ends
+            .facts
+            .send((self.entry.tenant.clone(), self.entry.device, fact))
+            .await;
+    }
+
+    /// The device can be asked things, unless onboarding wants it for itself first.
+    pub(super) async fn announce(&mut self) {
+        let held = self.work.as_ref().is_some_and(|work| work.holds);
+        if !self.announced && !held && self.is_open() {
+            self.announced = true;
+            self.report(Fact::Connected { at: now() }).await;
+        }
+    }
+
+    async fn withdraw(&mut self, reason: &str) {
+        if std::mem::take(&mut self.announced) {
+            self.report(Fact::Disconnected {
+                at: now(),
+                reason: reason.to_owned(),
+            })
+            .await;
+        }
+    }
+
+    fn asked(&mut self, ask: Ask) {
+        let Ask {
+            request,
+            timeout,
+            reply,
+        } = ask;
+        match self.session.request(Instant::now(), request, timeout) {
+            Ok(id) => self.waiting.push((id, Box::new(Waiting::Ask(reply)))),
+            Err(error) => {
+                let _ = reply.send(Err(AskError::Garbled(error.to_string())));
+            }
+        }
+    }
+
+    fn take(&mut self, id: RequestId) -> Option<Box<Waiting>> {
+        let at = self.waiting.iter().position(|(known, _)| *known == id)?;
+        let waiting = self.waiting.swap_remove(at).1;
+        if self.waiting.is_empty() {
+            self.waiting = Vec::new();
+        }
+        Some(waiting)
+    }
+
+    fn begin_work(&mut self) {
+        if self.is_open() {
+            work::begin(self);
+        }
+    }
+
+    fn refresh(&mut self) {
+        self.work.get_or_insert_default().again = true;
+        self.begin_work();
+    }
+
+    async fn finish(mut self, end: End) {
+        let (words, code, text) = self.words(&end);
+        tracing::debug!(peer = %self.entry.peer, endpoint = %self.endpoint(), words, "link ended");
+        // Commands that came too late.
+        self.commands.close();
+        let mut replaced = match end {
+            End::Replaced(by) => Some(by),
+            _ => None,
+        };
+        let sent = self.session.unanswered();
+        for (id, waiting) in std::mem::take(&mut self.waiting) {
+            let left = sent
+                .iter()
+                .any(|(known, sent)| *known == id && *sent == Sent::No);
+            let sent = if left { Sent::No } else { Sent::Yes };
+            self.answered(*waiting, jobs::Outcome::Over(sent, words.clone()))
+                .await;
+        }
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Job(job) => {
+                    let failure = Failure::Unsent {
+                        reason: words.clone(),
+                    };
+                    self.report(Fact::Done {
+                        job: job.id,
+                        result: Err(failure),
+                    })
+                    .await;
+                }
+                Command::Replaced(by) => replaced = Some(by),
+                _ => {}
+            }
+        }
+        let ours = self.core.links.leave(&self.entry);
+        if ours {
+            self.withdraw(&words).await;
+            self.note_end(&words).await;
+        }
+        if let Some(by) = replaced {
+            // Nobody waits any more when it took too long.
+            let _ = by.done.send(());
+        }
+        if code == CloseCode::GoingAway {
+            self.session
+                .disconnect(ErrorCode::default(), "the controller shuts down");
+            while let Some(record) = self.session.poll_transmit() {
+                if self.link.send(record).await.is_err() {
+                    return;
+                }
+            }
+        }
+        self.link.close(code, text).await;
+    }
+
+    fn words(&self, end: &End) -> (String, CloseCode, &'static str) {
+        match end {
+            End::Peer(words) => (words.clone(), CloseCode::Normal, reason::DONE),
+            End::Link(error) => (error.to_string(), CloseCode::GoingAway, reason::DONE),
+            End::Unparsable(error) => {
+                metrics::counter!("headend_usp_records_unparsable_total").increment(1);
+                tracing::warn!(
+                    peer = %self.entry.peer, endpoint = %self.endpoint(), %error,
+                    "a record cannot be parsed; the link is closed"
+                );
+                self.complain("unparsable-record", error.to_string());
+                // R-WS.16
+                let text = reason::UNPARSABLE_RECORD;
+                (
+                    format!("it sent something that is no USP record: {error}"),
+                    CloseCode::Unsupported,
+                    text,
+                )
+            }
+            End::Replaced(by) => {
+                let words = format!("another link of this device took over, from {}", by.peer);
+                (words, CloseCode::Normal, reason::REPLACED)
+            }
+            End::Stop(Stop::Shutdown) => (
+                "the server was stopped".into(),
+                CloseCode::GoingAway,
+                reason::SHUTTING_DOWN,
+            ),
+            End::Stop(Stop::Removed) => (
+                "the device was removed".into(),
+                CloseCode::Policy,
+                reason::CREDENTIAL_WITHDRAWN,
+            ),
+            End::Stop(Stop::Merged) => (
+                "it is a device that was registered before; it comes again as that one".into(),
+                CloseCode::TryAgainLater,
+                "known under another name: connect again",
+            ),
+            End::Stop(Stop::Redialled) => (
+                "how it is dialled was changed".into(),
+                CloseCode::Normal,
+                reason::DONE,
+            ),
+            End::NotStored(error) => {
+                tracing::error!(%error, "a notification cannot be stored; the link is closed");
+                let words = format!("a notification could not be stored: {error}");
+                (
+                    words,
+                    CloseCode::TryAgainLater,
+                    "notifications cannot be stored now",
+                )
+            }
+        }
+    }
+
+    async fn note_end(&self, words: &str) {
+        let (tenant, device) = (self.tenant(), self.device());
+        let end = PathEnd {
+            transport: TRANSPORT.to_owned(),
+            link: self.number,
+            reason: words.to_owned(),
+            at: now(),
+        };
+        let event = settle::event(tenant, device, EventKind::DeviceDisconnected)
+            .data(json!({ "reason": words }));
+        let ended = self
+            .core
+            .store
+            .path_disconnected(tenant, device, end, vec![event])
+            .await;
+        if let Err(error) = ended {
+            tracing::warn!(%error, %device, "the end of a link could not be written");
+        }
+        let heard = vec![(device, self.entry.heard())];
+        if let Err(error) = self.core.store.device_heard(tenant, heard).await {
+            tracing::warn!(%error, %device, "when a device was last heard could not be written");
+        }
+    }
+}
+
+fn closed_words(closed: &mtp::ws::Closed) -> String {
+    match (closed.code, closed.reason.as_str()) {
+        (Some(code), "") => format!("the device closed the connection ({code})"),
+        (Some(code), why) => format!("the device closed the connection ({code} {why})"),
+        (None, _) => "the device closed the connection".to_owned(),
+    }
+}

@@ -1,0 +1,174 @@
+//! Notifications: recognised when they come twice, committed to the event log, only then
+//! acknowledged (R-NOT.8), and what they say of values remembered.
+
+use fleet::southbound::Notice;
+use fleet::{DeviceId, TenantId, Timestamp};
+use sha2::{Digest, Sha256};
+use store::{Committed, DevicePatch, Notification, SecretHash, Store, ValueSource, ValueUpdate};
+use tokio::time::Instant;
+use usp::msg::{Msg, Notify};
+
+use super::limits::{COMMIT_RETRY, COMMIT_TIME_MAX};
+use super::recorder::Recorder;
+use super::{notice, transcript, translate};
+
+/// What a notification said, once it is stored.
+pub struct Stored {
+    /// In the domain's words.
+    pub notice: Notice,
+    /// It had been stored before: the agent has not heard our answer.
+    pub again: bool,
+}
+
+/// What makes a notification equal to its repetition: agents repeat message id and content
+/// (R-NOT.3).
+fn key(msg_id: &str, notify: &Notify) -> SecretHash {
+    let mut hash = Sha256::new();
+    hash.update(msg_id.as_bytes());
+    hash.update([0]);
+    hash.update(usp::codec::encode_msg(&Msg::request("", notify.clone())));
+    hash.finalize().into()
+}
+
+/// Commits a notification. Returns when it is durable; an error means that it must not be
+/// acknowledged.
+pub async fn commit(
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+    at: Timestamp,
+    msg_id: &str,
+    notify: Notify,
+) -> Result<Stored, store::Error> {
+    let key = key(msg_id, &notify);
+    let notice = translate::notice(notify.notification);
+    let mut event = notice::event(tenant, device, at, &notice);
+    let give_up = Instant::now() + COMMIT_TIME_MAX;
+    loop {
+        let notification = Notification {
+            device,
+            key,
+            events: vec![event.clone()],
+        };
+        match store.commit_notification(tenant, notification).await {
+            Ok(committed) => {
+                let again = committed == Committed::Duplicate;
+                return Ok(Stored { notice, again });
+            }
+            // Larger than the log takes: that it came is what can be kept.
+            Err(store::Error::LimitExceeded { .. }) if event.data["left_out"].is_null() => {
+                event.data = serde_json::json!({ "left_out": "larger than the event log takes" });
+            }
+            Err(error) if error.is_transient() && Instant::now() < give_up => {
+                tokio::time::sleep(COMMIT_RETRY).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Remembers what a stored notification says of the device.
+pub async fn remember(
+    store: &Store,
+    recorder: &Recorder,
+    tenant: &TenantId,
+    device: DeviceId,
+    at: Timestamp,
+    notice: &Notice,
+) {
+    if let Notice::Boot(boot) = notice {
+        let patch = DevicePatch {
+            boot: Some((at, boot.cause.clone())),
+            ..DevicePatch::default()
+        };
+        if let Err(error) = store
+            .device_update(tenant, device, patch, at, Vec::new())
+            .await
+        {
+            tracing::warn!(%error, %device, "the start of a device could not be written");
+        }
+    }
+    recorder.values(tenant, device, knowledge(notice, at)).await;
+}
+
+/// The values in a notification.
+fn knowledge(notice: &Notice, at: Timestamp) -> ValueUpdate {
+    let known = |values: Vec<(String, String)>, source| {
+        let shown = values.into_iter().map(|(path, value)| {
+            let value = if transcript::is_secret(&path) {
+                String::new()
+            } else {
+                value
+            };
+            (path, value)
+        });
+        ValueUpdate::of(shown, source, at)
+    };
+    match notice {
+        Notice::ValueChange { path, value } => {
+            known(vec![(path.clone(), value.clone())], ValueSource::Notified)
+        }
+        Notice::ObjectCreated { path, keys } => {
+            let keys = keys
+                .iter()
+                .map(|(name, value)| (format!("{path}{name}"), value.clone()));
+            known(keys.collect(), ValueSource::Notified)
+        }
+        Notice::ObjectDeleted { path } => ValueUpdate {
+            forget: vec![path.clone()],
+            values: Vec::new(),
+        },
+        Notice::Boot(boot) => {
+            let values = boot
+                .parameters
+                .iter()
+                .map(|p| (p.path.clone(), p.value.clone()));
+            known(values.collect(), ValueSource::Introduced)
+        }
+        _ => ValueUpdate::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use usp::msg::{ValueChange, notify};
+
+    fn change(value: &str) -> Notify {
+        notify(
+            "s",
+            ValueChange {
+                param_path: "Device.A.B".into(),
+                param_value: value.into(),
+            },
+        )
+    }
+
+    #[test]
+    fn a_repetition_has_the_same_id_and_content() {
+        assert_eq!(key("1", &change("a")), key("1", &change("a")));
+        assert_ne!(key("1", &change("a")), key("2", &change("a")));
+        assert_ne!(key("1", &change("a")), key("1", &change("b")));
+    }
+
+    #[test]
+    fn a_removed_row_takes_its_values_along() {
+        let gone = Notice::ObjectDeleted {
+            path: "Device.A.1.".into(),
+        };
+        assert_eq!(
+            knowledge(&gone, Timestamp::default()).forget,
+            ["Device.A.1."]
+        );
+    }
+
+    #[test]
+    fn a_secret_that_is_notified_is_not_kept() {
+        let path = "Device.WiFi.AccessPoint.1.Security.KeyPassphrase".to_owned();
+        let told = Notice::ValueChange {
+            path,
+            value: "hunter22".into(),
+        };
+        assert_eq!(knowledge(&told, Timestamp::default()).values[0].value, "");
+    }
+}

@@ -1,0 +1,145 @@
+//! Who a device says it is: its description, the identities that follow from it, and what to do
+//! when another device has one of them.
+
+use fleet::device::Description;
+use fleet::{DeviceId, EventKind, Identity};
+use serde_json::json;
+use store::{ValueSource, ValueUpdate};
+use usp::msg::{self, Response};
+use usp::outcome;
+
+use super::{Job, Notes, Stopped};
+use crate::southbound::recorder::firmware_changed;
+use crate::southbound::settle::event;
+use crate::southbound::{TRANSPORT, transcript};
+use crate::state::now;
+
+/// Reads what the device says about itself, and remembers it.
+pub async fn describe(job: &Job, notes: &mut Notes) -> Result<Description, Stopped> {
+    const OBJECT: &str = "Device.DeviceInfo.";
+    let mut description = Description::default();
+    if let Some((oui, product_class, serial)) = &job.introduced {
+        oui.clone_into(&mut description.oui);
+        product_class.clone_into(&mut description.product_class);
+        serial.clone_into(&mut description.serial);
+    }
+    let read = match job.asker.ask(msg::get_depth([OBJECT], 1)).await {
+        Ok(Response::GetResp(response)) => outcome::values(&response),
+        Ok(_) => outcome::Values::default(),
+        Err(error) if error.is_gone() => return Err(Stopped::at("identity")(error)),
+        Err(error) => {
+            notes.add(format!("{OBJECT} cannot be read: {error}"));
+            outcome::Values::default()
+        }
+    };
+    let mut known: Vec<(String, String)> = Vec::new();
+    for (path, value) in read.values {
+        if !path.starts_with(OBJECT) || value.len() > store::limits::VALUE_BYTES_MAX {
+            continue;
+        }
+        description.apply(&path, &value);
+        let value = if transcript::is_secret(&path) {
+            String::new()
+        } else {
+            value
+        };
+        known.push((path, value));
+    }
+    // What only the introduction told is worth remembering too.
+    for (path, value) in [
+        (Description::PARAMETERS[1], &description.oui),
+        (Description::PARAMETERS[3], &description.product_class),
+        (Description::PARAMETERS[4], &description.serial),
+    ] {
+        if !value.is_empty() && !known.iter().any(|(known, _)| known == path) {
+            known.push((path.to_owned(), value.clone()));
+        }
+    }
+    let update = ValueUpdate::of(known, ValueSource::Introduced, now());
+    let (store, tenant, device) = (job.store(), &job.tenant, job.device());
+    let changed = store
+        .value_update(tenant, device, update, now())
+        .await
+        .map_err(Stopped::store("identity"))?;
+    if let Some(changed) = changed {
+        firmware_changed(store, tenant, device, &changed).await;
+    }
+    Ok(description)
+}
+
+/// Attaches the identities of a description. True when the device turned out to be one that was
+/// registered before: then it is that one from now on, and this link has to end.
+pub async fn attach(
+    job: &Job,
+    description: &Description,
+    notes: &mut Notes,
+) -> Result<bool, Stopped> {
+    let identities = Identity::of_serial(
+        &description.oui,
+        &description.product_class,
+        &description.serial,
+    );
+    if identities.is_empty() {
+        return Ok(false);
+    }
+    let (store, tenant, device) = (job.store(), &job.tenant, job.device());
+    let broken = Stopped::store("identity");
+    let known = store
+        .identity_list(tenant, device)
+        .await
+        .map_err(Stopped::store("identity"))?;
+    let fresh: Vec<Identity> = identities
+        .into_iter()
+        .filter(|identity| !known.iter().any(|record| record.identity == *identity))
+        .collect();
+    if fresh.is_empty() {
+        return Ok(false);
+    }
+    let events = fresh.iter().map(|identity| {
+        event(tenant, device, EventKind::DeviceIdentified)
+            .data(json!({ "kind": identity.kind.as_str(), "value": identity.value }))
+    });
+    let events = events.collect();
+    let taken = store
+        .identity_attach(tenant, device, fresh, "device".to_owned(), now(), events)
+        .await
+        .map_err(broken)?;
+    for record in taken {
+        if !record.identity.kind.merges() || record.device == device {
+            continue;
+        }
+        if is_free(job, record.device).await? {
+            let merged = event(tenant, record.device, EventKind::DeviceMerged).data(json!({
+                "from": device.to_string(),
+                "identity": format!("{} {}", record.identity.kind.as_str(), record.identity.value),
+            }));
+            store
+                .device_merge(tenant, device, record.device, vec![merged])
+                .await
+                .map_err(Stopped::store("identity"))?;
+            return Ok(true);
+        }
+        // A serial number is easily claimed: a device with credentials of its own is not given to
+        // whoever names it.
+        notes.add(format!(
+            "its {} {} belongs to another device ({}) that has its own way in",
+            record.identity.kind.as_str(),
+            record.identity.value,
+            record.device,
+        ));
+    }
+    Ok(false)
+}
+
+/// A device that nobody has come as yet: it was registered before by its serial number.
+async fn is_free(job: &Job, device: DeviceId) -> Result<bool, Stopped> {
+    if job.core.links.get(device).is_some() {
+        return Ok(false);
+    }
+    let path = job
+        .store()
+        .path(&job.tenant, device, TRANSPORT)
+        .await
+        .map_err(Stopped::store("identity"))?;
+    Ok(path.is_none_or(|path| !path.has_current && path.connected_at.is_none()))
+}

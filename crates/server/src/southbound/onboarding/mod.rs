@@ -1,0 +1,236 @@
+//! Getting to know a device: protocol, identities, supported model, subscriptions, first values,
+//! its own credential. Each step looks at what is there already, so that it can stop anywhere and
+//! be done again, by the same link or a later one.
+
+pub mod identify;
+pub mod model;
+pub mod subscriptions;
+pub mod swap;
+pub mod values;
+
+use std::sync::Arc;
+
+use fleet::device::{Description, OnboardingState};
+use fleet::model::Model;
+use fleet::{DeviceId, EventKind, TenantId};
+use serde_json::json;
+use store::{DevicePatch, Store};
+use usp::{Versions, msg};
+
+use super::adapter::{Core, Ends};
+use super::ask::{AskError, Asker};
+use super::limits::{ONBOARD_NOTES_MAX, SWAP_WAIT};
+use super::link::Command;
+use super::settle::event;
+use crate::state::now;
+
+/// One onboarding.
+pub struct Job {
+    /// What all links share.
+    pub core: Arc<Core>,
+    /// Keeps the server waiting for it.
+    pub ends: Ends,
+    /// Whose device.
+    pub tenant: TenantId,
+    /// The way to it.
+    pub asker: Asker,
+    /// It was never onboarded to the end: read everything.
+    pub unfinished: bool,
+    /// The path it came with, when it needs a token of its own.
+    pub swap: Option<String>,
+    /// OUI, product class and serial number, as it introduced itself.
+    pub introduced: Option<(String, String, String)>,
+}
+
+/// How it went.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// Everything was done that the device lets us do.
+    pub complete: bool,
+    /// The credential was changed, or the device does not want that.
+    pub swap_tried: bool,
+    /// It is a device that was registered before; its link has to begin anew.
+    pub merged: bool,
+}
+
+/// Where and why it stopped.
+pub struct Stopped {
+    step: &'static str,
+    reason: String,
+    gone: bool,
+}
+
+impl Stopped {
+    fn at(step: &'static str) -> impl FnOnce(AskError) -> Self {
+        move |error| Self {
+            step,
+            reason: error.to_string(),
+            gone: error.is_gone(),
+        }
+    }
+
+    fn store(step: &'static str) -> impl FnOnce(store::Error) -> Self {
+        move |error| Self {
+            step,
+            reason: error.to_string(),
+            gone: false,
+        }
+    }
+}
+
+/// Steps that a device did not take, for people.
+#[derive(Default)]
+pub struct Notes(Vec<String>);
+
+impl Notes {
+    /// One more.
+    pub fn add(&mut self, note: impl Into<String>) {
+        if self.0.len() < ONBOARD_NOTES_MAX {
+            self.0.push(note.into());
+        }
+    }
+}
+
+impl Job {
+    fn device(&self) -> DeviceId {
+        self.asker.device
+    }
+
+    fn store(&self) -> &Store {
+        &self.core.store
+    }
+}
+
+/// Runs an onboarding and tells the link.
+pub async fn run(job: Box<Job>) {
+    let mut ended = Ended::default();
+    let permit = job.core.onboardings.acquire().await;
+    let outcome = steps(&job, &mut ended).await;
+    drop(permit);
+    let result = match &outcome {
+        Ok(()) => "complete",
+        Err(stopped) if stopped.gone => "interrupted",
+        Err(_) => "failed",
+    };
+    metrics::counter!("headend_onboardings_total", "result" => result).increment(1);
+    if let Err(stopped) = outcome
+        && !stopped.gone
+    {
+        let (tenant, device) = (&job.tenant, job.device());
+        tracing::info!(%device, step = stopped.step, reason = stopped.reason, "onboarding stopped");
+        let event = event(tenant, device, EventKind::DeviceOnboardingFailed)
+            .data(json!({ "step": stopped.step, "reason": stopped.reason }));
+        if let Err(error) = job.store().event_append(tenant, vec![event]).await {
+            tracing::warn!(%error, %device, "a failed onboarding could not be written to the log");
+        }
+    }
+    if ended.swap_tried && job.swap.is_some() {
+        // Agents that reconnect for their new credential do so now.
+        tokio::select! {
+            () = job.asker.inbox.closed() => {}
+            () = tokio::time::sleep(SWAP_WAIT) => {}
+        }
+    }
+    // The link may be gone.
+    let _ = job.asker.inbox.send(Command::Worked(Box::new(ended))).await;
+}
+
+async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
+    let (asker, store) = (&job.asker, job.store());
+    let (tenant, device) = (&job.tenant, job.device());
+    let mut notes = Notes::default();
+
+    let versions = msg::get_supported_protocol(&Versions::default());
+    match asker.ask(versions).await {
+        Err(error) if error.is_gone() => return Err(Stopped::at("protocol")(error)),
+        // Agents before 1.0 of the request's time answer 7001; their records say enough.
+        _ => {}
+    }
+
+    let known = store
+        .device(tenant, device)
+        .await
+        .map_err(Stopped::store("registry"))?;
+    let description = identify::describe(job, &mut notes).await?;
+    if identify::attach(job, &description, &mut notes).await? {
+        ended.merged = true;
+        return Ok(());
+    }
+
+    let key = model_key(&description, device);
+    let fresh = known.model_key != key;
+    let (model, cached) = model::known(job, &key, &mut notes).await?;
+    if fresh || !cached {
+        let patch = DevicePatch {
+            model_key: Some(key),
+            ..DevicePatch::default()
+        };
+        let found = event(tenant, device, EventKind::DeviceModelDiscovered)
+            .data(json!({ "objects": model.objects.len(), "cached": cached }));
+        store
+            .device_update(tenant, device, patch, now(), vec![found])
+            .await
+            .map_err(Stopped::store("model"))?;
+    }
+
+    subscriptions::all(job, &model, &mut notes).await?;
+    if job.unfinished || fresh {
+        values::first(job, &model, &mut notes).await?;
+    }
+    let own = swap::own_row(asker, &job.core.own)
+        .await
+        .map_err(Stopped::at("controller"))?;
+    swap::onboarded(asker, own.as_ref(), &model, &mut notes)
+        .await
+        .map_err(Stopped::at("done"))?;
+
+    if job.unfinished {
+        let patch = DevicePatch {
+            onboarding: Some(OnboardingState::Complete),
+            ..DevicePatch::default()
+        };
+        let done = event(tenant, device, EventKind::DeviceOnboarded).data(json!({
+            "model": description.model,
+            "software_version": description.software_version,
+            "notes": notes.0,
+        }));
+        store
+            .device_update(tenant, device, patch, now(), vec![done])
+            .await
+            .map_err(Stopped::store("registry"))?;
+    }
+    ended.complete = true;
+    // Last, because the agent may drop the link for it.
+    if let Some(path) = &job.swap {
+        ended.swap_tried = swap::credential(job, own.as_ref(), path).await?;
+    }
+    Ok(())
+}
+
+/// Under which a model is kept: devices that do not say what they are have one of their own.
+fn model_key(description: &Description, device: DeviceId) -> String {
+    description
+        .model_key()
+        .map_or_else(|| format!("device {device}"), |key| key.to_string())
+}
+
+/// Keeps a model that was discovered by hand.
+pub async fn keep_model(store: &Store, tenant: &TenantId, device: DeviceId, model: &Model) {
+    let kept = async {
+        let record = store.device(tenant, device).await?;
+        let key = model_key(&record.device.description, device);
+        store.model_put(tenant, &key, model, now()).await?;
+        let patch = DevicePatch {
+            model_key: Some(key),
+            ..DevicePatch::default()
+        };
+        let found = event(tenant, device, EventKind::DeviceModelDiscovered)
+            .data(json!({ "objects": model.objects.len(), "cached": false }));
+        store
+            .device_update(tenant, device, patch, now(), vec![found])
+            .await
+    };
+    if let Err(error) = kept.await {
+        tracing::warn!(%error, %device, "a discovered model could not be kept");
+    }
+}

@@ -1,0 +1,99 @@
+//! The supported model of a device: from the cache where one of its kind has told it, otherwise
+//! asked as a whole, and where that is too much for the device, level by level.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use fleet::model::Model;
+use usp::msg::{self, Response};
+use usp::outcome;
+
+use super::{Job, Notes, Stopped};
+use crate::southbound::ask::AskError;
+use crate::southbound::limits::{MODEL_OBJECTS_MAX, MODEL_WALK_REQUESTS_MAX};
+use crate::southbound::translate;
+use crate::state::now;
+
+const ROOT: &str = "Device.";
+
+/// The model under this key, and whether it was in the cache.
+pub async fn known(job: &Job, key: &str, notes: &mut Notes) -> Result<(Model, bool), Stopped> {
+    let (store, tenant) = (job.store(), &job.tenant);
+    if let Some(kept) = store
+        .model(tenant, key)
+        .await
+        .map_err(Stopped::store("model"))?
+    {
+        store
+            .model_touch(tenant, key, now())
+            .await
+            .map_err(Stopped::store("model"))?;
+        return Ok((kept.model, true));
+    }
+    let model = discover(job, notes).await.map_err(Stopped::at("model"))?;
+    store
+        .model_put(tenant, key, &model, now())
+        .await
+        .map_err(Stopped::store("model"))?;
+    Ok((model, false))
+}
+
+async fn discover(job: &Job, notes: &mut Notes) -> Result<Model, AskError> {
+    match ask(job, ROOT, false).await {
+        Ok(model) if !model.objects.is_empty() => return Ok(model),
+        Err(error) if error.is_gone() => return Err(error),
+        Ok(_) => notes.add("the whole model is not told at once; it was asked level by level"),
+        Err(error) => notes.add(format!(
+            "the whole model is not told at once ({error}); it was asked level by level"
+        )),
+    }
+    metrics::counter!("headend_model_walks_total").increment(1);
+    walk(job, notes).await
+}
+
+async fn ask(job: &Job, path: &str, first_level_only: bool) -> Result<Model, AskError> {
+    match job
+        .asker
+        .ask(msg::get_supported_dm([path], first_level_only))
+        .await?
+    {
+        Response::GetSupportedDmResp(response) => {
+            Ok(translate::model(outcome::supported(response)))
+        }
+        _ => Err(AskError::Garbled(
+            "the answer is of another kind".to_owned(),
+        )),
+    }
+}
+
+/// Plan B for devices that cannot tell everything at once.
+async fn walk(job: &Job, notes: &mut Notes) -> Result<Model, AskError> {
+    let mut model = Model::default();
+    let mut seen = BTreeSet::from([ROOT.to_owned()]);
+    let mut queue = VecDeque::from([ROOT.to_owned()]);
+    let mut requests = 0;
+    while let Some(path) = queue.pop_front() {
+        requests += 1;
+        if requests > MODEL_WALK_REQUESTS_MAX || model.objects.len() >= MODEL_OBJECTS_MAX {
+            let limit = "limit MODEL_WALK_REQUESTS_MAX or MODEL_OBJECTS_MAX reached";
+            model.gaps.push((path, limit.to_owned()));
+            break;
+        }
+        match ask(job, &path, true).await {
+            Ok(mut level) => {
+                for (child, object) in &mut level.objects {
+                    object.named_only = *child != path;
+                    if *child != path && child.starts_with(&path) && seen.insert(child.clone()) {
+                        queue.push_back(child.clone());
+                    }
+                }
+                model.merge(level);
+            }
+            Err(error) if error.is_gone() || path == ROOT => return Err(error),
+            Err(error) => {
+                notes.add(format!("{path} is not told: {error}"));
+                model.gaps.push((path, error.to_string()));
+            }
+        }
+    }
+    Ok(model)
+}

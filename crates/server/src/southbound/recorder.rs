@@ -1,0 +1,229 @@
+//! Writes down, in batches, what nobody waits for: values that notifications brought, and when
+//! devices were last heard. Nothing that has been acknowledged depends on it: the event log has
+//! every notification already.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use fleet::{DeviceId, Event, EventKind, TenantId, Timestamp};
+use serde_json::json;
+use store::{Redescribed, Store, ValueUpdate};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::adapter::Core;
+use super::limits::{RECORD_RETRY, RECORD_TRIES, RECORDER_INBOX, VALUES_EVERY};
+use super::link::Command;
+use crate::state::now;
+
+type Of = (TenantId, DeviceId);
+
+/// Takes what is to be written down. Cheap to clone.
+#[derive(Clone)]
+pub struct Recorder {
+    queue: mpsc::Sender<(Of, ValueUpdate)>,
+}
+
+impl Recorder {
+    /// The way in, and the way out for [`run`].
+    pub fn new() -> (Self, mpsc::Receiver<(Of, ValueUpdate)>) {
+        let (queue, incoming) = mpsc::channel(RECORDER_INBOX);
+        (Self { queue }, incoming)
+    }
+
+    /// New knowledge about a device's values. Waits when the database is behind.
+    pub async fn values(&self, tenant: &TenantId, device: DeviceId, update: ValueUpdate) {
+        if !update.values.is_empty() || !update.forget.is_empty() {
+            // The recorder ends after the last link.
+            let _ = self.queue.send(((tenant.clone(), device), update)).await;
+        }
+    }
+}
+
+/// Adds later knowledge to earlier: what it forgets was known before it.
+fn merge(into: &mut ValueUpdate, later: ValueUpdate) {
+    for gone in &later.forget {
+        let object = gone.is_empty() || gone.ends_with('.');
+        into.values.retain(|known| {
+            !(known.path == *gone || object && known.path.starts_with(gone.as_str()))
+        });
+    }
+    into.forget.extend(later.forget);
+    for known in later.values {
+        match into.values.iter_mut().find(|old| old.path == known.path) {
+            Some(old) => *old = known,
+            None => into.values.push(known),
+        }
+    }
+}
+
+/// Runs until every sender is gone; what is pending then is still written.
+pub async fn run(
+    core: Weak<Core>,
+    store: Store,
+    mut incoming: mpsc::Receiver<(Of, ValueUpdate)>,
+    heard_every: Duration,
+) {
+    let mut pending: HashMap<Of, ValueUpdate> = HashMap::new();
+    let mut written: HashMap<DeviceId, Timestamp> = HashMap::new();
+    let mut flush_at: Option<Instant> = None;
+    let mut heard_at = Instant::now() + heard_every;
+    loop {
+        let wake = flush_at.unwrap_or(heard_at).min(heard_at);
+        tokio::select! {
+            update = incoming.recv() => match update {
+                Some((of, update)) => {
+                    merge(pending.entry(of).or_default(), update);
+                    flush_at.get_or_insert_with(|| Instant::now() + VALUES_EVERY);
+                    if pending.len() < RECORDER_INBOX {
+                        continue;
+                    }
+                    flush_at = Some(Instant::now());
+                }
+                None => break,
+            },
+            () = tokio::time::sleep_until(wake) => {}
+        }
+        if flush_at.is_some_and(|at| at <= Instant::now()) {
+            flush_at = None;
+            flush(&core, &store, &mut pending).await;
+        }
+        if heard_at <= Instant::now() {
+            heard_at = Instant::now() + heard_every;
+            if let Some(core) = core.upgrade() {
+                hear(&core, &store, &mut written).await;
+            }
+        }
+    }
+    flush(&core, &store, &mut pending).await;
+}
+
+async fn flush(core: &Weak<Core>, store: &Store, pending: &mut HashMap<Of, ValueUpdate>) {
+    for ((tenant, device), update) in std::mem::take(pending) {
+        if let Some(changed) = write(store, &tenant, device, update).await {
+            redescribed(core, store, &tenant, device, changed).await;
+        }
+    }
+}
+
+async fn write(
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+    update: ValueUpdate,
+) -> Option<Redescribed> {
+    for attempt in 1.. {
+        match store
+            .value_update(tenant, device, update.clone(), now())
+            .await
+        {
+            Ok(changed) => return changed,
+            Err(error) if error.is_transient() && attempt < RECORD_TRIES => {
+                tokio::time::sleep(RECORD_RETRY).await;
+            }
+            // The device was removed meanwhile.
+            Err(store::Error::NotFound(_)) => return None,
+            Err(error) => {
+                metrics::counter!("headend_values_lost_total").increment(1);
+                tracing::warn!(%error, %device, "last-known values could not be written");
+                return None;
+            }
+        }
+    }
+    None
+}
+
+/// The device says something else about itself than before: with another firmware it may support
+/// something else.
+async fn redescribed(
+    core: &Weak<Core>,
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+    changed: Redescribed,
+) {
+    firmware_changed(store, tenant, device, &changed).await;
+    if changed.before.model_key() != changed.after.model_key()
+        && let Some(link) = core.upgrade().and_then(|core| core.links.get(device))
+    {
+        let _ = link.inbox.try_send(Command::Refresh);
+    }
+}
+
+/// Tells the log when the firmware is another one than the one that was known.
+pub async fn firmware_changed(
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+    changed: &Redescribed,
+) {
+    let (from, to) = (
+        &changed.before.software_version,
+        &changed.after.software_version,
+    );
+    if from.is_empty() || from == to {
+        return;
+    }
+    let event = Event::new(tenant.clone(), now(), EventKind::DeviceFirmwareChanged)
+        .device(device)
+        .data(json!({ "from": from, "to": to }));
+    if let Err(error) = store.event_append(tenant, vec![event]).await {
+        tracing::warn!(%error, %device, "a change of firmware could not be written to the log");
+    }
+}
+
+/// Writes down when devices were heard, as far as that has changed; one commit a tenant.
+async fn hear(core: &Arc<Core>, store: &Store, written: &mut HashMap<DeviceId, Timestamp>) {
+    let links = core.links.all();
+    let mut fresh: HashMap<TenantId, Vec<(DeviceId, Timestamp)>> = HashMap::new();
+    for link in &links {
+        let heard = link.heard();
+        if written.get(&link.device) != Some(&heard) {
+            written.insert(link.device, heard);
+            fresh
+                .entry(link.tenant.clone())
+                .or_default()
+                .push((link.device, heard));
+        }
+    }
+    if written.len() > 2 * links.len() + 64 {
+        written.retain(|device, _| core.links.get(*device).is_some());
+    }
+    for (tenant, heard) in fresh {
+        if let Err(error) = store.device_heard(&tenant, heard).await {
+            tracing::warn!(%error, "when devices were last heard could not be written");
+            written.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::ValueSource;
+
+    fn update(forget: &[&str], values: &[(&str, &str)]) -> ValueUpdate {
+        let values = values
+            .iter()
+            .map(|(p, v)| ((*p).to_owned(), (*v).to_owned()));
+        let mut update = ValueUpdate::of(values, ValueSource::Notified, Timestamp::default());
+        update.forget = forget.iter().map(|path| (*path).to_owned()).collect();
+        update
+    }
+
+    #[test]
+    fn later_knowledge_replaces_earlier() {
+        let mut all = update(&[], &[("Device.A.1.X", "1"), ("Device.A.10.X", "1")]);
+        merge(&mut all, update(&[], &[("Device.A.1.X", "2")]));
+        merge(&mut all, update(&["Device.A.1."], &[]));
+        merge(&mut all, update(&[], &[("Device.A.1.Y", "3")]));
+        let left: Vec<_> = all
+            .values
+            .iter()
+            .map(|k| (k.path.as_str(), k.value.as_str()))
+            .collect();
+        assert_eq!(left, [("Device.A.10.X", "1"), ("Device.A.1.Y", "3")]);
+        assert_eq!(all.forget, ["Device.A.1."]);
+    }
+}

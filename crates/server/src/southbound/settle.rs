@@ -1,0 +1,220 @@
+//! Between a handshake and the first record: the device is registered where it is new, takes its
+//! place among the links, and the store hears that it is here. Everything may be done again: a
+//! crash at any point leaves what the next connection continues.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleet::device::{Description, OnboardingState};
+use fleet::onboarding::{Refusal, Who};
+use fleet::{DeviceId, Event, EventKind, Identity, TenantId, Timestamp};
+use serde_json::json;
+use store::{DevicePatch, NewDevice, PathLink};
+use tokio::sync::{mpsc, oneshot};
+
+use super::TRANSPORT;
+use super::adapter::Core;
+use super::admission::Ticket;
+use super::limits::REPLACE_TIME_MAX;
+use super::link::{Command, Replaced};
+use super::registry::{Entry, NewEntry};
+use crate::secret;
+use crate::state::now;
+
+/// A link that is known to everybody.
+pub struct Settled {
+    /// Its place.
+    pub entry: Arc<Entry>,
+    /// Its number in the store.
+    pub number: u64,
+    /// The device was not onboarded completely yet.
+    pub unfinished: bool,
+}
+
+/// Why a link does not settle.
+pub enum Unsettled {
+    /// It was decided otherwise meanwhile.
+    Refused(Refusal),
+    /// The store does not answer.
+    Store(store::Error),
+}
+
+impl From<store::Error> for Unsettled {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Settles a link.
+pub async fn settle(
+    core: &Core,
+    ticket: &Ticket,
+    peer: SocketAddr,
+    inbox: mpsc::Sender<Command>,
+) -> Result<Settled, Unsettled> {
+    let decision = &ticket.decision;
+    let tenant = &decision.tenant;
+    let device = match decision.who {
+        Who::Known(device) => device,
+        Who::New => register(core, ticket).await?,
+    };
+    if let (true, Some(hash)) = (decision.promote, ticket.token) {
+        // False when it is current already: a second connection was faster.
+        let event = credential(tenant, device, "current");
+        core.store
+            .path_confirm(tenant, device, TRANSPORT, hash, vec![event])
+            .await?;
+    }
+    let claimed = core
+        .links
+        .claim(
+            NewEntry {
+                tenant: tenant.clone(),
+                device,
+                peer,
+                strength: decision.strength,
+                inbox,
+            },
+            now(),
+        )
+        .map_err(Unsettled::Refused)?;
+    let mut events = Vec::with_capacity(2);
+    if let Some(old) = claimed.displaced {
+        metrics::counter!("headend_usp_takeovers_total").increment(1);
+        events.push(
+            event(tenant, device, EventKind::DeviceTakenOver).data(json!({
+                "peer": peer.to_string(), "previous_peer": old.peer.to_string(),
+            })),
+        );
+        // Its requests have to be over before ours begin.
+        let (done, over) = oneshot::channel();
+        let replaced = Command::Replaced(Box::new(Replaced { peer, done }));
+        let ended = async {
+            if old.inbox.send(replaced).await.is_ok() {
+                let _ = over.await;
+            }
+        };
+        let _ = tokio::time::timeout(REPLACE_TIME_MAX, ended).await;
+    }
+    let connected = connect(core, ticket, &claimed.entry, events).await;
+    if connected.is_err() {
+        core.links.leave(&claimed.entry);
+    }
+    let (number, unfinished) = connected?;
+    Ok(Settled {
+        entry: claimed.entry,
+        number,
+        unfinished,
+    })
+}
+
+/// Tells the store.
+async fn connect(
+    core: &Core,
+    ticket: &Ticket,
+    entry: &Entry,
+    mut events: Vec<Event>,
+) -> Result<(u64, bool), store::Error> {
+    let decision = &ticket.decision;
+    let (tenant, device) = (&entry.tenant, entry.device);
+    let authenticated_by = serde_json::to_value(decision.strength)
+        .ok()
+        .and_then(|name| name.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    events.push(
+        event(tenant, device, EventKind::DeviceConnected).data(json!({
+            "transport": TRANSPORT, "peer": entry.peer.to_string(), "credential": authenticated_by,
+        })),
+    );
+    let link = PathLink {
+        transport: TRANSPORT.to_owned(),
+        endpoint_id: ticket.endpoint.as_str().to_owned(),
+        node: core.node.clone(),
+        peer: entry.peer.to_string(),
+        authenticated_by,
+        setup_key: decision.setup_key,
+        info: ticket.info.clone(),
+        at: now(),
+    };
+    let number = core
+        .store
+        .path_connected(tenant, device, link, events)
+        .await?;
+    let record = core.store.device(tenant, device).await?;
+    if record.device.onboarding == OnboardingState::Expected {
+        let patch = DevicePatch {
+            onboarding: Some(OnboardingState::Started),
+            ..DevicePatch::default()
+        };
+        core.store
+            .device_update(tenant, device, patch, now(), Vec::new())
+            .await?;
+    }
+    let unfinished =
+        record.device.onboarding != OnboardingState::Complete || record.model_key.is_empty();
+    Ok((number, unfinished))
+}
+
+/// Registers a device that nobody has seen before.
+async fn register(core: &Core, ticket: &Ticket) -> Result<DeviceId, Unsettled> {
+    let decision = &ticket.decision;
+    let tenant = &decision.tenant;
+    let at = now();
+    if let Some(key) = decision.setup_key
+        && !core.store.setup_key_use(tenant, key, at).await?
+    {
+        return Err(Unsettled::Refused(Refusal::SetupKeyUnusable));
+    }
+    let id = DeviceId::new(at, secret::id_bits());
+    let identity = Identity::endpoint(ticket.endpoint.as_str());
+    let device = NewDevice {
+        id,
+        name: String::new(),
+        tags: Vec::new(),
+        protocol: "usp".to_owned(),
+        description: Description::default(),
+        identities: vec![identity.clone()],
+        source: "setup".to_owned(),
+        onboarding: OnboardingState::Started,
+        created_at: at,
+    };
+    let created = Event::new(tenant.clone(), at, EventKind::DeviceCreated)
+        .device(id)
+        .data(json!({
+            "name": "", "endpoint": identity.value, "how": "setup_key",
+        }));
+    match core
+        .store
+        .device_insert(tenant, device, vec![created])
+        .await
+    {
+        Ok(()) => {
+            metrics::counter!("headend_devices_registered_total").increment(1);
+            Ok(id)
+        }
+        // Two connections of one new device at the same time: the other one was faster.
+        Err(error @ store::Error::Conflict { .. }) => {
+            match core.store.device_by_identity(tenant, &identity).await? {
+                Some(device) => Ok(device),
+                None => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An event of a device, now.
+pub fn event(tenant: &TenantId, device: DeviceId, kind: EventKind) -> Event {
+    Event::new(tenant.clone(), now(), kind).device(device)
+}
+
+/// The event of a step in the life of a credential.
+pub fn credential(tenant: &TenantId, device: DeviceId, state: &str) -> Event {
+    event(tenant, device, EventKind::DeviceCredential).data(json!({ "state": state }))
+}
+
+/// The moment that lies this long back.
+pub fn ago(by: Duration) -> Timestamp {
+    now().minus(by)
+}

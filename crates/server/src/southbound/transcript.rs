@@ -1,0 +1,224 @@
+//! What goes over the wire, as people may read it: secrets masked, cut to a readable length.
+
+use usp::Map;
+use usp::msg::{
+    Body, CreateStatus, Msg, Notification, OperationResp, Request, Response, UpdateStatus,
+};
+
+use super::limits::TRANSCRIPT_CHARS_MAX;
+use super::notice::MASK;
+
+/// Whether the value of a parameter or argument is nobody's business. `path` may be relative.
+pub fn is_secret(path: &str) -> bool {
+    if fleet::plan::is_secured(path) {
+        return true;
+    }
+    let name = path.rsplit('.').next().unwrap_or(path);
+    let lower = name.to_ascii_lowercase();
+    ["password", "passphrase", "presharedkey", "privatekey", "secret", "wepkey", "pin"]
+        .iter()
+        .any(|word| lower.ends_with(word))
+        || lower.starts_with("presharedkey")
+        // The last part of the path is the device's credential, or a setup key.
+        || path.ends_with("WebSocket.Path")
+}
+
+/// Why a text may not be shown although its name is harmless: it holds one of our credentials.
+fn holds_credential(value: &str) -> bool {
+    [crate::secret::DEVICE, crate::secret::SETUP_KEY]
+        .iter()
+        .any(|prefix| {
+            value.match_indices(prefix).any(|(at, _)| {
+                let rest = &value[at + prefix.len()..];
+                rest.len() >= 32
+                    && rest
+                        .bytes()
+                        .take(32)
+                        .all(|byte| byte.is_ascii_alphanumeric())
+            })
+        })
+}
+
+/// A text without what follows the prefix of a credential, like a URL in an error message.
+pub fn without_credentials(text: &str) -> String {
+    let mut out = text.to_owned();
+    for prefix in [crate::secret::DEVICE, crate::secret::SETUP_KEY] {
+        while let Some((at, rest)) = out.match_indices(prefix).find_map(|(at, _)| {
+            let start = at + prefix.len();
+            let length = out[start..]
+                .bytes()
+                .take_while(u8::is_ascii_alphanumeric)
+                .count();
+            (length >= 8).then_some((start, length))
+        }) {
+            out.replace_range(at..at + rest, "...");
+        }
+    }
+    out
+}
+
+/// A message as text.
+pub fn text(mut msg: Msg) -> String {
+    mask(&mut msg);
+    let text = usp::transcript::msg(&msg);
+    match text.char_indices().nth(TRANSCRIPT_CHARS_MAX) {
+        Some((at, _)) => format!("{}\n(the rest is left out)\n", &text[..at]),
+        None => text,
+    }
+}
+
+fn mask(msg: &mut Msg) {
+    match &mut msg.body {
+        Body::Request(request) => mask_request(request),
+        Body::Response(response) => mask_response(response),
+        Body::Error(_) => {}
+    }
+}
+
+fn hide(path: &str, value: &mut String) {
+    if !value.is_empty() && (is_secret(path) || holds_credential(value)) {
+        MASK.clone_into(value);
+    }
+}
+
+fn hide_map(object: &str, map: &mut Map) {
+    let masked = map.iter().map(|(name, value)| {
+        let mut value = value.to_owned();
+        hide(&format!("{object}{name}"), &mut value);
+        (name.to_owned(), value)
+    });
+    *map = masked.collect::<Vec<_>>().into_iter().collect();
+}
+
+fn mask_request(request: &mut Request) {
+    match request {
+        Request::Set(set) => {
+            for object in &mut set.update_objs {
+                for setting in &mut object.param_settings {
+                    hide(
+                        &format!("{}{}", object.obj_path, setting.param),
+                        &mut setting.value,
+                    );
+                }
+            }
+        }
+        Request::Add(add) => {
+            for object in &mut add.create_objs {
+                let row = format!("{}1.", object.obj_path);
+                for setting in &mut object.param_settings {
+                    hide(&format!("{row}{}", setting.param), &mut setting.value);
+                }
+            }
+        }
+        Request::Operate(operate) => hide_map("", &mut operate.input_args),
+        Request::Notify(notify) => match &mut notify.notification {
+            Notification::ValueChange(change) => {
+                hide(&change.param_path, &mut change.param_value);
+            }
+            Notification::Event(event) => hide_map("", &mut event.params),
+            _ => {}
+        },
+        _ => {}
+    }
+}
+
+fn mask_response(response: &mut Response) {
+    match response {
+        Response::GetResp(get) => {
+            for result in get
+                .req_path_results
+                .iter_mut()
+                .flat_map(|r| &mut r.resolved_path_results)
+            {
+                hide_map(&result.resolved_path, &mut result.result_params);
+            }
+        }
+        Response::SetResp(set) => {
+            for result in &mut set.updated_obj_results {
+                if let UpdateStatus::OperSuccess(success) = &mut result.oper_status {
+                    for instance in &mut success.updated_inst_results {
+                        hide_map(&instance.affected_path, &mut instance.updated_params);
+                    }
+                }
+            }
+        }
+        Response::AddResp(add) => {
+            for result in &mut add.created_obj_results {
+                if let CreateStatus::OperSuccess(row) = &mut result.oper_status {
+                    hide_map(&row.instantiated_path, &mut row.unique_keys);
+                }
+            }
+        }
+        Response::OperateResp(operate) => {
+            for result in &mut operate.operation_results {
+                if let Some(OperationResp::ReqOutputArgs(output)) = &mut result.operation_resp {
+                    hide_map("", &mut output.output_args);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use usp::msg;
+
+    #[test]
+    fn passwords_and_credentials_are_masked_in_requests() {
+        let token = crate::secret::new(crate::secret::DEVICE);
+        let set = msg::set_values([
+            (
+                "Device.WiFi.AccessPoint.1.Security.KeyPassphrase",
+                "hunter22",
+            ),
+            (
+                "Device.WiFi.AccessPoint.1.Security.PreSharedKey",
+                "00ff00ff",
+            ),
+            (
+                "Device.LocalAgent.Controller.1.MTP.1.WebSocket.Path",
+                &format!("/usp/{token}"),
+            ),
+            (
+                "Device.X_Test.Url",
+                &format!("wss://host/usp/{token}?eid=1"),
+            ),
+            ("Device.WiFi.SSID.1.SSID", "harmless"),
+        ]);
+        let text = text(Msg::request("1", set));
+        for secret in ["hunter22", "00ff00ff", token.as_str()] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        assert!(text.contains("harmless"), "{text}");
+    }
+
+    #[test]
+    fn passwords_are_masked_in_answers_and_arguments() {
+        let path = msg::ResolvedPathResult {
+            resolved_path: "Device.Users.User.1.".into(),
+            result_params: Map::from([("Password", "hunter22"), ("Username", "ann")]),
+        };
+        let result = msg::RequestedPathResult {
+            resolved_path_results: vec![path],
+            ..Default::default()
+        };
+        let get = msg::GetResp {
+            req_path_results: vec![result],
+        };
+        let text_of = text(Msg::response("1", get));
+        assert!(
+            !text_of.contains("hunter22") && text_of.contains("ann"),
+            "{text_of}"
+        );
+        let operate = msg::operate("Device.X.Download()", "k", [("Password", "hunter22")]);
+        assert!(!text(Msg::request("1", operate)).contains("hunter22"));
+    }
+
+    #[test]
+    fn long_messages_are_cut() {
+        let get = msg::get((0..10_000).map(|n| format!("Device.X.{n}.")));
+        assert!(text(Msg::request("1", get)).chars().count() < TRANSCRIPT_CHARS_MAX + 40);
+    }
+}
