@@ -14,13 +14,6 @@ impl Checks {
         self.0.push(FieldProblem::body(field, problem));
     }
 
-    /// Notes a problem and where in the text it is.
-    pub fn add_at(&mut self, field: impl Into<String>, problem: impl Into<String>, at: usize) {
-        let mut one = FieldProblem::body(field, problem);
-        one.at = u32::try_from(at).ok();
-        self.0.push(one);
-    }
-
     /// A name that has to be there; trimmed.
     pub fn name(&mut self, field: &str, text: &str) -> String {
         let text = text.trim();

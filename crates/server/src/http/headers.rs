@@ -49,7 +49,7 @@ pub async fn finish(Extract(state): Extract<State>, mut request: Request, next: 
     let status = response.status();
     let took = started.elapsed();
     // Only templates become labels: a path would carry ids and grow without end.
-    let label = matched.unwrap_or_else(|| "other".to_owned());
+    let label = matched.unwrap_or_else(|| "unmatched".to_owned());
     metrics::counter!("headend_http_requests_total", "method" => method.as_str().to_owned(),
         "path" => label.clone(), "status" => status.as_str().to_owned())
     .increment(1);
