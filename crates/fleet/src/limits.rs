@@ -43,9 +43,6 @@ pub const RECONCILE_GRACE: Duration = Duration::from_secs(20);
 /// How long an operation may wait and run when the request does not say.
 pub const EXPIRY_DEFAULT: Duration = Duration::from_secs(24 * 3600);
 
-/// The longest an operation may wait and run: a device that is away longer is a case for a profile.
-pub const EXPIRY_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-
 /// Paths (or settings, or arguments) in one operation: a request must fit in a device's memory.
 pub const OPERATION_PATHS_MAX: usize = 512;
 
@@ -71,7 +68,3 @@ pub const FLAP_WINDOW: Duration = Duration::from_secs(60);
 /// A connected device that was not heard for this long is shown as silent. Three of the standard's
 /// 60-second pings.
 pub const SILENT_AFTER: Duration = Duration::from_secs(180);
-
-/// Jobs that outputs of one call of the dispatcher may leave waiting; a bug catcher, not a tuning
-/// knob.
-pub const COMMANDS_PENDING_MAX: usize = 100_000;

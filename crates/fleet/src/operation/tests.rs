@@ -637,3 +637,26 @@ fn an_operation_reads_back_from_its_document() {
         assert_eq!(state.as_str().parse(), Ok(state));
     }
 }
+
+#[test]
+fn waits_double_up_to_a_limit() {
+    assert_eq!(retry_delay(1), limits::RETRY_DELAY_MIN);
+    assert_eq!(retry_delay(2), 2 * limits::RETRY_DELAY_MIN);
+    assert_eq!(retry_delay(u32::MAX), limits::RETRY_DELAY_MAX);
+}
+
+#[test]
+fn an_operation_keeps_a_bounded_number_of_values() {
+    let mut op = operation(Request::Get {
+        paths: vec!["Device.".into()],
+        max_depth: 0,
+    });
+    op.step(Input::Claimed(&[]), at(1));
+    let many: Vec<String> = (0..=limits::OPERATION_VALUES_MAX)
+        .map(|n| format!("Device.P{n}"))
+        .collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|p| (p.as_str(), "v")).collect();
+    op.step(ok(values(&many)), at(2));
+    assert_eq!(op.state, OperationState::Succeeded);
+    assert_eq!(op.outcome.after.len(), limits::OPERATION_VALUES_MAX);
+}

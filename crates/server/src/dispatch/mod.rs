@@ -77,8 +77,8 @@ impl Handle {
     }
 }
 
-/// Starts the dispatcher: what an earlier life of this node held is free again, then work begins.
-pub async fn start(setup: Setup) -> store::Result<Dispatch> {
+/// Starts the dispatcher. What an earlier life of this node held it may claim again at once.
+pub fn start(setup: Setup) -> Dispatch {
     let Setup {
         store,
         southbound,
@@ -102,7 +102,7 @@ pub async fn start(setup: Setup) -> store::Result<Dispatch> {
         tokio::spawn(runtime.run(inputs, facts, shutdown.clone())),
         tokio::spawn(reconcile::run(store, handle.clone(), presence, shutdown)),
     ];
-    Ok(Dispatch { handle, tasks })
+    Dispatch { handle, tasks }
 }
 
 struct Runtime {

@@ -108,7 +108,7 @@ impl Node {
             node: NodeId::parse("one").unwrap(),
             presence: Default::default(),
         };
-        let dispatch = start(setup).await.unwrap();
+        let dispatch = start(setup);
         Self {
             dispatch,
             facts,
