@@ -116,8 +116,6 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     })?;
     let metrics = http::metrics::recorder();
     let store = Store::open(&config.database_url()).await?;
-    let first_administrator =
-        auth::first_run::prepare(&store, &auth::password::Passwords::new()).await?;
     let listener = Listener::bind(config.http.listen, config.http.tls.as_ref()).await?;
     let address = listener.addr().map_err(|source| StartError::Bind {
         what: "http.listen",
@@ -126,11 +124,36 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     })?;
     let https = config.http.tls.is_some();
     let mut tasks = Vec::new();
-    // southbound::start goes here: it fills `south` and the addresses of `bound`.
-    let south: Arc<dyn South> = Arc::new(seam::Detached);
+    // Devices last: what they say finds the dispatcher there, and stops before it does.
+    let (facts, reported) = tokio::sync::mpsc::channel(dispatch::limits::INBOX);
+    let devices = southbound::start(southbound::Setup {
+        store: store.clone(),
+        config: config.clone(),
+        facts,
+        shutdown: shutdown.clone(),
+    })
+    .await?;
+    let dispatch = dispatch::start(dispatch::Setup {
+        store: store.clone(),
+        southbound: devices.southbound.clone(),
+        facts: reported,
+        shutdown: shutdown.clone(),
+        node: devices.node,
+        presence: fleet::presence::PresenceConfig {
+            silent_after: std::time::Duration::from_secs(config.presence.silent_after_seconds),
+        },
+    });
+    let south: Arc<dyn South> = Arc::new(south::Devices::new(
+        devices.southbound,
+        dispatch.handle.clone(),
+    ));
+    tasks.push(devices.task);
+    tasks.extend(dispatch.tasks);
     let bound = Bound {
         http: Some(address),
-        ..Bound::default()
+        usp: devices.usp,
+        usp_tls: devices.usp_tls,
+        endpoint_id: devices.endpoint_id,
     };
     let (usp, usp_tls) = (bound.usp, bound.usp_tls);
     let endpoint_id = bound.endpoint_id.clone();
@@ -143,6 +166,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         metrics,
     );
     let router = http::router::router(state.clone()).map_err(StartError::Bug)?;
+    // Last, so that a start that fails does not give out a password nobody sees.
+    let first_administrator = auth::first_run::prepare(&store, &state.passwords).await?;
     tasks.push(tokio::spawn(sweep(state)));
     tasks.push(tokio::spawn(listener.serve(router, shutdown)));
     Ok(Running {
