@@ -1,0 +1,399 @@
+//! A server's side of the devices over a fresh database, and real agents to meet it.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::{
+    AgentConfig, Backend, Call, ControllerConfig, MemoryStorage, Outcome, RunOptions, View,
+};
+use fleet::device::OnboardingState;
+use fleet::southbound::{Answer, Fact, Failure, Job, JobId, Op};
+use fleet::{DeviceId, SetupKeyId, Southbound, TenantId};
+use server::southbound::{self, Adapter, Setup, Started};
+use server::{Config, secret, state::now};
+use store::testing::{TestDatabase, databases};
+use store::{DeviceRecord, NewSetupKey, Store, TenantRecord};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long a test waits for anything.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running side of the devices.
+pub struct World {
+    pub store: Store,
+    pub adapter: Arc<Adapter>,
+    pub usp: SocketAddr,
+    pub own: String,
+    pub tenant: TenantId,
+    pub key: String,
+    pub key_id: SetupKeyId,
+    pub facts: mpsc::Receiver<server::dispatch::Reported>,
+    pub shutdown: CancellationToken,
+    pub task: JoinHandle<()>,
+    pub config: Config,
+    jobs: u64,
+    _dir: tempfile::TempDir,
+    _db: TestDatabase,
+}
+
+/// Runs a test on every database there is.
+pub async fn each<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
+    for db in databases().await.unwrap() {
+        test(World::start(db).await).await;
+    }
+}
+
+impl World {
+    pub async fn start(db: TestDatabase) -> Self {
+        Self::with(db, |_| {}).await
+    }
+
+    pub async fn with(db: TestDatabase, change: impl FnOnce(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config {
+            data_dir: dir.path().to_owned(),
+            ..Config::default()
+        };
+        config.usp.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        change(&mut config);
+        let store = db.store.clone();
+        let tenant = TenantId::parse("acme").unwrap();
+        let record = TenantRecord {
+            id: tenant.clone(),
+            name: "Acme".into(),
+            created_at: now(),
+            disabled_at: None,
+        };
+        store.tenant_insert(record, vec![]).await.unwrap();
+        let key_id = SetupKeyId::new(now(), secret::id_bits());
+        let key = add_key(&store, &tenant, key_id, None).await;
+        let (started, facts, shutdown) = begin(&store, &config).await;
+        Self {
+            store,
+            adapter: started.southbound,
+            usp: started.usp.unwrap(),
+            own: started.endpoint_id,
+            tenant,
+            key,
+            key_id,
+            facts,
+            shutdown,
+            task: started.task,
+            config,
+            jobs: 0,
+            _dir: dir,
+            _db: db,
+        }
+    }
+
+    pub fn url(&self, key: &str) -> String {
+        format!("ws://{}/usp/{key}", self.usp)
+    }
+
+    /// Waits for something that the store comes to say.
+    pub async fn until<T, F: Future<Output = Option<T>>>(
+        &self,
+        what: &str,
+        mut look: impl FnMut() -> F,
+    ) -> T {
+        until(what, || look()).await
+    }
+
+    /// The device of an endpoint id, once it is registered.
+    pub async fn device(&self, endpoint: &str) -> DeviceId {
+        let identity = fleet::Identity::endpoint(endpoint);
+        until("the device is registered", || async {
+            self.store
+                .device_by_identity(&self.tenant, &identity)
+                .await
+                .unwrap()
+        })
+        .await
+    }
+
+    /// The device of an endpoint id, once it is onboarded.
+    pub async fn onboarded(&self, endpoint: &str) -> DeviceRecord {
+        let device = self.device(endpoint).await;
+        until("the device is onboarded", || async {
+            let record = self.store.device(&self.tenant, device).await.unwrap();
+            (record.device.onboarding == OnboardingState::Complete).then_some(record)
+        })
+        .await
+    }
+
+    /// The next fact about a device that is wanted; others are passed by.
+    pub async fn fact<T>(&mut self, what: &str, mut wanted: impl FnMut(&Fact) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                let (_, _, fact) = self.facts.recv().await.unwrap();
+                if let Some(found) = wanted(&fact) {
+                    return found;
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, found).await {
+            Ok(found) => found,
+            Err(_) => panic!("no fact came: {what}"),
+        }
+    }
+
+    pub async fn connected(&mut self) {
+        self.fact("connected", |fact| {
+            matches!(fact, Fact::Connected { .. }).then_some(())
+        })
+        .await;
+    }
+
+    /// Hands a job down without waiting for its end.
+    pub fn submit(&mut self, device: DeviceId, op: Op) -> JobId {
+        self.jobs += 1;
+        let id = JobId(self.jobs);
+        let job = Job {
+            id,
+            op,
+            timeout: Duration::from_secs(10),
+            transcript: None,
+        };
+        self.adapter.submit(&self.tenant, device, job);
+        id
+    }
+
+    pub async fn done(&mut self, wanted: JobId) -> Result<Answer, Failure> {
+        self.fact("the job is done", |fact| match fact {
+            Fact::Done { job, result } if *job == wanted => Some(result.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn ask(&mut self, device: DeviceId, op: Op) -> Result<Answer, Failure> {
+        let id = self.submit(device, op);
+        self.done(id).await
+    }
+
+    /// The reasons of all refusals, of the tenant and of nobody.
+    pub async fn reasons(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for tenant in [Some(&self.tenant), None] {
+            let since = fleet::Timestamp::default();
+            let found = self.store.refusal_list(tenant, since, 100).await.unwrap();
+            all.extend(found.into_iter().map(|record| record.last.reason));
+        }
+        all
+    }
+
+    pub async fn refused(&self, reason: &str) {
+        until(reason, || async {
+            self.reasons()
+                .await
+                .iter()
+                .any(|known| known == reason)
+                .then_some(())
+        })
+        .await;
+    }
+
+    /// Stops and starts again, over the same store.
+    pub async fn restart(&mut self) {
+        self.shutdown.cancel();
+        (&mut self.task).await.unwrap();
+        self.config.usp.listen = Some(self.usp);
+        let (started, facts, shutdown) = begin(&self.store, &self.config).await;
+        self.adapter = started.southbound;
+        self.task = started.task;
+        (self.facts, self.shutdown) = (facts, shutdown);
+    }
+}
+
+async fn begin(
+    store: &Store,
+    config: &Config,
+) -> (
+    Started,
+    mpsc::Receiver<server::dispatch::Reported>,
+    CancellationToken,
+) {
+    let (facts, incoming) = mpsc::channel(10_000);
+    let shutdown = CancellationToken::new();
+    let setup = Setup {
+        store: store.clone(),
+        config: config.clone(),
+        facts,
+        shutdown: shutdown.clone(),
+    };
+    (southbound::start(setup).await.unwrap(), incoming, shutdown)
+}
+
+pub async fn add_key(
+    store: &Store,
+    tenant: &TenantId,
+    id: SetupKeyId,
+    uses_max: Option<u64>,
+) -> String {
+    let key = secret::new(secret::SETUP_KEY);
+    let new = NewSetupKey {
+        id,
+        name: format!("key {}", id.as_uuid()),
+        hash: secret::hash(&key),
+        prefix: secret::hint(&key),
+        created_at: now(),
+        created_by: None,
+        expires_at: None,
+        uses_max,
+    };
+    store.setup_key_insert(tenant, new, vec![]).await.unwrap();
+    key
+}
+
+/// Looks until there is something to see.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(
+            tokio::time::Instant::now() < end,
+            "it never came to this: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A small CPE.
+pub struct Box1 {
+    serial: String,
+    schema: Arc<dm::Schema>,
+    live: HashMap<String, String>,
+}
+
+impl Box1 {
+    pub fn new(serial: &str) -> Box<Self> {
+        let schema = agent::model(&[
+            "Device.DeviceInfo.",
+            "Device.WiFi.SSID.{i}.",
+            "Device.WiFi.AccessPoint.{i}.",
+            "Device.WiFi.AccessPoint.{i}.Security.",
+        ]);
+        let live = [
+            ("Manufacturer", "Maker"),
+            ("ManufacturerOUI", "00256D"),
+            ("ModelName", "Box"),
+            ("ProductClass", "Gateway"),
+            ("SerialNumber", serial),
+            ("SoftwareVersion", "1.0"),
+            ("HardwareVersion", "A"),
+        ];
+        let live = live
+            .map(|(n, v)| (format!("Device.DeviceInfo.{n}"), v.to_owned()))
+            .into();
+        Box::new(Self {
+            serial: serial.into(),
+            schema: schema.unwrap(),
+            live,
+        })
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("os::00256D-{}", self.serial)
+    }
+}
+
+impl Backend for Box1 {
+    fn schema(&self) -> Arc<dm::Schema> {
+        self.schema.clone()
+    }
+
+    fn factory(&self) -> Vec<(String, String)> {
+        vec![
+            ("Device.WiFi.SSID.1.SSID".into(), "home".into()),
+            (
+                "Device.WiFi.AccessPoint.1.Security.KeyPassphrase".into(),
+                "hunter22hunter".into(),
+            ),
+        ]
+    }
+
+    fn read(&self, _: agent::Now, path: &str) -> Option<String> {
+        self.live.get(path).cloned()
+    }
+
+    fn operate(&mut self, _: agent::Now, call: &Call, _: &dyn View) -> Outcome {
+        if call.command == "Device.Reboot()" {
+            return Outcome::Restart(agent::Restart {
+                cause: "RemoteReboot".into(),
+                command_key: call.command_key.clone(),
+                ..agent::Restart::default()
+            });
+        }
+        Outcome::Done(Ok(vec![]))
+    }
+}
+
+/// A real agent that runs.
+pub struct Real {
+    pub endpoint: String,
+    pub storage: MemoryStorage,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Real {
+    /// Dials a controller.
+    pub fn dial(serial: &str, own: &str, url: &str) -> Self {
+        let controller = ControllerConfig {
+            endpoint_id: own.into(),
+            url: url.into(),
+            retry_min_wait: 1,
+            ..ControllerConfig::default()
+        };
+        Self::run(serial, MemoryStorage::new(), |config| {
+            config.controllers = vec![controller]
+        })
+        .0
+    }
+
+    pub fn run(
+        serial: &str,
+        storage: MemoryStorage,
+        configure: impl FnOnce(&mut AgentConfig),
+    ) -> (Self, tokio::sync::oneshot::Receiver<SocketAddr>) {
+        let backend = Box1::new(serial);
+        let endpoint = backend.endpoint();
+        let mut config = AgentConfig {
+            endpoint_id: endpoint.clone(),
+            ..AgentConfig::default()
+        };
+        configure(&mut config);
+        let (listening, bound) = tokio::sync::oneshot::channel();
+        let options = RunOptions {
+            storage: Box::new(storage.clone()),
+            listening: Some(listening),
+            ..RunOptions::default()
+        };
+        let stop = CancellationToken::new();
+        let running = agent::run(config, backend, options, stop.clone());
+        let task = tokio::spawn(async move {
+            running.await.unwrap();
+        });
+        (
+            Self {
+                endpoint,
+                storage,
+                stop,
+                task,
+            },
+            bound,
+        )
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+}
