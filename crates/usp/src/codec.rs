@@ -383,4 +383,20 @@ mod tests {
             assert!(matches!(again.body, Body::Request(Request::Get(_))));
         }
     }
+
+    #[test]
+    fn map_entries_of_any_length_survive() {
+        for len in [
+            0, 1, 120, 122, 123, 124, 125, 126, 127, 128, 16_300, 16_383, 16_384,
+        ] {
+            for (name, value) in [
+                ("x".repeat(len), String::new()),
+                ("k".into(), "x".repeat(len)),
+            ] {
+                let args = msg::Map::from([(name, value), ("after".into(), "y".into())]);
+                let msg = Msg::request("id", msg::operate("Device.X()", "k", args));
+                assert_eq!(decode_msg(&encode_msg(&msg)).unwrap(), msg, "{len}");
+            }
+        }
+    }
 }

@@ -4,6 +4,9 @@
 
 use super::{Map, Message};
 
+/// Room for most messages, so that they are not moved while they grow.
+const CAPACITY: usize = 4096;
+
 /// Grows an encoded message.
 pub(crate) struct Writer {
     buf: Vec<u8>,
@@ -13,13 +16,27 @@ impl Writer {
     /// Encodes a message as the whole buffer.
     pub(crate) fn encode<M: Message>(message: &M) -> Vec<u8> {
         let mut writer = Self {
-            buf: Vec::with_capacity(1024),
+            buf: Vec::with_capacity(CAPACITY),
         };
         message.encode(&mut writer);
+        // Messages wait in queues: a small one does not keep the room of a large one.
+        if writer.buf.len() < writer.buf.capacity() / 2 {
+            writer.buf.shrink_to_fit();
+        }
         writer.buf
     }
 
-    fn varint(&mut self, mut value: u64) {
+    #[inline]
+    fn varint(&mut self, value: u64) {
+        // Tags and lengths are nearly always one byte.
+        if value < 0x80 {
+            self.buf.push(value as u8);
+        } else {
+            self.varint_long(value);
+        }
+    }
+
+    fn varint_long(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.buf.push(value as u8 | 0x80);
             value >>= 7;
@@ -27,12 +44,14 @@ impl Writer {
         self.buf.push(value as u8);
     }
 
+    #[inline]
     pub(crate) fn bytes(&mut self, tag: u32, value: &[u8]) {
         if !value.is_empty() {
             self.bytes_always(tag, value);
         }
     }
 
+    #[inline]
     pub(crate) fn bytes_always(&mut self, tag: u32, value: &[u8]) {
         self.varint(tag.into());
         self.varint(value.len() as u64);
@@ -66,10 +85,9 @@ impl Writer {
     pub(crate) fn map(&mut self, tag: u32, map: &Map) {
         for (name, value) in map.iter() {
             self.varint(tag.into());
-            self.delimited(|w| {
-                w.bytes(10, name.as_bytes());
-                w.bytes(18, value.as_bytes());
-            });
+            self.varint((field_len(name) + field_len(value)) as u64);
+            self.bytes(10, name.as_bytes());
+            self.bytes(18, value.as_bytes());
         }
     }
 
@@ -93,5 +111,13 @@ impl Writer {
             rest >>= 7;
         }
         self.buf[at + extra] = rest as u8;
+    }
+}
+
+/// Bytes of a string in a map entry; what is empty is left out.
+fn field_len(text: &str) -> usize {
+    match text.len() {
+        0 => 0,
+        len => 2 + (len.ilog2() / 7) as usize + len,
     }
 }
