@@ -19,7 +19,6 @@ pub struct World {
     pub other: String,
     /// The one-time password of the first start.
     pub first_password: String,
-    pub store: store::Store,
     stop: CancellationToken,
     running: Option<server::Running>,
     _directory: tempfile::TempDir,
@@ -71,7 +70,6 @@ impl World {
                 .clone()
                 .unwrap()
                 .one_time_password,
-            store: running.store.clone(),
             stop,
             running: Some(running),
             _directory: directory,
