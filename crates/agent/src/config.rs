@@ -29,7 +29,7 @@ pub enum ConfigError {
         message: String,
     },
     /// A value that cannot be.
-    #[error("`{key}`: {reason}")]
+    #[error("configuration key `{key}`: {reason}")]
     Invalid {
         /// The key, with the table it is in.
         key: String,
@@ -110,6 +110,9 @@ pub struct ListenConfig {
     /// The private key for it.
     #[serde(default)]
     pub key: Option<PathBuf>,
+    /// Ask controllers for a certificate of these authorities (PEM file); it has to name the controller.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
 }
 
 fn listen_path() -> String {
@@ -301,6 +304,9 @@ impl AgentConfig {
                     "listen.certificate",
                     "certificate and key go together".into(),
                 );
+            }
+            if listen.client_ca.is_some() && listen.certificate.is_none() {
+                return invalid("listen.client_ca", "needs listen.certificate".into());
             }
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {

@@ -1,16 +1,13 @@
 //! Every limit of this crate, with its reason. A message that hits one is answered with 7005 and the limit's name.
 
 /// Most rows of one table that controllers may create. Larger tables exist only where the device itself fills them.
-pub const TABLE_ROWS_MAX: usize = 1024;
+pub const TABLE_ROWS_MAX: usize = 512;
 
 /// Most subscriptions of one agent: each costs memory and, where values have to be polled, work.
 pub const SUBSCRIPTIONS_MAX: usize = 256;
 
 /// Most rows in the Request table, that is commands running at once.
 pub const REQUESTS_MAX: usize = 64;
-
-/// Most notifications waiting for one controller. Beyond it the oldest that need no answer go first, then the oldest.
-pub const NOTIFICATIONS_PENDING_MAX: usize = 512;
 
 /// Most values watched by comparing (for back ends that cannot say what changed).
 pub const WATCHED_VALUES_MAX: usize = 4096;

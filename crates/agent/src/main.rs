@@ -1,6 +1,8 @@
 //! `headend-agent`: this Linux host as a USP agent. One configuration file; everything else is in the data model.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use agent::linux::Linux;
 use agent::{AgentConfig, ControllerConfig, FileStorage, RunOptions, run};
@@ -59,8 +61,17 @@ fn configuration(args: &Args) -> anyhow::Result<AgentConfig> {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    match serve(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("headend-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
     let mut config = configuration(&args)?;
     let filter = match &config.log {
         Some(filter) => EnvFilter::try_new(filter).context("`log` in the configuration")?,
@@ -69,6 +80,7 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let backend = Linux::new(&config)?;
     if config.endpoint_id.is_empty() {

@@ -88,7 +88,10 @@ pub(super) async fn listen(
     let mut listener = ListenerConfig::new(config.address);
     listener.connections_max = INBOUND_PENDING_MAX;
     if let (Some(certificate), Some(key)) = (&config.certificate, &config.key) {
-        let clients = ClientCertificates::Ignored;
+        let clients = match &config.client_ca {
+            Some(ca) => ClientCertificates::Demanded { ca: ca.clone() },
+            None => ClientCertificates::Ignored,
+        };
         let files = ServerTlsConfig {
             certificate: certificate.clone(),
             key: key.clone(),

@@ -200,8 +200,14 @@ impl Engine {
                         self.value_changed(now, path);
                     }
                 }
-                Delta::Inserted(table, n) => self.row_created(now, &format!("{table}{n}.")),
-                Delta::Removed(table, n) => self.row_deleted(now, &format!("{table}{n}.")),
+                Delta::Inserted(table, n) => {
+                    self.row_created(now, &format!("{table}{n}."));
+                    self.count_changed(now, table);
+                }
+                Delta::Removed(table, n) => {
+                    self.row_deleted(now, &format!("{table}{n}."));
+                    self.count_changed(now, table);
+                }
             }
         }
         if touches("Device.LocalAgent.Subscription.") || touches("Device.LocalAgent.Controller.") {
@@ -216,6 +222,20 @@ impl Engine {
             self.effects.push_back(Effect::ListenersChanged);
         }
         tracing::debug!(agent = %self.own, ?by, changes = deltas.len(), "data model changed");
+    }
+
+    /// The `...NumberOfEntries` of a table is a value like others.
+    fn count_changed(&mut self, now: Now, table: &str) {
+        let Some(def) = self.table_def(table) else {
+            return;
+        };
+        let name = match &def.entries_param {
+            Some(name) => name.to_string(),
+            None => format!("{}NumberOfEntries", def.name()),
+        };
+        let (parent, _) = split(table.trim_end_matches('.'));
+        let path = format!("{parent}{name}");
+        self.value_changed(now, &path);
     }
 
     /// A row is known to subscribers with the `n` right on its table.

@@ -68,6 +68,7 @@ async fn start(url: &str, flash: MemoryStorage, listen: bool) -> Running {
         path: "/agent".into(),
         certificate: None,
         key: None,
+        client_ca: None,
     });
     let listens = listen.is_some();
     let config = AgentConfig {

@@ -170,3 +170,25 @@ fn the_device_can_refuse_and_nothing_is_left_behind() {
         }]
     );
 }
+
+/// `CONTROLLERS_MAX`
+#[test]
+fn there_are_only_so_many_controllers() {
+    let mut rig = Rig::new();
+    for _ in 2..crate::limits::CONTROLLERS_MAX {
+        rig.add("Device.LocalAgent.Controller.", &[]).unwrap();
+    }
+    let error = rig.add("Device.LocalAgent.Controller.", &[]).unwrap_err();
+    assert_eq!(error.code.0, 7005);
+}
+
+/// `TABLE_ROWS_MAX`
+#[test]
+fn a_table_has_only_so_many_rows() {
+    let mut rig = Rig::new();
+    let table = "Device.LocalAgent.Controller.1.BootParameter.";
+    let rows = |count| (0..count).map(|_| create(table, Vec::new())).collect();
+    let most = crate::limits::TABLE_ROWS_MAX;
+    add(&mut rig, false, rows(most)).unwrap();
+    assert_eq!(add(&mut rig, false, rows(1)).unwrap_err().code.0, 7005);
+}

@@ -302,3 +302,27 @@ fn a_journal_that_grew_is_compacted_and_still_right() {
     let mut again = Rig::on(rig.flash.clone(), rig.now);
     assert_eq!(again.value(CODE), "999");
 }
+
+/// `TRIGGER_SETTINGS_MAX`
+#[test]
+fn trigger_settings_are_limited_and_checked() {
+    let mut rig = Rig::new();
+    let path = rig.subscribe("ValueChange", CODE, &[]);
+    let settings = format!("{path}TriggerConfigSettings");
+    let many = vec!["Device.A.B=1"; crate::limits::TRIGGER_SETTINGS_MAX + 1].join(",");
+    assert_eq!(rig.set(&settings, &many).unwrap_err().code.0, 7005);
+    assert_eq!(
+        rig.set(&settings, "no equals sign").unwrap_err().code.0,
+        7012
+    );
+}
+
+#[test]
+fn the_number_of_rows_is_a_value_that_changes() {
+    let mut rig = Rig::new();
+    let count = "Device.LocalAgent.SubscriptionNumberOfEntries";
+    rig.subscribe("ValueChange", count, &[("ID", "count")]);
+    rig.subscribe("ValueChange", CODE, &[]);
+    let seen = changes(&mut rig);
+    assert_eq!(seen, [("count".into(), count.into(), "2".into())]);
+}

@@ -368,3 +368,14 @@ fn a_get_with_too_many_paths_is_refused() {
     let paths = vec![SUBSCRIPTION; crate::limits::MESSAGE_PATHS_MAX + 1];
     assert_eq!(rig.ask(usp::msg::get(paths)).unwrap_err().code.0, 7005);
 }
+
+/// `ANSWER_VALUES_MAX`
+#[test]
+fn an_endless_answer_ends_in_a_refusal_of_the_paths_that_are_too_much() {
+    let mut rig = Rig::new();
+    let Ok(Response::GetResp(resp)) = rig.ask(usp::msg::get(vec!["Device."; 2000])) else {
+        panic!()
+    };
+    assert_eq!(resp.req_path_results[0].err_code, 0);
+    assert_eq!(resp.req_path_results.last().unwrap().err_code, 7005);
+}

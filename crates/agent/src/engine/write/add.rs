@@ -1,5 +1,7 @@
 //! Add (R-ADD.*): rows with their settings, and keys that nobody gave.
 
+use std::collections::HashSet;
+
 use usp::UspError;
 use usp::proto::msg;
 
@@ -189,11 +191,12 @@ impl Engine {
             if self.state.value(&full).is_some() {
                 continue;
             }
-            let others: Vec<String> = self
-                .rows(now, table)
-                .iter()
-                .filter(|row| *row != object)
-                .map(|row| self.held(&format!("{row}{name}")))
+            // Rows that controllers can add are held, so the others' keys are as well.
+            let others: HashSet<&str> = self
+                .state
+                .instances(table)
+                .filter(|n| *n != number)
+                .filter_map(|n| self.state.value(&format!("{table}{n}.{name}")))
                 .collect();
             let invented = if ty.base.is_number() {
                 let largest = others
@@ -213,7 +216,7 @@ impl Engine {
                     }
                 });
                 candidates
-                    .find(|candidate| !others.contains(candidate))
+                    .find(|candidate| !others.contains(candidate.as_str()))
                     .unwrap_or_default()
             } else {
                 continue;

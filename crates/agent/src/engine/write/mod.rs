@@ -5,7 +5,7 @@ mod add;
 mod delete;
 mod set;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use dm::{ParamAccess, ParamDef, Path, PathKind, ValueError};
 use usp::proto::msg;
@@ -20,6 +20,12 @@ use crate::{Fault, Now};
 
 /// Faults that only the check of the whole message found: (item, object, setting) must fail in the next round.
 type Forced = BTreeMap<(usize, String, Option<usize>), Fault>;
+
+/// The rows of a table by the values of one of its unique keys, by (table, number of the key).
+type Keys = HashMap<(String, usize), HashMap<Vec<String>, Vec<String>>>;
+
+/// What is wrong with an object, and the parameter at fault when there is one.
+type Wrong = (Option<String>, Fault);
 
 /// An object a message changes.
 struct Touched {
@@ -232,13 +238,25 @@ impl Engine {
         forced: &mut Forced,
     ) -> bool {
         let mut found = false;
-        for Touched {
-            item,
-            object,
-            created,
-        } in touched
+        let mut keys = Keys::default();
+        let order: HashMap<&str, usize> = touched
+            .iter()
+            .enumerate()
+            .map(|(n, touched)| (touched.object.as_str(), n))
+            .collect();
+        for (
+            n,
+            Touched {
+                item,
+                object,
+                created,
+            },
+        ) in touched.iter().enumerate()
         {
-            let Err((name, fault)) = self.check_object(now, object, *created) else {
+            // Of two rows of this message that are alike, the later is the one too many.
+            let before = |twin: &str| order.get(twin).is_none_or(|at| *at < n);
+            let unique = self.check_keys(now, object, *created, &mut keys, before);
+            let Err((name, fault)) = unique.and_then(|()| self.check_object(object)) else {
                 continue;
             };
             let setting = name.and_then(|name| {
@@ -262,43 +280,57 @@ impl Engine {
         found
     }
 
-    fn check_object(
+    /// Is every unique key of the row its own? `before` tells which of its twins count.
+    fn check_keys(
         &self,
         now: Now,
         object: &str,
         created: bool,
-    ) -> Result<(), (Option<String>, Fault)> {
-        if let Some((table, _)) = row(object)
-            && let Some(def) = self.object_def(object)
-        {
-            for key in &def.unique_keys {
-                if !created && !key.functional {
-                    continue;
+        keys: &mut Keys,
+        before: impl Fn(&str) -> bool,
+    ) -> Result<(), Wrong> {
+        let Some((table, _)) = row(object) else {
+            return Ok(());
+        };
+        let Some(def) = self.object_def(object) else {
+            return Ok(());
+        };
+        for (n, key) in def.unique_keys.iter().enumerate() {
+            if !created && !key.functional {
+                continue;
+            }
+            let read = |row: &str| -> Vec<String> {
+                let value = |name| self.value(now, &format!("{row}{name}")).unwrap_or_default();
+                key.params.iter().map(value).collect()
+            };
+            let own = read(object);
+            if own.iter().all(String::is_empty) {
+                continue;
+            }
+            let rows = keys.entry((table.to_owned(), n)).or_insert_with(|| {
+                let mut rows: HashMap<Vec<String>, Vec<String>> = HashMap::new();
+                for row in self.rows(now, table) {
+                    rows.entry(read(&row)).or_default().push(row);
                 }
-                let read = |row: &str| -> Vec<String> {
-                    key.params
-                        .iter()
-                        .map(|name| self.value(now, &format!("{row}{name}")).unwrap_or_default())
-                        .collect()
-                };
-                let own = read(object);
-                if own.iter().all(String::is_empty) {
-                    continue;
-                }
-                let twin = self
-                    .rows(now, table)
-                    .into_iter()
-                    .find(|row| row != object && read(row) == own);
-                if let Some(twin) = twin {
-                    let text = format!(
-                        "{} of {twin} is the same, but must be unique",
-                        key.params.join(" and ")
-                    );
-                    let name = key.params.last().map(ToString::to_string);
-                    return Err((name, Fault::duplicate_key(text)));
-                }
+                rows
+            });
+            let twins = rows.get(&own).into_iter().flatten();
+            if let Some(twin) = twins
+                .into_iter()
+                .find(|twin| *twin != object && before(twin))
+            {
+                let names = key.params.join(" and ");
+                let text = format!("{names} of {twin} is the same, but must be unique");
+                return Err((
+                    key.params.last().map(ToString::to_string),
+                    Fault::duplicate_key(text),
+                ));
             }
         }
+        Ok(())
+    }
+
+    fn check_object(&self, object: &str) -> Result<(), Wrong> {
         match object.starts_with("Device.LocalAgent.") {
             true => self.local_check(object),
             false => self.backend.check(
