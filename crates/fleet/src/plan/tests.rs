@@ -213,3 +213,25 @@ fn secured_parameters_are_known() {
     ));
     assert!(!is_secured("Device.WiFi.SSID.1.SSID"));
 }
+
+#[test]
+fn a_missing_argument_is_named_and_left_to_the_device() {
+    let args = BTreeMap::from([("Timeout".to_owned(), "soon".to_owned())]);
+    let ping = |args| Request::Operate {
+        command: "Device.IP.Diagnostics.IPPing()".into(),
+        args,
+    };
+    let plan = look(ping(BTreeMap::new()));
+    assert!(plan.is_acceptable());
+    assert!(
+        plan.problems
+            .iter()
+            .any(|p| p.path == "Host" && p.message.contains("Host"))
+    );
+    let plan = look(ping(args));
+    assert!(
+        plan.problems
+            .iter()
+            .any(|p| p.trouble == Trouble::BadValue && p.path == "Timeout")
+    );
+}
