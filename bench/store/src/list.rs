@@ -41,23 +41,24 @@ pub async fn measure(db: &TestDatabase, devices: u64) {
     let mut bare = Bare::open(&db.url).await;
     bare.run("ANALYZE").await;
     let all = DeviceFilter::default();
-    page(db, &mut bare, "by name", &all, DeviceSortBy::Name, "").await;
-    page(db, &mut bare, "last heard", &all, DeviceSortBy::Heard, "").await;
+    page(db, &mut bare, "by name", &all, DeviceSortBy::Name, "", &[]).await;
+    page(db, &mut bare, "last heard", &all, DeviceSortBy::Heard, "", &[]).await;
     let model = DeviceFilter {
         manufacturer: vec!["Maker 3".to_owned()],
         model: vec!["Model 5".to_owned(), "Model 6".to_owned()],
         ..DeviceFilter::default()
     };
-    let same = " AND d.manufacturer IN ('Maker 3') AND d.model_name IN ('Model 5', 'Model 6')";
-    page(db, &mut bare, "by name, two filters", &model, DeviceSortBy::Name, same).await;
+    let same = " AND d.manufacturer IN ($2) AND d.model_name IN ($3, $4)";
+    let with = ["Maker 3", "Model 5", "Model 6"];
+    page(db, &mut bare, "by name, two filters", &model, DeviceSortBy::Name, same, &with).await;
     let q = DeviceFilter {
         q: Some("cpe000123".to_owned()),
         ..DeviceFilter::default()
     };
-    let same = " AND d.id IN (SELECT device FROM device_term WHERE tenant = 'list' AND term >= 'cpe000123' \
-         AND term < 'cpe000124' UNION SELECT device FROM device_term WHERE tenant = 'list' \
-         AND term >= '<321000epc' AND term < '<321000epd')";
-    page(db, &mut bare, "free text", &q, DeviceSortBy::Name, same).await;
+    let same = " AND d.id IN (SELECT device FROM device_term WHERE tenant = $1 AND term >= $2 AND term < $3 \
+         UNION SELECT device FROM device_term WHERE tenant = $1 AND term >= $4 AND term < $5)";
+    let with = ["cpe000123", "cpe000124", "<321000epc", "<321000epd"];
+    page(db, &mut bare, "free text", &q, DeviceSortBy::Name, same, &with).await;
 }
 
 /// Pages from all over the list, in turns.
@@ -68,6 +69,7 @@ async fn page(
     filter: &DeviceFilter,
     by: DeviceSortBy,
     conditions: &str,
+    with: &[&'static str],
 ) {
     let tenant = crate::fixture::tenant("list");
     let search = Search::new(filter.clone(), NOW);
@@ -84,7 +86,7 @@ async fn page(
             .expect("a page");
         ours.push(started.elapsed());
         let started = Instant::now();
-        let rows = by_hand(bare, by, conditions, last.as_ref()).await;
+        let rows = by_hand(bare, by, (conditions, with), last.as_ref()).await;
         raw.push(started.elapsed());
         assert_eq!(rows.min(PAGE), page.devices.len(), "{name}, round {round}");
         cursor = page.next;
@@ -103,13 +105,18 @@ async fn page(
     );
 }
 
-async fn by_hand(bare: &mut Bare, by: DeviceSortBy, conditions: &str, after: Option<&(String, i64, Uuid)>) -> usize {
+async fn by_hand(
+    bare: &mut Bare,
+    by: DeviceSortBy,
+    (conditions, with): (&str, &[&'static str]),
+    after: Option<&(String, i64, Uuid)>,
+) -> usize {
     let column = match by {
         DeviceSortBy::Heard => "heard_at",
         _ => "sort_name",
     };
     let keyset = match after {
-        Some(_) => format!(" AND (d.{column}, d.id) > ($2, $3)"),
+        Some(_) => format!(" AND (d.{column}, d.id) > (${}, ${})", with.len() + 2, with.len() + 3),
         None => String::new(),
     };
     let sql = format!(
@@ -119,6 +126,9 @@ async fn by_hand(bare: &mut Bare, by: DeviceSortBy, conditions: &str, after: Opt
     macro_rules! run {
         ($conn:expr) => {{
             let mut query = sqlx::query(AssertSqlSafe(sql)).bind("list");
+            for text in with {
+                query = query.bind(*text);
+            }
             if let Some((name, heard, id)) = after {
                 query = match by {
                     DeviceSortBy::Heard => query.bind(*heard),

@@ -27,6 +27,8 @@ pub(crate) enum Arg {
 pub(crate) struct Sql {
     text: Cow<'static, str>,
     args: Vec<Arg>,
+    /// Whether it stays prepared.
+    keep: bool,
 }
 
 /// A statement whose text is fixed.
@@ -34,6 +36,7 @@ pub(crate) fn sql(text: &'static str) -> Sql {
     Sql {
         text: Cow::Borrowed(text),
         args: Vec::new(),
+        keep: true,
     }
 }
 
@@ -42,6 +45,7 @@ pub(crate) fn built(text: String) -> Sql {
     Sql {
         text: Cow::Owned(text),
         args: Vec::new(),
+        keep: true,
     }
 }
 
@@ -55,8 +59,11 @@ pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(Error::damaged)
 }
 
-/// Rows per statement of a bulk insert, descending: few sizes, so that their statements stay prepared.
-const BULK_SIZES: [usize; 4] = [256, 32, 8, 1];
+/// Rows of the largest statement of a bulk insert; larger ones are not faster.
+const BULK_ROWS: usize = 256;
+
+/// A rest of so few rows has a statement that stays prepared; longer rests are too many different ones.
+const BULK_REST_KEPT: usize = 8;
 
 /// Inserts many rows with few statements. `into` ends in `VALUES `; `row` pushes `columns` arguments.
 pub(crate) async fn bulk_values<T>(
@@ -67,19 +74,19 @@ pub(crate) async fn bulk_values<T>(
     row: impl Fn(T, &mut Vec<Arg>),
 ) -> Result<()> {
     let mut rows = rows.into_iter();
-    for size in BULK_SIZES {
-        if rows.len() < size {
-            continue;
+    while rows.len() > 0 {
+        let size = rows.len().min(BULK_ROWS);
+        let mut args = Vec::with_capacity(size * columns);
+        for item in rows.by_ref().take(size) {
+            row(item, &mut args);
         }
         let text = bulk_text(into, columns, size, matches!(conn, Conn::Sqlite(_)));
-        while rows.len() >= size {
-            let mut args = Vec::with_capacity(size * columns);
-            for item in rows.by_ref().take(size) {
-                row(item, &mut args);
-            }
-            let text = Cow::Owned(text.clone());
-            conn.execute(Sql { text, args }).await?;
-        }
+        conn.execute(Sql {
+            text: Cow::Owned(text),
+            args,
+            keep: size == BULK_ROWS || size <= BULK_REST_KEPT,
+        })
+        .await?;
     }
     Ok(())
 }
@@ -288,20 +295,21 @@ columns! {
 }
 
 macro_rules! run {
-    ($this:expr, $sql:expr, $c:ident, $q:ident => $sqlite:expr, $postgres:expr) => {
+    ($this:expr, $sql:expr, $c:ident, $q:ident => $sqlite:expr, $postgres:expr) => {{
+        let keep = $sql.keep;
         match $this {
             Self::Sqlite($c) => {
                 let (text, args) = $sql.sqlite()?;
-                let $q = sqlx::query_with::<sqlx::Sqlite, _>(text, args);
+                let $q = sqlx::query_with::<sqlx::Sqlite, _>(text, args).persistent(keep);
                 $sqlite
             }
             Self::Postgres($c) => {
                 let (text, args) = $sql.postgres()?;
-                let $q = sqlx::query_with::<sqlx::Postgres, _>(text, args);
+                let $q = sqlx::query_with::<sqlx::Postgres, _>(text, args).persistent(keep);
                 $postgres
             }
         }
-    };
+    }};
 }
 
 /// One connection, used by the writers.

@@ -348,6 +348,9 @@ async fn write(
                 None => break,
             }
         }
+        // Those whom the last commit has answered have their next write ready in a moment: one turn for them, so that
+        // they share this commit.
+        tokio::task::yield_now().await;
         while waiting.len() < WRITE_GROUP_MAX
             && let Ok(job) = queue.try_recv()
         {
