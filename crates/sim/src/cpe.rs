@@ -332,6 +332,21 @@ mod tests {
     }
 
     #[test]
+    fn every_factory_value_is_one_that_the_standard_allows() {
+        for kind in Kind::ALL {
+            let cpe = cpe(kind);
+            let schema = cpe.schema();
+            for (path, value) in cpe.factory() {
+                let element = schema.element(&path).unwrap();
+                let param = element.param().unwrap();
+                if let Err(error) = param.ty.check(&value) {
+                    panic!("{path} = {value}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn uptime_begins_again_after_a_reboot() {
         let mut cpe = cpe(Kind::Cellular);
         let at = Instant::now();

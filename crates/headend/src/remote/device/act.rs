@@ -115,7 +115,9 @@ pub async fn get(args: Get) -> Result<()> {
         for result in operation.steps.iter().flat_map(|step| &step.results) {
             match (&result.error, &result.after) {
                 (Some(error), _) => println!("{}: {}", result.path, wait::refusal(error)),
-                (None, value) => println!("{} = {}", result.path, value.as_deref().unwrap_or("")),
+                (None, Some(value)) => println!("{} = {value}", result.path),
+                // An object that was asked for: its parameters follow.
+                (None, None) => {}
             }
         }
         if operation.steps.iter().any(|step| step.truncated) {
