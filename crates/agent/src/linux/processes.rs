@@ -33,17 +33,16 @@ pub(super) fn read(root: &Path, rest: &str) -> Option<String> {
     let field = |n: usize| tail.split_whitespace().nth(n - 3).unwrap_or_default();
     let number = |n: usize| field(n).parse::<u64>().unwrap_or(0);
     Some(match name {
+        // The program alone: arguments hold passwords and tokens often enough.
         "Command" => {
             let line = std::fs::read(directory.join("cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line)
-                .trim_end_matches('\0')
-                .replace('\0', " ");
-            let line = if line.is_empty() {
-                head.split_once('(').map_or("", |(_, name)| name).to_owned()
-            } else {
-                line
+            let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
+            let program = match String::from_utf8_lossy(program) {
+                program if !program.is_empty() => program.into_owned(),
+                // Kernel threads have only their name.
+                _ => head.split_once('(').map_or("", |(_, name)| name).to_owned(),
             };
-            line.chars().take(256).collect()
+            program.chars().take(256).collect()
         }
         "Size" => (number(23) / 1024).min(u64::from(u32::MAX)).to_string(),
         "Priority" => field(18)

@@ -117,3 +117,17 @@ fn a_host_without_anything_still_has_an_identity() {
     assert_eq!(linux.endpoint_id(), "os::000000-unknown");
     assert!(linux.endpoint_id().parse::<EndpointId>().is_ok());
 }
+
+/// What a process was given as arguments is nobody's business.
+#[test]
+fn command_lines_are_shown_without_their_arguments() {
+    let mut child = std::process::Command::new("sleep")
+        .arg("61.25")
+        .spawn()
+        .unwrap();
+    let root = std::path::Path::new("/");
+    let shown = processes::read(root, &format!("{}.Command", child.id()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!shown.unwrap().contains("61.25"));
+}

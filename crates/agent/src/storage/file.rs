@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Entry, Storage, StorageError};
@@ -27,7 +28,10 @@ pub struct FileStorage {
 impl FileStorage {
     /// Opens or creates the state in `directory`, which is created as well.
     pub fn open(directory: &Path) -> Result<FileStorage, StorageError> {
-        fs::create_dir_all(directory).map_err(io_error(directory))?;
+        // The state holds credentials: nobody else reads it.
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(directory).map_err(io_error(directory))?;
         let lock_path = directory.join("lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -166,7 +170,9 @@ fn io_error(path: &Path) -> impl Fn(io::Error) -> StorageError {
 /// Write aside, synchronise, rename, synchronise the directory: at any instant there is one whole file.
 fn write_atomically(directory: &Path, bytes: &[u8]) -> io::Result<()> {
     let aside = directory.join("state.tmp");
-    let mut file = File::create(&aside)?;
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(true).mode(0o600);
+    let mut file = options.open(&aside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&aside, directory.join("state.journal"))?;
@@ -253,6 +259,18 @@ mod tests {
         bytes[HEADER.len() + 12] ^= 1;
         fs::write(storage.path(), bytes).unwrap();
         assert!(matches!(storage.load(), Err(StorageError::Damaged { .. })));
+    }
+
+    #[test]
+    fn the_state_is_readable_by_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let mut storage = FileStorage::open(&directory.path().join("new")).unwrap();
+        storage.compact(&set(1)).unwrap();
+        for path in [storage.path(), directory.path().join("new")] {
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}", path.display());
+        }
     }
 
     #[test]

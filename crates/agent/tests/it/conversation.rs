@@ -147,10 +147,12 @@ async fn setting_the_path_is_answered_and_then_dialled() {
             .await,
         Response::SetResp(_)
     ));
+    drop(talk);
     let mut talk = desk.accept().await;
     assert_eq!(talk.path, "/usp/hed_token");
     talk.connected().await;
     assert_eq!(talk.value(path).await, "/usp/hed_token");
+    drop(talk);
     let flash = agent.stop().await;
     // And after the next start, whatever the configuration file still says.
     let agent = start(&desk.url("/usp/hes_setup"), flash, false).await;
@@ -178,6 +180,7 @@ async fn a_notification_is_repeated_on_the_next_connection() {
         .notified(|n| matches!(n, Notification::ValueChange(_)))
         .await;
     assert_eq!(first.notification, second.notification);
+    drop(talk);
     agent.stop().await;
 }
 
@@ -210,6 +213,7 @@ async fn a_reboot_is_answered_disconnects_and_comes_back_with_boot() {
     };
     assert_eq!(event.params.get("Cause"), Some("RemoteReboot"));
     assert_eq!(event.params.get("CommandKey"), Some("why"));
+    drop(talk);
     agent.stop().await;
 }
 

@@ -166,12 +166,12 @@ impl Engine {
             true,
             forced,
         )?;
-        self.invent_keys(now, &object, number);
+        self.invent_keys(&object, number);
         Ok((object, applied))
     }
 
     /// R-ADD.5: keys nobody gave are made up.
-    fn invent_keys(&mut self, now: Now, object: &str, number: u32) {
+    fn invent_keys(&mut self, object: &str, number: u32) {
         let Some((table, _)) = row(object) else {
             return;
         };
