@@ -13,20 +13,20 @@ describe('what an event changes', () => {
 
   it('a new device changes the list itself', () => {
     const g = gatherNothing();
-    gather(g, { kind: 'device.registered', device_id: 'a' });
+    gather(g, { kind: 'device.created', device_id: 'a' });
     expect(g.membership).toBe(true);
   });
 
   it('a notification changes values, not the row', () => {
     const g = gatherNothing();
-    gather(g, { kind: 'notification.value_change', device_id: 'a' });
+    gather(g, { kind: 'device.value_changed', device_id: 'a' });
     expect(g.devices.size).toBe(0);
     expect([...g.values]).toEqual(['a']);
   });
 
   it('an operation changes itself and its device', () => {
     const g = gatherNothing();
-    gather(g, { kind: 'operation.succeeded', device_id: 'a', operation_id: 'o' });
+    gather(g, { kind: 'operation.finished', device_id: 'a', operation_id: 'o' });
     expect([...g.operations]).toEqual(['o']);
     expect([...g.devices]).toEqual(['a']);
   });

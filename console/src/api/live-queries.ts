@@ -23,17 +23,22 @@ export interface Gathered {
   values: Set<string>;
 }
 
+/** The device said something; who and where it is stays as it was. */
+const onlyValues = new Set(['device.value_changed', 'device.object_created', 'device.object_deleted', 'device.event', 'device.command_completed']);
+/** Devices came into being or went. */
+const membership = new Set(['device.created', 'device.deleted', 'device.merged']);
+
 export const gatherNothing = (): Gathered => ({ devices: new Set(), operations: new Set(), membership: false, values: new Set() });
 
 /** Notes what one event changes. */
 export function gather(into: Gathered, event: Partial<Event>): void {
   const kind = event.kind ?? '';
-  if (event.device_id) {
-    if (kind.startsWith('device.') || kind.startsWith('operation.')) into.devices.add(event.device_id);
-    if (kind.startsWith('notification.') || kind.startsWith('operation.') || kind.startsWith('device.')) into.values.add(event.device_id);
+  if (event.device_id && (kind.startsWith('device.') || kind.startsWith('operation.'))) {
+    into.values.add(event.device_id);
+    if (!onlyValues.has(kind)) into.devices.add(event.device_id);
   }
   if (event.operation_id) into.operations.add(event.operation_id);
-  if (kind === 'device.registered' || kind === 'device.removed' || kind === 'device.created' || kind === 'device.deleted') into.membership = true;
+  if (membership.has(kind)) into.membership = true;
 }
 
 export function connectLiveQueries(queries: QueryClient): () => void {

@@ -1,5 +1,5 @@
 // Ctrl K: everything one can do or go to from here, and every device, by typing a few letters.
-import { Modal, useMantineColorScheme } from '@mantine/core';
+import { Modal, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
 import { useNavigate } from '@tanstack/react-router';
 import { useId, useState } from 'react';
 import { useSession } from '~/api/session';
@@ -18,7 +18,8 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const [active, setActive] = useState(0);
   const { found, settled } = useFind(text);
   const page = usePageActions();
-  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  const { setColorScheme } = useMantineColorScheme();
+  const colorScheme = useComputedColorScheme('light');
 
   const places_: Found[] = places
     .filter((place) => place.needs === undefined || session.permissions.includes(place.needs))
@@ -31,7 +32,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
     }));
   const fixed: Found[] = [
     ...places_,
-    ...(session.permissions.includes('device:write')
+    ...(session.permissions.includes('device:write') && !page.some((action) => action.id === 'add-device')
       ? [{ id: 'add', icon: 'plus' as const, label: t.devices.add, run: () => void navigate({ to: '/devices', search: { add: true } }) }]
       : []),
     {
@@ -49,7 +50,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
     item.run();
   };
   return (
-    <Modal opened onClose={onClose} withCloseButton={false} padding={0} size={620} aria-label={t.frame.palette}>
+    <Modal opened onClose={onClose} withCloseButton={false} padding={0} size={620} classNames={{ content: classes.palette }} aria-label={t.frame.palette}>
       <input
         data-autofocus
         className={classes.paletteInput}

@@ -1,5 +1,5 @@
 // The left rail: what there is and what this person may see; tenant and account at the foot.
-import { ActionIcon, Menu, Tooltip, useMantineColorScheme } from '@mantine/core';
+import { ActionIcon, Menu, Tooltip, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
@@ -109,7 +109,8 @@ function AccountMenu({ small }: { small: boolean }) {
   const session = useSession();
   const queries = useQueryClient();
   const navigate = useNavigate();
-  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  const { setColorScheme } = useMantineColorScheme();
+  const colorScheme = useComputedColorScheme('light');
   return (
     <Menu position="right-end" width={220}>
       <Menu.Target>

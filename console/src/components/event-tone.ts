@@ -1,12 +1,42 @@
-// What an event's kind means at a glance.
+// What an event means at a glance.
+import type { Schemas } from '~/api/client';
 import type { Tone } from './state';
 
-export function eventTone(kind: string): Tone {
-  const last = kind.slice(kind.lastIndexOf('.') + 1);
-  if (['connected', 'registered', 'succeeded', 'readmitted', 'created', 'discovered'].includes(last)) return 'ok';
-  if (['disconnected', 'failed', 'refused', 'expired', 'removed', 'deleted', 'revoked'].includes(last)) return 'bad';
-  if (['partly', 'unconfirmed', 'flapping', 'superseded'].includes(last)) return 'warn';
-  if (['queued', 'cancelled'].includes(last)) return 'waiting';
-  if (['running', 'started', 'verifying', 'claimed', 'sent'].includes(last)) return 'busy';
-  return 'idle';
+const tones: Record<string, Tone> = {
+  'device.connected': 'ok',
+  'device.onboarded': 'ok',
+  'device.created': 'ok',
+  'device.readmitted': 'ok',
+  'device.disconnected': 'bad',
+  'device.deleted': 'bad',
+  'device.onboarding_failed': 'bad',
+  'device.misbehaved': 'bad',
+  'connection.refused': 'bad',
+  'device.silent': 'warn',
+  'device.taken_over': 'warn',
+  'device.booted': 'busy',
+  'device.firmware_changed': 'busy',
+  'operation.queued': 'waiting',
+  'operation.waiting': 'waiting',
+  'operation.started': 'busy',
+  'operation.verifying': 'busy',
+};
+
+const ends: Record<string, Tone> = { succeeded: 'ok', partly: 'warn', failed: 'bad', expired: 'bad', cancelled: 'idle', unconfirmed: 'warn' };
+
+export function eventTone(event: Pick<Schemas['Event'], 'kind' | 'data'>): Tone {
+  if (event.kind === 'operation.finished') {
+    const state = (event.data as Record<string, unknown> | undefined)?.state;
+    return (typeof state === 'string' ? ends[state] : undefined) ?? 'idle';
+  }
+  return tones[event.kind] ?? 'idle';
 }
+
+/** What tells a story: without the value changes and periodic reports that devices send all the time. */
+export const telling = [
+  'device.created', 'device.updated', 'device.deleted', 'device.merged', 'device.connected', 'device.disconnected', 'device.silent',
+  'device.taken_over', 'device.onboard_request', 'device.onboarded', 'device.onboarding_failed', 'device.credential', 'device.readmitted',
+  'device.booted', 'device.firmware_changed', 'device.object_created', 'device.object_deleted', 'device.command_completed',
+  'device.model_discovered', 'device.misbehaved', 'connection.refused', 'operation.queued', 'operation.waiting', 'operation.finished',
+  'operation.cancel_requested',
+];

@@ -118,7 +118,7 @@ export function Transcript({ operation }: { operation: Operation }) {
   const list = useInfiniteQuery(transcriptQuery(operation.id));
   const entries = list.data?.pages.flatMap((page) => page.items);
   const [closed, setClosed] = useState<Set<number>>(new Set());
-  const asText = (entries ?? []).map((e) => `${e.at} ${e.direction} ${e.kind}${e.message_id ? ` ${e.message_id}` : ''}\n${e.text}`).join('\n\n');
+  const asText = (entries ?? []).map((e) => `${e.at} ${e.direction} ${e.kind}\n${e.text}`).join('\n\n');
   return (
     <section className="stack" aria-label={t.operations.transcript}>
       <div className="row">
@@ -149,8 +149,6 @@ export function Transcript({ operation }: { operation: Operation }) {
                 <time className="num" dateTime={entry.at} title={exact(at)}>{clockTime(at)}</time>
                 <span>{t.operations.directions[entry.direction]}</span>
                 <strong>{entry.direction === 'note' ? '' : entry.kind}</strong>
-                {entry.message_id ? <span className="mono dim">{entry.message_id}</span> : null}
-                {entry.bytes != null ? <span className="dim small">{t.operations.bytes(entry.bytes)}</span> : null}
               </button>
               {open ? <pre className={`mono ${classes.text}`}>{entry.text}</pre> : null}
             </li>

@@ -399,8 +399,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Cancel an operation that has not been sent
-         * @description 409 when the device already has it. Cancelling a cancelled operation changes nothing.
+         * Cancel an operation
+         * @description At once while nothing was sent. What the device already has is stopped only where the device knows how: follow the state. 409 when the operation has ended; cancelling a cancelled one changes nothing.
          *
          *     Needs `operation:run`.
          */
@@ -1072,10 +1072,12 @@ export interface components {
         };
         /** @description One name a device is known by. */
         Identity: {
-            first_seen_at?: components["schemas"]["Time"] | null;
+            /** @description Since when it is known. */
+            at: components["schemas"]["Time"];
             /** @description Which kind of name: `usp_endpoint`, `serial`, `mac`, ... */
             kind: string;
-            last_seen_at?: components["schemas"]["Time"] | null;
+            /** @description Who says so: `operator`, `setup`, the device itself. */
+            source: string;
             /** @description The name. */
             value: string;
         };
@@ -1136,10 +1138,7 @@ export interface components {
             evidence_at?: components["schemas"]["Time"] | null;
             /** @description What the last sign of life was. */
             evidence_source?: string | null;
-            /**
-             * Format: uuid
-             * @description The id.
-             */
+            /** @description Its name among the device's paths. */
             id: string;
             /** @description The identity used on it, like the endpoint id. */
             identity: string;
@@ -1364,7 +1363,7 @@ export interface components {
              * @description The id.
              */
             id: string;
-            /** @description Why. */
+            /** @description Why. Null in lists; shown with the operation itself. */
             note?: string | null;
             /** @description What to do. */
             ops: components["schemas"]["Op"][];
@@ -1561,7 +1560,7 @@ export interface components {
         };
         /** @description A connection that was turned away. */
         Refusal: {
-            /** @description When. */
+            /** @description When it last happened. */
             at: components["schemas"]["Time"];
             /**
              * Format: int32
@@ -1577,11 +1576,13 @@ export interface components {
             device_id?: string | null;
             /** @description The endpoint id it gave. */
             endpoint_id?: string | null;
+            /** @description When the same happened first. */
+            first_at: components["schemas"]["Time"];
             /** @description Its place in the list. */
             id: string;
             /** @description The address it came from. */
             peer: string;
-            /** @description A stable slug, like `unknown-key`, `endpoint-mismatch`, `tls-failed`. */
+            /** @description A stable slug, like `unknown_credential` or `endpoint_mismatch`. */
             reason: string;
             /** @description The reason in words, with what to do. */
             words: string;
@@ -1908,11 +1909,6 @@ export interface components {
         TranscriptEntry: {
             /** @description When. */
             at: components["schemas"]["Time"];
-            /**
-             * Format: int32
-             * @description Bytes on the wire.
-             */
-            bytes?: number | null;
             /** @description Which way. */
             direction: components["schemas"]["Direction"];
             /**
@@ -1922,8 +1918,6 @@ export interface components {
             index: number;
             /** @description What it was, like `Set` or `SetResp`; for notes of the server `note`. */
             kind: string;
-            /** @description The protocol's message id. */
-            message_id?: string | null;
             /** @description The message or note as text, secrets masked. */
             text: string;
         };

@@ -7,7 +7,8 @@ import { deviceQuery } from '~/api/devices';
 import { asProblem } from '~/api/problem';
 import { useTitle } from '~/app/crumbs';
 import { isEditable } from '~/app/keyboard';
-import { deviceTabs, type DeviceTab } from '~/app/search-params';
+import { deviceTabs, parseDeviceSearch, type DeviceTab } from '~/app/search-params';
+import { useChecked } from '~/app/use-search';
 import { Empty, Failure } from '~/components/notice';
 import { t } from '~/text';
 import { Header } from './device/header';
@@ -27,7 +28,7 @@ const TIMELINE_KEY = 'headend.timeline';
 
 export function DevicePage() {
   const { deviceId } = route.useParams();
-  const search = route.useSearch();
+  const search = useChecked(route.useSearch(), parseDeviceSearch);
   const navigate = useNavigate();
   const device = useQuery(deviceQuery(deviceId));
   const staging = useStaged(deviceId);

@@ -7,6 +7,8 @@ import { devicesQuery, type Device, type DeviceFilter, type DeviceSort } from '~
 import { useMay } from '~/api/session';
 import { useTitle } from '~/app/crumbs';
 import { useActions } from '~/app/finder';
+import { parseDevicesSearch } from '~/app/search-params';
+import { useChecked } from '~/app/use-search';
 import { ActionButton } from '~/components/action-button';
 import { useColumns } from '~/components/data-table/columns';
 import { ColumnMenu } from '~/components/data-table/column-menu';
@@ -25,7 +27,7 @@ const flashKey = (device: Device) => `${device.presence.word} ${device.software_
 const rowId = (device: Device) => device.id;
 
 export function DevicesPage() {
-  const { add, ...filter } = route.useSearch();
+  const { add, ...filter } = useChecked(route.useSearch(), parseDevicesSearch);
   const navigate = useNavigate();
   const mayAdd = useMay('device:write');
   const columns = useColumns('devices', deviceColumns);

@@ -5,6 +5,8 @@ import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
 import { doctorQuery, refusalsQuery, type Severity } from '~/api/admin';
 import { useTitle } from '~/app/crumbs';
+import { parseDoctorSearch } from '~/app/search-params';
+import { useChecked } from '~/app/use-search';
 import { Empty, Failure } from '~/components/notice';
 import { RefusalTable } from '~/components/refusals';
 import { Shape, State, type Tone } from '~/components/state';
@@ -17,7 +19,7 @@ const tones: Record<Severity, Tone> = { ok: 'ok', info: 'idle', warning: 'warn',
 
 export function DoctorPage() {
   const d = t.doctor;
-  const { device = '' } = route.useSearch();
+  const { device = '' } = useChecked(route.useSearch(), parseDoctorSearch);
   const navigate = useNavigate();
   const [typed, setTyped] = useState(device);
   const found = useQuery(doctorQuery(device));

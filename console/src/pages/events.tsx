@@ -6,7 +6,8 @@ import { useCallback, useEffect, useMemo, useState } from 'react';
 import { eventsQuery, type Event } from '~/api/events';
 import { onLiveEvent } from '~/api/live';
 import { useTitle } from '~/app/crumbs';
-import type { EventsSearch } from '~/app/search-params';
+import { parseEventsSearch, type EventsSearch } from '~/app/search-params';
+import { useChecked } from '~/app/use-search';
 import { useColumns, type Column } from '~/components/data-table/columns';
 import { ColumnMenu } from '~/components/data-table/column-menu';
 import { DataTable } from '~/components/data-table/data-table';
@@ -24,7 +25,7 @@ const c = t.events.columns;
 
 const columns: Column<Event>[] = [
   { id: 'at', header: c.at, width: 110, fixed: true, cell: (e) => <Ago at={e.at} /> },
-  { id: 'kind', header: c.kind, width: 220, cell: (e) => <span className="row"><Shape tone={eventTone(e.kind)} /><span className="mono ellipsis">{e.kind}</span></span> },
+  { id: 'kind', header: c.kind, width: 220, cell: (e) => <span className="row"><Shape tone={eventTone(e)} /><span className="mono ellipsis">{e.kind}</span></span> },
   { id: 'device', header: c.device, width: 190, cell: (e) => (e.device_id ? <Link to="/devices/$deviceId" params={{ deviceId: e.device_id }} tabIndex={-1}>{e.device_name ?? e.device_id}</Link> : <span className="dim">-</span>) },
   { id: 'actor', header: c.actor, width: 130, cell: (e) => e.actor?.name ?? <span className="dim">-</span> },
   { id: 'cursor', header: c.cursor, width: 90, align: 'end', hidden: true, cell: (e) => <span className="mono">{e.cursor}</span> },
@@ -34,7 +35,7 @@ const columns: Column<Event>[] = [
 const rowId = (event: Event) => event.cursor;
 
 export function EventsPage() {
-  const search = route.useSearch();
+  const search = useChecked(route.useSearch(), parseEventsSearch);
   const navigate = useNavigate();
   const queries = useQueryClient();
   const state = useColumns('events', columns);

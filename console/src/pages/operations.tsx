@@ -3,7 +3,8 @@ import { Button, SegmentedControl, Select } from '@mantine/core';
 import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { operationStates, type OperationState } from '~/api/operations';
 import { useTitle } from '~/app/crumbs';
-import type { OperationsSearch } from '~/app/search-params';
+import { parseOperationsSearch, type OperationsSearch } from '~/app/search-params';
+import { useChecked } from '~/app/use-search';
 import { Empty } from '~/components/notice';
 import { Toolbar } from '~/components/toolbar';
 import { t } from '~/text';
@@ -18,7 +19,7 @@ const groups: Record<string, OperationState[] | undefined> = {
 };
 
 export function OperationsPage() {
-  const search = route.useSearch();
+  const search = useChecked(route.useSearch(), parseOperationsSearch);
   const navigate = useNavigate();
   const { total } = useOperations(search);
   useTitle(undefined);

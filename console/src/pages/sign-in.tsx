@@ -5,6 +5,8 @@ import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
 import { sessionQuery, signIn } from '~/api/session';
 import { useTitle } from '~/app/crumbs';
+import { parseSignInSearch } from '~/app/search-params';
+import { useChecked } from '~/app/use-search';
 import { PasswordForm } from '~/components/password-form';
 import { Failure } from '~/components/notice';
 import { t } from '~/text';
@@ -13,7 +15,7 @@ import classes from './sign-in.module.css';
 const route = getRouteApi('/sign-in');
 
 export function SignInPage() {
-  const { to } = route.useSearch();
+  const { to } = useChecked(route.useSearch(), parseSignInSearch);
   const navigate = useNavigate();
   const queries = useQueryClient();
   const session = useQuery(sessionQuery);

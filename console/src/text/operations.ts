@@ -54,6 +54,5 @@ export const operations = {
   transcriptEmpty: 'Nothing has gone over the wire yet.',
   transcriptCopy: 'transcript',
   directions: { sent: 'sent', received: 'received', note: 'note' },
-  bytes: (n: number) => `${n.toLocaleString('en')} bytes`,
   unconfirmedHelp: 'It was sent and the answer was lost. It is not sent again by itself: look at the device, then decide.',
 };

@@ -75,7 +75,7 @@ export function Header({ device, timeline, onTimeline }: { device: DeviceDetail;
         </div>
       </div>
       <div className={classes.facts}>
-        {device.manufacturer || device.model ? <span><strong>{[device.manufacturer, device.model].filter(Boolean).join(' ')}</strong></span> : null}
+        {device.manufacturer || device.model ? <span><strong>{makeAndModel(device)}</strong></span> : null}
         {device.serial ? <span>{d.serialShort} <Copyable value={device.serial} label={d.serial} /></span> : null}
         {device.endpoint_ids.map((id) => <span key={id}>{d.endpointShort} <Copyable value={id} label={d.endpoint} /></span>)}
         {device.ip ? <span>{d.ipShort} <Copyable value={device.ip} label={d.ip} /></span> : null}
@@ -84,4 +84,9 @@ export function Header({ device, timeline, onTimeline }: { device: DeviceDetail;
       {dialog ? <Suspense><Dialogs name={dialog} device={device} onClose={() => setDialog(undefined)} /></Suspense> : null}
     </header>
   );
+}
+
+/** "Northwind HG26", and not the maker twice when the model begins with it. */
+function makeAndModel({ manufacturer, model }: DeviceDetail): string {
+  return manufacturer && model?.startsWith(manufacturer) ? model : [manufacturer, model].filter(Boolean).join(' ');
 }

@@ -1,5 +1,5 @@
 // One object of the data model: its parameters with typed editing, its rows, what is below, its commands and events.
-import { Skeleton, Tooltip } from '@mantine/core';
+import { Skeleton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -172,7 +172,6 @@ function Row({ parameter, table, staging, mayNot }: { parameter: ModelParameter;
       <td className="mono" title={parameter.path}>
         <span className="row tight">
           <span className="ellipsis">{parameter.name}</span>
-          {parameter.access === 'read_only' ? null : <Tooltip label={m.access[parameter.access]}><span aria-label={m.access[parameter.access]} style={{ display: 'inline-flex' }}><Icon name="edit" size={11} /></span></Tooltip>}
         </span>
       </td>
       <td className={stale ? classes.stale : undefined}>

@@ -3,8 +3,16 @@ import type { Value } from '~/api/devices';
 
 export type Values = ReadonlyMap<string, Value>;
 
-/** The objects the overview reads, and nothing else. */
-export const overviewPaths = ['Device.DeviceInfo.', 'Device.WiFi.', 'Device.IP.', 'Device.Ethernet.', 'Device.Hosts.', 'Device.Cellular.', 'Device.Time.'];
+/**
+ * What the overview shows beside the own parameters of DeviceInfo, and nothing else: a host has thousands of
+ * processes below DeviceInfo.
+ */
+export const overviewPaths = [
+  'Device.DeviceInfo.MemoryStatus.', 'Device.DeviceInfo.ProcessStatus.CPUUsage', 'Device.DeviceInfo.TemperatureStatus.', 'Device.WiFi.', 'Device.IP.', 'Device.Ethernet.', 'Device.Hosts.', 'Device.Cellular.', 'Device.Time.',
+];
+
+/** What one reading for the overview asks for. */
+export const readPaths = ['Device.DeviceInfo.', 'Device.WiFi.', 'Device.IP.', 'Device.Ethernet.', 'Device.Hosts.', 'Device.Cellular.', 'Device.Time.'];
 
 export function toMap(lists: readonly (readonly Value[] | undefined)[]): Values {
   const map = new Map<string, Value>();

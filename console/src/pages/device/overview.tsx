@@ -1,9 +1,9 @@
 // What the device is and does, in plain words, each part with where it comes from and when; edited in place.
 import { Skeleton } from '@mantine/core';
-import { useQueries } from '@tanstack/react-query';
+import { useQueries, useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useMemo, type ReactNode } from 'react';
-import { valuesQuery, type DeviceDetail, type ValueType } from '~/api/devices';
+import { modelQuery, valuesQuery, type DeviceDetail, type ValueType } from '~/api/devices';
 import { Empty, Failure } from '~/components/notice';
 import { State } from '~/components/state';
 import { Ago, useStale } from '~/components/time';
@@ -12,7 +12,7 @@ import { t } from '~/text';
 import { Editable } from './editable';
 import { ActionButton } from '~/components/action-button';
 import { useMay } from '~/api/session';
-import { bytes, evidence, flag, hosts, number, overviewPaths, rowsOf, text, toMap, wifiNetworks, type Values } from './overview-data';
+import { bytes, evidence, flag, hosts, number, overviewPaths, readPaths, rowsOf, text, toMap, wifiNetworks, type Values } from './overview-data';
 import { ReadNow, useReadNow } from './read-now';
 import type { Staging } from './staging';
 import classes from './overview.module.css';
@@ -32,11 +32,13 @@ const types = {
 export function Overview({ device, staging }: { device: DeviceDetail; staging: Staging }) {
   const o = t.device.overview;
   const mayNot = useMay('operation:run');
-  const read = useReadNow(device.id, overviewPaths);
+  const read = useReadNow(device.id, readPaths);
   const queries = useQueries({ queries: overviewPaths.map((path) => valuesQuery(device.id, path)) });
-  const lists = queries.map((query) => query.data);
+  const info = useQuery(modelQuery(device.id, 'Device.DeviceInfo.'));
+  const own = useMemo(() => info.data?.parameters.flatMap((parameter) => parameter.value ?? []), [info.data]);
+  const lists = [own, ...queries.map((query) => query.data)];
   const values = useMemo(() => toMap(lists), lists);
-  const failed = queries.find((query) => query.error);
+  const failed = [info, ...queries].find((query) => query.error);
   if (failed?.error) return <div style={{ padding: 16 }}><Failure error={failed.error} retry={() => queries.forEach((query) => void query.refetch())} /></div>;
   if (lists.some((list) => list === undefined)) return <Loading />;
   if (values.size === 0) {
@@ -163,7 +165,7 @@ function LinkState({ status }: { status: string | undefined }) {
   if (status === undefined) return <span className="dim">-</span>;
   if (status === 'Up') return <State tone="ok">{t.device.overview.up}</State>;
   if (status === 'Down') return <State tone="idle">{t.device.overview.down}</State>;
-  return <State tone={status === 'Error' ? 'bad' : 'warn'}>{status}</State>;
+  return <State tone={status === 'Error' || status === 'LowerLayerDown' ? 'bad' : 'idle'}>{status}</State>;
 }
 
 function Hosts({ device, values }: { device: DeviceDetail; values: Values }) {

@@ -1,6 +1,7 @@
 // What happened to this device, newest first, beside everything else.
 import { ActionIcon, Button, Skeleton, Tooltip } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
+import { useState } from 'react';
 import { Link } from '@tanstack/react-router';
 import { timelineQuery } from '~/api/devices';
 import type { Event } from '~/api/events';
@@ -8,7 +9,7 @@ import { Icon } from '~/components/icon';
 import { Failure } from '~/components/notice';
 import { Shape } from '~/components/state';
 import { Ago } from '~/components/time';
-import { eventTone } from '~/components/event-tone';
+import { eventTone, telling } from '~/components/event-tone';
 import { serverNow } from '~/lib/clock';
 import { t } from '~/text';
 import classes from './device.module.css';
@@ -16,12 +17,16 @@ import classes from './device.module.css';
 const EVERYTHING: string[] = [];
 
 export function Timeline({ deviceId, onClose }: { deviceId: string; onClose: () => void }) {
-  const list = useInfiniteQuery(timelineQuery(deviceId, EVERYTHING));
+  const [all, setAll] = useState(false);
+  const list = useInfiniteQuery(timelineQuery(deviceId, all ? EVERYTHING : telling));
   const events = list.data?.pages.flatMap((page) => page.items);
   return (
     <aside className={classes.timeline} aria-label={t.device.timeline}>
       <div className={classes.timelineHead}>
-        <h2>{t.device.timeline}</h2>
+        <h2 className="grow">{t.device.timeline}</h2>
+        <Tooltip label={t.device.timelineAllHint}>
+          <Button size="compact-xs" variant="subtle" aria-pressed={all} onClick={() => setAll(!all)}>{all ? t.device.timelineLess : t.device.timelineAll}</Button>
+        </Tooltip>
         <Tooltip label={t.device.timelineHide}>
           <ActionIcon aria-label={t.device.timelineHide} onClick={onClose}><Icon name="close" size={14} /></ActionIcon>
         </Tooltip>
@@ -54,7 +59,7 @@ function Entry({ event }: { event: Event }) {
   );
   return (
     <div className={classes.entry} title={event.kind}>
-      <Shape tone={eventTone(event.kind)} />
+      <Shape tone={eventTone(event)} />
       <div>
         <div className="wrap">{summary}</div>
         <div className={classes.when}>

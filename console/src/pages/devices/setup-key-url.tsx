@@ -66,7 +66,7 @@ function HowTo({ path, urls, onClose }: { path: string; urls: string[]; onClose:
     () =>
       onLiveEvent(({ data }) => {
         const event = data as Partial<Event> | null;
-        if (event?.kind === 'device.registered' && event.device_id) setArrived({ id: event.device_id, name: event.device_name ?? event.device_id });
+        if (event?.kind === 'device.created' && event.device_id) setArrived({ id: event.device_id, name: event.device_name ?? event.device_id });
       }),
     [],
   );

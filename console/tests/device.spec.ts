@@ -1,0 +1,174 @@
+// One device: overview, staged changes from edit to verified, data model, commands, operations, reach, timeline.
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { devices, launch, signedIn, until } from './support';
+
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+let id = '';
+let name = '';
+
+/** A device with Wi-Fi that is here now. */
+async function wifiDevice(): Promise<{ id: string; name: string }> {
+  return until('a device with Wi-Fi that is online', async () => {
+    for (const one of await devices(context, '&presence=online')) {
+      const answer = await context.request.get(`/api/v1/devices/${one.id}/values?path=Device.WiFi.SSID.1.SSID`);
+      if (answer.ok() && ((await answer.json()) as { items: unknown[] }).items.length > 0) return one;
+    }
+    return undefined;
+  }, 60_000);
+}
+
+beforeAll(async () => {
+  browser = await launch();
+  context = await signedIn(browser);
+  ({ id, name } = await wifiDevice());
+  await context.close();
+}, 90_000);
+afterAll(() => browser.close());
+beforeEach(async () => {
+  context = await signedIn(browser);
+  page = await context.newPage();
+});
+afterEach(() => context.close());
+
+const section = (label: string) => page.getByRole('region', { name: label, exact: true });
+
+describe('a device', () => {
+  it('says who it is, whether it can be talked to, and when it was last heard', async () => {
+    await page.goto(`/devices/${id}`);
+    await page.getByRole('heading', { level: 1, name }).waitFor();
+    const status = page.getByRole('banner').getByRole('status').filter({ hasText: 'last heard' }).or(page.getByRole('status').filter({ hasText: 'last heard' })).first();
+    await status.getByText('online').waitFor();
+    await page.getByRole('button', { name: 'Copy endpoint id' }).first().click();
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toMatch(/::/);
+    await section('Wi-Fi networks').getByText(/read by|notified by/).waitFor();
+    await page.getByRole('complementary', { name: 'Timeline' }).getByRole('listitem').first().waitFor();
+  });
+
+  it('changes a Wi-Fi name: edited in place, staged, previewed, applied, verified', async () => {
+    const ssid = `Test ${Date.now() % 100_000}`;
+    await page.goto(`/devices/${id}`);
+    const row = section('Wi-Fi networks').getByRole('row').nth(1);
+    await row.getByRole('button', { name: 'Edit Name' }).click();
+    await page.getByRole('textbox', { name: 'New value of Name' }).fill(ssid);
+    await page.getByRole('button', { name: 'Stage', exact: true }).click();
+    await page.getByRole('heading', { name: '1 staged change' }).waitFor();
+    await page.getByRole('button', { name: 'Preview' }).click();
+    await page.getByRole('button', { name: 'Apply', exact: true }).click();
+    const tray = page.getByRole('region', { name: 'Applying' });
+    await tray.getByText('verified', { exact: true }).waitFor({ timeout: 30_000 });
+    await tray.getByText('succeeded').waitFor();
+    await row.getByText(ssid).waitFor();
+    const answer = await context.request.get(`/api/v1/devices/${id}/values?path=Device.WiFi.SSID.1.SSID`);
+    expect(JSON.stringify(await answer.json())).toContain(ssid);
+    // The way back is offered.
+    await tray.getByRole('button', { name: 'Stage the values from before' }).click();
+    await page.getByRole('heading', { name: '1 staged change' }).waitFor();
+    await page.getByRole('button', { name: 'Discard all' }).click();
+    expect(await page.getByRole('heading', { name: /staged change/ }).count()).toBe(0);
+  });
+
+  it('refuses a value of the wrong type before anything is sent', async () => {
+    await page.goto(`/devices/${id}`);
+    const row = section('Wi-Fi networks').getByRole('row').nth(1);
+    await row.getByRole('button', { name: 'Edit Name' }).click();
+    await page.getByRole('textbox', { name: 'New value of Name' }).fill('x'.repeat(40));
+    await page.getByText('Wanted: at most 32 characters, this has 40').waitFor();
+    expect(await page.getByRole('button', { name: 'Stage', exact: true }).isDisabled()).toBe(true);
+  });
+
+  it('never shows a Wi-Fi password, and stages a new one hidden', async () => {
+    await page.goto(`/devices/${id}`);
+    await section('Wi-Fi networks').getByRole('button', { name: /^Edit Password/ }).first().click();
+    await page.getByLabel(/^New value of Password/).fill('not to be seen');
+    await page.getByRole('button', { name: 'Stage', exact: true }).click();
+    await page.getByRole('heading', { name: '1 staged change' }).waitFor();
+    expect(await page.getByText('not to be seen').count()).toBe(0);
+    expect(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }))).not.toContain('not to be seen');
+  });
+
+  it('browses the data model by tree and by search', async () => {
+    await page.goto(`/devices/${id}?tab=model`);
+    const tree = page.getByRole('tree', { name: 'Objects' });
+    await tree.getByRole('treeitem', { name: 'DeviceInfo' }).click();
+    await page.getByRole('cell', { name: 'SoftwareVersion' }).waitFor();
+    expect(page.url()).toContain('Device.DeviceInfo.');
+    await page.getByRole('textbox', { name: 'Search paths and values' }).fill('SSID.1.SSID');
+    await page.getByRole('button', { name: /Device\.WiFi\.SSID\.1\.SSID/ }).first().click();
+    await page.getByRole('cell', { name: 'SSID', exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Edit SSID' }).waitFor();
+  });
+
+  it('reads an object again and shows when', async () => {
+    await page.goto(`/devices/${id}?tab=model&path=Device.DeviceInfo.`);
+    await page.getByRole('button', { name: 'Read now: Device.DeviceInfo.' }).click();
+    await page.getByRole('row').filter({ hasText: 'UpTime' }).getByText('just now').waitFor({ timeout: 30_000 });
+  });
+
+  it('runs a command with its arguments and shows what came back', async () => {
+    await page.goto(`/devices/${id}?tab=commands`);
+    const list = page.getByRole('navigation', { name: 'Commands' });
+    await list.getByRole('button', { name: /Reboot\(\)/ }).waitFor();
+    await list.getByRole('button', { name: /Reboot\(\)/ }).click();
+    await page.getByRole('button', { name: 'Run', exact: true }).click();
+    // A command that interrupts the customer asks first.
+    await page.getByRole('dialog', { name: /Run Reboot\(\)\?/ }).getByRole('button', { name: 'Cancel' }).click();
+    expect(await page.getByRole('dialog').count()).toBe(0);
+  });
+
+  it('keeps the tab in the URL and turns to it with a number key', async () => {
+    await page.goto(`/devices/${id}`);
+    await page.getByRole('heading', { level: 1, name }).waitFor();
+    await page.keyboard.press('5');
+    await page.getByRole('tab', { name: 'Reach', selected: true }).waitFor();
+    expect(page.url()).toContain('tab=reach');
+    await section('Ways to this device').getByText(/websocket/i).first().waitFor();
+    await page.reload();
+    await page.getByRole('tab', { name: 'Reach', selected: true }).waitFor();
+  });
+
+  it('lists its operations with what was sent and what came back', async () => {
+    await page.goto(`/devices/${id}?tab=operations`);
+    const list = page.getByRole('grid', { name: 'Operations' });
+    await list.getByRole('gridcell').getByRole('link').first().click();
+    await page.getByRole('region', { name: 'Transcript' }).getByRole('listitem').first().waitFor();
+    await page.getByRole('region', { name: 'Steps' }).waitFor();
+  });
+
+  it('asks before a reboot and before a removal', async () => {
+    await page.goto(`/devices/${id}`);
+    await page.getByRole('button', { name: 'Reboot', exact: true }).click();
+    const reboot = page.getByRole('dialog', { name: 'Reboot this device?' });
+    await reboot.getByText(name).waitFor();
+    await reboot.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('button', { name: 'More actions' }).click();
+    await page.getByRole('menuitem', { name: 'Remove' }).click();
+    const remove = page.getByRole('dialog', { name: 'Remove this device?' });
+    expect(await remove.getByRole('button', { name: 'Remove' }).isDisabled()).toBe(true);
+    await remove.getByLabel(`Type ${name} to confirm`).fill(name);
+    expect(await remove.getByRole('button', { name: 'Remove' }).isDisabled()).toBe(false);
+    await page.keyboard.press('Escape');
+    expect((await context.request.get(`/api/v1/devices/${id}`)).status()).toBe(200);
+  });
+
+  it('keeps a name given by people', async () => {
+    await page.goto(`/devices/${id}`);
+    await page.getByRole('button', { name: 'More actions' }).click();
+    await page.getByRole('menuitem', { name: 'Edit name and tags' }).click();
+    const dialog = page.getByRole('dialog', { name: 'What we note about this device' });
+    await dialog.getByLabel('Name for people').fill('Corner bakery');
+    await dialog.getByLabel('Tags').fill('pilot, shop');
+    await dialog.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Corner bakery' }).waitFor();
+    await page.goto('/devices?q=Corner+bakery');
+    await page.getByRole('grid').getByRole('link', { name: 'Corner bakery' }).waitFor();
+    await context.request.patch(`/api/v1/devices/${id}`, { data: { label: '', tags: [] } });
+  });
+
+  it('says so when there is no such device', async () => {
+    await page.goto('/devices/01900000-0000-7000-8000-000000000000');
+    await page.getByRole('heading', { name: 'This device is not here' }).waitFor();
+  });
+});

@@ -1,0 +1,103 @@
+// Every page: loads without an error, has a name for everything one can use, and works in both colour schemes.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { devices, launch, signedIn, until } from './support';
+
+let browser: Browser;
+let context: BrowserContext;
+let device = '';
+beforeAll(async () => {
+  browser = await launch();
+  context = await signedIn(browser);
+  device = (await until('a device', async () => (await devices(context))[0])).id;
+});
+afterAll(() => browser.close());
+
+const paths = (): string[] => [
+  '/devices', '/devices?add=true', `/devices/${device}`, `/devices/${device}?tab=model`, `/devices/${device}?tab=commands`, `/devices/${device}?tab=operations`,
+  `/devices/${device}?tab=reach`, '/operations', '/events', '/doctor', '/settings/account', '/settings/appearance', '/settings/tokens',
+  '/settings/setup-keys', '/settings/users', '/settings/tenants', '/settings/system',
+];
+
+/** What can be used and has no name for those who do not see it. */
+function unnamed(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const name = (element: Element): string => {
+      const by = element.getAttribute('aria-labelledby');
+      if (by) return by.split(' ').map((id) => document.getElementById(id)?.textContent ?? '').join('');
+      const label = element.getAttribute('aria-label') ?? (element as HTMLInputElement).labels?.[0]?.textContent ?? '';
+      return label || element.textContent || element.getAttribute('title') || element.querySelector('img')?.alt || '';
+    };
+    const usable = 'a[href], button, input:not([type=hidden]):not([hidden]), select, textarea, [role=button], [role=tab], [role=combobox], [role=grid], [role=dialog], [role=menuitem], [role=separator][tabindex]';
+    return [...document.querySelectorAll(usable)]
+      .filter((element) => element.getClientRects().length > 0 && !element.closest('[aria-hidden=true]') && name(element).trim() === '')
+      .map((element) => element.outerHTML.slice(0, 160));
+  });
+}
+
+describe('every page', () => {
+  it('loads without an error and names everything that can be used', async () => {
+    const page = await context.newPage();
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(`${page.url()}: ${error}`));
+    page.on('console', (message) => message.type() === 'error' && errors.push(`${page.url()}: ${message.text()}`));
+    for (const path of paths()) {
+      await page.goto(path);
+      await page.getByRole('main').waitFor();
+      await until(`${path} is no longer busy`, async () => (await page.locator('[aria-busy="true"]').count()) === 0);
+      expect(await unnamed(page), path).toEqual([]);
+      expect(await page.getByRole('alert').count(), `${path} shows a failure`).toBe(0);
+    }
+    expect(errors).toEqual([]);
+    await page.close();
+  }, 120_000);
+
+  it('has one first heading and one main part', async () => {
+    const page = await context.newPage();
+    for (const path of paths()) {
+      await page.goto(path);
+      await page.getByRole('main').waitFor();
+      await page.getByRole('heading', { level: 1 }).first().waitFor({ state: 'attached' });
+      expect(await page.locator('main').count(), path).toBe(1);
+      expect(await page.locator('h1').count(), path).toBe(1);
+    }
+    await page.close();
+  }, 120_000);
+});
+
+describe('the frame', () => {
+  it('goes places with the keyboard and lists its keys', async () => {
+    const page = await context.newPage();
+    await page.goto('/devices');
+    await page.getByRole('grid', { name: 'Devices' }).waitFor();
+    await page.keyboard.press('g');
+    await page.keyboard.press('o');
+    await page.getByRole('grid', { name: 'Operations' }).waitFor();
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Control+k');
+    await page.getByRole('combobox', { name: 'Command or device' }).fill('doctor');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Why do I not see my device?' }).waitFor();
+    await page.close();
+  });
+
+  it('is live', async () => {
+    const page = await context.newPage();
+    await page.goto('/devices');
+    await page.getByRole('status', { name: /^Live/ }).waitFor();
+    await page.close();
+  });
+
+  it('keeps the colours one chooses', async () => {
+    const page = await context.newPage();
+    await page.goto('/settings/appearance');
+    await page.getByText('Dark', { exact: true }).click();
+    await page.locator('html[data-mantine-color-scheme="dark"]').waitFor();
+    await page.reload();
+    await page.locator('html[data-mantine-color-scheme="dark"]').waitFor();
+    await page.getByText('As the system', { exact: true }).click();
+    await page.close();
+  });
+});
