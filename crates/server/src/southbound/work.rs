@@ -61,7 +61,7 @@ pub(super) fn begin(link: &mut Running) {
     (work.running, work.again, work.retry_at) = (true, false, None);
     let job = Job {
         core: link.core.clone(),
-        ends: link.ends.clone(),
+        _ends: link.ends.clone(),
         tenant: link.entry.tenant.clone(),
         asker,
         unfinished: work.unfinished,

@@ -1,5 +1,9 @@
 //! The side of the devices over real sockets, with real agents and with puppets that misbehave.
 #![allow(clippy::unwrap_used)]
 
+mod admission;
+mod links;
+mod notifications;
 mod onboarding;
+mod puppet;
 mod rig;

@@ -1,8 +1,17 @@
 //! From the first connection to a device that is known.
 
+use fleet::DeviceId;
+use fleet::device::OnboardingState;
 use fleet::southbound::{Answer, Op};
+use server::south::Links;
+use server::state::now;
+use store::{NewDevice, PathSetup, Search};
+use usp::msg::{self, Request};
 
+use crate::puppet::{Puppet, Reply, no, object, plain};
 use crate::rig::{Real, each, until};
+
+const EID: &str = "os::00256D-P1";
 
 #[tokio::test]
 async fn a_device_onboards_with_a_setup_key_and_comes_back_with_its_own_token() {
@@ -56,6 +65,203 @@ async fn a_device_onboards_with_a_setup_key_and_comes_back_with_its_own_token() 
             panic!()
         };
         assert_eq!(values[0].result.as_ref().unwrap()[0].value, "home");
+        agent.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_device_that_cannot_tell_its_model_at_once_is_asked_level_by_level() {
+    each(|world| async move {
+        let mut puppet = Puppet::dial(&world.url(&world.key), EID, &world.own)
+            .await
+            .unwrap();
+        let busy = tokio::spawn(async move {
+            puppet
+                .serve(|request| match request {
+                    Request::GetSupportedDm(ask) if !ask.first_level_only => no(),
+                    Request::GetSupportedDm(ask) => level(&ask.obj_paths[0]),
+                    other => plain(other),
+                })
+                .await
+        });
+        let record = world.onboarded(EID).await;
+        let model = world
+            .store
+            .model(&world.tenant, &record.model_key)
+            .await
+            .unwrap()
+            .unwrap();
+        let info = model.model.object("Device.DeviceInfo.").unwrap();
+        assert!(!info.named_only && info.params.len() == 1);
+        assert!(model.model.objects.contains_key("Device.WiFi.SSID.{i}."));
+        busy.abort();
+    })
+    .await;
+}
+
+fn level(path: &str) -> Reply {
+    let mut objects = vec![];
+    match path {
+        "Device." => {
+            objects.push(object("Device.", &[]));
+            objects.push(object("Device.DeviceInfo.", &[]));
+            objects.push(object("Device.WiFi.", &[]));
+        }
+        "Device.WiFi." => {
+            objects.push(object("Device.WiFi.", &[]));
+            let mut table = object("Device.WiFi.SSID.{i}.", &[]);
+            table.is_multi_instance = true;
+            objects.push(table);
+        }
+        other => objects.push(object(other, &["SoftwareVersion"])),
+    }
+    let result = msg::RequestedObjectResult {
+        req_obj_path: path.into(),
+        supported_objs: objects,
+        ..Default::default()
+    };
+    Reply::With(Ok(msg::GetSupportedDMResp {
+        req_obj_results: vec![result],
+    }
+    .into()))
+}
+
+#[tokio::test]
+async fn onboarding_goes_on_after_the_link_broke_and_after_a_restart() {
+    each(|mut world| async move {
+        // Each time it gets one step further before it goes away.
+        for steps in 1..8 {
+            if steps == 5 {
+                world.restart().await;
+            }
+            let dialled = Puppet::dial(&world.url(&world.key), EID, &world.own).await;
+            let mut puppet = dialled.unwrap();
+            let mut left = steps;
+            puppet
+                .serve(|request| {
+                    left -= 1;
+                    if left == 0 {
+                        Reply::Stop
+                    } else {
+                        plain(request)
+                    }
+                })
+                .await;
+            drop(puppet);
+            let device = world.device(EID).await;
+            until("its link is over", || async {
+                (!world.adapter.is_linked(device)).then_some(())
+            })
+            .await;
+        }
+        let mut puppet = Puppet::dial(&world.url(&world.key), EID, &world.own)
+            .await
+            .unwrap();
+        let busy = tokio::spawn(async move { puppet.serve(plain).await });
+        world.onboarded(EID).await;
+        let all = Search::new(Default::default(), now());
+        let (devices, _) = world.store.device_count(&world.tenant, &all).await.unwrap();
+        assert_eq!(devices, 1);
+        busy.abort();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_device_that_we_dial_is_onboarded_and_asked() {
+    each(|mut world| async move {
+        let own = world.own.clone();
+        let (agent, bound) = Real::run("S2", agent::MemoryStorage::new(), |config| {
+            config.controllers = vec![agent::ControllerConfig {
+                endpoint_id: own,
+                ..agent::ControllerConfig::default()
+            }];
+            config.listen = Some(agent::ListenConfig {
+                address: "127.0.0.1:0".parse().unwrap(),
+                path: "/usp".into(),
+                certificate: None,
+                key: None,
+                client_ca: None,
+            });
+        });
+        let address = bound.await.unwrap();
+        let device = DeviceId::new(now(), server::secret::id_bits());
+        let new = NewDevice {
+            id: device,
+            name: "dialled".into(),
+            tags: vec![],
+            protocol: "usp".into(),
+            description: Default::default(),
+            identities: vec![],
+            source: "operator".into(),
+            onboarding: Default::default(),
+            created_at: now(),
+        };
+        world
+            .store
+            .device_insert(&world.tenant, new, vec![])
+            .await
+            .unwrap();
+        let setup = PathSetup {
+            transport: "websocket".into(),
+            dial_url: Some(format!("ws://{address}/usp")),
+            ..PathSetup::default()
+        };
+        world
+            .store
+            .path_put(&world.tenant, device, setup, vec![])
+            .await
+            .unwrap();
+        world.adapter.dialling_changed(&world.tenant, device);
+        let record = world.onboarded(&agent.endpoint).await;
+        assert_eq!(record.device.id, device);
+        assert!(world.adapter.attempts(&world.tenant, device)[0].ok);
+        world.connected().await;
+        let get = Op::Get {
+            paths: vec!["Device.WiFi.SSID.1.SSID".into()],
+            max_depth: 0,
+        };
+        assert!(world.ask(device, get).await.is_ok());
+        let path = world
+            .store
+            .path(&world.tenant, device, "websocket")
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(!path.has_current && path.authenticated_by == "dialled");
+        agent.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_device_that_was_registered_by_its_serial_number_becomes_that_one() {
+    each(|world| async move {
+        let device = DeviceId::new(now(), server::secret::id_bits());
+        let new = NewDevice {
+            id: device,
+            name: "the one in the cellar".into(),
+            tags: vec![],
+            protocol: "usp".into(),
+            description: Default::default(),
+            identities: fleet::Identity::of_serial("00256D", "", "S3"),
+            source: "operator".into(),
+            onboarding: Default::default(),
+            created_at: now(),
+        };
+        world
+            .store
+            .device_insert(&world.tenant, new, vec![])
+            .await
+            .unwrap();
+        let agent = Real::dial("S3", &world.own, &world.url(&world.key));
+        until("it is the registered one", || async {
+            let record = world.store.device(&world.tenant, device).await.unwrap();
+            let complete = record.device.onboarding == OnboardingState::Complete;
+            (complete && record.endpoint_id == agent.endpoint).then_some(())
+        })
+        .await;
         agent.stop().await;
     })
     .await;

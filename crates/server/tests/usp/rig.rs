@@ -95,15 +95,6 @@ impl World {
         format!("ws://{}/usp/{key}", self.usp)
     }
 
-    /// Waits for something that the store comes to say.
-    pub async fn until<T, F: Future<Output = Option<T>>>(
-        &self,
-        what: &str,
-        mut look: impl FnMut() -> F,
-    ) -> T {
-        until(what, || look()).await
-    }
-
     /// The device of an endpoint id, once it is registered.
     pub async fn device(&self, endpoint: &str) -> DeviceId {
         let identity = fleet::Identity::endpoint(endpoint);
@@ -338,7 +329,6 @@ impl Backend for Box1 {
 /// A real agent that runs.
 pub struct Real {
     pub endpoint: String,
-    pub storage: MemoryStorage,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -372,7 +362,7 @@ impl Real {
         configure(&mut config);
         let (listening, bound) = tokio::sync::oneshot::channel();
         let options = RunOptions {
-            storage: Box::new(storage.clone()),
+            storage: Box::new(storage),
             listening: Some(listening),
             ..RunOptions::default()
         };
@@ -384,7 +374,6 @@ impl Real {
         (
             Self {
                 endpoint,
-                storage,
                 stop,
                 task,
             },

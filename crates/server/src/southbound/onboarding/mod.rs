@@ -28,8 +28,8 @@ use crate::state::now;
 pub struct Job {
     /// What all links share.
     pub core: Arc<Core>,
-    /// Keeps the server waiting for it.
-    pub ends: Ends,
+    /// Keeps the server waiting for it when it stops.
+    pub _ends: Ends,
     /// Whose device.
     pub tenant: TenantId,
     /// The way to it.
@@ -104,7 +104,10 @@ impl Job {
 /// Runs an onboarding and tells the link.
 pub async fn run(job: Box<Job>) {
     let mut ended = Ended::default();
-    let permit = job.core.onboardings.acquire().await;
+    let permit = tokio::select! {
+        permit = job.core.onboardings.acquire() => permit,
+        () = job.asker.inbox.closed() => return,
+    };
     let outcome = steps(&job, &mut ended).await;
     drop(permit);
     let result = match &outcome {

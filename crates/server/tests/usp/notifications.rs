@@ -1,0 +1,143 @@
+//! What devices report: stored before it is acknowledged, and once.
+
+use fleet::southbound::Notice;
+use fleet::{EventKind, Fact};
+use store::EventFilter;
+use usp::agent::Event;
+use usp::msg::{self, Map, Msg};
+
+use crate::admission::give_token;
+use crate::puppet::{Puppet, Seen, plain};
+use crate::rig::{World, each, until};
+
+const EID: &str = "os::00256D-P1";
+
+async fn count(world: &World, kind: EventKind) -> usize {
+    let filter = EventFilter {
+        kinds: vec![kind],
+        ..EventFilter::default()
+    };
+    let page = world
+        .store
+        .events_after(&world.tenant, 0, &filter, 100)
+        .await;
+    page.unwrap().events.len()
+}
+
+#[tokio::test]
+async fn a_notification_is_in_the_log_when_it_is_acknowledged() {
+    // R-NOT.8, R-NOT.10
+    each(|mut world| async move {
+        let token = give_token(&world, EID).await;
+        let device = world.device(EID).await;
+        let mut puppet = Puppet::dial(&world.url(&token), EID, &world.own)
+            .await
+            .unwrap();
+        let path = "Device.DeviceInfo.SoftwareVersion";
+        let change = msg::ValueChange {
+            param_path: path.into(),
+            param_value: "2.0".into(),
+        };
+        let id = puppet.notify(change);
+        puppet.delivered(id).await;
+        assert_eq!(count(&world, EventKind::DeviceValueChanged).await, 1);
+        world
+            .fact("notified", |fact| match fact {
+                Fact::Notified {
+                    notice: Notice::ValueChange { value, .. },
+                    ..
+                } => Some(assert_eq!(value, "2.0")),
+                _ => None,
+            })
+            .await;
+        let paths = [path.to_owned()];
+        until("the value is known", || async {
+            let known = world
+                .store
+                .value_of(&world.tenant, device, &paths)
+                .await
+                .unwrap();
+            known.iter().any(|known| known.value == "2.0").then_some(())
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_repetition_over_another_link_is_acknowledged_and_not_stored_twice() {
+    // R-NOT.3
+    each(|world| async move {
+        let token = give_token(&world, EID).await;
+        let event = msg::Event {
+            obj_path: "Device.".into(),
+            event_name: "Boot!".into(),
+            params: Map::from([("Cause", "LocalReboot")]),
+        };
+        let mut notify = msg::notify("s", event);
+        notify.send_resp = true;
+        let payload = usp::codec::encode_msg(&Msg::request("same-id", notify));
+        for _ in 0..2 {
+            let mut puppet = Puppet::dial(&world.url(&token), EID, &world.own)
+                .await
+                .unwrap();
+            let own = world.own.clone();
+            puppet.send_as(EID, &own, payload.clone()).await;
+            // The answer is to nothing that the puppet's own session knows.
+            loop {
+                match puppet.next().await {
+                    Seen::Event(Event::Ignored(usp::session::Ignored::Unmatched { msg_id })) => {
+                        assert_eq!(msg_id, "same-id");
+                        break;
+                    }
+                    Seen::Event(Event::Requested { token, request, .. }) => {
+                        if let crate::puppet::Reply::With(answer) = plain(&request) {
+                            puppet.session.respond(token, answer).unwrap();
+                        }
+                    }
+                    Seen::Event(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!(count(&world, EventKind::DeviceBooted).await, 1);
+        let device = world.device(EID).await;
+        let record = world.store.device(&world.tenant, device).await.unwrap();
+        assert_eq!(record.boot_cause, "LocalReboot");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_firmware_is_told_and_looked_at_again() {
+    each(|world| async move {
+        let token = give_token(&world, EID).await;
+        let mut puppet = Puppet::dial(&world.url(&token), EID, &world.own)
+            .await
+            .unwrap();
+        let own = world.own.clone();
+        let (say, mut said) = tokio::sync::mpsc::channel::<()>(1);
+        let busy = tokio::spawn(async move {
+            tokio::select! {
+                seen = puppet.serve(plain) => panic!("{seen:?}"),
+                _ = said.recv() => {}
+            }
+            let path = "Device.DeviceInfo.SoftwareVersion";
+            let change = msg::ValueChange {
+                param_path: path.into(),
+                param_value: "2.0".into(),
+            };
+            let payload = usp::codec::encode_msg(&Msg::request("n", msg::notify("s", change)));
+            puppet.send_as(EID, &own, payload).await;
+            puppet.serve(plain).await
+        });
+        world.onboarded(EID).await;
+        say.send(()).await.unwrap();
+        until("the log knows", || async {
+            (count(&world, EventKind::DeviceFirmwareChanged).await > 0).then_some(())
+        })
+        .await;
+        busy.abort();
+    })
+    .await;
+}
