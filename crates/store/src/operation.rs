@@ -123,7 +123,8 @@ impl Store {
         }
         statement
             .push(" ORDER BY id DESC LIMIT ")
-            .arg(limit.clamp(1, PAGE_MAX));
+            // One more than a full page, which tells whether another one follows.
+            .arg(limit.clamp(1, PAGE_MAX + 1));
         collect(&self.all(statement).await?, read)
     }
 
