@@ -1,6 +1,7 @@
 //! The event log: everything that happened, in one order without gaps, read with a cursor or live
 //! as server-sent events. A device's timeline is the same log, newest first.
 
+use crate::device::Order;
 use crate::endpoint::{Access, Answer, Body, Endpoint, Method};
 use crate::operation::Actor;
 use crate::{Permission, Time};
@@ -16,8 +17,8 @@ pub struct Event {
     pub cursor: String,
     /// When.
     pub at: Time,
-    /// What: `device.connected`, `device.disconnected`, `device.registered`, `operation.queued`,
-    /// `operation.succeeded`, `notification.value_change`, ...
+    /// What: `device.connected`, `device.disconnected`, `device.created`, `operation.queued`,
+    /// `operation.finished`, `device.value_changed`, ...
     #[schema(example = "device.connected")]
     pub kind: String,
     /// What happened, in one sentence.
@@ -38,9 +39,10 @@ pub struct Event {
 /// A part of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventLog {
-    /// The events, oldest first.
+    /// The events, in the order asked for.
     pub items: Vec<Event>,
-    /// Where to go on: send it as `after`. The same as `head` when everything has been read.
+    /// Where to go on. Oldest first: send it as `after`; the same as `head` when everything has
+    /// been read. Newest first: send it as `before`; empty at the beginning of the log.
     pub next: String,
     /// The newest place in the log.
     pub head: String,
@@ -51,8 +53,12 @@ pub struct EventLog {
 #[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct EventQuery {
-    /// Only what came after this cursor; absent is from the oldest that is kept.
+    /// Oldest first (default) or newest first.
+    pub order: Option<Order>,
+    /// Oldest first: only what came after this cursor; absent is from the oldest that is kept.
     pub after: Option<String>,
+    /// Newest first: only what came before this cursor; absent is from the newest.
+    pub before: Option<String>,
     /// Only these kinds; `device.` with the dot means all that begin so.
     pub kind: Vec<String>,
     /// Only about this device.
@@ -107,10 +113,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "/api/v1/events",
         READ,
         TAG,
-        "Read the event log, oldest first",
+        "Read the event log",
         Answer::Json(Body::of::<EventLog>()),
     )
-    .query::<EventQuery>(),
+    .query::<EventQuery>()
+    .query_schemas(&[Body::of::<Order>()]),
     Endpoint::new(
         "event_stream",
         Method::Get,

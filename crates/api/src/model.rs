@@ -2,7 +2,8 @@
 //! the instances that exist, and the last-known value of each parameter.
 
 use crate::endpoint::{Access, Answer, Body, Endpoint, Method};
-use crate::value::Value;
+// The derive takes every type called `Value` for any JSON; under another name it looks closer.
+use crate::value::Value as KnownValue;
 use crate::{Page, Permission, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -144,7 +145,7 @@ pub struct ModelParameter {
     /// What it is when nobody set it.
     pub default: Option<String>,
     /// The last-known value.
-    pub value: Option<Value>,
+    pub value: Option<KnownValue>,
 }
 
 /// What a value has to look like.
@@ -238,7 +239,7 @@ pub struct ModelHit {
     /// What it is.
     pub kind: NodeKind,
     /// The last-known value of a parameter.
-    pub value: Option<Value>,
+    pub value: Option<KnownValue>,
 }
 
 const TAG: &str = "devices";

@@ -278,7 +278,7 @@ pub struct Operation {
     pub finished_at: Option<Time>,
     /// When it gives up waiting.
     pub expires_at: Time,
-    /// How often it has been tried.
+    /// How often the present step was sent without an answer.
     pub attempts: u32,
     /// Each op, in order.
     pub steps: Vec<Step>,

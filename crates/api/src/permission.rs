@@ -7,7 +7,7 @@ use std::str::FromStr;
 use utoipa::ToSchema;
 
 macro_rules! permissions {
-    ($($(#[doc = $doc:literal])+ $name:ident = $slug:literal,)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $slug:tt,)+) => {
         /// One permission, named `resource:verb`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         pub enum Permission {

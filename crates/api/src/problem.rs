@@ -107,7 +107,7 @@ pub enum Location {
 }
 
 macro_rules! kinds {
-    ($($(#[doc = $doc:literal])+ $name:ident = $slug:literal, $status:literal, $title:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $slug:tt, $status:literal, $title:literal;)+) => {
         /// The kinds of problems. A kind is never renamed and never changes its status.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
         pub enum ProblemKind {

@@ -6,6 +6,7 @@ use crate::http::extract::{Id, Query};
 use crate::http::page;
 use crate::problem::{Fail, Result};
 use crate::state::State;
+use api::device::Order;
 use api::event::{Event, EventLog, EventQuery, TimelineQuery};
 use api::operation::{Actor, ActorKind};
 use api::{FieldProblem, Page, ProblemKind};
@@ -14,7 +15,7 @@ use axum::extract::State as Extract;
 use fleet::{DeviceId, EventKind, OperationId, TenantId};
 use store::{EventFilter, EventRecord};
 
-/// The log, oldest first.
+/// The log, oldest or newest first.
 pub async fn list(
     Extract(state): Extract<State>,
     caller: Caller,
@@ -27,19 +28,49 @@ pub async fn list(
         kinds: kinds(&query.kind)?,
         since: None,
     };
-    let after = cursor("after", query.after.as_deref())?;
-    let after = still_kept(&state, &caller.tenant, after).await?;
-    let found = state
-        .store
-        .events_after(&caller.tenant, after, &filter, limit)
-        .await?;
-    let next = found.next.unwrap_or(after);
     let head = state.store.event_head(&caller.tenant).await?;
+    let (found, next) = if query.order == Some(Order::Desc) {
+        no(
+            query.after.as_deref(),
+            "after",
+            "goes with order=asc; use before",
+        )?;
+        let before = cursor("before", query.before.as_deref())?;
+        let found = state
+            .store
+            .events_before(&caller.tenant, before, &filter, limit)
+            .await?;
+        let next = found.next.map(|next| next.to_string()).unwrap_or_default();
+        (found, next)
+    } else {
+        no(
+            query.before.as_deref(),
+            "before",
+            "goes with order=desc; use after",
+        )?;
+        let after = cursor("after", query.after.as_deref())?;
+        let after = still_kept(&state, &caller.tenant, after).await?;
+        let found = state
+            .store
+            .events_after(&caller.tenant, after, &filter, limit)
+            .await?;
+        let next = found.next.unwrap_or(after).to_string();
+        (found, next)
+    };
+    // What was written while this page was read is part of the log, too.
+    let head = next.parse().unwrap_or(0).max(head);
     Ok(Json(EventLog {
         items: views(&state, &caller.tenant, &found.events).await,
-        next: next.to_string(),
-        head: head.max(next).to_string(),
+        next,
+        head: head.to_string(),
     }))
+}
+
+fn no(given: Option<&str>, field: &str, problem: &str) -> Result<()> {
+    match given {
+        Some(_) => Err(Fail::malformed(vec![FieldProblem::query(field, problem)])),
+        None => Ok(()),
+    }
 }
 
 /// What happened to a device, newest first.
@@ -141,6 +172,11 @@ async fn view(state: &State, tenant: &TenantId, record: &EventRecord) -> Event {
             None => event.data["name"].as_str().map(str::to_owned),
         },
     };
+    let mut data = event.data.clone();
+    // What a device reports of a password is not for everybody who may read events.
+    if data["path"].as_str().is_some_and(fleet::plan::is_secured) && data.get("value").is_some() {
+        data["value"] = super::operation_view::MASK.into();
+    }
     Event {
         cursor: record.seq.to_string(),
         at: time(event.at),
@@ -150,7 +186,7 @@ async fn view(state: &State, tenant: &TenantId, record: &EventRecord) -> Event {
         device_name,
         operation_id: event.operation.map(OperationId::as_uuid),
         actor: actor(&event.actor, event.device.is_some()),
-        data: event.data.clone(),
+        data,
     }
 }
 

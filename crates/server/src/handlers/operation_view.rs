@@ -15,7 +15,7 @@ use store::OperationRecord;
 const RESULTS_MAX: usize = 1_000;
 
 /// What stands in place of a secret.
-const MASK: &str = "••••••";
+pub const MASK: &str = "••••••";
 
 /// The text, or its mask.
 pub fn masked(secured: bool, text: String) -> String {
