@@ -147,10 +147,16 @@ async fn a_failing_write_leaves_no_trace_and_does_not_harm_those_it_shares_a_com
         let acme = tenant("acme");
         let device = insert_device(&db.store, &acme, "S1").await;
         let mut tasks = tokio::task::JoinSet::new();
-        for n in 0..60u64 {
+        for n in 0..80u64 {
             let (store, acme) = (db.store.clone(), acme.clone());
             tasks.spawn(async move {
-                match n % 3 {
+                match n % 4 {
+                    3 => {
+                        let good = event(&acme, EventKind::DeviceEvent);
+                        let large = good.clone().data("x".repeat(EVENT_BYTES_MAX).into());
+                        let done = store.event_append(&acme, vec![good, large]).await;
+                        assert!(matches!(done, Err(Error::LimitExceeded { .. })));
+                    }
                     0 => {
                         let good = notification(&acme, device, n);
                         store.commit_notification(&acme, good).await.unwrap();
