@@ -4,6 +4,7 @@
 use crate::cmd;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -30,7 +31,10 @@ pub fn run(args: &Args) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = Server::start(folder.path())?;
     let mut table = String::from("| what | it dials us | we dial it |\n|---|---|---|\n");
-    let dials = Scenario::new(&server, &bin, folder.path(), Way::ItDials)?.run();
+    let first = Scenario::new(&server, &bin, folder.path(), Way::ItDials)?;
+    let dials = first.run();
+    let version = first.version();
+    drop(first);
     let dialled = Scenario::new(&server, &bin, folder.path(), Way::WeDial)?.run();
     let mut failed = false;
     for (index, (what, ours)) in dials.iter().enumerate() {
@@ -46,7 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
         writeln!(table, "| {what} | {} | {} |", word(ours), word(theirs))?;
     }
     println!("{table}");
-    write_section("obuspa", &version(&bin), &table)?;
+    write_section("obuspa", &version, &table)?;
     if failed {
         bail!("not everything worked; see docs/interop.md");
     }
@@ -169,13 +173,16 @@ impl Drop for Server {
 struct Scenario<'a> {
     server: &'a Server,
     device: String,
-    agent: Child,
+    bin: PathBuf,
+    home: PathBuf,
+    agent: RefCell<Child>,
 }
 
 impl Drop for Scenario<'_> {
     fn drop(&mut self) {
-        let _ = self.agent.kill();
-        let _ = self.agent.wait();
+        let agent = self.agent.get_mut();
+        let _ = agent.kill();
+        let _ = agent.wait();
     }
 }
 
@@ -226,26 +233,7 @@ impl<'a> Scenario<'a> {
         let home = folder.join(name);
         std::fs::create_dir_all(&home)?;
         std::fs::write(home.join("reset.txt"), reset)?;
-        let log = std::fs::File::create(home.join("agent.log"))?;
-        let agent = Command::new(bin)
-            .current_dir(&home)
-            .args([
-                "-p",
-                "-v",
-                "4",
-                "-i",
-                "lo",
-                "-r",
-                "reset.txt",
-                "-f",
-                "agent.db",
-                "-s",
-                "agent.sock",
-            ])
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| bin.display().to_string())?;
+        let agent = RefCell::new(start_agent(bin, &home)?);
         if way == Way::WeDial {
             let body = serde_json::json!({
                 "endpoint_id": device,
@@ -259,6 +247,8 @@ impl<'a> Scenario<'a> {
         Ok(Scenario {
             server,
             device,
+            bin: bin.to_owned(),
+            home,
             agent,
         })
     }
@@ -274,6 +264,17 @@ impl<'a> Scenario<'a> {
             ("is subscribed and notifies", self.notifies()),
             ("reboots and says Boot!", self.reboots()),
         ]
+    }
+
+    /// What the agent calls itself.
+    fn version(&self) -> String {
+        let path = "Device.LocalAgent.SoftwareVersion";
+        let read = self.server.ask(&["device", "get", &self.device, path]);
+        let version = read.ok().and_then(|read| self.after(&read, path));
+        format!(
+            "Version {}",
+            version.unwrap_or_else(|| "unknown".to_owned())
+        )
     }
 
     fn onboards(&self) -> Result<String> {
@@ -366,22 +367,28 @@ impl<'a> Scenario<'a> {
         ])?;
         self.server
             .ask(&["device", "set", &self.device, &format!("{path}=interop-2")])?;
-        self.event("notification.value_change", path)
+        self.event("device.value_changed", path)
     }
 
+    /// The agent ends its process on Reboot(); whoever runs it on a device starts it again, and so do we.
     fn reboots(&self) -> Result<String> {
-        let done = self.server.ask(&[
+        let asked = self.server.ask(&[
             "device",
             "operate",
             &self.device,
             "Device.Reboot()",
-            "--wait",
-            "90",
+            "--no-wait",
         ])?;
+        let id = asked["id"].as_str().context("no operation")?;
+        until("the end of the agent's process", || {
+            self.agent.borrow_mut().try_wait().ok().flatten()
+        })?;
+        self.agent.replace(start_agent(&self.bin, &self.home)?);
+        let done = self.server.ask(&["operation", "show", id, "--follow"])?;
         if done["state"] != "succeeded" {
-            bail!("{}", done["state_words"]);
+            bail!("{}: {}", done["state"], done["state_words"]);
         }
-        Ok("proven by Boot!".to_owned())
+        Ok("proven by Boot! with our command key".to_owned())
     }
 
     /// Waits until the log has an event of this kind that mentions `words`.
@@ -445,6 +452,33 @@ impl Server {
     }
 }
 
+/// Starts the agent in its folder; its settings are read from the reset file only when it has no database yet.
+fn start_agent(bin: &Path, home: &Path) -> Result<Child> {
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(home.join("agent.log"))?;
+    Command::new(bin)
+        .current_dir(home)
+        .args([
+            "-p",
+            "-v",
+            "4",
+            "-i",
+            "lo",
+            "-r",
+            "reset.txt",
+            "-f",
+            "agent.db",
+            "-s",
+            "agent.sock",
+        ])
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .with_context(|| bin.display().to_string())
+}
+
 /// Replaces the section of one agent in `docs/interop.md`.
 fn write_section(agent: &str, version: &str, table: &str) -> Result<()> {
     let path = cmd::root().join("docs/interop.md");
@@ -466,18 +500,6 @@ fn write_section(agent: &str, version: &str, table: &str) -> Result<()> {
             + "\n",
     )?;
     Ok(())
-}
-
-fn version(bin: &Path) -> String {
-    let output = Command::new(bin).arg("-V").output();
-    let text = output
-        .map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned())
-        .unwrap_or_default();
-    text.lines()
-        .next()
-        .filter(|line| !line.is_empty())
-        .unwrap_or("The reference agent")
-        .to_owned()
 }
 
 fn free_port() -> Result<u16> {
