@@ -82,9 +82,16 @@ async fn nothing_is_lost(server: &mut Server) {
     server.restart().await;
     let stored = operations(&server.api).await;
     for (key, id) in &told {
+        let found = server.api.operation(id).await;
+        assert_eq!(
+            text(&found, "id"),
+            *id,
+            "{key} was acknowledged and is gone"
+        );
         assert!(
             stored.contains_key(id),
-            "{key} was acknowledged as {id} and is gone"
+            "{key} {id} is not in the list of {}: {found:#}",
+            stored.len()
         );
     }
     assert_events_are_kept(&server.api, &before).await;
