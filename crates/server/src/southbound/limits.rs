@@ -55,9 +55,9 @@ pub const ONBOARD_RETRY_MIN: Duration = Duration::from_secs(30);
 /// Longest wait between two onboardings of one device.
 pub const ONBOARD_RETRY_MAX: Duration = Duration::from_secs(3600);
 
-/// How long a device may take to come back by itself with its new credential before operations
-/// are sent over the old link. Agents that reconnect for it do so at once.
-pub const SWAP_WAIT: Duration = Duration::from_secs(3);
+/// How long a device that took its new credential may take to come back with it before operations
+/// are sent over the old link. The reference agent reconnects five seconds after it answered.
+pub const SWAP_WAIT: Duration = Duration::from_secs(8);
 
 /// Characters of one message in a transcript: enough to read, not a second database.
 pub const TRANSCRIPT_CHARS_MAX: usize = 16 * 1024;

@@ -46,7 +46,10 @@ async fn a_notification_is_in_the_log_when_it_is_acknowledged() {
                 Fact::Notified {
                     notice: Notice::ValueChange { value, .. },
                     ..
-                } => Some(assert_eq!(value, "2.0")),
+                } => {
+                    assert_eq!(value, "2.0");
+                    Some(())
+                }
                 _ => None,
             })
             .await;

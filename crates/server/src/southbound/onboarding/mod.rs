@@ -49,6 +49,8 @@ pub struct Ended {
     pub complete: bool,
     /// The credential was changed, or the device does not want that.
     pub swap_tried: bool,
+    /// It was changed: the device may come back with it.
+    pub swapped: bool,
     /// It is a device that was registered before; its link has to begin anew.
     pub merged: bool,
 }
@@ -127,7 +129,7 @@ pub async fn run(job: Box<Job>) {
             tracing::warn!(%error, %device, "a failed onboarding could not be written to the log");
         }
     }
-    if ended.swap_tried && job.swap.is_some() {
+    if ended.swapped {
         // Agents that reconnect for their new credential do so now.
         tokio::select! {
             () = job.asker.inbox.closed() => {}
@@ -205,7 +207,8 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
     ended.complete = true;
     // Last, because the agent may drop the link for it.
     if let Some(path) = &job.swap {
-        ended.swap_tried = swap::credential(job, own.as_ref(), path).await?;
+        ended.swapped = swap::credential(job, own.as_ref(), path).await?;
+        ended.swap_tried = true;
     }
     Ok(())
 }

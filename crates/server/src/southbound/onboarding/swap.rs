@@ -98,8 +98,8 @@ pub async fn onboarded(
 }
 
 /// Gives the device a token of its own in the place of the setup key. The token is stored before
-/// it is sent: whatever is lost on the way, one of the two credentials opens the door. True when
-/// that was tried; it is tried again when the device comes with the setup key again.
+/// it is sent: whatever is lost on the way, one of the two credentials opens the door. False when
+/// the device does not take it; it is tried again when it comes with the setup key again.
 pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<bool, Stopped> {
     let (store, tenant, device) = (job.store(), &job.tenant, job.device());
     let refused = async |why: String| {
@@ -114,7 +114,7 @@ pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<b
     };
     let Some(target) = own.and_then(|own| target(own, came)) else {
         refused("the device does not show its WebSocket path to us".to_owned()).await?;
-        return Ok(true);
+        return Ok(false);
     };
     let token = secret::new(secret::DEVICE);
     let pending = settle::credential(tenant, device, "pending");
@@ -144,10 +144,11 @@ pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<b
         Err(error) if error.is_gone() => None,
         Err(error) => Some(error.to_string()),
     };
+    let taken = why.is_none();
     if let Some(why) = why {
         refused(why).await?;
     }
-    Ok(true)
+    Ok(taken)
 }
 
 struct Target {
