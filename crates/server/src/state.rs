@@ -105,7 +105,7 @@ impl State {
             return known;
         }
         let record = self.store.device(tenant, device).await.ok()?;
-        let name = crate::handlers::device::name(&record);
+        let name = crate::handlers::device_view::name(&record);
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if names.len() >= limits::DEVICE_NAMES_MAX {
             names.clear();

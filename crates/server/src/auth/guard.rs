@@ -167,6 +167,31 @@ fn same_site(method: &Method, headers: &HeaderMap) -> Result<()> {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_handler_that_does_not_answer_is_given_up() {
+        use tower::ServiceExt;
+        let database = store::testing::sqlite().await.unwrap();
+        let state = State::new(
+            database.store.clone(),
+            crate::Config::default(),
+            std::sync::Arc::new(crate::seam::Detached),
+            crate::state::Bound::default(),
+            tokio_util::sync::CancellationToken::new(),
+            crate::http::metrics::recorder(),
+        );
+        let guard = Guard {
+            state,
+            endpoint: api::endpoint("session_create").unwrap(),
+        };
+        let never = axum::routing::post(std::future::pending::<()>)
+            .route_layer(axum::middleware::from_fn_with_state(guard, check));
+        let router: axum::Router = axum::Router::new().route("/", never);
+        tokio::time::pause();
+        let request = Request::post("/").body(axum::body::Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 504);
+    }
+
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs
             .iter()

@@ -1,8 +1,9 @@
 //! Devices: list, suggestions, registering, editing, removing, re-admitting.
 
+use super::device_view::{admission, domain, name, view};
 use super::setup_key::device_urls;
 use super::validate::Checks;
-use super::{some, stamp, time};
+use super::{stamp, time};
 use crate::auth::Caller;
 use crate::http::extract::{Body, Id, Query};
 use crate::http::page;
@@ -10,9 +11,8 @@ use crate::problem::Result;
 use crate::secret;
 use crate::state::{State, now};
 use api::device::{
-    Admission, AdmissionState, Device, DeviceCreate, DeviceCreated, DeviceDetail, DevicePatch,
-    DeviceQuery, Facet, FacetField, FacetQuery, FacetValue, Facets, Identity, Order, Presence,
-    PresenceWord,
+    Device, DeviceCreate, DeviceCreated, DeviceDetail, DevicePatch, DeviceQuery, Facet, FacetField,
+    FacetQuery, FacetValue, Facets, Identity, Order,
 };
 use api::{Count, FieldProblem, Page};
 use axum::Json;
@@ -20,14 +20,10 @@ use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fleet::device::{Description, OnboardingState};
-use fleet::presence::{Evidence, PresenceConfig};
-use fleet::{DeviceId, EventKind, Timestamp};
+use fleet::{DeviceId, EventKind};
 use std::time::Duration;
 use store::path::PathSetup;
-use store::{
-    DeviceFilter, DevicePatch as StorePatch, DeviceRecord, DeviceSort, DeviceSortBy, NewDevice,
-    PathRecord, Search,
-};
+use store::{DeviceFilter, DevicePatch as StorePatch, DeviceSort, DeviceSortBy, NewDevice, Search};
 
 /// The transport of the management paths there are now.
 pub const WEBSOCKET: &str = "websocket";
@@ -416,124 +412,4 @@ pub async fn detail(state: &State, caller: &Caller, id: DeviceId) -> Result<Devi
         values_at: objects.iter().map(|(_, _, at)| *at).max().map(time),
         protocol_version: version,
     })
-}
-
-/// The name to show: what people gave it, else its serial number, else its endpoint id.
-pub fn name(record: &DeviceRecord) -> String {
-    let device = &record.device;
-    [
-        &device.name,
-        &device.description.serial,
-        &record.endpoint_id,
-    ]
-    .into_iter()
-    .find(|text| !text.is_empty())
-    .cloned()
-    .unwrap_or_else(|| device.id.to_string())
-}
-
-/// A row of the list.
-pub fn view(record: &DeviceRecord, at: Timestamp, config: &PresenceConfig) -> Device {
-    let device = &record.device;
-    let told = &device.description;
-    let peer = record.address.parse::<std::net::SocketAddr>();
-    let peer = peer.map_or_else(|_| record.address.clone(), |addr| addr.ip().to_string());
-    Device {
-        id: device.id.as_uuid(),
-        name: name(record),
-        label: some(&device.name),
-        endpoint_ids: some(&record.endpoint_id).into_iter().collect(),
-        protocols: some(&record.protocol).into_iter().collect(),
-        manufacturer: some(&told.manufacturer),
-        oui: some(&told.oui),
-        product_class: some(&told.product_class),
-        model: some(&told.model),
-        serial: some(&told.serial),
-        software_version: some(&told.software_version),
-        hardware_version: some(&told.hardware_version),
-        presence: presence(&device.evidence, at, config),
-        last_boot_at: device.booted_at.map(time),
-        ip: some(&record.external_ip).or_else(|| some(&peer)),
-        tags: device.tags.clone(),
-        created_at: time(device.created_at),
-    }
-}
-
-/// Presence with its evidence.
-pub fn presence(evidence: &Evidence, at: Timestamp, config: &PresenceConfig) -> Presence {
-    let word = fleet::presence::presence(evidence, at, config);
-    let newest = evidence.newest();
-    let source = newest.map(|newest| {
-        if evidence.disconnected_at == Some(newest) {
-            "connection closed"
-        } else if evidence.heard_at == Some(newest) {
-            "heard by USP"
-        } else {
-            "connected by USP"
-        }
-    });
-    let heard = evidence.heard_at.max(evidence.connected_at);
-    let since = match word {
-        fleet::Presence::Online => evidence.connected_at,
-        fleet::Presence::Silent => heard.map(|heard| heard.plus(config.silent_after)),
-        fleet::Presence::Offline => evidence.disconnected_at.or(newest),
-        fleet::Presence::Never => None,
-    };
-    Presence {
-        word: match word {
-            fleet::Presence::Online => PresenceWord::Online,
-            fleet::Presence::Silent => PresenceWord::Silent,
-            fleet::Presence::Offline => PresenceWord::Offline,
-            fleet::Presence::Never => PresenceWord::Never,
-        },
-        evidence_at: newest.map(time),
-        evidence_source: source.map(str::to_owned),
-        since: since.map(time),
-    }
-}
-
-fn domain(word: PresenceWord) -> fleet::Presence {
-    match word {
-        PresenceWord::Online => fleet::Presence::Online,
-        PresenceWord::Silent => fleet::Presence::Silent,
-        PresenceWord::Offline => fleet::Presence::Offline,
-        PresenceWord::Never => fleet::Presence::Never,
-    }
-}
-
-fn admission(path: Option<&PathRecord>, at: Timestamp) -> Admission {
-    let readmit = path
-        .and_then(|path| path.readmit_until)
-        .filter(|until| *until > at);
-    let (state, words) = match path {
-        Some(path) if path.dial_url.is_some() => (AdmissionState::Dialled, "The server dials it."),
-        Some(path) if path.certificate_required => (
-            AdmissionState::Certificate,
-            "It comes with a client certificate.",
-        ),
-        Some(_) if readmit.is_some() => (
-            AdmissionState::Readmitted,
-            "It may come with a setup key once more; then it gets a new credential of its own.",
-        ),
-        Some(path) if path.has_current => {
-            (AdmissionState::Own, "It comes with its own credential.")
-        }
-        Some(path) if path.pending_at.is_some() && path.connected_at.is_some() => (
-            AdmissionState::Swapping,
-            "Its own credential was written to it and is used from its next connection on.",
-        ),
-        Some(path) if path.setup_key.is_some() => (
-            AdmissionState::SetupKey,
-            "It came with a setup key; its own credential has not been written to it yet.",
-        ),
-        _ => (
-            AdmissionState::Expected,
-            "It is registered and has not come yet.",
-        ),
-    };
-    Admission {
-        state,
-        words: words.to_owned(),
-        readmit_until: readmit.map(time),
-    }
 }

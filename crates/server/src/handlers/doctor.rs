@@ -1,5 +1,6 @@
 //! Why a device is not seen: findings in plain words, and the connections that were refused.
 
+use super::refusal_words::words;
 use super::{some, stamp, time};
 use crate::auth::Caller;
 use crate::http::extract::Query;
@@ -114,49 +115,6 @@ async fn view(state: &State, caller: &Caller, record: &RefusalRecord) -> Result<
         device_id: device.map(|id| id.as_uuid()),
         count: u32::try_from(record.times).unwrap_or(u32::MAX),
     })
-}
-
-/// A reason in words, with what to do.
-fn words(reason: &str) -> String {
-    use fleet::onboarding::Refusal as R;
-    let domain = R::ALL.into_iter().find(|one| one.as_str() == reason);
-    let advice = match domain {
-        Some(R::UnknownCredential) => {
-            "Check the last part of the URL path on the device; create a setup key if it has none."
-        }
-        Some(R::SetupKeyUnusable) => "Give the device a setup key that is in force.",
-        Some(R::SetupKeyLimited) => {
-            "Nothing, it tries again by itself; or use more than one setup key."
-        }
-        Some(R::EndpointMismatch) => {
-            "Each device needs its own credential: re-admit the device, or correct its endpoint id."
-        }
-        Some(R::TokenSuperseded) => {
-            "It has lost a newer credential, as after restoring a backup: re-admit it."
-        }
-        Some(R::ReadmitNeeded) => "If it was reset, re-admit it on its page.",
-        Some(R::EndpointMissing) => {
-            "Its agent is older than USP 1.2 or misconfigured: add ?eid= to its URL path."
-        }
-        Some(R::WeakerThanOpenLink) => {
-            "Find out which of the two is the real one; both show the same endpoint id."
-        }
-        Some(R::Flapping) => "Give each of them its own endpoint id.",
-        None => "",
-    };
-    match domain {
-        Some(one) => format!("{}. {advice}", upper(one.explanation())),
-        // The transport's own reasons are slugs made of words.
-        None => upper(&reason.replace(['_', '-'], " ")),
-    }
-}
-
-fn upper(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map(|first| first.to_uppercase().chain(chars).collect())
-        .unwrap_or_default()
 }
 
 /// What the doctor finds, worst first.
@@ -340,8 +298,8 @@ async fn missed(
         .device_list(&caller.tenant, &search, DeviceSort::default(), None, 5)
         .await?;
     for record in &devices.devices {
-        let presence = super::device::presence(&record.device.evidence, at, &state.presence());
-        let name = super::device::name(record);
+        let presence = super::device_view::presence(&record.device.evidence, at, &state.presence());
+        let name = super::device_view::name(record);
         let online = presence.word == api::device::PresenceWord::Online;
         let seen = presence
             .evidence_at

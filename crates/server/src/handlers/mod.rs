@@ -2,15 +2,19 @@
 //! whether the caller may use the operation: the guard has done so. They check only what the
 //! content adds, like the verb of an operation on a device.
 
-pub mod device;
+mod device;
+pub mod device_view;
 mod doctor;
 mod event;
 mod event_words;
 mod model;
 mod model_tree;
+mod model_types;
 mod operation;
+mod operation_plan;
 mod operation_view;
 mod reach;
+mod refusal_words;
 mod session;
 mod setup_key;
 mod stream;

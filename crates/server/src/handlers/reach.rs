@@ -1,6 +1,6 @@
 //! How a device can be reached, or why not; and waking it.
 
-use super::device::presence;
+use super::device_view::presence;
 use super::doctor;
 use super::{some, time};
 use crate::auth::Caller;

@@ -26,6 +26,7 @@ use tower::ServiceExt;
 pub struct Listener {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
+    room: usize,
 }
 
 impl Listener {
@@ -39,7 +40,11 @@ impl Listener {
                 addr,
                 source,
             })?;
-        Ok(Self { socket, tls })
+        Ok(Self {
+            socket,
+            tls,
+            room: limits::HTTP_CONNECTIONS_MAX,
+        })
     }
 
     /// Where it is bound.
@@ -49,7 +54,7 @@ impl Listener {
 
     /// Serves until told to stop, then lets open requests end.
     pub async fn serve(self, router: Router, stop: CancellationToken) {
-        let room = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
+        let room = Arc::new(Semaphore::new(self.room));
         let tasks = TaskTracker::new();
         loop {
             let permit = tokio::select! {
@@ -169,4 +174,41 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
         .map_err(|error| wrong(&files.certificate, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn ask(socket: &mut TcpStream) -> usize {
+        socket
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        socket.read(&mut [0; 512]).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn beyond_the_connections_there_may_be_one_waits_its_turn() {
+        let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), None)
+            .await
+            .unwrap();
+        listener.room = 1;
+        let addr = listener.addr().unwrap();
+        let stop = CancellationToken::new();
+        let router = Router::new().route("/healthz", axum::routing::get(|| async { "ok" }));
+        let serving = tokio::spawn(listener.serve(router, stop.clone()));
+        let mut first = TcpStream::connect(addr).await.unwrap();
+        assert!(ask(&mut first).await > 0);
+        let mut second = TcpStream::connect(addr).await.unwrap();
+        let waiting = tokio::time::timeout(Duration::from_millis(200), ask(&mut second)).await;
+        assert!(waiting.is_err(), "there was room for only one");
+        drop(first);
+        let mut rest = [0; 512];
+        let answered = tokio::time::timeout(Duration::from_secs(10), second.read(&mut rest)).await;
+        assert!(answered.unwrap().unwrap() > 0);
+        stop.cancel();
+        serving.await.unwrap();
+    }
 }

@@ -39,8 +39,7 @@ impl Events {
             }
             let chunk = tokio::time::timeout(Duration::from_secs(20), self.body.next());
             let chunk = chunk.await.expect("a message in time")?.ok()?;
-            self.text
-                .push_str(&String::from_utf8(chunk.to_vec()).unwrap());
+            self.text.push_str(&String::from_utf8_lossy(&chunk));
         }
     }
 
@@ -122,6 +121,42 @@ async fn the_log_is_read_page_by_page_to_its_head() {
         let want: Vec<Value> = (1..=seen.len()).map(|one| json!(one.to_string())).collect();
         assert_eq!(seen, want, "the log has no gaps");
         assert!(seen.len() >= 9);
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_read_backwards_to_its_beginning() {
+    for world in worlds().await {
+        happen(&world, 0, 6).await;
+        let (mut before, mut seen) = (String::new(), Vec::new());
+        loop {
+            let page = world
+                .read(&format!("/api/v1/events?order=desc&limit=4{before}"))
+                .await;
+            seen.extend(
+                page["items"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|one| one["cursor"].clone()),
+            );
+            match page["next"].as_str().unwrap() {
+                "" => break,
+                next => before = format!("&before={next}"),
+            }
+        }
+        let want: Vec<Value> = (1..=seen.len())
+            .rev()
+            .map(|one| json!(one.to_string()))
+            .collect();
+        assert_eq!(seen, want);
+        assert!(seen.len() >= 6);
+        for wrong in ["order=desc&after=1", "before=3"] {
+            assert_eq!(
+                world.get(&format!("/api/v1/events?{wrong}")).await.status(),
+                400
+            );
+        }
     }
 }
 
