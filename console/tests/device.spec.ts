@@ -43,7 +43,7 @@ describe('a device', () => {
     await status.getByText('online').waitFor();
     await page.getByRole('button', { name: 'Copy endpoint id' }).first().click();
     expect(await page.evaluate(() => navigator.clipboard.readText())).toMatch(/::/);
-    await section('Wi-Fi networks').getByText(/read by|notified by/).waitFor();
+    await section('Wi-Fi networks').getByText(/USP/).waitFor();
     await page.getByRole('complementary', { name: 'Timeline' }).getByRole('listitem').first().waitFor();
   });
 
@@ -93,7 +93,7 @@ describe('a device', () => {
     await page.goto(`/devices/${id}?tab=model`);
     const tree = page.getByRole('tree', { name: 'Objects' });
     await tree.getByRole('treeitem', { name: 'DeviceInfo' }).click();
-    await page.getByRole('cell', { name: 'SoftwareVersion' }).waitFor();
+    await page.getByRole('cell', { name: 'SoftwareVersion', exact: true }).waitFor();
     expect(page.url()).toContain('Device.DeviceInfo.');
     await page.getByRole('textbox', { name: 'Search paths and values' }).fill('SSID.1.SSID');
     await page.getByRole('button', { name: /Device\.WiFi\.SSID\.1\.SSID/ }).first().click();

@@ -77,7 +77,7 @@ describe('settings', () => {
     const add = theirs.getByRole('button', { name: /^Add device/ });
     await add.hover();
     await theirs.getByRole('tooltip').getByText(/does not include the permission device:write/).waitFor();
-    await add.click();
+    await add.click({ force: true });
     expect(await theirs.getByRole('dialog').count()).toBe(0);
     await other.close();
   });

@@ -1,7 +1,6 @@
 // Settings: setup keys, tokens, users, tenants, the installation; and the doctor.
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 import { client, done, need, type Schemas } from './client';
-import type { Permission } from './session';
 
 export type SetupKey = Schemas['SetupKey'];
 export type Token = Schemas['Token'];
@@ -26,8 +25,7 @@ export const tokensQuery = queryOptions({
   queryKey: ['tokens'],
   queryFn: ({ signal }) => need(client.GET('/api/v1/tokens', { params: { query: { limit: LIMIT } }, signal })),
 });
-export const createToken = (body: Omit<Schemas['TokenCreate'], 'scopes'> & { scopes: Permission[] }) =>
-  need(client.POST('/api/v1/tokens', { body: body as unknown as Schemas['TokenCreate'] }));
+export const createToken = (body: Schemas['TokenCreate']) => need(client.POST('/api/v1/tokens', { body }));
 export const revokeToken = (id: string) => done(client.DELETE('/api/v1/tokens/{token_id}', { params: { path: { token_id: id } } }));
 
 export const usersQuery = queryOptions({

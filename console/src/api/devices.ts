@@ -8,9 +8,8 @@ export type PresenceWord = Schemas['PresenceWord'];
 export type FacetField = Schemas['FacetField'];
 export type DeviceSort = Schemas['DeviceSort'];
 export type Value = Schemas['Value'];
-export type ModelParameter = Omit<Schemas['ModelParameter'], 'value'> & { value?: Value | null };
-export type ModelNode = Omit<Schemas['ModelNode'], 'parameters'> & { parameters: ModelParameter[] };
-export type ModelHit = Omit<Schemas['ModelHit'], 'value'> & { value?: Value | null };
+export type ModelParameter = Schemas['ModelParameter'];
+export type ModelNode = Schemas['ModelNode'];
 export type ModelCommand = Schemas['ModelCommand'];
 export type ValueType = Schemas['ValueType'];
 export type Reach = Schemas['Reach'];
@@ -103,21 +102,15 @@ export const valuesQuery = (id: string, path: string) =>
 export const modelQuery = (id: string, path: string) =>
   queryOptions({
     queryKey: ['device', id, 'model', path],
-    queryFn: async ({ signal }) =>
-      (await need(
-        client.GET('/api/v1/devices/{device_id}/model', { params: { path: { device_id: id }, query: { path } }, signal }),
-      )) as ModelNode,
+    queryFn: ({ signal }) =>
+      need(client.GET('/api/v1/devices/{device_id}/model', { params: { path: { device_id: id }, query: { path } }, signal })),
   });
 
 export const modelSearchQuery = (id: string, q: string) =>
   queryOptions({
     queryKey: ['device', id, 'search', q],
-    queryFn: async ({ signal }) => {
-      const page = await need(
-        client.GET('/api/v1/devices/{device_id}/model/search', { params: { path: { device_id: id }, query: { q, limit: HITS } }, signal }),
-      );
-      return { ...page, items: page.items as ModelHit[] };
-    },
+    queryFn: ({ signal }) =>
+      need(client.GET('/api/v1/devices/{device_id}/model/search', { params: { path: { device_id: id }, query: { q, limit: HITS } }, signal })),
     enabled: q.trim() !== '',
     placeholderData: keepPreviousData,
   });

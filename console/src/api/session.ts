@@ -4,9 +4,8 @@ import { t } from '~/text';
 import { client, done, need, tenant, type Schemas } from './client';
 import { asProblem } from './problem';
 
-/** A permission by its name on the wire, `resource:verb`. */
-export type Permission = `${string}:${string}`;
-export type Session = Omit<Schemas['Session'], 'permissions'> & { permissions: Permission[] };
+export type Permission = Schemas['Permission'];
+export type Session = Schemas['Session'];
 
 /** The session; null when nobody is signed in. */
 export const sessionQuery = queryOptions({
@@ -14,14 +13,14 @@ export const sessionQuery = queryOptions({
   queryFn: async (): Promise<Session | null> => {
     const header = tenant.get();
     try {
-      return (await need(client.GET('/api/v1/session'))) as unknown as Session;
+      return await need(client.GET('/api/v1/session'));
     } catch (error) {
       const problem = asProblem(error);
       if (problem.status === 401) return null;
       // A tenant that was taken away: fall back to the user's own.
       if (header && (problem.status === 403 || problem.status === 404)) {
         tenant.set('');
-        return (await need(client.GET('/api/v1/session'))) as unknown as Session;
+        return await need(client.GET('/api/v1/session'));
       }
       throw error;
     }
@@ -36,8 +35,8 @@ export function useSession(): Session {
   return data;
 }
 
-export async function signIn(login: string, password: string): Promise<Session> {
-  return (await need(client.POST('/api/v1/session', { body: { login, password } }))) as unknown as Session;
+export function signIn(login: string, password: string): Promise<Session> {
+  return need(client.POST('/api/v1/session', { body: { login, password } }));
 }
 
 export async function signOut(queries: QueryClient): Promise<void> {

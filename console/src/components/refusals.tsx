@@ -18,7 +18,7 @@ export function RefusalTable({ refusals }: { refusals: Refusal[] }) {
             <td className="mono wrap">
               {one.endpoint_id ? (one.device_id ? <Link to="/devices/$deviceId" params={{ deviceId: one.device_id }} search={{ tab: 'reach' }}>{one.endpoint_id}</Link> : one.endpoint_id) : <span className="dim">{t.doctor.noEndpoint}</span>}
             </td>
-            <td className="wrap">{one.words}{one.detail ? <div className="dim small">{one.detail}</div> : null}<div className="dim small mono">{one.reason}</div></td>
+            <td className="wrap">{one.words}{one.detail && !one.words.toLowerCase().includes(one.detail.toLowerCase()) ? <div className="dim small">{one.detail}</div> : null}<div className="dim small mono">{one.reason}</div></td>
             <td className={classes.end}>{one.count}</td>
           </tr>
         ))}

@@ -293,7 +293,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read the event log, oldest first
+         * Read the event log
          * @description Needs `event:read`.
          */
         get: operations["event_list"];
@@ -1002,9 +1002,12 @@ export interface components {
         EventLog: {
             /** @description The newest place in the log. */
             head: string;
-            /** @description The events, oldest first. */
+            /** @description The events, in the order asked for. */
             items: components["schemas"]["Event"][];
-            /** @description Where to go on: send it as `after`. The same as `head` when everything has been read. */
+            /**
+             * @description Where to go on. Oldest first: send it as `after`; the same as `head` when everything has
+             *     been read. Newest first: send it as `before`; empty at the beginning of the log.
+             */
             next: string;
         };
         /** @description One page of a list. */
@@ -1184,8 +1187,7 @@ export interface components {
             kind: components["schemas"]["NodeKind"];
             /** @description Its path; with instance numbers where a row is known, else with `{i}`. */
             path: string;
-            /** @description The last-known value of a parameter. */
-            value?: unknown;
+            value?: components["schemas"]["Value"] | null;
         };
         /** @description One page of a list. */
         ModelHitPage: {
@@ -1254,8 +1256,7 @@ export interface components {
             secret: boolean;
             /** @description What it accepts. */
             type: components["schemas"]["ValueType"];
-            /** @description The last-known value. */
-            value?: unknown;
+            value?: components["schemas"]["Value"] | null;
         };
         /**
          * @description Where the knowledge about the model comes from.
@@ -1341,7 +1342,7 @@ export interface components {
             actor: components["schemas"]["Actor"];
             /**
              * Format: int32
-             * @description How often it has been tried.
+             * @description How often the present step was sent without an answer.
              */
             attempts: number;
             /** @description Whether it can still be cancelled. */
@@ -1451,7 +1452,7 @@ export interface components {
          * @description One permission, named `resource:verb`.
          * @enum {string}
          */
-        Permission: "DeviceRead" | "DeviceWrite" | "OperationRead" | "OperationRun" | "OperationGet" | "OperationSet" | "OperationAdd" | "OperationDelete" | "OperationOperate" | "EventRead" | "SetupKeyRead" | "SetupKeyWrite" | "TokenWrite" | "UserRead" | "UserWrite" | "TenantRead" | "TenantWrite" | "PlatformWrite" | "DoctorRead" | "SystemRead";
+        Permission: "device:read" | "device:write" | "operation:read" | "operation:run" | "operation:get" | "operation:set" | "operation:add" | "operation:delete" | "operation:operate" | "event:read" | "setup-key:read" | "setup-key:write" | "token:write" | "user:read" | "user:write" | "tenant:read" | "tenant:write" | "platform:write" | "doctor:read" | "system:read";
         /** @description A permission with its words, for the page that chooses scopes. */
         PermissionInfo: {
             /** @description What it allows. */
@@ -1542,7 +1543,7 @@ export interface components {
          * @description The kinds of problems. A kind is never renamed and never changes its status.
          * @enum {string}
          */
-        ProblemKind: "Malformed" | "Unauthenticated" | "BadCredentials" | "Forbidden" | "PasswordChangeRequired" | "CrossSite" | "NotFound" | "MethodNotAllowed" | "Conflict" | "IdempotencyMismatch" | "IdempotencyInProgress" | "CursorExpired" | "TooLarge" | "UnsupportedMediaType" | "Invalid" | "RateLimited" | "LimitReached" | "TimedOut" | "Unavailable" | "Internal";
+        ProblemKind: "urn:headend:problem:malformed" | "urn:headend:problem:unauthenticated" | "urn:headend:problem:bad-credentials" | "urn:headend:problem:forbidden" | "urn:headend:problem:password-change-required" | "urn:headend:problem:cross-site" | "urn:headend:problem:not-found" | "urn:headend:problem:method-not-allowed" | "urn:headend:problem:conflict" | "urn:headend:problem:idempotency-mismatch" | "urn:headend:problem:idempotency-in-progress" | "urn:headend:problem:cursor-expired" | "urn:headend:problem:too-large" | "urn:headend:problem:unsupported-media-type" | "urn:headend:problem:invalid" | "urn:headend:problem:rate-limited" | "urn:headend:problem:limit-reached" | "urn:headend:problem:timed-out" | "urn:headend:problem:unavailable" | "urn:headend:problem:internal";
         /** @description Everything known about reaching a device. */
         Reach: {
             /** @description What to do about it. */
@@ -3514,8 +3515,10 @@ export interface operations {
     event_list: {
         parameters: {
             query?: {
-                /** @description Only what came after this cursor; absent is from the oldest that is kept. */
+                /** @description Oldest first: only what came after this cursor; absent is from the oldest that is kept. */
                 after?: string;
+                /** @description Newest first: only what came before this cursor; absent is from the newest. */
+                before?: string;
                 /** @description Only about this device. */
                 device_id?: string;
                 /** @description Only these kinds; `device.` with the dot means all that begin so. */
@@ -3524,6 +3527,8 @@ export interface operations {
                 limit?: number;
                 /** @description Only about this operation. */
                 operation_id?: string;
+                /** @description Oldest first (default) or newest first. */
+                order?: components["schemas"]["Order"];
             };
             header?: {
                 /** @description The tenant to act in; only for platform administrators. */

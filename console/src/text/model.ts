@@ -13,7 +13,7 @@ export const model = {
   row: 'Row',
   columns: { name: 'Parameter', value: 'Value', type: 'Type', read: 'Read', access: 'Access' },
   access: { read_only: 'read only', read_write: 'writable', write_only: 'write only', write_once: 'writable while adding' },
-  source: { discovered: 'as the device says', standard: 'as the standard says; the device has not been asked yet', values: 'from values only' },
+  source: { discovered: 'As the device says', standard: 'As the standard says; the device has not been asked yet', values: 'From values only' },
   sourceAt: 'The device was asked',
   discover: 'Ask the device what it supports',
   noParameters: 'This object has no parameters of its own.',

@@ -1,5 +1,5 @@
 // Running a command: find it, fill in its typed arguments, confirm, and watch its operation.
-import { TextInput } from '@mantine/core';
+import { Button, Select, TextInput } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -68,10 +68,32 @@ function Chosen({ device, path }: { device: DeviceDetail; path: string }) {
         <p className="dim small">{command.asynchronous ? c.async : c.sync}</p>
       </div>
       {path.includes('{i}') ? (
-        <TextInput label={c.instance} value={concrete} onChange={(e) => setConcrete(e.currentTarget.value)} error={concrete.includes('{i}') ? c.instanceMissing : undefined} classNames={{ input: 'mono' }} />
+        <div className="stack">
+          <span className="mono wrap">{concrete}</span>
+          {concrete.includes('{i}') ? <RowPicker device={device.id} path={concrete} onPick={setConcrete} /> : <div><Button onClick={() => setConcrete(path)}>{c.instance}</Button></div>}
+        </div>
       ) : null}
       <Run device={device} command={command} path={concrete} />
     </>
+  );
+}
+
+/** Chooses a row for the first table in the path. */
+function RowPicker({ device, path, onPick }: { device: string; path: string; onPick: (path: string) => void }) {
+  const c = t.device.commands;
+  const table = path.slice(0, path.indexOf('{i}'));
+  const node = useQuery(modelQuery(device, table));
+  const rows = node.data?.instances ?? [];
+  if (node.data && rows.length === 0) return <Note>{c.noInstances(table)}</Note>;
+  return (
+    <Select
+      label={c.instanceOf(table)}
+      value={null}
+      data={rows.map((row) => ({ value: String(row.number), label: row.hint ? `${row.number} ${row.hint}` : String(row.number) }))}
+      onChange={(number) => number && onPick(path.replace('{i}', number))}
+      searchable={rows.length > 10}
+      w={320}
+    />
   );
 }
 

@@ -109,7 +109,7 @@ function Content({ device, node, staging, onGo, mayNot }: { device: DeviceDetail
               <tr>
                 <th scope="col" style={{ width: '34%' }}>{m.columns.name}</th>
                 <th scope="col">{m.columns.value}</th>
-                <th scope="col" style={{ width: 120 }}>{m.columns.type}</th>
+                <th scope="col" style={{ width: 150 }}>{m.columns.type}</th>
                 <th scope="col" style={{ width: 96 }}>{m.columns.read}</th>
               </tr>
             </thead>

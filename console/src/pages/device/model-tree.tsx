@@ -73,9 +73,14 @@ function Branch(props: BranchProps) {
   const node = useQuery({ ...modelQuery(device, path), enabled: isOpen, staleTime: 60_000 });
   const down = { device, open, chosen, onChoose, toggle, level: level + 1 };
   const leaf = node.data !== undefined && node.data.objects.length === 0 && node.data.instances.length === 0;
+  const row = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (chosen === path) row.current?.scrollIntoView({ block: 'nearest' });
+  }, [chosen, path]);
   return (
     <li role="treeitem" aria-expanded={expandable && !leaf ? isOpen : undefined} aria-selected={chosen === path} aria-level={level} aria-label={hint ? `${name} ${hint}` : name}>
       <div
+        ref={row}
         className={classes.treeRow}
         data-tree-row={path}
         data-chosen={chosen === path || undefined}

@@ -39,6 +39,15 @@ describe('a device in plain words', () => {
     expect(list.map((host) => host.name)).toEqual(['b', 'a']);
   });
 
+  it('finds the signal of a host by its MAC address', () => {
+    const [host] = hosts(values({
+      'Device.Hosts.Host.1.PhysAddress': 'AA:bb:cc:00:00:01',
+      'Device.WiFi.AccessPoint.2.AssociatedDevice.5.MACAddress': 'aa:bb:cc:00:00:01',
+      'Device.WiFi.AccessPoint.2.AssociatedDevice.5.SignalStrength': '-61',
+    }));
+    expect(host?.signal).toBe(-61);
+  });
+
   it('writes amounts as people do', () => {
     expect([bytes(0), bytes(999), bytes(1500), bytes(123_456_789)]).toEqual(['0 B', '999 B', '1.5 kB', '123 MB']);
   });

@@ -98,19 +98,34 @@ export interface Host {
   active: boolean | undefined;
 }
 
+/** The signal of each Wi-Fi client, by its MAC address. */
+function signals(values: Values): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const point of rowsOf(values, 'Device.WiFi.AccessPoint.')) {
+    for (const client of rowsOf(values, `${point}AssociatedDevice.`)) {
+      const mac = text(values, `${client}MACAddress`);
+      const signal = number(values, `${client}SignalStrength`);
+      if (mac && signal !== undefined) found.set(mac.toUpperCase(), signal);
+    }
+  }
+  return found;
+}
+
 /** Devices in the home: those that are there first, then by name. */
 export function hosts(values: Values): Host[] {
+  const byMac = signals(values);
   return rowsOf(values, 'Device.Hosts.Host.')
     .map((path) => {
       const associated = reference(values, `${path}AssociatedDevice`);
+      const mac = text(values, `${path}PhysAddress`);
       const layer1 = text(values, `${path}Layer1Interface`) ?? '';
       return {
         path,
         name: text(values, `${path}HostName`),
         address: text(values, `${path}IPAddress`),
-        mac: text(values, `${path}PhysAddress`),
+        mac,
         link: text(values, `${path}InterfaceType`) ?? (layer1.includes('WiFi') ? 'Wi-Fi' : layer1.includes('Ethernet') ? 'Ethernet' : undefined),
-        signal: associated ? number(values, `${associated}SignalStrength`) : undefined,
+        signal: (associated ? number(values, `${associated}SignalStrength`) : undefined) ?? byMac.get(mac?.toUpperCase() ?? ''),
         active: flag(values, `${path}Active`),
       };
     })

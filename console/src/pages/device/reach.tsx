@@ -58,6 +58,21 @@ export function ReachPanel({ device }: { device: DeviceDetail }) {
         {data.paths.length === 0 ? <p className="dim" style={{ padding: 14 }}>{r.noPaths}</p> : null}
         {data.paths.map((path) => <Path key={path.id} path={path} />)}
       </section>
+      <section className={classes.section} aria-label={r.identities}>
+        <div className={classes.head}><h2>{r.identities}</h2></div>
+        <table className={classes.table}>
+          <tbody>
+            {device.identities.map((one) => (
+              <tr key={`${one.kind} ${one.value}`}>
+                <td className="dim">{r.identityKinds[one.kind] ?? one.kind}</td>
+                <td><Copyable value={one.value} label={r.identityKinds[one.kind] ?? one.kind} /></td>
+                <td className="dim">{r.identitySource(one.source)}</td>
+                <td><Ago at={one.at} /></td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
       <section className={classes.section} aria-label={r.refusals}>
         <div className={classes.head}><h2>{r.refusals}</h2></div>
         {data.refusals.length === 0 ? <p className="dim" style={{ padding: 14 }}>{r.noRefusals}</p> : <RefusalTable refusals={data.refusals} />}

@@ -113,7 +113,7 @@ function Previewed({ device, staging, found, onBack, onApplied }: { device: Devi
             <Shape tone={item.severity === 'blocks' ? 'bad' : item.severity === 'doubtful' ? 'warn' : item.changes ? 'busy' : 'idle'} />
             <span className="mono ellipsis" title={item.path}>{item.path}</span>
             {item.action === 'set' ? <FromTo from={item.from ?? undefined} to={item.to ?? undefined} secret={isSecret(staging.list, item.path)} /> : <span className="dim">{item.action}</span>}
-            {item.from_at ? <span className="dim small nowrap"><Ago at={item.from_at} /></span> : null}
+            {item.from_at ? <span className="dim small nowrap">{d.read} <Ago at={item.from_at} /></span> : null}
             {item.action === 'set' && !item.changes && !item.problem ? <span className="dim small">{d.same}</span> : null}
           </span>
           {item.problem ? <span className={classes.problem} data-tone={item.severity === 'blocks' ? 'bad' : 'warn'}>{item.severity === 'blocks' ? d.problemBlocks : d.problemDoubtful}: {item.problem}</span> : null}

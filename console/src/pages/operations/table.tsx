@@ -31,7 +31,7 @@ export const operationColumns: Column<Operation>[] = [
 function took(operation: Operation): ReactNode {
   const from = parseTime(operation.started_at);
   const to = parseTime(operation.finished_at);
-  return from === undefined || to === undefined ? <span className="dim">-</span> : ((to - from) / 1000).toFixed(1);
+  return from === undefined || to === undefined ? <span className="dim">-</span> : ((to - from) / 1000).toFixed(2);
 }
 
 const rowId = (operation: Operation) => operation.id;

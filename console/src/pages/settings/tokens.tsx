@@ -74,7 +74,7 @@ function Create({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState('');
   const [scopes, setScopes] = useState<Permission[]>([]);
   const [life, setLife] = useState('quarter');
-  const words = new Map(roles.data?.permissions.map((one) => [one.id as string, one.description]));
+  const words = new Map(roles.data?.permissions.map((one) => [one.id, one.description]));
   const create = useMutation({
     mutationFn: () => {
       const ms = lifetimes[life];
