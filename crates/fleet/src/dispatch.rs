@@ -6,7 +6,6 @@
 //! device without work costs one entry in a map.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::time::Duration;
 
 use crate::id::{DeviceId, OperationId, TenantId};
 use crate::limits;
@@ -76,9 +75,6 @@ pub struct Dispatcher {
     next_job: u64,
 }
 
-/// Wait after a claim or write failed.
-const STORE_RETRY: Duration = Duration::from_secs(2);
-
 impl Dispatcher {
     /// A dispatcher without work.
     pub fn new(config: Config) -> Self {
@@ -113,6 +109,9 @@ impl Dispatcher {
             }
             Input::Saved(device, operation, fence, saved) => {
                 self.saved(device, operation, fence, saved, now);
+            }
+            Input::Renewed(device, operation, fence, saved) => {
+                self.renewed(device, operation, fence, saved, now);
             }
             Input::Fact(device, fact) => self.fact(device, fact, now),
             Input::Cancel(device, operation) => {
@@ -372,22 +371,17 @@ impl Dispatcher {
             self.drop_active(device, now);
             return;
         }
-        if active.renewing && !matches!(active.waiting, Waiting::Save(_)) {
-            active.renewing = false;
-            if saved == Saved::Durable {
-                active.lease_until = now.plus(limits::LEASE);
-            }
-            self.set_timer(device, now);
+        if !matches!(active.waiting, Waiting::Save(_)) {
+            // A write that was asked twice because its answer was slow; the first one counted.
             return;
         }
         if saved == Saved::Failed {
-            active.retry_save_at = Some(now.plus(STORE_RETRY));
+            active.retry_save_at = Some(now.plus(limits::STORE_RETRY));
             self.set_timer(device, now);
             return;
         }
         active.stored = active.operation.state;
         active.lease_until = now.plus(limits::LEASE);
-        active.renewing = false;
         let waiting = std::mem::replace(&mut active.waiting, Waiting::Until(now));
         let Waiting::Save(then) = waiting else { return };
         match then {
@@ -401,6 +395,34 @@ impl Dispatcher {
                 let step = active.operation.step(OpInput::Proceed, now);
                 self.follow(device, step, now);
             }
+        }
+    }
+
+    fn renewed(
+        &mut self,
+        device: DeviceId,
+        operation: OperationId,
+        fence: i64,
+        saved: Saved,
+        now: Timestamp,
+    ) {
+        let Some(active) = self.active(device) else {
+            return;
+        };
+        if active.operation.id != operation || active.fence != fence {
+            return;
+        }
+        if saved == Saved::Fenced {
+            self.drop_active(device, now);
+            return;
+        }
+        active.renewing = false;
+        // What a write under way waits for stays as it is.
+        if !matches!(active.waiting, Waiting::Save(_)) {
+            if saved == Saved::Durable {
+                active.lease_until = now.plus(limits::LEASE);
+            }
+            self.set_timer(device, now);
         }
     }
 
@@ -426,7 +448,7 @@ impl Dispatcher {
     fn later(&mut self, device: DeviceId, now: Timestamp) {
         if let Some(entry) = self.devices.get_mut(&device) {
             entry.wanted = true;
-            entry.lane = Lane::Later(now.plus(STORE_RETRY));
+            entry.lane = Lane::Later(now.plus(limits::STORE_RETRY));
             self.set_timer(device, now);
         }
     }

@@ -68,3 +68,6 @@ pub const FLAP_WINDOW: Duration = Duration::from_secs(60);
 /// A connected device that was not heard for this long is shown as silent. Three of the standard's
 /// 60-second pings.
 pub const SILENT_AFTER: Duration = Duration::from_secs(180);
+
+/// Wait after a claim or write failed: a database that fails over takes seconds.
+pub const STORE_RETRY: Duration = Duration::from_secs(2);

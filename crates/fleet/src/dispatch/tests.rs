@@ -79,6 +79,6 @@ fn a_claim_is_renewed_while_the_device_thinks() {
     assert!(later < now.plus(limits::LEASE));
     dispatcher.handle(Input::Tick, later);
     assert!(matches!(dispatcher.poll(), Some(Command::Renew { .. })));
-    dispatcher.handle(Input::Saved(device, id, 1, Saved::Durable), later);
+    dispatcher.handle(Input::Renewed(device, id, 1, Saved::Durable), later);
     assert!(dispatcher.poll_timeout().unwrap() > later);
 }

@@ -61,8 +61,10 @@ pub enum Input {
     Claimed(DeviceId, Option<Box<Claimed>>),
     /// The claim could not be made now (the store failed, another node has it).
     ClaimFailed(DeviceId),
-    /// The answer to [`Command::Save`] or [`Command::Renew`].
+    /// The answer to [`Command::Save`].
     Saved(DeviceId, OperationId, i64, Saved),
+    /// The answer to [`Command::Renew`]; never taken for the one of a write that is under way too.
+    Renewed(DeviceId, OperationId, i64, Saved),
     /// Something an adapter reported.
     Fact(DeviceId, Fact),
     /// A person wants it stopped.

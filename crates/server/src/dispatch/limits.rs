@@ -14,8 +14,7 @@ pub const EVIDENCE_MAX: usize = 200;
 /// How often the reconcilers look.
 pub const RECONCILE_EVERY: Duration = Duration::from_secs(5);
 
-/// How long unfinished work waits at least before a reconciler wakes its device: fresh work was
-/// announced already.
+/// Operations or devices of one look: enough for a restart, little enough for one page of rows.
 pub const RECONCILE_BATCH: usize = 500;
 
 /// Devices one look may report as silent, for each tenant.

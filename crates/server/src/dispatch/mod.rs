@@ -203,7 +203,7 @@ impl Runtime {
                     let renewed = store
                         .operation_renew(&tenant, operation, fence, lease_until)
                         .await;
-                    Input::Saved(device, operation, fence, written(renewed))
+                    Input::Renewed(device, operation, fence, written(renewed))
                 }
                 Command::Submit { .. } => return,
             };
