@@ -8,6 +8,10 @@ const el = (tag, attributes = {}, ...children) => {
 };
 let schemas = {};
 
+// A paragraph; what stands between backticks is code.
+const paragraph = (text) =>
+  el('p', {}, ...text.split('`').map((part, index) => (index % 2 ? el('code', {}, part) : part)));
+
 // A schema as a short type expression, references resolved to some depth.
 function type(schema, depth = 0) {
   if (!schema) return 'any';
@@ -42,7 +46,7 @@ function body(title, content) {
 }
 
 function inside(operation) {
-  const parts = (operation.description || '').split('\n\n').map((text) => el('p', {}, text));
+  const parts = (operation.description || '').split('\n\n').map(paragraph);
   if (operation.parameters && operation.parameters.length) {
     const rows = operation.parameters.map((one) =>
       el('tr', {}, el('td', {}, el('code', {}, one.name)), el('td', { class: 'dim' }, one.in),
@@ -92,7 +96,7 @@ fetch('/api/v1/openapi.json', { headers: { accept: 'application/json' } })
     }
     const document_ = await response.json();
     schemas = document_.components.schemas;
-    about.replaceChildren(...document_.info.description.split('\n\n').map((text) => el('p', {}, text)),
+    about.replaceChildren(...document_.info.description.split('\n\n').map(paragraph),
       el('p', {}, el('a', { href: '/api/v1/openapi.json' }, 'OpenAPI document'), ` ${document_.info.version}`));
     const find = document.getElementById('find');
     const again = () => render(document_, find.value.toLowerCase().split(/\s+/).filter(Boolean));
