@@ -55,7 +55,7 @@ export function CopyButton({ value, label }: { value: string; label: string }) {
 
 export function Copyable({ value, label, mono = true }: { value: string; label: string; mono?: boolean }) {
   return (
-    <span className="row tight" style={{ display: 'inline-flex' }}>
+    <span className="row tight" style={{ display: 'inline-flex', maxWidth: '100%' }}>
       <span className={mono ? 'mono ellipsis' : 'ellipsis'} title={value}>{value}</span>
       <CopyButton value={value} label={label} />
     </span>

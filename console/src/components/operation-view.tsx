@@ -24,7 +24,7 @@ export function Steps({ operation }: { operation: Operation }) {
             <StepStateWord state={step.state} />
           </div>
           {step.error ? <div className={classes.pad}><Refusal error={step.error} /></div> : null}
-          <Results step={step} reading={operation.ops[step.index]?.kind === 'get'} />
+          <Results step={step} reading={plain.has(operation.ops[step.index]?.kind ?? '')} />
           {Object.keys(step.output).length > 0 ? <Output output={step.output} /> : null}
           {step.truncated ? <p className={`dim small ${classes.pad}`}>{t.operations.truncated}</p> : null}
         </div>
@@ -32,6 +32,9 @@ export function Steps({ operation }: { operation: Operation }) {
     </section>
   );
 }
+
+/** Ops that have an outcome at a path, but no before and after. */
+const plain = new Set(['get', 'operate', 'discover', 'subscribe']);
 
 export function Refusal({ error }: { error: StepError }) {
   return (
@@ -55,7 +58,7 @@ function Results({ step, reading }: { step: Step; reading: boolean }) {
         <thead>
           <tr>
             <th scope="col">{r.path}</th>
-            {reading ? <th scope="col">{t.operations.read}</th> : <><th scope="col">{r.before}</th><th scope="col">{r.requested}</th><th scope="col">{r.after}</th><th scope="col">{r.verified}</th></>}
+            {reading ? <th scope="col">{t.operations.outcome}</th> : <><th scope="col">{r.before}</th><th scope="col">{r.requested}</th><th scope="col">{r.after}</th><th scope="col">{r.verified}</th></>}
           </tr>
         </thead>
         <tbody>

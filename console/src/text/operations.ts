@@ -44,7 +44,7 @@ export const operations = {
   verified: 'as asked',
   differs: 'differs',
   notReadBack: 'not read back',
-  read: 'Value',
+  outcome: 'Result',
   truncated: 'Only a part is shown here; the data model has the rest.',
   output: 'Answer of the command',
   who: { headend: 'Refused by Headend', device: 'Refused by the device', network: 'Lost by the connection' },

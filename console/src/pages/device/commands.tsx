@@ -64,13 +64,12 @@ function Chosen({ device, path }: { device: DeviceDetail; path: string }) {
   return (
     <>
       <div className="stack tight">
-        <h2 className="mono">{path}</h2>
+        <h2 className="mono wrap">{concrete}</h2>
         <p className="dim small">{command.asynchronous ? c.async : c.sync}</p>
       </div>
       {path.includes('{i}') ? (
-        <div className="stack">
-          <span className="mono wrap">{concrete}</span>
-          {concrete.includes('{i}') ? <RowPicker device={device.id} path={concrete} onPick={setConcrete} /> : <div><Button onClick={() => setConcrete(path)}>{c.instance}</Button></div>}
+        <div>
+          {concrete.includes('{i}') ? <RowPicker device={device.id} path={concrete} onPick={setConcrete} /> : <Button onClick={() => setConcrete(path)}>{c.instance}</Button>}
         </div>
       ) : null}
       <Run device={device} command={command} path={concrete} />
@@ -111,9 +110,8 @@ function Run({ device, command, path }: { device: DeviceDetail; command: ModelCo
       setKey(freshKey());
     },
   });
-  const missing = command.inputs.find((argument) => argument.mandatory && (input[argument.name] ?? '') === '');
   const wrong = command.inputs.some((argument) => (input[argument.name] ?? '') !== '' && checkValue(argument.type, input[argument.name] ?? '') !== undefined);
-  const blocked = mayNot ?? (path.includes('{i}') ? c.instanceMissing : missing ? `${missing.name}: ${c.mandatory}` : wrong ? c.invalid : undefined);
+  const blocked = mayNot ?? (path.includes('{i}') ? c.instanceMissing : wrong ? c.invalid : undefined);
   const start = () => (harmful.test(path) ? setAsking(true) : run.mutate());
   return (
     <>

@@ -76,7 +76,9 @@ function Loading() {
 
 function Section({ title, device, values, prefixes, children }: { title: string; device: DeviceDetail; values: Values; prefixes: string[]; children: ReactNode }) {
   const found = evidence(values, prefixes);
-  const stale = useStale(found?.at, STALE_MS);
+  const old = useStale(found?.at, STALE_MS);
+  // What a device that is gone said last may no longer be so.
+  const stale = old || device.presence.word === 'offline';
   return (
     <section className={classes.section} aria-label={title}>
       <div className={classes.head}>
