@@ -36,7 +36,32 @@ pub struct Ticket {
 /// The door of the listeners.
 pub struct Gate {
     core: Arc<Core>,
-    buckets: Mutex<HashMap<SetupKeyId, Bucket>>,
+    uses: Uses,
+}
+
+/// How often setup keys were used lately.
+#[derive(Default)]
+struct Uses(Mutex<HashMap<SetupKeyId, Bucket>>);
+
+impl Uses {
+    /// One more use; true when there were too many.
+    fn limited(&self, key: SetupKeyId, now: Timestamp) -> bool {
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= SETUP_KEYS_COUNTED_MAX {
+            buckets.retain(|_, bucket| bucket.at(now) > 0.0);
+        }
+        let bucket = buckets.entry(key).or_insert(Bucket {
+            level: 0.0,
+            at: now,
+        });
+        bucket.level = bucket.at(now);
+        bucket.at = now;
+        let limited = bucket.level + 1.0 > SETUP_KEY_BURST;
+        if !limited {
+            bucket.level += 1.0;
+        }
+        limited
+    }
 }
 
 /// Uses of one setup key: a bucket that leaks.
@@ -60,7 +85,7 @@ impl Gate {
     pub fn new(core: Arc<Core>) -> Self {
         Self {
             core,
-            buckets: Mutex::default(),
+            uses: Uses::default(),
         }
     }
 
@@ -220,26 +245,8 @@ impl Gate {
         };
         *usable |= used_up && path.is_some_and(|path| path.setup_key == Some(*key));
         if *usable {
-            *limited = self.is_limited(*key, now());
+            *limited = self.uses.limited(*key, now());
         }
-    }
-
-    fn is_limited(&self, key: SetupKeyId, now: Timestamp) -> bool {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= SETUP_KEYS_COUNTED_MAX {
-            buckets.retain(|_, bucket| bucket.at(now) > 0.0);
-        }
-        let bucket = buckets.entry(key).or_insert(Bucket {
-            level: 0.0,
-            at: now,
-        });
-        bucket.level = bucket.at(now);
-        bucket.at = now;
-        if bucket.level + 1.0 > SETUP_KEY_BURST {
-            return true;
-        }
-        bucket.level += 1.0;
-        false
     }
 }
 
@@ -336,5 +343,22 @@ impl Admission for Gate {
             reason,
             detail,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_setup_key_is_limited_after_a_burst_and_serves_again_later() {
+        let (uses, now) = (Uses::default(), Timestamp::from_millis(1_000_000));
+        let key = SetupKeyId(uuid::Uuid::nil());
+        let burst = SETUP_KEY_BURST as usize;
+        assert!((0..burst).all(|_| !uses.limited(key, now)));
+        assert!(uses.limited(key, now));
+        assert!(!uses.limited(SetupKeyId(uuid::Uuid::max()), now));
+        assert!(!uses.limited(key, now.plus(Duration::from_secs(1))));
     }
 }

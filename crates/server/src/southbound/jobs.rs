@@ -47,6 +47,15 @@ impl Running {
         if let Op::Subscribe { .. } = &job.op {
             return self.subscribe(job);
         }
+        if !self.is_open() {
+            // It would leave whenever the agent comes back, long after it was called lost.
+            let reason = "the agent has not announced itself, or took its leave".to_owned();
+            let fact = Fact::Done {
+                job: job.id,
+                result: Err(Failure::Unsent { reason }),
+            };
+            return self.report(fact).await;
+        }
         let request = translate::request(&job.op);
         let shown = job.transcript.map(|operation| (operation, request.clone()));
         match self.session.request(Instant::now(), request, job.timeout) {
@@ -100,6 +109,20 @@ impl Running {
                 .send((entry.tenant.clone(), entry.device, fact))
                 .await;
         });
+    }
+
+    /// Ends what waits for its turn: the agent took its leave, and when it comes again over the same
+    /// link nobody counts on it any more.
+    pub(super) async fn end_unsent(&mut self, reason: &str) {
+        for (id, sent) in self.session.unanswered() {
+            if sent == Sent::No
+                && self.session.cancel(id).is_some()
+                && let Some(waiting) = self.take(id)
+            {
+                let outcome = Outcome::Over(Sent::No, reason.to_owned());
+                self.answered(*waiting, outcome).await;
+            }
+        }
     }
 
     /// Ends what waited.

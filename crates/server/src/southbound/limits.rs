@@ -34,6 +34,10 @@ pub const ONBOARDINGS_AT_ONCE: usize = 32;
 /// Time for one request of onboarding. A whole data model can take an old CPE this long.
 pub const ONBOARD_REQUEST_TIME: Duration = Duration::from_secs(60);
 
+/// Time for one onboarding: a device that answers nothing, or very slowly, gives its place to the
+/// others after that, and is tried again later.
+pub const ONBOARD_TIME_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// Requests of a model that is walked level by level. The published model has 700 objects.
 pub const MODEL_WALK_REQUESTS_MAX: usize = 2_000;
 

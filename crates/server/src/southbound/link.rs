@@ -289,6 +289,7 @@ impl Running {
             }
             Event::Disconnected { code, reason } => {
                 let reason = format!("the agent took its leave: {code} {reason}");
+                Box::pin(self.end_unsent(&reason)).await;
                 self.withdraw(&reason).await;
             }
             Event::Notified {
@@ -440,7 +441,7 @@ impl Running {
         }
     }
 
-    fn take(&mut self, id: RequestId) -> Option<Box<Waiting>> {
+    pub(super) fn take(&mut self, id: RequestId) -> Option<Box<Waiting>> {
         let at = self.waiting.iter().position(|(known, _)| *known == id)?;
         let waiting = self.waiting.swap_remove(at).1;
         if self.waiting.is_empty() {
@@ -600,5 +601,21 @@ fn closed_words(closed: &mtp::ws::Closed) -> String {
         (Some(code), "") => format!("the device closed the connection ({code})"),
         (Some(code), why) => format!("the device closed the connection ({code} {why})"),
         (None, _) => "the device closed the connection".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<F: Future>(_: impl Fn(Arc<Core>, Link, Box<Ticket>, Option<Bytes>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_a_link_is_small() {
+        let (task, slot) = (size(run), size_of::<Command>());
+        assert!(slot <= 32, "{slot}");
+        assert!(task <= 3 * 1024, "{task}");
     }
 }

@@ -7,6 +7,8 @@ use fleet::southbound::{Boot, Fault, Notice};
 use fleet::{DeviceId, Event, EventKind, TenantId, Timestamp};
 use serde_json::{Value, json};
 
+use super::transcript::is_secret;
+
 /// Shown instead of a secret.
 pub const MASK: &str = "********";
 
@@ -23,11 +25,7 @@ pub fn event(tenant: &TenantId, device: DeviceId, at: Timestamp, notice: &Notice
             }),
         ),
         Notice::ValueChange { path, value } => {
-            let value = if fleet::plan::is_secured(path) {
-                MASK
-            } else {
-                value
-            };
+            let value = if is_secret(path) { MASK } else { value };
             (
                 EventKind::DeviceValueChanged,
                 json!({ "path": path, "value": value }),
@@ -35,7 +33,7 @@ pub fn event(tenant: &TenantId, device: DeviceId, at: Timestamp, notice: &Notice
         }
         Notice::ObjectCreated { path, keys } => (
             EventKind::DeviceObjectCreated,
-            json!({ "path": path, "keys": keys }),
+            json!({ "path": path, "keys": shown(keys) }),
         ),
         Notice::ObjectDeleted { path } => (EventKind::DeviceObjectDeleted, json!({ "path": path })),
         Notice::CommandCompleted {
@@ -46,7 +44,7 @@ pub fn event(tenant: &TenantId, device: DeviceId, at: Timestamp, notice: &Notice
         } => {
             let mut data = json!({ "object": object, "command": command, "key": key });
             match result {
-                Ok(outputs) => data["outputs"] = json!(outputs),
+                Ok(outputs) => data["outputs"] = shown(outputs),
                 Err(fault) => {
                     data["fault"] = json!({ "code": fault.code, "message": fault.message });
                 }
@@ -71,12 +69,21 @@ pub fn event(tenant: &TenantId, device: DeviceId, at: Timestamp, notice: &Notice
             params,
         } => (
             EventKind::DeviceEvent,
-            json!({ "event": format!("{object}{name}"), "params": params }),
+            json!({ "event": format!("{object}{name}"), "params": shown(params) }),
         ),
     };
     Event::new(tenant.clone(), at, kind)
         .device(device)
         .data(data)
+}
+
+/// Names and values; those of secrets are masked.
+fn shown<'a>(pairs: impl IntoIterator<Item = (&'a String, &'a String)>) -> Value {
+    let shown = pairs.into_iter().map(|(name, value)| {
+        let value = if is_secret(name) { MASK } else { value };
+        (name.clone(), value.into())
+    });
+    Value::Object(shown.collect())
 }
 
 /// The notice of an event, of those kinds that can decide an operation.
@@ -159,5 +166,38 @@ mod tests {
             &notice,
         );
         assert!(!event.data.to_string().contains("hunter22"));
+    }
+
+    #[test]
+    fn secrets_of_vendors_and_in_events_and_outputs_are_not_written_to_the_log() {
+        let pairs = BTreeMap::from([
+            ("AdminPassword".to_owned(), "hunter22".to_owned()),
+            ("Result".to_owned(), "fine".to_owned()),
+        ]);
+        let change = |path: &str| Notice::ValueChange {
+            path: path.into(),
+            value: "hunter22".into(),
+        };
+        let notices = [
+            change("Device.X_ACME_Portal.AdminPassword"),
+            change("Device.LocalAgent.Controller.1.MTP.1.WebSocket.Path"),
+            Notice::Event {
+                object: "Device.X_ACME_Portal.".into(),
+                name: "Changed!".into(),
+                params: pairs.clone(),
+            },
+            Notice::CommandCompleted {
+                object: "Device.X_ACME_Portal.".into(),
+                command: "New()".into(),
+                key: "k".into(),
+                result: Ok(pairs),
+            },
+        ];
+        let tenant = TenantId::parse("acme").unwrap();
+        let device = DeviceId(uuid::Uuid::nil());
+        for notice in notices {
+            let event = event(&tenant, device, Timestamp::default(), &notice);
+            assert!(!event.data.to_string().contains("hunter22"), "{notice:?}");
+        }
     }
 }

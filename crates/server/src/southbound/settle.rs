@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fleet::device::{Description, OnboardingState};
 use fleet::onboarding::{Refusal, Who};
-use fleet::{DeviceId, Event, EventKind, Identity, TenantId, Timestamp};
+use fleet::{DeviceId, Event, EventKind, Fact, Identity, TenantId, Timestamp};
 use serde_json::json;
 use store::{DevicePatch, NewDevice, PathLink};
 use tokio::sync::{mpsc, oneshot};
@@ -96,6 +96,13 @@ pub async fn settle(
             }
         };
         let _ = tokio::time::timeout(REPLACE_TIME_MAX, ended).await;
+        // From the new link, so that it comes before what this one says: the old one says nothing
+        // of its end, and this one may never come as far as to be asked things.
+        if let Some(ends) = core.ends() {
+            let reason = format!("another link of this device took over, from {peer}");
+            let fact = Fact::Disconnected { at: now(), reason };
+            let _ = ends.facts.send((tenant.clone(), device, fact)).await;
+        }
     }
     let connected = connect(core, ticket, &claimed.entry, events).await;
     if connected.is_err() {

@@ -1,5 +1,7 @@
 //! Links that are used, break, and carry nonsense.
 
+use std::time::Duration;
+
 use fleet::southbound::{Answer, Failure, Op};
 use mtp::ws::CloseCode;
 use server::south::Links;
@@ -8,7 +10,7 @@ use usp::msg::{self, Request};
 
 use crate::admission::give_token;
 use crate::puppet::{Puppet, Reply, Seen, plain};
-use crate::rig::{each, until};
+use crate::rig::{World, each, until};
 
 const EID: &str = "os::00256D-P1";
 
@@ -237,4 +239,33 @@ async fn a_removed_device_is_hung_up_on_and_cannot_come_back() {
         assert_eq!(Puppet::refused(&world.url(&token), EID).await, 401);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_device_that_falls_silent_is_noticed_within_the_configured_time() {
+    // R-WS.17: pings of our own, because the device may be behind a NAT that forgot it.
+    for db in store::testing::databases().await.unwrap() {
+        let mut world = World::with(db, |config| config.presence.silent_after_seconds = 3).await;
+        let token = give_token(&world, EID).await;
+        let mut puppet = Puppet::dial(&world.url(&token), EID, &world.own)
+            .await
+            .unwrap();
+        // It is there, answers pings, and then does not read any more.
+        let seen = tokio::time::timeout(Duration::from_secs(5), puppet.serve(plain)).await;
+        assert!(seen.is_err(), "{seen:?}");
+        world.connected().await;
+        let since = std::time::Instant::now();
+        let reason = world
+            .fact("disconnected", |fact| match fact {
+                fleet::Fact::Disconnected { reason, .. } => Some(reason.clone()),
+                _ => None,
+            })
+            .await;
+        assert!(
+            since.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            since.elapsed()
+        );
+        assert!(reason.contains("silent"), "{reason}");
+    }
 }

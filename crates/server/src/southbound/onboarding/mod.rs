@@ -19,7 +19,7 @@ use usp::{Versions, msg};
 
 use super::adapter::{Core, Ends};
 use super::ask::{AskError, Asker};
-use super::limits::{ONBOARD_NOTES_MAX, SWAP_WAIT};
+use super::limits::{ONBOARD_NOTES_MAX, ONBOARD_TIME_MAX, SWAP_WAIT};
 use super::link::Command;
 use super::settle::event;
 use crate::state::now;
@@ -71,6 +71,14 @@ impl Stopped {
         }
     }
 
+    fn late() -> Self {
+        Self {
+            step: "time",
+            reason: format!("limit ONBOARD_TIME_MAX: it took more than {ONBOARD_TIME_MAX:?}"),
+            gone: false,
+        }
+    }
+
     fn store(step: &'static str) -> impl FnOnce(store::Error) -> Self {
         move |error| Self {
             step,
@@ -110,7 +118,8 @@ pub async fn run(job: Box<Job>) {
         permit = job.core.onboardings.acquire() => permit,
         () = job.asker.inbox.closed() => return,
     };
-    let outcome = steps(&job, &mut ended).await;
+    let outcome = tokio::time::timeout(ONBOARD_TIME_MAX, steps(&job, &mut ended)).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(Stopped::late()));
     drop(permit);
     let result = match &outcome {
         Ok(()) => "complete",
