@@ -49,7 +49,10 @@ struct Active {
 enum Lane {
     Idle,
     Ready,
-    Claiming { until: Timestamp },
+    Claiming {
+        until: Timestamp,
+        cancel: Option<OperationId>,
+    },
     Active(Box<Active>),
     Later(Timestamp),
 }
@@ -115,6 +118,12 @@ impl Dispatcher {
             }
             Input::Fact(device, fact) => self.fact(device, fact, now),
             Input::Cancel(device, operation) => {
+                if let Some(entry) = self.devices.get_mut(&device)
+                    && let Lane::Claiming { cancel, .. } = &mut entry.lane
+                {
+                    // The store may have given it to us already.
+                    *cancel = Some(operation);
+                }
                 self.told(device, |op| op.id == operation, OpInput::Cancel, now);
             }
             Input::Tick => {}
@@ -203,7 +212,10 @@ impl Dispatcher {
             }
             let lease_until = now.plus(limits::LEASE);
             entry.wanted = false;
-            entry.lane = Lane::Claiming { until: lease_until };
+            entry.lane = Lane::Claiming {
+                until: lease_until,
+                cancel: None,
+            };
             let tenant = entry.tenant.clone();
             self.busy += 1;
             self.out.push_back(Command::Claim {
@@ -224,7 +236,7 @@ impl Dispatcher {
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
         };
-        let Lane::Claiming { until } = entry.lane else {
+        let Lane::Claiming { until, cancel } = entry.lane else {
             return;
         };
         let Some(claimed) = claimed else {
@@ -248,6 +260,9 @@ impl Dispatcher {
             waiting: Waiting::Until(now),
             retry_save_at: None,
         });
+        if cancel == Some(active.operation.id) {
+            active.operation.hear(OpInput::Cancel, now);
+        }
         let reachable = entry.reachable;
         // A device that left meanwhile: only what is stored may still decide it.
         let step = active.operation.step(OpInput::Claimed(&evidence), now);
@@ -382,6 +397,7 @@ impl Dispatcher {
         }
         active.stored = active.operation.state;
         active.lease_until = now.plus(limits::LEASE);
+        active.renewing = false;
         let waiting = std::mem::replace(&mut active.waiting, Waiting::Until(now));
         let Waiting::Save(then) = waiting else { return };
         match then {
@@ -412,18 +428,17 @@ impl Dispatcher {
         if active.operation.id != operation || active.fence != fence {
             return;
         }
-        if saved == Saved::Fenced {
-            self.drop_active(device, now);
+        active.renewing = false;
+        if matches!(active.waiting, Waiting::Save(_)) {
+            // The write under way holds the claim longer, or says that it is lost.
             return;
         }
-        active.renewing = false;
-        // What a write under way waits for stays as it is.
-        if !matches!(active.waiting, Waiting::Save(_)) {
-            if saved == Saved::Durable {
-                active.lease_until = now.plus(limits::LEASE);
-            }
-            self.set_timer(device, now);
+        match saved {
+            Saved::Fenced => return self.drop_active(device, now),
+            Saved::Durable => active.lease_until = now.plus(limits::LEASE),
+            Saved::Failed => {}
         }
+        self.set_timer(device, now);
     }
 
     /// The operation is not ours any more.

@@ -54,6 +54,33 @@ fn a_node_that_lost_its_lease_sends_nothing() {
 }
 
 #[test]
+fn an_operation_that_is_cancelled_while_it_is_claimed_is_not_sent() {
+    let mut dispatcher = Dispatcher::new(Config::default());
+    let tenant = TenantId::parse("acme").unwrap();
+    let device = DeviceId(uuid::Uuid::from_u128(1));
+    let now = Timestamp::from_millis(1_000);
+    dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
+    assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
+    let id = OperationId(uuid::Uuid::from_u128(7));
+    dispatcher.handle(Input::Cancel(device, id), now);
+    let request = Request::Operate {
+        command: "Device.Sync()".into(),
+        args: BTreeMap::new(),
+    };
+    let expires = now.plus(limits::EXPIRY_DEFAULT);
+    let claimed = Claimed {
+        operation: Operation::new(id, tenant, device, request, "t", now, expires),
+        fence: 1,
+        evidence: Vec::new(),
+    };
+    dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
+    let Some(Command::Save { operation, .. }) = dispatcher.poll() else {
+        panic!("its end is stored");
+    };
+    assert_eq!(operation.state, OperationState::Cancelled);
+}
+
+#[test]
 fn a_claim_is_renewed_while_the_device_thinks() {
     let mut dispatcher = Dispatcher::new(Config::default());
     let tenant = TenantId::parse("acme").unwrap();
@@ -81,4 +108,56 @@ fn a_claim_is_renewed_while_the_device_thinks() {
     assert!(matches!(dispatcher.poll(), Some(Command::Renew { .. })));
     dispatcher.handle(Input::Renewed(device, id, 1, Saved::Durable), later);
     assert!(dispatcher.poll_timeout().unwrap() > later);
+}
+
+#[test]
+fn the_answer_to_a_renewal_is_not_taken_for_a_write() {
+    let mut dispatcher = Dispatcher::new(Config::default());
+    let tenant = TenantId::parse("acme").unwrap();
+    let device = DeviceId(uuid::Uuid::from_u128(1));
+    let now = Timestamp::from_millis(1_000);
+    dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
+    dispatcher.poll();
+    let id = OperationId(uuid::Uuid::from_u128(7));
+    let request = Request::Add {
+        object: "Device.Table.".into(),
+        values: BTreeMap::new(),
+    };
+    let expires = now.plus(limits::EXPIRY_DEFAULT);
+    let operation = Operation::new(id, tenant, device, request, "t", now, expires);
+    let claimed = Claimed {
+        operation,
+        fence: 1,
+        evidence: Vec::new(),
+    };
+    dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
+    let Some(Command::Submit { job, .. }) = dispatcher.poll() else {
+        panic!("the table is listed first");
+    };
+    let later = dispatcher.poll_timeout().unwrap();
+    dispatcher.handle(Input::Tick, later);
+    assert!(matches!(dispatcher.poll(), Some(Command::Renew { .. })));
+    let fact = crate::southbound::Fact::Done {
+        job: job.id,
+        result: Ok(crate::southbound::Answer::Instances(Vec::new())),
+    };
+    dispatcher.handle(Input::Fact(device, fact), later);
+    assert!(matches!(dispatcher.poll(), Some(Command::Save { .. })));
+    // The Add may not leave before it is stored as sent.
+    dispatcher.handle(Input::Renewed(device, id, 1, Saved::Durable), later);
+    assert_eq!(dispatcher.poll(), None);
+    dispatcher.handle(Input::Saved(device, id, 1, Saved::Durable), later);
+    let Some(Command::Submit { job, .. }) = dispatcher.poll() else {
+        panic!("the Add is sent once it is stored");
+    };
+    // And a late answer to a write does not end the wait for the device's.
+    dispatcher.handle(Input::Saved(device, id, 1, Saved::Durable), later);
+    let fact = crate::southbound::Fact::Done {
+        job: job.id,
+        result: Err(Failure::Lost {
+            reason: "gone".into(),
+        }),
+    };
+    dispatcher.handle(Input::Fact(device, fact), later);
+    assert!(matches!(dispatcher.poll(), Some(Command::Submit { .. })));
 }

@@ -67,7 +67,12 @@ impl Handle {
 
     /// A person wants an operation stopped that is being worked on.
     pub fn cancel(&self, device: DeviceId, operation: OperationId) {
-        self.hint(Input::Cancel(device, operation));
+        // Nobody looks for it later, so it waits where a hint would be dropped.
+        let input = Input::Cancel(device, operation);
+        if let Err(mpsc::error::TrySendError::Full(input)) = self.inbox.try_send(input) {
+            let inbox = self.inbox.clone();
+            tokio::spawn(async move { inbox.send(input).await });
+        }
     }
 
     fn hint(&self, input: Input) {

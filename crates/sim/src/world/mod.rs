@@ -336,7 +336,7 @@ impl World {
                 } else {
                     Saved::Fenced
                 };
-                self.tell(node, Input::Saved(device, operation, fence, result));
+                self.tell(node, Input::Renewed(device, operation, fence, result));
             }
             Command::Submit { device, job, .. } => self.submit(node, device, job),
         }
