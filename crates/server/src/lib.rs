@@ -200,13 +200,47 @@ async fn sweep_once(state: &State) -> store::Result<()> {
     let now = state::now();
     let day = std::time::Duration::from_secs(24 * 3600);
     let events = now.minus(day * state.config.retention.events_days);
-    state.store.session_purge(now).await?;
-    for tenant in state.store.tenant_list().await? {
-        state
-            .store
-            .idempotency_purge(&tenant.id, now.minus(limits::IDEMPOTENCY_LIFE))
-            .await?;
-        state.store.event_purge(&tenant.id, events).await?;
+    let (store, keys) = (&state.store, now.minus(limits::IDEMPOTENCY_LIFE));
+    in_batches(|| store.session_purge(now)).await?;
+    for tenant in store.tenant_list().await? {
+        if state.shutdown.is_cancelled() {
+            break;
+        }
+        in_batches(|| store.idempotency_purge(&tenant.id, keys)).await?;
+        in_batches(|| store.event_purge(&tenant.id, events)).await?;
     }
     Ok(())
+}
+
+/// Removes batch after batch until nothing is left, or enough for this time; how many.
+pub(crate) async fn in_batches<F>(batch: impl Fn() -> F) -> store::Result<u64>
+where
+    F: Future<Output = store::Result<u64>>,
+{
+    let mut count = 0;
+    for _ in 0..limits::SWEEP_BATCHES_MAX {
+        match batch().await? {
+            0 => break,
+            removed => count += removed,
+        }
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sweep_removes_all_batches_there_are_and_comes_to_an_end() {
+        let left = std::cell::Cell::new(3u64);
+        let some = || async {
+            let before = left.get();
+            left.set(before.saturating_sub(1));
+            Ok(u64::from(before > 0) * 10)
+        };
+        assert_eq!(in_batches(some).await.unwrap(), 30);
+        let endless = in_batches(|| async { Ok(1) }).await.unwrap();
+        assert_eq!(endless, limits::SWEEP_BATCHES_MAX as u64);
+    }
 }

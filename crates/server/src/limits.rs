@@ -94,6 +94,10 @@ pub const DEVICE_NAME_LIFE: Duration = Duration::from_secs(30);
 /// How often what has expired is removed.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
+/// Batches of one kind and tenant that one sweep removes: more than a busy tenant makes between two
+/// sweeps, and still a bounded turn.
+pub const SWEEP_BATCHES_MAX: usize = 200;
+
 /// The limits a caller may meet, by name, for `GET /api/v1/system`.
 pub const SHOWN: &[(&str, u64, &str)] = &[
     (

@@ -139,7 +139,7 @@ pub async fn purge(store: &Store, now: Timestamp) -> store::Result<u64> {
     let before = now.minus(day * limits::OPERATIONS_DAYS);
     let mut count = 0;
     for tenant in store.tenant_list().await? {
-        count += store.operation_purge(&tenant.id, before).await?;
+        count += crate::in_batches(|| store.operation_purge(&tenant.id, before)).await?;
     }
     Ok(count)
 }
