@@ -120,7 +120,7 @@ pub async fn still_kept(state: &State, tenant: &TenantId, after: Option<u64>) ->
     let oldest = state.store.event_oldest(tenant).await?;
     match after {
         None => Ok(oldest.saturating_sub(1)),
-        Some(after) if after + 1 < oldest => Err(Fail::new(
+        Some(after) if after.saturating_add(1) < oldest => Err(Fail::new(
             ProblemKind::CursorExpired,
             format!(
                 "Events up to {} are no longer kept. Start again from there.",
