@@ -360,7 +360,8 @@ impl Running {
             let told = (oui.clone(), product_class.clone(), serial.clone());
             self.work.get_or_insert_default().introduced = Some(told);
         }
-        let decides = matches!(notice, Notice::Boot(_) | Notice::CommandCompleted { .. });
+        // A start that is told again is an old one: it must not decide a reboot that was sent since.
+        let decides = matches!(notice, Notice::CommandCompleted { .. });
         if !stored.again || decides {
             self.report(Fact::Notified { at, notice }).await;
         }
