@@ -6,27 +6,24 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
-    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 
 use crate::error::{Error, Result};
-use crate::sql::{Conn, Readers};
-
-/// Connections that read, per database. SQLite gains nothing from more than the cores.
-const READERS_MAX: u32 = 8;
+use crate::readers::Readers;
+use crate::sql::Conn;
 
 /// Writers on PostgreSQL; a tenant always has the same one, so that its commits can be grouped.
 const POSTGRES_WRITERS: usize = 4;
 
+/// Connections on which nodes tell each other of new events: one to listen, one to tell.
+const RELAY_CONNECTIONS: u32 = 2;
+
 /// How long to wait for a connection or for another process's lock before saying that there is none.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a connection to PostgreSQL may have been idle to be used without a look whether it still works.
-const IDLE_UNCHECKED: Duration = Duration::from_secs(5);
 
 /// Pages after which SQLite moves its log into the database: 16 MiB, seconds of full load.
 const CHECKPOINT_PAGES: &str = "4000";
@@ -77,6 +74,8 @@ impl Connector {
 /// An opened and migrated database.
 pub(crate) struct Opened {
     pub(crate) readers: Readers,
+    /// For what nodes tell each other, on PostgreSQL.
+    pub(crate) relay: Option<PgPool>,
     pub(crate) writers: Vec<Connector>,
 }
 
@@ -115,15 +114,10 @@ async fn open_sqlite(url: &str) -> Result<Opened> {
         .await
         .map_err(|e| Error::Unavailable(e.to_string()))?;
     conn.close().await?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(READERS_MAX)
-        .acquire_timeout(BUSY_TIMEOUT)
-        .test_before_acquire(false)
-        .connect_with(options.clone().pragma("query_only", "ON"))
-        .await
-        .map_err(|e| Error::Unavailable(e.to_string()))?;
+    let reader = options.clone().pragma("query_only", "ON");
     Ok(Opened {
-        readers: Readers::Sqlite(readers),
+        readers: Readers::new(Connector::Sqlite(Box::new(reader))),
+        relay: None,
         writers: vec![Connector::Sqlite(Box::new(options))],
     })
 }
@@ -144,24 +138,13 @@ async fn open_postgres(url: &str) -> Result<Opened> {
         .await
         .map_err(|e| Error::Unavailable(e.to_string()))?;
     conn.close().await?;
-    let readers = PgPoolOptions::new()
-        .max_connections(READERS_MAX)
+    let relay = PgPoolOptions::new()
+        .max_connections(RELAY_CONNECTIONS)
         .acquire_timeout(BUSY_TIMEOUT)
-        // A look before each use would cost as much as a small query; one that just worked still works.
-        .test_before_acquire(false)
-        .before_acquire(|conn, meta| {
-            Box::pin(async move {
-                if meta.idle_for > IDLE_UNCHECKED {
-                    conn.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_with(options.clone())
-        .await
-        .map_err(|e| Error::Unavailable(e.to_string()))?;
+        .connect_lazy_with(options.clone());
     Ok(Opened {
-        readers: Readers::Postgres(readers),
+        readers: Readers::new(Connector::Postgres(Box::new(options.clone()))),
+        relay: Some(relay),
         writers: vec![Connector::Postgres(Box::new(options)); POSTGRES_WRITERS],
     })
 }

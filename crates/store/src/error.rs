@@ -88,6 +88,10 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
                 Error::Damaged(error.to_string())
             }
+            // The server is shutting down, or ended this connection.
+            sqlx::Error::Database(e) if e.code().is_some_and(|code| code.starts_with("57P")) => {
+                Error::Unavailable(e.to_string())
+            }
             other => Error::Database(Box::new(other)),
         }
     }

@@ -20,6 +20,7 @@ pub mod model;
 pub mod notification;
 pub mod operation;
 pub mod path;
+mod readers;
 pub mod refusal;
 mod search;
 pub mod session;
@@ -61,7 +62,8 @@ pub use transcript::TranscriptEntry;
 pub use user::{NewUser, UserPatch, UserRecord};
 pub use value::{KnownValue, Redescribed, ValueSource, ValueUpdate};
 
-use crate::sql::{Readers, Row, Sql};
+use crate::readers::Readers;
+use crate::sql::{Row, Sql};
 use crate::writer::{BoxFuture, Tx, Writers};
 
 /// A SHA-256 hash of a secret; the secret itself is never stored.
@@ -77,10 +79,7 @@ pub struct Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.readers {
-            Readers::Sqlite(_) => "Store(sqlite)",
-            Readers::Postgres(_) => "Store(postgres)",
-        })
+        write!(f, "Store({})", self.database())
     }
 }
 
@@ -90,8 +89,8 @@ impl Store {
         let opened = database::open(url).await?;
         let (heads, _) = broadcast::channel(limits::WATCH_LAG_MAX);
         let (own, announced) = broadcast::channel(limits::WATCH_LAG_MAX);
-        if let Readers::Postgres(pool) = &opened.readers {
-            tokio::spawn(event::relay(pool.clone(), heads.clone(), announced));
+        if let Some(pool) = opened.relay {
+            tokio::spawn(event::relay(pool, heads.clone(), announced));
         }
         Ok(Store {
             readers: opened.readers,
@@ -107,9 +106,10 @@ impl Store {
 
     /// The name of the database in use: `sqlite` or `postgres`.
     pub fn database(&self) -> &'static str {
-        match self.readers {
-            Readers::Sqlite(_) => "sqlite",
-            Readers::Postgres(_) => "postgres",
+        if self.readers.is_sqlite() {
+            "sqlite"
+        } else {
+            "postgres"
         }
     }
 

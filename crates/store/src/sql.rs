@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use fleet::{DeviceId, OperationId, SetupKeyId, TenantId, Timestamp, TokenId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
@@ -338,28 +338,5 @@ impl Conn {
         Ok(run!(self, sql, c, q =>
             q.fetch_optional(&mut **c).await?.map(Row::Sqlite),
             q.fetch_optional(&mut **c).await?.map(Row::Postgres)))
-    }
-}
-
-/// The connections that only read.
-#[derive(Debug, Clone)]
-pub(crate) enum Readers {
-    Sqlite(SqlitePool),
-    Postgres(PgPool),
-}
-
-impl Readers {
-    /// All rows.
-    pub(crate) async fn all(&self, sql: Sql) -> Result<Vec<Row>> {
-        Ok(run!(self, sql, c, q =>
-            q.fetch_all(c).await?.into_iter().map(Row::Sqlite).collect(),
-            q.fetch_all(c).await?.into_iter().map(Row::Postgres).collect()))
-    }
-
-    /// The first row, if there is one.
-    pub(crate) async fn optional(&self, sql: Sql) -> Result<Option<Row>> {
-        Ok(run!(self, sql, c, q =>
-            q.fetch_optional(c).await?.map(Row::Sqlite),
-            q.fetch_optional(c).await?.map(Row::Postgres)))
     }
 }
