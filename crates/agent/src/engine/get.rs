@@ -140,9 +140,8 @@ impl Engine {
             };
             for param in &def.params {
                 let full = format!("{object}{}", param.name);
-                if actor.allows(Field::Param, Right::Read, &full)
-                    && let Some(value) = self.value_for(now, actor, &full)
-                {
+                if actor.allows(Field::Param, Right::Read, &full) {
+                    let value = self.value_of_for(now, actor, def, param, &full);
                     spend(budget, 1)?;
                     result.result_params.insert(&*param.name, value);
                 }

@@ -107,26 +107,28 @@ impl Engine {
     pub(crate) fn value(&self, now: Now, path: &str) -> Option<String> {
         let (object, name) = split(path);
         let def = self.object_def(object)?;
-        let param = def.param(name)?;
+        Some(self.value_of(now, def, def.param(name)?, path))
+    }
+
+    /// The same, of a parameter whose definition is at hand: looking it up again is most of a large Get.
+    fn value_of(&self, now: Now, def: &ObjectDef, param: &ParamDef, path: &str) -> String {
+        let (object, name) = split(path);
         if let Some(base) = name.strip_suffix("NumberOfEntries")
             && let Some(table) = self.counted(def, name, base)
         {
-            return Some(
-                self.instances(now, &format!("{object}{table}."))
-                    .len()
-                    .to_string(),
-            );
+            let table = format!("{object}{table}.");
+            return self.instances(now, &table).len().to_string();
         }
         let live = match path.strip_prefix("Device.LocalAgent.") {
             Some(rest) => self.local_value(now, rest),
             None => self.backend.read(now, path),
         };
-        Some(live.unwrap_or_else(|| {
+        live.unwrap_or_else(|| {
             self.state
                 .value(path)
                 .unwrap_or_else(|| initial(param))
                 .to_owned()
-        }))
+        })
     }
 
     /// The name of the table that `param` of `def` counts.
@@ -139,11 +141,24 @@ impl Engine {
 
     /// The value as this controller sees it: secured parameters are empty without a secured role.
     pub(crate) fn value_for(&self, now: Now, actor: &Actor, path: &str) -> Option<String> {
-        let def = self.param_def(path)?;
-        if (def.secured && !actor.secured) || def.hidden {
-            return Some(String::new());
+        let (object, name) = split(path);
+        let def = self.object_def(object)?;
+        Some(self.value_of_for(now, actor, def, def.param(name)?, path))
+    }
+
+    /// The same, of a parameter whose definition is at hand.
+    pub(crate) fn value_of_for(
+        &self,
+        now: Now,
+        actor: &Actor,
+        def: &ObjectDef,
+        param: &ParamDef,
+        path: &str,
+    ) -> String {
+        if (param.secured && !actor.secured) || param.hidden {
+            return String::new();
         }
-        self.value(now, path)
+        self.value_of(now, def, param, path)
     }
 
     /// Instance numbers of a table.
