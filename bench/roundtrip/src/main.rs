@@ -4,24 +4,13 @@
 //! Deliberately without a server: no store, no dispatcher; `bench-wholeway` has those.
 //! `cargo run --release -p bench-roundtrip` in `bench/`, or `cargo xtask bench roundtrip`.
 
-use std::error::Error;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mtp::ws::{
-    Admission, Admitted, DialConfig, Hello, Incoming, Link, Listener, ListenerConfig, Refusal,
-    Refused, dial,
-};
-use sim::model::Kind;
-use sim::swarm::{SwarmConfig, run as run_swarm};
+use bench_roundtrip::{Agent, Fault, agents, listen};
+use mtp::ws::{DialConfig, Incoming, Link, dial};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use usp::EndpointId;
-use usp::controller::{Config, Event, Session};
 use usp::msg::{self, Get, Response};
-
-type Fault = Box<dyn Error + Send + Sync>;
 
 /// Links at work at the same time, each with one request under way.
 const LINKS: [usize; 2] = [1, 16];
@@ -31,9 +20,6 @@ const ROUNDS: usize = 7;
 const WINDOW: Duration = Duration::from_millis(500);
 /// The aim of the project.
 const AIM: f64 = 0.5;
-/// How long an agent may take to answer.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
-const CONTROLLER: &str = "self::bench";
 
 /// Reads the monitoring of a fleet would make.
 const FEW: [&str; 4] = [
@@ -113,15 +99,6 @@ where
     Ok(count as f64 / started.elapsed().as_secs_f64())
 }
 
-/// The controller's end of one link.
-struct Agent {
-    link: Link,
-    session: Session,
-    /// Bytes of the newest record in each direction.
-    sent: usize,
-    received: usize,
-}
-
 struct Shape {
     parameters: usize,
     request: usize,
@@ -157,35 +134,6 @@ async fn ask(mut agent: Agent, get: Get, until: Instant) -> Result<(Agent, u64),
     Ok((agent, count))
 }
 
-impl Agent {
-    async fn round_trip(&mut self, get: Get) -> Result<Response, Fault> {
-        let asked = self.session.request(Instant::now(), get, ANSWER_TIME)?;
-        loop {
-            match self.next().await? {
-                Event::Answered { id, result } if id == asked => return Ok(result?),
-                _ => {}
-            }
-        }
-    }
-
-    async fn next(&mut self) -> Result<Event, Fault> {
-        loop {
-            if let Some(event) = self.session.poll_event() {
-                return Ok(event);
-            }
-            while let Some(record) = self.session.poll_transmit() {
-                self.sent = record.len();
-                self.link.send(record).await?;
-            }
-            let Incoming::Record(record) = self.link.recv().await? else {
-                return Err("the agent closed".into());
-            };
-            self.received = record.len();
-            self.session.handle_input(Instant::now(), &record)?;
-        }
-    }
-}
-
 async fn echo(
     mut link: Link,
     request: usize,
@@ -213,57 +161,6 @@ async fn echo_peer(url: String, eid: EndpointId) -> Result<(), Fault> {
         link.send(vec![7; wanted as usize]).await?;
     }
     Ok(())
-}
-
-struct Everybody;
-
-impl Admission for Everybody {
-    type Ticket = ();
-
-    async fn admit(&self, _: &Hello) -> Result<Admitted<()>, Refusal> {
-        let own = EndpointId::parse(CONTROLLER).map_err(|error| {
-            Refusal::new(mtp::ws::RefusalReason::Unavailable, error.to_string())
-        })?;
-        Ok(Admitted { own, ticket: () })
-    }
-}
-
-async fn listen() -> Result<Listener<Everybody>, Fault> {
-    let config = ListenerConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let refused = |one: Refused| println!("refused: {}", one.refusal);
-    Ok(Listener::bind(config, Arc::new(Everybody), Arc::new(refused)).await?)
-}
-
-async fn agents(count: usize) -> Result<Vec<Agent>, Fault> {
-    let mut listener = listen().await?;
-    let swarm = SwarmConfig {
-        count: u32::try_from(count)?,
-        kinds: vec![Kind::Gateway],
-        first_number: 1,
-        seed: 1,
-        controller: CONTROLLER.to_owned(),
-        url: format!("ws://{}/usp/key", listener.local_addr()),
-        ca_file: None,
-        data: None,
-        ramp_per_second: 1_000,
-    };
-    tokio::spawn(run_swarm(swarm, CancellationToken::new()));
-    let config = Arc::new(Config::default());
-    let mut agents = Vec::new();
-    for number in 0..count {
-        let accepted = listener.accept().await;
-        let peer = accepted.hello.eid.ok_or("an agent without endpoint id")?;
-        let session = Session::new(config.clone(), accepted.own, peer, number as u64);
-        let mut agent = Agent {
-            link: accepted.link,
-            session,
-            sent: 0,
-            received: 0,
-        };
-        while !matches!(agent.next().await?, Event::Connected { .. }) {}
-        agents.push(agent);
-    }
-    Ok(agents)
 }
 
 async fn echoes(count: usize) -> Result<Vec<Link>, Fault> {

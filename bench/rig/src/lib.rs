@@ -1,0 +1,188 @@
+//! For benchmarks of the whole program: `headend serve` in its release build as a process of its
+//! own on a folder of its own, and a plain client of its API. Blocking and without dependencies,
+//! so that the client costs little beside what is measured.
+
+use serde_json::{Value, json};
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Any failure ends a benchmark.
+pub type Fault = Box<dyn Error + Send + Sync>;
+
+const START_TIME: Duration = Duration::from_secs(30);
+const PASSWORD: &str = "measured and found good";
+
+/// A server that ends with the benchmark.
+pub struct Server {
+    child: Child,
+    /// Its data; removed with it.
+    pub folder: PathBuf,
+    /// The API's address.
+    pub http: String,
+    /// The agents' address.
+    pub usp: String,
+    /// Its endpoint id.
+    pub endpoint: String,
+    /// A token of the administrator.
+    pub token: String,
+    /// For agents.
+    pub setup_key: String,
+}
+
+impl Server {
+    /// Builds the program and starts it.
+    pub fn start() -> Result<Server, Fault> {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let target = workspace.join("target");
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or(target, PathBuf::from);
+        let built = Command::new(cargo)
+            .args(["build", "--release", "--quiet", "-p", "headend"])
+            .current_dir(&workspace)
+            .env("CARGO_TARGET_DIR", &target)
+            .status()?;
+        if !built.success() {
+            return Err("headend cannot be built".into());
+        }
+        let folder = std::env::temp_dir().join(format!("headend-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        let log = folder.join("serve.log");
+        let out = std::fs::File::create(&log)?;
+        let child = Command::new(target.join("release/headend"))
+            .arg("serve")
+            .arg("--data")
+            .arg(folder.join("data"))
+            .args(["--http", "127.0.0.1:0", "--usp", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .spawn()?;
+        let mut server = Server {
+            child,
+            folder,
+            http: String::new(),
+            usp: String::new(),
+            endpoint: String::new(),
+            token: String::new(),
+            setup_key: String::new(),
+        };
+        let end = Instant::now() + START_TIME;
+        let said = loop {
+            let said = std::fs::read_to_string(&log)?;
+            if said.contains("It is shown only now") {
+                break said;
+            }
+            if Instant::now() > end {
+                return Err(format!("the server does not start: {said}").into());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let word = |before: &str| -> Result<String, Fault> {
+            let after = said.split(before).nth(1).ok_or("the server said less")?;
+            let word = after.split(['/', ' ', '\n']).find(|word| !word.is_empty());
+            Ok(word.ok_or("the server said less")?.to_owned())
+        };
+        server.http = word("http://")?;
+        server.usp = word("ws://")?;
+        server.endpoint = word("endpoint id")?;
+        let password = word("one-time password")?;
+        let mut api = server.api()?;
+        let login = json!({"login": "admin", "password": password});
+        api.call("POST", "/session", Some(&login))?;
+        let change = json!({"current": password, "new": PASSWORD});
+        api.call("PUT", "/session/password", Some(&change))?;
+        let session = api.call("GET", "/session", None)?;
+        let token = json!({"name": "bench", "scopes": session["permissions"]});
+        let token = api.call("POST", "/tokens", Some(&token))?;
+        server.token = token["secret"].as_str().ok_or("no token")?.to_owned();
+        let key = server.api()?.call("POST", "/setup-keys", Some(&json!({"name": "bench"})))?;
+        server.setup_key = key["secret"].as_str().ok_or("no setup key")?.to_owned();
+        Ok(server)
+    }
+
+    /// A connection to its API.
+    pub fn api(&self) -> Result<Api, Fault> {
+        let stream = TcpStream::connect(&self.http)?;
+        stream.set_nodelay(true)?;
+        let credential = match self.token.as_str() {
+            "" => String::new(),
+            token => format!("Authorization: Bearer {token}\r\n"),
+        };
+        Ok(Api { stream: BufReader::new(stream), host: self.http.clone(), credential, keys: 0 })
+    }
+
+    /// The resident memory of its process in KiB.
+    pub fn resident_kib(&self) -> Result<u64, Fault> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.ok_or("no VmRSS")?.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(number)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// One kept-alive connection.
+pub struct Api {
+    stream: BufReader<TcpStream>,
+    host: String,
+    credential: String,
+    keys: u64,
+}
+
+impl Api {
+    /// Calls the API and expects success.
+    pub fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Fault> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.keys += 1;
+        let head = format!(
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\n{}Content-Type: application/json\r\n\
+             Idempotency-Key: {:p}-{}\r\nContent-Length: {}\r\n\r\n{body}",
+            self.host,
+            self.credential,
+            &self.stream,
+            self.keys,
+            body.len()
+        );
+        self.stream.get_mut().write_all(head.as_bytes())?;
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line)?;
+            let line = line.trim_end();
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.parse()?,
+                "set-cookie" => {
+                    let cookie = value.split(';').next().unwrap_or_default();
+                    self.credential = format!("Cookie: {cookie}\r\n");
+                }
+                "transfer-encoding" => return Err("an answer in chunks".into()),
+                _ => {}
+            }
+        }
+        let mut answer = vec![0; length];
+        self.stream.read_exact(&mut answer)?;
+        if !status.starts_with('2') {
+            let answer = String::from_utf8_lossy(&answer);
+            return Err(format!("{method} {path}: {status} {answer}").into());
+        }
+        Ok(serde_json::from_slice(&answer).unwrap_or(Value::Null))
+    }
+}
