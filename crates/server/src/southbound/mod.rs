@@ -8,6 +8,7 @@ mod adapter;
 mod admission;
 mod ask;
 mod dial;
+mod goodbye;
 mod jobs;
 pub mod limits;
 mod link;

@@ -1,0 +1,197 @@
+//! How the task of a link ends: every job has its end before the domain hears that the device is
+//! gone, the store is told why, and the peer gets a reason.
+
+use fleet::southbound::Failure;
+use fleet::{EventKind, Fact};
+use mtp::ws::{CloseCode, Link, LinkError, reason};
+use serde_json::json;
+use store::PathEnd;
+use usp::ErrorCode;
+use usp::controller::Sent;
+
+use super::TRANSPORT;
+use super::adapter::Core;
+use super::admission::Ticket;
+use super::jobs;
+use super::link::{Command, Replaced, Running, Stop};
+use super::refusal::Complaint;
+use super::settle::{self, Unsettled};
+use crate::state::now;
+
+/// How a link came to its end.
+pub(super) enum End {
+    Peer(String),
+    Link(LinkError),
+    Unparsable(usp::Error),
+    Replaced(Box<Replaced>),
+    Stop(Stop),
+    NotStored(store::Error),
+}
+
+/// A link that cannot settle.
+pub(super) async fn turn_away(core: &Core, link: Link, ticket: &Ticket, error: Unsettled) {
+    let (code, text) = match error {
+        Unsettled::Refused(refusal) => {
+            core.refusals.take(Complaint {
+                tenant: Some(ticket.decision.tenant.clone()),
+                device: None,
+                peer: link.peer_addr(),
+                endpoint: ticket.endpoint.as_str().to_owned(),
+                reason: refusal.as_str().to_owned(),
+                detail: refusal.explanation().to_owned(),
+            });
+            (CloseCode::Policy, refusal.as_str())
+        }
+        Unsettled::Store(error) => {
+            tracing::warn!(%error, peer = %link.peer_addr(), "a device cannot be let in now");
+            (CloseCode::TryAgainLater, "not available now")
+        }
+    };
+    link.close(code, text).await;
+}
+
+impl Running {
+    /// Ends what waits, tells everybody, and closes.
+    pub(super) async fn finish(mut self, end: End) {
+        let (words, code, text) = self.words(&end);
+        tracing::debug!(peer = %self.entry.peer, endpoint = %self.endpoint(), words, "link ended");
+        // Commands that came too late.
+        self.commands.close();
+        let mut replaced = match end {
+            End::Replaced(by) => Some(by),
+            _ => None,
+        };
+        let sent = self.session.unanswered();
+        for (id, waiting) in std::mem::take(&mut self.waiting) {
+            let left = sent
+                .iter()
+                .any(|(known, sent)| *known == id && *sent == Sent::No);
+            let sent = if left { Sent::No } else { Sent::Yes };
+            self.answered(*waiting, jobs::Outcome::Over(sent, words.clone()))
+                .await;
+        }
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Job(job) => {
+                    let failure = Failure::Unsent {
+                        reason: words.clone(),
+                    };
+                    self.report(Fact::Done {
+                        job: job.id,
+                        result: Err(failure),
+                    })
+                    .await;
+                }
+                Command::Replaced(by) => replaced = Some(by),
+                _ => {}
+            }
+        }
+        let ours = self.core.links.leave(&self.entry);
+        if ours {
+            self.withdraw(&words).await;
+            self.note_end(&words).await;
+        }
+        if let Some(by) = replaced {
+            // Nobody waits any more when it took too long.
+            let _ = by.done.send(());
+        }
+        if code == CloseCode::GoingAway {
+            self.session
+                .disconnect(ErrorCode::default(), "the controller shuts down");
+            while let Some(record) = self.session.poll_transmit() {
+                if self.link.send(record).await.is_err() {
+                    return;
+                }
+            }
+        }
+        self.link.close(code, text).await;
+    }
+
+    fn words(&self, end: &End) -> (String, CloseCode, &'static str) {
+        match end {
+            End::Peer(words) => (words.clone(), CloseCode::Normal, reason::DONE),
+            End::Link(error) => (error.to_string(), CloseCode::GoingAway, reason::DONE),
+            End::Unparsable(error) => {
+                metrics::counter!("headend_usp_records_unparsable_total").increment(1);
+                tracing::warn!(
+                    peer = %self.entry.peer, endpoint = %self.endpoint(), %error,
+                    "a record cannot be parsed; the link is closed"
+                );
+                self.complain("unparsable-record", error.to_string());
+                // R-WS.16
+                let text = reason::UNPARSABLE_RECORD;
+                (
+                    format!("it sent something that is no USP record: {error}"),
+                    CloseCode::Unsupported,
+                    text,
+                )
+            }
+            End::Replaced(by) => {
+                let words = format!("another link of this device took over, from {}", by.peer);
+                (words, CloseCode::Normal, reason::REPLACED)
+            }
+            End::Stop(Stop::Shutdown) => (
+                "the server was stopped".into(),
+                CloseCode::GoingAway,
+                reason::SHUTTING_DOWN,
+            ),
+            End::Stop(Stop::Removed) => (
+                "the device was removed".into(),
+                CloseCode::Policy,
+                reason::CREDENTIAL_WITHDRAWN,
+            ),
+            End::Stop(Stop::Merged) => (
+                "it is a device that was registered before; it comes again as that one".into(),
+                CloseCode::TryAgainLater,
+                "known under another name: connect again",
+            ),
+            End::Stop(Stop::Redialled) => (
+                "how it is dialled was changed".into(),
+                CloseCode::Normal,
+                reason::DONE,
+            ),
+            End::NotStored(error) => {
+                tracing::error!(%error, "a notification cannot be stored; the link is closed");
+                let words = format!("a notification could not be stored: {error}");
+                (
+                    words,
+                    CloseCode::TryAgainLater,
+                    "notifications cannot be stored now",
+                )
+            }
+        }
+    }
+
+    async fn note_end(&self, words: &str) {
+        let (tenant, device) = (self.tenant(), self.device());
+        let end = PathEnd {
+            transport: TRANSPORT.to_owned(),
+            link: self.number,
+            reason: words.to_owned(),
+            at: now(),
+        };
+        let event = settle::event(tenant, device, EventKind::DeviceDisconnected)
+            .data(json!({ "reason": words }));
+        let ended = self
+            .core
+            .store
+            .path_disconnected(tenant, device, end, vec![event])
+            .await;
+        if let Err(error) = ended {
+            tracing::warn!(%error, %device, "the end of a link could not be written");
+        }
+        let heard = vec![(device, self.entry.heard())];
+        if let Err(error) = self.core.store.device_heard(tenant, heard).await {
+            tracing::warn!(%error, %device, "when a device was last heard could not be written");
+        }
+    }
+}
+
+/// A Close frame in words.
+pub(super) fn closed_words(closed: &mtp::ws::Closed) -> String {
+    match (closed.code, closed.reason.as_str()) {
+        (Some(code), "") => format!("the device closed the connection ({code})"),
+        (Some(code), why) => format!("the device closed the connection ({code} {why})"),
+        (None, _) => "the device closed the connection".to_owned(),
+    }
+}
