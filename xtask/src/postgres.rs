@@ -127,3 +127,23 @@ fn run(command: &mut Command) -> Result<()> {
     ensure!(status.success(), "{command:?} ended with {status}");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_answers_while_it_is_needed_and_is_gone_afterwards() -> Result<()> {
+        if programs().is_err() {
+            return Ok(()); // not installed: `cargo xtask test` installs it before this runs
+        }
+        let address = with_postgres(|url| {
+            let rest = url.split_once('@').context("an address")?.1;
+            let address = rest.split('/').next().context("a port")?.to_owned();
+            std::net::TcpStream::connect(&address)?;
+            Ok(address)
+        })?;
+        ensure!(std::net::TcpStream::connect(address).is_err());
+        Ok(())
+    }
+}

@@ -99,7 +99,9 @@ impl Server {
         let token = json!({"name": "bench", "scopes": session["permissions"]});
         let token = api.call("POST", "/tokens", Some(&token))?;
         server.token = token["secret"].as_str().ok_or("no token")?.to_owned();
-        let key = server.api()?.call("POST", "/setup-keys", Some(&json!({"name": "bench"})))?;
+        let key = server
+            .api()?
+            .call("POST", "/setup-keys", Some(&json!({"name": "bench"})))?;
         server.setup_key = key["secret"].as_str().ok_or("no setup key")?.to_owned();
         Ok(server)
     }
@@ -112,14 +114,24 @@ impl Server {
             "" => String::new(),
             token => format!("Authorization: Bearer {token}\r\n"),
         };
-        Ok(Api { stream: BufReader::new(stream), host: self.http.clone(), credential, keys: 0 })
+        Ok(Api {
+            stream: BufReader::new(stream),
+            host: self.http.clone(),
+            credential,
+            keys: 0,
+        })
     }
 
     /// The resident memory of its process in KiB.
     pub fn resident_kib(&self) -> Result<u64, Fault> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.ok_or("no VmRSS")?.trim().trim_end_matches("kB").trim().parse()?;
+        let number = line
+            .ok_or("no VmRSS")?
+            .trim()
+            .trim_end_matches("kB")
+            .trim()
+            .parse()?;
         Ok(number)
     }
 }

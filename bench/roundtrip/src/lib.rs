@@ -116,4 +116,3 @@ pub async fn agents(count: usize) -> Result<Vec<Agent>, Fault> {
     }
     Ok(agents)
 }
-

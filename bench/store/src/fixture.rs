@@ -63,9 +63,16 @@ impl Bare {
     pub async fn open(url: &str) -> Bare {
         if url.starts_with("sqlite") {
             let mut conn = SqliteConnection::connect(url).await.expect("a connection");
-            for pragma in ["journal_mode = WAL", "synchronous = FULL", "cache_size = -16384", "wal_autocheckpoint = 4000"] {
+            for pragma in [
+                "journal_mode = WAL",
+                "synchronous = FULL",
+                "cache_size = -16384",
+                "wal_autocheckpoint = 4000",
+            ] {
                 let sql = format!("PRAGMA {pragma}");
-                conn.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.expect("a pragma");
+                conn.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql)))
+                    .await
+                    .expect("a pragma");
             }
             Bare::Sqlite(conn)
         } else {

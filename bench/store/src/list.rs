@@ -27,22 +27,44 @@ pub async fn measure(db: &TestDatabase, devices: u64) {
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..devices {
         let (store, tenant) = (db.store.clone(), tenant.clone());
-        tasks.spawn(async move { store.device_insert(&tenant, device(n), vec![]).await.expect("a device") });
+        tasks.spawn(async move {
+            store
+                .device_insert(&tenant, device(n), vec![])
+                .await
+                .expect("a device")
+        });
         if tasks.len() >= 500 {
             tasks.join_next().await;
         }
     }
     tasks.join_all().await;
-    let heard = (0..devices).map(|n| (device_id(n), Timestamp(NOW.0 - (n % 1_000) as i64))).collect::<Vec<_>>();
+    let heard = (0..devices)
+        .map(|n| (device_id(n), Timestamp(NOW.0 - (n % 1_000) as i64)))
+        .collect::<Vec<_>>();
     for heard in heard.chunks(1_000) {
-        db.store.device_heard(&tenant, heard.to_vec()).await.expect("evidence");
+        db.store
+            .device_heard(&tenant, heard.to_vec())
+            .await
+            .expect("evidence");
     }
-    println!("list: {devices} devices made in {:.0} s", started.elapsed().as_secs_f64());
+    println!(
+        "list: {devices} devices made in {:.0} s",
+        started.elapsed().as_secs_f64()
+    );
     let mut bare = Bare::open(&db.url).await;
     bare.run("ANALYZE").await;
     let all = DeviceFilter::default();
     page(db, &mut bare, "by name", &all, DeviceSortBy::Name, "", &[]).await;
-    page(db, &mut bare, "last heard", &all, DeviceSortBy::Heard, "", &[]).await;
+    page(
+        db,
+        &mut bare,
+        "last heard",
+        &all,
+        DeviceSortBy::Heard,
+        "",
+        &[],
+    )
+    .await;
     let model = DeviceFilter {
         manufacturer: vec!["Maker 3".to_owned()],
         model: vec!["Model 5".to_owned(), "Model 6".to_owned()],
@@ -50,7 +72,16 @@ pub async fn measure(db: &TestDatabase, devices: u64) {
     };
     let same = " AND d.manufacturer IN ($2) AND d.model_name IN ($3, $4)";
     let with = ["Maker 3", "Model 5", "Model 6"];
-    page(db, &mut bare, "by name, two filters", &model, DeviceSortBy::Name, same, &with).await;
+    page(
+        db,
+        &mut bare,
+        "by name, two filters",
+        &model,
+        DeviceSortBy::Name,
+        same,
+        &with,
+    )
+    .await;
     let q = DeviceFilter {
         q: Some("cpe000123".to_owned()),
         ..DeviceFilter::default()
@@ -58,7 +89,16 @@ pub async fn measure(db: &TestDatabase, devices: u64) {
     let same = " AND d.id IN (SELECT device FROM device_term WHERE tenant = $1 AND term >= $2 AND term < $3 \
          UNION SELECT device FROM device_term WHERE tenant = $1 AND term >= $4 AND term < $5)";
     let with = ["cpe000123", "cpe000124", "<321000epc", "<321000epd"];
-    page(db, &mut bare, "free text", &q, DeviceSortBy::Name, same, &with).await;
+    page(
+        db,
+        &mut bare,
+        "free text",
+        &q,
+        DeviceSortBy::Name,
+        same,
+        &with,
+    )
+    .await;
 }
 
 /// Pages from all over the list, in turns.
@@ -73,7 +113,10 @@ async fn page(
 ) {
     let tenant = crate::fixture::tenant("list");
     let search = Search::new(filter.clone(), NOW);
-    let sort = DeviceSort { by, descending: false };
+    let sort = DeviceSort {
+        by,
+        descending: false,
+    };
     let (mut ours, mut raw) = (Vec::new(), Vec::new());
     let mut cursor: Option<String> = None;
     let mut last: Option<(String, i64, Uuid)> = None;
@@ -91,9 +134,16 @@ async fn page(
         assert_eq!(rows.min(PAGE), page.devices.len(), "{name}, round {round}");
         cursor = page.next;
         last = cursor.is_some().then(|| {
-            let last = page.devices.last().expect("a page that goes on is not empty");
+            let last = page
+                .devices
+                .last()
+                .expect("a page that goes on is not empty");
             let heard = last.device.evidence.heard_at.unwrap_or_default().0;
-            (last.device.description.serial.to_lowercase(), heard, last.device.id.0)
+            (
+                last.device.description.serial.to_lowercase(),
+                heard,
+                last.device.id.0,
+            )
         });
     }
     let (p50, p99) = (percentile(&ours, 50), percentile(&ours, 99));
@@ -116,7 +166,11 @@ async fn by_hand(
         _ => "sort_name",
     };
     let keyset = match after {
-        Some(_) => format!(" AND (d.{column}, d.id) > (${}, ${})", with.len() + 2, with.len() + 3),
+        Some(_) => format!(
+            " AND (d.{column}, d.id) > (${}, ${})",
+            with.len() + 2,
+            with.len() + 3
+        ),
         None => String::new(),
     };
     let sql = format!(

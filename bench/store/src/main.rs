@@ -16,7 +16,9 @@ async fn main() {
         .nth(1)
         .and_then(|n| n.parse().ok())
         .unwrap_or(100_000);
-    let databases = store::testing::databases().await.expect("a database to measure");
+    let databases = store::testing::databases()
+        .await
+        .expect("a database to measure");
     for db in databases {
         println!("# {}", db.store.database());
         notifications::measure(&db).await;

@@ -28,10 +28,16 @@ pub async fn measure(db: &TestDatabase) {
             continue; // warms caches, log files and prepared statements
         }
         ratios.push(ours / raw);
-        println!("notifications: {ours:>8.0}/s durable, raw batched inserts {raw:>8.0}/s, ratio {:.2}", ours / raw);
+        println!(
+            "notifications: {ours:>8.0}/s durable, raw batched inserts {raw:>8.0}/s, ratio {:.2}",
+            ours / raw
+        );
     }
     ratios.sort_by(f64::total_cmp);
-    println!("notifications: median ratio {:.2} (aim 0.4)", ratios[ratios.len() / 2]);
+    println!(
+        "notifications: median ratio {:.2} (aim 0.4)",
+        ratios[ratios.len() / 2]
+    );
 }
 
 async fn ours(db: &TestDatabase, round: u64) -> f64 {
@@ -79,7 +85,10 @@ async fn copy_table(bare: &mut Bare) {
          PRIMARY KEY (tenant, seq)) {rest}"
     ))
     .await;
-    bare.run("CREATE INDEX raw_event_device ON raw_event (tenant, device, seq) WHERE device IS NOT NULL").await;
+    bare.run(
+        "CREATE INDEX raw_event_device ON raw_event (tenant, device, seq) WHERE device IS NOT NULL",
+    )
+    .await;
     bare.run("CREATE INDEX raw_event_operation ON raw_event (tenant, operation, seq) WHERE operation IS NOT NULL")
         .await;
 }

@@ -60,7 +60,10 @@ async fn main() -> Result<(), Fault> {
         let whole = tokio::task::spawn_blocking(move || operations(&mut api, &device));
         let whole = whole.await??;
         ratios.push((trips + commits) / whole);
-        for (best, now) in best.iter_mut().zip([whole, trips, commits, trips + commits]) {
+        for (best, now) in best
+            .iter_mut()
+            .zip([whole, trips, commits, trips + commits])
+        {
             *best = best.min(now);
         }
     }
@@ -97,7 +100,10 @@ fn operations(api: &mut Api, device: &str) -> Result<f64, Fault> {
         let set = json!({"kind": "set", "parameters": [{"path": PATH, "value": value}]});
         let path = format!("/devices/{device}/operations");
         let made = api.call("POST", &path, Some(&json!({"ops": [set]})))?;
-        let id = made["operation"]["id"].as_str().ok_or("no operation")?.to_owned();
+        let id = made["operation"]["id"]
+            .as_str()
+            .ok_or("no operation")?
+            .to_owned();
         loop {
             let operation = api.call("GET", &format!("/operations/{id}"), None)?;
             match operation["state"].as_str() {

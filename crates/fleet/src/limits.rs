@@ -55,6 +55,10 @@ pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 /// Values kept as before/after of one operation; the rest stays in the last-known values only.
 pub const OPERATION_VALUES_MAX: usize = 4096;
 
+/// Paths whose outcome an operation keeps: those that were asked, and what a search found. A device
+/// may name any number in its answer.
+pub const OPERATION_OUTCOMES_MAX: usize = 2048;
+
 /// Rows of a table remembered before an Add, to find the new one if its answer is lost.
 pub const ADD_KNOWN_ROWS_MAX: usize = 4096;
 

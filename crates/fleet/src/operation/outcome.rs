@@ -114,6 +114,14 @@ impl Outcome {
     pub(super) fn set(&mut self, path: &str, state: OutcomeState) {
         match self.paths.iter_mut().find(|p| p.path == path) {
             Some(known) => known.state = state,
+            // What was not done is never the part that is left out.
+            None if self.paths.len() >= limits::OPERATION_OUTCOMES_MAX => {
+                if !state.is_done()
+                    && let Some(last) = self.paths.last_mut()
+                {
+                    *last = PathOutcome::new(path, state);
+                }
+            }
             None => self.paths.push(PathOutcome::new(path, state)),
         }
     }

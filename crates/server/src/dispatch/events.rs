@@ -62,6 +62,7 @@ pub fn learned(operation: &Operation, now: Timestamp) -> Option<store::ValueUpda
         .outcome
         .after
         .iter()
+        .filter(|v| v.value.len() <= store::limits::VALUE_BYTES_MAX)
         .map(|v| (v.path.clone(), v.value.clone()));
     let mut update = store::ValueUpdate::of(values, source, now);
     if matches!(operation.request, Request::Delete { .. }) {

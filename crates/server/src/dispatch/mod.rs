@@ -308,7 +308,7 @@ async fn save(
         ];
         metrics::counter!("headend_operations_finished_total", &labels).increment(1);
     }
-    let save = OperationSave {
+    let mut save = OperationSave {
         events: events::of(previous, &operation, now),
         values: events::learned(&operation, now),
         operation: *operation,
@@ -316,7 +316,20 @@ async fn save(
         lease_until,
         now,
     };
-    let result = store.operation_save(&tenant, save).await;
+    let mut result = store.operation_save(&tenant, save.clone()).await;
+    if let Err(store::Error::LimitExceeded { what, max }) = result {
+        // The device said more than is kept, and would say it again: what became of it counts.
+        let outcome = &mut save.operation.outcome;
+        (outcome.before, outcome.after) = (Vec::new(), Vec::new());
+        outcome.outputs.clear();
+        let cut = format!("what the device returned was left out ({what}: at most {max})");
+        outcome.cause = Some(match outcome.cause.take() {
+            Some(cause) => format!("{cause}; {cut}"),
+            None => cut,
+        });
+        save.values = None;
+        result = store.operation_save(&tenant, save).await;
+    }
     Input::Saved(device, id, fence, written(result))
 }
 

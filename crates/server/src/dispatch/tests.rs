@@ -207,6 +207,34 @@ async fn until(
 }
 
 #[tokio::test]
+async fn an_answer_larger_than_is_kept_does_not_hold_its_device() {
+    let database = testing::sqlite().await.unwrap();
+    let store = &database.store;
+    let tenant = tenant(store).await;
+    let device = device(store, &tenant).await;
+    let site: Arc<Mutex<Site>> = Arc::default();
+    let huge = "x".repeat(store::limits::OPERATION_BYTES_MAX);
+    site.lock()
+        .unwrap()
+        .values
+        .insert((device, "Device.X.Y".to_owned()), huge);
+    let node = Node::start(store, &site).await;
+    let request = Request::Get {
+        paths: vec!["Device.X.Y".into()],
+        max_depth: 0,
+    };
+    let id = ask(store, &tenant, device, request).await;
+    node.say(&tenant, device, Fact::Connected { at: now() })
+        .await;
+    let state = until(store, &tenant, id, State::is_final).await;
+    assert_eq!(state, State::Succeeded);
+    let record = store.operation(&tenant, id).await.unwrap();
+    assert!(record.operation.outcome.after.is_empty());
+    assert!(record.operation.outcome.cause.unwrap().contains("left out"));
+    node.shutdown.cancel();
+}
+
+#[tokio::test]
 async fn operations_run_in_their_order_and_are_read_back() {
     for database in testing::databases().await.unwrap() {
         let store = &database.store;
