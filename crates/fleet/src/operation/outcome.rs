@@ -112,10 +112,11 @@ impl Outcome {
     }
 
     pub(super) fn set(&mut self, path: &str, state: OutcomeState) {
+        let full = self.paths.len() >= limits::OPERATION_OUTCOMES_MAX;
         match self.paths.iter_mut().find(|p| p.path == path) {
             Some(known) => known.state = state,
             // What was not done is never the part that is left out.
-            None if self.paths.len() >= limits::OPERATION_OUTCOMES_MAX => {
+            None if full => {
                 if !state.is_done()
                     && let Some(last) = self.paths.last_mut()
                 {
