@@ -3,7 +3,7 @@ import { devices } from './devices';
 import { device } from './device';
 import { doctor } from './doctor';
 import { frame, live, palette, search, shortcuts } from './frame';
-import { common, presence, problem, table } from './common';
+import { common, presence, problem, table } from './words';
 import { events } from './events';
 import { model } from './model';
 import { operations } from './operations';

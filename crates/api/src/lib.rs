@@ -27,6 +27,7 @@ pub mod system;
 pub mod tenant;
 mod time;
 pub mod token;
+pub mod transcript;
 pub mod user;
 pub mod value;
 

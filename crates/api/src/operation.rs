@@ -3,6 +3,7 @@
 
 use crate::endpoint::{Access, Answer, Body, Endpoint, Method};
 use crate::page::PageQuery;
+use crate::transcript::TranscriptEntry;
 use crate::{Page, Permission, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -412,33 +413,6 @@ pub struct OperationQuery {
     /// Items on the page (default 50, at most 500).
     #[param(minimum = 1, maximum = 500)]
     pub limit: Option<u32>,
-}
-
-/// One message of an operation on its way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct TranscriptEntry {
-    /// The place in the transcript.
-    pub index: u32,
-    /// When.
-    pub at: Time,
-    /// Which way.
-    pub direction: Direction,
-    /// What it was, like `Set` or `SetResp`; for notes of the server `note`.
-    pub kind: String,
-    /// The message or note as text, secrets masked.
-    pub text: String,
-}
-
-/// Which way a message went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// To the device.
-    Sent,
-    /// From the device.
-    Received,
-    /// The server's own note.
-    Note,
 }
 
 const TAG: &str = "operations";

@@ -3,7 +3,8 @@
 use super::{Connection, client::Client, output, wait};
 use anyhow::Result;
 use api::Page;
-use api::operation::{Operation, OperationQuery, OperationState, TranscriptEntry};
+use api::operation::{Operation, OperationQuery, OperationState};
+use api::transcript::TranscriptEntry;
 use std::time::Duration;
 use uuid::Uuid;
 

@@ -190,7 +190,7 @@ fn op(number: usize) -> Value {
     if number == REBOOT_AT {
         return json!({"kind": "operate", "command": "Device.Reboot()"});
     }
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let value = format!("name {number}");
         return json!({"kind": "set", "parameters": [{"path": NAME, "value": value}]});
     }

@@ -10,11 +10,9 @@ use crate::http::page;
 use crate::problem::{Fail, Result};
 use crate::secret;
 use crate::state::{State, now};
-use api::operation::{
-    Direction, Mode, Operation, OperationCreate, OperationQuery, OperationSubmitted,
-    TranscriptEntry,
-};
+use api::operation::{Mode, Operation, OperationCreate, OperationQuery, OperationSubmitted};
 use api::page::PageQuery;
+use api::transcript::{Direction, TranscriptEntry};
 use api::{FieldProblem, Page, ProblemKind};
 use axum::Json;
 use axum::extract::{Extension, State as Extract};
