@@ -18,9 +18,9 @@ export function GlobalSearch() {
 
   useEffect(() => {
     function onSearch(event: Event): void {
-      const pasted = (event as CustomEvent<string | undefined>).detail;
+      const pasted = (event as CustomEvent<string | null>).detail;
       input.current?.focus();
-      if (pasted !== undefined) {
+      if (pasted !== null) {
         setText(pasted);
         setActive(0);
         setOpen(true);

@@ -13,6 +13,7 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 
 fn main() -> std::process::ExitCode {
+    end_with_a_closed_pipe();
     let cli = Cli::parse();
     // Every TLS end in this process uses the same provider; a second installation is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -42,4 +43,16 @@ fn main() -> std::process::ExitCode {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => exit::report(&error),
     }
+}
+
+/// `headend device list | head -1` ends quietly: printing to a pipe that nobody reads panics otherwise.
+fn end_with_a_closed_pipe() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let message = info.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        usual(info);
+    }));
 }

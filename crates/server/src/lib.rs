@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod config;
+mod data_dir;
 pub mod dispatch;
 pub mod handlers;
 pub mod http;
@@ -18,6 +19,7 @@ pub use auth::first_run::FirstAdministrator;
 pub use config::{Config, ConfigError, Override};
 
 use crate::http::listener::Listener;
+use data_dir::DataDir;
 use seam::South;
 use state::{Bound, State};
 use std::net::SocketAddr;
@@ -36,6 +38,12 @@ pub enum StartError {
         path: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// Another server uses the directory.
+    #[error("data_dir {path} is in use by another server; give this one a folder of its own")]
+    DataDirInUse {
+        /// The directory.
+        path: String,
     },
     /// The database cannot be opened or brought up to date.
     #[error("database: {0}")]
@@ -83,6 +91,8 @@ pub struct Running {
     /// The endpoint id under which devices know this controller.
     pub endpoint_id: String,
     tasks: Vec<JoinHandle<()>>,
+    /// Given back when everything has stopped.
+    _data_dir: DataDir,
 }
 
 impl Running {
@@ -110,10 +120,7 @@ impl Running {
 
 /// Starts a server and says where it is bound. Cancel `shutdown` to stop it.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
-    std::fs::create_dir_all(&config.data_dir).map_err(|source| StartError::DataDir {
-        path: config.data_dir.display().to_string(),
-        source,
-    })?;
+    let data_dir = DataDir::take(&config.data_dir)?;
     let metrics = http::metrics::recorder();
     let store = Store::open(&config.database_url()).await?;
     let listener = Listener::bind(config.http.listen, config.http.tls.as_ref()).await?;
@@ -179,6 +186,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         store,
         endpoint_id,
         tasks,
+        _data_dir: data_dir,
     })
 }
 

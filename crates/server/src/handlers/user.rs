@@ -58,6 +58,7 @@ pub async fn create(
     };
     let role = role(&mut checks, &body.role);
     checks.done()?;
+    may_grant(&caller, &role)?;
     let password = secret::one_time_password();
     let at = now();
     let user = NewUser {
@@ -109,6 +110,9 @@ pub async fn update(
         .map(|name| checks.name("display_name", &name));
     let role = body.role.map(|name| role(&mut checks, &name));
     checks.done()?;
+    if let Some(role) = &role {
+        may_grant(&caller, role)?;
+    }
     let weaker = role
         .as_ref()
         .is_some_and(|role| *role != DomainRole::Administrator.as_str());
@@ -182,6 +186,7 @@ pub async fn reset(
 ) -> Result<Json<UserWithPassword>> {
     let mut user = state.store.user(&caller.tenant, UserId::from(id)).await?;
     may_touch(&caller, &user)?;
+    may_grant(&caller, &user.role)?;
     let password = secret::one_time_password();
     let hash = state.passwords.hash(password.clone()).await?;
     let event = caller
@@ -252,6 +257,27 @@ fn may_touch(caller: &Caller, user: &UserRecord) -> Result<()> {
         caller.needs(Permission::PlatformWrite)
     } else {
         Ok(())
+    }
+}
+
+/// Nobody hands out more than they hold: a token for user management alone makes no administrator.
+fn may_grant(caller: &Caller, role: &str) -> Result<()> {
+    let Some(role) = DomainRole::ALL.into_iter().find(|one| one.as_str() == role) else {
+        return Ok(());
+    };
+    match role
+        .permissions()
+        .find(|one| !caller.principal.allows(*one))
+    {
+        None => Ok(()),
+        Some(missing) => Err(Fail::new(
+            ProblemKind::Forbidden,
+            format!(
+                "The role {} may {}, which you may not.",
+                role.as_str(),
+                missing.as_str()
+            ),
+        )),
     }
 }
 

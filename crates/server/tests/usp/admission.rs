@@ -142,7 +142,7 @@ async fn of_two_agents_with_one_endpoint_id_the_newer_wins_until_it_gets_silly()
         world
             .fact("connected again", |fact| match fact {
                 fleet::Fact::Connected { .. } => Some(()),
-                fleet::Fact::Disconnected { .. } => panic!("it was not gone"),
+                fleet::Fact::Disconnected { reason, .. } => panic!("it was not gone: {reason}"),
                 _ => None,
             })
             .await;
