@@ -138,7 +138,17 @@ async fn of_two_agents_with_one_endpoint_id_the_newer_wins_until_it_gets_silly()
         let mut second = Puppet::dial(&url, EID, &world.own).await.unwrap();
         assert!(matches!(seen.await.unwrap(), Seen::Closed(_)));
         let seen = tokio::spawn(async move { second.serve(plain).await });
-        // The domain never hears that the device was gone.
+        // The domain hears of the end of the old link before it hears of the new one.
+        world
+            .fact("the old link is over", |fact| match fact {
+                fleet::Fact::Disconnected { reason, .. } => {
+                    assert!(reason.contains("took over"), "{reason}");
+                    Some(())
+                }
+                fleet::Fact::Connected { .. } => panic!("the new link came first"),
+                _ => None,
+            })
+            .await;
         world
             .fact("connected again", |fact| match fact {
                 fleet::Fact::Connected { .. } => Some(()),
