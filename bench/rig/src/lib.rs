@@ -110,6 +110,7 @@ impl Server {
     pub fn api(&self) -> Result<Api, Fault> {
         let stream = TcpStream::connect(&self.http)?;
         stream.set_nodelay(true)?;
+        let name = std::time::UNIX_EPOCH.elapsed()?.as_nanos();
         let credential = match self.token.as_str() {
             "" => String::new(),
             token => format!("Authorization: Bearer {token}\r\n"),
@@ -117,8 +118,7 @@ impl Server {
         Ok(Api {
             stream: BufReader::new(stream),
             host: self.http.clone(),
-            credential,
-            keys: 0,
+            credential, name, keys: 0,
         })
     }
 
@@ -149,6 +149,8 @@ pub struct Api {
     stream: BufReader<TcpStream>,
     host: String,
     credential: String,
+    /// Makes its idempotency keys its own.
+    name: u128,
     keys: u64,
 }
 
@@ -159,10 +161,10 @@ impl Api {
         self.keys += 1;
         let head = format!(
             "{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\n{}Content-Type: application/json\r\n\
-             Idempotency-Key: {:p}-{}\r\nContent-Length: {}\r\n\r\n{body}",
+             Idempotency-Key: {}-{}\r\nContent-Length: {}\r\n\r\n{body}",
             self.host,
             self.credential,
-            &self.stream,
+            self.name,
             self.keys,
             body.len()
         );
