@@ -985,8 +985,8 @@ export interface components {
             /** @description The device's name at that time. */
             device_name?: string | null;
             /**
-             * @description What: `device.connected`, `device.disconnected`, `device.registered`, `operation.queued`,
-             *     `operation.succeeded`, `notification.value_change`, ...
+             * @description What: `device.connected`, `device.disconnected`, `device.created`, `operation.queued`,
+             *     `operation.finished`, `device.value_changed`, ...
              * @example device.connected
              */
             kind: string;
