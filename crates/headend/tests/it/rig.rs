@@ -221,6 +221,18 @@ pub struct Api {
     token: String,
 }
 
+/// Sends, and sends again when the server asks for patience (429), as a well-behaved client does.
+async fn patiently(request: reqwest::RequestBuilder) -> Option<reqwest::Response> {
+    loop {
+        let answer = request.try_clone()?.send().await.ok()?;
+        if answer.status() != StatusCode::TOO_MANY_REQUESTS {
+            return Some(answer);
+        }
+        let wait = answer.headers().get("retry-after")?.to_str().ok()?;
+        tokio::time::sleep(Duration::from_secs(wait.parse().ok()?)).await;
+    }
+}
+
 impl Api {
     fn new(base: String) -> Api {
         let http = reqwest::Client::builder()
@@ -260,11 +272,8 @@ impl Api {
 
     /// The answer, when there is a server.
     pub async fn try_get(&self, path: &str) -> Option<Value> {
-        let answer = self
-            .with_token(self.http.get(self.url(path)))
-            .send()
-            .await
-            .ok()?;
+        let request = self.with_token(self.http.get(self.url(path)));
+        let answer = patiently(request).await?;
         assert!(
             answer.status().is_success(),
             "GET {path}: {}",
@@ -296,7 +305,7 @@ impl Api {
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
         }
-        let answer = request.send().await.ok()?;
+        let answer = patiently(request).await?;
         let status = answer.status();
         let text = answer.text().await.ok()?;
         Some((
