@@ -118,7 +118,9 @@ impl Server {
         Ok(Api {
             stream: BufReader::new(stream),
             host: self.http.clone(),
-            credential, name, keys: 0,
+            credential,
+            name,
+            keys: 0,
         })
     }
 
