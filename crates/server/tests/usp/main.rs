@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+mod fairness;
 mod links;
 mod notifications;
 mod onboarding;
 mod puppet;
 mod rig;
+mod rivals;
+mod tenants;
