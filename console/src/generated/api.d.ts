@@ -338,7 +338,7 @@ export interface paths {
          * This document
          * @description For people: `/api/v1/docs`.
          *
-         *     For everybody who is signed in.
+         *     Needs no sign-in.
          */
         get: operations["openapi_show"];
         put?: never;
@@ -2146,7 +2146,7 @@ export interface operations {
                     "application/json": components["schemas"]["DevicePage"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2164,7 +2164,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2173,8 +2173,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2205,6 +2223,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "endpoint_id": "os::00256D-CPE0000000001",
+                 *       "label": "Attic",
+                 *       "tags": [
+                 *         "vip"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["DeviceCreate"];
             };
         };
@@ -2218,7 +2245,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeviceCreated"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2236,7 +2263,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2245,7 +2272,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2263,7 +2299,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is not valid */
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2272,8 +2317,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2315,7 +2369,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeviceDetail"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2333,7 +2387,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2342,7 +2396,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2351,8 +2405,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2392,7 +2455,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2410,7 +2473,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2419,7 +2482,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2428,7 +2491,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2437,8 +2500,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2471,6 +2543,15 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "label": "Cellar",
+                 *       "tags": [
+                 *         "vip",
+                 *         "fibre"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["DevicePatch"];
             };
         };
@@ -2484,7 +2565,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeviceDetail"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2502,7 +2583,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2511,7 +2592,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2520,7 +2601,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2538,7 +2619,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is not valid */
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2547,8 +2637,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2596,7 +2695,7 @@ export interface operations {
                     "application/json": components["schemas"]["ModelNode"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2614,7 +2713,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2623,7 +2722,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2632,8 +2731,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2680,7 +2788,7 @@ export interface operations {
                     "application/json": components["schemas"]["ModelHitPage"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2698,7 +2806,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2707,7 +2815,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2716,8 +2824,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2752,6 +2869,22 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "mode": "preview",
+                 *       "ops": [
+                 *         {
+                 *           "kind": "set",
+                 *           "parameters": [
+                 *             {
+                 *               "path": "Device.WiFi.SSID.1.SSID",
+                 *               "value": "home"
+                 *             }
+                 *           ]
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["OperationCreate"];
             };
         };
@@ -2774,7 +2907,7 @@ export interface operations {
                     "application/json": components["schemas"]["OperationSubmitted"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2792,7 +2925,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2801,7 +2934,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2810,7 +2943,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2828,7 +2961,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is not valid */
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2837,8 +2979,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2880,7 +3031,7 @@ export interface operations {
                     "application/json": components["schemas"]["Reach"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2898,7 +3049,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2907,7 +3058,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2916,8 +3067,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2959,7 +3119,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeviceDetail"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -2977,7 +3137,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -2986,7 +3146,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2995,7 +3155,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3004,8 +3164,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3054,7 +3223,7 @@ export interface operations {
                     "application/json": components["schemas"]["EventPage"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3072,7 +3241,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3081,7 +3250,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3090,8 +3259,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3145,7 +3323,7 @@ export interface operations {
                     "application/json": components["schemas"]["ValuePage"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3163,7 +3341,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3172,7 +3350,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3181,8 +3359,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3224,7 +3411,7 @@ export interface operations {
                     "application/json": components["schemas"]["Woken"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3242,7 +3429,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3251,7 +3438,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3260,7 +3447,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3269,8 +3456,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3317,7 +3513,7 @@ export interface operations {
                     "application/json": components["schemas"]["Facets"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3335,7 +3531,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3344,8 +3540,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3388,7 +3602,7 @@ export interface operations {
                     "application/json": components["schemas"]["Diagnosis"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3406,7 +3620,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3415,8 +3629,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3465,7 +3697,7 @@ export interface operations {
                     "application/json": components["schemas"]["RefusalPage"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3483,7 +3715,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3492,8 +3724,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3548,7 +3798,7 @@ export interface operations {
                     "application/json": components["schemas"]["EventLog"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3566,7 +3816,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3575,8 +3825,35 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The cursor is older than what is kept, or not of this log */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3632,7 +3909,7 @@ export interface operations {
                     "text/event-stream": components["schemas"]["Event"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3650,7 +3927,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3659,8 +3936,44 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The cursor is older than what is kept, or not of this log */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3697,35 +4010,8 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description The request is malformed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Nobody is signed in */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description A permission is missing */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Too many requests */
-            429: {
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3780,7 +4066,7 @@ export interface operations {
                     "application/json": components["schemas"]["OperationPage"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3798,7 +4084,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3807,8 +4093,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3850,7 +4154,7 @@ export interface operations {
                     "application/json": components["schemas"]["Operation"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3868,7 +4172,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3877,7 +4181,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3886,8 +4190,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3929,7 +4242,7 @@ export interface operations {
                     "application/json": components["schemas"]["Operation"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3947,7 +4260,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3956,7 +4269,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3965,7 +4278,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3974,8 +4287,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4022,7 +4344,7 @@ export interface operations {
                     "application/json": components["schemas"]["TranscriptEntryPage"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4040,7 +4362,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4049,7 +4371,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4058,8 +4380,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4099,15 +4430,6 @@ export interface operations {
                     "application/json": components["schemas"]["Roles"];
                 };
             };
-            /** @description The request is malformed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Nobody is signed in */
             401: {
                 headers: {
@@ -4117,7 +4439,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4126,8 +4448,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4164,15 +4504,6 @@ export interface operations {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description The request is malformed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Nobody is signed in */
             401: {
                 headers: {
@@ -4182,7 +4513,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4191,8 +4522,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4220,6 +4560,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "login": "ann@example.net",
+                 *       "password": "a quiet long sentence"
+                 *     }
+                 */
                 "application/json": components["schemas"]["SignIn"];
             };
         };
@@ -4233,7 +4579,7 @@ export interface operations {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4242,7 +4588,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Nobody is signed in */
+            /** @description Login and password do not belong together */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -4251,7 +4597,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description A browser sent this on behalf of another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4269,7 +4624,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is not valid */
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4278,8 +4642,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4314,15 +4687,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request is malformed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Nobody is signed in */
             401: {
                 headers: {
@@ -4332,7 +4696,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4341,7 +4705,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4350,8 +4714,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4379,6 +4752,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "current": "abcde-fghjk-mnpqr-stuvw",
+                 *       "new": "a quiet long sentence"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PasswordChange"];
             };
         };
@@ -4390,7 +4769,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4408,7 +4787,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4417,7 +4796,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4435,7 +4814,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is not valid */
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4444,8 +4832,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4490,7 +4887,7 @@ export interface operations {
                     "application/json": components["schemas"]["SetupKeyPage"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4508,7 +4905,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4517,8 +4914,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4549,6 +4964,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "van 7",
+                 *       "uses_max": 200
+                 *     }
+                 */
                 "application/json": components["schemas"]["SetupKeyCreate"];
             };
         };
@@ -4562,7 +4983,7 @@ export interface operations {
                     "application/json": components["schemas"]["SetupKeyCreated"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4580,7 +5001,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4589,7 +5010,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4607,7 +5037,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is not valid */
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4616,8 +5055,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4659,7 +5107,7 @@ export interface operations {
                     "application/json": components["schemas"]["SetupKey"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4677,7 +5125,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4686,7 +5134,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4695,8 +5143,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4736,7 +5193,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4754,7 +5211,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4763,7 +5220,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4772,7 +5229,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4781,8 +5238,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4815,6 +5281,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "van 8"
+                 *     }
+                 */
                 "application/json": components["schemas"]["SetupKeyPatch"];
             };
         };
@@ -4828,7 +5299,7 @@ export interface operations {
                     "application/json": components["schemas"]["SetupKey"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4846,7 +5317,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4855,7 +5326,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4864,7 +5335,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4882,7 +5353,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is not valid */
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4891,8 +5371,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4932,15 +5421,6 @@ export interface operations {
                     "application/json": components["schemas"]["System"];
                 };
             };
-            /** @description The request is malformed */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description Nobody is signed in */
             401: {
                 headers: {
@@ -4950,7 +5430,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4959,8 +5439,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5005,7 +5503,7 @@ export interface operations {
                     "application/json": components["schemas"]["TenantPage"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5023,7 +5521,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5032,8 +5530,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5066,6 +5582,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "id": "north-coast",
+                 *       "name": "North Coast Fibre"
+                 *     }
+                 */
                 "application/json": components["schemas"]["TenantCreate"];
             };
         };
@@ -5079,7 +5601,7 @@ export interface operations {
                     "application/json": components["schemas"]["Tenant"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5097,7 +5619,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5106,7 +5628,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5124,7 +5655,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is not valid */
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5133,8 +5673,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5176,7 +5725,7 @@ export interface operations {
                     "application/json": components["schemas"]["Tenant"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5194,7 +5743,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5203,7 +5752,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5212,8 +5761,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5246,6 +5804,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "North Coast"
+                 *     }
+                 */
                 "application/json": components["schemas"]["TenantPatch"];
             };
         };
@@ -5259,7 +5822,7 @@ export interface operations {
                     "application/json": components["schemas"]["Tenant"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5277,7 +5840,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5286,7 +5849,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5295,7 +5858,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5313,7 +5876,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is not valid */
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5322,8 +5894,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5368,7 +5949,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenPage"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5386,7 +5967,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5395,8 +5976,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5427,6 +6026,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "expires_at": "2099-01-01T00:00:00Z",
+                 *       "name": "nightly report",
+                 *       "scopes": [
+                 *         "device:read",
+                 *         "event:read"
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["TokenCreate"];
             };
         };
@@ -5440,7 +6049,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenCreated"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5458,7 +6067,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5467,7 +6076,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5485,7 +6103,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is not valid */
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5494,8 +6121,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5537,7 +6173,7 @@ export interface operations {
                     "application/json": components["schemas"]["Token"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5555,7 +6191,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5564,7 +6200,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5573,8 +6209,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5614,7 +6259,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5632,7 +6277,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5641,7 +6286,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5650,7 +6295,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5659,8 +6304,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5705,7 +6359,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserPage"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5723,7 +6377,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5732,8 +6386,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5764,6 +6436,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "display_name": "Ann",
+                 *       "login": "ann@example.net",
+                 *       "role": "operator"
+                 *     }
+                 */
                 "application/json": components["schemas"]["UserCreate"];
             };
         };
@@ -5777,7 +6456,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserWithPassword"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5795,7 +6474,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5804,7 +6483,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5822,7 +6510,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is not valid */
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -5831,8 +6528,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5874,7 +6580,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5892,7 +6598,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5901,7 +6607,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5910,8 +6616,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5951,7 +6666,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5969,7 +6684,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5978,7 +6693,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5987,7 +6702,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5996,8 +6711,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6030,6 +6754,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "role": "support"
+                 *     }
+                 */
                 "application/json": components["schemas"]["UserPatch"];
             };
         };
@@ -6043,7 +6772,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6061,7 +6790,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6070,7 +6799,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6079,7 +6808,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6097,7 +6826,16 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A field is not valid */
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -6106,8 +6844,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6149,7 +6896,7 @@ export interface operations {
                     "application/json": components["schemas"]["UserWithPassword"];
                 };
             };
-            /** @description The request is malformed */
+            /** @description The request is malformed; each wrong field is named */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6167,7 +6914,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A permission is missing */
+            /** @description A permission is missing, or a one-time password has to be changed first */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -6176,7 +6923,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such thing in this tenant */
+            /** @description There is no such thing, or no such tenant, for the caller */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6185,7 +6932,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Conflicts with the present state */
+            /** @description Conflicts with the present state, or a limit is reached */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6194,8 +6941,17 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many requests */
+            /** @description Too many requests; `Retry-After` says how long to wait */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

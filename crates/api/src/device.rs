@@ -365,7 +365,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Register a device",
         Answer::Created(Body::of::<DeviceCreated>()),
     )
-    .body::<DeviceCreate>()
+    .body::<DeviceCreate>(r#"{"endpoint_id": "os::00256D-CPE0000000001", "label": "Attic", "tags": ["vip"]}"#)
     .about("Before it comes, with its own credential, or with a URL that the server dials. The credential is shown once, so this request is not replayed by an idempotency key."),
     Endpoint::new(
         "device_show",
@@ -385,7 +385,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Change what we note about a device",
         Answer::Json(Body::of::<DeviceDetail>()),
     )
-    .body::<DevicePatch>()
+    .body::<DevicePatch>(r#"{"label": "Cellar", "tags": ["vip", "fibre"]}"#)
     .about("Label, tags and dial URL are ours; to change the device itself, create an operation."),
     Endpoint::new(
         "device_delete",

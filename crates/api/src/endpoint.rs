@@ -39,7 +39,7 @@ impl Method {
 /// Who may call an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody: only signing in.
+    /// Anybody: signing in, and the contract itself.
     Public,
     /// Everybody who is signed in, even while a one-time password waits to be changed.
     Account,
@@ -121,6 +121,8 @@ pub struct Endpoint {
     pub query_schemas: &'static [Body],
     /// Its body.
     pub body: Option<Body>,
+    /// A body as a caller might send it, in JSON; empty when there is none.
+    pub example: &'static str,
     /// What it answers.
     pub answer: Answer,
     /// Whether it honours `Idempotency-Key`.
@@ -149,6 +151,7 @@ impl Endpoint {
             query: None,
             query_schemas: &[],
             body: None,
+            example: "",
             answer,
             idempotent: false,
         }
@@ -166,9 +169,10 @@ impl Endpoint {
         self
     }
 
-    /// With a JSON body.
-    pub const fn body<B: ToSchema>(mut self) -> Self {
+    /// With a JSON body, and one as a caller might send it.
+    pub const fn body<B: ToSchema>(mut self, example: &'static str) -> Self {
         self.body = Some(Body::of::<B>());
+        self.example = example;
         self
     }
 

@@ -128,5 +128,5 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Answer::Stream(Body::of::<Event>()),
     )
     .query::<StreamQuery>()
-    .about("Server-sent events. Each message has the event's cursor as `id` and its JSON as `data`; all are of the default type `message`. Reconnect with `Last-Event-ID` and nothing is missed. A comment is sent every 15 seconds while nothing happens. Event `end` says why the server ends the stream."),
+    .about("Server-sent events. Each message has the event's cursor as `id` and its JSON as `data`; all are of the default type `message`. Reconnect with `Last-Event-ID` and nothing is missed; a cursor that is older than what is kept, or beyond the end of the log, is answered with 410. A comment is sent every 15 seconds while nothing happens. Event `end` says why the server ends the stream."),
 ];

@@ -9,7 +9,9 @@ use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem, PathsBuilder,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type,
+};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
 };
@@ -23,7 +25,12 @@ const INTRODUCTION: &str = "Everything the product can do. The console and the c
 Sign in with a session cookie (`POST /api/v1/session`) or send an API token as `Authorization: Bearer het_...`. \
 A token acts in the tenant it was made in; platform administrators choose the tenant with the header `Headend-Tenant`.\n\n\
 Lists are paged with opaque cursors. Refusals are problem details (RFC 9457) with a stable `type` and each wrong field by name. \
-A POST that honours `Idempotency-Key` answers a repetition with the first answer and the header `Idempotency-Replayed: true`.";
+A POST that honours `Idempotency-Key` answers a repetition with the first answer and the header `Idempotency-Replayed: true`. \
+Where waiting helps, a refusal has the header `Retry-After`.\n\n\
+Times are RFC 3339 in UTC with milliseconds; times that are sent may have any offset. Ids are UUIDs, those of tenants are slugs. \
+A PATCH changes only the fields it names; of two edits of one field the later one stands, and the event log has both.\n\n\
+Cursors of the event log are checked the same way everywhere: one that is older than what is kept, or that this log has never given out \
+(as after a backup was restored), is answered with 410; start again without a cursor.";
 
 const TAGS: &[(&str, &str)] = &[
     ("session", "Signing in and out, and one's own password"),
@@ -101,6 +108,7 @@ fn collect(schemas: &mut Schemas, body: &Body) -> RefOr<Schema> {
     let mut found = vec![((body.name)().into_owned(), (body.schema)())];
     (body.collect)(&mut found);
     for (name, schema) in found {
+        let schema = closed(schema);
         // Two types of one name would silently hide one another.
         if let Some(known) = schemas.get(&name) {
             assert!(*known == schema, "two schemas are called {name}");
@@ -108,6 +116,22 @@ fn collect(schemas: &mut Schemas, body: &Body) -> RefOr<Schema> {
         schemas.insert(name, schema);
     }
     Ref::from_schema_name((body.name)()).into()
+}
+
+/// The variants of a tagged enum refuse unknown fields like every other body; utoipa says so of structs only.
+fn closed(mut schema: RefOr<Schema>) -> RefOr<Schema> {
+    if let RefOr::T(Schema::OneOf(one_of)) = &mut schema {
+        for item in &mut one_of.items {
+            if let RefOr::T(Schema::Object(object)) = item
+                && !object.properties.is_empty()
+                && object.additional_properties.is_none()
+            {
+                object.additional_properties =
+                    Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
+        }
+    }
+    schema
 }
 
 fn path_item(endpoint: &Endpoint, schemas: &mut Schemas) -> PathItem {
@@ -146,7 +170,10 @@ fn path_item(endpoint: &Endpoint, schemas: &mut Schemas) -> PathItem {
             RequestBodyBuilder::new()
                 .content(
                     "application/json",
-                    ContentBuilder::new().schema(Some(schema)).build(),
+                    ContentBuilder::new()
+                        .schema(Some(schema))
+                        .example(serde_json::from_str(endpoint.example).ok())
+                        .build(),
                 )
                 .required(Some(Required::True))
                 .build(),
@@ -231,22 +258,56 @@ fn responses(endpoint: &Endpoint, schemas: &mut Schemas) -> ResponsesBuilder {
 }
 
 fn refusals(endpoint: &Endpoint) -> Vec<(&'static str, &'static str)> {
-    let mut all = vec![("400", "The request is malformed")];
-    all.push(("401", "Nobody is signed in"));
+    let mut all = Vec::new();
+    let takes = endpoint.query.is_some() || endpoint.body.is_some();
+    if takes || endpoint.idempotent || endpoint.path.contains('{') {
+        all.push(("400", "The request is malformed; each wrong field is named"));
+    }
+    let changes = endpoint.method != Method::Get;
     if endpoint.access != Access::Public {
-        all.push(("403", "A permission is missing"));
+        all.push(("401", "Nobody is signed in"));
+        all.push((
+            "403",
+            "A permission is missing, or a one-time password has to be changed first",
+        ));
+    } else if changes {
+        all.push(("401", "Login and password do not belong together"));
+        all.push(("403", "A browser sent this on behalf of another site"));
     }
-    if endpoint.path.contains('{') {
-        all.push(("404", "There is no such thing in this tenant"));
+    if matches!(endpoint.access, Access::Needs(_)) {
+        all.push((
+            "404",
+            "There is no such thing, or no such tenant, for the caller",
+        ));
     }
-    if endpoint.method != Method::Get {
-        all.push(("409", "Conflicts with the present state"));
+    let streams = matches!(endpoint.answer, Answer::Stream(_));
+    if changes || streams {
+        all.push((
+            "409",
+            "Conflicts with the present state, or a limit is reached",
+        ));
+    }
+    if endpoint.access == Access::Needs(crate::Permission::EventRead) {
+        all.push((
+            "410",
+            "The cursor is older than what is kept, or not of this log",
+        ));
     }
     if endpoint.body.is_some() {
         all.push(("413", "The body is too large"));
-        all.push(("422", "A field is not valid"));
+        all.push(("415", "The body is not JSON by its content type"));
+        all.push(("422", "A field is not valid; each is named"));
     }
-    all.push(("429", "Too many requests"));
+    if endpoint.access != Access::Public || changes {
+        all.push((
+            "429",
+            "Too many requests; `Retry-After` says how long to wait",
+        ));
+    }
+    all.push((
+        "503",
+        "Not available at the moment: the database is away, or the server is stopping",
+    ));
     all.push(("default", "Something else went wrong"));
     all
 }

@@ -430,7 +430,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Preview or carry out an operation on a device",
         Answer::Accepted(Body::of::<OperationSubmitted>()),
     )
-    .body::<OperationCreate>()
+    .body::<OperationCreate>(r#"{"mode": "preview", "ops": [{"kind": "set", "parameters": [{"path": "Device.WiFi.SSID.1.SSID", "value": "home"}]}]}"#)
     .about("`mode: preview` answers 200 with what would happen and stores nothing. `mode: apply` answers 202 once the operation is stored; storing is the promise.")
     .idempotent(),
     Endpoint::new(

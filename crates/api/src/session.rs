@@ -74,7 +74,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Sign in",
         Answer::Json(Body::of::<Session>()),
     )
-    .body::<SignIn>()
+    .body::<SignIn>(r#"{"login": "ann@example.net", "password": "a quiet long sentence"}"#)
     .about("Sets the cookie `headend_session` (HttpOnly, SameSite=Strict). Wrong attempts are throttled by address and by login."),
     Endpoint::new(
         "session_show",
@@ -103,6 +103,6 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Change my password",
         Answer::Nothing,
     )
-    .body::<PasswordChange>()
+    .body::<PasswordChange>(r#"{"current": "abcde-fghjk-mnpqr-stuvw", "new": "a quiet long sentence"}"#)
     .about("Ends every other sign-in of the same user. Not possible with an API token."),
 ];

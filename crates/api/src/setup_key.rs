@@ -97,7 +97,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Create a setup key",
         Answer::Created(Body::of::<SetupKeyCreated>()),
     )
-    .body::<SetupKeyCreate>()
+    .body::<SetupKeyCreate>(r#"{"name": "van 7", "uses_max": 200}"#)
     .about("The secret is shown once, so this request is not replayed by an idempotency key."),
     Endpoint::new(
         "setup_key_show",
@@ -117,7 +117,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Rename a setup key",
         Answer::Json(Body::of::<SetupKey>()),
     )
-    .body::<SetupKeyPatch>(),
+    .body::<SetupKeyPatch>(r#"{"name": "van 8"}"#),
     Endpoint::new(
         "setup_key_revoke",
         Method::Delete,

@@ -69,7 +69,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "openapi_show",
         Method::Get,
         "/api/v1/openapi.json",
-        Access::Account,
+        Access::Public,
         TAG,
         "This document",
         Answer::Document,

@@ -62,7 +62,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Create a tenant",
         Answer::Created(Body::of::<Tenant>()),
     )
-    .body::<TenantCreate>()
+    .body::<TenantCreate>(r#"{"id": "north-coast", "name": "North Coast Fibre"}"#)
     .idempotent(),
     Endpoint::new(
         "tenant_show",
@@ -82,5 +82,5 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Rename a tenant",
         Answer::Json(Body::of::<Tenant>()),
     )
-    .body::<TenantPatch>(),
+    .body::<TenantPatch>(r#"{"name": "North Coast"}"#),
 ];

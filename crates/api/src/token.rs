@@ -82,7 +82,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Create a token",
         Answer::Created(Body::of::<TokenCreated>()),
     )
-    .body::<TokenCreate>()
+    .body::<TokenCreate>(r#"{"name": "nightly report", "scopes": ["device:read", "event:read"], "expires_at": "2099-01-01T00:00:00Z"}"#)
     .about("The secret is shown once, so this request is not replayed by an idempotency key."),
     Endpoint::new(
         "token_show",

@@ -39,6 +39,7 @@ pub struct UserCreate {
     pub login: String,
     /// The name to show; absent is the login.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 100)]
     pub display_name: Option<String>,
     /// The id of the role.
     #[schema(example = "operator")]
@@ -59,6 +60,7 @@ pub struct UserWithPassword {
 #[serde(deny_unknown_fields, default)]
 pub struct UserPatch {
     /// The name to show.
+    #[schema(min_length = 1, max_length = 100)]
     pub display_name: Option<String>,
     /// The id of the role.
     pub role: Option<String>,
@@ -123,7 +125,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Create a user",
         Answer::Created(Body::of::<UserWithPassword>()),
     )
-    .body::<UserCreate>()
+    .body::<UserCreate>(r#"{"login": "ann@example.net", "display_name": "Ann", "role": "operator"}"#)
     .about("The one-time password is shown once, so this request is not replayed by an idempotency key."),
     Endpoint::new(
         "user_show",
@@ -143,7 +145,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Change a user",
         Answer::Json(Body::of::<User>()),
     )
-    .body::<UserPatch>(),
+    .body::<UserPatch>(r#"{"role": "support"}"#),
     Endpoint::new(
         "user_delete",
         Method::Delete,

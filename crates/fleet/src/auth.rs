@@ -290,6 +290,25 @@ impl Principal {
         granted && covered
     }
 
+    /// Whether it holds a permission in full and so may hand it on: a token that may run one verb
+    /// does not hold `operation:run`.
+    pub fn holds(&self, permission: Permission) -> bool {
+        (self.platform || self.role.grants(permission))
+            && self
+                .scopes
+                .as_ref()
+                .is_none_or(|one| one.covers(permission))
+    }
+
+    /// Whether it may give a role to somebody, or change somebody who has it: whoever does holds all
+    /// that the role grants. The error is the first permission that is missing.
+    pub fn may_grant(&self, role: Role) -> Result<(), Permission> {
+        match role.permissions().find(|one| !self.holds(*one)) {
+            None => Ok(()),
+            Some(missing) => Err(missing),
+        }
+    }
+
     /// Whether it may run operations of this verb.
     pub fn allows_verb(&self, verb: Verb) -> bool {
         self.allows(verb.permission())
@@ -394,6 +413,29 @@ mod tests {
         assert!(!token.allows_verb(Verb::Set));
         let token = principal(Role::Administrator, false, Some(&["operation:run"]));
         assert!(token.allows_verb(Verb::Operate));
+    }
+
+    #[test]
+    fn nobody_grants_more_than_they_hold() {
+        for role in Role::ALL {
+            let who = principal(role, false, None);
+            for other in Role::ALL {
+                // Strongest first.
+                assert_eq!(
+                    who.may_grant(other).is_ok(),
+                    role <= other,
+                    "{role} {other}"
+                );
+            }
+        }
+        let token = principal(
+            Role::Administrator,
+            true,
+            Some(&["operation:get", "user:write"]),
+        );
+        assert!(token.allows(Permission::OperationRun) && !token.holds(Permission::OperationRun));
+        assert!(token.holds(Permission::OperationGet));
+        assert_eq!(token.may_grant(Role::Viewer), Err(Permission::DeviceRead));
     }
 
     #[test]

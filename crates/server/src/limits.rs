@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-/// Bytes of a request's body. The largest body is an operation with 500 values; certificates fit.
+/// Bytes of a request's body. The largest is an operation with as many values as it may
+/// carry; certificates fit.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Time for an answer to begin. The slowest is a search over the values of a big device; more
@@ -28,20 +29,25 @@ pub const REQUESTS_BURST: u32 = 400;
 /// Requests a signed-in caller may make in the long run. A console makes 2, a busy script 100.
 pub const REQUESTS_PER_SECOND: f64 = 200.0;
 
-/// Wrong passwords from one address before it has to wait.
+/// Wrong passwords from one network, for logins that have not been used from there, before it has to wait.
+/// A success gives back its own attempt only: an account of one's own buys no more guesses at others.
 pub const SIGN_IN_ADDRESS_BURST: u32 = 10;
 
 /// After that, one more attempt in this many seconds: an office behind one address still gets in,
 /// a guesser makes fewer than 9,000 attempts a day.
 pub const SIGN_IN_ADDRESS_SECONDS: f64 = 10.0;
 
-/// Wrong passwords for one login, from anywhere, before it has to wait.
+/// Wrong passwords for one login before it has to wait: together from everywhere it has not been used, and apart from
+/// that from each network it has been used from. So strangers who guess cannot keep its owner out.
 pub const SIGN_IN_LOGIN_BURST: u32 = 10;
 
 /// After that, one more attempt in this many seconds.
 pub const SIGN_IN_LOGIN_SECONDS: f64 = 30.0;
 
-/// Wrong tokens or cookies from one address before it has to wait.
+/// How long a network stays known as one that a login was used from.
+pub const KNOWN_NETWORK_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// Wrong tokens or cookies from one network before it has to wait.
 pub const BAD_TOKEN_BURST: u32 = 60;
 
 /// After that, one more in this many seconds.
@@ -129,12 +135,12 @@ pub const SHOWN: &[(&str, u64, &str)] = &[
     ),
     (
         "op_paths_max",
-        api::limits::OP_PATHS_MAX as u64,
+        fleet::limits::OPERATION_PATHS_MAX as u64,
         "Paths or parameters in one operation",
     ),
     (
         "value_bytes_max",
-        api::limits::VALUE_BYTES_MAX as u64,
+        fleet::limits::VALUE_BYTES_MAX as u64,
         "Bytes of one value",
     ),
     (

@@ -77,7 +77,9 @@ impl From<store::Error> for Fail {
     fn from(error: store::Error) -> Self {
         match error {
             store::Error::NotFound(what) => Fail::not_found(what),
-            store::Error::Conflict { .. } | store::Error::Fenced(_) => {
+            store::Error::Conflict { .. }
+            | store::Error::Fenced(_)
+            | store::Error::LastAdministrator { .. } => {
                 Fail::new(ProblemKind::Conflict, sentence(&error.to_string()))
             }
             store::Error::LimitExceeded { .. } => {

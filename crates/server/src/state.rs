@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Shared by all requests; cloning is cheap.
@@ -39,6 +39,8 @@ pub struct Inner {
     pub shutdown: CancellationToken,
     /// Live streams, all of them.
     pub streams: Arc<Semaphore>,
+    /// Told when a sign-in or token may have ended: live streams look at once whether theirs has.
+    pub credentials: watch::Sender<()>,
     /// Live streams by caller.
     pub streams_by_caller: Arc<Mutex<HashMap<uuid::Uuid, usize>>>,
     /// Renders `/metrics`.
@@ -79,6 +81,7 @@ impl State {
             limiters: Limiters::new(),
             shutdown,
             streams: Arc::new(Semaphore::new(limits::STREAMS_MAX)),
+            credentials: watch::Sender::new(()),
             streams_by_caller: Arc::default(),
             metrics,
             names: Mutex::default(),

@@ -32,18 +32,32 @@ const CHECKPOINT_PAGES: &str = "4000";
 const STATEMENTS_MAX: usize = 256;
 
 /// The migrations of SQLite, in order. The numbers equal those of PostgreSQL.
-pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "first",
-    include_str!("../migrations/sqlite/0001_first.sql"),
-)];
+pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "first",
+        include_str!("../migrations/sqlite/0001_first.sql"),
+    ),
+    (
+        2,
+        "known network",
+        include_str!("../migrations/sqlite/0002_known_network.sql"),
+    ),
+];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
-pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "first",
-    include_str!("../migrations/postgres/0001_first.sql"),
-)];
+pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "first",
+        include_str!("../migrations/postgres/0001_first.sql"),
+    ),
+    (
+        2,
+        "known network",
+        include_str!("../migrations/postgres/0002_known_network.sql"),
+    ),
+];
 
 /// How a writer gets its connection, the first time and after it was lost.
 #[derive(Debug, Clone)]

@@ -22,6 +22,14 @@ pub enum Error {
     /// Somebody else holds the lease, or has taken it over since.
     #[error("the lease on {0} is held by somebody else")]
     Fenced(&'static str),
+    /// The change would leave nobody who administers the tenant, or the platform.
+    #[error("{login} is the last administrator of the {of}; make another one first")]
+    LastAdministrator {
+        /// Whom the change was about.
+        login: String,
+        /// `tenant` or `platform`.
+        of: &'static str,
+    },
     /// A named limit of this crate was reached.
     #[error("{what} is limited to {max}")]
     LimitExceeded {
@@ -36,6 +44,17 @@ pub enum Error {
     /// A stored row cannot be read back: the database was changed by something else, or is damaged.
     #[error("stored data is damaged: {0}")]
     Damaged(String),
+    /// The database was written by a newer version of this program.
+    #[error(
+        "the database has schema {found}, made by a newer version of Headend; this version knows schema {known}. \
+         Start the newer version, or restore a backup made before the upgrade"
+    )]
+    Newer {
+        /// The schema of the database.
+        found: i64,
+        /// The newest schema that this version knows.
+        known: i64,
+    },
     /// The database cannot be reached or refused the work; the write may or may not have happened.
     #[error("the database is not available: {0}")]
     Unavailable(String),

@@ -6,6 +6,7 @@ use fleet::{TenantId, Timestamp};
 use crate::error::{Error, Result};
 use crate::limits::{IDEMPOTENCY_BYTES_MAX, RETENTION_BATCH_MAX};
 use crate::sql::sql;
+use crate::writer::Tx;
 use crate::{SecretHash, Store, touched};
 
 /// Whose key, for which endpoint.
@@ -38,6 +39,37 @@ pub enum Idempotency {
     },
     /// It was used for another request.
     Mismatch,
+}
+
+/// An answer to keep for its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotentAnswer {
+    /// The key.
+    pub key: IdempotencyKey,
+    /// HTTP status.
+    pub status: u32,
+    /// Body.
+    pub body: String,
+}
+
+/// Keeps an answer in the transaction that does what it tells of: whatever happens to the caller or the server, both
+/// are there or neither is.
+pub(crate) async fn finish(tx: &mut Tx, tenant: &TenantId, answer: IdempotentAnswer) -> Result<()> {
+    if answer.body.len() > IDEMPOTENCY_BYTES_MAX {
+        return Err(Error::LimitExceeded {
+            what: "bytes of an answer to keep",
+            max: IDEMPOTENCY_BYTES_MAX as u64,
+        });
+    }
+    let update = sql("UPDATE idempotency SET status = $1, body = $2 \
+         WHERE tenant = $3 AND principal = $4 AND endpoint = $5 AND key = $6")
+    .bind(answer.status)
+    .bind(answer.body)
+    .bind(tenant)
+    .bind(answer.key.principal)
+    .bind(answer.key.endpoint)
+    .bind(answer.key.key);
+    touched(tx.execute(update).await?, "idempotency key")
 }
 
 impl Store {
@@ -87,30 +119,19 @@ impl Store {
     pub async fn idempotency_finish(
         &self,
         tenant: &TenantId,
-        key: IdempotencyKey,
-        status: u32,
-        body: String,
+        answer: IdempotentAnswer,
     ) -> Result<()> {
-        if body.len() > IDEMPOTENCY_BYTES_MAX {
-            return Err(Error::LimitExceeded {
-                what: "bytes of an answer to keep",
-                max: IDEMPOTENCY_BYTES_MAX as u64,
-            });
-        }
-        let update = sql("UPDATE idempotency SET status = $1, body = $2 \
-             WHERE tenant = $3 AND principal = $4 AND endpoint = $5 AND key = $6")
-        .bind(status)
-        .bind(body)
-        .bind(tenant)
-        .bind(key.principal)
-        .bind(key.endpoint)
-        .bind(key.key);
-        touched(self.execute(tenant, update).await?, "idempotency key")
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move { finish(tx, &tenant, answer).await })
+        })
+        .await
     }
 
-    /// Gives a key free whose request failed without effect.
+    /// Gives a key free whose request failed without effect; an answer that is kept stays.
     pub async fn idempotency_forget(&self, tenant: &TenantId, key: IdempotencyKey) -> Result<()> {
-        let delete = sql("DELETE FROM idempotency WHERE tenant = $1 AND principal = $2 AND endpoint = $3 AND key = $4")
+        let delete = sql("DELETE FROM idempotency WHERE tenant = $1 AND principal = $2 AND endpoint = $3 AND key = $4 \
+             AND status IS NULL")
             .bind(tenant)
             .bind(key.principal)
             .bind(key.endpoint)

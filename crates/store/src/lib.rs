@@ -46,7 +46,7 @@ pub use device_list::{
 };
 pub use error::{Error, Result};
 pub use event::{EventFilter, EventHead, EventOrder, EventPage, EventRecord};
-pub use idempotency::{Idempotency, IdempotencyKey};
+pub use idempotency::{Idempotency, IdempotencyKey, IdempotentAnswer};
 pub use identity::IdentityRecord;
 pub use lease::{Claim, OperationSave};
 pub use model::ModelRecord;

@@ -99,6 +99,9 @@ pub const USERS_PER_TENANT_MAX: u64 = 10_000;
 /// Sign-ins of one person; the oldest goes first.
 pub const SIGN_INS_PER_USER_MAX: u64 = 50;
 
+/// Networks from where one person is known to sign in; the one not used for longest goes first.
+pub const KNOWN_NETWORKS_PER_USER_MAX: u64 = 20;
+
 /// Tokens of one tenant.
 pub const TOKENS_PER_TENANT_MAX: u64 = 10_000;
 

@@ -3,7 +3,7 @@
 use fleet::{TenantId, Timestamp, UserId};
 
 use crate::error::Result;
-use crate::limits::{RETENTION_BATCH_MAX, SIGN_INS_PER_USER_MAX};
+use crate::limits::{KNOWN_NETWORKS_PER_USER_MAX, RETENTION_BATCH_MAX, SIGN_INS_PER_USER_MAX};
 use crate::sql::{Columns, Row, sql};
 use crate::user::{self, UserRecord};
 use crate::{SecretHash, Store, collect, touched};
@@ -21,6 +21,8 @@ pub struct NewSession {
     pub expires_at: Timestamp,
     /// Address it came from.
     pub peer: String,
+    /// The network that address counts as.
+    pub network: String,
     /// What the browser calls itself.
     pub user_agent: String,
 }
@@ -49,7 +51,7 @@ pub struct SessionRecord {
 const COLUMNS: &str = "SELECT s.hash, s.tenant, s.user_id, s.created_at, s.seen_at, s.expires_at, s.peer, s.user_agent";
 
 impl Store {
-    /// Makes a session and notes the sign-in on the person. The oldest beyond the limit end.
+    /// Makes a session, and notes on the person that it signed in and from where. The oldest beyond the limits go.
     pub async fn session_insert(&self, tenant: &TenantId, session: NewSession) -> Result<()> {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
@@ -76,6 +78,21 @@ impl Store {
                 .bind(session.user)
                 .bind(SIGN_INS_PER_USER_MAX)
                 .bind(RETENTION_BATCH_MAX);
+                tx.execute(trim).await?;
+                let known = sql("INSERT INTO known_network (tenant, user_id, network, seen_at) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (tenant, user_id, network) DO UPDATE SET seen_at = excluded.seen_at")
+                .bind(&tenant)
+                .bind(session.user)
+                .bind(session.network)
+                .bind(session.created_at);
+                tx.execute(known).await?;
+                let trim = sql("DELETE FROM known_network WHERE tenant = $1 AND user_id = $2 AND network IN \
+                     (SELECT network FROM known_network WHERE tenant = $1 AND user_id = $2 \
+                      ORDER BY seen_at DESC, network LIMIT $4 OFFSET $3)")
+                .bind(&tenant)
+                .bind(session.user)
+                .bind(KNOWN_NETWORKS_PER_USER_MAX)
+                .bind(RETENTION_BATCH_MAX);
                 tx.execute(trim).await.map(drop)
             })
         })
@@ -99,6 +116,23 @@ impl Store {
         };
         let mut c = row.columns();
         Ok(Some((read_columns(&mut c)?, user::read_columns(&mut c)?)))
+    }
+
+    /// Whether a person has signed in from a network since then.
+    pub async fn session_network_known(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        network: &str,
+        since: Timestamp,
+    ) -> Result<bool> {
+        let statement = sql("SELECT 1 FROM known_network \
+             WHERE tenant = $1 AND user_id = $2 AND network = $3 AND seen_at >= $4")
+        .bind(tenant)
+        .bind(user)
+        .bind(network)
+        .bind(since);
+        Ok(self.optional(statement).await?.is_some())
     }
 
     /// The sessions of a person, newest first.

@@ -3,6 +3,7 @@
 use fleet::{Event, TenantId, Timestamp};
 
 use crate::error::{Error, Result};
+use crate::idempotency::IdempotentAnswer;
 use crate::limits::{RETENTION_BATCH_MAX, TENANTS_MAX};
 use crate::sql::{Row, sql};
 use crate::{Store, collect, touched};
@@ -26,6 +27,7 @@ const COLUMNS: &str = "SELECT id, name, created_at, disabled_at FROM tenant";
 /// last but one, the tenant itself last.
 pub(crate) const TENANT_TABLES: &[(&str, &[&str])] = &[
     ("sign_in", &["hash"]),
+    ("known_network", &["tenant", "user_id", "network"]),
     ("token", &["id"]),
     ("app_user", &["id"]),
     ("setup_key", &["id"]),
@@ -46,6 +48,16 @@ pub(crate) const TENANT_TABLES: &[(&str, &[&str])] = &[
 impl Store {
     /// Makes a tenant; `events` are the first of its log.
     pub async fn tenant_insert(&self, tenant: TenantRecord, events: Vec<Event>) -> Result<()> {
+        self.tenant_insert_answered(tenant, events, None).await
+    }
+
+    /// Makes a tenant, and keeps the answer to who asked for it, in whichever tenant they did.
+    pub async fn tenant_insert_answered(
+        &self,
+        tenant: TenantRecord,
+        events: Vec<Event>,
+        answer: Option<(TenantId, IdempotentAnswer)>,
+    ) -> Result<()> {
         self.write_global(move |tx| {
             Box::pin(async move {
                 tx.at_most(sql("SELECT count(*) FROM tenant"), "tenants", TENANTS_MAX).await?;
@@ -58,6 +70,9 @@ impl Store {
                 tx.execute(insert)
                     .await
                     .map_err(|e| e.or_conflict("tenant", tenant.id.as_str()))?;
+                if let Some((asking, answer)) = answer {
+                    crate::idempotency::finish(tx, &asking, answer).await?;
+                }
                 tx.append_all(events).await
             })
         })

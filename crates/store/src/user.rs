@@ -1,6 +1,7 @@
 //! People who sign in. A person belongs to one tenant; the login is unique over all tenants, because it is what
 //! finds the tenant. Passwords are stored as PHC strings, made elsewhere.
 
+use fleet::auth::Role;
 use fleet::{Event, TenantId, Timestamp, UserId};
 
 use crate::error::{Error, Result};
@@ -129,7 +130,8 @@ impl Store {
         collect(&rows, read)
     }
 
-    /// Changes a person. Disabling ends all their sessions.
+    /// Changes a person. Disabling ends all their sessions. The last administrator of a tenant or of the platform
+    /// stays one.
     pub async fn user_update(
         &self,
         tenant: &TenantId,
@@ -140,6 +142,7 @@ impl Store {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
+                let before = locked(tx, &tenant, id).await?;
                 let mut update = sql("UPDATE app_user SET id = id");
                 if let Some(name) = patch.display_name {
                     update.push(", display_name = ").arg(name);
@@ -156,6 +159,7 @@ impl Store {
                 if let Some(Some(_)) = patch.disabled_at {
                     end_sessions(tx, &tenant, id, None).await?;
                 }
+                keeps_administrators(tx, &before).await?;
                 tx.append_all(events).await
             })
         })
@@ -201,11 +205,17 @@ impl Store {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
+                let before = locked(tx, &tenant, id).await?;
                 let delete = sql("DELETE FROM app_user WHERE id = $1 AND tenant = $2")
                     .bind(id)
                     .bind(&tenant);
                 touched(tx.execute(delete).await?, "user")?;
+                keeps_administrators(tx, &before).await?;
                 end_sessions(tx, &tenant, id, None).await?;
+                let delete = sql("DELETE FROM known_network WHERE user_id = $1 AND tenant = $2")
+                    .bind(id)
+                    .bind(&tenant);
+                tx.execute(delete).await?;
                 let delete = sql("DELETE FROM token WHERE user_id = $1 AND tenant = $2")
                     .bind(id)
                     .bind(&tenant);
@@ -215,6 +225,51 @@ impl Store {
         })
         .await
     }
+}
+
+/// The person as it is before a change in this transaction.
+async fn locked(tx: &mut Tx, tenant: &TenantId, id: UserId) -> Result<UserRecord> {
+    // On PostgreSQL this orders the changes of one tenant's people, also between nodes.
+    tx.head(tenant).await?;
+    let statement = sql(SELECT)
+        .then(" WHERE u.id = $1 AND u.tenant = $2")
+        .bind(id)
+        .bind(tenant);
+    read(
+        &tx.optional(statement)
+            .await?
+            .ok_or(Error::NotFound("user"))?,
+    )
+}
+
+/// Fails when the change just made to a person who was an administrator has left none.
+async fn keeps_administrators(tx: &mut Tx, before: &UserRecord) -> Result<()> {
+    if before.disabled_at.is_some() {
+        return Ok(());
+    }
+    let role = Role::Administrator.as_str();
+    let of_tenant = sql(
+        "SELECT count(*) FROM app_user WHERE tenant = $1 AND role = $2 AND disabled_at IS NULL",
+    )
+    .bind(&before.tenant)
+    .bind(role);
+    let of_platform =
+        sql("SELECT count(*) FROM app_user WHERE platform = 1 AND disabled_at IS NULL");
+    for (was, count, of) in [
+        (before.role == role, of_tenant, "tenant"),
+        (before.platform, of_platform, "platform"),
+    ] {
+        if !was {
+            continue;
+        }
+        let row = tx.optional(count).await?;
+        let left: u64 = row.map_or(Ok(0), |row| row.columns().take())?;
+        if left == 0 {
+            let login = before.login.clone();
+            return Err(Error::LastAdministrator { login, of });
+        }
+    }
+    Ok(())
 }
 
 async fn end_sessions(

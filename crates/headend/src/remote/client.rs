@@ -168,8 +168,11 @@ impl Client {
             503 => Failure::Unreachable,
             _ => Failure::Other,
         };
-        let hint = match status {
-            401 if self.token.is_none() => "\n  sign in first: headend sign-in",
+        // Whose password was wrong has been signing in.
+        let hint = match problem.kind {
+            api::ProblemKind::Unauthenticated if self.token.is_none() => {
+                "\n  sign in first: headend sign-in"
+            }
             _ => "",
         };
         Exit::error(failure, format!("{problem}{hint}"))

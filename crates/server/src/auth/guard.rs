@@ -59,10 +59,7 @@ pub async fn check(
 
 async fn admit(state: &State, endpoint: &Endpoint, request: &Parts) -> Result<Caller> {
     let headers = &request.headers;
-    let peer = request
-        .extensions
-        .get::<Peer>()
-        .map(|peer| peer.ip.to_string());
+    let peer = request.extensions.get::<Peer>().map(Peer::network);
     let peer = peer.unwrap_or_default();
     let now = Instant::now();
     let limiters = &state.limiters;

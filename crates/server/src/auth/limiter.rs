@@ -63,12 +63,12 @@ impl Limiter {
         }
     }
 
-    /// Forgets a key: its bucket is full again.
-    pub fn forget(&self, key: &str) {
-        self.buckets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(key);
+    /// Gives one back that was taken. What others took under the same key stays taken.
+    pub fn give_back(&self, key: &str) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get_mut(key) {
+            bucket.left = (bucket.left + 1.0).min(f64::from(self.rate.burst));
+        }
     }
 
     fn filled(&self, bucket: &Bucket, now: Instant) -> f64 {
@@ -117,8 +117,10 @@ mod tests {
         assert!(limiter.check("a", start).is_err() && limiter.check("b", start).is_ok());
         assert!(limiter.take("b", start).is_ok());
         assert!(limiter.take("a", start + wait).is_ok());
-        limiter.forget("a");
+        limiter.give_back("a");
         assert!(limiter.take("a", start + wait).is_ok());
+        assert!(limiter.take("a", start + wait).is_err());
+        limiter.give_back("nobody");
     }
 
     #[test]

@@ -107,10 +107,14 @@ pub fn domain(permission: Permission) -> fleet::auth::Permission {
 /// The rate limits of the listener.
 #[derive(Debug)]
 pub struct Limiters {
-    /// Wrong passwords by address.
+    /// Wrong passwords by network, from where the login has not been used.
     pub sign_in_address: Limiter,
-    /// Wrong passwords by login.
+    /// Wrong passwords by login, from everywhere it has not been used.
     pub sign_in_login: Limiter,
+    /// Wrong passwords by login and a network from where it has been used.
+    pub sign_in_known: Limiter,
+    /// Wrong passwords of those who are signed in and change theirs, by user.
+    pub password_change: Limiter,
     /// Wrong tokens by address.
     pub bad_token: Limiter,
     /// Requests by caller.
@@ -132,6 +136,8 @@ impl Limiters {
                 limits::SIGN_IN_ADDRESS_SECONDS,
             ),
             sign_in_login: every(limits::SIGN_IN_LOGIN_BURST, limits::SIGN_IN_LOGIN_SECONDS),
+            sign_in_known: every(limits::SIGN_IN_LOGIN_BURST, limits::SIGN_IN_LOGIN_SECONDS),
+            password_change: every(limits::SIGN_IN_LOGIN_BURST, limits::SIGN_IN_LOGIN_SECONDS),
             bad_token: every(limits::BAD_TOKEN_BURST, limits::BAD_TOKEN_SECONDS),
             requests: Limiter::new(Rate {
                 burst: limits::REQUESTS_BURST,

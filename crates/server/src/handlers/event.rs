@@ -36,6 +36,9 @@ pub async fn list(
             "goes with order=asc; use before",
         )?;
         let before = cursor("before", query.before.as_deref())?;
+        if let Some(before) = before {
+            in_log(&state, &caller.tenant, Cursor::Before(before)).await?;
+        }
         let found = state
             .store
             .events_before(&caller.tenant, before, &filter, limit)
@@ -48,8 +51,14 @@ pub async fn list(
             "before",
             "goes with order=desc; use after",
         )?;
-        let after = cursor("after", query.after.as_deref())?;
-        let after = still_kept(&state, &caller.tenant, after).await?;
+        let after = match cursor("after", query.after.as_deref())? {
+            Some(after) => in_log(&state, &caller.tenant, Cursor::After(after)).await?,
+            None => state
+                .store
+                .event_oldest(&caller.tenant)
+                .await?
+                .saturating_sub(1),
+        };
         let found = state
             .store
             .events_after(&caller.tenant, after, &filter, limit)
@@ -90,6 +99,9 @@ pub async fn timeline(
         since: None,
     };
     let before = cursor("cursor", query.cursor.as_deref())?;
+    if let Some(before) = before {
+        in_log(&state, &caller.tenant, Cursor::Before(before)).await?;
+    }
     let found = state
         .store
         .events_before(&caller.tenant, before, &filter, limit)
@@ -115,20 +127,38 @@ pub fn cursor(field: &str, text: Option<&str>) -> Result<Option<u64>> {
         .transpose()
 }
 
-/// The cursor to read on from; refused when events after it are no longer kept.
-pub async fn still_kept(state: &State, tenant: &TenantId, after: Option<u64>) -> Result<u64> {
-    let oldest = state.store.event_oldest(tenant).await?;
-    match after {
-        None => Ok(oldest.saturating_sub(1)),
-        Some(after) if after.saturating_add(1) < oldest => Err(Fail::new(
-            ProblemKind::CursorExpired,
-            format!(
-                "Events up to {} are no longer kept. Start again from there.",
-                oldest - 1
-            ),
-        )),
-        Some(after) => Ok(after),
+/// A place in the log, and the way to read on from it.
+#[derive(Clone, Copy, Debug)]
+pub enum Cursor {
+    /// What came after it.
+    After(u64),
+    /// What came before it.
+    Before(u64),
+}
+
+/// The one rule for cursors of the log, for its pages, timelines and streams alike: whoever could miss something gets
+/// 410. That is who wants to read on from what is no longer kept, and who shows a cursor that this log has never
+/// given out: it stems from another one, as after a backup was restored.
+pub async fn in_log(state: &State, tenant: &TenantId, cursor: Cursor) -> Result<u64> {
+    let gone = |words: String| Err(Fail::new(ProblemKind::CursorExpired, words));
+    let head = state.store.event_head(tenant).await?;
+    let (at, newest) = match cursor {
+        Cursor::After(at) => (at, head),
+        Cursor::Before(at) => (at, head.saturating_add(1)),
+    };
+    if at > newest {
+        return gone(format!(
+            "The log ends at {head}: this cursor is of another log. Start again without a cursor."
+        ));
     }
+    let oldest = state.store.event_oldest(tenant).await?;
+    if matches!(cursor, Cursor::After(_)) && at.saturating_add(1) < oldest {
+        return gone(format!(
+            "Events up to {} are no longer kept. Start again without a cursor.",
+            oldest - 1
+        ));
+    }
+    Ok(at)
 }
 
 /// The kinds of names, and of beginnings that end in a dot.

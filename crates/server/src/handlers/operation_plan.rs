@@ -32,14 +32,14 @@ pub fn check(body: &OperationCreate) -> Result<Duration> {
             ),
         ));
     }
-    let expiry = body
-        .expires_in_seconds
-        .unwrap_or(max::OPERATION_EXPIRY_DEFAULT_SECONDS);
-    if expiry == 0 || expiry > max::OPERATION_EXPIRY_MAX_SECONDS {
+    let expiry = body.expires_in_seconds;
+    if let Some(seconds) = expiry
+        && !(1..=max::OPERATION_EXPIRY_MAX_SECONDS).contains(&seconds)
+    {
         errors.push(FieldProblem::body(
             "expires_in_seconds",
             format!(
-                "is {expiry}; 1 to {} is possible",
+                "is {seconds}; 1 to {} is possible",
                 max::OPERATION_EXPIRY_MAX_SECONDS
             ),
         ));
@@ -52,7 +52,9 @@ pub fn check(body: &OperationCreate) -> Result<Duration> {
         ));
     }
     if errors.is_empty() {
-        Ok(Duration::from_secs(u64::from(expiry)))
+        Ok(expiry.map_or(fleet::limits::EXPIRY_DEFAULT, |seconds| {
+            Duration::from_secs(u64::from(seconds))
+        }))
     } else {
         Err(Fail::invalid(errors))
     }

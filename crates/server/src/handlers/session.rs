@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fleet::EventKind;
 use std::time::Instant;
-use store::NewSession;
+use store::{NewSession, UserRecord};
 
 /// Signs in.
 pub async fn create(
@@ -26,19 +26,7 @@ pub async fn create(
     Body(body): Body<SignIn>,
 ) -> Result<Response> {
     let login = body.login.trim().to_lowercase();
-    let (address, at) = (peer.ip.to_string(), Instant::now());
-    let wait = |wait| Fail::limited("Too many wrong passwords. Wait, then try again.", wait);
-    // Taken before the password is looked at, so that guesses sent at once all count.
-    state
-        .limiters
-        .sign_in_address
-        .take(&address, at)
-        .map_err(wait)?;
-    state
-        .limiters
-        .sign_in_login
-        .take(&login, at)
-        .map_err(wait)?;
+    let (address, network) = (peer.ip.to_string(), peer.network());
     let wrong = || {
         metrics::counter!("headend_sign_ins_total", "result" => "refused").increment(1);
         Fail::new(
@@ -46,13 +34,17 @@ pub async fn create(
             "Login and password do not belong together.",
         )
     };
-    if login.len() > api::limits::NAME_CHARS_MAX * 4
-        || body.password.chars().count() > api::limits::PASSWORD_CHARS_MAX
-        || login.contains('\0')
-    {
+    let possible = login.len() <= api::limits::NAME_CHARS_MAX * 4
+        && body.password.chars().count() <= api::limits::PASSWORD_CHARS_MAX
+        && !login.contains('\0');
+    let user = match possible {
+        true => state.store.user_by_login(&login).await?,
+        false => None,
+    };
+    let attempt = Attempt::take(&state, user.as_ref(), &login, &network).await?;
+    if !possible {
         return Err(wrong());
     }
-    let user = state.store.user_by_login(&login).await?;
     let stored = user.as_ref().map(|user| user.password_hash.clone());
     let fits = state.passwords.verify(body.password, stored).await?;
     let user = match user {
@@ -62,8 +54,7 @@ pub async fn create(
             return Err(wrong());
         }
     };
-    state.limiters.sign_in_login.forget(&login);
-    state.limiters.sign_in_address.forget(&address);
+    attempt.give_back(&state);
     metrics::counter!("headend_sign_ins_total", "result" => "accepted").increment(1);
     let (cookie, at) = (secret::new(secret::SESSION), now());
     let hash = secret::hash(&cookie);
@@ -73,6 +64,7 @@ pub async fn create(
         created_at: at,
         expires_at: session_end(at, at),
         peer: address,
+        network,
         user_agent: agent(&headers),
     };
     let expires_at = session.expires_at;
@@ -111,6 +103,7 @@ pub async fn delete(
             .store
             .session_delete(&caller.principal.tenant, &hash)
             .await?;
+        state.credentials.send_replace(());
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     set_cookie(&mut response, "", 0, peer.secure)?;
@@ -130,9 +123,9 @@ pub async fn password(
         ));
     };
     let who = &caller.principal;
-    let limiter = &state.limiters.sign_in_login;
+    let (limiter, key) = (&state.limiters.password_change, who.user.to_string());
     limiter
-        .take(&who.login, Instant::now())
+        .take(&key, Instant::now())
         .map_err(|wait| Fail::limited("Too many wrong passwords. Wait, then try again.", wait))?;
     let user = state.store.user(&who.tenant, who.user).await?;
     let too_long = body.current.chars().count() > api::limits::PASSWORD_CHARS_MAX;
@@ -147,7 +140,7 @@ pub async fn password(
             "is not your password",
         )]));
     }
-    limiter.forget(&who.login);
+    limiter.give_back(&key);
     let problem = if body.current == body.new {
         Some("is the same as before".to_owned())
     } else {
@@ -171,7 +164,76 @@ pub async fn password(
             vec![event],
         )
         .await?;
+    state.credentials.send_replace(());
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// One attempt to sign in, counted before the password is looked at, so that guesses sent at once all count.
+///
+/// From a network that the login has been used from, only attempts from there at this login count. From anywhere else
+/// two buckets do: one of the network and one of the login. A success gives back what it took and no more.
+enum Attempt {
+    Known(String),
+    New { network: String, login: String },
+}
+
+impl Attempt {
+    async fn take(
+        state: &State,
+        user: Option<&UserRecord>,
+        login: &str,
+        network: &str,
+    ) -> Result<Self> {
+        let since = now().minus(limits::KNOWN_NETWORK_LIFE);
+        let known = match user {
+            Some(user) => {
+                state
+                    .store
+                    .session_network_known(&user.tenant, user.id, network, since)
+                    .await?
+            }
+            None => false,
+        };
+        let (limiters, at) = (&state.limiters, Instant::now());
+        if known {
+            let key = format!("{login} {network}");
+            return match limiters.sign_in_known.take(&key, at) {
+                Ok(()) => Ok(Self::Known(key)),
+                Err(wait) => Err(Fail::limited(
+                    "Too many wrong passwords for this login came from your network. Wait, then try again.",
+                    wait,
+                )),
+            };
+        }
+        limiters.sign_in_address.take(network, at).map_err(|wait| {
+            Fail::limited(
+                "Too many wrong passwords came from your network. Wait, then try again.",
+                wait,
+            )
+        })?;
+        limiters.sign_in_login.take(login, at).map_err(|wait| {
+            limiters.sign_in_address.give_back(network);
+            Fail::limited(
+                "Too many wrong passwords for this login came from networks it has not been used from. Wait, or sign \
+                 in from where you have signed in before.",
+                wait,
+            )
+        })?;
+        Ok(Self::New {
+            network: network.to_owned(),
+            login: login.to_owned(),
+        })
+    }
+
+    fn give_back(&self, state: &State) {
+        match self {
+            Self::Known(key) => state.limiters.sign_in_known.give_back(key),
+            Self::New { network, login } => {
+                state.limiters.sign_in_address.give_back(network);
+                state.limiters.sign_in_login.give_back(login);
+            }
+        }
+    }
 }
 
 async fn describe(state: &State, caller: &Caller) -> Result<Session> {

@@ -1,14 +1,14 @@
 //! The event log live, as server-sent events. A stream has no queue: it reads the log from its
 //! cursor whenever its client takes more, so a slow client costs nothing and misses nothing.
 
-use super::event::{cursor, kinds, still_kept, views};
+use super::event::{Cursor, cursor, in_log, kinds, views};
 use crate::auth::{Caller, authenticate};
 use crate::http::extract::Query;
 use crate::limits;
 use crate::problem::{Fail, Result};
 use crate::state::State;
 use api::event::StreamQuery;
-use api::{Permission, ProblemKind};
+use api::{FieldProblem, Location, Permission, ProblemKind};
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event as Message, Sse};
@@ -19,8 +19,11 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use store::{EventFilter, EventHead};
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use uuid::Uuid;
+
+/// The header with which a browser resumes a stream.
+const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Opens a stream.
 pub async fn open(
@@ -35,16 +38,18 @@ pub async fn open(
         kinds: kinds(&query.kind)?,
         since: None,
     };
-    let last = headers
-        .get("last-event-id")
-        .and_then(|value| value.to_str().ok());
-    let after = cursor("after", last.or(query.after.as_deref()))?;
+    let after = match headers.get(LAST_EVENT_ID) {
+        Some(value) if !value.is_empty() => last_event_id(value)?,
+        _ => cursor("after", query.after.as_deref())?,
+    };
     // Listening starts before the head is read: what is written in between is seen.
     let nudges = state.store.watch_events();
     let after = match after {
-        Some(_) => still_kept(&state, &caller.tenant, after).await?,
+        Some(after) => in_log(&state, &caller.tenant, Cursor::After(after)).await?,
         None => state.store.event_head(&caller.tenant).await?,
     };
+    let mut credentials = state.credentials.subscribe();
+    credentials.mark_unchanged();
     let seat = Seat::take(&state, caller.key())?;
     let stream = Stream {
         state,
@@ -53,6 +58,7 @@ pub async fn open(
         filter,
         after,
         nudges,
+        credentials,
         ready: VecDeque::new(),
         more: true,
         checked: Instant::now(),
@@ -74,6 +80,17 @@ pub async fn open(
     Ok(response)
 }
 
+fn last_event_id(value: &HeaderValue) -> Result<Option<u64>> {
+    let wrong = || {
+        Fail::malformed(vec![FieldProblem {
+            location: Location::Header,
+            ..FieldProblem::body("Last-Event-ID", "is not a cursor of the event log")
+        }])
+    };
+    let text = value.to_str().map_err(|_| wrong())?;
+    text.parse().map(Some).map_err(|_| wrong())
+}
+
 struct Stream {
     state: State,
     caller: Caller,
@@ -81,6 +98,7 @@ struct Stream {
     filter: EventFilter,
     after: u64,
     nudges: broadcast::Receiver<EventHead>,
+    credentials: watch::Receiver<()>,
     ready: VecDeque<api::event::Event>,
     more: bool,
     checked: Instant,
@@ -94,14 +112,16 @@ impl Stream {
             return None;
         }
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(message(&event));
-            }
-            if self.checked.elapsed() >= limits::STREAM_RECHECK {
+            let changed = self.credentials.has_changed().unwrap_or(false);
+            if changed || self.checked.elapsed() >= limits::STREAM_RECHECK {
+                self.credentials.mark_unchanged();
                 self.checked = Instant::now();
                 if !self.may_read().await {
                     return Some(self.end("signed-out"));
                 }
+            }
+            if let Some(event) = self.ready.pop_front() {
+                return Some(message(&event));
             }
             if self.more {
                 let tenant = &self.caller.tenant;
@@ -124,6 +144,7 @@ impl Stream {
             }
             tokio::select! {
                 () = self.state.shutdown.cancelled() => return Some(self.end("stopping")),
+                _ = self.credentials.changed() => self.credentials.mark_changed(),
                 () = tokio::time::sleep(limits::STREAM_HEARTBEAT) => {
                     // Also a look at the log, in case a nudge was lost.
                     self.more = true;

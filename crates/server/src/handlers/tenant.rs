@@ -4,6 +4,7 @@ use super::time;
 use super::validate::Checks;
 use crate::auth::Caller;
 use crate::http::extract::{Body, Query, Slug};
+use crate::http::idempotency::Keyed;
 use crate::http::page::{self, Order};
 use crate::problem::{Fail, Result};
 use crate::state::{State, now};
@@ -11,7 +12,7 @@ use api::Page;
 use api::page::PageQuery;
 use api::tenant::{Tenant, TenantCreate, TenantPatch};
 use axum::Json;
-use axum::extract::State as Extract;
+use axum::extract::{Extension, State as Extract};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fleet::{Event, EventKind, TenantId};
@@ -47,6 +48,7 @@ pub async fn show(
 pub async fn create(
     Extract(state): Extract<State>,
     caller: Caller,
+    keyed: Option<Extension<Keyed>>,
     Body(body): Body<TenantCreate>,
 ) -> Result<Response> {
     let mut checks = Checks::default();
@@ -67,7 +69,12 @@ pub async fn create(
         .actor(caller.principal.actor())
         .data(serde_json::json!({"name": name}));
     let tenant = view(&record);
-    state.store.tenant_insert(record, vec![event]).await?;
+    let answer = keyed.map(|Extension(keyed)| keyed.answer(StatusCode::CREATED, &tenant));
+    let answer = answer.map(|answer| (caller.tenant.clone(), answer));
+    state
+        .store
+        .tenant_insert_answered(record, vec![event], answer)
+        .await?;
     let location = format!("/api/v1/tenants/{id}");
     Ok((
         StatusCode::CREATED,

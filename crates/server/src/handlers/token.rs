@@ -2,7 +2,7 @@
 
 use super::time;
 use super::validate::Checks;
-use crate::auth::Caller;
+use crate::auth::{Caller, domain};
 use crate::http::extract::{Body, Id, Query};
 use crate::http::page::{self, Order};
 use crate::problem::{Fail, Result};
@@ -61,7 +61,7 @@ pub async fn create(
         checks.add("scopes", "is empty; name at least one permission");
     }
     for (index, scope) in body.scopes.iter().enumerate() {
-        if !caller.allows(*scope) {
+        if !caller.principal.holds(domain(*scope)) {
             checks.add(
                 format!("scopes[{index}]"),
                 format!("{scope} is not among your own permissions"),
@@ -127,6 +127,10 @@ pub async fn revoke(
     Id(id): Id,
 ) -> Result<StatusCode> {
     let token = find(&state, &caller, id, Permission::UserWrite).await?;
+    if token.user != caller.principal.user {
+        let owner = state.store.user(&caller.tenant, token.user).await?;
+        super::user::may_touch(&caller, &owner)?;
+    }
     if token.revoked_at.is_none() {
         let event = caller
             .event(EventKind::TokenRevoked)
@@ -135,6 +139,7 @@ pub async fn revoke(
             .store
             .token_revoke(&caller.tenant, token.id, now(), vec![event])
             .await?;
+        state.credentials.send_replace(());
     }
     Ok(StatusCode::NO_CONTENT)
 }

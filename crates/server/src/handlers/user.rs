@@ -113,12 +113,6 @@ pub async fn update(
     if let Some(role) = &role {
         may_grant(&caller, role)?;
     }
-    let weaker = role
-        .as_ref()
-        .is_some_and(|role| *role != DomainRole::Administrator.as_str());
-    if weaker || body.disabled == Some(true) {
-        keeps_an_administrator(&state, &user).await?;
-    }
     if body.disabled == Some(true) && user.id == caller.principal.user {
         return Err(Fail::new(ProblemKind::Conflict, "You cannot bar yourself."));
     }
@@ -149,6 +143,7 @@ pub async fn update(
             .store
             .user_update(&caller.tenant, user.id, patch, vec![event])
             .await?;
+        state.credentials.send_replace(());
     }
     Ok(Json(view(&user)))
 }
@@ -167,7 +162,6 @@ pub async fn delete(
             "You cannot remove yourself.",
         ));
     }
-    keeps_an_administrator(&state, &user).await?;
     let event = caller
         .event(EventKind::UserDeleted)
         .data(serde_json::json!({"user": user.id, "login": user.login}));
@@ -175,6 +169,7 @@ pub async fn delete(
         .store
         .user_delete(&caller.tenant, user.id, vec![event])
         .await?;
+    state.credentials.send_replace(());
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -186,7 +181,12 @@ pub async fn reset(
 ) -> Result<Json<UserWithPassword>> {
     let mut user = state.store.user(&caller.tenant, UserId::from(id)).await?;
     may_touch(&caller, &user)?;
-    may_grant(&caller, &user.role)?;
+    if user.id == caller.principal.user {
+        return Err(Fail::new(
+            ProblemKind::Conflict,
+            "You cannot reset your own password. Change it: PUT /api/v1/session/password.",
+        ));
+    }
     let password = secret::one_time_password();
     let hash = state.passwords.hash(password.clone()).await?;
     let event = caller
@@ -196,6 +196,7 @@ pub async fn reset(
         .store
         .user_set_password(&caller.tenant, user.id, hash, true, None, vec![event])
         .await?;
+    state.credentials.send_replace(());
     user.must_change_password = true;
     Ok(Json(UserWithPassword {
         user: view(&user),
@@ -251,54 +252,26 @@ fn role(checks: &mut Checks, name: &str) -> String {
     name.to_owned()
 }
 
-/// Who is no platform administrator must not become one by resetting one's password.
-fn may_touch(caller: &Caller, user: &UserRecord) -> Result<()> {
+/// Nobody changes somebody who may more than they: who holds less than the other's role, or is no platform
+/// administrator, must not take over, bar or remove one who is.
+pub fn may_touch(caller: &Caller, user: &UserRecord) -> Result<()> {
     if user.platform {
-        caller.needs(Permission::PlatformWrite)
-    } else {
-        Ok(())
+        caller.needs(Permission::PlatformWrite)?;
     }
+    may_grant(caller, &user.role)
 }
 
 /// Nobody hands out more than they hold: a token for user management alone makes no administrator.
 fn may_grant(caller: &Caller, role: &str) -> Result<()> {
-    let Some(role) = DomainRole::ALL.into_iter().find(|one| one.as_str() == role) else {
+    let Ok(role) = role.parse::<DomainRole>() else {
         return Ok(());
     };
-    match role
-        .permissions()
-        .find(|one| !caller.principal.allows(*one))
-    {
-        None => Ok(()),
-        Some(missing) => Err(Fail::new(
+    caller.principal.may_grant(role).map_err(|missing| {
+        Fail::new(
             ProblemKind::Forbidden,
-            format!(
-                "The role {} may {}, which you may not.",
-                role.as_str(),
-                missing.as_str()
-            ),
-        )),
-    }
-}
-
-async fn keeps_an_administrator(state: &State, user: &UserRecord) -> Result<()> {
-    let is = |one: &UserRecord| {
-        one.role == DomainRole::Administrator.as_str() && one.disabled_at.is_none()
-    };
-    if !is(user) {
-        return Ok(());
-    }
-    let users = state.store.user_list(&user.tenant).await?;
-    if users.iter().any(|one| one.id != user.id && is(one)) {
-        return Ok(());
-    }
-    Err(Fail::new(
-        ProblemKind::Conflict,
-        format!(
-            "{} is the last administrator of the tenant. Make another one first.",
-            user.login
-        ),
-    ))
+            format!("The role {role} may {missing}, which you may not."),
+        )
+    })
 }
 
 fn view(user: &UserRecord) -> User {

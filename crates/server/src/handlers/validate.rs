@@ -2,7 +2,8 @@
 
 use crate::problem::{Fail, Result};
 use api::FieldProblem;
-use api::limits::{NAME_CHARS_MAX, TAGS_MAX};
+use api::limits::NAME_CHARS_MAX;
+use store::limits::TAGS_MAX;
 
 /// The problems found so far.
 #[derive(Debug, Default)]
@@ -73,7 +74,7 @@ impl Checks {
             matches!(uri.scheme_str(), Some("ws" | "wss"))
                 && uri.host().is_some_and(|host| !host.is_empty())
         });
-        if !fits || text.len() > api::limits::PATH_CHARS_MAX {
+        if !fits || text.len() > api::limits::URL_CHARS_MAX {
             self.add(field, "is not a URL like wss://device.example.net:443/usp");
         }
         text.to_owned()

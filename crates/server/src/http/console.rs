@@ -1,6 +1,8 @@
 //! The web console: files built by npm into `console/dist`, embedded when they are there. Without
 //! them a plain page says how to build them.
 
+use crate::problem::Fail;
+use api::ProblemKind;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -22,7 +24,11 @@ pub async fn serve(request: Request) -> Response {
     let path = request.uri().path().trim_start_matches('/');
     let first = path.split('/').next().unwrap_or_default();
     if OTHERS.contains(&first) {
-        return StatusCode::NOT_FOUND.into_response();
+        let nothing = Fail::new(
+            ProblemKind::NotFound,
+            "There is nothing at this path; /api/v1/docs lists what there is.",
+        );
+        return nothing.into_response();
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();

@@ -8,9 +8,10 @@ const el = (tag, attributes = {}, ...children) => {
 };
 let schemas = {};
 
-// A paragraph; what stands between backticks is code.
-const paragraph = (text) =>
-  el('p', {}, ...text.split('`').map((part, index) => (index % 2 ? el('code', {}, part) : part)));
+// Markdown as far as the contract uses it: what stands between backticks is code.
+const words = (text) =>
+  (text || '').split('`').map((part, index) => (index % 2 ? el('code', {}, part) : part));
+const paragraph = (text, attributes = {}) => el('p', attributes, ...words(text));
 
 // A schema as a short type expression, references resolved to some depth.
 function type(schema, depth = 0) {
@@ -27,8 +28,8 @@ function type(schema, depth = 0) {
   if (schema.properties) {
     const required = schema.required || [];
     const lines = Object.entries(schema.properties).map(([name, one]) => {
-      const words = one.description || (one.oneOf || []).map((x) => x.description).find(Boolean);
-      const note = words ? `  // ${words.split('\n')[0]}` : '';
+      const about = one.description || (one.oneOf || []).map((x) => x.description).find(Boolean);
+      const note = about ? `  // ${about.split('\n')[0].replaceAll('`', '')}` : '';
       return `${pad}${name}${required.includes(name) ? '' : '?'}: ${type(one, depth + 1)}${note}`;
     });
     return `{\n${lines.join('\n')}\n${'  '.repeat(depth)}}`;
@@ -42,22 +43,23 @@ function body(title, content) {
   return Object.entries(content || {}).flatMap(([kind, one]) => [
     el('h3', {}, `${title} `, el('span', { class: 'dim' }, kind)),
     el('pre', {}, type(one.schema)),
+    ...(one.example ? [el('p', { class: 'dim' }, 'For example'), el('pre', {}, JSON.stringify(one.example, null, 2))] : []),
   ]);
 }
 
 function inside(operation) {
-  const parts = (operation.description || '').split('\n\n').map(paragraph);
+  const parts = (operation.description || '').split('\n\n').map((text) => paragraph(text));
   if (operation.parameters && operation.parameters.length) {
     const rows = operation.parameters.map((one) =>
       el('tr', {}, el('td', {}, el('code', {}, one.name)), el('td', { class: 'dim' }, one.in),
-        el('td', {}, el('code', {}, type(one.schema))), el('td', {}, one.description || '')));
+        el('td', {}, el('code', {}, type(one.schema))), el('td', {}, ...words(one.description))));
     parts.push(el('h3', {}, 'Parameters'), el('table', {}, ...rows));
   }
   if (operation.requestBody) parts.push(...body('Body', operation.requestBody.content));
   for (const [status, one] of Object.entries(operation.responses)) {
     const good = status.startsWith('2');
     if (good && one.content) parts.push(...body(`${status} ${one.description}`, one.content));
-    else parts.push(el('p', {}, el('code', {}, status), ` ${one.description}`));
+    else parts.push(el('p', {}, el('code', {}, status), ' ', ...words(one.description)));
   }
   return el('div', { class: 'inside' }, ...parts);
 }
@@ -74,14 +76,14 @@ function render(document_, wanted) {
         if (!wanted.every((word) => text.includes(word))) continue;
         const details = el('details', { id: operation.operationId },
           el('summary', {}, el('code', { class: 'verb' }, verb.toUpperCase()), el('code', {}, path),
-            el('span', { class: 'words' }, operation.summary)));
+            el('span', { class: 'words' }, ...words(operation.summary))));
         details.addEventListener('toggle', () => {
           if (details.open && details.childElementCount === 1) details.append(inside(operation));
         });
         found.push(details);
       }
     }
-    if (found.length) list.append(el('h2', {}, tag.name), el('p', { class: 'dim' }, tag.description), ...found);
+    if (found.length) list.append(el('h2', {}, tag.name), paragraph(tag.description, { class: 'dim' }), ...found);
   }
   const open = location.hash && document.getElementById(location.hash.slice(1));
   if (open) open.open = true;
@@ -90,13 +92,9 @@ function render(document_, wanted) {
 fetch('/api/v1/openapi.json', { headers: { accept: 'application/json' } })
   .then(async (response) => {
     const about = document.getElementById('about');
-    if (response.status === 401) {
-      about.replaceChildren('The document is for people who are signed in. ', el('a', { href: '/' }, 'Sign in'), ', then come back.');
-      return;
-    }
     const document_ = await response.json();
     schemas = document_.components.schemas;
-    about.replaceChildren(...document_.info.description.split('\n\n').map(paragraph),
+    about.replaceChildren(...document_.info.description.split('\n\n').map((text) => paragraph(text)),
       el('p', {}, el('a', { href: '/api/v1/openapi.json' }, 'OpenAPI document'), ` ${document_.info.version}`));
     const find = document.getElementById('find');
     const again = () => render(document_, find.value.toLowerCase().split(/\s+/).filter(Boolean));

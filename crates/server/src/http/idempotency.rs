@@ -13,18 +13,31 @@ use axum::response::Response;
 use fleet::Timestamp;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
-use store::{Idempotency, idempotency::IdempotencyKey};
+use store::{Idempotency, IdempotencyKey, IdempotentAnswer};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The key of a request and what it was used for; handlers that store it themselves find it in
-/// the request's extensions.
+/// The key of a request and what it was used for; handlers find it in the request's extensions. Each of them stores
+/// it, or the answer, in the transaction that does the work: whatever happens to the answer on its way, the work is
+/// not done twice.
 #[derive(Clone, Debug)]
 pub struct Keyed {
     /// The key, unique in the tenant: it contains the caller.
     pub key: String,
     /// The hash of path and body.
     pub fingerprint: [u8; 32],
+    row: IdempotencyKey,
+}
+
+impl Keyed {
+    /// An answer to be kept with the work.
+    pub fn answer(&self, status: StatusCode, body: &impl serde::Serialize) -> IdempotentAnswer {
+        IdempotentAnswer {
+            key: self.row.clone(),
+            status: u32::from(status.as_u16()),
+            body: serde_json::to_string(body).unwrap_or_default(),
+        }
+    }
 }
 
 /// Runs the handler once for a key.
@@ -84,10 +97,12 @@ pub async fn run(
     let keyed = Keyed {
         key: format!("{}:{given}", key.principal),
         fingerprint,
+        row: key.clone(),
     };
     let response = next.run(request(body, Some(keyed))).await;
     if !response.status().is_success() {
-        // Nothing was done: the same key may be used when the request is mended.
+        // Nothing was done, or the work has kept its own answer, which stays: the same key may be used when the
+        // request is mended.
         store.idempotency_forget(&caller.tenant, key).await?;
         return Ok(response);
     }
@@ -96,9 +111,12 @@ pub async fn run(
         .await
         .map_err(crate::problem::internal)?;
     let text = String::from_utf8(bytes.to_vec()).map_err(crate::problem::internal)?;
-    store
-        .idempotency_finish(&caller.tenant, key, u32::from(parts.status.as_u16()), text)
-        .await?;
+    let answer = IdempotentAnswer {
+        key,
+        status: u32::from(parts.status.as_u16()),
+        body: text,
+    };
+    store.idempotency_finish(&caller.tenant, answer).await?;
     Ok(Response::from_parts(parts, Body::from(bytes)))
 }
 

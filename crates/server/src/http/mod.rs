@@ -11,3 +11,4 @@ pub mod metrics;
 pub mod page;
 pub mod peer;
 pub mod router;
+mod shape;

@@ -15,6 +15,18 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// What attempts are counted by: the address, of IPv6 the network of 64 bits, because whoever
+    /// has one such address has all of them.
+    pub fn network(&self) -> String {
+        match self.ip {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, ..] = ip.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+        }
+    }
+
     /// The peer of a connection whose request has these headers.
     pub fn of(socket: SocketAddr, tls: bool, headers: &HeaderMap, proxies: &[IpAddr]) -> Self {
         let direct = socket.ip().to_canonical();
@@ -55,6 +67,17 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_one_ipv6_network_count_as_one() {
+        let network = |ip: &str| {
+            let socket = SocketAddr::new(ip.parse().unwrap(), 1);
+            Peer::of(socket, false, &HeaderMap::new(), &[]).network()
+        };
+        assert_eq!(network("2001:db8:1:2::7"), network("2001:db8:1:2:ffff::9"));
+        assert_ne!(network("2001:db8:1:2::7"), network("2001:db8:1:3::7"));
+        assert_eq!(network("::ffff:192.0.2.1"), "192.0.2.1");
+    }
 
     #[test]
     fn only_trusted_proxies_are_believed() {

@@ -21,8 +21,6 @@ mod recorder;
 mod refusal;
 mod registry;
 mod settle;
-mod slots;
-mod tenants;
 mod transcript;
 mod translate;
 mod work;
@@ -45,7 +43,6 @@ use crate::state::now;
 use crate::{Config, StartError};
 use adapter::{Core, Ends};
 use dial::Dials;
-use limits::Limits;
 use recorder::Recorder;
 
 /// The name of the one transport there is, in the store.
@@ -60,8 +57,6 @@ pub struct Setup {
     pub store: Store,
     /// As the server was started.
     pub config: Config,
-    /// What a test may set lower.
-    pub limits: Limits,
     /// Where facts go; waits when it is full.
     pub facts: Facts,
     /// Cancelled when the server stops.
@@ -89,7 +84,6 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     let Setup {
         store,
         config,
-        limits,
         facts,
         shutdown,
     } = setup;
@@ -108,7 +102,6 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
         own.clone(),
         node.clone(),
         &config,
-        limits,
         ends,
         shutdown.clone(),
     );
@@ -122,8 +115,9 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     ));
     let listeners = listen::start(&core, &config).await?;
     let dials = Arc::new(Dials::new(core.clone(), dial_tls(&config)?));
-    let disabled = tenants::begin(&core, &dials).await?;
-    tokio::spawn(tenants::watch(core.clone(), dials.clone(), disabled));
+    for tenant in store.tenant_list().await? {
+        dials.begin(&tenant.id).await?;
+    }
     Ok(Started {
         southbound: Arc::new(Adapter::new(core.clone(), dials)),
         usp: listeners.plain,

@@ -206,3 +206,121 @@ async fn streams_of_one_caller_are_limited_and_freed() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_cursor_that_the_log_never_gave_out_is_gone_and_one_at_its_end_is_not() {
+    for world in worlds().await {
+        let device = world.device("proto::cursor").await;
+        let log = world.read("/api/v1/events?limit=500").await;
+        let head: u64 = log["head"].as_str().unwrap().parse().unwrap();
+        let stream = "/api/v1/events/stream".to_owned();
+        let timeline = format!("/api/v1/devices/{device}/timeline");
+        let (list, back) = ("/api/v1/events", "/api/v1/events?order=desc&before=");
+        let at = |cursor: u64| {
+            [
+                format!("{list}?after={cursor}"),
+                format!("{stream}?after={cursor}"),
+                format!("{back}{}", cursor + 1),
+                format!("{timeline}?cursor={}", cursor + 1),
+            ]
+        };
+        for path in at(head) {
+            assert_eq!(world.get(&path).await.status(), 200, "{path}");
+        }
+        for path in at(head + 1_000) {
+            let gone = world.get(&path).await;
+            assert_eq!(gone.status(), 410, "{path}");
+            let problem: Value = gone.json().await.unwrap();
+            assert_eq!(problem["type"], "urn:headend:problem:cursor-expired");
+        }
+        let resume = |last: &str| {
+            let request = world.request(Method::GET, &stream);
+            request.header("Last-Event-ID", last).send()
+        };
+        assert_eq!(resume(&head.to_string()).await.unwrap().status(), 200);
+        assert_eq!(resume(&(head + 9).to_string()).await.unwrap().status(), 410);
+        let wrong = resume("seven").await.unwrap();
+        assert_eq!(wrong.status(), 400);
+        let problem: Value = wrong.json().await.unwrap();
+        assert_eq!(problem["errors"][0]["field"], "Last-Event-ID");
+        assert_eq!(problem["errors"][0]["location"], "header");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_longer_kept_is_gone_for_readers_and_streams() {
+    for world in worlds().await {
+        happen(&world, 0, 5).await;
+        let tenant = fleet::TenantId::parse("default").unwrap();
+        let far = fleet::Timestamp(i64::MAX);
+        let removed = world.store().event_purge(&tenant, far).await.unwrap();
+        assert!(removed >= 5);
+        happen(&world, 5, 7).await;
+        for path in ["/api/v1/events?after=1", "/api/v1/events/stream?after=1"] {
+            assert_eq!(world.get(path).await.status(), 410, "{path}");
+        }
+        // Without a cursor the log begins where it is still kept.
+        let log = world.read("/api/v1/events").await;
+        assert_eq!(log["items"][0]["cursor"], (removed + 1).to_string());
+        let mut resumed = open(&world, "", Some(removed)).await;
+        assert_eq!(resumed.cursor().await, removed + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_the_stream_holds_nobody_up_and_misses_nothing() {
+    let world = world().await;
+    let mut slow = open(&world, "?kind=device.", None).await;
+    let tenant = fleet::TenantId::parse("default").unwrap();
+    let big = || {
+        fleet::Event::new(
+            tenant.clone(),
+            fleet::Timestamp(1),
+            fleet::EventKind::DevicePeriodic,
+        )
+        .data(json!({"filling": "x".repeat(100_000)}))
+    };
+    // More than sockets and buffers hold.
+    let mut head = 0;
+    for _ in 0..20 {
+        let events = (0..20).map(|_| big()).collect();
+        head = world.store().event_append(&tenant, events).await.unwrap();
+    }
+    let mut quick = open(&world, "", Some(head - 1)).await;
+    assert_eq!(quick.cursor().await, head);
+    let mut last = None;
+    for _ in 0..400 {
+        let cursor = slow.cursor().await;
+        assert!(last.is_none_or(|last| cursor == last + 1));
+        last = Some(cursor);
+    }
+    assert_eq!(last, Some(head));
+}
+
+#[tokio::test]
+async fn a_stream_ends_at_once_when_its_token_does() {
+    let world = world().await;
+    let (_, cookie) = world.sign_in("admin", PASSWORD).await;
+    let token = world.token(&cookie, vec!["event:read".into()]).await;
+    let opened = world
+        .http
+        .get(format!("{}/api/v1/events/stream?kind=user.", world.url))
+        .bearer_auth(&token)
+        .send()
+        .await
+        .unwrap();
+    let mut stream = Events::of(opened);
+    let tokens = world.read("/api/v1/tokens").await;
+    let listed = tokens["items"].as_array().unwrap();
+    let listed = listed.iter().find(|one| one["hint"] == token[..8]).unwrap();
+    let path = format!("/api/v1/tokens/{}", listed["id"].as_str().unwrap());
+    let started = std::time::Instant::now();
+    let revoked = world.request(Method::DELETE, &path).send().await.unwrap();
+    assert_eq!(revoked.status(), 204);
+    let last = stream.next().await.unwrap();
+    assert!(
+        last.contains(&("data".to_owned(), "signed-out".to_owned())),
+        "{last:?}"
+    );
+    assert!(started.elapsed() < server::limits::STREAM_HEARTBEAT);
+}

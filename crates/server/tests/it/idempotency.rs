@@ -118,3 +118,37 @@ async fn a_refused_request_may_be_mended_under_the_same_key() {
         assert_eq!(twice.status(), 404);
     }
 }
+
+#[tokio::test]
+async fn a_tenant_whose_answer_was_lost_is_answered_again_and_not_refused() {
+    for world in worlds().await {
+        let body = json!({"id": "north", "name": "North"});
+        let send = || {
+            let request = world.request(Method::POST, "/api/v1/tenants");
+            request.header("Idempotency-Key", "t1").json(&body).send()
+        };
+        let first: Value = send().await.unwrap().json().await.unwrap();
+        // What the server does when it answered 5xx after the tenant was there.
+        let me = world.read("/api/v1/session").await;
+        let key = store::IdempotencyKey {
+            principal: me["token_id"].as_str().unwrap().to_owned(),
+            endpoint: "tenant_create".to_owned(),
+            key: "t1".to_owned(),
+        };
+        let tenant = fleet::TenantId::parse("default").unwrap();
+        world
+            .store()
+            .idempotency_forget(&tenant, key)
+            .await
+            .unwrap();
+        let again = send().await.unwrap();
+        assert_eq!(again.status(), 201);
+        assert_eq!(again.headers()["idempotency-replayed"], "true");
+        assert_eq!(again.json::<Value>().await.unwrap(), first);
+        // Without the key it is a conflict as ever.
+        assert_eq!(
+            world.post("/api/v1/tenants", body.clone()).await.status(),
+            409
+        );
+    }
+}

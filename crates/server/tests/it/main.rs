@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod body;
 mod events;
 mod idempotency;
 mod input;
 mod listener;
 mod paging;
+mod permission;
 mod session;
+mod throttle;
 mod walk;
 mod world;

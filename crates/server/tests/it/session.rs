@@ -152,35 +152,6 @@ async fn another_site_cannot_act_with_the_cookie() {
 }
 
 #[tokio::test]
-async fn guessing_passwords_is_slowed_down_also_for_logins_that_do_not_exist() {
-    let world = world().await;
-    for login in ["nobody", "admin"] {
-        let mut statuses = Vec::new();
-        for _ in 0..=server::limits::SIGN_IN_LOGIN_BURST {
-            statuses.push(world.sign_in(login, "wrong").await.0);
-        }
-        assert_eq!(statuses[0], if login == "nobody" { 401 } else { 429 });
-        assert_eq!(*statuses.last().unwrap(), 429, "{login}: {statuses:?}");
-    }
-    let response = world
-        .http
-        .post(format!("{}/api/v1/session", world.url))
-        .json(&json!({"login": "admin", "password": PASSWORD}))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(response.status(), 429);
-    let wait: u64 = response.headers()["retry-after"]
-        .to_str()
-        .unwrap()
-        .parse()
-        .unwrap();
-    assert!((1..=60).contains(&wait));
-    let problem: Value = response.json().await.unwrap();
-    assert_eq!(problem["retry_after_seconds"], wait);
-}
-
-#[tokio::test]
 async fn a_barred_user_and_a_revoked_token_are_out_at_once() {
     let world = world().await;
     let made: Value = world
@@ -322,4 +293,90 @@ async fn nobody_makes_himself_more_powerful() {
         .await
         .unwrap();
     assert_eq!(demoted.status(), 409);
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_other_sign_ins_and_nobody_brings_their_own_cookie() {
+    let world = world().await;
+    let (_, kept) = world.sign_in("admin", PASSWORD).await;
+    let (_, other) = world.sign_in("admin", PASSWORD).await;
+    let me = |cookie: &str| {
+        let request = world.http.get(format!("{}/api/v1/session", world.url));
+        request.header("cookie", cookie).send()
+    };
+    let change = |current: &str, new: &str| {
+        let request = world
+            .http
+            .put(format!("{}/api/v1/session/password", world.url));
+        let body = json!({"current": current, "new": new});
+        request.header("cookie", &kept).json(&body).send()
+    };
+    let new = "another long sentence";
+    assert_eq!(change(PASSWORD, new).await.unwrap().status(), 204);
+    assert_eq!(me(&kept).await.unwrap().status(), 200);
+    assert_eq!(me(&other).await.unwrap().status(), 401);
+    // Wrong guesses of a cookie's thief are counted.
+    let mut last = 0;
+    for _ in 0..=server::limits::SIGN_IN_LOGIN_BURST {
+        last = change("wrong", PASSWORD).await.unwrap().status().as_u16();
+    }
+    assert_eq!(last, 429);
+    // A cookie that was there before signing in is not the one after it.
+    let planted = format!("{}=hec_{}", api::SESSION_COOKIE, "0".repeat(32));
+    let entered = world
+        .http
+        .post(format!("{}/api/v1/session", world.url))
+        .header("cookie", &planted)
+        .json(&json!({"login": "admin", "password": new}))
+        .send()
+        .await
+        .unwrap();
+    let cookie = entered.headers()["set-cookie"].to_str().unwrap();
+    assert!(!cookie.starts_with(&planted), "{cookie}");
+    assert_eq!(me(&planted).await.unwrap().status(), 401);
+}
+
+#[tokio::test]
+async fn secrets_are_kept_as_hashes_only() {
+    for world in crate::world::worlds().await {
+        let (_, cookie) = world.sign_in("admin", PASSWORD).await;
+        let cookie = cookie.split_once('=').unwrap().1;
+        let key: Value = world
+            .post("/api/v1/setup-keys", json!({"name": "van"}))
+            .await
+            .json()
+            .await
+            .unwrap();
+        let key = key["secret"].as_str().unwrap();
+        for secret in [world.owner.as_str(), cookie, key] {
+            let hash = server::secret::hash(secret);
+            let found = match &secret[..4] {
+                server::secret::TOKEN => {
+                    world.store().token_by_hash(&hash).await.unwrap().is_some()
+                }
+                server::secret::SESSION => world
+                    .store()
+                    .session_by_hash(&hash)
+                    .await
+                    .unwrap()
+                    .is_some(),
+                _ => world
+                    .store()
+                    .setup_key_by_hash(&hash)
+                    .await
+                    .unwrap()
+                    .is_some(),
+            };
+            assert!(found);
+            if let Some(file) = world.database_file() {
+                for file in [file.clone(), format!("{file}-wal")] {
+                    let bytes = std::fs::read(file).unwrap();
+                    let there = bytes
+                        .windows(secret.len())
+                        .any(|some| some == secret.as_bytes());
+                    assert!(!there, "a secret is in the database");
+                }
+            }
+        }
+    }
 }

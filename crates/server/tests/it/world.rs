@@ -43,6 +43,14 @@ pub async fn world() -> World {
     world
 }
 
+/// One server on SQLite that believes what `X-Forwarded-For` says, ready to be asked.
+pub async fn behind_a_proxy() -> World {
+    let database = store::testing::sqlite().await.unwrap();
+    let mut world = World::start_with(database, "trusted_proxies = [\"127.0.0.1\"]").await;
+    world.populate().await;
+    world
+}
+
 /// One server on SQLite at its very first start.
 pub async fn fresh() -> World {
     World::start(store::testing::sqlite().await.unwrap()).await
@@ -50,12 +58,17 @@ pub async fn fresh() -> World {
 
 impl World {
     async fn start(database: TestDatabase) -> World {
+        World::start_with(database, "").await
+    }
+
+    /// Starts with more lines in the section `[http]` of its configuration.
+    async fn start_with(database: TestDatabase, http: &str) -> World {
         // The first to come wins; all want the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
-        let mut config =
-            Config::parse("[http]\nlisten = \"127.0.0.1:0\"\n[usp]\nlisten = \"127.0.0.1:0\"\n")
-                .unwrap();
+        let listen = "listen = \"127.0.0.1:0\"";
+        let text = format!("[http]\n{listen}\n{http}\n[usp]\n{listen}\n");
+        let mut config = Config::parse(&text).unwrap();
         config.data_dir = directory.path().to_owned();
         config.database = Some(database.url.clone());
         let stop = CancellationToken::new();
@@ -155,6 +168,30 @@ impl World {
         assert_eq!(made.status(), 201, "{}", made.text().await.unwrap());
         let made: Value = made.json().await.unwrap();
         made["secret"].as_str().unwrap().to_owned()
+    }
+
+    /// What the server remembers, past its API.
+    pub fn store(&self) -> &store::Store {
+        &self.running.as_ref().unwrap().store
+    }
+
+    /// The file of the database, when it is one.
+    pub fn database_file(&self) -> Option<String> {
+        self._database
+            .url
+            .strip_prefix("sqlite://")
+            .map(str::to_owned)
+    }
+
+    /// A new user of tenant `default`; id and one-time password.
+    pub async fn user(&self, login: &str, role: &str) -> (String, String) {
+        let made = self
+            .post("/api/v1/users", json!({"login": login, "role": role}))
+            .await;
+        assert_eq!(made.status(), 201);
+        let made: Value = made.json().await.unwrap();
+        let text = |at: &str| made.pointer(at).unwrap().as_str().unwrap().to_owned();
+        (text("/user/id"), text("/one_time_password"))
     }
 
     /// A request of the owner.

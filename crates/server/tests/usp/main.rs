@@ -2,11 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
-mod fairness;
 mod links;
 mod notifications;
 mod onboarding;
 mod puppet;
 mod rig;
-mod rivals;
-mod tenants;

@@ -8,13 +8,13 @@ use store::idempotency::IdempotencyKey;
 use store::path::{PathEnd, PathLink, PathSetup};
 use store::{
     Claim, DeviceFilter, DevicePatch, DeviceSort, Error, EventFilter, EventOrder, FacetField,
-    Idempotency, NewDevice, NewRefusal, NewSession, NewSetupKey, NewToken, Notification,
+    Idempotency, IdempotentAnswer, NewRefusal, NewSession, NewSetupKey, NewToken, Notification,
     OperationFilter, OperationSave, Search, Store, TranscriptEntry, UserPatch, UserRecord,
     ValueSource, ValueUpdate,
 };
 
 use crate::raw::Raw;
-use crate::world::{NOW, at, bits, event, hash, insert_device, new_device, reboot, tenant, worlds};
+use crate::world::{NOW, at, bits, event, hash, insert_device, reboot, tenant, worlds};
 
 /// Ids of the rows of one tenant.
 pub struct Rows {
@@ -174,6 +174,7 @@ async fn rows(store: &Store, tenant: &TenantId) -> Rows {
         created_at: NOW,
         expires_at: at(60),
         peer: String::new(),
+        network: "192.0.2.1".to_owned(),
         user_agent: String::new(),
     };
     store.session_insert(tenant, session).await.unwrap();
@@ -240,6 +241,7 @@ const TRIED: &[&str] = &[
     "user_delete",
     "session_insert",
     "session_list",
+    "session_network_known",
     "session_touch",
     "session_delete",
     "session_delete_for_user",
@@ -254,8 +256,8 @@ const TRIED: &[&str] = &[
     "setup_key_list",
     "setup_key_update",
     "setup_key_revoke",
+    "setup_key_use",
     "device_insert",
-    "device_register",
     "device",
     "device_update",
     "device_delete",
@@ -310,7 +312,6 @@ const TRIED: &[&str] = &[
     "commit_notification",
     "refusal_record",
     "refusal_list",
-    "refusal_list_of",
     "idempotency_begin",
     "idempotency_finish",
     "idempotency_forget",
@@ -341,10 +342,15 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
         created_at: now,
         expires_at: far,
         peer: String::new(),
+        network: "192.0.2.1".to_owned(),
         user_agent: String::new(),
     };
     none(store.session_insert(me, session).await);
     assert!(store.session_list(me, of.user).await.unwrap().is_empty());
+    let known = store
+        .session_network_known(me, of.user, "192.0.2.1", NOW)
+        .await;
+    assert!(!known.unwrap());
     none(store.session_touch(me, &of.session, now, far).await);
     assert!(!store.session_delete(me, &of.session).await.unwrap());
     assert_eq!(
@@ -378,12 +384,7 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
             .await,
     );
     none(store.setup_key_revoke(me, of.key, now, e()).await);
-    let new = NewDevice {
-        id: DeviceId::new(now, bits()),
-        ..new_device("KEY")
-    };
-    let made = store.device_register(me, new, "websocket", of.key, e());
-    assert!(!made.await.unwrap());
+    assert!(!store.setup_key_use(me, of.key, now).await.unwrap());
     // Devices.
     let id = of.device;
     none(store.device(me, id).await);
@@ -572,11 +573,13 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     assert!(store.commit_notifications(me, both).await.is_err());
     assert!(store.commit_notification(me, notification).await.is_err());
     // The rest.
-    let since = Timestamp(0);
-    let refusals = store.refusal_list(Some(me), since, 9).await;
-    assert!(refusals.unwrap().is_empty());
-    let refusals = store.refusal_list_of(me, "os::00256D-SAME", since, 9).await;
-    assert!(refusals.unwrap().is_empty());
+    assert!(
+        store
+            .refusal_list(Some(me), Timestamp(0), 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(
         store
             .refusal_list(None, Timestamp(0), 9)
@@ -586,7 +589,14 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     );
     none(
         store
-            .idempotency_finish(me, idempotency_key(), 200, "mine".to_owned())
+            .idempotency_finish(
+                me,
+                IdempotentAnswer {
+                    key: idempotency_key(),
+                    status: 200,
+                    body: "mine".to_owned(),
+                },
+            )
             .await,
     );
     store

@@ -6,7 +6,9 @@ use store::limits::{
     DEVICE_PAGE_MAX, EVENT_PAGE_MAX, EVENT_SCAN_MAX, IDEMPOTENCY_BYTES_MAX, IDENTITIES_MAX,
     OPEN_OPERATIONS_PER_DEVICE_MAX, OPERATION_BYTES_MAX, TAGS_MAX, TEXT_CHARS_MAX,
 };
-use store::{DeviceFilter, DevicePatch, DeviceSort, Error, EventFilter, Search, Store};
+use store::{
+    DeviceFilter, DevicePatch, DeviceSort, Error, EventFilter, IdempotentAnswer, Search, Store,
+};
 
 use crate::world::{NOW, event, hash, insert_device, new_device, reboot, tenant, worlds};
 
@@ -121,7 +123,18 @@ async fn pages_are_no_larger_than_their_limit() {
             endpoint: "e".to_owned(),
             key: "k".to_owned(),
         };
-        exceeded(db.store.idempotency_finish(&tenant, key, 200, body).await);
+        exceeded(
+            db.store
+                .idempotency_finish(
+                    &tenant,
+                    IdempotentAnswer {
+                        key,
+                        status: 200,
+                        body,
+                    },
+                )
+                .await,
+        );
     }
 }
 

@@ -1,14 +1,14 @@
 //! People, sessions, tokens, setup keys, refusals and idempotency keys.
 
-use fleet::{EventKind, Identity, SetupKeyId, TenantId, Timestamp, TokenId, UserId};
+use fleet::{EventKind, SetupKeyId, TenantId, Timestamp, TokenId, UserId};
 use store::idempotency::IdempotencyKey;
-use store::limits::{REFUSALS_MAX, SIGN_INS_PER_USER_MAX};
+use store::limits::{KNOWN_NETWORKS_PER_USER_MAX, REFUSALS_MAX, SIGN_INS_PER_USER_MAX};
 use store::{
-    DeviceFilter, Error, Idempotency, NewDevice, NewRefusal, NewSession, NewSetupKey, NewToken,
-    Search, Store, UserPatch, UserRecord,
+    Error, Idempotency, IdempotentAnswer, NewRefusal, NewSession, NewSetupKey, NewToken, Store,
+    UserPatch, UserRecord,
 };
 
-use crate::world::{NOW, at, bits, event, hash, new_device, tenant, worlds};
+use crate::world::{NOW, at, bits, event, hash, tenant, worlds};
 
 async fn ann(store: &Store, tenant: &TenantId) -> UserId {
     let user = UserRecord {
@@ -17,7 +17,7 @@ async fn ann(store: &Store, tenant: &TenantId) -> UserId {
         login: "ann".to_owned(),
         display_name: "Ann".to_owned(),
         role: "operator".to_owned(),
-        platform: true,
+        platform: false,
         password_hash: "old".to_owned(),
         must_change_password: true,
         created_at: NOW,
@@ -44,6 +44,7 @@ fn session(user: UserId, n: u64, created_at: Timestamp) -> NewSession {
         created_at,
         expires_at: at(60),
         peer: "192.0.2.1".to_owned(),
+        network: "192.0.2.1".to_owned(),
         user_agent: "browser".to_owned(),
     }
 }
@@ -127,6 +128,82 @@ async fn the_oldest_sign_ins_of_a_person_end_and_expired_ones_are_purged() {
 }
 
 #[tokio::test]
+async fn networks_a_person_signed_in_from_are_known_for_a_while_and_bounded() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let id = ann(&db.store, &tenant).await;
+        for n in 0..=KNOWN_NETWORKS_PER_USER_MAX {
+            let mut session = session(id, n, at(n as i64));
+            session.network = format!("network {n}");
+            db.store.session_insert(&tenant, session).await.unwrap();
+        }
+        let known = |n: u64, since| {
+            let (store, tenant) = (db.store.clone(), tenant.clone());
+            async move {
+                let network = format!("network {n}");
+                let known = store.session_network_known(&tenant, id, &network, since);
+                known.await.unwrap()
+            }
+        };
+        assert!(!known(0, NOW).await, "the oldest goes first");
+        for n in 1..=KNOWN_NETWORKS_PER_USER_MAX {
+            assert!(known(n, NOW).await, "{n}");
+        }
+        assert!(!known(1, at(2)).await, "too long ago");
+        db.store.user_delete(&tenant, id, vec![]).await.unwrap();
+        assert!(!known(2, NOW).await);
+    }
+}
+
+#[tokio::test]
+async fn the_last_administrator_stays_one() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let mut boss = db
+            .store
+            .user(&tenant, ann(&db.store, &tenant).await)
+            .await
+            .unwrap();
+        (boss.id, boss.login) = (UserId::new(NOW, bits()), "boss".to_owned());
+        (boss.role, boss.platform) = ("administrator".to_owned(), true);
+        db.store
+            .user_insert(&tenant, boss.clone(), vec![])
+            .await
+            .unwrap();
+        let patch = |role: Option<&str>, disabled_at| UserPatch {
+            role: role.map(str::to_owned),
+            disabled_at,
+            ..UserPatch::default()
+        };
+        for (change, of) in [
+            (patch(Some("operator"), None), "tenant"),
+            (patch(None, Some(Some(NOW))), "tenant"),
+        ] {
+            let done = db.store.user_update(&tenant, boss.id, change, vec![]).await;
+            assert!(
+                matches!(done, Err(Error::LastAdministrator { of: found, .. }) if found == of),
+                "{done:?}"
+            );
+        }
+        assert!(
+            db.store
+                .user_delete(&tenant, boss.id, vec![])
+                .await
+                .is_err()
+        );
+        assert_eq!(db.store.user(&tenant, boss.id).await.unwrap(), boss);
+        let name = UserPatch {
+            display_name: Some("B".to_owned()),
+            ..UserPatch::default()
+        };
+        db.store
+            .user_update(&tenant, boss.id, name, vec![])
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_token_goes_with_its_person_and_is_revoked_once() {
     for db in worlds().await {
         let tenant = tenant("acme");
@@ -189,81 +266,26 @@ async fn a_setup_key_lets_in_as_many_devices_as_it_says_also_when_they_come_at_o
             .setup_key_insert(&acme, key.clone(), vec![])
             .await
             .unwrap();
-        let register = |n: u32, when: Timestamp| {
-            let (store, acme, id) = (db.store.clone(), acme.clone(), key.id);
-            let new = NewDevice {
-                created_at: when,
-                ..new_device(&format!("VAN{n}"))
-            };
-            async move {
-                store
-                    .device_register(&acme, new, "websocket", id, vec![])
-                    .await
-            }
-        };
         let mut tasks = tokio::task::JoinSet::new();
-        for n in 0..12 {
-            tasks.spawn(register(n, at(1)));
+        for _ in 0..12 {
+            let (store, acme, id) = (db.store.clone(), acme.clone(), key.id);
+            tasks.spawn(async move { store.setup_key_use(&acme, id, at(1)).await.unwrap() });
         }
-        let let_in = tasks.join_all().await;
-        assert_eq!(let_in.iter().filter(|ok| *ok.as_ref().unwrap()).count(), 5);
-        let all = Search::new(DeviceFilter::default(), NOW);
-        assert_eq!(db.store.device_count(&acme, &all).await.unwrap().0, 5);
+        let let_in = tasks.join_all().await.into_iter().filter(|ok| *ok).count();
+        assert_eq!(let_in, 5);
         let update =
             db.store
                 .setup_key_update(&acme, key.id, "van 2".to_owned(), Some(at(9)), None, vec![]);
         update.await.unwrap();
-        assert!(register(20, at(8)).await.unwrap());
-        // A device that is there already: nothing is counted.
-        let there = register(20, at(8)).await;
-        assert!(matches!(there, Err(Error::Conflict { .. })), "{there:?}");
-        assert!(!register(21, at(9)).await.unwrap());
+        assert!(db.store.setup_key_use(&acme, key.id, at(8)).await.unwrap());
+        assert!(!db.store.setup_key_use(&acme, key.id, at(9)).await.unwrap());
         db.store
             .setup_key_revoke(&acme, key.id, at(3), vec![])
             .await
             .unwrap();
-        assert!(!register(22, at(8)).await.unwrap());
+        assert!(!db.store.setup_key_use(&acme, key.id, at(8)).await.unwrap());
         let record = db.store.setup_key(&acme, key.id).await.unwrap();
         assert_eq!((record.uses, record.revoked_at), (6, Some(at(3))));
-    }
-}
-
-#[tokio::test]
-async fn who_claims_the_endpoint_id_of_a_device_and_is_nobodys_is_shown_to_its_tenant() {
-    for db in worlds().await {
-        let (acme, other) = (tenant("acme"), tenant("other"));
-        let endpoint = "os::00256D-SEEN";
-        let device = NewDevice {
-            identities: vec![Identity::endpoint(endpoint)],
-            ..new_device("SEEN")
-        };
-        db.store.device_insert(&acme, device, vec![]).await.unwrap();
-        for (n, claimed) in [(1, endpoint), (2, "os::00256D-ELSE"), (3, "")] {
-            let refusal = NewRefusal {
-                at: NOW,
-                reason: "unknown_credential".to_owned(),
-                detail: String::new(),
-                peer: "192.0.2.1:5".to_owned(),
-                endpoint_id: claimed.to_owned(),
-                transport: "websocket".to_owned(),
-                key: hash(n),
-            };
-            db.store.refusal_record(None, refusal).await.unwrap();
-        }
-        let of = async |tenant| {
-            let found = db.store.refusal_list(tenant, NOW, 10).await.unwrap();
-            found
-                .into_iter()
-                .map(|one| one.last.endpoint_id)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(of(Some(&acme)).await, [endpoint]);
-        assert!(of(Some(&other)).await.is_empty());
-        assert_eq!(of(None).await.len(), 3);
-        let named = db.store.refusal_list_of(&acme, endpoint, NOW, 10).await;
-        assert_eq!(named.unwrap().len(), 1);
-        let named = db.store.refusal_list_of(&other, endpoint, NOW, 10).await;
-        assert!(named.unwrap().is_empty());
     }
 }
 
@@ -320,7 +342,14 @@ async fn a_repeated_request_gets_the_first_answer() {
         );
         assert_eq!(begin(2).await.unwrap(), Idempotency::Mismatch);
         db.store
-            .idempotency_finish(&tenant, key(), 201, "{}".to_owned())
+            .idempotency_finish(
+                &tenant,
+                IdempotentAnswer {
+                    key: key(),
+                    status: 201,
+                    body: "{}".to_owned(),
+                },
+            )
             .await
             .unwrap();
         let done = Idempotency::Done {
@@ -328,8 +357,9 @@ async fn a_repeated_request_gets_the_first_answer() {
             body: "{}".to_owned(),
         };
         assert_eq!(begin(1).await.unwrap(), done);
+        // A request that failed on the way back to its caller has done its work all the same.
         db.store.idempotency_forget(&tenant, key()).await.unwrap();
-        assert_eq!(begin(2).await.unwrap(), Idempotency::New);
+        assert_eq!(begin(1).await.unwrap(), done);
         assert_eq!(db.store.idempotency_purge(&tenant, at(1)).await.unwrap(), 1);
     }
 }
