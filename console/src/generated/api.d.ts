@@ -1185,8 +1185,16 @@ export interface components {
         ModelHit: {
             /** @description What it is. */
             kind: components["schemas"]["NodeKind"];
-            /** @description Its path; with instance numbers where a row is known, else with `{i}`. */
+            /**
+             * @description Its path; with instance numbers where a row is known, else with `{i}`. A table ends in its
+             *     name and a dot.
+             */
             path: string;
+            /**
+             * @description Whether the object it belongs to is there, as far as is known: false when a table on the way
+             *     has no row, or when its part of the model reports nothing but empty tables.
+             */
+            present: boolean;
             value?: components["schemas"]["Value"] | null;
         };
         /** @description One page of a list. */

@@ -234,10 +234,14 @@ pub enum NodeKind {
 /// A hit of a search in the tree.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ModelHit {
-    /// Its path; with instance numbers where a row is known, else with `{i}`.
+    /// Its path; with instance numbers where a row is known, else with `{i}`. A table ends in its
+    /// name and a dot.
     pub path: String,
     /// What it is.
     pub kind: NodeKind,
+    /// Whether the object it belongs to is there, as far as is known: false when a table on the way
+    /// has no row, or when its part of the model reports nothing but empty tables.
+    pub present: bool,
     /// The last-known value of a parameter.
     pub value: Option<KnownValue>,
 }

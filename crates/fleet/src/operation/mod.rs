@@ -24,6 +24,7 @@ use crate::southbound::{Fault, PathValue};
 use crate::time::Timestamp;
 
 pub use machine::{Input, Step, retry_delay};
+pub use operate::restarts;
 pub use outcome::{Outcome, OutcomeState, PathOutcome};
 pub use verify::same_value;
 

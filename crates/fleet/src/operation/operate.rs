@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 const CANCELED: u32 = 7023;
 
 /// Commands whose success is that the device starts again.
-fn restarts(command: &str) -> bool {
+pub fn restarts(command: &str) -> bool {
     matches!(command, "Device.Reboot()" | "Device.FactoryReset()")
 }
 

@@ -23,7 +23,11 @@ pub fn summary(event: &Event) -> String {
             "" => "Connected".to_owned(),
             peer => format!("Connected from {peer}"),
         },
-        K::DeviceDisconnected => with("Disconnected", "reason"),
+        K::DeviceDisconnected => match text("expected") {
+            "credential" => "Left to come back with its own credential, as expected".to_owned(),
+            "restart" => "Left to start again, as it was asked to".to_owned(),
+            _ => with("Disconnected", "reason"),
+        },
         K::DeviceSilent => "Has not given a sign of life for longer than expected".to_owned(),
         K::DeviceTakenOver => format!("Its connection was replaced by one from {}", text("peer")),
         K::DeviceOnboardRequest => "Introduced itself".to_owned(),
@@ -64,16 +68,20 @@ pub fn summary(event: &Event) -> String {
         K::OperationVerifying => "An operation is being read back".to_owned(),
         K::OperationWaiting => with("An operation waits", "reason"),
         K::OperationFinished => {
-            let ended = match text("state") {
-                "succeeded" => "An operation succeeded",
-                "partly" => "An operation succeeded partly",
-                "failed" => "An operation failed",
-                "expired" => "An operation expired",
-                "cancelled" => "An operation was cancelled",
-                "unconfirmed" => "An operation ended unconfirmed",
-                _ => "An operation ended",
+            let what = match text("summary") {
+                "" => "An operation".to_owned(),
+                summary => format!("{} {summary}", title(text("kind"))),
             };
-            with(ended, "cause")
+            let ended = match text("state") {
+                "succeeded" => "succeeded",
+                "partly" => "succeeded partly",
+                "failed" => "failed",
+                "expired" => "expired",
+                "cancelled" => "was cancelled",
+                "unconfirmed" => "ended unconfirmed",
+                _ => "ended",
+            };
+            with(&format!("{what} {ended}"), "cause")
         }
         K::OperationCancelRequested => "An operation is to be cancelled".to_owned(),
         K::TenantCreated => with("Tenant created", "name"),
@@ -112,6 +120,35 @@ mod tests {
             let event = Event::new(tenant.clone(), Timestamp::from_millis(0), *kind);
             assert!(!summary(&event).is_empty(), "{kind}");
         }
+    }
+
+    #[test]
+    fn an_end_that_we_asked_for_says_so() {
+        let tenant = TenantId::parse("acme").unwrap();
+        let words = |data| {
+            let at = Timestamp::from_millis(0);
+            summary(&Event::new(tenant.clone(), at, EventKind::DeviceDisconnected).data(data))
+        };
+        let closed = "the device closed the connection";
+        let expected = |why| words(serde_json::json!({ "reason": closed, "expected": why }));
+        assert!(expected("credential").contains("as expected"));
+        assert!(expected("restart").contains("asked to"));
+        let plain = words(serde_json::json!({ "reason": closed, "expected": null }));
+        assert_eq!(plain, format!("Disconnected: {closed}"));
+    }
+
+    #[test]
+    fn the_end_of_an_operation_names_it() {
+        let tenant = TenantId::parse("acme").unwrap();
+        let event = Event::new(
+            tenant,
+            Timestamp::from_millis(0),
+            EventKind::OperationFinished,
+        )
+        .data(serde_json::json!({
+            "kind": "set", "summary": "Device.WiFi.SSID.1.SSID", "state": "failed", "cause": "7012",
+        }));
+        assert_eq!(summary(&event), "Set Device.WiFi.SSID.1.SSID failed: 7012");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod doctor;
 mod event;
 mod event_words;
 mod model;
+mod model_search;
 mod model_tree;
 mod model_types;
 mod operation;

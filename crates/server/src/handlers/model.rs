@@ -1,5 +1,6 @@
 //! The data model of a device: one object with its children, and a search over all of it.
 
+use super::model_search;
 use super::model_tree::{self, Known};
 use super::value;
 use crate::auth::Caller;
@@ -7,11 +8,11 @@ use crate::http::extract::{Id, Query};
 use crate::http::page;
 use crate::problem::{Fail, Result};
 use crate::state::State;
-use api::model::{ModelHit, ModelNode, ModelQuery, ModelSearchQuery, NodeKind};
+use api::model::{ModelHit, ModelNode, ModelQuery, ModelSearchQuery};
 use api::{Count, FieldProblem, Page};
 use axum::Json;
 use axum::extract::State as Extract;
-use fleet::model::{Model, supported};
+use fleet::model::Model;
 use fleet::{DeviceId, TenantId};
 use std::collections::BTreeMap;
 use store::{DeviceRecord, KnownValue};
@@ -50,7 +51,7 @@ pub async fn show(
         .ok_or_else(|| Fail::not_found("object in the data model of this device"))
 }
 
-/// Searches paths and last-known values, then what the model supports beyond them.
+/// Searches paths and last-known values, and what the model supports beyond them; best first.
 pub async fn search(
     Extract(state): Extract<State>,
     caller: Caller,
@@ -67,39 +68,12 @@ pub async fn search(
     }
     let known = known(&state, tenant, &record).await?;
     let values = values(&state, tenant, id, "").await?;
-    let mut hits = Vec::new();
-    let mut more = false;
-    for one in values.values().filter(|one| value::matches(&words, one)) {
-        if hits.len() == limit {
-            more = true;
-            break;
-        }
-        hits.push(ModelHit {
-            path: one.path.clone(),
-            kind: NodeKind::Parameter,
-            value: Some(value::view(one.clone(), known.model.as_ref())),
-        });
-    }
-    let seen: std::collections::HashSet<String> =
-        values.keys().map(|path| supported(path)).collect();
-    for (path, kind) in model_tree::paths(&known) {
-        let lower = path.to_lowercase();
-        if seen.contains(&path) || !words.iter().all(|word| lower.contains(word.as_str())) {
-            continue;
-        }
-        if hits.len() == limit {
-            more = true;
-            break;
-        }
-        hits.push(ModelHit {
-            path,
-            kind,
-            value: None,
-        });
-    }
+    // A part of the values says nothing about what is missing.
+    let all_known = values.len() < VALUES_MAX;
+    let (hits, count) = model_search::search(&known, &values, all_known, &words, limit);
     let total = Some(Count {
-        value: hits.len() as u64,
-        exact: !more,
+        value: count as u64,
+        exact: true,
     });
     Ok(Json(Page {
         items: hits,

@@ -15,6 +15,7 @@ use super::admission::Ticket;
 use super::jobs;
 use super::link::{Command, Replaced, Running, Stop};
 use super::refusal::Complaint;
+use super::registry::Parting;
 use super::settle::{self, Unsettled};
 use crate::state::now;
 
@@ -55,6 +56,10 @@ impl Running {
     pub(super) async fn finish(mut self, end: End) {
         let (words, code, text) = self.words(&end);
         tracing::debug!(peer = %self.entry.peer, endpoint = %self.endpoint(), words, "link ended");
+        let stopped = match end {
+            End::Stop(why) => Some(why.as_str()),
+            _ => None,
+        };
         // Commands that came too late.
         self.commands.close();
         let mut replaced = match end {
@@ -89,7 +94,7 @@ impl Running {
         let ours = self.core.links.leave(&self.entry);
         if ours {
             self.withdraw(&words).await;
-            self.note_end(&words).await;
+            self.note_end(&words, stopped).await;
         }
         if let Some(by) = replaced {
             // Nobody waits any more when it took too long.
@@ -162,7 +167,12 @@ impl Running {
         }
     }
 
-    async fn note_end(&self, words: &str) {
+    /// Why this end is nothing to worry about: what we asked for, or what we did ourselves.
+    fn expected(&self, ours: Option<&'static str>) -> Option<&'static str> {
+        ours.or_else(|| self.entry.parting().map(Parting::as_str))
+    }
+
+    async fn note_end(&self, words: &str, ours: Option<&'static str>) {
         let (tenant, device) = (self.tenant(), self.device());
         let end = PathEnd {
             transport: TRANSPORT.to_owned(),
@@ -171,7 +181,7 @@ impl Running {
             at: now(),
         };
         let event = settle::event(tenant, device, EventKind::DeviceDisconnected)
-            .data(json!({ "reason": words }));
+            .data(json!({ "reason": words, "expected": self.expected(ours) }));
         let ended = self
             .core
             .store

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use fleet::southbound::{Answer, Failure, Job, JobId, Op};
+use fleet::southbound::{Answer, CommandOutcome, Failure, Job, JobId, Op};
 use fleet::{Fact, OperationId, Timestamp};
 use store::TranscriptEntry;
 use tokio::sync::oneshot;
@@ -13,6 +13,7 @@ use usp::msg::{Msg, Response};
 
 use super::ask::{AskError, Asker};
 use super::link::Running;
+use super::registry::Parting;
 use super::{onboarding, transcript, translate};
 use crate::state::now;
 
@@ -60,6 +61,9 @@ impl Running {
         let shown = job.transcript.map(|operation| (operation, request.clone()));
         match self.session.request(Instant::now(), request, job.timeout) {
             Ok(id) => {
+                if restarts(&job.op) {
+                    self.entry.expect(Some(Parting::Restart));
+                }
                 let msg_id = self.session.msg_id(id);
                 let transcript = shown.map(|(operation, request)| {
                     (
@@ -137,6 +141,9 @@ impl Running {
                     self.write_down(operation, out, &outcome).await;
                 }
                 let result = result_of(&op, outcome);
+                if restarts(&op) && refused(&result) {
+                    self.entry.expect(None);
+                }
                 if let (
                     Op::Discover {
                         path,
@@ -184,6 +191,22 @@ impl Running {
         if let Err(error) = written {
             tracing::warn!(%error, %operation, "a transcript could not be written");
         }
+    }
+}
+
+/// Whether the device leaves when it does this.
+fn restarts(op: &Op) -> bool {
+    matches!(op, Op::Operate { command, .. } if fleet::operation::restarts(command))
+}
+
+/// Whether a command certainly does not run.
+fn refused(result: &Result<Answer, Failure>) -> bool {
+    match result {
+        Ok(Answer::Operated(results)) => results
+            .iter()
+            .all(|one| matches!(one.outcome, CommandOutcome::Failed { .. })),
+        Ok(_) | Err(Failure::Lost { .. }) => false,
+        Err(_) => true,
     }
 }
 

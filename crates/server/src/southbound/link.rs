@@ -67,6 +67,18 @@ pub enum Stop {
     Redialled,
 }
 
+impl Stop {
+    /// The name in the event of the disconnect.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::Removed => "removed",
+            Self::Merged => "merged",
+            Self::Redialled => "redialled",
+        }
+    }
+}
+
 /// Runs a link to its end.
 pub async fn run(core: Arc<Core>, link: Link, ticket: Box<Ticket>, first: Option<Bytes>) {
     let Some(ends) = core.ends() else {

@@ -141,7 +141,7 @@ async fn forget_links(store: &Store, node: &NodeId) -> Result<(), StartError> {
             .map(|device| {
                 Event::new(tenant.id.clone(), at, EventKind::DeviceDisconnected)
                     .device(device)
-                    .data(json!({ "reason": REASON }))
+                    .data(json!({ "reason": REASON, "expected": "shutdown" }))
             })
             .collect();
         for chunk in events.chunks(store::limits::PAGE_MAX) {

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fleet::onboarding::{Flaps, Refusal, Rival, Strength};
@@ -28,13 +28,49 @@ pub struct Entry {
     pub inbox: mpsc::Sender<Command>,
     /// When it was last heard, in milliseconds.
     heard: AtomicI64,
+    parting: AtomicU8,
     generation: u64,
+}
+
+/// Why a link is expected to end: we made its device leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Parting {
+    /// It was given a credential of its own and comes back with it.
+    Credential = 1,
+    /// It was asked to start again.
+    Restart = 2,
+}
+
+impl Parting {
+    /// The name in the event of the disconnect.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Credential => "credential",
+            Self::Restart => "restart",
+        }
+    }
 }
 
 impl Entry {
     /// It was heard.
     pub fn hear(&self, at: Timestamp) {
         self.heard.fetch_max(at.as_millis(), Ordering::Relaxed);
+    }
+
+    /// From now on its end is expected for this reason, or for none.
+    pub fn expect(&self, parting: Option<Parting>) {
+        let value = parting.map_or(0, |parting| parting as u8);
+        self.parting.store(value, Ordering::Relaxed);
+    }
+
+    /// Why its end is expected, if it is.
+    pub fn parting(&self) -> Option<Parting> {
+        match self.parting.load(Ordering::Relaxed) {
+            1 => Some(Parting::Credential),
+            2 => Some(Parting::Restart),
+            _ => None,
+        }
     }
 
     /// When it was last heard.
@@ -113,6 +149,7 @@ impl Registry {
             strength: new.strength,
             inbox: new.inbox,
             heard: AtomicI64::new(now.as_millis()),
+            parting: AtomicU8::new(0),
             generation: self.generations.fetch_add(1, Ordering::Relaxed),
         });
         tables.links.insert(new.device, entry.clone());

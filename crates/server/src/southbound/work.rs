@@ -74,6 +74,10 @@ pub(super) fn begin(link: &mut Running) {
 impl Running {
     /// Onboarding came to its end.
     pub(super) async fn worked(&mut self, ended: Ended) {
+        if ended.swapped {
+            // It had its time to come back with its own credential, and stayed.
+            self.entry.expect(None);
+        }
         if let Some(work) = &mut self.work {
             work.running = false;
             work.holds = false;

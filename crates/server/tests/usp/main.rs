@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+mod leaving;
 mod links;
 mod notifications;
 mod onboarding;

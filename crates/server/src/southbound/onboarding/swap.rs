@@ -10,6 +10,7 @@ use super::{Job, Notes, Stopped};
 use crate::secret;
 use crate::southbound::TRANSPORT;
 use crate::southbound::ask::{AskError, Asker};
+use crate::southbound::registry::Parting;
 use crate::southbound::settle;
 use crate::state::now;
 
@@ -130,6 +131,12 @@ pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<b
         .await
         .map_err(Stopped::store("credential"))?;
     let path = format!("{}{token}", target.prefix);
+    let expect = |parting| {
+        if let Some(link) = job.core.links.get(device) {
+            link.expect(parting);
+        }
+    };
+    expect(Some(Parting::Credential));
     let set = job
         .asker
         .ask(msg::set_values([(target.parameter.as_str(), path)]))
@@ -146,6 +153,7 @@ pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<b
     };
     let taken = why.is_none();
     if let Some(why) = why {
+        expect(None);
         refused(why).await?;
     }
     Ok(taken)
