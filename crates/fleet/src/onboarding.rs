@@ -3,6 +3,10 @@
 //! Only the decision; looking up keys and hashing secrets is the server's work.
 
 mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,12 +41,11 @@ pub enum Credential {
         /// Where it stands.
         status: TokenStatus,
     },
-    /// A client certificate that names the endpoint id, of a device that is known to us.
+    /// Nothing but a client certificate. It proves the endpoint id and not whose customer it is:
+    /// that is what the URL path has to say.
     Certificate {
-        /// Whose.
-        tenant: TenantId,
-        /// The device.
-        device: DeviceId,
+        /// Whose; `None` where the path does not say it and there are several.
+        tenant: Option<TenantId>,
     },
     /// We dialled it, at an address an operator gave.
     Dialled {
@@ -51,6 +54,19 @@ pub enum Credential {
         /// The device.
         device: DeviceId,
     },
+}
+
+impl Credential {
+    /// Whose it is, where that is known.
+    pub fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::Unknown => None,
+            Self::Certificate { tenant } => tenant.as_ref(),
+            Self::SetupKey { tenant, .. }
+            | Self::DeviceToken { tenant, .. }
+            | Self::Dialled { tenant, .. } => Some(tenant),
+        }
+    }
 }
 
 /// Where a per-device token stands.
@@ -72,6 +88,11 @@ pub struct Known {
     pub device: DeviceId,
     /// It has come with its own token before: the setup key alone no longer opens it.
     pub has_current_token: bool,
+    /// An operator registered it and was given a token for it, with which it has not come yet:
+    /// whoever holds a setup key and guesses the endpoint id must not take its place.
+    pub expects_own_token: bool,
+    /// Only a client certificate opens it.
+    pub certificate_required: bool,
     /// An operator lets it in with the setup key once more (after a factory reset).
     pub readmit: bool,
 }
@@ -129,26 +150,78 @@ pub struct Admission {
     pub displace: bool,
 }
 
-/// Decides about a connection. `known` is looked up by (tenant of the credential, endpoint id).
-pub fn admit(
-    credential: &Credential,
-    endpoint: Option<&str>,
-    known: Option<Known>,
-    rival: Option<Rival>,
-) -> Result<Admission, Refusal> {
+/// Everything that is known of a connection when it is decided about.
+#[derive(Debug, Clone, Copy)]
+pub struct Newcomer<'a> {
+    /// What it showed.
+    pub credential: &'a Credential,
+    /// The credential's tenant is disabled.
+    pub tenant_disabled: bool,
+    /// The endpoint id it says it is.
+    pub endpoint: Option<&'a str>,
+    /// It has a verified client certificate that names this endpoint id.
+    pub certified: bool,
+    /// What is known of this endpoint id in the credential's tenant.
+    pub known: Option<Known>,
+    /// The link with this endpoint id that is open now.
+    pub rival: Option<Rival>,
+}
+
+/// Decides about a connection.
+pub fn admit(newcomer: &Newcomer<'_>) -> Result<Admission, Refusal> {
+    let Newcomer {
+        credential, known, ..
+    } = *newcomer;
     if matches!(credential, Credential::Unknown) {
         return Err(Refusal::UnknownCredential);
     }
-    if endpoint.is_none() {
+    let tenant = credential.tenant().ok_or(Refusal::TenantMissing)?;
+    if newcomer.tenant_disabled {
+        return Err(Refusal::TenantDisabled);
+    }
+    if newcomer.endpoint.is_none() {
         return Err(Refusal::EndpointMissing);
     }
-    let mut admission = match credential {
+    let mut admission = Admission {
+        tenant: tenant.clone(),
+        who: known.map_or(Who::New, |known| Who::Known(known.device)),
+        strength: Strength::SetupKey,
+        setup_key: None,
+        swap: false,
+        promote: false,
+        readmitted: false,
+        displace: false,
+    };
+    match (newcomer.certified, known) {
+        // R-SEC.9: a certificate that names the endpoint id is the best proof there is, whatever
+        // else is shown beside it.
+        (true, Some(_)) => admission.strength = Strength::Certificate,
+        (false, Some(known)) if known.certificate_required => {
+            return Err(Refusal::CertificateRequired);
+        }
+        _ => prove(credential, known, &mut admission)?,
+    }
+    // Better authenticated, then newer, wins; but not for ever.
+    if let Some(rival) = newcomer.rival {
+        rival.gives_way(admission.strength)?;
+        admission.displace = true;
+    }
+    Ok(admission)
+}
+
+/// What the credential is worth where no certificate decides.
+fn prove(
+    credential: &Credential,
+    known: Option<Known>,
+    admission: &mut Admission,
+) -> Result<(), Refusal> {
+    match credential {
         Credential::Unknown => return Err(Refusal::UnknownCredential),
         Credential::SetupKey {
-            tenant,
             key,
             usable,
             limited,
+            ..
         } => {
             if !usable {
                 return Err(Refusal::SetupKeyUnusable);
@@ -156,78 +229,47 @@ pub fn admit(
             if *limited {
                 return Err(Refusal::SetupKeyLimited);
             }
-            let readmitted = match known {
-                Some(k) if k.has_current_token && !k.readmit => {
-                    return Err(Refusal::ReadmitNeeded);
-                }
-                Some(k) => k.has_current_token && k.readmit,
-                None => false,
-            };
-            Admission {
-                tenant: tenant.clone(),
-                who: known.map_or(Who::New, |k| Who::Known(k.device)),
-                strength: Strength::SetupKey,
-                setup_key: Some(*key),
-                swap: true,
-                promote: false,
-                readmitted,
-                displace: false,
+            match known {
+                Some(k) if k.readmit => admission.readmitted = true,
+                Some(k) if k.has_current_token => return Err(Refusal::ReadmitNeeded),
+                Some(k) if k.expects_own_token => return Err(Refusal::TokenExpected),
+                _ => {}
             }
+            (admission.setup_key, admission.swap) = (Some(*key), true);
         }
-        Credential::DeviceToken {
-            tenant,
-            device,
-            status,
-        } => {
+        Credential::DeviceToken { device, status, .. } => {
             if known.is_none_or(|k| k.device != *device) {
                 return Err(Refusal::EndpointMismatch);
             }
             if *status == TokenStatus::Superseded {
                 return Err(Refusal::TokenSuperseded);
             }
-            Admission {
-                tenant: tenant.clone(),
-                who: Who::Known(*device),
-                strength: Strength::DeviceToken,
-                setup_key: None,
-                swap: false,
-                promote: *status == TokenStatus::Pending,
-                readmitted: false,
-                displace: false,
-            }
+            admission.strength = Strength::DeviceToken;
+            admission.promote = *status == TokenStatus::Pending;
         }
-        Credential::Certificate { tenant, device } | Credential::Dialled { tenant, device } => {
-            let certificate = matches!(credential, Credential::Certificate { .. });
+        Credential::Certificate { .. } => return Err(Refusal::NotRegistered),
+        Credential::Dialled { device, .. } => {
             if known.is_some_and(|k| k.device != *device) {
                 return Err(Refusal::EndpointMismatch);
             }
-            Admission {
-                tenant: tenant.clone(),
-                who: Who::Known(*device),
-                strength: if certificate {
-                    Strength::Certificate
-                } else {
-                    Strength::Dialled
-                },
-                setup_key: None,
-                swap: false,
-                promote: false,
-                readmitted: false,
-                displace: false,
-            }
+            admission.who = Who::Known(*device);
+            admission.strength = Strength::Dialled;
         }
-    };
-    // Better authenticated, then newer, wins; but not for ever.
-    if let Some(rival) = rival {
-        if rival.strength > admission.strength {
-            return Err(Refusal::WeakerThanOpenLink);
-        }
-        if rival.strength == admission.strength && rival.takeovers >= limits::FLAP_TAKEOVERS_MAX {
-            return Err(Refusal::Flapping);
-        }
-        admission.displace = true;
     }
-    Ok(admission)
+    Ok(())
+}
+
+impl Rival {
+    /// Whether the open link makes room for a newcomer that proved itself this well.
+    pub fn gives_way(&self, newcomer: Strength) -> Result<(), Refusal> {
+        match self.strength.cmp(&newcomer) {
+            Ordering::Greater => Err(Refusal::WeakerThanOpenLink),
+            Ordering::Equal if self.takeovers >= limits::FLAP_TAKEOVERS_MAX => {
+                Err(Refusal::Flapping)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Counts takeovers of one endpoint id within [`limits::FLAP_WINDOW`].
@@ -256,168 +298,6 @@ impl Flaps {
             };
         } else {
             self.count += 1;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use uuid::Uuid;
-
-    fn tenant() -> TenantId {
-        TenantId::parse("acme").unwrap()
-    }
-
-    fn device(n: u128) -> DeviceId {
-        DeviceId(Uuid::from_u128(n))
-    }
-
-    fn setup(usable: bool, limited: bool) -> Credential {
-        let key = SetupKeyId(Uuid::from_u128(9));
-        Credential::SetupKey {
-            tenant: tenant(),
-            key,
-            usable,
-            limited,
-        }
-    }
-
-    fn token(n: u128, status: TokenStatus) -> Credential {
-        Credential::DeviceToken {
-            tenant: tenant(),
-            device: device(n),
-            status,
-        }
-    }
-
-    fn known(n: u128, has_current_token: bool, readmit: bool) -> Option<Known> {
-        Some(Known {
-            device: device(n),
-            has_current_token,
-            readmit,
-        })
-    }
-
-    #[test]
-    fn a_setup_key_brings_in_a_new_device_that_gets_its_own_token() {
-        let a = admit(&setup(true, false), Some("e"), None, None).unwrap();
-        assert_eq!((a.who, a.swap, a.promote), (Who::New, true, false));
-        let a = admit(&setup(true, false), Some("e"), known(1, false, false), None).unwrap();
-        assert_eq!(a.who, Who::Known(device(1)));
-    }
-
-    #[test]
-    fn a_setup_key_does_not_open_a_device_with_its_own_token_until_readmitted() {
-        let with = |k| admit(&setup(true, false), Some("e"), k, None);
-        assert_eq!(with(known(1, true, false)), Err(Refusal::ReadmitNeeded));
-        assert!(with(known(1, true, true)).unwrap().readmitted);
-    }
-
-    #[test]
-    fn bad_credentials_are_named() {
-        let refuse = |c: &Credential, e, k| admit(c, e, k, None).unwrap_err();
-        assert_eq!(
-            refuse(&Credential::Unknown, Some("e"), None),
-            Refusal::UnknownCredential
-        );
-        assert_eq!(
-            refuse(&setup(false, false), Some("e"), None),
-            Refusal::SetupKeyUnusable
-        );
-        assert_eq!(
-            refuse(&setup(true, true), Some("e"), None),
-            Refusal::SetupKeyLimited
-        );
-        assert_eq!(
-            refuse(&setup(true, false), None, None),
-            Refusal::EndpointMissing
-        );
-        let current = token(1, TokenStatus::Current);
-        assert_eq!(
-            refuse(&current, Some("e"), known(2, true, false)),
-            Refusal::EndpointMismatch
-        );
-        assert_eq!(refuse(&current, Some("e"), None), Refusal::EndpointMismatch);
-        let old = token(1, TokenStatus::Superseded);
-        assert_eq!(
-            refuse(&old, Some("e"), known(1, true, false)),
-            Refusal::TokenSuperseded
-        );
-    }
-
-    #[test]
-    fn a_pending_token_becomes_current_when_it_is_first_seen() {
-        let a = admit(
-            &token(1, TokenStatus::Pending),
-            Some("e"),
-            known(1, false, false),
-            None,
-        );
-        assert!(a.unwrap().promote);
-        let a = admit(
-            &token(1, TokenStatus::Current),
-            Some("e"),
-            known(1, true, false),
-            None,
-        );
-        assert!(!a.unwrap().promote);
-    }
-
-    #[test]
-    fn of_two_agents_with_one_endpoint_id_the_better_then_the_newer_wins() {
-        let rival = |strength, takeovers| {
-            Some(Rival {
-                strength,
-                takeovers,
-            })
-        };
-        let come = |r| {
-            admit(
-                &token(1, TokenStatus::Current),
-                Some("e"),
-                known(1, true, false),
-                r,
-            )
-        };
-        assert!(come(rival(Strength::SetupKey, 99)).unwrap().displace);
-        assert!(come(rival(Strength::DeviceToken, 0)).unwrap().displace);
-        assert_eq!(
-            come(rival(Strength::Certificate, 0)).unwrap_err(),
-            Refusal::WeakerThanOpenLink
-        );
-        let often = limits::FLAP_TAKEOVERS_MAX;
-        assert_eq!(
-            come(rival(Strength::DeviceToken, often)).unwrap_err(),
-            Refusal::Flapping
-        );
-    }
-
-    #[test]
-    fn takeovers_are_forgotten_after_the_window() {
-        let mut flaps = Flaps::default();
-        let start = Timestamp::from_millis(1_000_000);
-        for _ in 0..limits::FLAP_TAKEOVERS_MAX {
-            flaps.add(start);
-        }
-        assert_eq!(flaps.count(start), limits::FLAP_TAKEOVERS_MAX);
-        let later = start
-            .plus(limits::FLAP_WINDOW)
-            .plus(std::time::Duration::from_millis(1));
-        assert_eq!(flaps.count(later), 0);
-        flaps.add(later);
-        assert_eq!(flaps.count(later), 1);
-    }
-
-    #[test]
-    fn every_refusal_has_a_name_and_an_explanation() {
-        for refusal in Refusal::ALL {
-            assert!(!refusal.explanation().is_empty());
-            assert!(
-                (400..500).contains(&refusal.http_status()),
-                "{}",
-                refusal.as_str()
-            );
         }
     }
 }

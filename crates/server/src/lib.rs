@@ -136,6 +136,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let devices = southbound::start(southbound::Setup {
         store: store.clone(),
         config: config.clone(),
+        limits: southbound::limits::Limits::default(),
         facts,
         shutdown: shutdown.clone(),
     })

@@ -29,6 +29,9 @@ pub trait South: Send + Sync {
     /// The device was removed: close its link, stop dialling it.
     fn device_removed(&self, tenant: &TenantId, device: DeviceId);
 
+    /// A tenant was disabled: close its links, stop dialling; or enabled again.
+    fn tenants_changed(&self);
+
     /// Where, or whether, the device is dialled was changed.
     fn dialling_changed(&self, tenant: &TenantId, device: DeviceId);
 
@@ -53,6 +56,8 @@ impl South for Detached {
     }
 
     fn device_removed(&self, _: &TenantId, _: DeviceId) {}
+
+    fn tenants_changed(&self) {}
 
     fn dialling_changed(&self, _: &TenantId, _: DeviceId) {}
 

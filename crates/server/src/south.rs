@@ -19,6 +19,9 @@ pub trait Links: fleet::Southbound {
     /// The device was removed: close its link, stop dialling it.
     fn device_removed(&self, tenant: &TenantId, device: DeviceId);
 
+    /// A tenant was disabled, or enabled again.
+    fn tenants_changed(&self);
+
     /// Where, or whether, the device is dialled was changed.
     fn dialling_changed(&self, tenant: &TenantId, device: DeviceId);
 
@@ -61,6 +64,10 @@ impl South for Devices {
 
     fn device_removed(&self, tenant: &TenantId, device: DeviceId) {
         self.links.device_removed(tenant, device);
+    }
+
+    fn tenants_changed(&self) {
+        self.links.tenants_changed();
     }
 
     fn dialling_changed(&self, tenant: &TenantId, device: DeviceId) {

@@ -3,7 +3,7 @@
 
 use fleet::device::{Description, OnboardingState};
 use fleet::presence::Evidence;
-use fleet::{Device, DeviceId, Event, Identity, IdentityKind, TenantId, Timestamp};
+use fleet::{Device, DeviceId, Event, Identity, IdentityKind, SetupKeyId, TenantId, Timestamp};
 
 use crate::error::{Error, Result};
 use crate::identity::attach;
@@ -11,7 +11,7 @@ use crate::limits::{TAGS_MAX, TEXT_CHARS_MAX};
 use crate::search::reindex;
 use crate::sql::{Row, from_json, json, sql};
 use crate::writer::Tx;
-use crate::{Store, touched};
+use crate::{Store, setup_key, touched};
 
 /// A device to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,15 @@ pub struct NewDevice {
     pub onboarding: OnboardingState,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl NewDevice {
+    /// Its USP endpoint id; empty when it has none.
+    fn endpoint(&self) -> &str {
+        let mut all = self.identities.iter();
+        all.find(|identity| identity.kind == IdentityKind::UspEndpoint)
+            .map_or("", |identity| &identity.value)
+    }
 }
 
 /// A device as the store keeps it.
@@ -95,50 +104,44 @@ impl Store {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
-                tx.head(&tenant).await?;
-                check_text(&new.name)?;
-                check_tags(&new.tags)?;
-                let d = &new.description;
-                let endpoint = new
-                    .identities
-                    .iter()
-                    .find(|identity| identity.kind == IdentityKind::UspEndpoint)
-                    .map_or("", |identity| &identity.value);
-                let insert = sql("INSERT INTO device (tenant, id, name, sort_name, tags, protocol, onboarding, \
-                     manufacturer, oui, product_class, serial, model_name, hardware_version, software_version, \
-                     endpoint_id, external_ip, address, model_key, created_at, updated_at, first_seen_at, \
-                     connected_at, disconnected_at, heard_at, booted_at, boot_cause) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, '', '', '', $16, $16, \
-                     0, 0, 0, 0, 0, '')")
-                .bind(&tenant)
-                .bind(new.id)
-                .bind(&new.name)
-                .bind(sort_name(&new.name, d, endpoint))
-                .bind(json(&new.tags)?)
-                .bind(&new.protocol)
-                .bind(new.onboarding.as_str())
-                .bind(&d.manufacturer)
-                .bind(&d.oui)
-                .bind(&d.product_class)
-                .bind(&d.serial)
-                .bind(&d.model)
-                .bind(&d.hardware_version)
-                .bind(&d.software_version)
-                .bind(endpoint)
-                .bind(new.created_at);
-                tx.execute(insert)
-                    .await
-                    .map_err(|e| e.or_conflict("device", new.id.to_string()))?;
-                let taken = attach(tx, &tenant, new.id, &new.identities, &new.source, new.created_at).await?;
-                if let Some(taken) = taken.first() {
-                    return Err(Error::conflict(
-                        "device identity",
-                        format!("{} {}", taken.identity.kind.as_str(), taken.identity.value),
-                    ));
-                }
-                write_tags(tx, &tenant, new.id, &new.tags).await?;
-                reindex(tx, &tenant, new.id).await?;
+                insert(tx, &tenant, new).await?;
                 tx.append_all(events).await
+            })
+        })
+        .await
+    }
+
+    /// Makes a device that a setup key lets in over this transport, remembers by which key, and counts the key: all of
+    /// it or nothing. False when the key is revoked, expired or used up by then.
+    pub async fn device_register(
+        &self,
+        tenant: &TenantId,
+        new: NewDevice,
+        transport: &str,
+        key: SetupKeyId,
+        events: Vec<Event>,
+    ) -> Result<bool> {
+        let (tenant, transport) = (tenant.clone(), transport.to_owned());
+        let endpoint = new.endpoint().to_owned();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let used = setup_key::count(&tenant, key, new.created_at);
+                if tx.execute(used).await? == 0 {
+                    return Ok(false);
+                }
+                let id = new.id;
+                insert(tx, &tenant, new).await?;
+                let path = sql("INSERT INTO management_path (tenant, device, transport, endpoint_id, setup_key, \
+                     certificate_required, info, peer, authenticated_by, link, disconnect_reason) \
+                     VALUES ($1, $2, $3, $4, $5, 0, 'null', '', '', 0, '')")
+                .bind(&tenant)
+                .bind(id)
+                .bind(transport)
+                .bind(endpoint)
+                .bind(key);
+                tx.execute(path).await?;
+                tx.append_all(events).await?;
+                Ok(true)
             })
         })
         .await
@@ -227,6 +230,56 @@ impl Store {
         })
         .await
     }
+}
+
+async fn insert(tx: &mut Tx, tenant: &TenantId, new: NewDevice) -> Result<()> {
+    tx.head(tenant).await?;
+    check_text(&new.name)?;
+    check_tags(&new.tags)?;
+    let d = &new.description;
+    let endpoint = new.endpoint();
+    let insert = sql("INSERT INTO device (tenant, id, name, sort_name, tags, protocol, onboarding, \
+         manufacturer, oui, product_class, serial, model_name, hardware_version, software_version, \
+         endpoint_id, external_ip, address, model_key, created_at, updated_at, first_seen_at, \
+         connected_at, disconnected_at, heard_at, booted_at, boot_cause) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, '', '', '', $16, $16, \
+         0, 0, 0, 0, 0, '')")
+    .bind(tenant)
+    .bind(new.id)
+    .bind(&new.name)
+    .bind(sort_name(&new.name, d, endpoint))
+    .bind(json(&new.tags)?)
+    .bind(&new.protocol)
+    .bind(new.onboarding.as_str())
+    .bind(&d.manufacturer)
+    .bind(&d.oui)
+    .bind(&d.product_class)
+    .bind(&d.serial)
+    .bind(&d.model)
+    .bind(&d.hardware_version)
+    .bind(&d.software_version)
+    .bind(endpoint)
+    .bind(new.created_at);
+    tx.execute(insert)
+        .await
+        .map_err(|e| e.or_conflict("device", new.id.to_string()))?;
+    let taken = attach(
+        tx,
+        tenant,
+        new.id,
+        &new.identities,
+        &new.source,
+        new.created_at,
+    )
+    .await?;
+    if let Some(taken) = taken.first() {
+        return Err(Error::conflict(
+            "device identity",
+            format!("{} {}", taken.identity.kind.as_str(), taken.identity.value),
+        ));
+    }
+    write_tags(tx, tenant, new.id, &new.tags).await?;
+    reindex(tx, tenant, new.id).await
 }
 
 /// Fails when the tenant has no such device.

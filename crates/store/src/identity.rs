@@ -1,7 +1,7 @@
 //! What devices are known by. An identity leads to one device of its tenant; a device has several, and two devices
 //! that turn out to be one are merged here.
 
-use fleet::{DeviceId, Event, Identity, IdentityKind, TenantId, Timestamp};
+use fleet::{DeviceId, Event, Identity, TenantId, Timestamp};
 
 use crate::device::{check_text, exists, refresh};
 use crate::error::{Error, Result};
@@ -38,24 +38,6 @@ impl Store {
                 .bind(&identity.value);
         let row = self.optional(statement).await?;
         row.map(|row| row.columns().take()).transpose()
-    }
-
-    /// The devices that a USP endpoint id leads to, in whichever tenant; at most two, because more than one is no
-    /// answer. For agents that show a certificate and no key.
-    pub async fn device_by_endpoint_anywhere(
-        &self,
-        endpoint: &str,
-    ) -> Result<Vec<(TenantId, DeviceId)>> {
-        let statement = sql(
-            "SELECT i.tenant, i.device FROM tenant t JOIN identity i ON i.tenant = t.id \
-             WHERE i.kind = $1 AND i.value = $2 LIMIT 2",
-        )
-        .bind(IdentityKind::UspEndpoint.as_str())
-        .bind(endpoint);
-        collect(&self.all(statement).await?, |row| {
-            let mut c = row.columns();
-            Ok((c.take()?, c.take()?))
-        })
     }
 
     /// The identities of a device.

@@ -1,7 +1,7 @@
 //! Connections that were refused, for the doctor: a bounded list, in which equal refusals are counted instead of
 //! repeated, so that one mad device does not push the others out. Not an audit log.
 
-use fleet::{TenantId, Timestamp};
+use fleet::{IdentityKind, TenantId, Timestamp};
 
 use crate::error::Result;
 use crate::limits::{PAGE_MAX, REFUSALS_MAX, TEXT_CHARS_MAX};
@@ -59,20 +59,57 @@ impl Store {
         }
     }
 
-    /// The refusals since a time, last first; `None` for those of no known tenant.
+    /// The refusals since a time, last first. Those of a tenant are the ones that were turned away in its name, and
+    /// those of nobody that claimed the endpoint id of one of its devices; `None` has all those of nobody.
     pub async fn refusal_list(
         &self,
         tenant: Option<&TenantId>,
         since: Timestamp,
         limit: usize,
     ) -> Result<Vec<RefusalRecord>> {
-        let statement = sql(
+        self.refusals(tenant, since, None, limit).await
+    }
+
+    /// The same of one endpoint id.
+    pub async fn refusal_list_of(
+        &self,
+        tenant: &TenantId,
+        endpoint: &str,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<RefusalRecord>> {
+        self.refusals(Some(tenant), since, Some(endpoint), limit)
+            .await
+    }
+
+    async fn refusals(
+        &self,
+        tenant: Option<&TenantId>,
+        since: Timestamp,
+        endpoint: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<RefusalRecord>> {
+        let mut statement = sql(
             "SELECT last_at, reason, detail, peer, endpoint_id, transport, key, first_at, times \
-             FROM refusal WHERE tenant = $1 AND last_at >= $2 ORDER BY last_at DESC, key LIMIT $3",
-        )
-        .bind(tenant.map_or("", |tenant| tenant.as_str()))
-        .bind(since)
-        .bind(limit.clamp(1, PAGE_MAX));
+             FROM refusal r WHERE r.last_at >= ",
+        );
+        statement.arg(since).push(" AND (r.tenant = ");
+        statement.arg(tenant.map_or("", |tenant| tenant.as_str()));
+        if let Some(tenant) = tenant {
+            statement
+                .push(" OR (r.tenant = '' AND EXISTS (SELECT 1 FROM identity i WHERE i.tenant = ")
+                .arg(tenant)
+                .push(" AND i.kind = ")
+                .arg(IdentityKind::UspEndpoint.as_str())
+                .push(" AND i.value = r.endpoint_id))");
+        }
+        statement.push(")");
+        if let Some(endpoint) = endpoint {
+            statement.push(" AND r.endpoint_id = ").arg(endpoint);
+        }
+        statement
+            .push(" ORDER BY r.last_at DESC, r.key LIMIT ")
+            .arg(limit.clamp(1, PAGE_MAX));
         collect(&self.all(statement).await?, read)
     }
 }

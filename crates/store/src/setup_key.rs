@@ -173,24 +173,18 @@ impl Store {
         })
         .await
     }
+}
 
-    /// Counts one more device let in; false when the key is revoked, expired or used up by then.
-    pub async fn setup_key_use(
-        &self,
-        tenant: &TenantId,
-        id: SetupKeyId,
-        now: Timestamp,
-    ) -> Result<bool> {
-        let update = sql(
-            "UPDATE setup_key SET uses = uses + 1, last_used_at = $1 WHERE id = $2 AND tenant = $3 \
-             AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1) \
-             AND (uses_max IS NULL OR uses < uses_max)",
-        )
-        .bind(now)
-        .bind(id)
-        .bind(tenant);
-        Ok(self.execute(tenant, update).await? > 0)
-    }
+/// Counts one more device let in; touches nothing when the key is revoked, expired or used up.
+pub(crate) fn count(tenant: &TenantId, id: SetupKeyId, now: Timestamp) -> crate::Sql {
+    sql(
+        "UPDATE setup_key SET uses = uses + 1, last_used_at = $1 WHERE id = $2 AND tenant = $3 \
+         AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1) \
+         AND (uses_max IS NULL OR uses < uses_max)",
+    )
+    .bind(now)
+    .bind(id)
+    .bind(tenant)
 }
 
 fn read(row: &Row) -> Result<SetupKeyRecord> {

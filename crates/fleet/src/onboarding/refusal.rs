@@ -18,8 +18,18 @@ pub enum Refusal {
     TokenSuperseded,
     /// This endpoint id has its own token; after a factory reset an operator readmits it.
     ReadmitNeeded,
+    /// It was registered with a token of its own and comes with a setup key.
+    TokenExpected,
     /// It does not say its endpoint id.
     EndpointMissing,
+    /// Only a client certificate with its endpoint id opens it, and it shows none.
+    CertificateRequired,
+    /// Its certificate is good, and no device of the tenant has its endpoint id.
+    NotRegistered,
+    /// It shows a certificate and nothing that says whose device it is.
+    TenantMissing,
+    /// Its tenant is disabled.
+    TenantDisabled,
     /// A better authenticated link with this endpoint id is open.
     WeakerThanOpenLink,
     /// Two agents with this endpoint id throw each other out.
@@ -28,14 +38,19 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Refusal; 9] = [
+    pub const ALL: [Refusal; 14] = [
         Self::UnknownCredential,
         Self::SetupKeyUnusable,
         Self::SetupKeyLimited,
         Self::EndpointMismatch,
         Self::TokenSuperseded,
         Self::ReadmitNeeded,
+        Self::TokenExpected,
         Self::EndpointMissing,
+        Self::CertificateRequired,
+        Self::NotRegistered,
+        Self::TenantMissing,
+        Self::TenantDisabled,
         Self::WeakerThanOpenLink,
         Self::Flapping,
     ];
@@ -49,7 +64,12 @@ impl Refusal {
             Self::EndpointMismatch => "endpoint_mismatch",
             Self::TokenSuperseded => "token_superseded",
             Self::ReadmitNeeded => "readmit_needed",
+            Self::TokenExpected => "token_expected",
             Self::EndpointMissing => "endpoint_missing",
+            Self::CertificateRequired => "certificate_required",
+            Self::NotRegistered => "not_registered",
+            Self::TenantMissing => "tenant_missing",
+            Self::TenantDisabled => "tenant_disabled",
             Self::WeakerThanOpenLink => "weaker_than_open_link",
             Self::Flapping => "flapping",
         }
@@ -74,6 +94,19 @@ impl Refusal {
             Self::EndpointMissing => {
                 "the agent tells its endpoint id neither in ?eid=, nor by extension or certificate"
             }
+            Self::TokenExpected => {
+                "this device was registered with a token of its own, and came with a setup key"
+            }
+            Self::CertificateRequired => {
+                "only a client certificate with its endpoint id opens this device, and it showed none"
+            }
+            Self::NotRegistered => {
+                "its client certificate is good, but no device with this endpoint id is registered"
+            }
+            Self::TenantMissing => {
+                "it shows a client certificate, but the URL path does not say whose device it is"
+            }
+            Self::TenantDisabled => "the tenant is disabled: its devices are not served",
             Self::WeakerThanOpenLink => {
                 "a better authenticated agent with this endpoint id is connected"
             }
@@ -87,7 +120,13 @@ impl Refusal {
             Self::UnknownCredential | Self::SetupKeyUnusable | Self::TokenSuperseded => 401,
             Self::SetupKeyLimited | Self::Flapping => 429,
             Self::EndpointMissing => 400,
-            Self::EndpointMismatch | Self::ReadmitNeeded => 403,
+            Self::EndpointMismatch
+            | Self::ReadmitNeeded
+            | Self::TokenExpected
+            | Self::CertificateRequired
+            | Self::NotRegistered
+            | Self::TenantDisabled => 403,
+            Self::TenantMissing => 404,
             Self::WeakerThanOpenLink => 409,
         }
     }

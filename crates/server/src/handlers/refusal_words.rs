@@ -128,6 +128,15 @@ fn advice(reason: R) -> &'static str {
             "It has lost a newer credential, as after restoring a backup: re-admit it."
         }
         R::ReadmitNeeded => "Its page has the button.",
+        R::TokenExpected => {
+            "Write that token into the device, or re-admit it to let the setup key open it once."
+        }
+        R::CertificateRequired => {
+            "Install its certificate on the device and let it dial wss://, or no longer require one."
+        }
+        R::NotRegistered => "Register the device with its endpoint id first.",
+        R::TenantMissing => "Let the URL path on the device end with the tenant, like /usp/TENANT.",
+        R::TenantDisabled => "Enable the tenant again; the device comes back by itself.",
         R::EndpointMissing => "Add ?eid= and its endpoint id to the URL path on the device.",
         R::WeakerThanOpenLink => "Find out which of the two is the real one.",
         R::Flapping => "Give each of them its own endpoint id.",

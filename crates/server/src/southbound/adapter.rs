@@ -8,17 +8,18 @@ use fleet::southbound::{Failure, Job, Southbound};
 use fleet::{DeviceId, Fact, NodeId, TenantId};
 use mtp::ws::{KeepAlive, LinkLimits};
 use store::Store;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use usp::{EndpointId, controller};
 
 use super::Reported;
 use super::dial::Dials;
-use super::limits::{HEARD_EVERY, ONBOARDINGS_AT_ONCE, PING_EVERY_MAX, PONG_TIME_MAX};
+use super::limits::{HEARD_EVERY, Limits, PING_EVERY_MAX, PONG_TIME_MAX};
 use super::link::{Command, Stop};
 use super::recorder::Recorder;
 use super::refusal::RefusalLog;
 use super::registry::Registry;
+use super::slots::Slots;
 use crate::Config;
 use crate::seam::Attempt;
 use crate::south::Links;
@@ -40,7 +41,11 @@ pub struct Core {
     /// What a link may cost, and its pings.
     pub link_limits: LinkLimits,
     /// Onboardings at the same time.
-    pub onboardings: Semaphore,
+    pub onboardings: Slots,
+    /// What a test may set lower.
+    pub limits: Limits,
+    /// Told when a tenant may have been disabled, or enabled again.
+    pub tenants_changed: Notify,
     /// The server stops.
     pub shutdown: CancellationToken,
     ends: Mutex<Option<Ends>>,
@@ -77,6 +82,7 @@ impl Core {
         own: EndpointId,
         node: NodeId,
         config: &Config,
+        limits: Limits,
         ends: Ends,
         shutdown: CancellationToken,
     ) -> Self {
@@ -92,7 +98,9 @@ impl Core {
             links: Registry::default(),
             session: Arc::default(),
             link_limits,
-            onboardings: Semaphore::new(ONBOARDINGS_AT_ONCE),
+            onboardings: Slots::new(limits.onboardings_at_once),
+            limits,
+            tenants_changed: Notify::new(),
             shutdown,
             ends: Mutex::new(Some(ends)),
         }
@@ -205,6 +213,10 @@ impl Links for Adapter {
         {
             stop(&link.inbox, Stop::Removed);
         }
+    }
+
+    fn tenants_changed(&self) {
+        self.core.tenants_changed.notify_one();
     }
 
     fn dialling_changed(&self, tenant: &TenantId, device: DeviceId) {

@@ -4,16 +4,17 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use fleet::onboarding::{self, Admission as Decision, Credential, Known, Refusal};
-use fleet::{Identity, SetupKeyId, TenantId, Timestamp};
+use fleet::onboarding::{self, Admission as Decision, Credential, Known, Newcomer, Refusal};
+use fleet::{DeviceId, Identity, SetupKeyId, TenantId, Timestamp};
 use mtp::ws::{Admission, Admitted, Hello, RefusalReason};
 use store::{PathRecord, SecretHash, SetupKeyRecord};
 use usp::EndpointId;
 
 use super::TRANSPORT;
 use super::adapter::Core;
-use super::limits::{SETUP_KEY_BURST, SETUP_KEY_PER_SECOND, SETUP_KEYS_COUNTED_MAX};
+use super::limits::{Limits, SETUP_KEYS_COUNTED_MAX};
 use super::refusal::Complaint;
 use crate::secret;
 use crate::state::now;
@@ -40,34 +41,52 @@ pub struct Gate {
 }
 
 /// How often setup keys were used lately.
-#[derive(Default)]
-struct Uses(Mutex<HashMap<SetupKeyId, Bucket>>);
-
-impl Uses {
-    /// One more use; true when there were too many.
-    fn limited(&self, key: SetupKeyId, now: Timestamp) -> bool {
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= SETUP_KEYS_COUNTED_MAX {
-            buckets.retain(|_, bucket| bucket.at(now) > 0.0);
-        }
-        let bucket = buckets.entry(key).or_insert(Bucket {
-            level: 0.0,
-            at: now,
-        });
-        bucket.level = bucket.at(now);
-        bucket.at = now;
-        let limited = bucket.level + 1.0 > SETUP_KEY_BURST;
-        if !limited {
-            bucket.level += 1.0;
-        }
-        limited
-    }
+struct Uses {
+    burst: f64,
+    per_second: f64,
+    buckets: Mutex<HashMap<SetupKeyId, Bucket>>,
 }
 
 /// Uses of one setup key: a bucket that leaks.
 struct Bucket {
     level: f64,
-    at: Timestamp,
+    at: Instant,
+}
+
+impl Uses {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            burst: limits.setup_key_burst,
+            per_second: limits.setup_key_per_second,
+            buckets: Mutex::default(),
+        }
+    }
+
+    /// One more use; true when there were too many.
+    fn limited(&self, key: SetupKeyId, now: Instant) -> bool {
+        let level = |bucket: &Bucket| {
+            let since = now.saturating_duration_since(bucket.at);
+            (bucket.level - since.as_secs_f64() * self.per_second).max(0.0)
+        };
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= SETUP_KEYS_COUNTED_MAX && !buckets.contains_key(&key) {
+            buckets.retain(|_, bucket| level(bucket) > 0.0);
+            if buckets.len() >= SETUP_KEYS_COUNTED_MAX {
+                return true;
+            }
+        }
+        let bucket = buckets.entry(key).or_insert(Bucket {
+            level: 0.0,
+            at: now,
+        });
+        bucket.level = level(bucket);
+        bucket.at = now;
+        let limited = bucket.level + 1.0 > self.burst;
+        if !limited {
+            bucket.level += 1.0;
+        }
+        limited
+    }
 }
 
 /// What was found for the credential of a newcomer.
@@ -80,13 +99,22 @@ struct Found {
     used_up: bool,
 }
 
+impl Found {
+    fn of(credential: Credential) -> Self {
+        Self {
+            credential,
+            token: None,
+            endpoint: None,
+            used_up: false,
+        }
+    }
+}
+
 impl Gate {
     /// A door.
     pub fn new(core: Arc<Core>) -> Self {
-        Self {
-            core,
-            uses: Uses::default(),
-        }
+        let uses = Uses::new(&core.limits);
+        Self { core, uses }
     }
 
     async fn decide(&self, hello: &Hello) -> Result<Box<Ticket>, Turned> {
@@ -96,7 +124,11 @@ impl Gate {
         }
         let shown = hello.path.rsplit('/').next().unwrap_or_default();
         let mut found = self.look_up(shown, hello).await?;
-        let tenant = tenant_of(&found.credential);
+        let tenant = found.credential.tenant().cloned();
+        let tenant_disabled = match &tenant {
+            Some(tenant) => core.store.tenant(tenant).await?.disabled_at.is_some(),
+            None => false,
+        };
         let mut endpoint = hello.eid.clone();
         if endpoint.is_none() {
             // An agent from before `?eid=` whose own token names it.
@@ -109,47 +141,28 @@ impl Gate {
             (Some(tenant), Some(endpoint)) => self.known(tenant, endpoint).await?,
             _ => (None, None),
         };
-        if let Some(path) = &path
-            && path.certificate_required
-            && hello.certificate_ids.is_empty()
-        {
-            let detail = "this device needs a client certificate with its endpoint id";
-            return Err(Turned::No {
-                tenant,
-                refusal: Refusal::EndpointMismatch,
-                detail: Some(detail.to_owned()),
-            });
-        }
-        self.judge_use(&mut found, path.as_ref());
-        // R-SEC.9: a verified certificate that names the endpoint id is the best proof there is.
-        if let (Some(known), Some(tenant), false) =
-            (&known, &tenant, hello.certificate_ids.is_empty())
-            && !matches!(found.credential, Credential::Unknown)
-        {
-            found.credential = Credential::Certificate {
-                tenant: tenant.clone(),
-                device: known.device,
-            };
-        }
-        let rival = known
+        // R-SEC.9
+        let certified = endpoint
             .as_ref()
-            .and_then(|known| core.links.rival(known.device, now()));
-        let endpoint_text = endpoint.as_ref().map(EndpointId::as_str);
-        let decision = onboarding::admit(&found.credential, endpoint_text, known, rival).map_err(
-            |refusal| Turned::No {
-                tenant: tenant.clone(),
-                refusal,
-                detail: None,
-            },
-        )?;
-        let Some(endpoint) = endpoint else {
-            let refusal = Refusal::EndpointMissing;
-            return Err(Turned::No {
-                tenant,
-                refusal,
-                detail: None,
-            });
+            .is_some_and(|endpoint| hello.certificate_ids.contains(endpoint));
+        if !(certified && known.is_some()) {
+            self.judge_use(&mut found, path.as_ref());
+        }
+        let newcomer = Newcomer {
+            credential: &found.credential,
+            tenant_disabled,
+            endpoint: endpoint.as_ref().map(EndpointId::as_str),
+            certified,
+            known,
+            rival: known.and_then(|known| core.links.rival(known.device)),
         };
+        let refuse = |refusal| Turned::No {
+            detail: detail(refusal, hello, tenant.as_ref()),
+            tenant: tenant.clone(),
+            refusal,
+        };
+        let decision = onboarding::admit(&newcomer).map_err(refuse)?;
+        let endpoint = endpoint.ok_or_else(|| refuse(Refusal::EndpointMissing))?;
         Ok(Box::new(Ticket {
             endpoint,
             path: decision.swap.then(|| hello.path.clone()),
@@ -166,20 +179,14 @@ impl Gate {
 
     async fn look_up(&self, shown: &str, hello: &Hello) -> Result<Found, Turned> {
         let store = &self.core.store;
-        let of = |credential| Found {
-            credential,
-            token: None,
-            endpoint: None,
-            used_up: false,
-        };
         if secret::looks_like(shown, secret::SETUP_KEY) {
             let key = store.setup_key_by_hash(&secret::hash(shown)).await?;
-            return Ok(key.map_or(of(Credential::Unknown), |key| setup_key(&key, now())));
+            return Ok(key.map_or(Found::of(Credential::Unknown), |key| setup_key(&key, now())));
         }
         if secret::looks_like(shown, secret::DEVICE) {
             let hash = secret::hash(shown);
             let Some(path) = store.path_by_credential(&hash).await? else {
-                return Ok(of(Credential::Unknown));
+                return Ok(Found::of(Credential::Unknown));
             };
             let credential = Credential::DeviceToken {
                 tenant: path.tenant,
@@ -190,24 +197,34 @@ impl Gate {
             return Ok(Found {
                 token: Some(hash),
                 endpoint,
-                ..of(credential)
+                ..Found::of(credential)
             });
         }
-        // Without any key in the path a certificate alone may do, where it leads to one device.
-        if let Some(id) = hello.certificate_ids.first() {
-            let found = store.device_by_endpoint_anywhere(id.as_str()).await?;
-            if let [(tenant, device)] = found.as_slice() {
-                let credential = Credential::Certificate {
-                    tenant: tenant.clone(),
-                    device: *device,
-                };
-                return Ok(Found {
-                    endpoint: Some(id.as_str().to_owned()),
-                    ..of(credential)
-                });
+        // Without any key a certificate may do. It is the same authority for all tenants and says
+        // nothing of them, so the path says whose device it is: whoever registered an endpoint id
+        // first must not get the device of another.
+        if hello.certificate_ids.is_empty() {
+            return Ok(Found::of(Credential::Unknown));
+        }
+        let tenant = self.named(shown).await?;
+        Ok(Found::of(Credential::Certificate { tenant }))
+    }
+
+    /// The tenant of this name; where there is only one, that one.
+    async fn named(&self, name: &str) -> Result<Option<TenantId>, Turned> {
+        let store = &self.core.store;
+        if let Ok(tenant) = TenantId::parse(name) {
+            match store.tenant(&tenant).await {
+                Ok(_) => return Ok(Some(tenant)),
+                Err(store::Error::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
             }
         }
-        Ok(of(Credential::Unknown))
+        let mut all = store.tenant_list().await?;
+        Ok(match all.len() {
+            1 => all.pop().map(|tenant| tenant.id),
+            _ => None,
+        })
     }
 
     async fn known(
@@ -221,15 +238,7 @@ impl Gate {
             return Ok((None, None));
         };
         let path = store.path(tenant, device, TRANSPORT).await?;
-        let known = Known {
-            device,
-            has_current_token: path.as_ref().is_some_and(|path| path.has_current),
-            readmit: path
-                .as_ref()
-                .and_then(|path| path.readmit_until)
-                .is_some_and(|until| until > now()),
-        };
-        Ok((Some(known), path))
+        Ok((Some(known(device, path.as_ref())), path))
     }
 
     fn judge_use(&self, found: &mut Found, path: Option<&PathRecord>) {
@@ -245,14 +254,43 @@ impl Gate {
         };
         *usable |= used_up && path.is_some_and(|path| path.setup_key == Some(*key));
         if *usable {
-            *limited = self.uses.limited(*key, now());
+            *limited = self.uses.limited(*key, Instant::now());
         }
     }
 }
 
-impl Bucket {
-    fn at(&self, now: Timestamp) -> f64 {
-        (self.level - now.since(self.at).as_secs_f64() * SETUP_KEY_PER_SECOND).max(0.0)
+/// What the way to a device says about who may take it.
+pub fn known(device: DeviceId, path: Option<&PathRecord>) -> Known {
+    let is = |what: fn(&PathRecord) -> bool| path.is_some_and(what);
+    Known {
+        device,
+        has_current_token: is(|path| path.has_current),
+        // A token that onboarding wrote is pending, too, but then the device came with a setup key.
+        expects_own_token: is(|path| path.pending_at.is_some() && path.setup_key.is_none()),
+        certificate_required: is(|path| path.certificate_required),
+        readmit: is(|path| path.readmit_until.is_some_and(|until| until > now())),
+    }
+}
+
+/// What the refusal's own words do not say.
+fn detail(refusal: Refusal, hello: &Hello, tenant: Option<&TenantId>) -> String {
+    let certificate = || {
+        let ids = hello.certificate_ids.iter().map(EndpointId::as_str);
+        ids.collect::<Vec<_>>().join(", ")
+    };
+    match (refusal, tenant) {
+        (Refusal::NotRegistered, Some(tenant)) => {
+            format!("its certificate is for {}, tenant {tenant}", certificate())
+        }
+        (Refusal::TenantMissing, _) => format!("its certificate is for {}", certificate()),
+        (Refusal::CertificateRequired, _) if !hello.tls => {
+            "it came without TLS, where no certificate can be shown".to_owned()
+        }
+        (Refusal::CertificateRequired, _) if hello.certified => {
+            "it showed a certificate without its endpoint id".to_owned()
+        }
+        (Refusal::TenantDisabled, Some(tenant)) => format!("tenant {tenant}"),
+        _ => String::new(),
     }
 }
 
@@ -266,20 +304,8 @@ fn setup_key(key: &SetupKeyRecord, now: Timestamp) -> Found {
         limited: false,
     };
     Found {
-        credential,
-        token: None,
-        endpoint: None,
         used_up: open && used_up,
-    }
-}
-
-fn tenant_of(credential: &Credential) -> Option<TenantId> {
-    match credential {
-        Credential::Unknown => None,
-        Credential::SetupKey { tenant, .. }
-        | Credential::DeviceToken { tenant, .. }
-        | Credential::Certificate { tenant, .. }
-        | Credential::Dialled { tenant, .. } => Some(tenant.clone()),
+        ..Found::of(credential)
     }
 }
 
@@ -289,7 +315,7 @@ enum Turned {
     No {
         tenant: Option<TenantId>,
         refusal: Refusal,
-        detail: Option<String>,
+        detail: String,
     },
 }
 
@@ -321,10 +347,7 @@ impl Admission for Gate {
                 tenant,
                 refusal,
                 detail,
-            } => {
-                let detail = detail.unwrap_or_else(|| refusal.explanation().to_owned());
-                (tenant, refusal.http_status(), refusal.as_str(), detail)
-            }
+            } => (tenant, refusal.http_status(), refusal.as_str(), detail),
         };
         self.core.refusals.take(Complaint {
             tenant,
@@ -353,12 +376,26 @@ mod tests {
 
     #[test]
     fn a_setup_key_is_limited_after_a_burst_and_serves_again_later() {
-        let (uses, now) = (Uses::default(), Timestamp::from_millis(1_000_000));
+        let limits = Limits::default();
+        let (uses, now) = (Uses::new(&limits), Instant::now());
         let key = SetupKeyId(uuid::Uuid::nil());
-        let burst = SETUP_KEY_BURST as usize;
+        let burst = limits.setup_key_burst as usize;
         assert!((0..burst).all(|_| !uses.limited(key, now)));
         assert!(uses.limited(key, now));
         assert!(!uses.limited(SetupKeyId(uuid::Uuid::max()), now));
-        assert!(!uses.limited(key, now.plus(Duration::from_secs(1))));
+        let soon = now + Duration::from_secs_f64(1.0 / limits.setup_key_per_second);
+        assert!(!uses.limited(key, soon));
+        assert!(uses.limited(key, soon));
+    }
+
+    #[test]
+    fn only_so_many_setup_keys_are_counted_and_the_idle_ones_are_forgotten() {
+        let (uses, now) = (Uses::new(&Limits::default()), Instant::now());
+        let key = |n: usize| SetupKeyId(uuid::Uuid::from_u128(n as u128));
+        assert!((0..SETUP_KEYS_COUNTED_MAX).all(|n| !uses.limited(key(n), now)));
+        assert!(uses.limited(key(SETUP_KEYS_COUNTED_MAX), now));
+        let later = now + Duration::from_secs(1);
+        assert!(!uses.limited(key(SETUP_KEYS_COUNTED_MAX), later));
+        assert_eq!(uses.buckets.lock().unwrap().len(), 1);
     }
 }

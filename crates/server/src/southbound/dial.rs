@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fleet::onboarding::{self, Credential, Known};
+use fleet::onboarding::{self, Credential, Newcomer};
 use fleet::{DeviceId, Identity, TenantId};
 use mtp::retry::Backoff;
 use mtp::tls::ClientTls;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use usp::EndpointId;
 
 use super::adapter::{Core, stop};
-use super::admission::Ticket;
+use super::admission::{self, Ticket};
 use super::limits::{
     ATTEMPTS_KEPT, CONNECT_RECORD_TIME, DIAL_STABLE, DIAL_WAIT_MAX, DIAL_WAIT_MIN, DIALS_AT_ONCE,
 };
@@ -37,6 +37,7 @@ pub struct Dials {
 
 /// One of them.
 struct Dialled {
+    tenant: TenantId,
     attempts: Mutex<VecDeque<Attempt>>,
     now: Notify,
     over: CancellationToken,
@@ -106,11 +107,21 @@ impl Dials {
         self.start(tenant, device);
     }
 
+    /// Dials no device of a tenant any more.
+    pub fn end(&self, tenant: &TenantId) {
+        let mut all = self.lock();
+        for dialled in all.values().filter(|one| one.tenant == *tenant) {
+            dialled.over.cancel();
+        }
+        all.retain(|_, one| one.tenant != *tenant);
+    }
+
     fn start(self: &Arc<Self>, tenant: &TenantId, device: DeviceId) {
         if self.core.ends().is_none() {
             return;
         }
         let dialled = Arc::new(Dialled {
+            tenant: tenant.clone(),
             attempts: Mutex::default(),
             now: Notify::new(),
             over: self.core.shutdown.child_token(),
@@ -237,28 +248,35 @@ impl Dials {
         let found = store.device_by_identity(tenant, &identity).await;
         let known = found
             .map_err(|error| error.to_string())?
-            .map(|device| Known {
-                device,
-                has_current_token: false,
-                readmit: false,
-            });
+            .map(|device| admission::known(device, None));
+        let owner = store.tenant(tenant).await;
+        let tenant_disabled = owner
+            .map_err(|error| error.to_string())?
+            .disabled_at
+            .is_some();
         let credential = Credential::Dialled {
             tenant: tenant.clone(),
             device,
         };
-        let rival = self.core.links.rival(device, now());
-        let decision = onboarding::admit(&credential, Some(endpoint.as_str()), known, rival)
-            .map_err(|refusal| {
-                self.core.refusals.take(Complaint {
-                    tenant: Some(tenant.clone()),
-                    device: None,
-                    peer: link.peer_addr(),
-                    endpoint: endpoint.as_str().to_owned(),
-                    reason: refusal.as_str().to_owned(),
-                    detail: format!("dialled by us: {}", refusal.explanation()),
-                });
-                refusal.explanation().to_owned()
-            })?;
+        let newcomer = Newcomer {
+            credential: &credential,
+            tenant_disabled,
+            endpoint: Some(endpoint.as_str()),
+            certified: false,
+            known,
+            rival: self.core.links.rival(device),
+        };
+        let decision = onboarding::admit(&newcomer).map_err(|refusal| {
+            self.core.refusals.take(Complaint {
+                tenant: Some(tenant.clone()),
+                device: None,
+                peer: link.peer_addr(),
+                endpoint: endpoint.as_str().to_owned(),
+                reason: refusal.as_str().to_owned(),
+                detail: "the server dialled it".to_owned(),
+            });
+            refusal.explanation().to_owned()
+        })?;
         if known.is_none() {
             let attached = store
                 .identity_attach(

@@ -43,6 +43,7 @@ pub(super) async fn turn_away(core: &Core, link: Link, ticket: &Ticket, error: U
             });
             (CloseCode::Policy, refusal.as_str())
         }
+        Unsettled::Replaced => (CloseCode::Normal, reason::REPLACED),
         Unsettled::Store(error) => {
             tracing::warn!(%error, peer = %link.peer_addr(), "a device cannot be let in now");
             (CloseCode::TryAgainLater, "not available now")
@@ -142,6 +143,11 @@ impl Running {
             ),
             End::Stop(Stop::Removed) => (
                 "the device was removed".into(),
+                CloseCode::Policy,
+                reason::CREDENTIAL_WITHDRAWN,
+            ),
+            End::Stop(Stop::TenantDisabled) => (
+                "its tenant was disabled".into(),
                 CloseCode::Policy,
                 reason::CREDENTIAL_WITHDRAWN,
             ),

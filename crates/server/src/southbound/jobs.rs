@@ -96,10 +96,7 @@ impl Running {
         let Op::Subscribe { subscription } = job.op else {
             return;
         };
-        let asker = Asker {
-            device: self.device(),
-            inbox: self.entry.inbox.clone(),
-        };
+        let asker = Asker::new(&self.entry, &self.core.limits);
         let (own, ends, entry) = (self.core.own.clone(), self.ends.clone(), self.entry.clone());
         tokio::spawn(async move {
             let made = onboarding::subscriptions::ensure(&asker, &own, &subscription).await;

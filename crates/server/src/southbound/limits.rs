@@ -2,6 +2,43 @@
 
 use std::time::Duration;
 
+/// How often the tenants are looked at for disabled ones. Who disables one here is heard at once;
+/// this is for other nodes and tools.
+pub const TENANTS_EVERY: Duration = Duration::from_secs(15);
+
+/// Those limits that a test sets lower, with their defaults.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// See [`SETUP_KEY_BURST`].
+    pub setup_key_burst: f64,
+    /// See [`SETUP_KEY_PER_SECOND`].
+    pub setup_key_per_second: f64,
+    /// See [`ONBOARDINGS_AT_ONCE`].
+    pub onboardings_at_once: usize,
+    /// See [`ONBOARD_REQUEST_TIME`].
+    pub onboard_request_time: Duration,
+    /// See [`TENANTS_EVERY`].
+    pub tenants_every: Duration,
+    /// See [`CONNECT_RECORD_TIME`].
+    pub connect_record_time: Duration,
+    /// See [`mtp::limits::HANDSHAKE_TIME_MAX`].
+    pub handshake_time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            setup_key_burst: SETUP_KEY_BURST,
+            setup_key_per_second: SETUP_KEY_PER_SECOND,
+            onboardings_at_once: ONBOARDINGS_AT_ONCE,
+            onboard_request_time: ONBOARD_REQUEST_TIME,
+            tenants_every: TENANTS_EVERY,
+            connect_record_time: CONNECT_RECORD_TIME,
+            handshake_time_max: mtp::limits::HANDSHAKE_TIME_MAX,
+        }
+    }
+}
+
 /// Setup key uses at once before [`SETUP_KEY_PER_SECOND`] counts: a site that comes back from a
 /// power cut.
 pub const SETUP_KEY_BURST: f64 = 2_000.0;
@@ -28,11 +65,16 @@ pub const LINK_INBOX: usize = 64;
 /// How long a new link waits for the one it replaces to end its requests.
 pub const REPLACE_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Onboardings at the same time. Each holds a model and a device's values in memory.
-pub const ONBOARDINGS_AT_ONCE: usize = 32;
+/// Onboardings at the same time. Each holds a model and a device's values in memory. A tenant may
+/// hold as many as are free: 32 when it is alone.
+pub const ONBOARDINGS_AT_ONCE: usize = 64;
 
 /// Time for one request of onboarding. A whole data model can take an old CPE this long.
 pub const ONBOARD_REQUEST_TIME: Duration = Duration::from_secs(60);
+
+/// Requests of onboarding that a device may leave unanswered one after the other. One may be too
+/// much for it; after three it answers nothing, and others want its place.
+pub const ONBOARD_TIMEOUTS_MAX: u32 = 3;
 
 /// Time for one onboarding: a device that answers nothing, or very slowly, gives its place to the
 /// others after that, and is tried again later.

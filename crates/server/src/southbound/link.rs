@@ -20,7 +20,7 @@ use super::admission::Ticket;
 use super::ask::{Ask, AskError};
 use super::goodbye::{End, closed_words, turn_away};
 use super::jobs::{self, Waiting};
-use super::limits::{CONNECT_RECORD_TIME, LINK_INBOX};
+use super::limits::LINK_INBOX;
 use super::refusal::Complaint;
 use super::registry::Entry;
 use super::settle::{self, Settled};
@@ -61,6 +61,8 @@ pub enum Stop {
     Shutdown,
     /// The device was removed.
     Removed,
+    /// Its tenant was disabled.
+    TenantDisabled,
     /// It turned out to be a device that was registered before, and is to come again as that one.
     Merged,
     /// How it is dialled was changed.
@@ -73,6 +75,7 @@ impl Stop {
         match self {
             Self::Shutdown => "shutdown",
             Self::Removed => "removed",
+            Self::TenantDisabled => "tenant_disabled",
             Self::Merged => "merged",
             Self::Redialled => "redialled",
         }
@@ -91,7 +94,11 @@ pub async fn run(core: Arc<Core>, link: Link, ticket: Box<Ticket>, first: Option
     let settled = Box::pin(settle::settle(&core, &ticket, peer, inbox)).await;
     let settled = match settled {
         Ok(settled) => settled,
-        Err(error) => return Box::pin(turn_away(&core, link, &ticket, error)).await,
+        Err(error) => {
+            // Whoever took the place waits for an answer of ours.
+            drop(commands);
+            return Box::pin(turn_away(&core, link, &ticket, error)).await;
+        }
     };
     let mut running = Running::new(core, ends, link, commands, *ticket, settled);
     let end = running.serve(first).await;
@@ -128,6 +135,7 @@ impl Running {
         let ids = rand::random();
         let session = Session::new(core.session.clone(), core.own.clone(), ticket.endpoint, ids);
         let work = Work::at_start(settled.unfinished, ticket.path);
+        let silent_until = Some(Instant::now() + core.limits.connect_record_time);
         metrics::counter!("headend_usp_links_total").increment(1);
         Self {
             core,
@@ -139,7 +147,7 @@ impl Running {
             link,
             commands,
             number: settled.number,
-            silent_until: Some(Instant::now() + CONNECT_RECORD_TIME),
+            silent_until,
             announced: false,
         }
     }
@@ -228,7 +236,7 @@ impl Running {
         self.session.handle_timeout(at);
         self.link.keep_alive(at)?;
         if self.silent_until.is_some_and(|until| until <= at) {
-            self.silent_until = Some(at + 10 * CONNECT_RECORD_TIME);
+            self.silent_until = Some(at + 10 * self.core.limits.connect_record_time);
             self.complain(
                 "no-connect-record",
                 "it is connected and says nothing".to_owned(),
@@ -391,7 +399,9 @@ impl Running {
     /// The device can be asked things, unless onboarding wants it for itself first.
     pub(super) async fn announce(&mut self) {
         let held = self.work.as_ref().is_some_and(|work| work.holds);
-        if !self.announced && !held && self.is_open() {
+        // A link that has lost its place is about to end: the next one speaks for the device.
+        let ours = self.core.links.holds(&self.entry);
+        if !self.announced && !held && self.is_open() && ours {
             self.announced = true;
             self.report(Fact::Connected { at: now() }).await;
         }

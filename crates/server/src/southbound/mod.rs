@@ -21,6 +21,8 @@ mod recorder;
 mod refusal;
 mod registry;
 mod settle;
+mod slots;
+mod tenants;
 mod transcript;
 mod translate;
 mod work;
@@ -43,6 +45,7 @@ use crate::state::now;
 use crate::{Config, StartError};
 use adapter::{Core, Ends};
 use dial::Dials;
+use limits::Limits;
 use recorder::Recorder;
 
 /// The name of the one transport there is, in the store.
@@ -57,6 +60,8 @@ pub struct Setup {
     pub store: Store,
     /// As the server was started.
     pub config: Config,
+    /// What a test may set lower.
+    pub limits: Limits,
     /// Where facts go; waits when it is full.
     pub facts: Facts,
     /// Cancelled when the server stops.
@@ -84,6 +89,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     let Setup {
         store,
         config,
+        limits,
         facts,
         shutdown,
     } = setup;
@@ -102,6 +108,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
         own.clone(),
         node.clone(),
         &config,
+        limits,
         ends,
         shutdown.clone(),
     );
@@ -115,9 +122,8 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     ));
     let listeners = listen::start(&core, &config).await?;
     let dials = Arc::new(Dials::new(core.clone(), dial_tls(&config)?));
-    for tenant in store.tenant_list().await? {
-        dials.begin(&tenant.id).await?;
-    }
+    let disabled = tenants::begin(&core, &dials).await?;
+    tokio::spawn(tenants::watch(core.clone(), dials.clone(), disabled));
     Ok(Started {
         southbound: Arc::new(Adapter::new(core.clone(), dials)),
         usp: listeners.plain,

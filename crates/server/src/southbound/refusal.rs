@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use fleet::{DeviceId, Event, EventKind, TenantId, Timestamp};
 use mtp::ws::{RefusalReason, Refusals, Refused};
@@ -91,7 +92,7 @@ fn key(complaint: &Complaint) -> SecretHash {
 }
 
 async fn write(store: Store, mut incoming: mpsc::Receiver<Complaint>) {
-    let mut told: HashMap<SecretHash, Timestamp> = HashMap::new();
+    let mut told: HashMap<SecretHash, Instant> = HashMap::new();
     while let Some(complaint) = incoming.recv().await {
         let at = now();
         let key = key(&complaint);
@@ -115,9 +116,9 @@ async fn write(store: Store, mut incoming: mpsc::Receiver<Complaint>) {
         }
         let fresh = told
             .get(&key)
-            .is_none_or(|last| at.since(*last) > REFUSAL_EVENT_EVERY);
+            .is_none_or(|last| last.elapsed() > REFUSAL_EVENT_EVERY);
         if let (Some(tenant), true) = (&complaint.tenant, fresh) {
-            told.insert(key, at);
+            told.insert(key, Instant::now());
             let event = event(tenant, &complaint, at);
             if let Err(error) = store.event_append(tenant, vec![event]).await {
                 tracing::warn!(%error, "a refusal could not be written to the log");

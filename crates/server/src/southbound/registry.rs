@@ -6,12 +6,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use fleet::onboarding::{Flaps, Refusal, Rival, Strength};
 use fleet::{DeviceId, TenantId, Timestamp};
 use tokio::sync::mpsc;
 
 use super::link::Command;
+use crate::state::now;
 
 /// One open link.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct Entry {
     /// When it was last heard, in milliseconds.
     heard: AtomicI64,
     parting: AtomicU8,
+    /// Takeovers of this place lately, handed on from link to link.
+    flaps: Flaps,
     generation: u64,
 }
 
@@ -73,73 +77,79 @@ impl Entry {
         }
     }
 
+    fn rival(&self, at: Timestamp) -> Rival {
+        Rival {
+            strength: self.strength,
+            takeovers: self.flaps.count(at),
+        }
+    }
+
     /// When it was last heard.
     pub fn heard(&self) -> Timestamp {
         Timestamp::from_millis(self.heard.load(Ordering::Relaxed))
     }
 }
 
-#[derive(Default)]
-struct Tables {
-    links: HashMap<DeviceId, Arc<Entry>>,
-    flaps: HashMap<DeviceId, Flaps>,
+/// The open links.
+pub struct Registry {
+    links: Mutex<HashMap<DeviceId, Arc<Entry>>>,
+    generations: AtomicU64,
+    started: Instant,
 }
 
-/// The open links.
-#[derive(Default)]
-pub struct Registry {
-    tables: Mutex<Tables>,
-    generations: AtomicU64,
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            links: Mutex::default(),
+            generations: AtomicU64::default(),
+            started: Instant::now(),
+        }
+    }
 }
 
 impl Registry {
-    fn lock(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceId, Arc<Entry>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time that nobody sets back: since this began.
+    fn steady(&self) -> Timestamp {
+        Timestamp::default().plus(self.started.elapsed())
     }
 
     /// The link of a device.
     pub fn get(&self, device: DeviceId) -> Option<Arc<Entry>> {
-        self.lock().links.get(&device).cloned()
+        self.lock().get(&device).cloned()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.lock().links.len()
+        self.lock().len()
     }
 
     /// All of them.
     pub fn all(&self) -> Vec<Arc<Entry>> {
-        self.lock().links.values().cloned().collect()
+        self.lock().values().cloned().collect()
     }
 
     /// What stands against a newcomer with the name of this device.
-    pub fn rival(&self, device: DeviceId, now: Timestamp) -> Option<Rival> {
-        let tables = self.lock();
-        let entry = tables.links.get(&device)?;
-        let takeovers = tables
-            .flaps
-            .get(&device)
-            .map_or(0, |flaps| flaps.count(now));
-        Some(Rival {
-            strength: entry.strength,
-            takeovers,
-        })
+    pub fn rival(&self, device: DeviceId) -> Option<Rival> {
+        let at = self.steady();
+        self.lock().get(&device).map(|entry| entry.rival(at))
     }
 
-    /// Takes the place of a device. The link that had it until now has to end; it is given back.
-    /// A better one stays.
-    pub fn claim(&self, new: NewEntry, now: Timestamp) -> Result<Claimed, Refusal> {
-        let mut tables = self.lock();
-        let old = tables.links.get(&new.device).cloned();
+    /// Takes the place of a device, by the same rule by which newcomers are admitted: others may
+    /// have come since. The link that had it until now has to end; it is given back.
+    pub fn claim(&self, new: NewEntry) -> Result<Claimed, Refusal> {
+        let at = self.steady();
+        let mut links = self.lock();
+        let old = links.get(&new.device).cloned();
+        let mut flaps = Flaps::default();
         if let Some(old) = &old {
-            if old.strength > new.strength {
-                return Err(Refusal::WeakerThanOpenLink);
-            }
+            old.rival(at).gives_way(new.strength)?;
+            flaps = old.flaps;
             if old.strength == new.strength {
-                if tables.flaps.len() >= FLAPS_MAX {
-                    tables.flaps.retain(|_, flaps| flaps.count(now) > 0);
-                }
-                tables.flaps.entry(new.device).or_default().add(now);
+                flaps.add(at);
             }
         }
         let entry = Arc::new(Entry {
@@ -148,36 +158,40 @@ impl Registry {
             peer: new.peer,
             strength: new.strength,
             inbox: new.inbox,
-            heard: AtomicI64::new(now.as_millis()),
+            heard: AtomicI64::new(now().as_millis()),
             parting: AtomicU8::new(0),
+            flaps,
             generation: self.generations.fetch_add(1, Ordering::Relaxed),
         });
-        tables.links.insert(new.device, entry.clone());
+        links.insert(new.device, entry.clone());
         Ok(Claimed {
             entry,
             displaced: old,
         })
     }
 
+    /// Whether the place is still this link's.
+    pub fn holds(&self, entry: &Entry) -> bool {
+        self.lock()
+            .get(&entry.device)
+            .is_some_and(|now| now.generation == entry.generation)
+    }
+
     /// Gives the place back; false when another link has it by now.
     pub fn leave(&self, entry: &Entry) -> bool {
-        let mut tables = self.lock();
-        let ours = tables
-            .links
+        let mut links = self.lock();
+        let ours = links
             .get(&entry.device)
             .is_some_and(|now| now.generation == entry.generation);
         if ours {
-            tables.links.remove(&entry.device);
-            if tables.links.capacity() > 64 && tables.links.len() * 4 < tables.links.capacity() {
-                tables.links.shrink_to_fit();
+            links.remove(&entry.device);
+            if links.capacity() > 64 && links.len() * 4 < links.capacity() {
+                links.shrink_to_fit();
             }
         }
         ours
     }
 }
-
-/// Devices of which takeovers are remembered before those that are over are swept out.
-const FLAPS_MAX: usize = 1_024;
 
 /// A link that wants the place of a device.
 pub struct NewEntry {
@@ -218,14 +232,13 @@ mod tests {
     #[test]
     fn a_newer_link_takes_the_place_and_the_older_does_not_give_it_back() {
         let links = Registry::default();
-        let now = Timestamp::from_millis(1_000_000);
         let device = DeviceId(uuid::Uuid::nil());
-        let first = links.claim(new(Strength::DeviceToken), now).ok().unwrap();
-        assert!(first.displaced.is_none());
-        let second = links.claim(new(Strength::DeviceToken), now).ok().unwrap();
-        assert!(second.displaced.is_some());
+        let first = links.claim(new(Strength::DeviceToken)).ok().unwrap();
+        assert!(first.displaced.is_none() && links.holds(&first.entry));
+        let second = links.claim(new(Strength::DeviceToken)).ok().unwrap();
+        assert!(second.displaced.is_some() && !links.holds(&first.entry));
         assert!(!links.leave(&first.entry));
-        assert_eq!(links.rival(device, now).map(|r| r.takeovers), Some(1));
+        assert_eq!(links.rival(device).map(|r| r.takeovers), Some(1));
         assert!(links.leave(&second.entry));
         assert_eq!(links.len(), 0);
     }
@@ -233,9 +246,21 @@ mod tests {
     #[test]
     fn a_better_authenticated_link_keeps_its_place() {
         let links = Registry::default();
-        let now = Timestamp::from_millis(1);
-        let _held = links.claim(new(Strength::Certificate), now).ok().unwrap();
-        let refused = links.claim(new(Strength::DeviceToken), now).err();
+        let _held = links.claim(new(Strength::Certificate)).ok().unwrap();
+        let refused = links.claim(new(Strength::DeviceToken)).err();
         assert_eq!(refused, Some(Refusal::WeakerThanOpenLink));
+    }
+
+    #[test]
+    fn links_that_were_admitted_at_once_take_the_place_only_so_often() {
+        let links = Registry::default();
+        for _ in 0..=fleet::limits::FLAP_TAKEOVERS_MAX {
+            assert!(links.claim(new(Strength::DeviceToken)).is_ok());
+        }
+        let refused = links.claim(new(Strength::DeviceToken)).err();
+        assert_eq!(refused, Some(Refusal::Flapping));
+        // A better one comes in all the same, and does not wipe out what was counted.
+        let better = links.claim(new(Strength::Certificate)).ok().unwrap();
+        assert!(better.entry.flaps.count(links.steady()) > 0);
     }
 }

@@ -36,6 +36,8 @@ pub struct Settled {
 pub enum Unsettled {
     /// It was decided otherwise meanwhile.
     Refused(Refusal),
+    /// Another link of the device has come since.
+    Replaced,
     /// The store does not answer.
     Store(store::Error),
 }
@@ -66,19 +68,14 @@ pub async fn settle(
             .path_confirm(tenant, device, TRANSPORT, hash, vec![event])
             .await?;
     }
-    let claimed = core
-        .links
-        .claim(
-            NewEntry {
-                tenant: tenant.clone(),
-                device,
-                peer,
-                strength: decision.strength,
-                inbox,
-            },
-            now(),
-        )
-        .map_err(Unsettled::Refused)?;
+    let new = NewEntry {
+        tenant: tenant.clone(),
+        device,
+        peer,
+        strength: decision.strength,
+        inbox,
+    };
+    let claimed = core.links.claim(new).map_err(Unsettled::Refused)?;
     let mut events = Vec::with_capacity(2);
     if let Some(old) = claimed.displaced {
         metrics::counter!("headend_usp_takeovers_total").increment(1);
@@ -96,6 +93,11 @@ pub async fn settle(
             }
         };
         let _ = tokio::time::timeout(REPLACE_TIME_MAX, ended).await;
+        // A third one may have come while we waited. It goes on from here: what we would say and
+        // write would come after what it says and writes.
+        if !core.links.holds(&claimed.entry) {
+            return Err(Unsettled::Replaced);
+        }
         // From the new link, so that it comes before what this one says: the old one says nothing
         // of its end, and this one may never come as far as to be asked things.
         if let Some(ends) = core.ends() {
@@ -168,11 +170,9 @@ async fn register(core: &Core, ticket: &Ticket) -> Result<DeviceId, Unsettled> {
     let decision = &ticket.decision;
     let tenant = &decision.tenant;
     let at = now();
-    if let Some(key) = decision.setup_key
-        && !core.store.setup_key_use(tenant, key, at).await?
-    {
-        return Err(Unsettled::Refused(Refusal::SetupKeyUnusable));
-    }
+    let Some(key) = decision.setup_key else {
+        return Err(Unsettled::Refused(Refusal::NotRegistered));
+    };
     let id = DeviceId::new(at, secret::id_bits());
     let identity = Identity::endpoint(ticket.endpoint.as_str());
     let device = NewDevice {
@@ -191,15 +191,17 @@ async fn register(core: &Core, ticket: &Ticket) -> Result<DeviceId, Unsettled> {
         .data(json!({
             "name": "", "endpoint": identity.value, "how": "setup_key",
         }));
-    match core
+    let registered = core
         .store
-        .device_insert(tenant, device, vec![created])
-        .await
-    {
-        Ok(()) => {
+        .device_register(tenant, device, TRANSPORT, key, vec![created])
+        .await;
+    match registered {
+        Ok(true) => {
             metrics::counter!("headend_devices_registered_total").increment(1);
             Ok(id)
         }
+        // Meanwhile it was revoked, or others used it up.
+        Ok(false) => Err(Unsettled::Refused(Refusal::SetupKeyUnusable)),
         // Two connections of one new device at the same time: the other one was faster.
         Err(error @ store::Error::Conflict { .. }) => {
             match core.store.device_by_identity(tenant, &identity).await? {

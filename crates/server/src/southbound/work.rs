@@ -49,10 +49,7 @@ impl Work {
 
 /// Begins what is to be done, unless it runs already.
 pub(super) fn begin(link: &mut Running) {
-    let asker = Asker {
-        device: link.device(),
-        inbox: link.entry.inbox.clone(),
-    };
+    let asker = Asker::new(&link.entry, &link.core.limits);
     let Some(work) = &mut link.work else { return };
     let due = work.again || work.retry_at.is_some_and(|at| at <= Instant::now());
     if work.running || !due {

@@ -104,6 +104,52 @@ async fn a_setup_key_does_not_open_a_device_with_its_own_token_until_it_is_readm
 }
 
 #[tokio::test]
+async fn a_device_that_was_registered_with_a_token_is_not_taken_with_a_setup_key() {
+    each(|world| async move {
+        let device = crate::rig::registered(&world, EID).await;
+        let token = secret::new(secret::DEVICE);
+        let (store, tenant) = (&world.store, &world.tenant);
+        let hash = secret::hash(&token);
+        let pending = store.path_set_pending(tenant, device, "websocket", hash, now(), vec![]);
+        pending.await.unwrap();
+        assert_eq!(Puppet::refused(&world.url(&world.key), EID).await, 403);
+        world.refused("token_expected").await;
+        // An operator may allow it; without that, the token is the way.
+        let url = world.url(&token);
+        assert!(Puppet::dial(&url, EID, &world.own).await.is_ok());
+        until("the token is the current one", || async {
+            let path = store.path(tenant, device, "websocket").await.unwrap();
+            path.unwrap().has_current.then_some(())
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_operator_may_let_a_registered_device_in_with_a_setup_key_after_all() {
+    each(|world| async move {
+        let device = crate::rig::registered(&world, EID).await;
+        let (store, tenant) = (&world.store, &world.tenant);
+        let hash = secret::hash("lost");
+        let pending = store.path_set_pending(tenant, device, "websocket", hash, now(), vec![]);
+        pending.await.unwrap();
+        let soon = Some(now().plus(Duration::from_secs(60)));
+        let readmit = store.path_readmit(tenant, device, "websocket", soon, vec![]);
+        readmit.await.unwrap();
+        let url = world.url(&world.key);
+        let puppet = Puppet::dial(&url, EID, &world.own).await.unwrap();
+        until("it is this device", || async {
+            let path = store.path(tenant, device, "websocket").await.unwrap();
+            (path.unwrap().authenticated_by == "setup_key").then_some(())
+        })
+        .await;
+        drop(puppet);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_token_of_another_device_is_refused() {
     each(|world| async move {
         let token = give_token(&world, EID).await;

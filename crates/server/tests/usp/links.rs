@@ -245,7 +245,7 @@ async fn a_removed_device_is_hung_up_on_and_cannot_come_back() {
 async fn a_device_that_falls_silent_is_noticed_within_the_configured_time() {
     // R-WS.17: pings of our own, because the device may be behind a NAT that forgot it.
     for db in store::testing::databases().await.unwrap() {
-        let mut world = World::with(db, |config| config.presence.silent_after_seconds = 3).await;
+        let mut world = World::with(db, |config, _| config.presence.silent_after_seconds = 3).await;
         let token = give_token(&world, EID).await;
         let mut puppet = Puppet::dial(&world.url(&token), EID, &world.own)
             .await

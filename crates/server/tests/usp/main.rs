@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+mod fairness;
 mod leaving;
 mod links;
 mod notifications;
 mod onboarding;
 mod puppet;
 mod rig;
+mod rivals;
+mod tenants;

@@ -5,7 +5,7 @@ use fleet::device::OnboardingState;
 use fleet::southbound::{Answer, Op};
 use server::south::Links;
 use server::state::now;
-use store::{NewDevice, PathSetup, Search};
+use store::{NewDevice, Search};
 use usp::msg::{self, Request};
 
 use crate::puppet::{Puppet, Reply, no, object, plain};
@@ -186,33 +186,7 @@ async fn a_device_that_we_dial_is_onboarded_and_asked() {
             });
         });
         let address = bound.await.unwrap();
-        let device = DeviceId::new(now(), server::secret::id_bits());
-        let new = NewDevice {
-            id: device,
-            name: "dialled".into(),
-            tags: vec![],
-            protocol: "usp".into(),
-            description: Default::default(),
-            identities: vec![],
-            source: "operator".into(),
-            onboarding: Default::default(),
-            created_at: now(),
-        };
-        world
-            .store
-            .device_insert(&world.tenant, new, vec![])
-            .await
-            .unwrap();
-        let setup = PathSetup {
-            transport: "websocket".into(),
-            dial_url: Some(format!("ws://{address}/usp")),
-            ..PathSetup::default()
-        };
-        world
-            .store
-            .path_put(&world.tenant, device, setup, vec![])
-            .await
-            .unwrap();
+        let device = crate::rig::dialled(&world, &format!("ws://{address}/usp")).await;
         world.adapter.dialling_changed(&world.tenant, device);
         let record = world.onboarded(&agent.endpoint).await;
         assert_eq!(record.device.id, device);

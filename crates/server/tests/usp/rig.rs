@@ -12,10 +12,11 @@ use agent::{
 use fleet::device::OnboardingState;
 use fleet::southbound::{Answer, Fact, Failure, Job, JobId, Op};
 use fleet::{DeviceId, SetupKeyId, Southbound, TenantId};
+use server::southbound::limits::Limits;
 use server::southbound::{self, Adapter, Setup, Started};
 use server::{Config, secret, state::now};
 use store::testing::{TestDatabase, databases};
-use store::{DeviceRecord, NewSetupKey, Store, TenantRecord};
+use store::{DeviceRecord, NewDevice, NewSetupKey, PathSetup, Store, TenantRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,7 @@ pub struct World {
     pub shutdown: CancellationToken,
     pub task: JoinHandle<()>,
     pub config: Config,
+    pub limits: Limits,
     jobs: u64,
     _dir: tempfile::TempDir,
     _db: TestDatabase,
@@ -50,17 +52,18 @@ pub async fn each<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
 
 impl World {
     pub async fn start(db: TestDatabase) -> Self {
-        Self::with(db, |_| {}).await
+        Self::with(db, |_, _| {}).await
     }
 
-    pub async fn with(db: TestDatabase, change: impl FnOnce(&mut Config)) -> Self {
+    pub async fn with(db: TestDatabase, change: impl FnOnce(&mut Config, &mut Limits)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config {
             data_dir: dir.path().to_owned(),
             ..Config::default()
         };
         config.usp.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        change(&mut config);
+        let mut limits = Limits::default();
+        change(&mut config, &mut limits);
         let store = db.store.clone();
         let tenant = TenantId::parse("acme").unwrap();
         let record = TenantRecord {
@@ -72,7 +75,7 @@ impl World {
         store.tenant_insert(record, vec![]).await.unwrap();
         let key_id = SetupKeyId::new(now(), secret::id_bits());
         let key = add_key(&store, &tenant, key_id, None).await;
-        let (started, facts, shutdown) = begin(&store, &config).await;
+        let (started, facts, shutdown) = begin(&store, &config, &limits).await;
         Self {
             store,
             adapter: started.southbound,
@@ -85,6 +88,7 @@ impl World {
             shutdown,
             task: started.task,
             config,
+            limits,
             jobs: 0,
             _dir: dir,
             _db: db,
@@ -194,7 +198,7 @@ impl World {
         self.shutdown.cancel();
         (&mut self.task).await.unwrap();
         self.config.usp.listen = Some(self.usp);
-        let (started, facts, shutdown) = begin(&self.store, &self.config).await;
+        let (started, facts, shutdown) = begin(&self.store, &self.config, &self.limits).await;
         self.adapter = started.southbound;
         self.task = started.task;
         (self.facts, self.shutdown) = (facts, shutdown);
@@ -204,6 +208,7 @@ impl World {
 async fn begin(
     store: &Store,
     config: &Config,
+    limits: &Limits,
 ) -> (
     Started,
     mpsc::Receiver<server::dispatch::Reported>,
@@ -214,6 +219,7 @@ async fn begin(
     let setup = Setup {
         store: store.clone(),
         config: config.clone(),
+        limits: *limits,
         facts,
         shutdown: shutdown.clone(),
     };
@@ -239,6 +245,52 @@ pub async fn add_key(
     };
     store.setup_key_insert(tenant, new, vec![]).await.unwrap();
     key
+}
+
+/// A device that an operator registered by its endpoint id; nothing opens it yet.
+pub async fn registered(world: &World, endpoint: &str) -> DeviceId {
+    let setup = PathSetup {
+        endpoint_id: endpoint.into(),
+        ..PathSetup::default()
+    };
+    register(world, vec![fleet::Identity::endpoint(endpoint)], setup).await
+}
+
+/// A device that an operator registered by where it is dialled.
+pub async fn dialled(world: &World, url: &str) -> DeviceId {
+    let setup = PathSetup {
+        dial_url: Some(url.into()),
+        ..PathSetup::default()
+    };
+    register(world, vec![], setup).await
+}
+
+/// A device that an operator registered.
+pub async fn register(
+    world: &World,
+    identities: Vec<fleet::Identity>,
+    setup: PathSetup,
+) -> DeviceId {
+    let id = DeviceId::new(now(), secret::id_bits());
+    let new = NewDevice {
+        id,
+        name: String::new(),
+        tags: vec![],
+        protocol: "usp".into(),
+        description: Default::default(),
+        identities,
+        source: "operator".into(),
+        onboarding: Default::default(),
+        created_at: now(),
+    };
+    let (store, tenant) = (&world.store, &world.tenant);
+    store.device_insert(tenant, new, vec![]).await.unwrap();
+    let setup = PathSetup {
+        transport: "websocket".into(),
+        ..setup
+    };
+    store.path_put(tenant, id, setup, vec![]).await.unwrap();
+    id
 }
 
 /// Looks until there is something to see.

@@ -8,13 +8,13 @@ use store::idempotency::IdempotencyKey;
 use store::path::{PathEnd, PathLink, PathSetup};
 use store::{
     Claim, DeviceFilter, DevicePatch, DeviceSort, Error, EventFilter, EventOrder, FacetField,
-    Idempotency, IdempotentAnswer, NewRefusal, NewSession, NewSetupKey, NewToken, Notification,
-    OperationFilter, OperationSave, Search, Store, TranscriptEntry, UserPatch, UserRecord,
-    ValueSource, ValueUpdate,
+    Idempotency, IdempotentAnswer, NewDevice, NewRefusal, NewSession, NewSetupKey, NewToken,
+    Notification, OperationFilter, OperationSave, Search, Store, TranscriptEntry, UserPatch,
+    UserRecord, ValueSource, ValueUpdate,
 };
 
 use crate::raw::Raw;
-use crate::world::{NOW, at, bits, event, hash, insert_device, reboot, tenant, worlds};
+use crate::world::{NOW, at, bits, event, hash, insert_device, new_device, reboot, tenant, worlds};
 
 /// Ids of the rows of one tenant.
 pub struct Rows {
@@ -256,8 +256,8 @@ const TRIED: &[&str] = &[
     "setup_key_list",
     "setup_key_update",
     "setup_key_revoke",
-    "setup_key_use",
     "device_insert",
+    "device_register",
     "device",
     "device_update",
     "device_delete",
@@ -312,6 +312,7 @@ const TRIED: &[&str] = &[
     "commit_notification",
     "refusal_record",
     "refusal_list",
+    "refusal_list_of",
     "idempotency_begin",
     "idempotency_finish",
     "idempotency_forget",
@@ -384,7 +385,12 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
             .await,
     );
     none(store.setup_key_revoke(me, of.key, now, e()).await);
-    assert!(!store.setup_key_use(me, of.key, now).await.unwrap());
+    let new = NewDevice {
+        id: DeviceId::new(now, bits()),
+        ..new_device("KEY")
+    };
+    let made = store.device_register(me, new, "websocket", of.key, e());
+    assert!(!made.await.unwrap());
     // Devices.
     let id = of.device;
     none(store.device(me, id).await);
@@ -573,13 +579,11 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     assert!(store.commit_notifications(me, both).await.is_err());
     assert!(store.commit_notification(me, notification).await.is_err());
     // The rest.
-    assert!(
-        store
-            .refusal_list(Some(me), Timestamp(0), 9)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    let since = Timestamp(0);
+    let refusals = store.refusal_list(Some(me), since, 9).await;
+    assert!(refusals.unwrap().is_empty());
+    let refusals = store.refusal_list_of(me, "os::00256D-SAME", since, 9).await;
+    assert!(refusals.unwrap().is_empty());
     assert!(
         store
             .refusal_list(None, Timestamp(0), 9)

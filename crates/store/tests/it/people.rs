@@ -1,14 +1,14 @@
 //! People, sessions, tokens, setup keys, refusals and idempotency keys.
 
-use fleet::{EventKind, SetupKeyId, TenantId, Timestamp, TokenId, UserId};
+use fleet::{EventKind, Identity, SetupKeyId, TenantId, Timestamp, TokenId, UserId};
 use store::idempotency::IdempotencyKey;
 use store::limits::{KNOWN_NETWORKS_PER_USER_MAX, REFUSALS_MAX, SIGN_INS_PER_USER_MAX};
 use store::{
-    Error, Idempotency, IdempotentAnswer, NewRefusal, NewSession, NewSetupKey, NewToken, Store,
-    UserPatch, UserRecord,
+    DeviceFilter, Error, Idempotency, IdempotentAnswer, NewDevice, NewRefusal, NewSession,
+    NewSetupKey, NewToken, Search, Store, UserPatch, UserRecord,
 };
 
-use crate::world::{NOW, at, bits, event, hash, tenant, worlds};
+use crate::world::{NOW, at, bits, event, hash, new_device, tenant, worlds};
 
 async fn ann(store: &Store, tenant: &TenantId) -> UserId {
     let user = UserRecord {
@@ -266,26 +266,81 @@ async fn a_setup_key_lets_in_as_many_devices_as_it_says_also_when_they_come_at_o
             .setup_key_insert(&acme, key.clone(), vec![])
             .await
             .unwrap();
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..12 {
+        let register = |n: u32, when: Timestamp| {
             let (store, acme, id) = (db.store.clone(), acme.clone(), key.id);
-            tasks.spawn(async move { store.setup_key_use(&acme, id, at(1)).await.unwrap() });
+            let new = NewDevice {
+                created_at: when,
+                ..new_device(&format!("VAN{n}"))
+            };
+            async move {
+                store
+                    .device_register(&acme, new, "websocket", id, vec![])
+                    .await
+            }
+        };
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..12 {
+            tasks.spawn(register(n, at(1)));
         }
-        let let_in = tasks.join_all().await.into_iter().filter(|ok| *ok).count();
-        assert_eq!(let_in, 5);
+        let let_in = tasks.join_all().await;
+        assert_eq!(let_in.iter().filter(|ok| *ok.as_ref().unwrap()).count(), 5);
+        let all = Search::new(DeviceFilter::default(), NOW);
+        assert_eq!(db.store.device_count(&acme, &all).await.unwrap().0, 5);
         let update =
             db.store
                 .setup_key_update(&acme, key.id, "van 2".to_owned(), Some(at(9)), None, vec![]);
         update.await.unwrap();
-        assert!(db.store.setup_key_use(&acme, key.id, at(8)).await.unwrap());
-        assert!(!db.store.setup_key_use(&acme, key.id, at(9)).await.unwrap());
+        assert!(register(20, at(8)).await.unwrap());
+        // A device that is there already: nothing is counted.
+        let there = register(20, at(8)).await;
+        assert!(matches!(there, Err(Error::Conflict { .. })), "{there:?}");
+        assert!(!register(21, at(9)).await.unwrap());
         db.store
             .setup_key_revoke(&acme, key.id, at(3), vec![])
             .await
             .unwrap();
-        assert!(!db.store.setup_key_use(&acme, key.id, at(8)).await.unwrap());
+        assert!(!register(22, at(8)).await.unwrap());
         let record = db.store.setup_key(&acme, key.id).await.unwrap();
         assert_eq!((record.uses, record.revoked_at), (6, Some(at(3))));
+    }
+}
+
+#[tokio::test]
+async fn who_claims_the_endpoint_id_of_a_device_and_is_nobodys_is_shown_to_its_tenant() {
+    for db in worlds().await {
+        let (acme, other) = (tenant("acme"), tenant("other"));
+        let endpoint = "os::00256D-SEEN";
+        let device = NewDevice {
+            identities: vec![Identity::endpoint(endpoint)],
+            ..new_device("SEEN")
+        };
+        db.store.device_insert(&acme, device, vec![]).await.unwrap();
+        for (n, claimed) in [(1, endpoint), (2, "os::00256D-ELSE"), (3, "")] {
+            let refusal = NewRefusal {
+                at: NOW,
+                reason: "unknown_credential".to_owned(),
+                detail: String::new(),
+                peer: "192.0.2.1:5".to_owned(),
+                endpoint_id: claimed.to_owned(),
+                transport: "websocket".to_owned(),
+                key: hash(n),
+            };
+            db.store.refusal_record(None, refusal).await.unwrap();
+        }
+        let of = async |tenant| {
+            let found = db.store.refusal_list(tenant, NOW, 10).await.unwrap();
+            found
+                .into_iter()
+                .map(|one| one.last.endpoint_id)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(Some(&acme)).await, [endpoint]);
+        assert!(of(Some(&other)).await.is_empty());
+        assert_eq!(of(None).await.len(), 3);
+        let named = db.store.refusal_list_of(&acme, endpoint, NOW, 10).await;
+        assert_eq!(named.unwrap().len(), 1);
+        let named = db.store.refusal_list_of(&other, endpoint, NOW, 10).await;
+        assert!(named.unwrap().is_empty());
     }
 }
 

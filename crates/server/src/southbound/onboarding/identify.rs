@@ -26,7 +26,7 @@ pub async fn describe(job: &Job, notes: &mut Notes) -> Result<Description, Stopp
     let read = match job.asker.ask(msg::get_depth([OBJECT], 1)).await {
         Ok(Response::GetResp(response)) => outcome::values(&response),
         Ok(_) => outcome::Values::default(),
-        Err(error) if error.is_gone() => return Err(Stopped::at("identity")(error)),
+        Err(error) if error.is_over() => return Err(Stopped::at("identity")(error)),
         Err(error) => {
             notes.add(format!("{OBJECT} cannot be read: {error}"));
             outcome::Values::default()
@@ -141,5 +141,7 @@ async fn is_free(job: &Job, device: DeviceId) -> Result<bool, Stopped> {
         .path(&job.tenant, device, TRANSPORT)
         .await
         .map_err(Stopped::store("identity"))?;
-    Ok(path.is_none_or(|path| !path.has_current && path.connected_at.is_none()))
+    Ok(path.is_none_or(|path| {
+        !path.has_current && path.pending_at.is_none() && path.connected_at.is_none()
+    }))
 }

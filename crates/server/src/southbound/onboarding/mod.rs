@@ -115,7 +115,7 @@ impl Job {
 pub async fn run(job: Box<Job>) {
     let mut ended = Ended::default();
     let permit = tokio::select! {
-        permit = job.core.onboardings.acquire() => permit,
+        permit = job.core.onboardings.take(&job.tenant) => permit,
         () = job.asker.inbox.closed() => return,
     };
     let outcome = tokio::time::timeout(ONBOARD_TIME_MAX, steps(&job, &mut ended)).await;
@@ -156,7 +156,7 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
 
     let versions = msg::get_supported_protocol(&Versions::default());
     match asker.ask(versions).await {
-        Err(error) if error.is_gone() => return Err(Stopped::at("protocol")(error)),
+        Err(error) if error.is_over() => return Err(Stopped::at("protocol")(error)),
         // Agents before 1.0 of the request's time answer 7001; their records say enough.
         _ => {}
     }

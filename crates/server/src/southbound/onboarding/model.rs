@@ -40,7 +40,7 @@ pub async fn known(job: &Job, key: &str, notes: &mut Notes) -> Result<(Model, bo
 async fn discover(job: &Job, notes: &mut Notes) -> Result<Model, AskError> {
     match ask(job, ROOT, false).await {
         Ok(model) if !model.objects.is_empty() => return Ok(model),
-        Err(error) if error.is_gone() => return Err(error),
+        Err(error) if error.is_over() => return Err(error),
         Ok(_) => notes.add("the whole model is not told at once; it was asked level by level"),
         Err(error) => notes.add(format!(
             "the whole model is not told at once ({error}); it was asked level by level"
@@ -88,7 +88,7 @@ async fn walk(job: &Job, notes: &mut Notes) -> Result<Model, AskError> {
                 }
                 model.merge(level);
             }
-            Err(error) if error.is_gone() || path == ROOT => return Err(error),
+            Err(error) if error.is_over() || path == ROOT => return Err(error),
             Err(error) => {
                 notes.add(format!("{path} is not told: {error}"));
                 model.gaps.push((path, error.to_string()));

@@ -72,7 +72,7 @@ pub async fn all(job: &Job, model: &Model, notes: &mut Notes) -> Result<(), Stop
         let Err(error) = one(asker, &rows, &subscription).await else {
             continue;
         };
-        if error.is_gone() {
+        if error.is_over() {
             return Err(Stopped::at("subscriptions")(error));
         }
         let commands = commands(model);
@@ -84,7 +84,7 @@ pub async fn all(job: &Job, model: &Model, notes: &mut Notes) -> Result<(), Stop
             };
             match one(asker, &rows, &named).await {
                 Ok(_) => continue,
-                Err(error) if error.is_gone() => {
+                Err(error) if error.is_over() => {
                     return Err(Stopped::at("subscriptions")(error));
                 }
                 Err(_) => {}
@@ -124,7 +124,7 @@ pub async fn ensure(
     made.await.map_err(|error| match error {
         AskError::Refused(error) => translate::refused(&error),
         // Doing it again does no harm, whatever has reached the device.
-        AskError::TimedOut | AskError::Gone(_) => Failure::Lost {
+        AskError::TimedOut | AskError::Gone(_) | AskError::Silent => Failure::Lost {
             reason: error.to_string(),
         },
         AskError::Garbled(reason) => Failure::Refused {

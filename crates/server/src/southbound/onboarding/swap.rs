@@ -53,7 +53,7 @@ impl OwnRow {
 pub async fn own_row(asker: &Asker, own: &EndpointId) -> Result<Option<OwnRow>, AskError> {
     let read = match asker.ask(msg::get([CONTROLLERS])).await {
         Ok(Response::GetResp(response)) => outcome::values(&response),
-        Err(error) if error.is_gone() => return Err(error),
+        Err(error) if error.is_over() => return Err(error),
         _ => return Ok(None),
     };
     let ours = read.values.iter().find_map(|(path, value)| {
@@ -89,7 +89,7 @@ pub async fn onboarded(
         return Ok(());
     }
     match asker.ask(msg::set_values([(path, "true")])).await {
-        Err(error) if error.is_gone() => Err(error),
+        Err(error) if error.is_over() => Err(error),
         Err(error) => {
             notes.add(format!("{NAME} cannot be set: {error}"));
             Ok(())

@@ -45,7 +45,7 @@ pub async fn first(job: &Job, model: &Model, notes: &mut Notes) -> Result<(), St
         {
             Ok(Response::GetResp(response)) => outcome::values(&response),
             Ok(_) => continue,
-            Err(error) if error.is_gone() => return Err(Stopped::at("values")(error)),
+            Err(error) if error.is_over() => return Err(Stopped::at("values")(error)),
             Err(error) => {
                 notes.add(format!("{object} was not read: {error}"));
                 continue;

@@ -1,0 +1,162 @@
+//! Places for onboardings, shared fairly between tenants: a tenant may hold as many as are free, so
+//! that some are always left for the others, however slow its devices are, and alone it gets half.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fleet::TenantId;
+use tokio::sync::oneshot;
+
+/// The places.
+#[derive(Clone)]
+pub struct Slots(Arc<Mutex<Inner>>);
+
+struct Inner {
+    free: usize,
+    tenants: HashMap<TenantId, Share>,
+}
+
+/// What one tenant has and waits for.
+#[derive(Default)]
+struct Share {
+    held: usize,
+    waiting: VecDeque<oneshot::Sender<Slot>>,
+}
+
+/// One place; given back when dropped.
+pub struct Slot {
+    slots: Slots,
+    tenant: TenantId,
+}
+
+impl Slots {
+    /// This many, for all tenants together.
+    pub fn new(count: usize) -> Self {
+        let (free, tenants) = (count, HashMap::new());
+        Self(Arc::new(Mutex::new(Inner { free, tenants })))
+    }
+
+    /// A place for an onboarding of a tenant; waits its turn. Dropping the future gives it up.
+    pub async fn take(&self, tenant: &TenantId) -> Slot {
+        loop {
+            let (sender, granted) = oneshot::channel();
+            self.lock()
+                .tenants
+                .entry(tenant.clone())
+                .or_default()
+                .waiting
+                .push_back(sender);
+            self.grant();
+            if let Ok(slot) = granted.await {
+                return slot;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands out what is free. Sent outside of the lock: whoever waited may be gone, and then the
+    /// place is dropped, which gives it back.
+    fn grant(&self) {
+        loop {
+            let next = self.lock().next();
+            let Some((tenant, waiter)) = next else { return };
+            let slots = self.clone();
+            drop(waiter.send(Slot { slots, tenant }));
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut inner = self.slots.lock();
+        inner.free += 1;
+        if let Some(share) = inner.tenants.get_mut(&self.tenant) {
+            share.held -= 1;
+        }
+        drop(inner);
+        self.slots.grant();
+    }
+}
+
+impl Inner {
+    /// Who is next: of the tenants that may have one more, the one that holds the fewest.
+    fn next(&mut self) -> Option<(TenantId, oneshot::Sender<Slot>)> {
+        self.tenants.retain(|_, share| {
+            while share
+                .waiting
+                .front()
+                .is_some_and(oneshot::Sender::is_closed)
+            {
+                share.waiting.pop_front();
+            }
+            share.held > 0 || !share.waiting.is_empty()
+        });
+        let free = self.free;
+        let (tenant, share) = self
+            .tenants
+            .iter_mut()
+            .filter(|(_, share)| !share.waiting.is_empty() && share.held < free)
+            .min_by_key(|(_, share)| share.held)?;
+        let waiter = share.waiting.pop_front()?;
+        share.held += 1;
+        self.free -= 1;
+        Some((tenant.clone(), waiter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::parse(name).unwrap()
+    }
+
+    /// As many as are granted at once.
+    fn all(slots: &Slots, name: &str) -> Vec<Slot> {
+        std::iter::from_fn(|| slots.take(&tenant(name)).now_or_never()).collect()
+    }
+
+    #[test]
+    fn a_tenant_alone_gets_half_and_the_others_always_find_a_place() {
+        let slots = Slots::new(64);
+        let first = all(&slots, "a");
+        assert_eq!(first.len(), 32);
+        let second = all(&slots, "b");
+        assert_eq!(second.len(), 16);
+        assert_eq!(all(&slots, "c").len(), 8);
+        drop((first, second));
+        assert_eq!(slots.lock().free, 64);
+        assert_eq!(all(&slots, "a").len(), 32);
+    }
+
+    #[tokio::test]
+    async fn who_holds_the_fewest_is_next_and_who_left_is_not_waited_for() {
+        let slots = Slots::new(4);
+        let (a, b) = (tenant("a"), tenant("b"));
+        let mut held = all(&slots, "a");
+        held.extend(all(&slots, "b"));
+        assert_eq!((held.len(), slots.lock().free), (3, 1));
+        let mut left = Box::pin(slots.take(&a));
+        assert!(left.as_mut().now_or_never().is_none());
+        let mut waits = Box::pin(slots.take(&a));
+        assert!(waits.as_mut().now_or_never().is_none());
+        let mut other = Box::pin(slots.take(&b));
+        assert!(other.as_mut().now_or_never().is_none());
+        drop(left);
+        // One of a's two is given back: b, which has one, may have another; a not yet.
+        held.remove(0);
+        let granted = (other.as_mut().now_or_never(), waits.as_mut().now_or_never());
+        assert!(granted.0.is_some() != granted.1.is_some());
+        drop((granted, held));
+        assert!(slots.lock().free > 0);
+        drop((waits, other));
+        slots.grant();
+        assert!(slots.lock().tenants.is_empty());
+        assert_eq!(slots.lock().free, 4);
+    }
+}
