@@ -1,0 +1,323 @@
+//! What a session of the ACS makes of each POST. Deliberately nothing of what the caller asks for.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
+
+use super::{
+    End, Event, Ignored, PeerError, Phase, Post, Reply, RequestId, Session, Token, Waits, limit,
+};
+use crate::error::{DecodeError, Error, excerpt};
+use crate::fault::{Fault, FaultCode};
+use crate::limits;
+use crate::rpc::{GetRpcMethodsResponse, Method, Request, Response};
+use crate::soap::{self, Body, Envelope, Oddities};
+use crate::version::{self, Version};
+
+impl Session {
+    /// Takes a POST. An error means that it is refused with [`Reply::refused`] and changed nothing.
+    pub fn handle_input(&mut self, now: Instant, post: Post<'_>) -> Result<(), Error> {
+        if self.events.len() >= limits::EVENTS_MAX {
+            return Err(limit("EVENTS_MAX", limits::EVENTS_MAX));
+        }
+        if self.messages >= limits::SESSION_MESSAGES_MAX && self.phase != Phase::Ended {
+            self.end(End::Limit("SESSION_MESSAGES_MAX"));
+            return Err(limit("SESSION_MESSAGES_MAX", limits::SESSION_MESSAGES_MAX));
+        }
+        self.messages += 1;
+        if post.body.iter().all(u8::is_ascii_whitespace) {
+            return self.empty(now);
+        }
+        let hash = hash(post.body);
+        match soap::decode(post.body, post.content_type) {
+            Err(error) => self.malformed(now, error),
+            Ok(envelope) if self.repeats(now, &envelope, hash) => Ok(()),
+            Ok(envelope) => self.message(now, envelope, hash),
+        }
+    }
+
+    fn message(&mut self, now: Instant, envelope: Envelope, hash: u64) -> Result<(), Error> {
+        if let Body::Request(Request::Inform(_)) = &envelope.body {
+            self.informed(now, envelope, hash);
+            return Ok(());
+        }
+        if matches!(self.phase, Phase::Fresh | Phase::Ended) {
+            return Err(Error::PeerMisbehaved("a session starts with an Inform"));
+        }
+        if self.exchange.is_some() {
+            return Err(Error::PeerMisbehaved(
+                "a message before the answer to the last one",
+            ));
+        }
+        let (id, oddities) = (envelope.header.id, envelope.oddities);
+        match envelope.body {
+            Body::Request(request) => self.requested(now, request, id, oddities, hash),
+            Body::Unknown { name } if !name.ends_with("Response") => self.unserved(now, name, &id),
+            body => self.answer(now, body, id, oddities),
+        }
+        Ok(())
+    }
+
+    /// Whether a request of the CPE is the one that came last: the same bytes again. It gets the
+    /// same answer, or waits for it.
+    fn repeats(&mut self, now: Instant, envelope: &Envelope, hash: u64) -> bool {
+        if self.asked != Some(hash) {
+            return false;
+        }
+        if self.exchange.is_none() {
+            self.resend(now);
+        }
+        let id = envelope.header.id.clone();
+        self.ignore(Ignored::Duplicate { id });
+        true
+    }
+
+    fn resend(&mut self, now: Instant) {
+        if let Some(reply) = self.last.clone() {
+            self.reply = Some(reply);
+            self.replied = now;
+            self.broken = false;
+        }
+    }
+
+    fn informed(&mut self, now: Instant, envelope: Envelope, hash: u64) {
+        let Envelope {
+            namespace,
+            header,
+            body: Body::Request(Request::Inform(inform)),
+            oddities,
+        } = envelope
+        else {
+            return;
+        };
+        if self.phase != Phase::Ended && (self.phase != Phase::Fresh || self.exchange.is_some()) {
+            self.end(End::Superseded);
+        }
+        self.phase = Phase::Fresh;
+        self.namespace = namespace;
+        self.asked = Some(hash);
+        (self.cpe_requests, self.messages) = (0, 1);
+        let asked = Duration::from_secs(header.session_timeout.unwrap_or_default().into());
+        self.silence = self.bounded_silence().max(asked.min(limits::SILENCE_MAX));
+        let chosen = match &header.supported_versions {
+            Some(list) => version::newest(&self.config.versions, &version::supported(list)),
+            None => Some(version::inferred(
+                namespace,
+                header.session_timeout.is_some(),
+            )),
+        };
+        let Some(version) = chosen else {
+            let theirs = excerpt(header.supported_versions.as_deref().unwrap_or_default());
+            self.reply_fault(
+                now,
+                &header.id,
+                Fault::plain(FaultCode::ACS_VERSION_INCOMPATIBLE),
+            );
+            self.events.push_back(Event::Incompatible { theirs });
+            return self.end(End::Incompatible);
+        };
+        self.version = version;
+        // A CPE that did not list its versions must not see the header.
+        let use_version = header.supported_versions.is_some().then_some(version);
+        let token = self.wait(now, header.id.clone(), Method::Inform, use_version);
+        let inform = Box::new(inform);
+        self.events.push_back(Event::Informed {
+            token,
+            inform,
+            header,
+            version,
+            oddities,
+        });
+    }
+
+    fn bounded_silence(&self) -> Duration {
+        self.config
+            .silence
+            .clamp(limits::SILENCE_MIN, limits::SILENCE_MAX)
+    }
+
+    /// Leaves the exchange open until the caller answers.
+    fn wait(
+        &mut self,
+        now: Instant,
+        id: String,
+        method: Method,
+        use_version: Option<Version>,
+    ) -> Token {
+        let token = Token(self.next);
+        self.next += 1;
+        self.exchange = Some((
+            Waits::Answer {
+                token,
+                id,
+                method,
+                use_version,
+            },
+            now,
+        ));
+        token
+    }
+
+    fn requested(
+        &mut self,
+        now: Instant,
+        request: Request,
+        id: String,
+        oddities: Oddities,
+        hash: u64,
+    ) {
+        self.phase = Phase::Open;
+        self.asked = Some(hash);
+        let method = request.method();
+        self.cpe_requests += 1;
+        if self.cpe_requests > limits::CPE_REQUESTS_MAX {
+            self.reply_fault(now, &id, Fault::plain(FaultCode::ACS_RESOURCES_EXCEEDED));
+            return self.end(End::Limit("CPE_REQUESTS_MAX"));
+        }
+        if !self.config.methods.contains(&method) {
+            return self.unserved(now, method.name().to_owned(), &id);
+        }
+        if method == Method::GetRpcMethods {
+            let known = self
+                .config
+                .methods
+                .iter()
+                .filter(|method| method.since() <= self.version);
+            let methods = known.map(|method| method.name().to_owned()).collect();
+            return self.reply_with(
+                now,
+                &id,
+                Response::from(GetRpcMethodsResponse { methods }),
+                None,
+            );
+        }
+        let token = self.wait(now, id, method, None);
+        self.events.push_back(Event::Requested {
+            token,
+            request,
+            oddities,
+        });
+    }
+
+    fn unserved(&mut self, now: Instant, name: String, id: &str) {
+        self.phase = Phase::Open;
+        self.reply_fault(now, id, Fault::plain(FaultCode::ACS_METHOD_NOT_SUPPORTED));
+        self.ignore(Ignored::Unserved { name });
+    }
+
+    /// A response or a fault: to what is outstanding, to what was (again), or to nothing.
+    fn answer(&mut self, now: Instant, body: Body, id: String, oddities: Oddities) {
+        let name = body.name().to_owned();
+        if !id.is_empty()
+            && self
+                .last_answered
+                .is_some_and(|last| self.wire_id(last) == id)
+        {
+            self.resend(now);
+            return self.ignore(Ignored::Duplicate { id });
+        }
+        let Some(outstanding) = self.outstanding.take() else {
+            self.ignore(Ignored::Unmatched { name, id });
+            return self.turn(now);
+        };
+        let result = match body {
+            _ if !id.is_empty() && id != self.wire_id(outstanding.id) => {
+                Err(PeerError::WrongId(excerpt(&id)))
+            }
+            Body::Fault(fault) => Err(PeerError::Fault(fault)),
+            Body::Response(response) if response.method() == outstanding.method => Ok(response),
+            _ => Err(PeerError::WrongResponse(name)),
+        };
+        self.answered(now, outstanding.id, result, oddities);
+    }
+
+    fn answered(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        result: Result<Response, PeerError>,
+        oddities: Oddities,
+    ) {
+        self.last_answered = Some(id);
+        self.events.push_back(Event::Answered {
+            id,
+            result,
+            oddities,
+        });
+        self.turn(now);
+    }
+
+    /// The CPE has nothing to ask.
+    fn empty(&mut self, now: Instant) -> Result<(), Error> {
+        match (&self.exchange, self.phase) {
+            // The same again, on another connection.
+            (Some((Waits::Turn, _)), _) => self.ignore(Ignored::Duplicate { id: String::new() }),
+            (Some(_), _) => {
+                return Err(Error::PeerMisbehaved(
+                    "a message before the answer to the last one",
+                ));
+            }
+            (None, Phase::Fresh | Phase::Ended) => {
+                self.reply(now, Reply::empty());
+                self.ignore(Ignored::Probe);
+            }
+            (None, Phase::Ending) => {
+                self.reply(now, Reply::empty());
+                self.end(End::Complete);
+            }
+            (None, Phase::Open) if self.broken && self.outstanding.is_some() => {
+                // It repeats its empty POST because our request did not arrive.
+                self.resend(now);
+                self.ignore(Ignored::Duplicate { id: String::new() });
+            }
+            (None, Phase::Open) => match self.outstanding.take() {
+                Some(outstanding) => {
+                    self.answered(
+                        now,
+                        outstanding.id,
+                        Err(PeerError::Empty),
+                        Oddities::default(),
+                    );
+                }
+                None => self.turn(now),
+            },
+        }
+        Ok(())
+    }
+
+    fn malformed(&mut self, now: Instant, error: DecodeError) -> Result<(), Error> {
+        if matches!(self.phase, Phase::Fresh | Phase::Ended) || self.exchange.is_some() {
+            return Err(error.into());
+        }
+        let is_request = Method::parse(&error.method).is_some_and(Method::is_acs);
+        match self.outstanding.take_if(|_| !is_request) {
+            Some(outstanding) => {
+                let result = Err(PeerError::Malformed(error));
+                self.answered(now, outstanding.id, result, Oddities::default());
+            }
+            None => {
+                self.reply_fault(now, &error.id, error.acs_fault());
+                self.ignore(Ignored::Malformed(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// It is our turn: the next request, or the caller's decision.
+    pub(super) fn turn(&mut self, now: Instant) {
+        self.phase = Phase::Open;
+        self.asked = None;
+        match self.queue.pop_front() {
+            Some((id, request)) => self.send(now, id, request),
+            None => {
+                self.exchange = Some((Waits::Turn, now));
+                self.events.push_back(Event::Turn);
+            }
+        }
+    }
+}
+
+fn hash(body: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,104 @@
+//! Every limit of this crate, with its reason. Deliberately constants: what a deployment may tune
+//! is in the sessions' configuration, bounded by these.
+
+use std::time::Duration;
+
+/// Bytes of one message, after decompression. Answers that list a whole tree are 1 to 5 MB.
+pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Elements of one message, because four bytes on the wire can cost a hundred in memory. The whole
+/// of Device:2 with its instances stays below 100,000 parameters of four elements.
+pub const ELEMENTS_MAX: usize = 500_000;
+
+/// Nesting of elements. The deepest message that the standard knows has nine levels.
+pub const DEPTH_MAX: usize = 32;
+
+/// Attributes of one element that are looked at. An envelope declares five or six namespaces.
+pub const ATTRIBUTES_MAX: usize = 64;
+
+/// Characters of an id that we keep and echo; the standard sets no bound, the field uses 32.
+pub const ID_CHARS_MAX: usize = 256;
+
+/// Characters of a peer's text in an error or event of ours.
+pub const EXCERPT_CHARS_MAX: usize = 120;
+
+/// Versions in one `SupportedCWMPVersions` header. There are five.
+pub const VERSIONS_MAX: usize = 32;
+
+/// Requests that wait for their turn in one session of the ACS.
+pub const QUEUE_MAX: usize = 256;
+
+/// Requests of the CPE in one session: one TransferComplete for each transfer, one for each
+/// autonomous one, and GetRPCMethods. More is a loop.
+pub const CPE_REQUESTS_MAX: usize = 256;
+
+/// Messages of one session from both sides, so that a loop ends. A discovery object by object of
+/// the largest devices takes some thousand.
+pub const SESSION_MESSAGES_MAX: usize = 20_000;
+
+/// Events waiting for the caller, who takes them after each input; only a caller that never does
+/// hits this.
+pub const EVENTS_MAX: usize = 1024;
+
+/// The shortest silence of a CPE after which a session may be given up.
+pub const SILENCE_MIN: Duration = Duration::from_secs(30);
+
+/// The longest silence that a `SessionTimeout` header may ask for. Fielded clients send 60 or 300.
+pub const SILENCE_MAX: Duration = Duration::from_secs(900);
+
+/// Inform events in one message (R: 64 in the schema) and in the queue of a CPE beyond which those
+/// with a command key replace the oldest.
+pub const INFORM_EVENTS_MAX: usize = 64;
+
+/// Finished transfers and other reports that a CPE keeps until the ACS has them.
+pub const REPORTS_MAX: usize = 64;
+
+/// The attempt from which the wait between sessions no longer grows.
+pub const RETRY_ATTEMPT_LAST: u32 = 10;
+
+/// A wait between sessions, whatever is configured: one week.
+pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Informs of one CPE session that the ACS asks to send again (fault 8005).
+pub const INFORM_REPEATS_MAX: u32 = 3;
+
+/// Scheduled informs that wait (`ScheduleInform`).
+pub const SCHEDULED_INFORMS_MAX: usize = 16;
+
+/// Bytes of the value of an authentication header. Kerberos tokens are the largest known, and none
+/// of them is for us.
+pub const AUTH_HEADER_BYTES_MAX: usize = 4096;
+
+/// Parameters of one challenge or of one set of credentials. Digest has eleven.
+pub const AUTH_PARAMS_MAX: usize = 32;
+
+/// Challenges in one answer.
+pub const CHALLENGES_MAX: usize = 8;
+
+/// How far a request counter may run behind the highest one seen, in requests.
+pub const NC_WINDOW: u32 = 64;
+
+/// Bytes of a `Cookie` header that are looked at.
+pub const COOKIE_BYTES_MAX: usize = 8192;
+
+/// Bytes of the head of a connection request's answer, or of the request at the CPE.
+pub const HEAD_BYTES_MAX: usize = 8192;
+
+/// Bytes of the body after such a head, which is thrown away.
+pub const HEAD_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Exchanges of one connection request: the first, the one with credentials, and one more for a
+/// stale nonce or a dropped connection.
+pub const CONNECTION_REQUEST_EXCHANGES_MAX: u32 = 3;
+
+/// Bytes of a STUN message; a datagram that is not fragmented.
+pub const STUN_BYTES_MAX: usize = 1472;
+
+/// Attributes of one STUN message.
+pub const STUN_ATTRIBUTES_MAX: usize = 32;
+
+/// Bytes of a UDP connection request.
+pub const UDP_REQUEST_BYTES_MAX: usize = 1472;
+
+/// Bytes of an XMPP stanza.
+pub const STANZA_BYTES_MAX: usize = 16 * 1024;

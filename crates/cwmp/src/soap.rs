@@ -1,0 +1,329 @@
+//! SOAP envelopes: what a POST or its answer carries. [`decode`] takes what the field sends,
+//! whatever its prefixes, encodings and omissions, and notes the [`Oddities`]; [`encode`] writes the
+//! one form that every known client reads: no XML declaration, five prefixes declared on the
+//! envelope, compact, the id first, arguments without prefix.
+//! Deliberately no conversation: which message may come when is in [`crate::acs`] and
+//! [`crate::cpe`].
+
+mod charset;
+mod header;
+mod oddity;
+pub(crate) mod reader;
+pub(crate) mod wire;
+pub(crate) mod writer;
+
+pub use header::Header;
+pub use oddity::Oddities;
+
+pub use crate::version::Namespace;
+
+use crate::error::{DecodeError, DecodeErrorKind, excerpt};
+use crate::fault::Fault;
+use crate::limits;
+use crate::rpc::{Method, Request, Response};
+use reader::{Element, Reader, Result};
+use wire::Wire;
+use writer::Writer;
+
+/// What the body of an envelope is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// A request.
+    Request(Request),
+    /// A response.
+    Response(Response),
+    /// A fault, in place of a response.
+    Fault(Fault),
+    /// A method that nobody here knows.
+    Unknown {
+        /// Its name, shortened; a response's ends in `Response`.
+        name: String,
+    },
+}
+
+impl Body {
+    /// The method, when it is one.
+    pub fn method(&self) -> Option<Method> {
+        match self {
+            Self::Request(request) => Some(request.method()),
+            Self::Response(response) => Some(response.method()),
+            Self::Fault(_) | Self::Unknown { .. } => None,
+        }
+    }
+
+    /// The element's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Request(request) => request.method().name(),
+            Self::Response(response) => response.method().response_name(),
+            Self::Fault(_) => "Fault",
+            Self::Unknown { name } => name,
+        }
+    }
+}
+
+impl<T: Into<Request>> From<T> for Body {
+    fn from(request: T) -> Self {
+        Self::Request(request.into())
+    }
+}
+
+impl From<Response> for Body {
+    fn from(response: Response) -> Self {
+        Self::Response(response)
+    }
+}
+
+impl From<Fault> for Body {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The namespace, which the answer repeats.
+    pub namespace: Namespace,
+    /// The headers.
+    pub header: Header,
+    /// The body.
+    pub body: Body,
+    /// What the reader had to forgive; nothing in what we write.
+    pub oddities: Oddities,
+}
+
+impl Envelope {
+    /// An envelope with an id and no other header.
+    pub fn new(namespace: Namespace, id: impl Into<String>, body: impl Into<Body>) -> Self {
+        let id = id.into();
+        Self {
+            namespace,
+            header: Header {
+                id,
+                ..Header::default()
+            },
+            body: body.into(),
+            oddities: Oddities::default(),
+        }
+    }
+
+    /// The same with masks over passwords, over what URLs may hide, and over the values of
+    /// parameters that `is_secret` says of their names.
+    #[must_use]
+    pub fn masked(mut self, is_secret: &dyn Fn(&str) -> bool) -> Self {
+        match &mut self.body {
+            Body::Request(request) => request.mask(is_secret),
+            Body::Response(response) => response.mask(is_secret),
+            Body::Fault(_) | Body::Unknown { .. } => {}
+        }
+        self
+    }
+}
+
+/// How arguments that are truth values are written. Values of parameters are as the caller says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Booleans {
+    /// `1` and `0`.
+    #[default]
+    Digits,
+    /// `true` and `false`.
+    Words,
+}
+
+const ENVELOPE: &str = "<soap-env:Envelope xmlns:soap-env=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+    xmlns:soap-enc=\"http://schemas.xmlsoap.org/soap/encoding/\" \
+    xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\" \
+    xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns:cwmp=\"";
+
+/// The `Content-Type` of what [`encode`] writes.
+pub const CONTENT_TYPE: &str = "text/xml; charset=\"utf-8\"";
+
+/// Writes an envelope as UTF-8. A [`Body::Unknown`] becomes an empty element of its name.
+pub fn encode(envelope: &Envelope, booleans: Booleans) -> String {
+    let mut writer = Writer::new(booleans);
+    writer.raw(ENVELOPE);
+    writer.raw(&envelope.namespace.to_string());
+    writer.raw("\">");
+    envelope.header.write(&mut writer);
+    writer.raw("<soap-env:Body>");
+    match &envelope.body {
+        Body::Request(request) => request.write(&mut writer),
+        Body::Response(response) => response.write(&mut writer),
+        Body::Fault(fault) => write_fault(fault, &mut writer),
+        Body::Unknown { name } => {
+            let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+            writer.element(&format!("cwmp:{name}"), "", "");
+        }
+    }
+    writer.raw("</soap-env:Body></soap-env:Envelope>");
+    writer.finish()
+}
+
+fn write_fault(fault: &Fault, writer: &mut Writer) {
+    writer.raw("<soap-env:Fault>");
+    writer.element("faultcode", "", fault.code.soap());
+    writer.raw("<faultstring>CWMP fault</faultstring><detail><cwmp:Fault>");
+    fault.code.write("FaultCode", writer);
+    fault.text.write("FaultString", writer);
+    for parameter in &fault.parameters {
+        parameter.write("SetParameterValuesFault", writer);
+    }
+    writer.raw("</cwmp:Fault></detail></soap-env:Fault>");
+}
+
+/// Reads the first envelope of a body. `content_type` is the HTTP header, for its charset.
+///
+/// The error tells the id, method and namespace as far as they could be read, so that it can be
+/// answered.
+pub fn decode(
+    body: &[u8],
+    content_type: Option<&str>,
+) -> std::result::Result<Envelope, DecodeError> {
+    if body.len() > limits::BODY_BYTES_MAX {
+        return Err(DecodeError::new(DecodeErrorKind::Limit {
+            limit: "BODY_BYTES_MAX",
+            max: limits::BODY_BYTES_MAX,
+        }));
+    }
+    let (text, odd) = charset::text(body, content_type)?;
+    let mut partial = Partial::default();
+    let mut reader = Reader::new(&text);
+    reader.odd.add(odd);
+    let body = envelope(&mut reader, &mut partial).map_err(|mut error| {
+        error.id = std::mem::take(&mut partial.header.id);
+        error.method = std::mem::take(&mut partial.method);
+        error.namespace = partial.namespace;
+        error
+    })?;
+    let mut oddities = reader.odd;
+    if partial.header.id.is_empty() {
+        oddities.add(Oddities::NO_ID);
+    }
+    if !partial.namespace.is_some_and(Namespace::is_standard) {
+        oddities.add(Oddities::NAMESPACE);
+    }
+    Ok(Envelope {
+        namespace: partial.namespace.unwrap_or_default(),
+        header: partial.header,
+        body,
+        oddities,
+    })
+}
+
+/// What is known while an envelope is read.
+#[derive(Default)]
+struct Partial {
+    namespace: Option<Namespace>,
+    header: Header,
+    method: String,
+}
+
+impl Partial {
+    /// Takes the CWMP namespace from wherever it is declared.
+    fn declared(&mut self, element: &Element<'_>) {
+        if self.namespace.is_none() {
+            let declared = element
+                .attributes()
+                .filter(|(name, _)| name.starts_with("xmlns"));
+            self.namespace = declared
+                .filter_map(|(_, uri)| Namespace::parse(&uri))
+                .next();
+        }
+    }
+}
+
+fn not_soap(why: &'static str) -> DecodeError {
+    DecodeError::new(DecodeErrorKind::NotSoap(why))
+}
+
+fn envelope(reader: &mut Reader<'_>, partial: &mut Partial) -> Result<Body> {
+    let Some(root) = reader.child()? else {
+        return Err(not_soap("there is no element"));
+    };
+    if root.local() != "Envelope" {
+        return Err(not_soap("the first element is another"));
+    }
+    partial.declared(&root);
+    let mut body = None;
+    while let Some(element) = reader.child()? {
+        partial.declared(&element);
+        match element.local() {
+            "Header" => header::read(reader, partial)?,
+            "Body" if body.is_none() => {
+                while let Some(element) = reader.child()? {
+                    if body.is_some() {
+                        reader.odd.add(Oddities::TRAILING);
+                        reader.skip()?;
+                        continue;
+                    }
+                    partial.declared(&element);
+                    body = Some(method(reader, &element, partial)?);
+                }
+            }
+            _ => reader.unknown()?,
+        }
+    }
+    let body = body.ok_or(not_soap("the body is empty"))?;
+    // A second envelope is what a 1.0 client may send; it gets an answer to the first.
+    if !matches!(reader.child(), Ok(None)) {
+        reader.odd.add(Oddities::TRAILING);
+    }
+    Ok(body)
+}
+
+fn method(reader: &mut Reader<'_>, element: &Element<'_>, partial: &mut Partial) -> Result<Body> {
+    let name = element.local();
+    partial.method = excerpt(name);
+    if name == "Fault" {
+        return fault(reader).map(Body::Fault);
+    }
+    if let Some(method) = Method::parse(name) {
+        return method.read_request(reader, element).map(Body::Request);
+    }
+    let answered = name.strip_suffix("Response").and_then(Method::parse);
+    if let Some(method) = answered {
+        return method.read_response(reader, element).map(Body::Response);
+    }
+    reader.skip()?;
+    Ok(Body::Unknown {
+        name: excerpt(name),
+    })
+}
+
+/// A SOAP fault, of 1.1 or with the words of 1.2, with CWMP's in it or not.
+fn fault(reader: &mut Reader<'_>) -> Result<Fault> {
+    let mut out = None;
+    let mut soap_text = String::new();
+    while let Some(element) = reader.child()? {
+        match element.local() {
+            "faultstring" | "Reason" => soap_text = Wire::read(reader, &element)?,
+            "detail" | "Detail" => {
+                while let Some(element) = reader.child()? {
+                    match element.local() {
+                        "Fault" if out.is_none() => out = Some(cwmp_fault(reader)?),
+                        _ => reader.unknown()?,
+                    }
+                }
+            }
+            _ => reader.skip()?,
+        }
+    }
+    Ok(out.unwrap_or_else(|| {
+        reader.odd.add(Oddities::MISSING_FAULT);
+        Fault::new(Default::default(), soap_text)
+    }))
+}
+
+fn cwmp_fault(reader: &mut Reader<'_>) -> Result<Fault> {
+    let mut out = Fault::default();
+    while let Some(element) = reader.argument()? {
+        match element.local() {
+            "FaultCode" => out.code = Wire::read(reader, &element)?,
+            "FaultString" => out.text = Wire::read(reader, &element)?,
+            "SetParameterValuesFault" => out.parameters.push(Wire::read(reader, &element)?),
+            _ => reader.unknown()?,
+        }
+    }
+    Ok(out)
+}
