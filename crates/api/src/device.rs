@@ -64,7 +64,7 @@ pub struct Device {
     pub hardware_version: Option<String>,
     /// Whether it can be talked to.
     pub presence: Presence,
-    /// When it last booted.
+    /// When it last started, as it said or as its up time tells; null when that is not known.
     pub last_boot_at: Option<Time>,
     /// The address it connects from.
     pub ip: Option<String>,
@@ -96,7 +96,7 @@ pub struct DeviceDetail {
     pub values_known: u64,
     /// When the newest of them was read.
     pub values_at: Option<Time>,
-    /// The protocol version its agent speaks, like `1.3`.
+    /// The newest USP version that the agent and this server both speak, like `1.3`; null before it was first asked.
     pub protocol_version: Option<String>,
 }
 

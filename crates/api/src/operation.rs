@@ -279,7 +279,7 @@ pub struct Operation {
     pub finished_at: Option<Time>,
     /// When it gives up waiting.
     pub expires_at: Time,
-    /// How often the present step was sent without an answer.
+    /// How often what it asks for was sent to the device.
     pub attempts: u32,
     /// Each op, in order.
     pub steps: Vec<Step>,

@@ -4,16 +4,21 @@
 //! A pure state machine. It keeps nothing a crash could lose: the store has the truth, guarded by a
 //! fence (a number that grows with each claim), and this holds only what is being worked on now. A
 //! device without work costs one entry in a map.
+//!
+//! It waits by the even clock of its node. An operation sees the calendar as it was when it was
+//! claimed, going on evenly: a clock that is set neither delays nor ends what it waits for.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Instant;
 
 use crate::id::{DeviceId, OperationId, TenantId};
 use crate::limits;
 use crate::operation::{Input as OpInput, Operation, OperationState, Step};
-use crate::southbound::{Failure, Job, JobId, Op};
-use crate::time::Timestamp;
+use crate::southbound::{Failure, Job, JobId, Notice, Op};
+use crate::time::{Now, Timestamp};
 
 mod hearing;
+mod saving;
 mod timers;
 mod types;
 
@@ -31,7 +36,7 @@ enum Then {
 enum Waiting {
     Job(JobId),
     Save(Then),
-    Until(Timestamp),
+    Until(Instant),
 }
 
 #[derive(Debug)]
@@ -39,10 +44,37 @@ struct Active {
     operation: Operation,
     stored: OperationState,
     fence: i64,
-    lease_until: Timestamp,
-    renewing: bool,
+    /// When it was claimed: from then on its time goes evenly.
+    since: Now,
+    /// Until when the stored lease holds for sure.
+    lease_until: Instant,
+    /// Until when it will hold once the write under way is durable.
+    lease_next: Instant,
+    /// The same for a renewal under way.
+    renewing: Option<Instant>,
     waiting: Waiting,
-    retry_save_at: Option<Timestamp>,
+    retry_save_at: Option<Instant>,
+}
+
+impl Active {
+    fn time(&self, now: Now) -> Timestamp {
+        now.steady(self.since)
+    }
+
+    /// Only time or a notice brings it on; it does not count as driven.
+    fn rests(&self) -> bool {
+        matches!(self.waiting, Waiting::Until(_))
+    }
+}
+
+/// What happened while a claim was under way. Whether the evidence that comes with the claim has it
+/// already cannot be known.
+#[derive(Debug, Default)]
+struct Meanwhile {
+    cancels: Vec<OperationId>,
+    heard: Vec<(Timestamp, Notice)>,
+    /// More than is kept: only the log knows all.
+    missed: bool,
 }
 
 #[derive(Debug)]
@@ -50,11 +82,11 @@ enum Lane {
     Idle,
     Ready,
     Claiming {
-        until: Timestamp,
-        cancel: Option<OperationId>,
+        lease_until: Instant,
+        meanwhile: Box<Meanwhile>,
     },
     Active(Box<Active>),
-    Later(Timestamp),
+    Later(Instant),
 }
 
 #[derive(Debug)]
@@ -63,7 +95,7 @@ struct Device {
     reachable: bool,
     wanted: bool,
     lane: Lane,
-    timer: Option<Timestamp>,
+    timer: Option<Instant>,
 }
 
 /// The dispatcher of one node.
@@ -72,9 +104,10 @@ pub struct Dispatcher {
     config: Config,
     devices: HashMap<DeviceId, Device>,
     ready: VecDeque<DeviceId>,
-    timers: BTreeSet<(Timestamp, DeviceId)>,
+    timers: BTreeSet<(Instant, DeviceId)>,
     out: VecDeque<Command>,
-    busy: usize,
+    driven: usize,
+    resting: usize,
     next_job: u64,
 }
 
@@ -87,13 +120,14 @@ impl Dispatcher {
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
             out: VecDeque::new(),
-            busy: 0,
+            driven: 0,
+            resting: 0,
             next_job: 1,
         }
     }
 
     /// Takes an input; what follows is in [`Dispatcher::poll`].
-    pub fn handle(&mut self, input: Input, now: Timestamp) {
+    pub fn handle(&mut self, input: Input, now: Now) {
         match input {
             Input::Reachable(tenant, device) => self.reachable(tenant, device),
             Input::Unreachable(device, why) => self.unreachable(device, &why, now),
@@ -104,12 +138,7 @@ impl Dispatcher {
                 }
             }
             Input::Claimed(device, claimed) => self.claimed(device, claimed, now),
-            Input::ClaimFailed(device) => {
-                if self.is_claiming(device) {
-                    self.busy -= 1;
-                    self.later(device, now);
-                }
-            }
+            Input::ClaimFailed(device) => self.claim_failed(device, now),
             Input::Saved(device, operation, fence, saved) => {
                 self.saved(device, operation, fence, saved, now);
             }
@@ -117,15 +146,7 @@ impl Dispatcher {
                 self.renewed(device, operation, fence, saved, now);
             }
             Input::Fact(device, fact) => self.fact(device, fact, now),
-            Input::Cancel(device, operation) => {
-                if let Some(entry) = self.devices.get_mut(&device)
-                    && let Lane::Claiming { cancel, .. } = &mut entry.lane
-                {
-                    // The store may have given it to us already.
-                    *cancel = Some(operation);
-                }
-                self.told(device, |op| op.id == operation, OpInput::Cancel, now);
-            }
+            Input::Cancel(device, operation) => self.cancel(device, operation, now),
             Input::Tick => {}
         }
         self.run_timers(now);
@@ -138,13 +159,13 @@ impl Dispatcher {
     }
 
     /// When to call with [`Input::Tick`] at the latest.
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// Operations being claimed or driven.
+    /// Operations this node holds or is about to: claimed, driven, waited for.
     pub fn busy(&self) -> usize {
-        self.busy
+        self.driven + self.resting
     }
 
     fn reachable(&mut self, tenant: TenantId, device: DeviceId) {
@@ -160,7 +181,7 @@ impl Dispatcher {
         self.make_ready(device);
     }
 
-    fn unreachable(&mut self, device: DeviceId, why: &str, now: Timestamp) {
+    fn unreachable(&mut self, device: DeviceId, why: &str, now: Now) {
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
         };
@@ -172,7 +193,8 @@ impl Dispatcher {
                     let lost = Failure::Lost {
                         reason: why.to_owned(),
                     };
-                    let step = active.operation.step(OpInput::Answer(Err(lost)), now);
+                    let time = active.time(now);
+                    let step = active.operation.step(OpInput::Answer(Err(lost)), time);
                     self.follow(device, step, now);
                 }
                 Waiting::Until(_) => self.release(device, why, now),
@@ -194,8 +216,8 @@ impl Dispatcher {
         }
     }
 
-    fn start_ready(&mut self, now: Timestamp) {
-        while self.busy < self.config.in_flight_max {
+    fn start_ready(&mut self, now: Now) {
+        while self.driven < self.config.in_flight_max && self.resting < self.config.waiting_max {
             let Some(device) = self.ready.pop_front() else {
                 return;
             };
@@ -210,70 +232,95 @@ impl Dispatcher {
                 self.forget_if_idle(device);
                 continue;
             }
-            let lease_until = now.plus(limits::LEASE);
             entry.wanted = false;
             entry.lane = Lane::Claiming {
-                until: lease_until,
-                cancel: None,
+                lease_until: now.later(limits::LEASE),
+                meanwhile: Box::default(),
             };
             let tenant = entry.tenant.clone();
-            self.busy += 1;
+            self.driven += 1;
             self.out.push_back(Command::Claim {
                 tenant,
                 device,
-                lease_until,
+                lease_until: now.wall.plus(limits::LEASE),
             });
         }
     }
 
-    fn is_claiming(&self, device: DeviceId) -> bool {
-        self.devices
-            .get(&device)
-            .is_some_and(|d| matches!(d.lane, Lane::Claiming { .. }))
+    /// Ends a claim under way; `None` when there is none.
+    fn end_claim(&mut self, device: DeviceId) -> Option<(Instant, Box<Meanwhile>)> {
+        let entry = self.devices.get_mut(&device)?;
+        match std::mem::replace(&mut entry.lane, Lane::Idle) {
+            Lane::Claiming {
+                lease_until,
+                meanwhile,
+            } => {
+                self.driven -= 1;
+                Some((lease_until, meanwhile))
+            }
+            other => {
+                entry.lane = other;
+                None
+            }
+        }
     }
 
-    fn claimed(&mut self, device: DeviceId, claimed: Option<Box<Claimed>>, now: Timestamp) {
-        let Some(entry) = self.devices.get_mut(&device) else {
-            return;
-        };
-        let Lane::Claiming { until, cancel } = entry.lane else {
+    fn claim_failed(&mut self, device: DeviceId, now: Now) {
+        if self.end_claim(device).is_some() {
+            self.later(device, now);
+        }
+    }
+
+    fn claimed(&mut self, device: DeviceId, claimed: Option<Box<Claimed>>, now: Now) {
+        let Some((lease_until, meanwhile)) = self.end_claim(device) else {
             return;
         };
         let Some(claimed) = claimed else {
-            entry.lane = Lane::Idle;
-            self.busy -= 1;
             self.make_ready(device);
             self.forget_if_idle(device);
             return;
         };
-        let Claimed {
-            operation,
-            fence,
-            evidence,
-        } = *claimed;
-        let mut active = Box::new(Active {
-            stored: operation.state,
-            operation,
-            fence,
-            lease_until: until,
-            renewing: false,
-            waiting: Waiting::Until(now),
-            retry_save_at: None,
-        });
-        if cancel == Some(active.operation.id) {
-            active.operation.hear(OpInput::Cancel, now);
+        if meanwhile.missed {
+            // The lease is ours; with the next claim comes all that the log has.
+            self.later(device, now);
+            return;
         }
-        let reachable = entry.reachable;
+        let Claimed {
+            mut operation,
+            fence,
+            mut evidence,
+            cancelled,
+        } = *claimed;
+        let stored = operation.state;
+        if cancelled || meanwhile.cancels.contains(&operation.id) {
+            operation.hear(OpInput::Cancel, now.wall);
+        }
+        // Told twice is the same as told once.
+        evidence.extend(meanwhile.heard);
         // A device that left meanwhile: only what is stored may still decide it.
-        let step = active.operation.step(OpInput::Claimed(&evidence), now);
-        entry.lane = Lane::Active(active);
+        let step = operation.step(OpInput::Claimed(&evidence), now.wall);
+        let active = Active {
+            operation,
+            stored,
+            fence,
+            since: now,
+            lease_until,
+            lease_next: lease_until,
+            renewing: None,
+            waiting: Waiting::Until(now.mono),
+            retry_save_at: None,
+        };
+        let Some(entry) = self.devices.get_mut(&device) else {
+            return;
+        };
+        let reachable = entry.reachable;
+        entry.lane = Lane::Active(Box::new(active));
         entry.wanted = true;
+        self.resting += 1;
         if reachable || step == Step::Finished {
             self.follow(device, step, now);
         } else {
-            if let (Step::SaveThenSend(_), Some(active)) = (&step, self.active(device)) {
-                active.operation.unsend();
-            }
+            self.not_sent(device, &step);
             self.release(device, "the device is not connected", now);
         }
     }
@@ -285,8 +332,22 @@ impl Dispatcher {
         }
     }
 
+    /// What an operation waits for, and whether it counts as driven.
+    fn wait_for(&mut self, device: DeviceId, waiting: Waiting) {
+        let Some(active) = self.active(device) else {
+            return;
+        };
+        let rested = active.rests();
+        active.waiting = waiting;
+        match (rested, active.rests()) {
+            (true, false) => (self.resting, self.driven) = (self.resting - 1, self.driven + 1),
+            (false, true) => (self.resting, self.driven) = (self.resting + 1, self.driven - 1),
+            _ => {}
+        }
+    }
+
     /// Does what the operation asks for.
-    fn follow(&mut self, device: DeviceId, step: Step, now: Timestamp) {
+    fn follow(&mut self, device: DeviceId, step: Step, now: Now) {
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
         };
@@ -296,174 +357,80 @@ impl Dispatcher {
             Step::Save => self.save(device, Then::Proceed, now),
             Step::SaveThenSend(op) => self.save(device, Then::Send(op), now),
             Step::Send(_) | Step::Wait(_) if !reachable => {
+                self.not_sent(device, &step);
                 self.release(device, "the device is not connected", now);
             }
             Step::Send(op) => self.submit(device, op, now),
             Step::Wait(until) => {
                 if let Some(active) = self.active(device) {
-                    active.waiting = Waiting::Until(until);
+                    let wait = until.since(active.time(now)).min(limits::TIMER_MAX);
+                    self.wait_for(device, Waiting::Until(now.later(wait)));
                     self.set_timer(device, now);
                 }
             }
         }
     }
 
-    fn submit(&mut self, device: DeviceId, op: Op, now: Timestamp) {
+    /// What the operation counts as sent does not leave.
+    fn not_sent(&mut self, device: DeviceId, step: &Step) {
+        if let (Step::Send(_) | Step::SaveThenSend(_), Some(active)) = (step, self.active(device)) {
+            active.operation.unsend();
+        }
+    }
+
+    fn submit(&mut self, device: DeviceId, op: Op, now: Now) {
         let id = JobId(self.next_job);
         let timeout = self.config.answer_timeout;
-        let Some(entry) = self.devices.get_mut(&device) else {
+        let Some(active) = self.active(device) else {
             return;
         };
-        let tenant = entry.tenant.clone();
-        let Lane::Active(active) = &mut entry.lane else {
-            return;
-        };
-        if now >= active.lease_until {
+        if now.mono >= active.lease_until {
             // Somebody else may have it by now: whatever this was, it must not leave.
             self.drop_active(device, now);
             return;
         }
-        self.next_job += 1;
-        active.waiting = Waiting::Job(id);
         let job = Job {
             id,
             op,
             timeout,
             transcript: Some(active.operation.id),
         };
-        self.out.push_back(Command::Submit {
-            tenant,
-            device,
-            job,
-        });
+        self.next_job += 1;
+        self.wait_for(device, Waiting::Job(id));
+        if let Some(entry) = self.devices.get(&device) {
+            let tenant = entry.tenant.clone();
+            self.out.push_back(Command::Submit {
+                tenant,
+                device,
+                job,
+            });
+        }
         self.set_timer(device, now);
     }
 
-    fn save(&mut self, device: DeviceId, then: Then, now: Timestamp) {
-        let Some(active) = self.active(device) else {
-            return;
-        };
-        let release = matches!(then, Then::Done | Then::Release);
-        let lease_until = (!release).then(|| now.plus(limits::LEASE));
-        active.waiting = Waiting::Save(then);
-        active.retry_save_at = None;
-        let command = Command::Save {
-            operation: Box::new(active.operation.clone()),
-            previous: active.stored,
-            fence: active.fence,
-            lease_until,
-        };
-        self.out.push_back(command);
-        self.set_timer(device, now);
-    }
-
-    fn release(&mut self, device: DeviceId, why: &str, now: Timestamp) {
-        if let Some(active) = self.active(device) {
-            active.operation.pause(why);
-            self.save(device, Then::Release, now);
-        }
-    }
-
-    fn saved(
-        &mut self,
-        device: DeviceId,
-        operation: OperationId,
-        fence: i64,
-        saved: Saved,
-        now: Timestamp,
-    ) {
-        let Some(entry) = self.devices.get_mut(&device) else {
-            return;
-        };
-        let reachable = entry.reachable;
-        let Lane::Active(active) = &mut entry.lane else {
-            return;
-        };
-        if active.operation.id != operation || active.fence != fence {
-            return;
-        }
-        if saved == Saved::Fenced {
-            self.drop_active(device, now);
-            return;
-        }
-        if !matches!(active.waiting, Waiting::Save(_)) {
-            // A write that was asked twice because its answer was slow; the first one counted.
-            return;
-        }
-        if saved == Saved::Failed {
-            active.retry_save_at = Some(now.plus(limits::STORE_RETRY));
-            self.set_timer(device, now);
-            return;
-        }
-        active.stored = active.operation.state;
-        active.lease_until = now.plus(limits::LEASE);
-        active.renewing = false;
-        let waiting = std::mem::replace(&mut active.waiting, Waiting::Until(now));
-        let Waiting::Save(then) = waiting else { return };
-        match then {
-            Then::Done | Then::Release => self.drop_active_quietly(device),
-            Then::Send(op) if reachable => self.submit(device, op, now),
-            Then::Send(_) => {
-                active.operation.unsend();
-                self.release(device, "the device is not connected", now);
-            }
-            Then::Proceed => {
-                let step = active.operation.step(OpInput::Proceed, now);
-                self.follow(device, step, now);
+    /// Ends the work on an operation, whatever became of it.
+    fn end_active(&mut self, device: DeviceId) {
+        if self.active(device).is_some() {
+            self.wait_for(device, Waiting::Save(Then::Done));
+            self.driven -= 1;
+            self.clear_timer(device);
+            if let Some(entry) = self.devices.get_mut(&device) {
+                entry.lane = Lane::Idle;
+                entry.wanted = true;
             }
         }
-    }
-
-    fn renewed(
-        &mut self,
-        device: DeviceId,
-        operation: OperationId,
-        fence: i64,
-        saved: Saved,
-        now: Timestamp,
-    ) {
-        let Some(active) = self.active(device) else {
-            return;
-        };
-        if active.operation.id != operation || active.fence != fence {
-            return;
-        }
-        active.renewing = false;
-        if matches!(active.waiting, Waiting::Save(_)) {
-            // The write under way holds the claim longer, or says that it is lost.
-            return;
-        }
-        match saved {
-            Saved::Fenced => return self.drop_active(device, now),
-            Saved::Durable => active.lease_until = now.plus(limits::LEASE),
-            Saved::Failed => {}
-        }
-        self.set_timer(device, now);
     }
 
     /// The operation is not ours any more.
-    fn drop_active(&mut self, device: DeviceId, now: Timestamp) {
-        if self.active(device).is_some() {
-            self.busy -= 1;
-            self.later(device, now);
-        }
+    fn drop_active(&mut self, device: DeviceId, now: Now) {
+        self.end_active(device);
+        self.later(device, now);
     }
 
-    fn drop_active_quietly(&mut self, device: DeviceId) {
-        if let Some(entry) = self.devices.get_mut(&device) {
-            entry.lane = Lane::Idle;
-            entry.wanted = true;
-            self.busy -= 1;
-            self.clear_timer(device);
-            self.make_ready(device);
-            self.forget_if_idle(device);
-        }
-    }
-
-    fn later(&mut self, device: DeviceId, now: Timestamp) {
+    fn later(&mut self, device: DeviceId, now: Now) {
         if let Some(entry) = self.devices.get_mut(&device) {
             entry.wanted = true;
-            entry.lane = Lane::Later(now.plus(limits::STORE_RETRY));
+            entry.lane = Lane::Later(now.later(limits::STORE_RETRY));
             self.set_timer(device, now);
         }
     }

@@ -16,6 +16,7 @@ pub mod onboarding;
 pub mod operation;
 pub mod plan;
 pub mod presence;
+pub mod secret;
 pub mod southbound;
 pub mod time;
 
@@ -25,4 +26,4 @@ pub use id::{DeviceId, NodeId, OperationId, SetupKeyId, TenantId, TokenId, UserI
 pub use operation::{Operation, OperationState};
 pub use presence::Presence;
 pub use southbound::{Answer, Fact, Failure, Fault, Job, Notice, Op, PathValue, Southbound};
-pub use time::Timestamp;
+pub use time::{Now, Timestamp};

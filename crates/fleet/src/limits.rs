@@ -6,6 +6,18 @@ use std::time::Duration;
 /// the devices' and the database's; the rest waits in order.
 pub const OPERATIONS_IN_FLIGHT_MAX: usize = 512;
 
+/// Operations of one node that only wait: for a device to start, for the end of a command, for the
+/// next try. They do not count as driven, or some hundred devices that do not come back would keep
+/// all others waiting; each costs some kilobytes.
+pub const OPERATIONS_WAITING_MAX: usize = 20_000;
+
+/// What a device says while one of its operations is being claimed and that may decide it. A claim
+/// takes milliseconds; a device that says more in that time is claimed once more, with the log.
+pub const CLAIM_NOTICES_MAX: usize = 32;
+
+/// The longest a timer is set for at once; what is farther away is looked at again then.
+pub const TIMER_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// How long a claim on an operation holds without being renewed. A node that dies blocks a device
 /// for at most this long; much shorter and a slow database would lose its own claims.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -39,6 +51,10 @@ pub const BOOT_WAIT_MAX: Duration = Duration::from_secs(15 * 60);
 /// How long after a reconnect an unclear command waits for a Boot! or OperationComplete before it
 /// is called unconfirmed: agents repeat notifications after 5 to 10 seconds.
 pub const RECONCILE_GRACE: Duration = Duration::from_secs(20);
+
+/// How far before its sending the log is searched for evidence of an operation: nodes' clocks
+/// differ, and are set. What carries its command key speaks for it whatever its time is.
+pub const EVIDENCE_SKEW: Duration = Duration::from_secs(3600);
 
 /// How long an operation may wait and run when the request does not say.
 pub const EXPIRY_DEFAULT: Duration = Duration::from_secs(24 * 3600);

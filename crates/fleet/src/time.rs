@@ -1,9 +1,10 @@
-//! Wall-clock time as the store and the API know it: milliseconds since the Unix epoch.
+//! Wall-clock time as the store and the API know it: milliseconds since the Unix epoch; and how it
+//! goes together with the clock that timers run by, which is never set.
 //!
-//! It never reads a clock; protocol timers use `std::time::Instant` instead.
+//! Nothing here reads a clock.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,29 @@ impl Timestamp {
     }
 }
 
+/// A moment by both clocks of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// By the clock that only goes forward and evenly: for everything this node waits for.
+    pub mono: Instant,
+    /// By the calendar, which may be set at any time: for what is stored, shown, and compared
+    /// between nodes.
+    pub wall: Timestamp,
+}
+
+impl Now {
+    /// The calendar as it went on evenly from `start`, whatever it was set to since.
+    pub fn steady(self, start: Now) -> Timestamp {
+        let passed = self.mono.saturating_duration_since(start.mono);
+        start.wall.plus(passed)
+    }
+
+    /// This much later by the even clock.
+    pub fn later(self, by: Duration) -> Instant {
+        self.mono.checked_add(by).unwrap_or(self.mono)
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,6 +117,21 @@ mod tests {
             "2023-11-14T22:13:20.123Z"
         );
         assert_eq!(Timestamp::from_millis(i64::MAX).to_datetime().year(), 9999);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_does_not_change_how_time_passes() {
+        let start = Now {
+            mono: Instant::now(),
+            wall: Timestamp::from_millis(1_000_000),
+        };
+        let set_back = Now {
+            mono: start.mono + Duration::from_secs(5),
+            wall: Timestamp::from_millis(0),
+        };
+        assert_eq!(set_back.steady(start), Timestamp::from_millis(1_005_000));
+        assert_eq!(start.steady(set_back), set_back.wall);
+        assert_eq!(start.later(Duration::MAX), start.mono);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Secrets we hand out: a prefix that says what it is, and 190 random bits. Only their hashes are
 //! kept. Passwords of people are another matter: `auth::password`.
 
+pub use fleet::secret::{DEVICE, SETUP_KEY};
 use rand::Rng;
 use rand::rngs::OsRng;
 use sha2::{Digest, Sha256};
@@ -8,15 +9,10 @@ use subtle::ConstantTimeEq;
 
 /// A person's token for the API.
 pub const TOKEN: &str = "het_";
-/// A tenant's setup key.
-pub const SETUP_KEY: &str = "hes_";
-/// A device's own credential.
-pub const DEVICE: &str = "hed_";
 /// A console sign-in.
 pub const SESSION: &str = "hec_";
 
-/// Characters after the prefix: 32 of 62 are 190 bits.
-const LENGTH: usize = 32;
+const LENGTH: usize = fleet::secret::CREDENTIAL_CHARS;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

@@ -3,6 +3,7 @@
 
 use fleet::{DeviceId, Event, NodeId, Operation, OperationId, TenantId, Timestamp};
 
+use crate::damaged::{DamagedOperation, sound};
 use crate::error::{Error, Result};
 use crate::limits::PAGE_MAX;
 use crate::operation::{OperationRecord, SELECT, document, read};
@@ -19,6 +20,17 @@ pub enum Claim {
     Held(Timestamp),
     /// It is claimed.
     Taken(Box<OperationRecord>),
+    /// The oldest open operation cannot be read: it has to be put away before the device's others can run.
+    Damaged(DamagedOperation),
+}
+
+/// Open operations whose time has come.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Due {
+    /// Those that can be read.
+    pub sound: Vec<OperationRecord>,
+    /// Those that cannot.
+    pub damaged: Vec<DamagedOperation>,
 }
 
 /// An operation to store under a claim, with all that must be stored with it.
@@ -59,7 +71,10 @@ impl Store {
                 let Some(row) = tx.optional(oldest).await? else {
                     return Ok(Claim::Nothing);
                 };
-                let mut record = read(&row)?;
+                let mut record = match sound(&row)? {
+                    Ok(record) => record,
+                    Err(damaged) => return Ok(Claim::Damaged(damaged)),
+                };
                 if let Some((holder, until)) = &record.lease
                     && *holder != node
                     && *until > now
@@ -183,16 +198,19 @@ impl Store {
     }
 
     /// Open operations whose time has come and that nobody works on, of all tenants.
-    pub async fn operation_due(
-        &self,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<OperationRecord>> {
+    pub async fn operation_due(&self, now: Timestamp, limit: usize) -> Result<Due> {
         let statement = sql(SELECT)
             .then(" WHERE is_open = 1 AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT $2")
             .bind(now)
             .bind(limit.clamp(1, PAGE_MAX));
-        collect(&self.all(statement).await?, read)
+        let mut due = Due::default();
+        for row in self.all(statement).await? {
+            match sound(&row)? {
+                Ok(record) => due.sound.push(record),
+                Err(damaged) => due.damaged.push(damaged),
+            }
+        }
+        Ok(due)
     }
 
     /// Devices with open operations that nobody works on, of all tenants, in order after the given one.

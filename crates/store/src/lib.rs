@@ -7,6 +7,7 @@
 //! One file per resource; the machinery below them is `database` (opening, migrating), `sql` (one statement text for
 //! both databases) and `writer` (group commit).
 
+mod damaged;
 mod database;
 pub mod device;
 mod device_list;
@@ -40,6 +41,7 @@ use std::fmt;
 use fleet::TenantId;
 use tokio::sync::broadcast;
 
+pub use damaged::DamagedOperation;
 pub use device::{DevicePatch, DeviceRecord, NewDevice};
 pub use device_list::{
     DeviceFilter, DevicePage, DeviceSort, DeviceSortBy, Facet, FacetField, Search,
@@ -48,7 +50,7 @@ pub use error::{Error, Result};
 pub use event::{EventFilter, EventHead, EventOrder, EventPage, EventRecord};
 pub use idempotency::{Idempotency, IdempotencyKey, IdempotentAnswer};
 pub use identity::IdentityRecord;
-pub use lease::{Claim, OperationSave};
+pub use lease::{Claim, Due, OperationSave};
 pub use model::ModelRecord;
 pub use notification::{Committed, Notification};
 pub use operation::{Created, OperationFilter, OperationRecord};

@@ -4,13 +4,14 @@
 
 use fleet::{DeviceId, Event, NodeId, Operation, OperationId, OperationState, TenantId, Timestamp};
 
+use crate::damaged::sound;
 use crate::device;
 use crate::error::{Error, Result};
 use crate::limits::{
     OPEN_OPERATIONS_PER_DEVICE_MAX, OPERATION_BYTES_MAX, PAGE_MAX, RETENTION_BATCH_MAX,
     TEXT_CHARS_MAX,
 };
-use crate::sql::{Row, json, sql};
+use crate::sql::{Row, Sql, json, sql};
 use crate::value_codec::{deflate, inflate};
 use crate::writer::Tx;
 use crate::{SecretHash, Store, collect};
@@ -60,7 +61,7 @@ pub struct OperationFilter {
     pub created_before: Option<Timestamp>,
 }
 
-pub(crate) const SELECT: &str = "SELECT seq, updated_at, idempotency_key, lease_node, lease_until, fence, document FROM operation";
+pub(crate) const SELECT: &str = "SELECT tenant, id, device, seq, updated_at, idempotency_key, lease_node, lease_until, fence, document FROM operation";
 
 impl Store {
     /// Stores a new operation at the end of its device's queue. With an idempotency key (and the fingerprint of the
@@ -89,7 +90,7 @@ impl Store {
         read(&row.ok_or(Error::NotFound("operation"))?)
     }
 
-    /// Operations, newest first, made before the one with the id `before`.
+    /// Operations, newest first, made before the one with the id `before`. Those that cannot be read are left out.
     pub async fn operation_list(
         &self,
         tenant: &TenantId,
@@ -97,35 +98,25 @@ impl Store {
         before: Option<OperationId>,
         limit: usize,
     ) -> Result<Vec<OperationRecord>> {
-        let mut statement = sql(SELECT).then(" WHERE tenant = $1").bind(tenant);
-        if let Some(device) = filter.device {
-            statement.push(" AND device = ").arg(device);
+        // One more than a full page, which tells whether another one follows.
+        let limit = limit.clamp(1, PAGE_MAX + 1);
+        let (mut found, mut before) = (Vec::new(), before);
+        loop {
+            let left = limit - found.len();
+            let rows = self.all(select(tenant, filter, before, left)).await?;
+            for row in &rows {
+                match sound(row)? {
+                    Ok(record) => {
+                        before = Some(record.operation.id);
+                        found.push(record);
+                    }
+                    Err(damaged) => before = Some(damaged.id),
+                }
+            }
+            if found.len() == limit || rows.len() < left {
+                return Ok(found);
+            }
         }
-        if !filter.states.is_empty() {
-            statement
-                .push(" AND state IN ")
-                .list(filter.states.iter().map(|state| state.as_str()));
-        }
-        if !filter.kinds.is_empty() {
-            statement.push(" AND kind IN ").list(&filter.kinds);
-        }
-        if let Some(requester) = &filter.requester {
-            statement.push(" AND requested_by = ").arg(requester);
-        }
-        if let Some(after) = filter.created_after {
-            statement.push(" AND created_at >= ").arg(after);
-        }
-        if let Some(before) = filter.created_before {
-            statement.push(" AND created_at < ").arg(before);
-        }
-        if let Some(before) = before {
-            statement.push(" AND id < ").arg(before);
-        }
-        statement
-            .push(" ORDER BY id DESC LIMIT ")
-            // One more than a full page, which tells whether another one follows.
-            .arg(limit.clamp(1, PAGE_MAX + 1));
-        collect(&self.all(statement).await?, read)
     }
 
     /// How many operations of a device are not at their end.
@@ -161,6 +152,40 @@ impl Store {
         })
         .await
     }
+}
+
+fn select(
+    tenant: &TenantId,
+    filter: &OperationFilter,
+    before: Option<OperationId>,
+    limit: usize,
+) -> Sql {
+    let mut statement = sql(SELECT).then(" WHERE tenant = $1").bind(tenant);
+    if let Some(device) = filter.device {
+        statement.push(" AND device = ").arg(device);
+    }
+    if !filter.states.is_empty() {
+        statement
+            .push(" AND state IN ")
+            .list(filter.states.iter().map(|state| state.as_str()));
+    }
+    if !filter.kinds.is_empty() {
+        statement.push(" AND kind IN ").list(&filter.kinds);
+    }
+    if let Some(requester) = &filter.requester {
+        statement.push(" AND requested_by = ").arg(requester);
+    }
+    if let Some(after) = filter.created_after {
+        statement.push(" AND created_at >= ").arg(after);
+    }
+    if let Some(before) = filter.created_before {
+        statement.push(" AND created_at < ").arg(before);
+    }
+    if let Some(before) = before {
+        statement.push(" AND id < ").arg(before);
+    }
+    statement.push(" ORDER BY id DESC LIMIT ").arg(limit);
+    statement
 }
 
 async fn insert(
@@ -258,7 +283,7 @@ pub(crate) async fn adopt(
         .then(" WHERE tenant = $1 AND device = $2 ORDER BY seq")
         .bind(tenant)
         .bind(from);
-    let records = collect(&tx.all(statement).await?, read)?;
+    let records = collect(&tx.all(statement).await?, sound)?;
     let last = sql("SELECT coalesce(max(seq), 0) FROM operation WHERE tenant = $1 AND device = $2")
         .bind(tenant)
         .bind(into);
@@ -268,17 +293,25 @@ pub(crate) async fn adopt(
     };
     for record in records {
         seq += 1;
-        let mut operation = record.operation;
-        operation.device = into;
-        let update = sql(
-            "UPDATE operation SET device = $1, seq = $2, document = $3, fence = fence + 1, \
-             lease_node = NULL, lease_until = 0 WHERE tenant = $4 AND id = $5",
+        let mut update = sql(
+            "UPDATE operation SET device = $1, seq = $2, fence = fence + 1, \
+             lease_node = NULL, lease_until = 0",
         )
         .bind(into)
-        .bind(seq)
-        .bind(document(&operation)?)
-        .bind(tenant)
-        .bind(operation.id);
+        .bind(seq);
+        let id = match record {
+            Ok(mut record) => {
+                record.operation.device = into;
+                update
+                    .push(", document = ")
+                    .arg(document(&record.operation)?);
+                record.operation.id
+            }
+            // As it is, at its place in the order.
+            Err(damaged) => damaged.id,
+        };
+        update.push(" WHERE tenant = ").arg(tenant);
+        update.push(" AND id = ").arg(id);
         tx.execute(update).await?;
     }
     Ok(())
@@ -305,6 +338,7 @@ pub(crate) fn document(operation: &Operation) -> Result<Vec<u8>> {
 
 pub(crate) fn read(row: &Row) -> Result<OperationRecord> {
     let mut c = row.columns();
+    let _: (TenantId, OperationId, DeviceId) = (c.take()?, c.take()?, c.take()?);
     let (sequence, updated_at, idempotency_key) = (c.take()?, c.take()?, c.take()?);
     let (node, until): (Option<String>, Timestamp) = (c.take()?, c.take()?);
     let lease = match node {

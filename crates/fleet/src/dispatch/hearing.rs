@@ -1,18 +1,18 @@
-//! What the dispatcher hears of the devices, and what that does to the work under way.
+//! What the dispatcher hears of the devices and of people, and what that does to the work under
+//! way.
 
-use super::{Dispatcher, Then, Waiting};
-use crate::id::DeviceId;
-use crate::operation::{Input as OpInput, Operation};
-use crate::southbound::{Answer, Fact, Failure, JobId};
-use crate::time::Timestamp;
+use super::{Dispatcher, Lane, Then, Waiting};
+use crate::id::{DeviceId, OperationId};
+use crate::limits;
+use crate::operation::{Input as OpInput, Phase};
+use crate::southbound::{Answer, Fact, Failure, JobId, Notice};
+use crate::time::{Now, Timestamp};
 
 impl Dispatcher {
-    pub(super) fn fact(&mut self, device: DeviceId, fact: Fact, now: Timestamp) {
+    pub(super) fn fact(&mut self, device: DeviceId, fact: Fact, now: Now) {
         match fact {
             Fact::Done { job, result } => self.done(device, job, result, now),
-            Fact::Notified { at, notice } => {
-                self.told(device, |_| true, OpInput::Notice(at, &notice), now);
-            }
+            Fact::Notified { at, notice } => self.noticed(device, at, notice, now),
             Fact::Disconnected { reason, .. } => self.unreachable(device, &reason, now),
             Fact::Connected { .. }
             | Fact::Evidence { .. }
@@ -21,52 +21,91 @@ impl Dispatcher {
         }
     }
 
-    fn done(
-        &mut self,
-        device: DeviceId,
-        job: JobId,
-        result: Result<Answer, Failure>,
-        now: Timestamp,
-    ) {
+    fn done(&mut self, device: DeviceId, job: JobId, result: Result<Answer, Failure>, now: Now) {
         if let Some(active) = self.active(device)
             && matches!(active.waiting, Waiting::Job(id) if id == job)
         {
-            let step = active.operation.step(OpInput::Answer(result), now);
+            let time = active.time(now);
+            let step = active.operation.step(OpInput::Answer(result), time);
             self.follow(device, step, now);
         }
     }
 
+    /// A device said something by itself; it is in the event log already.
+    fn noticed(&mut self, device: DeviceId, at: Timestamp, notice: Notice, now: Now) {
+        let decides = matches!(notice, Notice::Boot(_) | Notice::CommandCompleted { .. });
+        let Some(entry) = self.devices.get_mut(&device).filter(|_| decides) else {
+            return;
+        };
+        match &mut entry.lane {
+            // The claim may have looked at the log before this was in it.
+            Lane::Claiming { meanwhile, .. } => {
+                if meanwhile.heard.len() < limits::CLAIM_NOTICES_MAX {
+                    meanwhile.heard.push((at, notice));
+                } else {
+                    meanwhile.missed = true;
+                }
+            }
+            Lane::Active(active) => {
+                let time = active.time(now);
+                // In the operation's time, which a clock that was set does not change.
+                let at = time.minus(now.wall.since(at));
+                let unsent = active.operation.progress.phase == Phase::Act
+                    && matches!(active.waiting, Waiting::Save(Then::Send(_)));
+                if !unsent {
+                    self.tell(device, OpInput::Notice(at, &notice), now);
+                }
+            }
+            // The next claim comes with the log.
+            Lane::Idle | Lane::Ready | Lane::Later(_) => {}
+        }
+    }
+
+    /// A person wants an operation stopped that somebody holds. The log has that too: whoever claims
+    /// the operation again finds it there.
+    pub(super) fn cancel(&mut self, device: DeviceId, operation: OperationId, now: Now) {
+        let Some(entry) = self.devices.get_mut(&device) else {
+            return;
+        };
+        match &mut entry.lane {
+            Lane::Claiming { meanwhile, .. } => {
+                if meanwhile.cancels.len() < limits::CLAIM_NOTICES_MAX {
+                    meanwhile.cancels.push(operation);
+                } else {
+                    meanwhile.missed = true;
+                }
+            }
+            Lane::Active(active) if active.operation.id == operation => {
+                self.tell(device, OpInput::Cancel, now);
+            }
+            _ => {}
+        }
+    }
+
     /// Tells an operation something that is no answer. What it waits for goes on, unless that
-    /// decided it or it only waited for time.
-    pub(super) fn told(
-        &mut self,
-        device: DeviceId,
-        which: impl Fn(&Operation) -> bool,
-        input: OpInput<'_>,
-        now: Timestamp,
-    ) {
+    /// decided it or it only waited for time. A write under way is waited for in any case, so that
+    /// there are never two.
+    fn tell(&mut self, device: DeviceId, input: OpInput<'_>, now: Now) {
         let Some(active) = self.active(device) else {
             return;
         };
-        if !which(&active.operation) {
-            return;
-        }
+        let time = active.time(now);
         match &active.waiting {
             Waiting::Until(_) => {
-                let step = active.operation.step(input, now);
+                let step = active.operation.step(input, time);
                 self.follow(device, step, now);
             }
-            Waiting::Job(_) | Waiting::Save(Then::Proceed) => {
-                active.operation.hear(input, now);
+            Waiting::Job(_) => {
+                active.operation.hear(input, time);
                 if active.operation.state.is_final() {
                     self.save(device, Then::Done, now);
                 }
             }
-            // Not sent yet, or decided already: the event log keeps it for the next claim.
-            Waiting::Save(Then::Send(_)) => {
-                active.operation.hear(input, now);
+            Waiting::Save(Then::Proceed | Then::Send(_)) => {
+                active.operation.hear(input, time);
             }
-            Waiting::Save(_) => {}
+            // Given back, or decided: the log has it for the next claim.
+            Waiting::Save(Then::Release | Then::Done) => {}
         }
     }
 }

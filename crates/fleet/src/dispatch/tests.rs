@@ -2,8 +2,129 @@
 //! tested in `sim`.
 
 use super::*;
-use crate::operation::Request;
+use crate::operation::{OutcomeState, Request};
+use crate::southbound::{Answer, Boot, CommandOutcome, CommandResult, Fact, PathValue};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A node, one device, and the two clocks.
+struct Bench {
+    dispatcher: Dispatcher,
+    tenant: TenantId,
+    device: DeviceId,
+    now: Now,
+}
+
+impl Bench {
+    /// The device is there and its work is being claimed.
+    fn claiming() -> Self {
+        let mut bench = Self {
+            dispatcher: Dispatcher::new(Config::default()),
+            tenant: TenantId::parse("acme").unwrap(),
+            device: DeviceId(uuid::Uuid::from_u128(1)),
+            now: start(),
+        };
+        bench.tell(Input::Reachable(bench.tenant.clone(), bench.device));
+        assert!(matches!(bench.next(), Some(Command::Claim { .. })));
+        bench
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.dispatcher.handle(input, self.now);
+    }
+
+    fn next(&mut self) -> Option<Command> {
+        self.dispatcher.poll()
+    }
+
+    /// Time passes evenly.
+    fn pass(&mut self, by: Duration) {
+        self.now.mono += by;
+        self.now.wall = self.now.wall.plus(by);
+        self.tell(Input::Tick);
+    }
+
+    fn operation(&self, request: Request) -> Operation {
+        let id = OperationId(uuid::Uuid::from_u128(7));
+        let (tenant, at) = (self.tenant.clone(), self.now.wall);
+        let expires = at.plus(limits::EXPIRY_DEFAULT);
+        Operation::new(id, tenant, self.device, request, "t", at, expires)
+    }
+
+    fn claimed(&mut self, operation: Operation, fence: i64) {
+        let claimed = Claimed {
+            operation,
+            fence,
+            evidence: Vec::new(),
+            cancelled: false,
+        };
+        self.tell(Input::Claimed(self.device, Some(Box::new(claimed))));
+    }
+
+    fn saved(&mut self, operation: &Operation, saved: Saved) {
+        self.tell(Input::Saved(self.device, operation.id, 1, saved));
+    }
+
+    /// The operation that is to be written now.
+    fn written(&mut self) -> Operation {
+        match self.next() {
+            Some(Command::Save { operation, .. }) => *operation,
+            other => panic!("not a write: {other:?}"),
+        }
+    }
+
+    fn submitted(&mut self) -> Job {
+        match self.next() {
+            Some(Command::Submit { job, .. }) => job,
+            other => panic!("nothing is sent: {other:?}"),
+        }
+    }
+
+    fn says(&mut self, notice: Notice) {
+        let at = self.now.wall;
+        let fact = Fact::Notified { at, notice };
+        self.tell(Input::Fact(self.device, fact));
+    }
+}
+
+fn start() -> Now {
+    Now {
+        mono: Instant::now(),
+        wall: Timestamp::from_millis(1_000_000_000),
+    }
+}
+
+fn reboot() -> Request {
+    Request::Operate {
+        command: "Device.Reboot()".into(),
+        args: BTreeMap::new(),
+    }
+}
+
+fn boot(key: &str) -> Notice {
+    Notice::Boot(Boot {
+        command_key: key.to_owned(),
+        cause: "RemoteReboot".into(),
+        ..Boot::default()
+    })
+}
+
+fn set() -> Request {
+    Request::Set {
+        values: vec![PathValue::new("Device.X_T.A", "1")],
+        allow_partial: false,
+    }
+}
+
+/// A reboot as it is stored after it was sent and its answer was lost.
+fn sent_reboot(bench: &Bench) -> Operation {
+    let mut operation = bench.operation(reboot());
+    operation.step(OpInput::Claimed(&[]), bench.now.wall);
+    assert!(operation.progress.sent_at.is_some());
+    operation
+}
 
 #[test]
 fn a_window_bounds_what_is_driven_at_the_same_time() {
@@ -12,7 +133,7 @@ fn a_window_bounds_what_is_driven_at_the_same_time() {
         ..Config::default()
     });
     let tenant = TenantId::parse("acme").unwrap();
-    let now = Timestamp::from_millis(1);
+    let now = start();
     for n in 0..5u128 {
         let device = DeviceId(uuid::Uuid::from_u128(n));
         dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
@@ -31,7 +152,7 @@ fn a_node_that_lost_its_lease_sends_nothing() {
     let mut dispatcher = Dispatcher::new(Config::default());
     let tenant = TenantId::parse("acme").unwrap();
     let device = DeviceId(uuid::Uuid::from_u128(1));
-    let now = Timestamp::from_millis(1_000);
+    let now = start();
     dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
     assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
     let id = OperationId(uuid::Uuid::from_u128(7));
@@ -39,12 +160,13 @@ fn a_node_that_lost_its_lease_sends_nothing() {
         command: "Device.Sync()".into(),
         args: BTreeMap::new(),
     };
-    let expires = now.plus(limits::EXPIRY_DEFAULT);
-    let operation = Operation::new(id, tenant, device, request, "t", now, expires);
+    let expires = now.wall.plus(limits::EXPIRY_DEFAULT);
+    let operation = Operation::new(id, tenant, device, request, "t", now.wall, expires);
     let claimed = Claimed {
         operation,
         fence: 1,
         evidence: Vec::new(),
+        cancelled: false,
     };
     dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
     assert!(matches!(dispatcher.poll(), Some(Command::Save { .. })));
@@ -58,7 +180,7 @@ fn an_operation_that_is_cancelled_while_it_is_claimed_is_not_sent() {
     let mut dispatcher = Dispatcher::new(Config::default());
     let tenant = TenantId::parse("acme").unwrap();
     let device = DeviceId(uuid::Uuid::from_u128(1));
-    let now = Timestamp::from_millis(1_000);
+    let now = start();
     dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
     assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
     let id = OperationId(uuid::Uuid::from_u128(7));
@@ -67,11 +189,12 @@ fn an_operation_that_is_cancelled_while_it_is_claimed_is_not_sent() {
         command: "Device.Sync()".into(),
         args: BTreeMap::new(),
     };
-    let expires = now.plus(limits::EXPIRY_DEFAULT);
+    let expires = now.wall.plus(limits::EXPIRY_DEFAULT);
     let claimed = Claimed {
-        operation: Operation::new(id, tenant, device, request, "t", now, expires),
+        operation: Operation::new(id, tenant, device, request, "t", now.wall, expires),
         fence: 1,
         evidence: Vec::new(),
+        cancelled: false,
     };
     dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
     let Some(Command::Save { operation, .. }) = dispatcher.poll() else {
@@ -85,7 +208,7 @@ fn a_claim_is_renewed_while_the_device_thinks() {
     let mut dispatcher = Dispatcher::new(Config::default());
     let tenant = TenantId::parse("acme").unwrap();
     let device = DeviceId(uuid::Uuid::from_u128(1));
-    let now = Timestamp::from_millis(1_000);
+    let now = start();
     dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
     dispatcher.poll();
     let id = OperationId(uuid::Uuid::from_u128(7));
@@ -93,21 +216,23 @@ fn a_claim_is_renewed_while_the_device_thinks() {
         paths: vec!["Device.S".into()],
         max_depth: 0,
     };
-    let expires = now.plus(limits::EXPIRY_DEFAULT);
-    let operation = Operation::new(id, tenant, device, request, "t", now, expires);
+    let expires = now.wall.plus(limits::EXPIRY_DEFAULT);
+    let operation = Operation::new(id, tenant, device, request, "t", now.wall, expires);
     let claimed = Claimed {
         operation,
         fence: 1,
         evidence: Vec::new(),
+        cancelled: false,
     };
     dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
     assert!(matches!(dispatcher.poll(), Some(Command::Submit { .. })));
-    let later = dispatcher.poll_timeout().unwrap();
-    assert!(later < now.plus(limits::LEASE));
+    let at = dispatcher.poll_timeout().unwrap();
+    assert!(at < now.later(limits::LEASE));
+    let later = Now { mono: at, ..now };
     dispatcher.handle(Input::Tick, later);
     assert!(matches!(dispatcher.poll(), Some(Command::Renew { .. })));
     dispatcher.handle(Input::Renewed(device, id, 1, Saved::Durable), later);
-    assert!(dispatcher.poll_timeout().unwrap() > later);
+    assert!(dispatcher.poll_timeout().unwrap() > later.mono);
 }
 
 #[test]
@@ -115,7 +240,7 @@ fn the_answer_to_a_renewal_is_not_taken_for_a_write() {
     let mut dispatcher = Dispatcher::new(Config::default());
     let tenant = TenantId::parse("acme").unwrap();
     let device = DeviceId(uuid::Uuid::from_u128(1));
-    let now = Timestamp::from_millis(1_000);
+    let now = start();
     dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
     dispatcher.poll();
     let id = OperationId(uuid::Uuid::from_u128(7));
@@ -123,18 +248,22 @@ fn the_answer_to_a_renewal_is_not_taken_for_a_write() {
         object: "Device.Table.".into(),
         values: BTreeMap::new(),
     };
-    let expires = now.plus(limits::EXPIRY_DEFAULT);
-    let operation = Operation::new(id, tenant, device, request, "t", now, expires);
+    let expires = now.wall.plus(limits::EXPIRY_DEFAULT);
+    let operation = Operation::new(id, tenant, device, request, "t", now.wall, expires);
     let claimed = Claimed {
         operation,
         fence: 1,
         evidence: Vec::new(),
+        cancelled: false,
     };
     dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
     let Some(Command::Submit { job, .. }) = dispatcher.poll() else {
         panic!("the table is listed first");
     };
-    let later = dispatcher.poll_timeout().unwrap();
+    let later = Now {
+        mono: dispatcher.poll_timeout().unwrap(),
+        ..now
+    };
     dispatcher.handle(Input::Tick, later);
     assert!(matches!(dispatcher.poll(), Some(Command::Renew { .. })));
     let fact = crate::southbound::Fact::Done {
@@ -160,4 +289,218 @@ fn the_answer_to_a_renewal_is_not_taken_for_a_write() {
     };
     dispatcher.handle(Input::Fact(device, fact), later);
     assert!(matches!(dispatcher.poll(), Some(Command::Submit { .. })));
+}
+
+#[test]
+fn a_start_that_is_told_while_its_reboot_is_claimed_proves_it() {
+    let mut bench = Bench::claiming();
+    let operation = sent_reboot(&bench);
+    bench.says(boot(&operation.command_key()));
+    bench.claimed(operation, 1);
+    let written = bench.written();
+    assert_eq!(written.state, OperationState::Succeeded, "{written:?}");
+}
+
+#[test]
+fn a_device_that_says_more_than_is_kept_while_it_is_claimed_is_claimed_again() {
+    let mut bench = Bench::claiming();
+    let operation = sent_reboot(&bench);
+    for _ in 0..=limits::CLAIM_NOTICES_MAX {
+        bench.says(boot("another"));
+    }
+    bench.claimed(operation, 1);
+    assert_eq!(bench.next(), None);
+    bench.pass(limits::STORE_RETRY);
+    assert!(matches!(bench.next(), Some(Command::Claim { .. })));
+}
+
+#[test]
+fn a_clock_that_is_set_does_not_change_what_is_waited_for() {
+    for step in [-3_600_000, 3_600_000] {
+        let mut bench = Bench::claiming();
+        let operation = bench.operation(reboot());
+        let id = operation.id;
+        bench.claimed(operation, 1);
+        let sent = bench.written();
+        bench.saved(&sent, Saved::Durable);
+        let job = bench.submitted();
+        bench.now.wall = Timestamp::from_millis(bench.now.wall.as_millis() + step);
+        let done = CommandResult {
+            command: "Device.Reboot()".into(),
+            outcome: CommandOutcome::Done {
+                outputs: BTreeMap::new(),
+            },
+        };
+        let result = Ok(Answer::Operated(vec![done]));
+        let fact = Fact::Done {
+            job: job.id,
+            result,
+        };
+        bench.tell(Input::Fact(bench.device, fact));
+        // Neither is the wait over, nor does it last longer: renewed until its end, not beyond.
+        let mut passed = Duration::ZERO;
+        let ended = loop {
+            match bench.next() {
+                Some(Command::Renew { .. }) => {
+                    bench.tell(Input::Renewed(bench.device, id, 1, Saved::Durable));
+                }
+                Some(Command::Save { operation, .. }) if operation.state.is_final() => {
+                    break *operation;
+                }
+                Some(Command::Save { operation, .. }) => bench.saved(&operation, Saved::Durable),
+                Some(other) => panic!("{other:?}"),
+                None => {
+                    bench.pass(SECOND);
+                    passed += SECOND;
+                }
+            }
+            assert!(passed < 2 * limits::BOOT_WAIT_MAX);
+        };
+        assert_eq!(ended.state, OperationState::Unconfirmed);
+        let early = limits::BOOT_WAIT_MAX - SECOND;
+        assert!(
+            passed >= early && passed <= limits::BOOT_WAIT_MAX,
+            "{passed:?}"
+        );
+    }
+}
+
+#[test]
+fn a_claim_is_held_no_longer_than_the_store_was_told() {
+    let mut bench = Bench::claiming();
+    let operation = bench.operation(reboot());
+    bench.claimed(operation, 1);
+    let Some(Command::Save {
+        operation,
+        lease_until,
+        ..
+    }) = bench.next()
+    else {
+        panic!("it is stored before it is sent");
+    };
+    assert_eq!(lease_until, Some(bench.now.wall.plus(limits::LEASE)));
+    // The database took longer for it than the lease it wrote.
+    bench.now.mono += limits::LEASE;
+    bench.saved(&operation, Saved::Durable);
+    let given_back = bench.written();
+    assert_eq!(given_back.state, OperationState::Queued);
+    assert_eq!(given_back.progress.sent_at, None);
+    assert_eq!(given_back.progress.tries, 0);
+}
+
+#[test]
+fn what_is_stopped_while_it_is_stored_as_sent_does_not_leave() {
+    for request in [reboot(), set()] {
+        let mut bench = Bench::claiming();
+        let operation = bench.operation(request);
+        bench.claimed(operation, 1);
+        let operation = match bench.next() {
+            Some(Command::Save { operation, .. }) => *operation,
+            Some(Command::Submit { job, .. }) => {
+                let result = Ok(Answer::Values(Vec::new()));
+                let fact = Fact::Done {
+                    job: job.id,
+                    result,
+                };
+                bench.tell(Input::Fact(bench.device, fact));
+                bench.written()
+            }
+            other => panic!("{other:?}"),
+        };
+        assert!(operation.progress.sent_at.is_some());
+        bench.tell(Input::Cancel(bench.device, operation.id));
+        bench.saved(&operation, Saved::Durable);
+        let ended = bench.written();
+        assert_eq!(ended.state, OperationState::Cancelled);
+        assert_eq!(ended.progress.tries, 0);
+        bench.saved(&ended, Saved::Durable);
+        assert!(!matches!(bench.next(), Some(Command::Submit { .. })));
+    }
+}
+
+#[test]
+fn a_start_before_the_reboot_left_does_not_count_as_its_proof() {
+    let mut bench = Bench::claiming();
+    let operation = bench.operation(reboot());
+    bench.claimed(operation, 1);
+    let operation = bench.written();
+    // Of another controller, by an agent that loses the keys.
+    bench.says(boot(""));
+    bench.saved(&operation, Saved::Durable);
+    bench.submitted();
+}
+
+#[test]
+fn an_end_that_is_told_during_a_write_is_written_after_it() {
+    let mut bench = Bench::claiming();
+    let operation = bench.operation(reboot());
+    bench.claimed(operation, 1);
+    let sent = bench.written();
+    bench.saved(&sent, Saved::Durable);
+    let job = bench.submitted();
+    let done = CommandResult {
+        command: "Device.Reboot()".into(),
+        outcome: CommandOutcome::Done {
+            outputs: BTreeMap::new(),
+        },
+    };
+    let fact = Fact::Done {
+        job: job.id,
+        result: Ok(Answer::Operated(vec![done])),
+    };
+    bench.tell(Input::Fact(bench.device, fact));
+    let verifying = bench.written();
+    assert_eq!(verifying.state, OperationState::Verifying);
+    bench.says(boot(&sent.command_key()));
+    assert_eq!(bench.next(), None, "two writes at once");
+    bench.saved(&verifying, Saved::Durable);
+    let ended = bench.written();
+    assert_eq!(ended.state, OperationState::Succeeded);
+    assert_eq!(ended.outcome.paths[0].state, OutcomeState::Done);
+}
+
+#[test]
+fn devices_that_only_wait_do_not_keep_the_others_waiting_up_to_a_bound() {
+    let mut dispatcher = Dispatcher::new(Config {
+        in_flight_max: 1,
+        waiting_max: 2,
+        ..Config::default()
+    });
+    let tenant = TenantId::parse("acme").unwrap();
+    let now = start();
+    for n in 0..4u128 {
+        let device = DeviceId(uuid::Uuid::from_u128(n));
+        dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
+    }
+    let mut claims = 0;
+    while let Some(command) = dispatcher.poll() {
+        let Command::Claim { device, .. } = command else {
+            panic!("{command:?}");
+        };
+        claims += 1;
+        // It waits for the end of a command.
+        let id = OperationId(uuid::Uuid::from_u128(100 + claims));
+        let expires = now.wall.plus(limits::EXPIRY_DEFAULT);
+        let created = now.wall;
+        let mut operation =
+            Operation::new(id, tenant.clone(), device, reboot(), "t", created, expires);
+        operation.state = OperationState::Verifying;
+        operation.progress.phase = crate::operation::Phase::Await;
+        operation.progress.sent_at = Some(now.wall);
+        let claimed = Claimed {
+            operation,
+            fence: 1,
+            evidence: Vec::new(),
+            cancelled: false,
+        };
+        dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
+    }
+    assert_eq!((claims, dispatcher.busy()), (2, 2));
+    // One of them leaves: what is given back makes room.
+    let device = DeviceId(uuid::Uuid::from_u128(0));
+    dispatcher.handle(Input::Unreachable(device, "gone".into()), now);
+    assert!(matches!(dispatcher.poll(), Some(Command::Save { .. })));
+    let id = OperationId(uuid::Uuid::from_u128(101));
+    dispatcher.handle(Input::Saved(device, id, 1, Saved::Durable), now);
+    assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
 }

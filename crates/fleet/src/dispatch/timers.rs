@@ -4,7 +4,7 @@ use super::{Command, Dispatcher, Lane, Waiting};
 use crate::id::DeviceId;
 use crate::limits;
 use crate::operation::Input as OpInput;
-use crate::time::Timestamp;
+use crate::time::Now;
 
 impl Dispatcher {
     pub(super) fn clear_timer(&mut self, device: DeviceId) {
@@ -15,7 +15,7 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn set_timer(&mut self, device: DeviceId, now: Timestamp) {
+    pub(super) fn set_timer(&mut self, device: DeviceId, now: Now) {
         self.clear_timer(device);
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
@@ -24,14 +24,16 @@ impl Dispatcher {
             Lane::Idle | Lane::Ready | Lane::Claiming { .. } => return,
             Lane::Later(at) => *at,
             Lane::Active(active) => {
-                let renew = if active.renewing {
-                    active.lease_until
-                } else {
-                    active.lease_until.minus(limits::LEASE_RENEW_BEFORE)
+                let left = active.lease_until.saturating_duration_since(now.mono);
+                let renew = match active.renewing {
+                    Some(_) => active.lease_until,
+                    None => now.later(left.saturating_sub(limits::LEASE_RENEW_BEFORE)),
                 };
                 match active.waiting {
                     // The write holds the lease longer; only its own loss matters.
-                    Waiting::Save(_) => active.retry_save_at.unwrap_or(now.plus(limits::LEASE)),
+                    Waiting::Save(_) => active
+                        .retry_save_at
+                        .unwrap_or_else(|| now.later(limits::LEASE)),
                     Waiting::Job(_) => renew,
                     Waiting::Until(at) => at.min(renew),
                 }
@@ -41,9 +43,9 @@ impl Dispatcher {
         self.timers.insert((at, device));
     }
 
-    pub(super) fn run_timers(&mut self, now: Timestamp) {
+    pub(super) fn run_timers(&mut self, now: Now) {
         while let Some((at, device)) = self.timers.first().copied() {
-            if at > now {
+            if at > now.mono {
                 return;
             }
             self.clear_timer(device);
@@ -51,7 +53,7 @@ impl Dispatcher {
         }
     }
 
-    fn timer(&mut self, device: DeviceId, now: Timestamp) {
+    fn timer(&mut self, device: DeviceId, now: Now) {
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
         };
@@ -66,33 +68,33 @@ impl Dispatcher {
             Lane::Active(active) => active,
             _ => return,
         };
-        if now >= active.lease_until && !matches!(active.waiting, Waiting::Save(_)) {
-            // Not renewed in time: another node may have it.
-            self.drop_active(device, now);
-            return;
-        }
         if let Waiting::Save(_) = active.waiting {
-            let then = std::mem::replace(&mut active.waiting, Waiting::Until(now));
-            if let Waiting::Save(then) = then {
-                self.save(device, then, now);
+            if active.retry_save_at.is_some() {
+                active.lease_next = now.later(limits::LEASE);
             }
-            return;
+            // Else the first write may still come to its end: no lease longer than that one's.
+            return self.write(device, now);
+        }
+        if now.mono >= active.lease_until {
+            // Not renewed in time: another node may have it.
+            return self.drop_active(device, now);
         }
         if let Waiting::Until(at) = active.waiting
-            && at <= now
+            && at <= now.mono
         {
-            let step = active.operation.step(OpInput::Proceed, now);
-            self.follow(device, step, now);
-            return;
+            let time = active.time(now);
+            let step = active.operation.step(OpInput::Proceed, time);
+            return self.follow(device, step, now);
         }
-        if !active.renewing && active.lease_until.minus(limits::LEASE_RENEW_BEFORE) <= now {
-            active.renewing = true;
+        let left = active.lease_until.saturating_duration_since(now.mono);
+        if active.renewing.is_none() && left <= limits::LEASE_RENEW_BEFORE {
+            active.renewing = Some(now.later(limits::LEASE));
             self.out.push_back(Command::Renew {
                 tenant,
                 device,
                 operation: active.operation.id,
                 fence: active.fence,
-                lease_until: now.plus(limits::LEASE),
+                lease_until: now.wall.plus(limits::LEASE),
             });
         }
         self.set_timer(device, now);

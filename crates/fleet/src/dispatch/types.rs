@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 pub struct Config {
     /// Operations driven at the same time.
     pub in_flight_max: usize,
+    /// Operations that only wait at the same time; with more, none is taken up.
+    pub waiting_max: usize,
     /// How long a device may take to answer.
     pub answer_timeout: Duration,
 }
@@ -21,6 +23,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             in_flight_max: limits::OPERATIONS_IN_FLIGHT_MAX,
+            waiting_max: limits::OPERATIONS_WAITING_MAX,
             answer_timeout: limits::ANSWER_TIMEOUT,
         }
     }
@@ -35,6 +38,8 @@ pub struct Claimed {
     pub fence: i64,
     /// What the device said since the operation was sent, from the event log.
     pub evidence: Vec<(Timestamp, Notice)>,
+    /// A person asked to stop it while somebody held it, as the event log has it.
+    pub cancelled: bool,
 }
 
 /// How a write ended.
@@ -67,7 +72,7 @@ pub enum Input {
     Renewed(DeviceId, OperationId, i64, Saved),
     /// Something an adapter reported.
     Fact(DeviceId, Fact),
-    /// A person wants it stopped.
+    /// A person wants it stopped, and it is held by somebody.
     Cancel(DeviceId, OperationId),
     /// Time passed.
     Tick,

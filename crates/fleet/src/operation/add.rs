@@ -42,7 +42,7 @@ impl Operation {
                         let path = format!("{}{name}", created.path);
                         self.outcome.set(&path, OutcomeState::Refused { fault });
                     }
-                    self.outcome.outputs.extend(created.keys);
+                    self.outcome.keep_outputs(created.keys);
                     self.progress.rows.push(created.path);
                 }
                 Err(fault) => {
@@ -138,13 +138,8 @@ impl Operation {
                 if refused || same_at(&path, wanted, &read.value) {
                     continue;
                 }
-                if !(read.value.is_empty() && super::verify::is_secured(&path)) {
-                    self.outcome.set(
-                        &path,
-                        OutcomeState::Differs {
-                            read: read.value.clone(),
-                        },
-                    );
+                if !super::verify::is_hidden(&path, &read.value) {
+                    self.outcome.set(&path, super::verify::differs(read));
                 }
             }
         }

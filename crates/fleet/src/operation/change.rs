@@ -5,6 +5,11 @@ use super::{Operation, OperationState, OutcomeState, Phase, Request};
 use crate::southbound::{DeleteResult, Fault, PathValue, WriteResult};
 use crate::time::Timestamp;
 
+/// 7016 Object does not exist, which some devices say of a row that is not there.
+fn is_nothing_there(fault: &Fault) -> bool {
+    fault.code == 7016
+}
+
 impl Operation {
     pub(super) fn set_answered(&mut self, results: Vec<WriteResult>, now: Timestamp) {
         let Request::Set { values, .. } = &self.request else {
@@ -65,14 +70,17 @@ impl Operation {
         for result in results {
             match result.result {
                 Ok(gone) => {
-                    // Nothing to delete is a success too (R-DEL.2a).
-                    if gone.is_empty() && !is_search(&result.requested) && result.faults.is_empty()
-                    {
-                        self.outcome.set(&result.requested, OutcomeState::Accepted);
+                    // Nothing to delete is a success too (R-DEL.2a), of a kind.
+                    if gone.is_empty() && result.faults.is_empty() {
+                        self.outcome.set(&result.requested, OutcomeState::Absent);
                     }
                     for path in gone {
                         self.outcome.set(&path, OutcomeState::Accepted);
                     }
+                }
+                // Said the other way (R-DEL.1).
+                Err(fault) if is_nothing_there(&fault) => {
+                    self.outcome.set(&result.requested, OutcomeState::Absent);
                 }
                 Err(fault) => {
                     self.outcome
@@ -83,7 +91,31 @@ impl Operation {
                 self.outcome.set(&path, OutcomeState::Refused { fault });
             }
         }
+        let only_absent = |p: &super::PathOutcome| p.state == OutcomeState::Absent;
+        if self.outcome.paths.iter().all(only_absent) {
+            return self.nothing_was_there(now);
+        }
         self.verify(now);
+    }
+
+    /// A whole Delete was refused because the one row of it is not there (R-DEL.1). Of several, the
+    /// others are there still.
+    pub(super) fn is_refused_delete_of_nothing(
+        &self,
+        fault: &Fault,
+        paths: &[(String, Fault)],
+    ) -> bool {
+        matches!(&self.request, Request::Delete { paths, .. } if paths.len() == 1)
+            && is_nothing_there(paths.first().map_or(fault, |(_, own)| own))
+    }
+
+    /// A Delete that had nothing to do: as it was wanted, and nobody did it.
+    pub(super) fn nothing_was_there(&mut self, now: Timestamp) {
+        for path in self.requested() {
+            self.outcome.set(&path, OutcomeState::Absent);
+        }
+        let words = self.outcome.absent_words();
+        self.finish(OperationState::Succeeded, words.as_deref(), now);
     }
 
     /// What was read after the change.
@@ -91,12 +123,14 @@ impl Operation {
         match &self.request {
             Request::Delete { .. } => {
                 for outcome in &mut self.outcome.paths {
-                    if outcome.state == OutcomeState::Accepted {
+                    if matches!(outcome.state, OutcomeState::Accepted | OutcomeState::Absent) {
                         let there = found.iter().any(|v| v.path.starts_with(&outcome.path));
                         outcome.state = if there {
                             OutcomeState::Differs {
                                 read: "still there".to_owned(),
                             }
+                        } else if outcome.state == OutcomeState::Absent {
+                            OutcomeState::Absent
                         } else {
                             OutcomeState::Done
                         };
@@ -117,10 +151,8 @@ impl Operation {
                         .any(|w| super::verify::same_at(&read.path, w, &read.value))
                     {
                         outcome.state = OutcomeState::Done;
-                    } else if !(read.value.is_empty() && super::verify::is_secured(&outcome.path)) {
-                        outcome.state = OutcomeState::Differs {
-                            read: read.value.clone(),
-                        };
+                    } else if !super::verify::is_hidden(&outcome.path, &read.value) {
+                        outcome.state = super::verify::differs(read);
                     }
                 }
             }
@@ -128,6 +160,7 @@ impl Operation {
             _ => {}
         }
         self.outcome.keep_after(found);
-        self.finish(self.outcome.verdict(), None, now);
+        let words = self.outcome.absent_words();
+        self.finish(self.outcome.verdict(), words.as_deref(), now);
     }
 }

@@ -94,6 +94,8 @@ impl Operation {
             self.progress.not_before = None;
             self.progress.attempts = 0;
         }
+        // Whether it left before a crash cannot be known; asked twice it does the same.
+        self.progress.cancel_sent = false;
         self.outcome.cause = None;
     }
 
@@ -116,10 +118,51 @@ impl Operation {
         self.outcome.cause = Some(why.to_owned());
     }
 
-    /// What was to be sent never left, although it was stored as sent.
+    /// What was to be sent never left, although it counts as sent.
     pub fn unsend(&mut self) {
-        if self.progress.phase == Phase::Act {
+        match self.progress.phase {
+            Phase::Act => {
+                self.progress.tries = self.progress.tries.saturating_sub(1);
+                self.resolve_one();
+            }
+            Phase::Await => self.progress.cancel_sent = false,
+            Phase::Before | Phase::ReadBack | Phase::Reconcile => {}
+        }
+    }
+
+    /// One of the sendings did nothing for sure.
+    fn resolve_one(&mut self) {
+        self.progress.unresolved = self.progress.unresolved.saturating_sub(1);
+        if self.progress.unresolved == 0 {
             self.progress.sent_at = None;
+        }
+    }
+
+    /// What is about to leave for the first time must not: it was decided or stopped meanwhile.
+    pub fn is_stopped(&self) -> bool {
+        let first = self.progress.phase == Phase::Act && self.progress.unresolved <= 1;
+        self.state.is_final() || (self.progress.cancel && first)
+    }
+
+    /// A person wants it stopped while nobody works on it: at its end when nothing was sent, else
+    /// whoever takes it up next sees to it.
+    pub fn cancel(&mut self, now: Timestamp) {
+        self.hear(Input::Cancel, now);
+        self.stop(now);
+    }
+
+    /// Ends what is to be stopped, where that needs nothing of the device.
+    fn stop(&mut self, now: Timestamp) {
+        if !self.progress.cancel {
+            return;
+        }
+        if self.progress.sent_at.is_none() || self.request.is_read() {
+            let why = "stopped before it was sent";
+            self.finish(OperationState::Cancelled, Some(why), now);
+        } else if self.request.is_idempotent() && self.progress.phase == Phase::Act {
+            // It would be sent again only to be sure.
+            let why = "stopped after it was sent and before an answer came";
+            self.finish(OperationState::Unconfirmed, Some(why), now);
         }
     }
 
@@ -169,12 +212,8 @@ impl Operation {
             self.end_of_time(untouched, now);
             return Step::Finished;
         }
-        if self.progress.cancel && (self.progress.sent_at.is_none() || self.request.is_read()) {
-            self.finish(
-                OperationState::Cancelled,
-                Some("stopped before it was sent"),
-                now,
-            );
+        self.stop(now);
+        if self.state.is_final() {
             return Step::Finished;
         }
         if let Some(step) = self.cancel_running() {
@@ -217,18 +256,17 @@ impl Operation {
     }
 
     fn act(&mut self, now: Timestamp) -> Step {
-        let op = self.op();
-        if self.request.is_read() {
-            return Step::Send(op);
-        }
-        if self.request.is_idempotent() && self.progress.sent_at.is_some() {
-            return Step::Send(op);
-        }
-        if self.progress.sent_at.is_some() {
+        if self.progress.sent_at.is_some() && !self.request.is_idempotent() {
             // Never twice, whatever led here.
             self.enter(Phase::Reconcile);
             self.progress.deadline = Some(now.plus(limits::RECONCILE_GRACE));
             return self.reconcile(now);
+        }
+        let op = self.op();
+        self.progress.tries = self.progress.tries.saturating_add(1);
+        self.progress.unresolved = self.progress.unresolved.saturating_add(1);
+        if self.request.is_read() || self.progress.sent_at.is_some() {
+            return Step::Send(op);
         }
         self.progress.sent_at = Some(now);
         Step::SaveThenSend(op)
@@ -268,16 +306,14 @@ impl Operation {
 
     /// Takes an answer; true when what it said must be stored before going on.
     fn answered(&mut self, result: Result<Answer, Failure>, now: Timestamp) -> bool {
-        match result {
+        match self.without_secrets(result) {
             Ok(answer) => self.understood(answer, now),
             Err(Failure::Refused { fault, paths }) => {
                 self.refused(fault, paths, now);
                 false
             }
             Err(Failure::Unsent { reason }) => {
-                if self.progress.phase == Phase::Act && self.progress.attempts == 0 {
-                    self.progress.sent_at = None;
-                }
+                self.unsend();
                 self.progress.not_before = Some(now.plus(limits::RETRY_DELAY_MIN));
                 self.outcome.cause = Some(reason);
                 false
@@ -339,10 +375,14 @@ impl Operation {
                     && self.progress.attempts + 1 < limits::ATTEMPTS_MAX
                 {
                     self.progress.attempts += 1;
+                    self.resolve_one();
                     let delay = retry_delay(self.progress.attempts);
                     self.progress.not_before = Some(now.plus(delay));
                     self.outcome.cause = Some(format!("the device is busy ({fault})"));
                     return;
+                }
+                if self.is_refused_delete_of_nothing(&fault, &paths) {
+                    return self.nothing_was_there(now);
                 }
                 for path in self.requested() {
                     let own = paths

@@ -9,6 +9,7 @@ mod change;
 mod machine;
 mod operate;
 mod outcome;
+mod scrub;
 mod verify;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::time::Timestamp;
 pub use machine::{Input, Step, retry_delay};
 pub use operate::restarts;
 pub use outcome::{Outcome, OutcomeState, PathOutcome};
+pub(crate) use verify::is_search;
 pub use verify::same_value;
 
 /// What is asked.
@@ -234,6 +236,12 @@ pub struct Progress {
     /// Sendings of the current phase without an answer.
     #[serde(default)]
     pub attempts: u32,
+    /// How often what is asked for was sent: for people.
+    #[serde(default)]
+    pub tries: u32,
+    /// Those of them that may have been carried out: neither refused as a whole nor held back.
+    #[serde(default)]
+    pub unresolved: u32,
     /// When the act may have left. For an Add or Operate this is stored before it leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,

@@ -34,7 +34,7 @@ impl Operation {
                 // A notification may overtake the answer.
                 _ if self.is_known(&result.command) => continue,
                 CommandOutcome::Done { outputs } => {
-                    self.outcome.outputs.extend(outputs);
+                    self.outcome.keep_outputs(outputs);
                     if restart {
                         OutcomeState::Unknown
                     } else {
@@ -79,7 +79,7 @@ impl Operation {
             .any(|p| p.path == command && p.state != OutcomeState::Unknown)
     }
 
-    /// Stops a running command where the device knows how.
+    /// Stops a running command where the device knows how; asked again when that got lost.
     pub(super) fn cancel_running(&mut self) -> Option<Step> {
         if !self.progress.cancel || self.progress.cancel_sent || self.progress.phase != Phase::Await
         {
@@ -119,12 +119,14 @@ impl Operation {
             let rows: Vec<String> = mine.into_iter().map(str::to_owned).collect();
             let news = self.progress.phase == Phase::Reconcile || rows != self.progress.rows;
             self.progress.rows = rows;
+            // Also forgets the looks that were lost before: this one came through.
             self.enter(Phase::Await);
             self.progress.deadline = None;
             self.progress.not_before = Some(now.plus(limits::AWAIT_POLL));
             self.outcome.cause = Some("the device works on it".to_owned());
             return news;
         }
+        self.progress.attempts = 0;
         // Gone, or never there. A notification may still be on its way.
         if self.progress.phase == Phase::Await && self.progress.deadline.is_none() {
             self.progress.deadline = Some(now.plus(limits::AWAIT_GRACE));
@@ -157,11 +159,11 @@ impl Operation {
                 let path = format!("{object}{command}");
                 let state = match result {
                     Ok(outputs) => {
-                        self.outcome.outputs.extend(outputs.clone());
+                        self.outcome.keep_outputs(outputs.clone());
                         OutcomeState::Done
                     }
                     Err(fault) => OutcomeState::Refused {
-                        fault: fault.clone(),
+                        fault: self.scrubbed(fault),
                     },
                 };
                 self.completed(&path, state, now);

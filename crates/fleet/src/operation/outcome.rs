@@ -17,6 +17,8 @@ pub enum OutcomeState {
     /// The device says it is done; it cannot be read back (a secret, a parameter that is not
     /// readable for us).
     Accepted,
+    /// There was nothing to remove.
+    Absent,
     /// The device says it is done, and reads back something else.
     Differs {
         /// What it reads.
@@ -34,7 +36,7 @@ pub enum OutcomeState {
 impl OutcomeState {
     /// Counts as done.
     pub fn is_done(&self) -> bool {
-        matches!(self, Self::Done | Self::Accepted)
+        matches!(self, Self::Done | Self::Accepted | Self::Absent)
     }
 }
 
@@ -81,6 +83,12 @@ pub struct Outcome {
     pub cause: Option<String>,
 }
 
+/// What is kept is for people: devices that show their secrets do not make us keep them.
+fn masked(known: PathValue) -> PathValue {
+    let value = crate::secret::shown(&known.path, known.value);
+    PathValue::new(known.path, value)
+}
+
 impl Outcome {
     /// The state the paths amount to.
     pub fn verdict(&self) -> OperationState {
@@ -97,9 +105,22 @@ impl Outcome {
         }
     }
 
+    /// What is said of rows that were to be removed and were not there.
+    pub(super) fn absent_words(&self) -> Option<String> {
+        let absent = |p: &&PathOutcome| p.state == OutcomeState::Absent;
+        let mut paths = self.paths.iter().filter(absent).map(|p| p.path.as_str());
+        let first = paths.next()?;
+        Some(match paths.count() {
+            _ if self.paths.len() == 1 => "nothing was there".to_owned(),
+            0 => format!("nothing was there at {first}"),
+            more => format!("nothing was there at {first} and {more} more"),
+        })
+    }
+
     pub(super) fn keep_before(&mut self, values: impl IntoIterator<Item = PathValue>) {
         self.before = values
             .into_iter()
+            .map(masked)
             .take(limits::OPERATION_VALUES_MAX)
             .collect();
     }
@@ -107,8 +128,17 @@ impl Outcome {
     pub(super) fn keep_after(&mut self, values: impl IntoIterator<Item = PathValue>) {
         self.after = values
             .into_iter()
+            .map(masked)
             .take(limits::OPERATION_VALUES_MAX)
             .collect();
+    }
+
+    pub(super) fn keep_outputs(&mut self, outputs: BTreeMap<String, String>) {
+        let outputs = outputs.into_iter().map(|(name, value)| {
+            let value = crate::secret::shown(&name, value);
+            (name, value)
+        });
+        self.outputs.extend(outputs);
     }
 
     pub(super) fn set(&mut self, path: &str, state: OutcomeState) {

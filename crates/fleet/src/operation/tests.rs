@@ -9,7 +9,7 @@ use crate::southbound::{
     Op, ReadResult, Row, WriteResult,
 };
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(1_000_000 + seconds * 1_000)
 }
 
@@ -22,7 +22,7 @@ fn operation(request: Request) -> Operation {
     Operation::new(id, tenant, device, request, "test", at(0), at(100_000))
 }
 
-fn values(list: &[(&str, &str)]) -> Answer {
+pub(super) fn values(list: &[(&str, &str)]) -> Answer {
     let found = list.iter().map(|(p, v)| PathValue::new(*p, *v)).collect();
     Answer::Values(vec![ReadResult {
         requested: "x".into(),
@@ -48,12 +48,12 @@ fn lost() -> Input<'static> {
     }))
 }
 
-fn ok(answer: Answer) -> Input<'static> {
+pub(super) fn ok(answer: Answer) -> Input<'static> {
     Input::Answer(Ok(answer))
 }
 
 /// Claims, reads before, and is stored as sent: the next input is the answer to the act.
-fn acting(request: Request, before: Option<Answer>) -> Operation {
+pub(super) fn acting(request: Request, before: Option<Answer>) -> Operation {
     let mut op = operation(request);
     let mut step = op.step(Input::Claimed(&[]), at(1));
     if let Some(before) = before {
@@ -78,14 +78,14 @@ fn set_two() -> Operation {
     acting(request, Some(values(&[("Device.WiFi.SSID.1.SSID", "old")])))
 }
 
-fn written(path: &str, result: Result<Option<String>, Fault>) -> WriteResult {
+pub(super) fn written(path: &str, result: Result<Option<String>, Fault>) -> WriteResult {
     WriteResult {
         path: path.into(),
         result,
     }
 }
 
-fn state_of<'a>(op: &'a Operation, path: &str) -> &'a OutcomeState {
+pub(super) fn state_of<'a>(op: &'a Operation, path: &str) -> &'a OutcomeState {
     &op.outcome
         .paths
         .iter()
@@ -379,7 +379,122 @@ fn deleting_nothing_is_a_success_and_a_row_that_stays_is_not() {
     op.step(ok(Answer::Deleted(answer)), at(3));
     op.step(ok(values(&[("Device.T.2.Name", "b")])), at(4));
     assert_eq!(op.state, OperationState::Partly);
-    assert_eq!(*state_of(&op, "Device.T.1."), OutcomeState::Done);
+    assert_eq!(*state_of(&op, "Device.T.1."), OutcomeState::Absent);
+    assert_eq!(
+        op.outcome.cause.as_deref(),
+        Some("nothing was there at Device.T.1.")
+    );
+}
+
+fn deleting(paths: &[&str]) -> Operation {
+    let request = Request::Delete {
+        paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+        allow_partial: false,
+    };
+    acting(request, Some(values(&[])))
+}
+
+#[test]
+fn a_delete_of_a_row_that_is_not_there_says_that_nothing_was_there() {
+    // R-DEL.2a in an answer, R-DEL.1 as a refusal: both are heard.
+    let gone = DeleteResult {
+        requested: "Device.T.1.".into(),
+        result: Ok(Vec::new()),
+        faults: Vec::new(),
+    };
+    let answered = Ok(Answer::Deleted(vec![gone]));
+    let fault = Fault::new(7016, "no such object");
+    let refused = Err(Failure::Refused {
+        fault,
+        paths: Vec::new(),
+    });
+    for answer in [answered, refused] {
+        let mut op = deleting(&["Device.T.1."]);
+        assert_eq!(op.step(Input::Answer(answer), at(3)), Step::Finished);
+        assert_eq!(op.state, OperationState::Succeeded);
+        assert_eq!(*state_of(&op, "Device.T.1."), OutcomeState::Absent);
+        assert_eq!(op.outcome.cause.as_deref(), Some("nothing was there"));
+    }
+}
+
+#[test]
+fn a_delete_of_several_that_is_refused_for_one_removed_none() {
+    let mut op = deleting(&["Device.T.1.", "Device.T.2."]);
+    let refused = Failure::Refused {
+        fault: Fault::new(7016, "no such object"),
+        paths: Vec::new(),
+    };
+    op.step(Input::Answer(Err(refused)), at(3));
+    assert_eq!(op.state, OperationState::Failed);
+}
+
+#[test]
+fn tries_are_counted_and_what_never_left_is_none() {
+    let unsent = || {
+        Input::Answer(Err(Failure::Unsent {
+            reason: "no link".into(),
+        }))
+    };
+    let mut op = set_two();
+    assert_eq!(op.progress.tries, 1);
+    op.step(unsent(), at(3));
+    assert_eq!((op.progress.tries, op.progress.sent_at), (0, None));
+    assert!(matches!(
+        op.step(Input::Proceed, at(10)),
+        Step::SaveThenSend(_)
+    ));
+    op.step(lost(), at(11));
+    assert!(matches!(op.step(Input::Proceed, at(20)), Step::Send(_)));
+    assert_eq!(op.progress.tries, 2);
+    // This one did not leave; the first one did, and may have been carried out.
+    op.step(unsent(), at(21));
+    assert_eq!(op.progress.tries, 1);
+    assert!(op.progress.sent_at.is_some());
+}
+
+#[test]
+fn a_set_that_was_sent_is_not_sent_again_after_it_was_stopped() {
+    let mut op = set_two();
+    op.step(lost(), at(3));
+    op.cancel(at(4));
+    assert_eq!(op.state, OperationState::Unconfirmed);
+    // Refused as a whole, it can be stopped for good.
+    let mut op = set_two();
+    let busy = Failure::Refused {
+        fault: Fault::new(7005, "busy"),
+        paths: Vec::new(),
+    };
+    op.step(Input::Answer(Err(busy)), at(3));
+    op.cancel(at(4));
+    assert_eq!(op.state, OperationState::Cancelled);
+}
+
+#[test]
+fn a_stop_that_nobody_carried_to_the_device_is_not_counted_as_carried() {
+    let mut op = accepted();
+    op.pause("the device went away");
+    op.cancel(at(10));
+    assert!(!op.state.is_final() && !op.progress.cancel_sent);
+    let step = op.step(Input::Claimed(&[]), at(20));
+    assert!(matches!(step, Step::SaveThenSend(Op::Operate { .. })));
+    op.unsend();
+    let step = op.step(Input::Proceed, at(21));
+    assert!(matches!(step, Step::SaveThenSend(Op::Operate { .. })));
+}
+
+#[test]
+fn looks_that_are_lost_now_and_then_do_not_end_a_long_command() {
+    let mut op = accepted();
+    let row = "Device.LocalAgent.Request.4.CommandKey";
+    let key = op.command_key();
+    let mut time = 10;
+    for _ in 0..2 * limits::ATTEMPTS_MAX {
+        op.step(lost(), at(time));
+        op.step(Input::Proceed, at(time + 100));
+        op.step(ok(values(&[(row, &key)])), at(time + 101));
+        time += 200;
+    }
+    assert!(!op.state.is_final(), "{:?}", op.outcome);
 }
 
 fn operate(command: &str) -> Operation {

@@ -1,5 +1,6 @@
 //! Whether what is read back is what was asked for.
 
+use super::OutcomeState;
 use crate::model::{segments, supported};
 use crate::southbound::PathValue;
 
@@ -45,7 +46,7 @@ fn date(text: &str) -> Option<time::OffsetDateTime> {
 }
 
 /// A path with a wildcard, search expression or reference in it.
-pub(super) fn is_search(path: &str) -> bool {
+pub(crate) fn is_search(path: &str) -> bool {
     segments(path)
         .iter()
         .any(|s| *s == "*" || s.starts_with('[') || s.ends_with('+') || s.contains('#'))
@@ -66,9 +67,16 @@ pub(super) fn wanted_for<'a>(values: &'a [PathValue], path: &str) -> Vec<&'a str
         .collect()
 }
 
-/// A parameter that reads as empty for everybody: passwords and keys.
-pub(super) fn is_secured(path: &str) -> bool {
-    crate::plan::is_secured(path)
+/// A secret that the device does not show: it reads as empty, or as a row of stars.
+pub(super) fn is_hidden(path: &str, read: &str) -> bool {
+    read.chars().all(|c| matches!(c, '*' | '•')) && crate::secret::is_secret(path)
+}
+
+/// It reads back something else than it was told.
+pub(super) fn differs(read: &PathValue) -> OutcomeState {
+    OutcomeState::Differs {
+        read: crate::secret::shown(&read.path, read.value.clone()),
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use dm::{Path, PathKind};
 use super::{Change, Context, Effect, Plan, Trouble, definition};
 use crate::limits;
 use crate::model::{ModelObject, ObjectAccess, ParamAccess, split, supported};
-use crate::operation::{Request, same_value};
+use crate::operation::{Request, is_search, same_value};
+use crate::secret::{hides, scrubbed};
 
 /// Sizes first: nothing below looks at more than this. False when there is nothing left to look at.
 pub(super) fn size(request: &Request, plan: &mut Plan) -> bool {
@@ -150,7 +151,7 @@ pub(super) fn read(path: &str, context: &Context<'_>, plan: &mut Plan) {
     plan.changes.push(Change {
         path: path.to_owned(),
         effect: Effect::Reads,
-        current: (context.value)(path),
+        current: context.value(path),
         wanted: None,
     });
 }
@@ -196,7 +197,9 @@ fn value(path: &str, text: &str, context: &Context<'_>, plan: &mut Plan) {
             .and_then(|base| dm::Value::parse(base, text).err())
     };
     if let Some(error) = wrong {
-        plan.blocked(path, Trouble::BadValue, error.to_string());
+        let secret = hides(path, text).then_some(text);
+        let message = scrubbed(&error.to_string(), secret);
+        plan.blocked(path, Trouble::BadValue, message);
     }
 }
 
@@ -217,20 +220,34 @@ pub(super) fn set(path: &str, wanted: &str, context: &Context<'_>, plan: &mut Pl
         }
         value(path, wanted, context, plan);
     }
-    let current = (context.value)(path);
+    // A path that leads to several is shown by each of them, with the value it has now.
+    let found = if is_search(path) {
+        context.found(&parsed)
+    } else {
+        Vec::new()
+    };
+    if found.is_empty() {
+        plan.changes.push(change(path.to_owned(), wanted, context));
+    }
+    plan.changes
+        .extend(found.into_iter().map(|one| change(one, wanted, context)));
+}
+
+fn change(path: String, wanted: &str, context: &Context<'_>) -> Change {
+    let current = context.value(&path);
     let effect = match &current {
-        Some(now) if same_value(now, wanted) || super::same_typed(path, now, wanted) => {
+        Some(now) if same_value(now, wanted) || super::same_typed(&path, now, wanted) => {
             Effect::Unchanged
         }
         Some(_) => Effect::Changes,
         None => Effect::Sets,
     };
-    plan.changes.push(Change {
-        path: path.to_owned(),
+    Change {
+        path,
         effect,
         current,
         wanted: Some(wanted.to_owned()),
-    });
+    }
 }
 
 pub(super) fn add(
@@ -313,7 +330,17 @@ pub(super) fn delete(path: &str, context: &Context<'_>, plan: &mut Plan) {
             _ => {}
         }
     }
-    plan.change(path, Effect::Removes);
+    let found = if is_search(path) {
+        context.found(&parsed)
+    } else {
+        Vec::new()
+    };
+    if found.is_empty() {
+        plan.change(path, Effect::Removes);
+    }
+    for row in found {
+        plan.change(&row, Effect::Removes);
+    }
 }
 
 pub(super) fn operate(
@@ -362,7 +389,9 @@ pub(super) fn operate(
             }
             Some(text) => {
                 if let Err(error) = arg.ty.check(text) {
-                    plan.blocked(&arg.name, Trouble::BadValue, error.to_string());
+                    let secret = hides(&arg.name, text).then_some(text.as_str());
+                    let message = scrubbed(&error.to_string(), secret);
+                    plan.blocked(&arg.name, Trouble::BadValue, message);
                 }
             }
             None => {}

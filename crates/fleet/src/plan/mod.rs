@@ -8,6 +8,8 @@ mod check;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::Model;
@@ -20,8 +22,22 @@ pub struct Context<'a> {
     pub schema: &'a dm::Schema,
     /// What the device says it supports, when it was discovered.
     pub model: Option<&'a Model>,
-    /// The last-known value of a parameter.
-    pub value: &'a dyn Fn(&str) -> Option<String>,
+    /// Last-known values by path: of the parameters that are named, and of all that a search path
+    /// may lead to.
+    pub values: &'a BTreeMap<String, String>,
+}
+
+impl Context<'_> {
+    fn value(&self, path: &str) -> Option<String> {
+        self.values.get(path).cloned()
+    }
+
+    /// What a search path leads to, as far as values are known.
+    fn found(&self, path: &dm::Path) -> Vec<String> {
+        let known = dm::resolve::Snapshot::new(self.schema, self.values);
+        // One that cannot be resolved is for the device to refuse: it knows more than we do.
+        dm::resolve(path, &known, dm::Limits::default()).unwrap_or_default()
+    }
 }
 
 /// What would become of one path.
@@ -181,6 +197,11 @@ pub fn plan(request: &Request, context: &Context<'_>) -> Plan {
 /// A parameter that reads as empty for everybody: passwords and keys.
 pub fn is_secured(path: &str) -> bool {
     definition(dm::Schema::tr181(), path).is_some_and(|p| p.secured || p.hidden)
+}
+
+/// Whether the published model has this parameter.
+pub(crate) fn is_published(path: &str) -> bool {
+    definition(dm::Schema::tr181(), path).is_some()
 }
 
 /// Whether two texts are one value of this parameter, by its published type.

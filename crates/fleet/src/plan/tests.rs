@@ -6,15 +6,11 @@ use crate::model::{
 };
 use crate::southbound::PathValue;
 
-fn none(_: &str) -> Option<String> {
-    None
-}
-
 fn look(request: Request) -> Plan {
     let context = Context {
         schema: dm::Schema::tr181(),
         model: None,
-        value: &none,
+        values: &BTreeMap::new(),
     };
     plan(&request, &context)
 }
@@ -68,17 +64,64 @@ fn a_read_only_parameter_is_not_writable() {
 
 #[test]
 fn unchanged_and_changed_values_are_told_apart() {
-    let last = |path: &str| (path == "Device.WiFi.SSID.1.Enable").then(|| "1".to_owned());
+    let last = BTreeMap::from([("Device.WiFi.SSID.1.Enable".to_owned(), "1".to_owned())]);
     let context = Context {
         schema: dm::Schema::tr181(),
         model: None,
-        value: &last,
+        values: &last,
     };
     let effect = |v: &str| plan(&set("Device.WiFi.SSID.1.Enable", v), &context).changes[0].effect;
     assert_eq!(effect("true"), Effect::Unchanged);
     assert_eq!(effect("false"), Effect::Changes);
     let unknown = plan(&set("Device.WiFi.SSID.2.Enable", "true"), &context);
     assert_eq!(unknown.changes[0].effect, Effect::Sets);
+}
+
+#[test]
+fn a_search_path_is_shown_by_each_parameter_it_leads_to_with_its_value() {
+    let known = [
+        ("Device.WiFi.SSID.1.Enable", "true"),
+        ("Device.WiFi.SSID.1.SSID", "guests"),
+        ("Device.WiFi.SSID.2.Enable", "false"),
+        ("Device.WiFi.SSID.2.SSID", "home"),
+    ];
+    let known = known.map(|(path, value)| (path.to_owned(), value.to_owned()));
+    let known = BTreeMap::from(known);
+    let context = Context {
+        schema: dm::Schema::tr181(),
+        model: None,
+        values: &known,
+    };
+    let changes = |path: &str| {
+        let changes = plan(&set(path, "true"), &context).changes.into_iter();
+        let line = |c: Change| (c.path, c.effect, c.current.unwrap_or_default());
+        changes.map(line).collect::<Vec<_>>()
+    };
+    let line = |path: &str, effect, current: &str| (path.to_owned(), effect, current.to_owned());
+    assert_eq!(
+        changes("Device.WiFi.SSID.*.Enable"),
+        [
+            line("Device.WiFi.SSID.1.Enable", Effect::Unchanged, "true"),
+            line("Device.WiFi.SSID.2.Enable", Effect::Changes, "false"),
+        ]
+    );
+    assert_eq!(
+        changes("Device.WiFi.SSID.[SSID==\"home\"].Enable"),
+        [line("Device.WiFi.SSID.2.Enable", Effect::Changes, "false")]
+    );
+    // Nothing is known of these: as it was asked.
+    let path = "Device.WiFi.Radio.*.Enable";
+    assert_eq!(changes(path), [line(path, Effect::Sets, "")]);
+    let delete = Request::Delete {
+        paths: vec!["Device.WiFi.SSID.*.".into()],
+        allow_partial: true,
+    };
+    let gone: Vec<String> = plan(&delete, &context)
+        .changes
+        .into_iter()
+        .map(|change| change.path)
+        .collect();
+    assert_eq!(gone, ["Device.WiFi.SSID.1.", "Device.WiFi.SSID.2."]);
 }
 
 #[test]
@@ -113,7 +156,7 @@ fn what_the_device_told_decides_over_what_is_published() {
     let context = Context {
         schema: dm::Schema::tr181(),
         model: Some(&model),
-        value: &none,
+        values: &BTreeMap::new(),
     };
     let trouble = |r: Request| only_trouble(&plan(&r, &context));
     assert_eq!(
@@ -204,6 +247,18 @@ fn limits_hold_before_anything_is_looked_at() {
         &"x".repeat(VALUE_BYTES_MAX + 1),
     );
     assert_eq!(only_trouble(&look(long)), Trouble::TooMuch);
+}
+
+#[test]
+fn what_is_wrong_with_a_password_is_said_without_it() {
+    let path = "Device.WiFi.AccessPoint.1.Security.KeyPassphrase";
+    let plan = look(set(path, "tooshrt"));
+    assert_eq!(only_trouble(&plan), Trouble::BadValue);
+    assert!(!plan.problems[0].message.contains("tooshrt"));
+    let path = "Device.WiFi.AccessPoint.1.Security.PreSharedKey";
+    let plan = look(set(path, "nothexadecimal"));
+    assert_eq!(only_trouble(&plan), Trouble::BadValue);
+    assert!(!plan.problems[0].message.contains("nothexadecimal"));
 }
 
 #[test]

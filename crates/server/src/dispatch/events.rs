@@ -1,6 +1,7 @@
 //! What an operation's step leaves in the event log.
 
-use fleet::operation::Request;
+use fleet::operation::{OutcomeState, Request};
+use fleet::secret::kept;
 use fleet::{Event, EventKind, Operation, OperationState, Timestamp};
 use serde_json::json;
 
@@ -15,9 +16,8 @@ pub fn of(previous: OperationState, operation: &Operation, now: Timestamp) -> Ve
     };
     let mut out = Vec::new();
     let state = operation.state;
-    if previous == OperationState::Queued && state != previous && operation.started == Some(now)
-        || previous == OperationState::Queued && state == OperationState::Running
-    {
+    let under_way = matches!(state, OperationState::Running | OperationState::Verifying);
+    if previous == OperationState::Queued && under_way {
         out.push(event(
             EventKind::OperationStarted,
             json!({ "kind": operation.request.kind() }),
@@ -63,11 +63,11 @@ pub fn learned(operation: &Operation, now: Timestamp) -> Option<store::ValueUpda
         .after
         .iter()
         .filter(|v| v.value.len() <= store::limits::VALUE_BYTES_MAX)
-        .map(|v| (v.path.clone(), v.value.clone()));
+        .map(|v| (v.path.clone(), kept(&v.path, v.value.clone())));
     let mut update = store::ValueUpdate::of(values, source, now);
     if matches!(operation.request, Request::Delete { .. }) {
         let gone = |p: &&fleet::operation::PathOutcome| {
-            p.state == fleet::operation::OutcomeState::Done && p.path.ends_with('.')
+            matches!(p.state, OutcomeState::Done | OutcomeState::Absent) && p.path.ends_with('.')
         };
         update.forget = operation
             .outcome

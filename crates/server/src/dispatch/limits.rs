@@ -8,8 +8,12 @@ pub const INBOX: usize = 4_096;
 /// Calls of the store under way for the dispatcher. More would only wait in the store's own queue.
 pub const STORE_CALLS_MAX: usize = 1_024;
 
-/// Events of a device read as evidence for one operation whose answer was lost.
+/// Starts of a device, and ends of the command, taken as evidence for one operation whose answer was
+/// lost. The first ones decide.
 pub const EVIDENCE_MAX: usize = 200;
+
+/// Events read at once while looking for them: a device may run commands of others all the time.
+pub const EVIDENCE_PAGE: usize = 200;
 
 /// How often the reconcilers look.
 pub const RECONCILE_EVERY: Duration = Duration::from_secs(5);

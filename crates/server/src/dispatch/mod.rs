@@ -10,12 +10,12 @@ pub mod reconcile;
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Saved};
 use fleet::operation::Request;
 use fleet::{
-    DeviceId, EventKind, Fact, NodeId, Operation, OperationId, OperationState, Southbound,
+    DeviceId, EventKind, Fact, NodeId, Now, Operation, OperationId, OperationState, Southbound,
     TenantId, Timestamp,
 };
 use store::{Claim, EventFilter, OperationSave, Store};
@@ -125,6 +125,7 @@ impl Runtime {
         mut facts: mpsc::Receiver<Reported>,
         shutdown: CancellationToken,
     ) {
+        self.forget_claims().await;
         let mut dispatcher = Dispatcher::new(Config::default());
         let mut stop_at: Option<tokio::time::Instant> = None;
         let mut adapter_gone = false;
@@ -132,7 +133,9 @@ impl Runtime {
         while stop_at.is_none() || !(adapter_gone && dispatcher.busy() == 0) {
             let wait = dispatcher
                 .poll_timeout()
-                .map_or(Duration::from_secs(3600), |at| at.since(now()));
+                .map_or(Duration::from_secs(3600), |at| {
+                    at.saturating_duration_since(Instant::now())
+                });
             let stop = stop_at.unwrap_or_else(|| tokio::time::Instant::now() + 2 * wait);
             let input = tokio::select! {
                 () = shutdown.cancelled(), if stop_at.is_none() => {
@@ -153,7 +156,11 @@ impl Runtime {
                 },
                 () = tokio::time::sleep(wait) => Input::Tick,
             };
-            dispatcher.handle(input, now());
+            let at = Now {
+                mono: Instant::now(),
+                wall: now(),
+            };
+            dispatcher.handle(input, at);
             while let Some(command) = dispatcher.poll() {
                 self.perform(command).await;
             }
@@ -167,6 +174,22 @@ impl Runtime {
             .is_err()
         {
             tracing::warn!("the store did not finish its last writes in time");
+        }
+    }
+
+    /// What an earlier life of this node held is nobody's: it can be stopped, and ends in its time,
+    /// also while its device is away.
+    async fn forget_claims(&self) {
+        let forget = async || {
+            for tenant in self.store.tenant_list().await? {
+                self.store
+                    .operation_release_node(&tenant.id, &self.node)
+                    .await?;
+            }
+            Ok::<(), store::Error>(())
+        };
+        if let Err(error) = forget().await {
+            tracing::warn!(%error, "operations under way are held until their claims run out");
         }
     }
 
@@ -237,25 +260,38 @@ async fn claim(
     device: DeviceId,
     lease_until: Timestamp,
 ) -> Input {
-    let record = match store
-        .operation_claim(tenant, device, node, now(), lease_until)
-        .await
-    {
+    let claim = loop {
+        let claim = store
+            .operation_claim(tenant, device, node, now(), lease_until)
+            .await;
+        let Ok(Claim::Damaged(damaged)) = claim else {
+            break claim;
+        };
+        if let Err(error) = reconcile::put_away(store, damaged, now()).await {
+            break Err(error);
+        }
+    };
+    let record = match claim {
         Ok(Claim::Taken(record)) => record,
         Ok(Claim::Nothing) => return Input::Claimed(device, None),
-        Ok(Claim::Held(_)) => return Input::ClaimFailed(device),
+        Ok(Claim::Held(_) | Claim::Damaged(_)) => return Input::ClaimFailed(device),
         Err(error) => {
             tracing::warn!(%error, "an operation could not be claimed; it will be tried again");
             return Input::ClaimFailed(device);
         }
     };
     let (operation, fence) = (record.operation, record.fence);
-    match evidence(store, &operation).await {
-        Ok(evidence) => {
+    let told = async {
+        let cancelled = was_cancelled(store, &operation, fence).await?;
+        Ok::<_, store::Error>((evidence(store, &operation).await?, cancelled))
+    };
+    match told.await {
+        Ok((evidence, cancelled)) => {
             let claimed = Claimed {
                 operation,
                 fence,
                 evidence,
+                cancelled,
             };
             Input::Claimed(device, Some(Box::new(claimed)))
         }
@@ -267,29 +303,66 @@ async fn claim(
     }
 }
 
-/// What the device said since a command was sent to it.
+/// Whether a person asked to stop it while it was held. The holder was told, but may have given it
+/// back or been killed before it could write that down.
+async fn was_cancelled(store: &Store, operation: &Operation, fence: i64) -> store::Result<bool> {
+    if fence <= 1 || operation.progress.cancel {
+        return Ok(operation.progress.cancel);
+    }
+    let filter = EventFilter {
+        operation: Some(operation.id),
+        kinds: vec![EventKind::OperationCancelRequested],
+        ..EventFilter::default()
+    };
+    let page = store
+        .events_before(&operation.tenant, None, &filter, 1)
+        .await?;
+    Ok(!page.events.is_empty())
+}
+
+/// What the device said since a command was sent to it that may speak of this command.
 async fn evidence(
     store: &Store,
     operation: &Operation,
 ) -> store::Result<Vec<(Timestamp, fleet::Notice)>> {
-    let (Some(since), Request::Operate { .. }) = (operation.progress.sent_at, &operation.request)
+    let (Some(sent), Request::Operate { .. }) = (operation.progress.sent_at, &operation.request)
     else {
         return Ok(Vec::new());
     };
     let filter = EventFilter {
         device: Some(operation.device),
         kinds: vec![EventKind::DeviceBooted, EventKind::DeviceCommandCompleted],
-        since: Some(since),
+        since: Some(sent.minus(fleet::limits::EVIDENCE_SKEW)),
         ..EventFilter::default()
     };
-    let page = store
-        .events_after(&operation.tenant, 0, &filter, limits::EVIDENCE_MAX)
-        .await?;
-    Ok(page
-        .events
-        .iter()
-        .filter_map(|r| crate::southbound::notice::evidence(&r.event))
-        .collect())
+    let key = operation.command_key();
+    let mut found = Vec::new();
+    let mut after = 0;
+    while found.len() < limits::EVIDENCE_MAX {
+        let page = store
+            .events_after(&operation.tenant, after, &filter, limits::EVIDENCE_PAGE)
+            .await?;
+        let Some(last) = page.events.last() else {
+            break;
+        };
+        after = last.seq;
+        let events = page.events.iter().map(|record| &record.event);
+        found.extend(
+            events
+                .filter_map(crate::southbound::notice::evidence)
+                .filter(|(_, notice)| speaks_of(notice, &key)),
+        );
+    }
+    found.truncate(limits::EVIDENCE_MAX);
+    Ok(found)
+}
+
+/// Ends of other commands say nothing; each start may.
+fn speaks_of(notice: &fleet::Notice, command_key: &str) -> bool {
+    match notice {
+        fleet::Notice::CommandCompleted { key, .. } => key == command_key,
+        _ => true,
+    }
 }
 
 async fn save(

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use fleet::presence::{Presence, PresenceConfig};
-use fleet::{Event, EventKind, Operation, TenantId, Timestamp};
+use fleet::{Event, EventKind, Operation, OperationState, TenantId, Timestamp};
 use serde_json::json;
-use store::{DeviceFilter, DeviceSort, EventFilter, Search, Store};
+use store::{DamagedOperation, DeviceFilter, DeviceSort, EventFilter, Search, Store};
 use tokio_util::sync::CancellationToken;
 
 use super::{Handle, events, limits};
@@ -49,7 +49,11 @@ fn report(what: &str, result: store::Result<u64>) {
 pub async fn overdue(store: &Store, now: Timestamp) -> store::Result<u64> {
     let due = store.operation_due(now, limits::RECONCILE_BATCH).await?;
     let mut count = 0;
-    for record in due {
+    for damaged in due.damaged {
+        put_away(store, damaged, now).await?;
+        count += 1;
+    }
+    for record in due.sound {
         let (tenant, id) = (record.operation.tenant.clone(), record.operation.id);
         let expire = move |operation: &mut Operation| {
             let previous = operation.state;
@@ -59,6 +63,36 @@ pub async fn overdue(store: &Store, now: Timestamp) -> store::Result<u64> {
         count += u64::from(store.operation_edit(&tenant, id, now, expire).await?);
     }
     Ok(count)
+}
+
+/// Puts an operation away that cannot be read, so that no other waits for it, and says so.
+pub async fn put_away(
+    store: &Store,
+    damaged: DamagedOperation,
+    now: Timestamp,
+) -> store::Result<()> {
+    let DamagedOperation {
+        tenant,
+        id,
+        device,
+        why,
+    } = damaged;
+    let event = Event::new(tenant.clone(), now, EventKind::OperationFinished)
+        .device(device)
+        .operation(id)
+        .actor("system")
+        .data(json!({
+            "state": OperationState::Unconfirmed.as_str(),
+            "cause": "what the database has of it cannot be read",
+        }));
+    let found = store
+        .operation_put_away(&tenant, id, now, vec![event])
+        .await?;
+    if found {
+        metrics::counter!("headend_operations_damaged_total").increment(1);
+        tracing::warn!(%tenant, operation = %id, %device, why, "an operation cannot be read and was put away");
+    }
+    Ok(())
 }
 
 /// Wakes devices whose work nobody holds: a hint was lost, or the node that held it is dead.

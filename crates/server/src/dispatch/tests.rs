@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use fleet::Event;
 use fleet::operation::OperationState as State;
 use fleet::southbound::{
     Answer, CommandOutcome, CommandResult, Job, Op, PathValue, ReadResult, WriteResult,
@@ -333,7 +334,17 @@ async fn a_command_whose_answer_was_lost_is_decided_by_the_event_log() {
         result: Ok(BTreeMap::from([("Result".to_owned(), "fine".to_owned())])),
     };
     let event = crate::southbound::notice::event(&tenant, device, now(), &notice);
-    store.event_append(&tenant, vec![event]).await.unwrap();
+    // Between those of other controllers, of which there may be many.
+    let mut others = Vec::new();
+    for number in 0..2 * limits::EVIDENCE_PAGE {
+        let mut other = event.clone();
+        other.data["key"] = format!("another's {number}").into();
+        others.push(other);
+    }
+    others.push(event);
+    for some in others.chunks(store::limits::PAGE_MAX) {
+        store.event_append(&tenant, some.to_vec()).await.unwrap();
+    }
     let node = Node::start(store, &site).await;
     node.say(&tenant, device, Fact::Connected { at: now() })
         .await;
@@ -422,4 +433,124 @@ async fn silence_is_said_once_until_the_device_is_heard_again() {
     let later = now().plus(2 * presence.silent_after);
     assert_eq!(look(later).await.unwrap(), 1);
     assert_eq!(look(later).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_stop_that_was_asked_for_while_it_was_held_survives_a_kill() {
+    for database in testing::databases().await.unwrap() {
+        let store = &database.store;
+        let tenant = tenant(store).await;
+        let device = device(store, &tenant).await;
+        let id = ask(store, &tenant, device, command()).await;
+        // Held by the life before, which was told and killed before it could write that down.
+        let one = NodeId::parse("one").unwrap();
+        let until_then = now().plus(fleet::limits::LEASE);
+        let claim = store
+            .operation_claim(&tenant, device, &one, now(), until_then)
+            .await;
+        assert!(matches!(claim.unwrap(), Claim::Taken(_)));
+        let asked = Event::new(tenant.clone(), now(), EventKind::OperationCancelRequested)
+            .device(device)
+            .operation(id);
+        store.event_append(&tenant, vec![asked]).await.unwrap();
+        let site: Arc<Mutex<Site>> = Arc::default();
+        let node = Node::start(store, &site).await;
+        node.say(&tenant, device, Fact::Connected { at: now() })
+            .await;
+        let state = until(store, &tenant, id, State::is_final).await;
+        assert_eq!(state, State::Cancelled);
+        assert!(site.lock().unwrap().ran.is_empty());
+        node.shutdown.cancel();
+    }
+}
+
+#[tokio::test]
+async fn what_the_life_before_held_can_be_stopped_while_its_device_is_away() {
+    let database = testing::sqlite().await.unwrap();
+    let store = &database.store;
+    let tenant = tenant(store).await;
+    let device = device(store, &tenant).await;
+    let id = ask(store, &tenant, device, command()).await;
+    let one = NodeId::parse("one").unwrap();
+    let until_then = now().plus(fleet::limits::LEASE);
+    let claim = store
+        .operation_claim(&tenant, device, &one, now(), until_then)
+        .await;
+    assert!(matches!(claim.unwrap(), Claim::Taken(_)));
+    let site: Arc<Mutex<Site>> = Arc::default();
+    let node = Node::start(store, &site).await;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let stop = |operation: &mut Operation| {
+        operation.cancel(now());
+        Vec::new()
+    };
+    while !store
+        .operation_edit(&tenant, id, now(), stop)
+        .await
+        .unwrap()
+    {
+        assert!(tokio::time::Instant::now() < deadline, "it is held");
+        tokio::task::yield_now().await;
+    }
+    let state = store.operation(&tenant, id).await.unwrap().operation.state;
+    assert_eq!(state, State::Cancelled);
+    node.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn an_operation_that_cannot_be_read_is_put_away_and_said_once() {
+    let database = testing::sqlite().await.unwrap();
+    let store = &database.store;
+    let tenant = tenant(store).await;
+    let device = device(store, &tenant).await;
+    let id = ask(store, &tenant, device, command()).await;
+    let damaged = store::DamagedOperation {
+        tenant: tenant.clone(),
+        id,
+        device,
+        why: "expected value at line 1".into(),
+    };
+    for _ in 0..2 {
+        reconcile::put_away(store, damaged.clone(), now())
+            .await
+            .unwrap();
+    }
+    let filter = EventFilter {
+        operation: Some(id),
+        ..EventFilter::default()
+    };
+    let page = store
+        .events_after(&tenant, 0, &filter, 10)
+        .await
+        .unwrap()
+        .events;
+    assert_eq!(page.len(), 1);
+    assert_eq!(page[0].event.data["state"], "unconfirmed");
+    let open = store.operation_open_count(&tenant, device).await.unwrap();
+    assert_eq!(open, 0);
+}
+
+#[test]
+fn secrets_that_a_device_shows_are_not_remembered() {
+    let tenant = TenantId::parse("acme").unwrap();
+    let (id, device) = (OperationId(uuid::Uuid::nil()), DeviceId(uuid::Uuid::nil()));
+    let request = Request::Get {
+        paths: vec!["Device.".into()],
+        max_depth: 0,
+    };
+    let mut operation = Operation::new(id, tenant, device, request, "test", now(), now());
+    operation.state = State::Succeeded;
+    let token = crate::secret::new(crate::secret::DEVICE);
+    operation.outcome.after = vec![
+        PathValue::new("Device.X_ACME_Portal.AdminPassword", "hunter22"),
+        PathValue::new(
+            "Device.LocalAgent.Controller.1.MTP.1.WebSocket.Path",
+            format!("/usp/{token}"),
+        ),
+        PathValue::new("Device.X_ACME_Portal.Url", format!("wss://x/usp/{token}")),
+        PathValue::new("Device.WiFi.SSID.1.SSID", "home"),
+    ];
+    let learned = events::learned(&operation, now()).unwrap();
+    let values: Vec<&str> = learned.values.iter().map(|v| v.value.as_str()).collect();
+    assert_eq!(values, ["", "", "", "home"]);
 }

@@ -203,9 +203,10 @@ async fn view(state: &State, tenant: &TenantId, record: &EventRecord) -> Event {
         },
     };
     let mut data = event.data.clone();
-    // What a device reports of a password is not for everybody who may read events.
-    if data["path"].as_str().is_some_and(fleet::plan::is_secured) && data.get("value").is_some() {
-        data["value"] = super::operation_view::MASK.into();
+    // What a device reports of a password is for nobody who reads events.
+    let text = |name: &str| event.data[name].as_str();
+    if let (Some(path), Some(value)) = (text("path"), text("value")) {
+        data["value"] = fleet::secret::shown(path, value.to_owned()).into();
     }
     Event {
         cursor: record.seq.to_string(),

@@ -42,11 +42,7 @@ pub fn summary(event: &Event) -> String {
         K::DeviceBooted => with("Started", "cause"),
         K::DevicePeriodic => "Periodic sign of life".to_owned(),
         K::DeviceValueChanged => {
-            let value = if fleet::plan::is_secured(text("path")) {
-                "…"
-            } else {
-                text("value")
-            };
+            let value = fleet::secret::shown(text("path"), text("value").to_owned());
             format!("{} is now {value}", text("path"))
         }
         K::DeviceFirmwareChanged => {

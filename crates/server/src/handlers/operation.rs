@@ -18,7 +18,6 @@ use axum::Json;
 use axum::extract::{Extension, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use fleet::operation::Input;
 use fleet::{DeviceId, EventKind, OperationId, OperationState, TenantId};
 use store::{Created, OperationFilter, OperationRecord};
 
@@ -76,7 +75,11 @@ pub async fn create(
         .operation_insert(tenant, operation, key, vec![event])
         .await?;
     let stored = match created {
-        Created::New(stored) | Created::Existing(stored) => stored,
+        Created::New(stored) => {
+            metrics::counter!("headend_operations_created_total", "kind" => kind).increment(1);
+            stored
+        }
+        Created::Existing(stored) => stored,
         Created::Mismatch => {
             return Err(Fail::new(
                 ProblemKind::IdempotencyMismatch,
@@ -85,7 +88,6 @@ pub async fn create(
         }
     };
     state.south.operation_queued(tenant, id);
-    metrics::counter!("headend_operations_created_total", "kind" => kind).increment(1);
     let mut operation = operation_view::view(&stored, &super::device_view::name(&record));
     operation.note = body.note.filter(|note| !note.is_empty());
     let body = OperationSubmitted {
@@ -212,17 +214,17 @@ pub async fn cancel(
         .store
         .operation_edit(tenant, id, at, move |operation| {
             let was = operation.state;
-            // What it would do next is the dispatcher's business, should it still be open.
-            let _ = operation.step(Input::Cancel, at);
+            operation.cancel(at);
             let mut events = vec![template];
             events.extend(crate::dispatch::events::of(was, operation, at));
             events
         })
         .await?;
     if !edited {
+        // Written first: whoever holds it may be killed before it hears of this.
         state.store.event_append(tenant, vec![asked]).await?;
+        state.south.operation_cancel(tenant, device, id);
     }
-    state.south.operation_cancel(tenant, device, id);
     let record = state.store.operation(tenant, id).await?;
     shown(&state, tenant, &record).await.map(Json)
 }

@@ -1,7 +1,7 @@
 //! From what a caller asks to what the domain plans: checks, the request, the preview, and each
 //! refusal by its field. Stores nothing.
 
-use super::{operation_view, time};
+use super::time;
 use crate::problem::{Fail, Result};
 use crate::secret;
 use crate::state::{State, now};
@@ -11,8 +11,9 @@ use api::operation::{
 };
 use fleet::operation::Request;
 use fleet::plan::{Context, Effect, Plan, Trouble};
+use fleet::secret::shown;
 use fleet::{PathValue, TenantId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 use store::{DeviceRecord, KnownValue};
 
@@ -147,31 +148,58 @@ pub async fn plan(
 ) -> Result<(Plan, KnownValues)> {
     let id = record.device.id;
     let model = super::model::discovered(state, tenant, record).await?;
-    let known = match request {
-        Request::Set { values, .. } => {
-            let paths: Vec<String> = values.iter().map(|one| one.path.clone()).collect();
-            state.store.value_of(tenant, id, &paths).await?
-        }
-        Request::Add { object, .. } => {
-            state
-                .store
-                .value_list(tenant, id, object, None, PREVIEW_VALUES_MAX)
-                .await?
-        }
+    let paths: Vec<&str> = match request {
+        Request::Set { values, .. } => values.iter().map(|one| one.path.as_str()).collect(),
+        Request::Delete { paths, .. } => paths.iter().map(String::as_str).collect(),
         _ => Vec::new(),
     };
-    let known: KnownValues = known
-        .into_iter()
-        .map(|one| (one.path.clone(), one))
+    let mut known = KnownValues::new();
+    let exact: Vec<String> = paths
+        .iter()
+        .filter(|path| !path.ends_with('.') && fixed(path) == **path)
+        .map(|path| (*path).to_owned())
         .collect();
-    let value = |path: &str| known.get(path).map(|one| one.value.clone());
+    let mut found = state.store.value_of(tenant, id, &exact).await?;
+    // Below the rows that are meant: what a search path leads to is seen by all values there.
+    let below: BTreeSet<&str> = paths
+        .iter()
+        .map(|path| fixed(path))
+        .filter(|path| path.ends_with('.'))
+        .collect();
+    for prefix in below {
+        let listed = state
+            .store
+            .value_list(tenant, id, prefix, None, PREVIEW_VALUES_MAX)
+            .await?;
+        found.extend(listed);
+        if found.len() >= PREVIEW_VALUES_MAX {
+            break;
+        }
+    }
+    known.extend(found.into_iter().map(|one| (one.path.clone(), one)));
+    let values = known
+        .values()
+        .map(|one| (one.path.clone(), one.value.clone()))
+        .collect();
     let context = Context {
         schema: dm::Schema::tr181(),
         model: model.as_ref(),
-        value: &value,
+        values: &values,
     };
     let plan = fleet::plan::plan(request, &context);
     Ok((plan, known))
+}
+
+/// The beginning of a path that names one thing; all of a path that is no search path. What a
+/// reference leads to may be anywhere.
+fn fixed(path: &str) -> &str {
+    if path.contains('+') || path.contains('#') {
+        return "Device.";
+    }
+    match path.find(['*', '[']) {
+        Some(at) => &path[..at],
+        None => path,
+    }
 }
 
 /// The plan for a person.
@@ -219,8 +247,7 @@ pub fn preview(
     let mut items: Vec<PreviewItem> = Vec::new();
     for change in &plan.changes {
         let found = problems.remove(change.path.as_str());
-        let secured = fleet::plan::is_secured(&change.path);
-        let mask = |value: Option<String>| value.map(|text| operation_view::masked(secured, text));
+        let mask = |value: Option<String>| value.map(|text| shown(&change.path, text));
         items.push(PreviewItem {
             op: 0,
             action: action(change.effect).to_owned(),
@@ -250,16 +277,33 @@ pub fn preview(
     let blocked = !plan.is_acceptable();
     let summary = match (blocked, changes) {
         (true, _) => "This would be refused.".to_owned(),
-        (false, 0) if request.is_read() => format!("Reads {}.", request.summary()),
+        (false, 0) if request.is_read() => sentence(format!("Reads {}", request.summary())),
         (false, 0) => "Nothing would change.".to_owned(),
-        (false, 1) => format!("One change: {} {}.", request.kind(), request.summary()),
-        (false, many) => format!("{many} changes: {} {}.", request.kind(), request.summary()),
+        (false, 1) => sentence(format!(
+            "One change: {} {}",
+            request.kind(),
+            request.summary()
+        )),
+        (false, many) => sentence(format!(
+            "{many} changes: {} {}",
+            request.kind(),
+            request.summary()
+        )),
     };
     Preview {
         summary,
         items,
         blocked,
         warnings,
+    }
+}
+
+/// With a full stop, unless it ends in the dot of a path.
+fn sentence(text: String) -> String {
+    if text.ends_with('.') {
+        text
+    } else {
+        text + "."
     }
 }
 

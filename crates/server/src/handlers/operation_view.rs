@@ -7,24 +7,13 @@ use api::operation::{
 };
 use fleet::auth::Verb;
 use fleet::operation::{OutcomeState, Phase, Request};
+use fleet::secret::shown;
 use fleet::southbound::Fault;
 use std::collections::BTreeMap;
 use store::OperationRecord;
 
 /// Results of one step in an answer; a read of everything has thousands.
 const RESULTS_MAX: usize = 1_000;
-
-/// What stands in place of a secret.
-pub const MASK: &str = "••••••";
-
-/// The text, or its mask.
-pub fn masked(secured: bool, text: String) -> String {
-    if secured && !text.is_empty() {
-        MASK.to_owned()
-    } else {
-        text
-    }
-}
 
 /// An operation for the wire; its note is added by who knows it.
 pub fn view(record: &OperationRecord, device_name: &str) -> Operation {
@@ -50,7 +39,7 @@ pub fn view(record: &OperationRecord, device_name: &str) -> Operation {
         started_at: operation.started.map(time),
         finished_at: operation.finished.map(time),
         expires_at: time(operation.expires),
-        attempts: operation.progress.attempts,
+        attempts: operation.progress.tries,
         steps: vec![step],
         cancellable: !operation.state.is_final() && !operation.progress.cancel,
     }
@@ -108,7 +97,7 @@ fn op(request: &Request) -> Op {
             parameters: values
                 .into_iter()
                 .map(|one| SetParameter {
-                    value: masked(fleet::plan::is_secured(&one.path), one.value),
+                    value: shown(&one.path, one.value),
                     path: one.path,
                 })
                 .collect(),
@@ -118,10 +107,7 @@ fn op(request: &Request) -> Op {
             parameters: values
                 .into_iter()
                 .map(|(name, value)| AddParameter {
-                    value: masked(
-                        fleet::plan::is_secured(&format!("{object}{{i}}.{name}")),
-                        value,
-                    ),
+                    value: shown(&format!("{object}{{i}}.{name}"), value),
                     name,
                 })
                 .collect(),
@@ -136,10 +122,19 @@ fn op(request: &Request) -> Op {
         },
         Request::Operate { command, args } => Op::Operate {
             command,
-            input: args,
+            input: arguments(args),
         },
         Request::Discover { path } => Op::Discover { path },
     }
+}
+
+/// Arguments of a command; their names are all that is known of them.
+fn arguments(all: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let shown = all.into_iter().map(|(name, value)| {
+        let value = shown(&name, value);
+        (name, value)
+    });
+    shown.collect()
 }
 
 fn step(record: &OperationRecord) -> Step {
@@ -154,20 +149,19 @@ fn step(record: &OperationRecord) -> Step {
         verified: None,
         error: None,
     };
-    let secured = |path: &str| fleet::plan::is_secured(path);
     for one in &outcome.before {
         let entry = results.entry(&one.path).or_insert_with(|| blank(&one.path));
-        entry.before = Some(masked(secured(&one.path), one.value.clone()));
+        entry.before = Some(shown(&one.path, one.value.clone()));
     }
     for one in &outcome.after {
         let entry = results.entry(&one.path).or_insert_with(|| blank(&one.path));
-        entry.after = Some(masked(secured(&one.path), one.value.clone()));
+        entry.after = Some(shown(&one.path, one.value.clone()));
     }
     for one in &outcome.paths {
         let entry = results.entry(&one.path).or_insert_with(|| blank(&one.path));
         (entry.verified, entry.error) = match &one.state {
             OutcomeState::Done => (Some(true), None),
-            OutcomeState::Accepted | OutcomeState::Unknown => (None, None),
+            OutcomeState::Accepted | OutcomeState::Absent | OutcomeState::Unknown => (None, None),
             OutcomeState::Differs { read } => (
                 Some(false),
                 Some(StepError {
@@ -175,7 +169,7 @@ fn step(record: &OperationRecord) -> Step {
                     code: None,
                     message: format!(
                         "The device said yes, and reads back {:?}.",
-                        masked(secured(&one.path), read.clone())
+                        shown(&one.path, read.clone())
                     ),
                 }),
             ),
@@ -185,7 +179,7 @@ fn step(record: &OperationRecord) -> Step {
     if let Request::Set { values, .. } = &operation.request {
         for one in values {
             let entry = results.entry(&one.path).or_insert_with(|| blank(&one.path));
-            entry.requested = Some(masked(secured(&one.path), one.value.clone()));
+            entry.requested = Some(shown(&one.path, one.value.clone()));
         }
     }
     let truncated = results.len() > RESULTS_MAX;
@@ -195,7 +189,7 @@ fn step(record: &OperationRecord) -> Step {
         state: step_state(record),
         error: error(record),
         results: results.into_values().take(RESULTS_MAX).collect(),
-        output: outcome.outputs.clone(),
+        output: arguments(outcome.outputs.clone()),
         truncated,
     }
 }
@@ -316,6 +310,6 @@ mod tests {
             allow_partial: false,
         };
         let text = serde_json::to_string(&op(&request)).unwrap();
-        assert!(!text.contains("hunter22") && text.contains(MASK));
+        assert!(!text.contains("hunter22") && text.contains(fleet::secret::MASK));
     }
 }

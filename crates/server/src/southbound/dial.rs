@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use usp::EndpointId;
 
+use super::TRANSPORT;
 use super::adapter::{Core, stop};
 use super::admission::{self, Ticket};
 use super::limits::{
@@ -23,7 +24,6 @@ use super::limits::{
 };
 use super::link::{self, Stop};
 use super::refusal::Complaint;
-use super::{TRANSPORT, transcript};
 use crate::seam::Attempt;
 use crate::state::now;
 
@@ -304,7 +304,7 @@ impl Dialled {
     fn note(&self, ok: bool, words: String) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         attempts.truncate(ATTEMPTS_KEPT - 1);
-        let words = transcript::without_credentials(&words);
+        let words = fleet::secret::without_credentials(&words);
         attempts.push_front(Attempt {
             at: now(),
             ok,

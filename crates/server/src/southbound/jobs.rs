@@ -68,7 +68,7 @@ impl Running {
                 let transcript = shown.map(|(operation, request)| {
                     (
                         operation,
-                        entry(now(), "out", Msg::request(msg_id, request)),
+                        entry(now(), "out", Msg::request(msg_id, request), &job.op),
                     )
                 });
                 let waiting = Waiting::Job {
@@ -135,7 +135,7 @@ impl Running {
             }
             Waiting::Job { id, op, transcript } => {
                 if let Some((operation, out)) = transcript {
-                    self.write_down(operation, out, &outcome).await;
+                    self.write_down(operation, out, &op, &outcome).await;
                 }
                 let result = result_of(&op, outcome);
                 if restarts(&op) && refused(&result) {
@@ -159,7 +159,13 @@ impl Running {
     }
 
     /// Both directions in one write, before anybody hears of the end.
-    async fn write_down(&self, operation: OperationId, out: TranscriptEntry, outcome: &Outcome) {
+    async fn write_down(
+        &self,
+        operation: OperationId,
+        out: TranscriptEntry,
+        op: &Op,
+        outcome: &Outcome,
+    ) {
         let id = out
             .text
             .split_whitespace()
@@ -168,10 +174,10 @@ impl Running {
             .to_owned();
         let back = match outcome {
             Outcome::Answered(Ok(response)) => {
-                entry(now(), "in", Msg::response(id, response.clone()))
+                entry(now(), "in", Msg::response(id, response.clone()), op)
             }
             Outcome::Answered(Err(PeerError::Refused(error))) => {
-                entry(now(), "in", Msg::error(id, error.clone()))
+                entry(now(), "in", Msg::error(id, error.clone()), op)
             }
             Outcome::Answered(Err(error)) => remark(error.to_string()),
             Outcome::TimedOut(Sent::Yes) => remark("no answer came in time".to_owned()),
@@ -207,12 +213,12 @@ fn refused(result: &Result<Answer, Failure>) -> bool {
     }
 }
 
-fn entry(at: Timestamp, direction: &str, msg: Msg) -> TranscriptEntry {
+fn entry(at: Timestamp, direction: &str, msg: Msg, op: &Op) -> TranscriptEntry {
     TranscriptEntry {
         at,
         direction: direction.to_owned(),
         what: format!("{:?}", msg.body.msg_type()),
-        text: transcript::text(msg),
+        text: transcript::text(msg, &fleet::secret::told(op)),
     }
 }
 

@@ -3,14 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use fleet::secret;
 use fleet::southbound::{Boot, Fault, Notice};
 use fleet::{DeviceId, Event, EventKind, TenantId, Timestamp};
 use serde_json::{Value, json};
-
-use super::transcript::is_secret;
-
-/// Shown instead of a secret.
-pub const MASK: &str = "********";
 
 /// The event of a notice. Secrets are masked: the log is for people.
 pub fn event(tenant: &TenantId, device: DeviceId, at: Timestamp, notice: &Notice) -> Event {
@@ -25,7 +21,7 @@ pub fn event(tenant: &TenantId, device: DeviceId, at: Timestamp, notice: &Notice
             }),
         ),
         Notice::ValueChange { path, value } => {
-            let value = if is_secret(path) { MASK } else { value };
+            let value = secret::shown(path, value.clone());
             (
                 EventKind::DeviceValueChanged,
                 json!({ "path": path, "value": value }),
@@ -80,7 +76,7 @@ pub fn event(tenant: &TenantId, device: DeviceId, at: Timestamp, notice: &Notice
 /// Names and values; those of secrets are masked.
 fn shown<'a>(pairs: impl IntoIterator<Item = (&'a String, &'a String)>) -> Value {
     let shown = pairs.into_iter().map(|(name, value)| {
-        let value = if is_secret(name) { MASK } else { value };
+        let value = secret::shown(name, value.clone());
         (name.clone(), value.into())
     });
     Value::Object(shown.collect())

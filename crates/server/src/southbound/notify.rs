@@ -10,7 +10,7 @@ use usp::msg::{Msg, Notify};
 
 use super::limits::{COMMIT_RETRY, COMMIT_TIME_MAX};
 use super::recorder::Recorder;
-use super::{notice, transcript, translate};
+use super::{notice, translate};
 
 /// What a notification said, once it is stored.
 pub struct Stored {
@@ -95,11 +95,7 @@ pub async fn remember(
 fn knowledge(notice: &Notice, at: Timestamp) -> ValueUpdate {
     let known = |values: Vec<(String, String)>, source| {
         let shown = values.into_iter().map(|(path, value)| {
-            let value = if transcript::is_secret(&path) {
-                String::new()
-            } else {
-                value
-            };
+            let value = fleet::secret::kept(&path, value);
             (path, value)
         });
         ValueUpdate::of(shown, source, at)

@@ -1,66 +1,17 @@
 //! What goes over the wire, as people may read it: secrets masked, cut to a readable length.
 
+use fleet::secret;
 use usp::Map;
 use usp::msg::{
     Body, CreateStatus, Msg, Notification, OperationResp, Request, Response, UpdateStatus,
 };
 
 use super::limits::TRANSCRIPT_CHARS_MAX;
-use super::notice::MASK;
 
-/// Whether the value of a parameter or argument is nobody's business. `path` may be relative.
-pub fn is_secret(path: &str) -> bool {
-    if fleet::plan::is_secured(path) {
-        return true;
-    }
-    let name = path.rsplit('.').next().unwrap_or(path);
-    let lower = name.to_ascii_lowercase();
-    ["password", "passphrase", "presharedkey", "privatekey", "secret", "wepkey", "pin"]
-        .iter()
-        .any(|word| lower.ends_with(word))
-        || lower.starts_with("presharedkey")
-        // The last part of the path is the device's credential, or a setup key.
-        || path.ends_with("WebSocket.Path")
-}
-
-/// Why a text may not be shown although its name is harmless: it holds one of our credentials.
-fn holds_credential(value: &str) -> bool {
-    [crate::secret::DEVICE, crate::secret::SETUP_KEY]
-        .iter()
-        .any(|prefix| {
-            value.match_indices(prefix).any(|(at, _)| {
-                let rest = &value[at + prefix.len()..];
-                rest.len() >= 32
-                    && rest
-                        .bytes()
-                        .take(32)
-                        .all(|byte| byte.is_ascii_alphanumeric())
-            })
-        })
-}
-
-/// A text without what follows the prefix of a credential, like a URL in an error message.
-pub fn without_credentials(text: &str) -> String {
-    let mut out = text.to_owned();
-    for prefix in [crate::secret::DEVICE, crate::secret::SETUP_KEY] {
-        while let Some((at, rest)) = out.match_indices(prefix).find_map(|(at, _)| {
-            let start = at + prefix.len();
-            let length = out[start..]
-                .bytes()
-                .take_while(u8::is_ascii_alphanumeric)
-                .count();
-            (length >= 8).then_some((start, length))
-        }) {
-            out.replace_range(at..at + rest, "...");
-        }
-    }
-    out
-}
-
-/// A message as text.
-pub fn text(mut msg: Msg) -> String {
+/// A message of an exchange in which these secrets were told, as text.
+pub fn text(mut msg: Msg, secrets: &[&str]) -> String {
     mask(&mut msg);
-    let text = usp::transcript::msg(&msg);
+    let text = secret::scrubbed(&usp::transcript::msg(&msg), secrets.iter().copied());
     match text.char_indices().nth(TRANSCRIPT_CHARS_MAX) {
         Some((at, _)) => format!("{}\n(the rest is left out)\n", &text[..at]),
         None => text,
@@ -76,8 +27,8 @@ fn mask(msg: &mut Msg) {
 }
 
 fn hide(path: &str, value: &mut String) {
-    if !value.is_empty() && (is_secret(path) || holds_credential(value)) {
-        MASK.clone_into(value);
+    if secret::hides(path, value) {
+        secret::MASK.clone_into(value);
     }
 }
 
@@ -187,7 +138,7 @@ mod tests {
             ),
             ("Device.WiFi.SSID.1.SSID", "harmless"),
         ]);
-        let text = text(Msg::request("1", set));
+        let text = text(Msg::request("1", set), &[]);
         for secret in ["hunter22", "00ff00ff", token.as_str()] {
             assert!(!text.contains(secret), "{text}");
         }
@@ -207,18 +158,25 @@ mod tests {
         let get = msg::GetResp {
             req_path_results: vec![result],
         };
-        let text_of = text(Msg::response("1", get));
+        let text_of = text(Msg::response("1", get), &[]);
         assert!(
             !text_of.contains("hunter22") && text_of.contains("ann"),
             "{text_of}"
         );
         let operate = msg::operate("Device.X.Download()", "k", [("Password", "hunter22")]);
-        assert!(!text(Msg::request("1", operate)).contains("hunter22"));
+        assert!(!text(Msg::request("1", operate), &[]).contains("hunter22"));
+    }
+
+    #[test]
+    fn a_refusal_does_not_repeat_what_it_refuses() {
+        let error = usp::UspError::new(usp::ErrorCode::INVALID_VALUE, "hunter22 is too short");
+        let text = text(Msg::error("1", error), &["hunter22"]);
+        assert!(!text.contains("hunter22"), "{text}");
     }
 
     #[test]
     fn long_messages_are_cut() {
         let get = msg::get((0..10_000).map(|n| format!("Device.X.{n}.")));
-        assert!(text(Msg::request("1", get)).chars().count() < TRANSCRIPT_CHARS_MAX + 40);
+        assert!(text(Msg::request("1", get), &[]).chars().count() < TRANSCRIPT_CHARS_MAX + 40);
     }
 }

@@ -7,6 +7,7 @@ pub struct Luck {
     pub(super) unsent: usize,
     pub(super) unlink: usize,
     pub(super) store: usize,
+    pub(super) clock: usize,
 }
 
 impl Luck {
@@ -16,6 +17,7 @@ impl Luck {
         unsent: 0,
         unlink: 0,
         store: 0,
+        clock: 0,
     };
     /// Much goes wrong.
     pub const BAD: Luck = Luck {
@@ -23,5 +25,11 @@ impl Luck {
         unsent: 4,
         unlink: 4,
         store: 6,
+        clock: 0,
+    };
+    /// Much goes wrong, and the clock is set all the time.
+    pub const BAD_CLOCK: Luck = Luck {
+        clock: 5,
+        ..Self::BAD
     };
 }

@@ -101,13 +101,20 @@ fn an_operation_waits_for_its_device_and_runs_when_it_returns() {
 #[test]
 fn seeded_histories_keep_the_promises() {
     for seed in 0..400 {
-        history(seed, &[]);
+        history(seed, Luck::BAD, &[]);
+    }
+}
+
+#[test]
+fn seeded_histories_keep_the_promises_while_the_clock_is_set() {
+    for seed in 0..400 {
+        history(seed, Luck::BAD_CLOCK, &[]);
     }
 }
 
 /// One history: requests and mischief by the seed, then quiet; the world checks each step.
-fn history(seed: u64, extra: &[usize]) {
-    let mut world = World::new(seed, 2, Luck::BAD);
+fn history(seed: u64, luck: Luck, extra: &[usize]) {
+    let mut world = World::new(seed, 2, luck);
     let all = requests();
     for round in 0..24 {
         let pick = extra
@@ -140,6 +147,6 @@ proptest! {
         seed in any::<u64>(),
         acts in prop::collection::vec(0usize..11, 24),
     ) {
-        history(seed, &acts);
+        history(seed, Luck::BAD, &acts);
     }
 }

@@ -297,6 +297,8 @@ const TRIED: &[&str] = &[
     "operation_save",
     "operation_renew",
     "operation_edit",
+    "operation_put_away",
+    "operation_release_node",
     "operation_purge",
     "transcript_append",
     "transcript_list",
@@ -525,6 +527,13 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
             .operation_edit(me, of.operation, now, |_| vec![])
             .await,
     );
+    assert!(
+        !store
+            .operation_put_away(me, of.operation, now, e())
+            .await
+            .unwrap()
+    );
+    assert_eq!(store.operation_release_node(me, &node).await.unwrap(), 0);
     assert_eq!(store.operation_purge(me, far).await.unwrap(), 0);
     none(store.transcript_append(me, of.operation, entries()).await);
     assert!(

@@ -7,6 +7,7 @@ use store::{
     TranscriptEntry, ValueSource, ValueUpdate,
 };
 
+use crate::raw::Raw;
 use crate::world::{NOW, at, event, hash, insert_device, reboot, tenant, worlds};
 
 fn node(name: &str) -> NodeId {
@@ -288,12 +289,11 @@ async fn waiting_devices_and_due_operations_of_all_tenants_are_found() {
                 .operation_due(at(3599), 100)
                 .await
                 .unwrap()
+                .sound
                 .is_empty()
         );
-        assert_eq!(
-            db.store.operation_due(at(3600), 100).await.unwrap().len(),
-            11
-        );
+        let due = db.store.operation_due(at(3600), 100).await.unwrap();
+        assert_eq!((due.sound.len(), due.damaged.len()), (11, 0));
     }
 }
 
@@ -409,5 +409,102 @@ async fn a_panic_in_the_middle_of_a_write_stores_nothing_and_stops_nobody() {
             .operation_insert(&tenant, again, None, vec![])
             .await
             .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_cannot_be_read_keeps_nothing_else_from_its_turn() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let device = insert_device(&db.store, &tenant, "S1").await;
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            let op = reboot(&tenant, device);
+            ids.push(op.id);
+            db.store
+                .operation_insert(&tenant, op, None, vec![])
+                .await
+                .unwrap();
+        }
+        let broken = if db.url.starts_with("sqlite") {
+            "X'7B22'"
+        } else {
+            "'\\x7B22'::bytea"
+        };
+        let mut raw = Raw::open(&db.url).await;
+        raw.texts(&format!(
+            "UPDATE operation SET document = {broken} WHERE seq = 1 RETURNING state"
+        ))
+        .await;
+        let claim = async || {
+            db.store
+                .operation_claim(&tenant, device, &node("n1"), NOW, at(60))
+                .await
+                .unwrap()
+        };
+        let Claim::Damaged(damaged) = claim().await else {
+            panic!("it cannot be read");
+        };
+        assert_eq!((damaged.id, damaged.device), (ids[0], device));
+        let due = db.store.operation_due(at(3600), 100).await.unwrap();
+        assert_eq!((due.sound.len(), due.damaged), (2, vec![damaged]));
+        // A page of two is full in spite of it.
+        let list = async |before, limit| {
+            let filter = OperationFilter::default();
+            let found = db.store.operation_list(&tenant, &filter, before, limit);
+            let found = found.await.unwrap();
+            found
+                .iter()
+                .map(|record| record.operation.id)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(list(None, 3).await, [ids[2], ids[1]]);
+        assert_eq!(list(Some(ids[1]), 3).await, []);
+
+        let told = vec![event(&tenant, EventKind::OperationFinished).operation(ids[0])];
+        let away = async || {
+            let away = db
+                .store
+                .operation_put_away(&tenant, ids[0], NOW, told.clone());
+            away.await.unwrap()
+        };
+        assert!(away().await);
+        assert!(!away().await);
+        assert_eq!(db.store.event_head(&tenant).await.unwrap(), 1);
+        assert_eq!(taken(claim().await).operation.id, ids[1]);
+        let due = db.store.operation_due(at(3600), 100).await.unwrap();
+        assert!(due.damaged.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_life_of_a_node_held_is_given_back_and_its_late_writes_do_not_count() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let device = insert_device(&db.store, &tenant, "S1").await;
+        let op = reboot(&tenant, device);
+        let id = op.id;
+        db.store
+            .operation_insert(&tenant, op, None, vec![])
+            .await
+            .unwrap();
+        let claim = db
+            .store
+            .operation_claim(&tenant, device, &node("n1"), NOW, at(60))
+            .await;
+        let record = taken(claim.unwrap());
+        let release = async |name| {
+            db.store
+                .operation_release_node(&tenant, &node(name))
+                .await
+                .unwrap()
+        };
+        assert_eq!(release("n2").await, 0);
+        assert_eq!(release("n1").await, 1);
+        let late = db.store.operation_save(&tenant, save(record, None)).await;
+        assert!(matches!(late, Err(Error::Fenced(_))), "{late:?}");
+        // A person may stop it at once.
+        let edited = db.store.operation_edit(&tenant, id, NOW, |_| vec![]);
+        assert!(edited.await.unwrap());
     }
 }

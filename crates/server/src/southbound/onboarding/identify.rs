@@ -9,9 +9,9 @@ use usp::msg::{self, Response};
 use usp::outcome;
 
 use super::{Job, Notes, Stopped};
+use crate::southbound::TRANSPORT;
 use crate::southbound::recorder::firmware_changed;
 use crate::southbound::settle::event;
-use crate::southbound::{TRANSPORT, transcript};
 use crate::state::now;
 
 /// Reads what the device says about itself, and remembers it.
@@ -38,11 +38,7 @@ pub async fn describe(job: &Job, notes: &mut Notes) -> Result<Description, Stopp
             continue;
         }
         description.apply(&path, &value);
-        let value = if transcript::is_secret(&path) {
-            String::new()
-        } else {
-            value
-        };
+        let value = fleet::secret::kept(&path, value);
         known.push((path, value));
     }
     // What only the introduction told is worth remembering too.

@@ -10,7 +10,6 @@ use usp::outcome;
 
 use super::{Job, Notes, Stopped};
 use crate::southbound::limits::FIRST_VALUES_MAX;
-use crate::southbound::transcript;
 use crate::state::now;
 
 /// The top-level objects of a model.
@@ -64,11 +63,7 @@ pub async fn first(job: &Job, model: &Model, notes: &mut Notes) -> Result<(), St
             }
             left -= 1;
             // Secured parameters read as empty; those that do not are none of our business.
-            let value = if transcript::is_secret(&path) {
-                String::new()
-            } else {
-                value
-            };
+            let value = fleet::secret::kept(&path, value);
             values.push((path, value));
         }
         let mut update = ValueUpdate::of(values, ValueSource::Read, asked_at);

@@ -1,0 +1,140 @@
+//! How the dispatcher writes operations down, and what follows when they are.
+
+use super::{Command, Dispatcher, Lane, Saved, Then, Waiting};
+use crate::id::{DeviceId, OperationId};
+use crate::limits;
+use crate::operation::Input as OpInput;
+use crate::time::Now;
+
+impl Dispatcher {
+    pub(super) fn save(&mut self, device: DeviceId, then: Then, now: Now) {
+        if let Some(active) = self.active(device) {
+            active.lease_next = now.later(limits::LEASE);
+            self.wait_for(device, Waiting::Save(then));
+            self.write(device, now);
+        }
+    }
+
+    /// Asks for the write that is waited for.
+    pub(super) fn write(&mut self, device: DeviceId, now: Now) {
+        let Some(active) = self.active(device) else {
+            return;
+        };
+        let release = matches!(active.waiting, Waiting::Save(Then::Done | Then::Release));
+        active.retry_save_at = None;
+        let command = Command::Save {
+            operation: Box::new(active.operation.clone()),
+            previous: active.stored,
+            fence: active.fence,
+            lease_until: (!release).then(|| now.wall.plus(limits::LEASE)),
+        };
+        self.out.push_back(command);
+        self.set_timer(device, now);
+    }
+
+    pub(super) fn release(&mut self, device: DeviceId, why: &str, now: Now) {
+        if let Some(active) = self.active(device) {
+            active.operation.pause(why);
+            self.save(device, Then::Release, now);
+        }
+    }
+
+    pub(super) fn saved(
+        &mut self,
+        device: DeviceId,
+        operation: OperationId,
+        fence: i64,
+        saved: Saved,
+        now: Now,
+    ) {
+        let Some(entry) = self.devices.get_mut(&device) else {
+            return;
+        };
+        let reachable = entry.reachable;
+        let Lane::Active(active) = &mut entry.lane else {
+            return;
+        };
+        if active.operation.id != operation || active.fence != fence {
+            return;
+        }
+        if saved == Saved::Fenced {
+            self.drop_active(device, now);
+            return;
+        }
+        if !matches!(active.waiting, Waiting::Save(_)) {
+            // A write that was asked twice because its answer was slow; the first one counted.
+            return;
+        }
+        if saved == Saved::Failed {
+            active.retry_save_at = Some(now.later(limits::STORE_RETRY));
+            self.set_timer(device, now);
+            return;
+        }
+        active.stored = active.operation.state;
+        active.lease_until = active.lease_next;
+        active.renewing = None;
+        let held = now.mono < active.lease_until;
+        // Taken out without a rest between: what follows always waits for something else.
+        let waiting = std::mem::replace(&mut active.waiting, Waiting::Save(Then::Proceed));
+        let Waiting::Save(then) = waiting else { return };
+        match then {
+            Then::Done | Then::Release => {
+                self.end_active(device);
+                self.make_ready(device);
+                self.forget_if_idle(device);
+            }
+            // Decided or stopped while it was written down: it must not leave any more.
+            Then::Send(_) if active.operation.is_stopped() => {
+                active.operation.unsend();
+                self.proceed(device, now);
+            }
+            Then::Send(op) if reachable && held => self.submit(device, op, now),
+            // Nobody is there, or the write took longer than the claim held.
+            Then::Send(_) => {
+                active.operation.unsend();
+                let why = if reachable {
+                    "the database is slow"
+                } else {
+                    "the device is not connected"
+                };
+                self.release(device, why, now);
+            }
+            Then::Proceed => self.proceed(device, now),
+        }
+    }
+
+    fn proceed(&mut self, device: DeviceId, now: Now) {
+        if let Some(active) = self.active(device) {
+            let time = active.time(now);
+            let step = active.operation.step(OpInput::Proceed, time);
+            self.follow(device, step, now);
+        }
+    }
+
+    pub(super) fn renewed(
+        &mut self,
+        device: DeviceId,
+        operation: OperationId,
+        fence: i64,
+        saved: Saved,
+        now: Now,
+    ) {
+        let Some(active) = self.active(device) else {
+            return;
+        };
+        if active.operation.id != operation || active.fence != fence {
+            return;
+        }
+        let until = active.renewing.take();
+        if matches!(active.waiting, Waiting::Save(_)) {
+            // The write under way holds the claim longer, or says that it is lost.
+            return;
+        }
+        match (saved, until) {
+            (Saved::Fenced, _) => return self.drop_active(device, now),
+            (Saved::Durable, Some(until)) => active.lease_until = active.lease_until.max(until),
+            _ => {}
+        }
+        self.set_timer(device, now);
+    }
+}

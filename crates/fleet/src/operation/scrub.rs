@@ -1,0 +1,102 @@
+//! Reasons in the words of the device, without the secrets it was told: devices like to repeat what
+//! they refuse.
+
+use super::Operation;
+use crate::secret::{scrubbed, told};
+use crate::southbound::{Answer, CommandOutcome, Failure, Fault};
+
+impl Operation {
+    /// A reason, without the secrets of this operation.
+    pub(super) fn scrubbed(&self, fault: &Fault) -> Fault {
+        let op = self.op();
+        Fault::new(fault.code, scrubbed(&fault.message, told(&op)))
+    }
+
+    /// An answer, its reasons without the secrets of this operation.
+    pub(super) fn without_secrets(
+        &self,
+        mut result: Result<Answer, Failure>,
+    ) -> Result<Answer, Failure> {
+        let op = self.op();
+        let secrets = told(&op);
+        if secrets.is_empty() {
+            return result;
+        }
+        for fault in faults(&mut result) {
+            fault.message = scrubbed(&fault.message, secrets.iter().copied());
+        }
+        result
+    }
+}
+
+/// Every reason in an answer.
+fn faults(result: &mut Result<Answer, Failure>) -> Vec<&mut Fault> {
+    let mut out = Vec::new();
+    match result {
+        Err(Failure::Refused { fault, paths }) => {
+            out.push(fault);
+            out.extend(paths.iter_mut().map(|(_, fault)| fault));
+        }
+        Ok(Answer::Set(results)) => {
+            out.extend(results.iter_mut().filter_map(|r| r.result.as_mut().err()));
+        }
+        Ok(Answer::Added(results)) => {
+            for added in results {
+                match &mut added.result {
+                    Ok(created) => out.extend(created.faults.iter_mut().map(|(_, f)| f)),
+                    Err(fault) => out.push(fault),
+                }
+            }
+        }
+        Ok(Answer::Operated(results)) => {
+            for ran in results {
+                if let CommandOutcome::Failed { fault } = &mut ran.outcome {
+                    out.push(fault);
+                }
+            }
+        }
+        _ => {}
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{acting, at, ok, state_of, values, written};
+    use super::super::{OperationState, OutcomeState, Request};
+    use super::*;
+    use crate::southbound::PathValue;
+
+    #[test]
+    fn secrets_are_neither_kept_nor_repeated() {
+        const PATH: &str = "Device.WiFi.AccessPoint.1.Security.KeyPassphrase";
+        let request = Request::Set {
+            values: vec![PathValue::new(PATH, "hunter22hunter")],
+            allow_partial: true,
+        };
+        // A device that shows what it should not, and repeats what it refuses.
+        let before = values(&[(PATH, "correct horse")]);
+        let mut refused = acting(request.clone(), Some(before.clone()));
+        let fault = Fault::new(7012, "hunter22hunter is not good enough");
+        let answer = Answer::Set(vec![written(PATH, Err(fault))]);
+        refused.step(ok(answer), at(3));
+        assert_eq!(refused.state, OperationState::Failed);
+        let mut differs = acting(request.clone(), Some(before));
+        differs.step(ok(Answer::Set(Vec::new())), at(3));
+        differs.step(ok(values(&[(PATH, "correct horse")])), at(4));
+        assert!(matches!(
+            state_of(&differs, PATH),
+            OutcomeState::Differs { .. }
+        ));
+        for op in [refused, differs] {
+            let kept = serde_json::to_string(&op.outcome).unwrap();
+            assert!(!kept.contains("hunter22hunter"), "{kept}");
+            assert!(!kept.contains("correct horse"), "{kept}");
+        }
+        // One that shows stars instead has done what it was told, as far as anybody can see.
+        let mut hidden = acting(request, Some(values(&[(PATH, "")])));
+        hidden.step(ok(Answer::Set(Vec::new())), at(3));
+        hidden.step(ok(values(&[(PATH, "********")])), at(4));
+        assert_eq!(*state_of(&hidden, PATH), OutcomeState::Accepted);
+    }
+}

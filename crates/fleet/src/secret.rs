@@ -1,0 +1,235 @@
+//! What is nobody's business: passwords, keys, and the credentials we hand out to devices. The one
+//! rule by which everything is masked that people may read: operations, previews, events,
+//! transcripts and last-known values, for their owners too.
+
+use crate::plan::is_secured;
+use crate::southbound::Op;
+
+/// Shown instead of a secret.
+pub const MASK: &str = "********";
+
+/// How a tenant's setup key begins.
+pub const SETUP_KEY: &str = "hes_";
+
+/// How a device's own credential begins.
+pub const DEVICE: &str = "hed_";
+
+/// Characters of a credential after its prefix: 32 of 62 are 190 bits.
+pub const CREDENTIAL_CHARS: usize = 32;
+
+/// Names that end so are secrets whatever the published model says: it forgets some.
+const ENDINGS: [&str; 11] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "pin",
+    "presharedkey",
+    "privatekey",
+    "networkkey",
+    "encryptionkey",
+    "wepkey",
+];
+
+/// Keys that are none: what a vendor or a command calls a key otherwise is one.
+const HARMLESS_KEYS: [&str; 7] = [
+    "commandkey",
+    "parameterkey",
+    "publickey",
+    "authorizedkey",
+    "uniquekey",
+    "foreignkey",
+    "primarykey",
+];
+
+/// Whether the value of a parameter or argument is a secret, by its name. The path may be relative,
+/// a search path, or that of the supported model.
+pub fn is_secret(path: &str) -> bool {
+    if is_secured(path) {
+        return true;
+    }
+    let name = path.rsplit('.').next().unwrap_or(path).to_ascii_lowercase();
+    // The last part of the path is the device's credential, or a setup key.
+    if path.ends_with("WebSocket.Path")
+        || name.starts_with("presharedkey")
+        || ENDINGS.iter().any(|ending| name.ends_with(ending))
+    {
+        return true;
+    }
+    name.len() > "key".len()
+        && name.ends_with("key")
+        && !HARMLESS_KEYS.iter().any(|key| name.ends_with(key))
+        && !crate::plan::is_published(path)
+}
+
+/// Why a text may not be shown although its name is harmless: it holds one of our credentials.
+pub fn holds_credential(text: &str) -> bool {
+    credential(text, CREDENTIAL_CHARS).is_some()
+}
+
+/// Where a credential of at least this many characters after its prefix is.
+fn credential(text: &str, chars_min: usize) -> Option<std::ops::Range<usize>> {
+    [DEVICE, SETUP_KEY].iter().find_map(|prefix| {
+        text.match_indices(prefix).find_map(|(at, _)| {
+            let start = at + prefix.len();
+            let alphanumeric = |byte: &u8| byte.is_ascii_alphanumeric();
+            let chars = text.as_bytes()[start..]
+                .iter()
+                .take_while(|byte| alphanumeric(byte))
+                .count();
+            (chars >= chars_min).then_some(start..start + chars)
+        })
+    })
+}
+
+/// A text without what follows the prefix of a credential, like a URL in an error message. A part
+/// of one is taken out too: somebody may have mistyped it.
+pub fn without_credentials(text: &str) -> String {
+    const PART: usize = 8;
+    let mut out = text.to_owned();
+    while let Some(found) = credential(&out, PART) {
+        out.replace_range(found, "...");
+    }
+    out
+}
+
+/// Whether this value of this parameter may not be shown.
+pub fn hides(path: &str, value: &str) -> bool {
+    !value.is_empty() && (is_secret(path) || holds_credential(value))
+}
+
+/// The value as people may see it: that there is one is no secret.
+pub fn shown(path: &str, value: String) -> String {
+    if hides(path, &value) {
+        MASK.to_owned()
+    } else {
+        value
+    }
+}
+
+/// The value as it may be remembered of a device: a secret reads as empty, as it does from a device
+/// that keeps to the standard.
+pub fn kept(path: &str, value: String) -> String {
+    // What was masked before must not be taken for a value.
+    if value == MASK || hides(path, &value) {
+        String::new()
+    } else {
+        value
+    }
+}
+
+/// The secrets that an op tells the device.
+pub fn told(op: &Op) -> Vec<&str> {
+    match op {
+        Op::Set { objects, .. } | Op::Add { objects, .. } => objects
+            .iter()
+            .flat_map(|object| object.settings.iter().map(move |setting| (object, setting)))
+            .filter(|(object, setting)| {
+                let row = if matches!(op, Op::Add { .. }) {
+                    "1."
+                } else {
+                    ""
+                };
+                hides(
+                    &format!("{}{row}{}", object.object, setting.name),
+                    &setting.value,
+                )
+            })
+            .map(|(_, setting)| setting.value.as_str())
+            .collect(),
+        Op::Operate { args, .. } => args
+            .iter()
+            .filter(|(name, value)| hides(name, value))
+            .map(|(_, value)| value.as_str())
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A text of the device (the reason of a refusal) that may repeat what it was told: without these
+/// secrets, and without credentials.
+pub fn scrubbed<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
+    /// Shorter ones are part of many words; a device that repeats them gives nothing away.
+    const SHORTEST: usize = 4;
+    let mut out = without_credentials(text);
+    for secret in secrets {
+        if secret.len() >= SHORTEST && out.contains(secret) {
+            out = out.replace(secret, MASK);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_keys_and_credentials_are_secrets_by_their_names() {
+        for path in [
+            "Device.WiFi.AccessPoint.1.Security.KeyPassphrase",
+            "Device.WiFi.AccessPoint.*.Security.KeyPassphrase",
+            "Device.WiFi.AccessPoint.[Alias==\"a.b\"].Security.PreSharedKey",
+            "Device.WiFi.AccessPoint.{i}.Security.SAEPassphrase",
+            "Device.ManagementServer.Password",
+            "Device.ManagementServer.ConnectionRequestPassword",
+            "Device.Users.User.1.Password",
+            "Device.Thread.MLE.1.Dataset.1.NetworkKey",
+            "Device.LocalAgent.Controller.1.MTP.2.WebSocket.Path",
+            "MTP.2.WebSocket.Path",
+            "Device.X_ACME_Portal.AdminPassword",
+            "Device.X_ACME_Cloud.ApiKey",
+            "Device.X_ACME_Cloud.AccessToken",
+            "Password",
+            "SessionKey",
+        ] {
+            assert!(is_secret(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn harmless_names_stay_readable() {
+        for path in [
+            "Device.WiFi.SSID.1.SSID",
+            "Device.Boot!.CommandKey",
+            "CommandKey",
+            "Key",
+            "Device.SSH.AuthorizedKey.1.Key",
+            "Device.ManagementServer.ParameterKey",
+            "Device.DNS.SD.Service.1.TextRecord.1.Key",
+            "Device.X_ACME_Vpn.PublicKey",
+            "Device.LocalAgent.Controller.1.EndpointID",
+            "Device.IP.Diagnostics.IPPing()",
+        ] {
+            assert!(!is_secret(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_credential_is_found_wherever_it_stands() {
+        let token = format!("{DEVICE}{}", "a1".repeat(CREDENTIAL_CHARS / 2));
+        let url = format!("wss://host/usp/{token}?eid=1");
+        assert!(hides("Device.X_Test.Url", &url));
+        assert_eq!(shown("Device.X_Test.Url", url.clone()), MASK);
+        assert_eq!(kept("Device.X_Test.Url", url.clone()), "");
+        assert_eq!(kept("Device.X_Test.Url", MASK.to_owned()), "");
+        assert_eq!(without_credentials(&url), "wss://host/usp/hed_...?eid=1");
+        assert!(!holds_credential(
+            "hed_ is a prefix, shed_builder123456 is not"
+        ));
+        assert_eq!(without_credentials("the_shed_is"), "the_shed_is");
+    }
+
+    #[test]
+    fn nothing_is_shown_as_nothing() {
+        assert_eq!(shown("Device.Users.User.1.Password", String::new()), "");
+    }
+
+    #[test]
+    fn a_reason_does_not_repeat_the_secret_it_refuses() {
+        let reason = "hunter22 is too short, says hunter22's checker";
+        let shown = scrubbed(reason, ["hunter22", "is"]);
+        assert_eq!(shown, "******** is too short, says ********'s checker");
+    }
+}
