@@ -314,7 +314,7 @@ export interface paths {
         };
         /**
          * Follow the event log live
-         * @description Server-sent events. Each message has the event's cursor as `id` and its JSON as `data`; all are of the default type `message`. Reconnect with `Last-Event-ID` and nothing is missed. A comment is sent every 15 seconds while nothing happens. Event `end` says why the server ends the stream.
+         * @description Server-sent events. Each message has the event's cursor as `id` and its JSON as `data`; all are of the default type `message`. Reconnect with `Last-Event-ID` and nothing is missed; a cursor that is older than what is kept, or beyond the end of the log, is answered with 410. A comment is sent every 15 seconds while nothing happens. Event `end` says why the server ends the stream.
          *
          *     Needs `event:read`.
          */
@@ -901,7 +901,7 @@ export interface components {
              * @description Operations that are not finished, as far as one page of them goes.
              */
             open_operations: number;
-            /** @description The protocol version its agent speaks, like `1.3`. */
+            /** @description The newest USP version that the agent and this server both speak, like `1.3`; null before it was first asked. */
             protocol_version?: string | null;
             values_at?: components["schemas"]["Time"] | null;
             /**
@@ -1350,7 +1350,7 @@ export interface components {
             actor: components["schemas"]["Actor"];
             /**
              * Format: int32
-             * @description How often the present step was sent without an answer.
+             * @description How often what it asks for was sent to the device.
              */
             attempts: number;
             /** @description Whether it can still be cancelled. */
