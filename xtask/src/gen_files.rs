@@ -4,7 +4,11 @@
 use crate::{cmd, demo};
 use anyhow::{Context, Result, bail};
 
-const OPENAPI: &str = "crates/api/generated/openapi.json";
+/// What an example of a crate prints, and where it is committed.
+const PRINTED: &[(&str, &str, &str)] = &[
+    ("api", "openapi", "crates/api/generated/openapi.json"),
+    ("dm", "mapping_doc", "docs/mapping.md"),
+];
 
 pub fn run(check: bool) -> Result<()> {
     let mut args = vec!["run", "--quiet", "-p", "gen", "--"];
@@ -12,28 +16,30 @@ pub fn run(check: bool) -> Result<()> {
         args.push("--check");
     }
     cmd::cargo(&args)?;
-    openapi(check)?;
+    for (package, example, path) in PRINTED {
+        printed(check, package, example, path)?;
+    }
     demo::install_console()?;
     cmd::npm(&["run", if check { "gen:check" } else { "gen" }])
 }
 
-fn openapi(check: bool) -> Result<()> {
+fn printed(check: bool, package: &str, example: &str, path: &str) -> Result<()> {
     let output = cmd::command(cmd::cargo_program(), "")
-        .args(["run", "--quiet", "-p", "api", "--example", "openapi"])
+        .args(["run", "--quiet", "-p", package, "--example", example])
         .output()?;
     if !output.status.success() {
         bail!(
-            "the OpenAPI document was not generated: {}",
+            "{path} was not generated: {}",
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    let path = cmd::root().join(OPENAPI);
-    let committed = std::fs::read(&path).unwrap_or_default();
+    let target = cmd::root().join(path);
+    let committed = std::fs::read(&target).unwrap_or_default();
     if committed == output.stdout {
         return Ok(());
     }
     if check {
-        bail!("{OPENAPI} is stale: run `cargo xtask gen`");
+        bail!("{path} is stale: run `cargo xtask gen`");
     }
-    std::fs::write(&path, output.stdout).context(OPENAPI)
+    std::fs::write(&target, output.stdout).context(path.to_owned())
 }

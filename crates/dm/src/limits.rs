@@ -44,3 +44,11 @@ pub const SCHEMA_OBJECTS_MAX: usize = 16_384;
 
 /// Longest search text that [`crate::Schema::search`] looks at, in characters.
 pub const SEARCH_CHARS_MAX: usize = 128;
+
+/// Most paths of a TR-098 device that a mapping takes. A whole tree of a large gateway has about ten thousand; answers
+/// of 5 MB, the largest met, have some eighty thousand.
+pub const MAPPING_PATHS_MAX: usize = 131_072;
+
+/// Most numbers of TR-181 rows that a mapping remembers beyond those of living instances: hosts and port mappings come
+/// and go for years, and each entry is some sixty bytes stored with the device.
+pub const MAPPING_NUMBERS_MAX: usize = 4096;

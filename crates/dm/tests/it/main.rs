@@ -6,6 +6,7 @@
 mod data;
 #[path = "../../../../fuzz/checks/dm.rs"]
 mod fuzz_checks;
+mod mapping;
 mod paths;
 mod replay;
 mod resolving;

@@ -1,0 +1,353 @@
+//! Wi-Fi, where the two models differ most: TR-098 has one object a network and says its security in five parameters,
+//! TR-181 has radios and one mode.
+
+use std::collections::BTreeMap;
+
+use super::Known;
+
+/// What a radio is told apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Band {
+    Two,
+    Five,
+    Six,
+}
+
+impl Band {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Band::Two => "2.4GHz",
+            Band::Five => "5GHz",
+            Band::Six => "6GHz",
+        }
+    }
+}
+
+const WLAN: &str = ".WLANConfiguration.";
+
+/// The value of this parameter tells the band of its network.
+pub(super) fn decides(path: &str) -> bool {
+    let Some((_, rest)) = path.split_once(WLAN) else {
+        return false;
+    };
+    match rest.split_once('.') {
+        Some((_, name)) => {
+            matches!(name, "PossibleChannels" | "Channel" | "Standard") || is_band(name)
+        }
+        None => false,
+    }
+}
+
+/// A vendor's parameter that says the band.
+fn is_band(name: &str) -> bool {
+    !name.contains('.') && name.ends_with("Band")
+}
+
+/// The band of a `WLANConfiguration`: what a vendor's own parameter says, else the channels it can have, else the
+/// channel it has, else the standard. All of them are properties of the radio, or follow it.
+pub(super) fn band(wlan: &str, tree: &BTreeMap<String, Known>) -> Option<Band> {
+    let value = |name: &str| {
+        tree.get(&format!("{wlan}{name}"))
+            .and_then(|known| known.value.as_deref())
+    };
+    let below = tree
+        .range(wlan.to_owned()..)
+        .take_while(|(path, _)| path.starts_with(wlan));
+    let said = below.filter(|(path, _)| is_band(&path[wlan.len()..]));
+    said.filter_map(|(_, known)| named_band(known.value.as_deref()?))
+        .next()
+        .or_else(|| channels_band(value("PossibleChannels")?))
+        .or_else(|| channels_band(value("Channel")?))
+        .or_else(|| standard_band(value("Standard")?))
+}
+
+fn named_band(value: &str) -> Option<Band> {
+    let value = value.trim();
+    if value.starts_with('2') {
+        Some(Band::Two)
+    } else if value.starts_with('5') {
+        Some(Band::Five)
+    } else if value.starts_with('6') {
+        Some(Band::Six)
+    } else {
+        None
+    }
+}
+
+/// `1-11`, `1,6,11`, `36,40,44`: 2.4 GHz has the channels up to 14. 0 is "automatic".
+fn channels_band(list: &str) -> Option<Band> {
+    let numbers = list
+        .split([',', '-', ' '])
+        .filter_map(|item| item.parse::<u32>().ok());
+    let first = numbers.filter(|channel| *channel > 0).min()?;
+    Some(if first <= 14 { Band::Two } else { Band::Five })
+}
+
+fn standard_band(standard: &str) -> Option<Band> {
+    let standard = standard.trim().to_ascii_lowercase();
+    if standard.contains("ac") || standard.starts_with('a') {
+        Some(Band::Five)
+    } else if standard.contains('b') || standard.contains('g') {
+        Some(Band::Two)
+    } else {
+        None
+    }
+}
+
+/// The parameters beside BeaconType, by the end of their name.
+const BASIC: &str = "BasicEncryptionModes";
+const BASIC_AUTH: &str = "BasicAuthenticationMode";
+const WPA_AUTH: &str = "WPAAuthenticationMode";
+const RSN_AUTH: &str = "IEEE11iAuthenticationMode";
+const WPA_CIPHER: &str = "WPAEncryptionModes";
+const RSN_CIPHER: &str = "IEEE11iEncryptionModes";
+
+fn ending<'a>(sources: &'a [String], name: &str) -> Option<&'a String> {
+    sources
+        .iter()
+        .find(|source| source.rsplit('.').next() == Some(name))
+}
+
+/// Which of WPA and WPA2 (RSN) a BeaconType has. Vendors extend the list; what is not known is not understood.
+fn beacon(value: &str) -> Option<(bool, bool)> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "none" | "basic" => Some((false, false)),
+        "wpa" | "basicandwpa" => Some((true, false)),
+        "11i" | "wpa2" | "basicand11i" => Some((false, true)),
+        "wpaand11i" | "wpaandwpa2" | "wpa/wpa2" | "basicandwpaand11i" => Some((true, true)),
+        _ => None,
+    }
+}
+
+type Get<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// `ModeEnabled` of BeaconType and what is beside it. A BeaconType that TR-098 does not have is shown as it is.
+pub(super) fn mode(sources: &[String], get: Get<'_>) -> Option<String> {
+    let said = get(sources.first()?)?;
+    let of = |name: &str| {
+        ending(sources, name)
+            .and_then(|source| get(source))
+            .unwrap_or_default()
+    };
+    let mode = match beacon(&said) {
+        Some((false, false)) if of(BASIC) == "WEPEncryption" => {
+            let long = of("WEPEncryptionLevel").contains("104");
+            if long { "WEP-128" } else { "WEP-64" }
+        }
+        Some((false, false)) => "None",
+        Some((true, false)) if is_enterprise(&of(WPA_AUTH)) => "WPA-Enterprise",
+        Some((true, false)) => "WPA-Personal",
+        Some((false, true)) if is_enterprise(&of(RSN_AUTH)) => "WPA2-Enterprise",
+        Some((false, true)) => "WPA2-Personal",
+        Some((true, true)) if is_enterprise(&of(RSN_AUTH)) => "WPA-WPA2-Enterprise",
+        Some((true, true)) => "WPA-WPA2-Personal",
+        None => return Some(said),
+    };
+    Some(mode.to_owned())
+}
+
+fn is_enterprise(authentication: &str) -> bool {
+    authentication == "EAPAuthentication"
+}
+
+/// The writes that make `mode`, BeaconType last: until then the new keys and modes have no effect.
+pub(super) fn write_mode(
+    sources: &[String],
+    mode: &str,
+) -> Result<Vec<(String, String)>, &'static str> {
+    let beacon = sources.first().ok_or(WORDS)?;
+    let (wpa, rsn, authentication) = match mode {
+        "None" | "WEP-64" | "WEP-128" => (false, false, ""),
+        "WPA-Personal" => (true, false, "PSKAuthentication"),
+        "WPA2-Personal" => (false, true, "PSKAuthentication"),
+        "WPA-WPA2-Personal" => (true, true, "PSKAuthentication"),
+        "WPA-Enterprise" => (true, false, "EAPAuthentication"),
+        "WPA2-Enterprise" => (false, true, "EAPAuthentication"),
+        "WPA-WPA2-Enterprise" => (true, true, "EAPAuthentication"),
+        _ => return Err(WORDS),
+    };
+    let mut writes = Vec::new();
+    let mut put = |name: &str, value: &str| match ending(sources, name) {
+        Some(source) => {
+            writes.push((source.clone(), value.to_owned()));
+            true
+        }
+        None => false,
+    };
+    let value = match (wpa, rsn) {
+        (false, false) => {
+            let wep = mode != "None";
+            if !put(BASIC, if wep { "WEPEncryption" } else { "None" }) && wep {
+                return Err("this device has no WEP");
+            }
+            put(BASIC_AUTH, "None");
+            "Basic"
+        }
+        _ => {
+            let enterprise = is_enterprise(authentication);
+            if wpa && !put(WPA_AUTH, authentication) && enterprise {
+                return Err("this device does not say how WPA authenticates");
+            }
+            if rsn && !put(RSN_AUTH, authentication) && enterprise {
+                return Err("this device does not say how WPA2 authenticates");
+            }
+            match (wpa, rsn) {
+                (true, true) => "WPAand11i",
+                (true, false) => "WPA",
+                _ => "11i",
+            }
+        }
+    };
+    writes.push((beacon.clone(), value.to_owned()));
+    Ok(writes)
+}
+
+const WORDS: &str = "TR-098 knows None, WEP-64, WEP-128, WPA-Personal, WPA2-Personal, WPA-WPA2-Personal and the same \
+    with Enterprise";
+
+/// What [`write_mode`] can make with the parameters there are.
+pub(super) fn modes(sources: &[String]) -> String {
+    let has = |name: &str| ending(sources, name).is_some();
+    let mut modes = vec!["None"];
+    if has(BASIC) {
+        modes.extend(["WEP-64", "WEP-128"]);
+    }
+    if has(WPA_AUTH) {
+        modes.extend(["WPA-Personal", "WPA-Enterprise"]);
+    }
+    if has(RSN_AUTH) {
+        modes.extend(["WPA2-Personal", "WPA2-Enterprise"]);
+    }
+    if has(WPA_AUTH) && has(RSN_AUTH) {
+        modes.extend(["WPA-WPA2-Personal", "WPA-WPA2-Enterprise"]);
+    }
+    modes.join(",")
+}
+
+/// `EncryptionMode`: the ciphers of the newest of the modes that are on.
+pub(super) fn cipher(sources: &[String], get: Get<'_>) -> Option<String> {
+    let (wpa, rsn) = beacon(&get(sources.first()?)?)?;
+    let name = match (wpa, rsn) {
+        (_, true) => RSN_CIPHER,
+        (true, false) => WPA_CIPHER,
+        _ => return Some(String::new()),
+    };
+    let said = get(ending(sources, name)?)?;
+    let mut ciphers = Vec::new();
+    if said.contains("TKIP") {
+        ciphers.push("TKIP");
+    }
+    if said.contains("AES") {
+        ciphers.push("AES");
+    }
+    Some(ciphers.join(","))
+}
+
+/// The writes that make the ciphers, for each of the modes that is on.
+pub(super) fn write_cipher(
+    sources: &[String],
+    value: &str,
+    get: Get<'_>,
+) -> Result<Vec<(String, String)>, CipherError> {
+    let first = sources.first().ok_or(CipherError::Value(WORDS))?;
+    let beacon = get(first).and_then(|value| beacon(&value));
+    let (wpa, rsn) = beacon.ok_or(CipherError::Unknown)?;
+    let mut ciphers: Vec<_> = crate::value::list::items(value).collect();
+    ciphers.sort_unstable();
+    let said = match ciphers.iter().map(AsRef::as_ref).collect::<Vec<&str>>()[..] {
+        ["AES"] => "AESEncryption",
+        ["TKIP"] => "TKIPEncryption",
+        ["AES", "TKIP"] => "TKIPandAESEncryption",
+        // A mode without ciphers has none.
+        [] if !wpa && !rsn => return Ok(Vec::new()),
+        _ => {
+            return Err(CipherError::Value(
+                "TR-098 knows TKIP, AES and both together",
+            ));
+        }
+    };
+    let mut writes = Vec::new();
+    for (on, name) in [(wpa, WPA_CIPHER), (rsn, RSN_CIPHER)] {
+        if let Some(source) = ending(sources, name).filter(|_| on) {
+            writes.push((source.clone(), said.to_owned()));
+        }
+    }
+    if writes.is_empty() {
+        return Err(CipherError::Value(
+            "the security mode that is on has no ciphers to choose from",
+        ));
+    }
+    Ok(writes)
+}
+
+/// Why ciphers cannot be written.
+pub(super) enum CipherError {
+    /// This value cannot be.
+    Value(&'static str),
+    /// The present mode must be known.
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources() -> Vec<String> {
+        [
+            "BeaconType",
+            BASIC,
+            BASIC_AUTH,
+            WPA_AUTH,
+            RSN_AUTH,
+            WPA_CIPHER,
+            RSN_CIPHER,
+        ]
+        .map(str::to_owned)
+        .into()
+    }
+
+    #[test]
+    fn every_mode_that_is_offered_can_be_written_and_is_read_back() {
+        let sources = sources();
+        for offered in modes(&sources).split(',') {
+            let writes = write_mode(&sources, offered).unwrap();
+            assert_eq!(writes.last().unwrap().0, "BeaconType");
+            let get = |path: &str| {
+                let level = (path == "WEPEncryptionLevel").then(|| "104-bit".to_owned());
+                let write = writes.iter().find(|(written, _)| written == path);
+                write.map(|(_, value)| value.clone()).or(level)
+            };
+            let read = mode(&sources, &get).unwrap();
+            // Which length a WEP key has is the key's, not the mode's.
+            assert_eq!(
+                read.trim_end_matches("-64").trim_end_matches("-128"),
+                offered.trim_end_matches("-64").trim_end_matches("-128")
+            );
+        }
+        assert!(write_mode(&sources, "WPA3-Personal").is_err());
+    }
+
+    #[test]
+    fn bands_are_told_from_what_vendors_really_say() {
+        let of = |name: &str, value: &str| {
+            let known = Known {
+                writable: None,
+                value: Some(value.to_owned()),
+            };
+            let tree = BTreeMap::from([(format!("W.{name}"), known)]);
+            band("W.", &tree)
+        };
+        assert_eq!(
+            of("X_ACME_OperatingFrequencyBand", "5GHz"),
+            Some(Band::Five)
+        );
+        assert_eq!(of("X_ACME_Band", "2.4GHz"), Some(Band::Two));
+        assert_eq!(of("PossibleChannels", "1-13"), Some(Band::Two));
+        assert_eq!(of("PossibleChannels", "36,40,44,48"), Some(Band::Five));
+        assert_eq!(of("Channel", "0"), None);
+        assert_eq!(of("Channel", "149"), Some(Band::Five));
+        assert_eq!(of("Standard", "b,g,n"), Some(Band::Two));
+        assert_eq!(of("Standard", "ac"), Some(Band::Five));
+        assert_eq!(of("Standard", "n"), None);
+    }
+}

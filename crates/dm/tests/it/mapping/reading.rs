@@ -1,0 +1,402 @@
+//! Get, values and subscriptions.
+
+use std::collections::BTreeMap;
+
+use dm::mapping::Mapping;
+use dm::{Path, Schema};
+
+use super::trees::{self, ALL, Tree};
+
+fn get(name: &str, path: &str) -> BTreeMap<String, String> {
+    let tree = trees::tree(name);
+    let mapping = trees::mapping(&tree);
+    answer(&mapping, &tree, path)
+}
+
+/// Reads only what the mapping asks for.
+fn answer(mapping: &Mapping, tree: &Tree, path: &str) -> BTreeMap<String, String> {
+    let path = Path::parse(path).unwrap();
+    let reads = mapping.reads(&[&path]);
+    let read = reads
+        .iter()
+        .map(|path| ((*path).to_owned(), tree[*path].clone()))
+        .collect();
+    mapping.answer(&[&path], &read).unwrap()
+}
+
+fn one(name: &str, path: &str) -> String {
+    let found = get(name, path);
+    assert_eq!(found.len(), 1, "{path} gave {found:?}");
+    found.into_values().next().unwrap()
+}
+
+#[test]
+fn a_parameter_has_the_value_it_has_on_the_gateway() {
+    assert_eq!(one("adsl-router", "Device.WiFi.SSID.1.SSID"), "DSL-524");
+    assert_eq!(
+        one("adsl-router", "Device.PPP.Interface.1.Username"),
+        "user@isp.example"
+    );
+    assert_eq!(
+        one("ipoe-ont", "Device.DeviceInfo.MemoryStatus.Total"),
+        "262144"
+    );
+    assert_eq!(
+        one("triple-play", "Device.PPP.Interface.1.PPPoE.ServiceName"),
+        "inet"
+    );
+}
+
+#[test]
+fn values_are_those_of_tr181() {
+    // Booleans, names, units, bytes, zones.
+    assert_eq!(
+        one("adsl-router", "Device.Ethernet.Interface.1.Enable"),
+        "true"
+    );
+    assert_eq!(
+        one("adsl-router", "Device.Ethernet.Interface.1.MaxBitRate"),
+        "-1"
+    );
+    assert_eq!(one("adsl-router", "Device.USB.Interface.1.Status"), "Down");
+    assert_eq!(one("adsl-router", "Device.ATM.Link.1.Status"), "Up");
+    assert_eq!(
+        one("adsl-router", "Device.WiFi.Radio.1.OperatingStandards"),
+        "b,g"
+    );
+    assert_eq!(one("adsl-router", "Device.IP.Interface.2.Status"), "Up");
+    assert_eq!(one("bridged", "Device.IP.Interface.2.Status"), "Down");
+    assert_eq!(
+        one("bridged", "Device.PPP.Interface.1.ConnectionStatus"),
+        "Authenticating"
+    );
+    assert_eq!(one("bridged", "Device.DSL.Line.1.Status"), "Dormant");
+    assert_eq!(
+        one("bridged", "Device.Bridging.Bridge.2.Standard"),
+        "802.1Q-2005"
+    );
+    assert_eq!(
+        one(
+            "dual-band",
+            "Device.WiFi.AccessPoint.1.AssociatedDevice.1.LastDataDownlinkRate"
+        ),
+        "144000"
+    );
+    assert_eq!(
+        one("dual-band", "Device.Hosts.Host.1.InterfaceType"),
+        "Wi-Fi"
+    );
+    assert_eq!(
+        one(
+            "dual-band",
+            "Device.WiFi.AccessPoint.1.WPS.ConfigMethodsSupported"
+        ),
+        "PushButton,PIN"
+    );
+    assert_eq!(
+        one("dual-band", "Device.WiFi.AccessPoint.2.AC.3.AccessCategory"),
+        "VI"
+    );
+    assert_eq!(
+        one("ipoe-ont", "Device.DHCPv4.Server.Pool.1.Option.1.Value"),
+        "01020304"
+    );
+    assert_eq!(
+        one("ipoe-ont", "Device.DHCPv4.Client.1.SentOption.1.Value"),
+        "4F4E54"
+    );
+    assert_eq!(one("ipoe-ont", "Device.DHCPv4.Client.1.Enable"), "true");
+    assert_eq!(one("dual-band", "Device.DHCPv4.Client.1.Enable"), "false");
+    assert_eq!(
+        one("adsl-router", "Device.Time.Client.1.Servers"),
+        "ntp1.example.com,ntp2.example.com"
+    );
+    assert_eq!(
+        one("triple-play", "Device.DNS.Client.Server.8.DNSServer"),
+        "203.0.113.54"
+    );
+}
+
+#[test]
+fn security_is_one_mode() {
+    let mode = |name, n| {
+        one(
+            name,
+            &format!("Device.WiFi.AccessPoint.{n}.Security.ModeEnabled"),
+        )
+    };
+    assert_eq!(mode("adsl-router", 1), "WEP-128");
+    assert_eq!(mode("dual-band", 1), "WPA-WPA2-Personal");
+    assert_eq!(mode("dual-band", 5), "WPA2-Enterprise");
+    assert_eq!(mode("triple-play", 1), "WPA-Personal");
+    assert_eq!(mode("triple-play", 2), "None");
+    assert_eq!(mode("lte-router", 3), "WPA2-Personal");
+    let cipher = |name, n| {
+        one(
+            name,
+            &format!("Device.WiFi.AccessPoint.{n}.Security.EncryptionMode"),
+        )
+    };
+    assert_eq!(cipher("dual-band", 1), "TKIP,AES");
+    assert_eq!(cipher("triple-play", 1), "TKIP");
+    assert_eq!(cipher("lte-router", 1), "AES");
+}
+
+#[test]
+fn references_lead_to_the_counterparts() {
+    assert_eq!(
+        one("adsl-router", "Device.PPP.Interface.1.LowerLayers"),
+        "Device.Ethernet.Link.2"
+    );
+    assert_eq!(
+        one("adsl-router", "Device.Ethernet.Link.2.LowerLayers"),
+        "Device.ATM.Link.1"
+    );
+    assert_eq!(
+        one("adsl-router", "Device.ATM.Link.1.LowerLayers"),
+        "Device.DSL.Channel.1"
+    );
+    assert_eq!(
+        one("bridged", "Device.Ethernet.Link.2.LowerLayers"),
+        "Device.PTM.Link.1"
+    );
+    assert_eq!(
+        one("ipoe-ont", "Device.Ethernet.Link.2.LowerLayers"),
+        "Device.Ethernet.Interface.5"
+    );
+    assert_eq!(
+        one("dual-band", "Device.WiFi.SSID.7.LowerLayers"),
+        "Device.WiFi.Radio.2"
+    );
+    assert_eq!(
+        one("dual-band", "Device.WiFi.AccessPoint.7.SSIDReference"),
+        "Device.WiFi.SSID.7"
+    );
+    assert_eq!(
+        one("dual-band", "Device.Hosts.Host.1.Layer1Interface"),
+        "Device.WiFi.Radio.2"
+    );
+    assert_eq!(
+        one("dual-band", "Device.Hosts.Host.17.Layer1Interface"),
+        "Device.Ethernet.Interface.2"
+    );
+    assert_eq!(
+        one("ipoe-ont", "Device.IP.Diagnostics.IPPing.Interface"),
+        "Device.IP.Interface.2"
+    );
+    assert_eq!(
+        one(
+            "triple-play",
+            "Device.Routing.Router.1.IPv4Forwarding.1.Interface"
+        ),
+        "Device.IP.Interface.5"
+    );
+    // And they can be followed, as in any TR-181 device.
+    assert_eq!(
+        get("adsl-router", "Device.IP.Interface.2.LowerLayers+.Username"),
+        BTreeMap::from([(
+            "Device.PPP.Interface.1.Username".to_owned(),
+            "user@isp.example".to_owned()
+        )])
+    );
+    assert_eq!(
+        one("dual-band", "Device.Hosts.Host.1.Layer1Interface+.Channel"),
+        "36"
+    );
+}
+
+#[test]
+fn a_partial_path_gives_what_is_below_it_and_reads_no_more() {
+    let tree = trees::tree("adsl-router");
+    let mapping = trees::mapping(&tree);
+    let path = Path::parse("Device.NAT.PortMapping.").unwrap();
+    assert_eq!(mapping.reads(&[&path]).len(), 8);
+    let found = answer(&mapping, &tree, "Device.NAT.PortMapping.");
+    assert_eq!(found["Device.NAT.PortMapping.2.ExternalPort"], "8080");
+    assert_eq!(
+        found["Device.NAT.PortMapping.2.Interface"],
+        "Device.IP.Interface.2"
+    );
+    assert_eq!(found.len(), 11);
+    assert!(get("adsl-router", "Device.Cellular.").is_empty());
+}
+
+#[test]
+fn search_paths_select_by_values() {
+    let found = get("dual-band", "Device.WiFi.SSID.[SSID==\"home5-6\"].BSSID");
+    assert_eq!(
+        found.into_iter().collect::<Vec<_>>(),
+        [(
+            "Device.WiFi.SSID.6.BSSID".to_owned(),
+            "A4:B1:C2:00:02:06".to_owned()
+        )]
+    );
+    assert_eq!(get("dual-band", "Device.WiFi.SSID.*.Enable").len(), 8);
+    let radio = "Device.WiFi.SSID.[LowerLayers+.OperatingFrequencyBand==\"5GHz\"].SSID";
+    assert_eq!(get("dual-band", radio).len(), 4);
+    let channel = "Device.WiFi.SSID.[LowerLayers+.Channel==36].SSID";
+    assert_eq!(get("dual-band", channel).len(), 4);
+    assert_eq!(
+        one(
+            "triple-play",
+            "Device.IP.Interface.[Status==\"Up\"&&Name==\"3_VOIP_R_VID_20\"].IPv4Address.1.IPAddress"
+        ),
+        "10.20.0.9"
+    );
+    assert!(get("dual-band", "Device.WiFi.SSID.[SSID==\"other\"].").is_empty());
+}
+
+#[test]
+fn what_has_no_counterpart_stays_under_its_own_path() {
+    let line =
+        "InternetGatewayDevice.Services.VoiceService.1.VoiceProfile.1.Line.1.DirectoryNumber";
+    assert_eq!(one("triple-play", line), "4930123456");
+    assert_eq!(
+        get(
+            "triple-play",
+            "InternetGatewayDevice.Services.VoiceService.*.VoiceProfile.1."
+        )
+        .len(),
+        3
+    );
+    assert_eq!(
+        one(
+            "lte-router",
+            "InternetGatewayDevice.WANDevice.2.X_MOB_RadioInterfaceConfig.RSRP"
+        ),
+        "-97"
+    );
+    // Also what has one can be read as the device has it.
+    assert_eq!(
+        one(
+            "adsl-router",
+            "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.BeaconType"
+        ),
+        "Basic"
+    );
+    let tree = trees::tree("lte-router");
+    let values = trees::mapping(&tree).values(&trees::values(&tree));
+    assert_eq!(
+        values["InternetGatewayDevice.WANDevice.2.X_MOB_RadioInterfaceConfig.SINR"],
+        "14"
+    );
+    assert!(!values.contains_key("InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.SSID"));
+}
+
+#[test]
+fn a_notified_value_is_told_as_what_it_means() {
+    let mapping = trees::mapping(&trees::tree("triple-play"));
+    let changed = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.2.WANPPPConnection.1.ConnectionStatus";
+    let told = mapping.values(&BTreeMap::from([(
+        changed.to_owned(),
+        "Disconnected".to_owned(),
+    )]));
+    let told: Vec<_> = told
+        .iter()
+        .map(|(path, value)| format!("{path}={value}"))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "Device.Ethernet.Link.6.Status=Down",
+            "Device.IP.Interface.7.IPv4Address.1.Status=Disabled",
+            "Device.IP.Interface.7.Status=Down",
+            "Device.PPP.Interface.1.ConnectionStatus=Disconnected",
+            "Device.PPP.Interface.1.Status=Down",
+        ]
+    );
+    // One of several parameters that make a mode is not enough to tell it.
+    let beacon = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.BeaconType";
+    assert!(
+        mapping
+            .to_device(beacon)
+            .contains(&"Device.WiFi.AccessPoint.1.Security.ModeEnabled")
+    );
+    let told = mapping.values(&BTreeMap::from([(beacon.to_owned(), "11i".to_owned())]));
+    assert!(told.is_empty());
+}
+
+#[test]
+fn paths_go_both_ways() {
+    for (name, _) in ALL {
+        let tree = trees::tree(name);
+        let mapping = trees::mapping(&tree);
+        for (device, _) in mapping.params() {
+            for gateway in mapping.to_gateway(device) {
+                assert!(
+                    mapping.to_device(gateway).contains(&device),
+                    "{device} {gateway}"
+                );
+            }
+        }
+        for object in mapping.objects() {
+            let gateway = mapping.to_gateway(object)[0];
+            assert!(mapping.to_device(gateway).contains(&object));
+        }
+    }
+}
+
+#[test]
+fn everything_a_mapped_device_has_is_in_its_model_and_of_its_type() {
+    for (name, _) in ALL {
+        let tree = trees::tree(name);
+        let mapping = trees::mapping(&tree);
+        let schema = mapping.schema().unwrap();
+        let mut values = mapping.values(&trees::values(&tree));
+        values.extend(
+            mapping
+                .fixed()
+                .map(|(path, value)| (path.to_owned(), value.to_owned())),
+        );
+        for (path, value) in &values {
+            let param = schema
+                .param(path)
+                .unwrap_or_else(|| panic!("{name}: {path}"));
+            let free = path.starts_with("InternetGatewayDevice.")
+                || value.is_empty()
+                // Devices say what TR-098 does not allow either.
+                || path.ends_with(".Channel")
+                || path.ends_with("RegulatoryDomain");
+            assert!(
+                free || param.ty.check(value).is_ok(),
+                "{name}: {path} = {value:?}: {:?}",
+                param.ty.check(value)
+            );
+        }
+    }
+    let schema = trees::mapping(&trees::tree("adsl-router"))
+        .schema()
+        .unwrap();
+    assert!(
+        schema
+            .object("Device.NAT.PortMapping.{i}.")
+            .unwrap()
+            .access
+            .can_add()
+    );
+    assert!(
+        !schema
+            .object("Device.PPP.Interface.{i}.")
+            .unwrap()
+            .access
+            .can_add()
+    );
+    let access = |path: &str| schema.param(path).unwrap().access;
+    assert_eq!(
+        access("Device.WiFi.SSID.{i}.SSID"),
+        dm::ParamAccess::ReadWrite
+    );
+    // TR-181 lets it be written, this device's counterpart does not.
+    assert_eq!(
+        access("Device.WiFi.SSID.{i}.LowerLayers"),
+        dm::ParamAccess::ReadOnly
+    );
+    assert_ne!(
+        Schema::tr181_cwmp()
+            .param("Device.WiFi.SSID.{i}.LowerLayers")
+            .unwrap()
+            .access,
+        dm::ParamAccess::ReadOnly
+    );
+    assert!(schema.object("Device.Cellular.").is_none());
+}

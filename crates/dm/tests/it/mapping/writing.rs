@@ -1,0 +1,332 @@
+//! Set.
+
+use dm::BaseType;
+use dm::mapping::{Refusal, Writes};
+
+use super::trees;
+
+const WLAN: &str = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.";
+
+/// The writes with what is on the device known, or without.
+fn set(name: &str, known: bool, sets: &[(&str, &str)]) -> Writes {
+    let tree = trees::tree(name);
+    let mapping = trees::mapping(&tree);
+    let current = |path: &str| tree.get(path).filter(|_| known).cloned();
+    mapping.writes(sets.iter().copied(), &current)
+}
+
+fn writes(done: &Writes) -> Vec<String> {
+    assert_eq!(done.refused, []);
+    let short = |path: &str| path.trim_start_matches("InternetGatewayDevice.").to_owned();
+    done.writes
+        .iter()
+        .map(|write| format!("{}={}", short(&write.path), write.value))
+        .collect()
+}
+
+fn refusal(name: &str, path: &str, value: &str) -> Refusal {
+    let done = set(name, false, &[(path, value)]);
+    assert_eq!(done.writes, []);
+    assert_eq!(done.refused[0].path, path);
+    done.refused[0].reason.clone()
+}
+
+#[test]
+fn a_set_is_a_write_of_the_gateways_type() {
+    let done = set(
+        "adsl-router",
+        false,
+        &[
+            ("Device.WiFi.SSID.1.SSID", "new"),
+            ("Device.DHCPv4.Server.Pool.1.LeaseTime", "600"),
+        ],
+    );
+    assert_eq!(
+        writes(&done),
+        [
+            "LANDevice.1.WLANConfiguration.1.SSID=new",
+            "LANDevice.1.LANHostConfigManagement.DHCPLeaseTime=600",
+        ]
+    );
+    assert_eq!(done.writes[0].because, ["Device.WiFi.SSID.1.SSID"]);
+    assert_eq!(done.writes[0].base, BaseType::String);
+    assert_eq!(done.writes[1].base, BaseType::Int);
+}
+
+#[test]
+fn values_become_those_of_tr098() {
+    let done = set(
+        "ipoe-ont",
+        false,
+        &[
+            ("Device.Ethernet.Interface.1.MaxBitRate", "-1"),
+            ("Device.DHCPv4.Client.1.Enable", "0"),
+            ("Device.DHCPv4.Server.Pool.1.Option.1.Value", "FF00"),
+            ("Device.DHCPv4.Server.Pool.2.ClientID", "626F7832"),
+            ("Device.Time.Client.1.Servers", "a.example,b.example"),
+            (
+                "Device.IP.Diagnostics.IPPing.Interface",
+                "Device.IP.Interface.1.",
+            ),
+        ],
+    );
+    assert_eq!(
+        writes(&done),
+        [
+            "LANDevice.1.LANEthernetInterfaceConfig.1.MaxBitRate=Auto",
+            "WANDevice.1.WANConnectionDevice.1.WANIPConnection.1.AddressingType=Static",
+            "LANDevice.1.LANHostConfigManagement.DHCPOption.1.Value=/wA=",
+            "LANDevice.1.LANHostConfigManagement.DHCPConditionalServingPool.1.ClientID=box2",
+            "Time.NTPServer1=a.example",
+            "Time.NTPServer2=b.example",
+            "Time.NTPServer3=",
+            "IPPingDiagnostics.Interface=InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.IPInterface.1",
+        ]
+    );
+}
+
+#[test]
+fn a_mode_comes_with_what_it_takes_and_switches_last() {
+    let done = set(
+        "dual-band",
+        false,
+        &[
+            ("Device.WiFi.AccessPoint.1.Enable", "true"),
+            ("Device.WiFi.AccessPoint.1.Security.EncryptionMode", "AES"),
+            (
+                "Device.WiFi.AccessPoint.1.Security.ModeEnabled",
+                "WPA2-Personal",
+            ),
+            (
+                "Device.WiFi.AccessPoint.1.Security.KeyPassphrase",
+                "correct horse",
+            ),
+        ],
+    );
+    let wlan = "LANDevice.1.WLANConfiguration.1.";
+    assert_eq!(
+        writes(&done),
+        [
+            format!("{wlan}IEEE11iAuthenticationMode=PSKAuthentication"),
+            format!("{wlan}PreSharedKey.1.KeyPassphrase=correct horse"),
+            format!("{wlan}IEEE11iEncryptionModes=AESEncryption"),
+            format!("{wlan}BeaconType=11i"),
+            format!("{wlan}Enable=true"),
+        ]
+    );
+    // Without the mode, the one that is on has to be known.
+    let cipher = [("Device.WiFi.AccessPoint.1.Security.EncryptionMode", "AES")];
+    let needs = Refusal::Needs {
+        gateway: format!("{WLAN}BeaconType"),
+    };
+    assert_eq!(set("dual-band", false, &cipher).refused[0].reason, needs);
+    let mapping = trees::mapping(&trees::tree("dual-band"));
+    assert_eq!(
+        mapping.context([cipher[0].0]),
+        [format!("{WLAN}BeaconType")]
+    );
+    assert_eq!(
+        writes(&set("dual-band", true, &cipher)),
+        [
+            format!("{wlan}WPAEncryptionModes=AESEncryption"),
+            format!("{wlan}IEEE11iEncryptionModes=AESEncryption"),
+        ]
+    );
+}
+
+#[test]
+fn a_passphrase_goes_where_the_device_takes_it() {
+    let path = "Device.WiFi.AccessPoint.1.Security.KeyPassphrase";
+    let place = |name| writes(&set(name, false, &[(path, "secret12")])).join(" ");
+    assert_eq!(
+        place("lte-router"),
+        "LANDevice.1.WLANConfiguration.1.PreSharedKey.1.KeyPassphrase=secret12"
+    );
+    assert_eq!(
+        place("triple-play"),
+        "LANDevice.1.WLANConfiguration.1.KeyPassphrase=secret12"
+    );
+    let mut tree = trees::tree("adsl-router");
+    tree.remove(&format!("{WLAN}KeyPassphrase"));
+    let mapping = trees::mapping(&tree);
+    let done = mapping.writes([(path, "secret12")], &|_| None);
+    assert_eq!(
+        writes(&done),
+        ["LANDevice.1.WLANConfiguration.1.PreSharedKey.1.PreSharedKey=secret12"]
+    );
+    // A WEP key goes to all places of one.
+    let wep = [("Device.WiFi.AccessPoint.1.Security.WEPKey", "0102030405")];
+    assert_eq!(writes(&set("adsl-router", false, &wep)).len(), 4);
+}
+
+#[test]
+fn one_dns_server_is_set_in_the_list_that_is_there() {
+    let second = [("Device.DNS.Client.Server.8.DNSServer", "9.9.9.9")];
+    let list = "WANDevice.1.WANConnectionDevice.2.WANPPPConnection.1.DNSServers=";
+    assert_eq!(
+        writes(&set("triple-play", true, &second)),
+        [format!("{list}203.0.113.53,9.9.9.9")]
+    );
+    let both = [
+        ("Device.DNS.Client.Server.7.DNSServer", "1.1.1.1"),
+        second[0],
+    ];
+    assert_eq!(
+        writes(&set("triple-play", true, &both)),
+        [format!("{list}1.1.1.1,9.9.9.9")]
+    );
+    let done = set("triple-play", false, &second);
+    assert!(matches!(done.refused[0].reason, Refusal::Needs { .. }));
+}
+
+#[test]
+fn what_switches_something_on_comes_after_what_it_needs() {
+    let done = set(
+        "ipoe-ont",
+        false,
+        &[
+            ("Device.IP.Diagnostics.IPPing.DiagnosticsState", "Requested"),
+            ("Device.IP.Diagnostics.IPPing.Host", "example.com"),
+        ],
+    );
+    assert_eq!(
+        writes(&done),
+        [
+            "IPPingDiagnostics.Host=example.com",
+            "IPPingDiagnostics.DiagnosticsState=Requested"
+        ]
+    );
+}
+
+#[test]
+fn what_cannot_be_set_says_why_and_the_rest_is_done() {
+    assert_eq!(
+        refusal(
+            "adsl-router",
+            "Device.WiFi.AccessPoint.1.IsolationEnable",
+            "1"
+        ),
+        Refusal::NoCounterpart
+    );
+    assert_eq!(
+        refusal("adsl-router", "Device.Cellular.Interface.1.Enable", "1"),
+        Refusal::NoCounterpart
+    );
+    let gateway = "InternetGatewayDevice.LANDevice.{i}.WLANConfiguration.{i}.WMMEnable".to_owned();
+    assert_eq!(
+        refusal("adsl-router", "Device.WiFi.AccessPoint.1.WMMEnable", "1"),
+        Refusal::NotThere { gateway }
+    );
+    assert_eq!(
+        refusal("adsl-router", "Device.WiFi.SSID.1.Status", "Up"),
+        Refusal::ReadOnly
+    );
+    assert_eq!(
+        refusal(
+            "adsl-router",
+            "Device.WiFi.SSID.1.LowerLayers",
+            "Device.WiFi.Radio.2."
+        ),
+        Refusal::ReadOnly
+    );
+    let gateway =
+        "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.2.WANPPPConnection.1.PPPLCPEcho"
+            .to_owned();
+    assert_eq!(
+        refusal("triple-play", "Device.PPP.Interface.1.LCPEcho", "5"),
+        Refusal::GatewayReadOnly { gateway }
+    );
+    assert_eq!(
+        refusal("triple-play", "InternetGatewayDevice.X_MULT_No", "5"),
+        Refusal::Unknown
+    );
+
+    let words = |path, value| refusal("triple-play", path, value).to_string();
+    assert!(
+        words(
+            "Device.WiFi.AccessPoint.1.Security.ModeEnabled",
+            "WPA3-Personal"
+        )
+        .contains("WPA2-Personal")
+    );
+    assert!(words("Device.IP.Interface.1.IPv4Address.1.Enable", "maybe").contains("true, false"));
+    assert!(
+        words(
+            "Device.Routing.Router.1.IPv4Forwarding.1.Interface",
+            "Device.IP.Interface.99."
+        )
+        .contains("Device.IP.Interface.99.")
+    );
+    assert!(
+        words(
+            "Device.Routing.Router.1.IPv4Forwarding.1.Interface",
+            "Device.PPP.Interface.1."
+        )
+        .contains("Device.IP.Interface.{i}.")
+    );
+
+    let done = set(
+        "adsl-router",
+        false,
+        &[
+            ("Device.WiFi.SSID.1.Status", "Up"),
+            ("Device.WiFi.SSID.1.SSID", "good"),
+        ],
+    );
+    assert_eq!((done.writes.len(), done.refused.len()), (1, 1));
+}
+
+#[test]
+fn two_paths_that_are_one_parameter_must_agree() {
+    let agree = [
+        ("Device.WiFi.SSID.1.Enable", "true"),
+        ("Device.WiFi.AccessPoint.1.Enable", "1"),
+    ];
+    assert_eq!(writes(&set("adsl-router", false, &agree)).len(), 1);
+    let differ = [
+        ("Device.WiFi.SSID.1.Enable", "true"),
+        ("Device.WiFi.AccessPoint.1.Enable", "false"),
+    ];
+    let done = set("adsl-router", false, &differ);
+    assert_eq!(done.writes.len(), 1);
+    let other = "Device.WiFi.SSID.1.Enable".to_owned();
+    let conflict = Refusal::Conflict {
+        gateway: format!("{WLAN}Enable"),
+        other,
+    };
+    assert_eq!(done.refused[0].reason, conflict);
+}
+
+#[test]
+fn a_value_that_follows_from_the_device_may_be_set_to_what_it_is() {
+    let same = [("Device.WiFi.SSID.1.LowerLayers", "Device.WiFi.Radio.1.")];
+    assert_eq!(writes(&set("adsl-router", false, &same)), [""; 0]);
+}
+
+#[test]
+fn own_paths_and_vendors_parameters_are_written_as_they_are() {
+    let line = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.1.X_MULT_VLAN";
+    assert_eq!(
+        writes(&set("triple-play", false, &[(line, "47")])),
+        ["WANDevice.1.WANConnectionDevice.1.X_MULT_VLAN=47"]
+    );
+    let status = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.Status";
+    assert!(matches!(
+        refusal("adsl-router", status, "Up"),
+        Refusal::GatewayReadOnly { .. }
+    ));
+}
+
+#[test]
+fn an_offset_is_written_as_one() {
+    let mut tree = trees::tree("adsl-router");
+    tree.remove("InternetGatewayDevice.Time.LocalTimeZoneName");
+    let mapping = trees::mapping(&tree);
+    let done = mapping.writes([("Device.Time.LocalTimeZone", "UTC-2")], &|_| None);
+    assert_eq!(writes(&done), ["Time.LocalTimeZone=+02:00"]);
+    let done = mapping.writes(
+        [("Device.Time.LocalTimeZone", "CET-1CEST,M3.5.0,M10.5.0/3")],
+        &|_| None,
+    );
+    assert!(matches!(done.refused[0].reason, Refusal::Value { .. }));
+}
