@@ -263,6 +263,7 @@ fn named(pairs: &[Pair], value: &str) -> String {
         let canonical = crate::value::normalise(BaseType::Boolean, value).ok()?;
         pairs.iter().find(|pair| pair.gateway == canonical)
     });
+    let found = found.or_else(|| pairs.iter().find(|pair| pair.gateway == "*"));
     found.map_or(value, |pair| pair.device).to_owned()
 }
 

@@ -10,7 +10,8 @@
 //! How a value crosses, nothing for the same value:
 //!
 //! ```text
-//! enum a=x;b=y;b<z;*      a in TR-181 is x in TR-098; z is only read; * lets every other name pass
+//! enum a=x;b=y;b<z;c<*;*  a in TR-181 is x in TR-098; z is only read; every other name is read as c; * lets every
+//!                         other name pass
 //! times 1000 | over 10    TR-181 has the larger | the smaller number
 //! const text | nth a;b;c  a fixed text | one by the row's number
 //! link Device...;...      the first of these objects that exists for the same TR-098 instance

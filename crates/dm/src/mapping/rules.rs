@@ -181,7 +181,7 @@ pub enum How {
 pub struct Pair {
     /// In TR-181.
     pub device: &'static str,
-    /// In TR-098.
+    /// In TR-098; `*` is every name without a pair of its own.
     pub gateway: &'static str,
     /// Only for reading: another pair says what to write.
     pub read_only: bool,
@@ -208,6 +208,17 @@ impl How {
                 | How::SecurityModes
                 | How::Band
         )
+    }
+}
+
+impl How {
+    /// What can be written depends on the present values of the sources.
+    pub(super) fn depends_on_present(&self) -> bool {
+        match self {
+            How::Cipher | How::Item(_) => true,
+            How::Enum { pairs, .. } => pairs.iter().any(|pair| pair.gateway == "*"),
+            _ => false,
+        }
     }
 }
 

@@ -141,7 +141,12 @@ pub(super) fn mode(sources: &[String], get: Get<'_>) -> Option<String> {
         Some((false, true)) => "WPA2-Personal",
         Some((true, true)) if is_enterprise(&of(RSN_AUTH)) => "WPA-WPA2-Enterprise",
         Some((true, true)) => "WPA-WPA2-Personal",
-        None => return Some(said),
+        // Later than TR-098: only read, because how it is written is each vendor's own.
+        None => match said.to_ascii_lowercase().as_str() {
+            "wpa3" => "WPA3-Personal",
+            "11iandwpa3" | "wpa2andwpa3" | "wpa2/wpa3" => "WPA3-Personal-Transition",
+            _ => return Some(said),
+        },
     };
     Some(mode.to_owned())
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::convert::{self, Get, Problem};
-use super::rules::How;
 use super::{GATEWAY_ROOT, Mapping, Rules};
 use crate::path::supported_text;
 use crate::schema::{ParamAccess, Schema};
@@ -145,7 +144,7 @@ impl Mapping {
 
     fn depends_on_others(&self, path: &str) -> bool {
         let rule = self.params.get(path).and_then(|param| param.rule);
-        rule.is_some_and(|rule| matches!(rule.how, How::Cipher | How::Item(_)))
+        rule.is_some_and(|rule| rule.how.depends_on_present())
     }
 
     fn write_one(

@@ -119,7 +119,7 @@ fn is_lossy(device: &str, gateway_value: &str) -> bool {
         How::SecurityMode | How::Cipher | How::Item(_) | How::List => true,
         How::Enum { pairs, .. } => pairs
             .iter()
-            .any(|pair| pair.read_only && pair.gateway == gateway_value),
+            .any(|pair| pair.read_only && (pair.gateway == gateway_value || pair.gateway == "*")),
         _ => false,
     })
 }

@@ -143,6 +143,29 @@ fn security_is_one_mode() {
 }
 
 #[test]
+fn what_vendors_spell_their_own_way_is_read_as_what_it_means() {
+    let mut tree = trees::tree("adsl-router");
+    let wlan = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.";
+    let mut of = |name: &str, value: &str, path: &str| {
+        tree.insert(format!("{wlan}{name}"), value.to_owned());
+        let mapping = trees::mapping(&tree);
+        let path = format!("Device.WiFi.{path}");
+        answer(&mapping, &tree, &path).remove(&path).unwrap()
+    };
+    let standards = "Radio.1.OperatingStandards";
+    assert_eq!(of("Standard", "b/g/n", standards), "b,g,n");
+    assert_eq!(of("Standard", "11ac", standards), "a,n,ac");
+    assert_eq!(of("Standard", "turbo", standards), "turbo");
+    let mode = "AccessPoint.1.Security.ModeEnabled";
+    assert_eq!(of("BeaconType", "WPA/WPA2", mode), "WPA-WPA2-Personal");
+    assert_eq!(of("BeaconType", "WPA3", mode), "WPA3-Personal");
+    assert_eq!(of("BeaconType", "X_ACME_Best", mode), "X_ACME_Best");
+    let auto = "Radio.1.AutoChannelEnable";
+    assert_eq!(of("Channel", "0", auto), "true");
+    assert_eq!(of("Channel", "6", auto), "false");
+}
+
+#[test]
 fn references_lead_to_the_counterparts() {
     assert_eq!(
         one("adsl-router", "Device.PPP.Interface.1.LowerLayers"),

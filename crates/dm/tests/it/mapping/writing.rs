@@ -330,3 +330,19 @@ fn an_offset_is_written_as_one() {
     );
     assert!(matches!(done.refused[0].reason, Refusal::Value { .. }));
 }
+
+#[test]
+fn a_device_without_a_switch_for_it_chooses_the_channel_itself_on_channel_0() {
+    let auto = "Device.WiFi.Radio.1.AutoChannelEnable";
+    let channel = "LANDevice.1.WLANConfiguration.1.Channel";
+    let on = set("adsl-router", false, &[(auto, "true")]);
+    assert_eq!(writes(&on), [format!("{channel}=0")]);
+    // Off is a channel; which one has to be said.
+    let off = set("adsl-router", false, &[(auto, "false")]);
+    assert!(matches!(off.refused[0].reason, Refusal::Value { .. }));
+    let both = [(auto, "false"), ("Device.WiFi.Radio.1.Channel", "11")];
+    assert_eq!(
+        writes(&set("adsl-router", false, &both)),
+        [format!("{channel}=11")]
+    );
+}
