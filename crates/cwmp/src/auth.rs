@@ -26,6 +26,6 @@ fn mac(secret: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// Compares in constant time.
-fn same(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }

@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod fault;
 pub mod limits;
+pub mod reach;
 pub mod retry;
 pub mod rpc;
 pub mod soap;

@@ -46,8 +46,7 @@ pub const SILENCE_MIN: Duration = Duration::from_secs(30);
 /// The longest silence that a `SessionTimeout` header may ask for. Fielded clients send 60 or 300.
 pub const SILENCE_MAX: Duration = Duration::from_secs(900);
 
-/// Inform events in one message (R: 64 in the schema) and in the queue of a CPE beyond which those
-/// with a command key replace the oldest.
+/// Events that a CPE owes to its ACS: what the schema allows in one Inform.
 pub const INFORM_EVENTS_MAX: usize = 64;
 
 /// Finished transfers and other reports that a CPE keeps until the ACS has them.
@@ -83,9 +82,6 @@ pub const COOKIE_BYTES_MAX: usize = 8192;
 
 /// Bytes of the head of a connection request's answer, or of the request at the CPE.
 pub const HEAD_BYTES_MAX: usize = 8192;
-
-/// Bytes of the body after such a head, which is thrown away.
-pub const HEAD_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Exchanges of one connection request: the first, the one with credentials, and one more for a
 /// stale nonce or a dropped connection.

@@ -152,8 +152,17 @@ pub fn encode(envelope: &Envelope, booleans: Booleans) -> String {
         Body::Response(response) => response.write(&mut writer),
         Body::Fault(fault) => write_fault(fault, &mut writer),
         Body::Unknown { name } => {
-            let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-            writer.element(&format!("cwmp:{name}"), "", "");
+            // A name that is one in XML, whatever came in.
+            let mut tag: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+            tag.insert_str(
+                0,
+                if tag.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                    "cwmp:"
+                } else {
+                    "cwmp:X"
+                },
+            );
+            writer.element(&tag, "", "");
         }
     }
     writer.raw("</soap-env:Body></soap-env:Envelope>");

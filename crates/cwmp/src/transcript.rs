@@ -7,6 +7,7 @@ use std::fmt::Write;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use crate::fault::FaultCode;
 use crate::soap::{self, Body, Booleans, Envelope};
 
 /// Endings of parameter names whose values are never shown.
@@ -68,9 +69,9 @@ pub fn text(envelope: &Envelope) -> String {
     out.push('\n');
     match &envelope.body {
         Body::Fault(fault) => {
-            _ = writeln!(out, "  {}: {}", fault.code, fault.text);
+            _ = writeln!(out, "  {}", told(fault.code, &fault.text));
             for at in &fault.parameters {
-                _ = writeln!(out, "  {}: {}: {}", at.name, at.code, at.text);
+                _ = writeln!(out, "  {}: {}", at.name, told(at.code, &at.text));
             }
         }
         Body::Unknown { .. } => {}
@@ -83,6 +84,14 @@ pub fn text(envelope: &Envelope) -> String {
         _ = writeln!(out, "  (the sender {odd})");
     }
     out
+}
+
+/// A code and the device's words, unless they are the standard's.
+fn told(code: FaultCode, text: &str) -> String {
+    match text.is_empty() || code.name() == Some(text) {
+        true => code.to_string(),
+        false => format!("{code}: {text}"),
+    }
 }
 
 /// An element of our own writing.
@@ -143,6 +152,7 @@ fn print(node: &Node, depth: usize, out: &mut String) {
     let Some((first, rest)) = node.children.split_first() else {
         _ = match &*node.name {
             "string" | "base64" => writeln!(out, "{:indent$}{}", "", node.text),
+            name if node.text.is_empty() => writeln!(out, "{:indent$}{name}", ""),
             name => writeln!(out, "{:indent$}{name}: {}", "", node.text),
         };
         return;
@@ -160,6 +170,7 @@ fn print(node: &Node, depth: usize, out: &mut String) {
         _ = match (&*child.name, &*child.text) {
             ("CommandKey" | "AccessList", "") => Ok(()),
             ("CommandKey", key) => write!(out, " [{key}]"),
+            ("Value", "") => write!(out, " ="),
             ("Value", value) => write!(out, " = {value}"),
             (name, text) => write!(out, " {name}={text}"),
         };

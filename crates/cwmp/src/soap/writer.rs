@@ -49,6 +49,15 @@ impl Writer {
         self.close(tag);
     }
 
+    /// One attribute of a tag that is open.
+    pub(crate) fn attribute(&mut self, name: &str, value: &str) {
+        self.out.push(' ');
+        self.out.push_str(name);
+        self.out.push_str("=\"");
+        escape(&mut self.out, value);
+        self.out.push('"');
+    }
+
     pub(crate) fn finish(self) -> String {
         self.out
     }

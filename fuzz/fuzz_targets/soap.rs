@@ -1,0 +1,10 @@
+//! Envelopes as a peer may send them, down to what both ends of a session make of them.
+#![no_main]
+
+#[expect(dead_code, reason = "the file has the checks of two targets")]
+#[path = "../checks/cwmp.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    checks::soap(data);
+});
