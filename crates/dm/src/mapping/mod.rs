@@ -160,8 +160,17 @@ impl Mapping {
         tree: impl IntoIterator<Item = Discovered<'a>>,
         numbers: Numbers,
     ) -> Result<Mapping, TooLarge> {
+        Mapping::with_rules(Rules::builtin(), tree, numbers)
+    }
+
+    /// As [`Mapping::new`], by these rules: [`Rules::extended`] for a device whose vendor's parameters are known.
+    pub fn with_rules<'a>(
+        rules: &'static Rules,
+        tree: impl IntoIterator<Item = Discovered<'a>>,
+        numbers: Numbers,
+    ) -> Result<Mapping, TooLarge> {
         let mut mapping = Mapping {
-            rules: Rules::builtin(),
+            rules,
             tree: BTreeMap::new(),
             numbers,
             rows: Vec::new(),

@@ -254,6 +254,12 @@ impl Rules {
         Ok(rules)
     }
 
+    /// The rules of some more files (a vendor's own parameters) before those of ours: of two that apply, theirs wins.
+    /// They may name our tables.
+    pub fn extended(files: &[(&'static str, &'static str)]) -> Result<Rules, parse::RulesError> {
+        Rules::read(&[files, FILES].concat())
+    }
+
     /// Reads the committed files again, for the test that says what is wrong with them.
     pub fn check() -> Result<(), parse::RulesError> {
         Rules::read(FILES).map(|_| ())

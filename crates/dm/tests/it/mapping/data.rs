@@ -240,6 +240,42 @@ fn what_both_sides_let_write_is_translated_exactly() {
     report(problems);
 }
 
+/// What only the CWMP flavour of TR-181 has: commands as parameters, diagnostics as objects, CWMP's own settings.
+fn is_only_cwmps(path: &str) -> bool {
+    const OBJECTS: &[&str] = &[
+        "Device.ManagementServer.",
+        "Device.IP.Diagnostics.",
+        "Device.DNS.Diagnostics.",
+        "Device.DSL.Diagnostics.",
+        "Device.ATM.Diagnostics.",
+        "Device.SelfTestDiagnostics.",
+        "Device.DeviceInfo.SupportedDataModel.",
+        "Device.DeviceInfo.ProxierInfo.",
+    ];
+    const NAMES: &[&str] = &[
+        "Reset",
+        "GPSReset",
+        "ForceSample",
+        "RequestedRunLevel",
+        "RequestedState",
+        "SupportedDataModelList",
+    ];
+    let name = path.rsplit('.').next().unwrap();
+    OBJECTS.iter().any(|object| path.starts_with(object)) || NAMES.contains(&name)
+}
+
+#[test]
+fn a_profile_of_usp_devices_finds_the_same_paths() {
+    let mut problems = Vec::new();
+    for (rule, param) in each() {
+        let path = format!("{}{}", rule.device.supported, param.name);
+        if Schema::tr181().param(&path).is_none() && !is_only_cwmps(&path) {
+            problems.push(path);
+        }
+    }
+    report(problems);
+}
+
 #[path = "../../../examples/mapping_doc.rs"]
 #[allow(dead_code)]
 mod mapping_doc;

@@ -1,7 +1,7 @@
 //! Set.
 
 use dm::BaseType;
-use dm::mapping::{Refusal, Writes};
+use dm::mapping::{Discovered, Mapping, Numbers, Refusal, Rules, Writes};
 
 use super::trees;
 
@@ -344,5 +344,35 @@ fn a_device_without_a_switch_for_it_chooses_the_channel_itself_on_channel_0() {
     assert_eq!(
         writes(&set("adsl-router", false, &both)),
         [format!("{channel}=11")]
+    );
+}
+
+#[test]
+fn a_vendors_own_parameters_get_paths_by_lines_of_the_same_form() {
+    const PACK: &str = "\
+table\tvlan\tInternetGatewayDevice.WANDevice.{i}.WANConnectionDevice.{i}.
+object\tDevice.Ethernet.VLANTermination.{vlan}.\tInternetGatewayDevice.WANDevice.{i}.WANConnectionDevice.{i}.
+VLANID\tX_MULT_VLAN
+object\tDevice.WiFi.SSID.{wlan}.\tInternetGatewayDevice.LANDevice.{i}.WLANConfiguration.{i}.
+SSID\tX_MULT_Name
+";
+    let rules = Rules::extended(&[("mult", PACK)]).unwrap();
+    let rules: &'static Rules = Box::leak(Box::new(rules));
+    let mut tree = trees::tree("triple-play");
+    tree.insert(format!("{WLAN}X_MULT_Name"), "a".to_owned());
+    let found = tree.keys().map(|path| Discovered::new(path).writable(true));
+    let mapping = Mapping::with_rules(rules, found, Numbers::default()).unwrap();
+    let sets = [
+        ("Device.Ethernet.VLANTermination.2.VLANID", "11"),
+        ("Device.WiFi.SSID.1.SSID", "theirs"),
+        ("Device.WiFi.SSID.2.SSID", "ours"),
+    ];
+    assert_eq!(
+        writes(&mapping.writes(sets, &|_| None)),
+        [
+            "WANDevice.1.WANConnectionDevice.2.X_MULT_VLAN=11",
+            "LANDevice.1.WLANConfiguration.1.X_MULT_Name=theirs",
+            "LANDevice.2.WLANConfiguration.1.SSID=ours",
+        ]
     );
 }
