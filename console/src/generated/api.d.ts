@@ -52,7 +52,7 @@ export interface paths {
         head?: never;
         /**
          * Change what we note about a device
-         * @description Label, tags and dial URL are ours; to change the device itself, create an operation.
+         * @description Label, tags, dial URL and whether a certificate is required are ours; to change the device itself, create an operation.
          *
          *     Needs `device:write`.
          */
@@ -621,8 +621,10 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Rename a tenant
-         * @description Needs `tenant:write`.
+         * Rename, disable or enable a tenant
+         * @description The links of a disabled tenant's devices are closed and nobody of it is let in, neither device nor person; nothing is removed. Disabling needs a platform administrator, who stays able to act in it.
+         *
+         *     Needs `tenant:write`.
          */
         patch: operations["tenant_update"];
         trace?: never;
@@ -792,6 +794,8 @@ export interface components {
         };
         /** @description How a device is allowed in. */
         Admission: {
+            /** @description Only a client certificate with its endpoint id opens it. */
+            certificate_required: boolean;
             readmit_until?: components["schemas"]["Time"] | null;
             /** @description Where the swap from setup key to own credential stands. */
             state: components["schemas"]["AdmissionState"];
@@ -862,6 +866,11 @@ export interface components {
         };
         /** @description A device to be registered before it comes, or to be dialled. */
         DeviceCreate: {
+            /**
+             * @description Only a client certificate with its endpoint id opens it; it gets no credential then. Needs a
+             *     server that asks for client certificates.
+             */
+            certificate_required?: boolean;
             /** @description When the device listens and we dial: its `ws://` or `wss://` URL. */
             dial_url?: string | null;
             /**
@@ -880,9 +889,12 @@ export interface components {
             device: components["schemas"]["DeviceDetail"];
             /** @description What to write into `Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.Path`. */
             path?: string | null;
-            /** @description Its own credential; null when we dial it. */
+            /** @description Its own credential; null when we dial it, or when only a certificate opens it. */
             secret?: string | null;
-            /** @description The URLs at which it finds this server, with the credential in them. */
+            /**
+             * @description The URLs at which it finds this server, with the credential in them, or with the tenant for a
+             *     device that shows a certificate.
+             */
             urls: string[];
         };
         /** @description A device with everything known about it but its values. */
@@ -921,6 +933,11 @@ export interface components {
         };
         /** @description What may change. A field that is absent stays; an empty text clears. */
         DevicePatch: {
+            /**
+             * @description Whether only a client certificate with its endpoint id opens it, from its next connection on.
+             * @default null
+             */
+            certificate_required?: boolean | null;
             /**
              * @description Where the server dials it; empty stops dialling.
              * @default null
@@ -1823,6 +1840,7 @@ export interface components {
         Tenant: {
             /** @description When it was made. */
             created_at: components["schemas"]["Time"];
+            disabled_at?: components["schemas"]["Time"] | null;
             /**
              * @description Its slug, which is its id.
              * @example north-isp
@@ -1849,6 +1867,11 @@ export interface components {
         };
         /** @description What may change. */
         TenantPatch: {
+            /**
+             * @description Whether it is disabled; only platform administrators may change that.
+             * @default null
+             */
+            disabled?: boolean | null;
             /**
              * @description The name to show.
              * @default null

@@ -122,6 +122,8 @@ pub struct Admission {
     pub words: String,
     /// Until when the setup key opens this device again, after it was re-admitted.
     pub readmit_until: Option<Time>,
+    /// Only a client certificate with its endpoint id opens it.
+    pub certificate_required: bool,
 }
 
 /// Where the swap from setup key to own credential stands.
@@ -161,6 +163,10 @@ pub struct DeviceCreate {
     /// When the device listens and we dial: its `ws://` or `wss://` URL.
     #[serde(default)]
     pub dial_url: Option<String>,
+    /// Only a client certificate with its endpoint id opens it; it gets no credential then. Needs a
+    /// server that asks for client certificates.
+    #[serde(default)]
+    pub certificate_required: bool,
 }
 
 /// A new device, with its credential, which is shown this once.
@@ -168,11 +174,12 @@ pub struct DeviceCreate {
 pub struct DeviceCreated {
     /// The device.
     pub device: DeviceDetail,
-    /// Its own credential; null when we dial it.
+    /// Its own credential; null when we dial it, or when only a certificate opens it.
     pub secret: Option<String>,
     /// What to write into `Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.Path`.
     pub path: Option<String>,
-    /// The URLs at which it finds this server, with the credential in them.
+    /// The URLs at which it finds this server, with the credential in them, or with the tenant for a
+    /// device that shows a certificate.
     pub urls: Vec<String>,
 }
 
@@ -187,6 +194,8 @@ pub struct DevicePatch {
     pub tags: Option<Vec<String>>,
     /// Where the server dials it; empty stops dialling.
     pub dial_url: Option<String>,
+    /// Whether only a client certificate with its endpoint id opens it, from its next connection on.
+    pub certificate_required: Option<bool>,
 }
 
 /// By what the list can be sorted.
@@ -386,7 +395,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Answer::Json(Body::of::<DeviceDetail>()),
     )
     .body::<DevicePatch>(r#"{"label": "Cellar", "tags": ["vip", "fibre"]}"#)
-    .about("Label, tags and dial URL are ours; to change the device itself, create an operation."),
+    .about("Label, tags, dial URL and whether a certificate is required are ours; to change the device itself, create an operation."),
     Endpoint::new(
         "device_delete",
         Method::Delete,

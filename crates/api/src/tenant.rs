@@ -16,6 +16,8 @@ pub struct Tenant {
     pub name: String,
     /// When it was made.
     pub created_at: Time,
+    /// Since when it is disabled: its devices are not served and its people cannot sign in.
+    pub disabled_at: Option<Time>,
 }
 
 /// A tenant to be made.
@@ -37,6 +39,8 @@ pub struct TenantPatch {
     /// The name to show.
     #[schema(min_length = 1, max_length = 100)]
     pub name: Option<String>,
+    /// Whether it is disabled; only platform administrators may change that.
+    pub disabled: Option<bool>,
 }
 
 const TAG: &str = "tenants";
@@ -79,8 +83,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "/api/v1/tenants/{tenant_id}",
         Access::Needs(Permission::TenantWrite),
         TAG,
-        "Rename a tenant",
+        "Rename, disable or enable a tenant",
         Answer::Json(Body::of::<Tenant>()),
     )
-    .body::<TenantPatch>(r#"{"name": "North Coast"}"#),
+    .body::<TenantPatch>(r#"{"name": "North Coast"}"#)
+    .about("The links of a disabled tenant's devices are closed and nobody of it is let in, neither device nor person; nothing is removed. Disabling needs a platform administrator, who stays able to act in it."),
 ];

@@ -94,6 +94,9 @@ pub struct Usp {
     pub public_url: Option<String>,
     /// A PEM file of authorities trusted when dialling; absent is the public ones.
     pub dial_ca: Option<PathBuf>,
+    /// Load balancers and proxies in front of the listeners: how many connections come from one of
+    /// these addresses is not limited.
+    pub proxies: Vec<IpAddr>,
 }
 
 impl Default for Usp {
@@ -105,6 +108,7 @@ impl Default for Usp {
             endpoint_id: None,
             public_url: None,
             dial_ca: None,
+            proxies: Vec::new(),
         }
     }
 }

@@ -59,11 +59,11 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// A certificate or key cannot be used.
-    #[error("{file}: {message}")]
+    #[error("{what}: {message}")]
     Tls {
-        /// The file.
-        file: String,
-        /// Why.
+        /// The key of the configuration.
+        what: String,
+        /// Which file, and why.
         message: String,
     },
     /// The side of the devices cannot start.
@@ -161,6 +161,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         http: Some(address),
         usp: devices.usp,
         usp_tls: devices.usp_tls,
+        certificate: devices.certificate,
         endpoint_id: devices.endpoint_id,
     };
     let (usp, usp_tls) = (bound.usp, bound.usp_tls);

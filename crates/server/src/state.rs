@@ -57,6 +57,8 @@ pub struct Bound {
     pub usp: Option<SocketAddr>,
     /// Devices, TLS.
     pub usp_tls: Option<SocketAddr>,
+    /// The certificate of that one.
+    pub certificate: Option<crate::southbound::Certificate>,
     /// The endpoint id of the controller.
     pub endpoint_id: String,
 }

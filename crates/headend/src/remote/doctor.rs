@@ -36,6 +36,10 @@ pub async fn run(args: Args) -> Result<()> {
             println!("    -> {remedy}");
         }
     }
+    // What was found about one device has its refusals in it.
+    if args.device.is_some() {
+        return Ok(());
+    }
     if refusals.items.is_empty() {
         println!("\nNo connection has been turned away.");
         return Ok(());
@@ -48,7 +52,7 @@ pub async fn run(args: Args) -> Result<()> {
             &refusal.peer,
             output::or_dash(refusal.endpoint_id.as_deref()),
             &refusal.count.to_string(),
-            &refusal.words,
+            &refusal.reason,
         ]);
     }
     println!("{table}");

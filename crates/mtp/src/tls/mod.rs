@@ -9,6 +9,7 @@
 
 mod certificate;
 mod client;
+mod clients;
 pub mod development;
 mod server;
 
@@ -19,7 +20,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 pub use certificate::{CertificateInfo, certificate_ids, describe};
 pub use client::{ClientTls, ClientTlsConfig, Roots};
-pub(crate) use server::refusal;
+pub(crate) use clients::accept;
 pub use server::{ClientCertificates, ServerTls, ServerTlsConfig};
 
 use crate::limits::PEM_FILE_BYTES_MAX;
@@ -57,6 +58,12 @@ pub enum TlsError {
 
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// The day of a time in seconds since the Unix epoch, for people.
+pub fn day(seconds: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(seconds)
+        .map_or_else(|_| "?".to_owned(), |at| at.date().to_string())
 }
 
 /// Reads a file of at most [`PEM_FILE_BYTES_MAX`].
@@ -97,7 +104,10 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 
 fn roots(path: &Path, store: &mut rustls::RootCertStore) -> Result<(), TlsError> {
     for certificate in certificates(path)? {
-        store.add(certificate)?;
+        store.add(certificate).map_err(|error| TlsError::File {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
     }
     Ok(())
 }

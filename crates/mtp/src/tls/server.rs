@@ -1,15 +1,16 @@
 //! The listening side: its certificate, and what it wants of its clients'.
 
 use std::{
-    io,
-    path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
 
-use super::{CertificateInfo, TlsError, certificates, describe, private_key, provider, roots};
-use crate::ws::{Refusal, RefusalReason};
+use super::{
+    CertificateInfo, TlsError, certificates, clients::Naming, describe, private_key, provider,
+    roots,
+};
 
 /// What a listener does about client certificates (R-WS.22, R-SEC.9).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +47,12 @@ pub struct ServerTlsConfig {
 pub struct ServerTls {
     files: ServerTlsConfig,
     current: RwLock<Loaded>,
+    /// What the files looked like when they were last read.
+    stamps: Mutex<Stamps>,
 }
+
+/// What tells a file from a newer one, for each file; `None` for one that is not there.
+type Stamps = Vec<Option<(std::time::SystemTime, u64, u64)>>;
 
 #[derive(Clone, Debug)]
 struct Loaded {
@@ -57,8 +63,26 @@ struct Loaded {
 impl ServerTls {
     /// Reads the files.
     pub fn load(files: ServerTlsConfig) -> Result<Self, TlsError> {
+        let stamps = Mutex::new(files.stamps());
         let current = RwLock::new(read(&files)?);
-        Ok(Self { files, current })
+        Ok(Self {
+            files,
+            current,
+            stamps,
+        })
+    }
+
+    /// Reads the files again if they have changed since they were last read; true when they had.
+    /// An error is told once for each change.
+    pub fn refresh(&self) -> Result<bool, TlsError> {
+        let now = self.files.stamps();
+        let mut stamps = self.stamps.lock().unwrap_or_else(PoisonError::into_inner);
+        if *stamps == now {
+            return Ok(false);
+        }
+        *stamps = now;
+        drop(stamps);
+        self.reload().map(|_| true)
     }
 
     /// Reads the files again, for handshakes to come. When they cannot be used, what there was
@@ -108,14 +132,21 @@ fn read(files: &ServerTlsConfig) -> Result<Loaded, TlsError> {
                 ClientCertificates::Demanded { .. } => verifier,
                 _ => verifier.allow_unauthenticated(),
             };
-            let verifier = verifier.build().map_err(|error| TlsError::File {
-                path: ca.display().to_string(),
-                reason: error.to_string(),
-            })?;
-            builder.with_client_cert_verifier(verifier)
+            let verifier = verifier
+                .build()
+                .map_err(|error| file(ca, error.to_string()))?;
+            builder.with_client_cert_verifier(Arc::new(Naming(verifier)))
         }
     };
-    let mut config = builder.with_single_cert(chain, key)?;
+    let config = builder.with_single_cert(chain, key);
+    let mut config = config.map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            let certificate = files.certificate.display();
+            let reason = format!("it is not the key of the certificate in {certificate}");
+            file(&files.key, reason)
+        }
+        other => file(&files.certificate, other.to_string()),
+    })?;
     // A session cache per listener is memory for what agents, connected for months, never use;
     // stateless resumption would need a ticketer and saves as little.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
@@ -126,44 +157,23 @@ fn read(files: &ServerTlsConfig) -> Result<Loaded, TlsError> {
     })
 }
 
-/// A failed handshake, named for the operator.
-pub(crate) fn refusal(error: io::Error) -> Refusal {
-    use rustls::{Error, InvalidMessage};
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<Error>());
-    let reason = match inner {
-        Some(Error::NoCertificatesPresented) => RefusalReason::CertificateMissing,
-        Some(Error::InvalidCertificate(_)) => RefusalReason::CertificateRejected,
-        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            RefusalReason::PlaintextOnTlsListener
-        }
-        Some(_) => RefusalReason::TlsFailed,
-        None => RefusalReason::HandshakeAbandoned,
-    };
-    let detail = match inner {
-        Some(Error::AlertReceived(alert)) => {
-            format!(
-                "the device ended the TLS handshake with the alert {alert:?}; {}",
-                hint(*alert)
-            )
-        }
-        _ => error.to_string(),
-    };
-    Refusal::new(reason, detail)
+fn file(path: &Path, reason: String) -> TlsError {
+    let path = path.display().to_string();
+    TlsError::File { path, reason }
 }
 
-fn hint(alert: rustls::AlertDescription) -> &'static str {
-    use rustls::AlertDescription as Alert;
-    match alert {
-        Alert::UnknownCA => "it does not know the authority that issued our certificate",
-        Alert::CertificateExpired => "to it our certificate has expired: compare the clocks",
-        Alert::BadCertificate | Alert::CertificateUnknown => {
-            "it does not accept our certificate: compare its names with the URL the device dials"
-        }
-        Alert::ProtocolVersion | Alert::HandshakeFailure => {
-            "it speaks no version or cipher of ours"
-        }
-        _ => "it gave no other reason",
+impl ServerTlsConfig {
+    fn stamps(&self) -> Stamps {
+        use std::os::unix::fs::MetadataExt;
+        let ca = match &self.clients {
+            ClientCertificates::Ignored => None,
+            ClientCertificates::Welcome { ca } | ClientCertificates::Demanded { ca } => Some(ca),
+        };
+        let files = [&self.certificate, &self.key].into_iter().chain(ca);
+        let stamp = |path: &PathBuf| {
+            let about = std::fs::metadata(path).ok()?;
+            Some((about.modified().ok()?, about.len(), about.ino()))
+        };
+        files.map(stamp).collect()
     }
 }

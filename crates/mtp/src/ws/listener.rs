@@ -293,7 +293,7 @@ async fn stages<A: Admission>(
         None => Stream::Plain(tcp),
         Some(tls) => {
             let acceptor = tokio_rustls::TlsAcceptor::from(tls.config());
-            let stream = acceptor.accept(tcp).await.map_err(tls::refusal)?;
+            let stream = tls::accept(acceptor, tcp, claimed).await?;
             let certificate = stream
                 .get_ref()
                 .1

@@ -186,9 +186,13 @@ async fn a_demanded_client_certificate_has_to_name_the_endpoint_that_dials() {
         ..site.believing()
     };
     dialled(&running, &stranger).await.unwrap_err();
-    assert_eq!(
-        running.next_refused().await.refusal.reason,
-        RefusalReason::CertificateRejected
+    let refused = running.next_refused().await;
+    assert_eq!(refused.refusal.reason, RefusalReason::CertificateRejected);
+    assert_eq!(refused.endpoint_id, Some(eid("fqdn::agent.example")));
+    let detail = refused.refusal.detail;
+    assert!(
+        detail.contains("fqdn::agent.example") && detail.contains("none of the authorities"),
+        "{detail}"
     );
 }
 
@@ -325,13 +329,16 @@ async fn a_new_certificate_is_used_after_a_reload_and_a_broken_one_is_not() {
     site.ca
         .server(&["localhost".into()], &eid("self::second"))
         .unwrap();
-    assert_eq!(tls.reload().unwrap().endpoint_ids, [eid("self::second")]);
+    assert!(tls.refresh().unwrap());
+    assert!(!tls.refresh().unwrap(), "nothing has changed since");
+    assert_eq!(tls.info().endpoint_ids, [eid("self::second")]);
     let link = dialled(&running, &site.believing()).await.unwrap();
     assert_eq!(link.peer_ids(), [eid("self::second")]);
 
     std::fs::write(&files.certificate, "nothing").unwrap();
-    let error = tls.reload().unwrap_err().to_string();
+    let error = tls.refresh().unwrap_err().to_string();
     assert!(error.contains("server.pem holds no certificate"), "{error}");
+    assert!(!tls.refresh().unwrap(), "it is told once");
     dialled(&running, &site.believing()).await.unwrap();
 }
 
@@ -380,7 +387,11 @@ fn files_that_cannot_be_used_are_named() {
     assert!(load(&certificate, &certificate).contains("own.pem holds no private key"));
     let other = dir.path().join("other.key");
     std::fs::write(&other, KeyPair::generate().unwrap().serialize_pem()).unwrap();
-    assert!(!load(&certificate, &other).is_empty());
+    let mismatch = load(&certificate, &other);
+    assert!(
+        mismatch.contains("other.key: it is not the key") && mismatch.contains("own.pem"),
+        "{mismatch}"
+    );
     let huge = dir.path().join("huge.pem");
     std::fs::File::create(&huge)
         .unwrap()

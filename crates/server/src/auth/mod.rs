@@ -186,6 +186,17 @@ pub async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Option<C
     }
 }
 
+/// Whether a person may not come in: disabled, or of a disabled tenant.
+pub async fn shut_out(state: &State, user: &UserRecord) -> Result<bool> {
+    Ok(user.disabled_at.is_some()
+        || state
+            .store
+            .tenant(&user.tenant)
+            .await?
+            .disabled_at
+            .is_some())
+}
+
 async fn by_token(state: &State, text: &str) -> Result<Option<Caller>> {
     if !secret::looks_like(text, secret::TOKEN) {
         return Ok(None);
@@ -195,7 +206,7 @@ async fn by_token(state: &State, text: &str) -> Result<Option<Caller>> {
         return Ok(None);
     };
     let over = token.revoked_at.is_some() || token.expires_at.is_some_and(|end| end <= now);
-    if over || user.disabled_at.is_some() {
+    if over || shut_out(state, &user).await? {
         return Ok(None);
     }
     if token
@@ -227,7 +238,7 @@ async fn by_session(state: &State, value: &str) -> Result<Option<Caller>> {
     let Some((session, user)) = state.store.session_by_hash(&secret::hash(value)).await? else {
         return Ok(None);
     };
-    if session.expires_at <= now || user.disabled_at.is_some() {
+    if session.expires_at <= now || shut_out(state, &user).await? {
         return Ok(None);
     }
     let mut expires_at = session.expires_at;

@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use fleet::device::{Description, OnboardingState};
 use fleet::{DeviceId, EventKind};
 use std::time::Duration;
-use store::path::PathSetup;
+use store::path::{PathRecord, PathSetup};
 use store::{DeviceFilter, DevicePatch as StorePatch, DeviceSort, DeviceSortBy, NewDevice, Search};
 
 /// The transport of the management paths there are now.
@@ -196,6 +196,13 @@ pub async fn create(
     let tags = checks.tags("tags", &body.tags);
     let dial_url = body.dial_url.filter(|url| !url.trim().is_empty());
     let dial_url = dial_url.map(|url| checks.dial_url("dial_url", &url));
+    let certificate_required = body.certificate_required;
+    check_certificate(
+        &mut checks,
+        &state,
+        certificate_required,
+        dial_url.is_some(),
+    );
     checks.done()?;
     let at = now();
     let id = DeviceId::new(at, secret::id_bits());
@@ -225,7 +232,7 @@ pub async fn create(
         transport: WEBSOCKET.to_owned(),
         endpoint_id: endpoint,
         dial_url: dial_url.clone(),
-        certificate_required: false,
+        certificate_required,
     };
     state.store.path_put(tenant, id, setup, Vec::new()).await?;
     let credential = match dial_url {
@@ -233,6 +240,7 @@ pub async fn create(
             state.south.dialling_changed(tenant, id);
             None
         }
+        None if certificate_required => None,
         None => {
             let text = secret::new(secret::DEVICE);
             let hash = secret::hash(&text);
@@ -246,10 +254,15 @@ pub async fn create(
     let created = DeviceCreated {
         device: detail(&state, &caller, id).await?,
         path: credential.as_ref().map(|text| format!("/usp/{text}")),
-        urls: credential
-            .as_ref()
-            .map(|text| device_urls(&state, &headers, text))
-            .unwrap_or_default(),
+        urls: match &credential {
+            Some(text) => device_urls(&state, &headers, text),
+            // The certificate says which device it is, the path whose.
+            None if certificate_required => device_urls(&state, &headers, tenant.as_str())
+                .into_iter()
+                .filter(|url| url.starts_with("wss:"))
+                .collect(),
+            None => Vec::new(),
+        },
         secret: credential,
     };
     let location = format!("/api/v1/devices/{id}");
@@ -277,6 +290,10 @@ pub async fn update(
     let dial_url = body
         .dial_url
         .map(|url| (!url.trim().is_empty()).then(|| checks.dial_url("dial_url", &url)));
+    let path = state.store.path(tenant, id, WEBSOCKET).await?;
+    let reach = Wanted::new(path, dial_url.clone(), body.certificate_required);
+    let (required, dialled) = (reach.certificate_required, reach.dial_url.is_some());
+    check_certificate(&mut checks, &state, required, dialled);
     checks.done()?;
     let mut data = serde_json::Map::new();
     if let Some(name) = &name {
@@ -287,6 +304,9 @@ pub async fn update(
     }
     if let Some(url) = &dial_url {
         data.insert("dial_url".to_owned(), url.clone().into());
+    }
+    if reach.certificate_required != reach.certificate_was_required {
+        data.insert("certificate_required".to_owned(), required.into());
     }
     if data.is_empty() {
         return detail(&state, &caller, id).await.map(Json);
@@ -304,33 +324,74 @@ pub async fn update(
         .store
         .device_update(tenant, id, patch, now(), vec![event])
         .await?;
-    if let Some(dial_url) = dial_url {
-        redirect(&state, &caller, id, dial_url).await?;
+    if dial_url.is_some() || reach.certificate_required != reach.certificate_was_required {
+        redirect(&state, &caller, id, reach).await?;
     }
     detail(&state, &caller, id).await.map(Json)
 }
 
-/// Dials the device elsewhere, or no more.
-async fn redirect(
-    state: &State,
-    caller: &Caller,
-    id: DeviceId,
+/// How a device is to be reached after a change.
+struct Wanted {
+    endpoint_id: Option<String>,
     dial_url: Option<String>,
-) -> Result<()> {
+    dial_url_was: Option<String>,
+    certificate_required: bool,
+    certificate_was_required: bool,
+}
+
+impl Wanted {
+    fn new(
+        path: Option<PathRecord>,
+        dial_url: Option<Option<String>>,
+        certificate_required: Option<bool>,
+    ) -> Self {
+        let was = path.as_ref().is_some_and(|path| path.certificate_required);
+        let dial_url_was = path.as_ref().and_then(|path| path.dial_url.clone());
+        Self {
+            endpoint_id: path.map(|path| path.endpoint_id),
+            dial_url: dial_url.unwrap_or_else(|| dial_url_was.clone()),
+            dial_url_was,
+            certificate_required: certificate_required.unwrap_or(was),
+            certificate_was_required: was,
+        }
+    }
+}
+
+/// A required certificate has to be one that can be shown.
+fn check_certificate(checks: &mut Checks, state: &State, required: bool, dialled: bool) {
+    const FIELD: &str = "certificate_required";
+    let asked = state.bound.certificate.as_ref();
+    if required && dialled {
+        checks.add(
+            FIELD,
+            "is for devices that dial us, and this one is dialled",
+        );
+    } else if required && !asked.is_some_and(|certificate| certificate.clients) {
+        checks.add(
+            FIELD,
+            "needs a server that asks devices for certificates: usp.tls_listen with usp.tls.client_ca",
+        );
+    }
+}
+
+/// Dials the device elsewhere, or no more; takes other credentials, or no others.
+async fn redirect(state: &State, caller: &Caller, id: DeviceId, wanted: Wanted) -> Result<()> {
     let tenant = &caller.tenant;
-    let known = state.store.path(tenant, id, WEBSOCKET).await?;
-    let endpoint_id = match &known {
-        Some(path) => path.endpoint_id.clone(),
+    let endpoint_id = match wanted.endpoint_id {
+        Some(endpoint_id) => endpoint_id,
         None => state.store.device(tenant, id).await?.endpoint_id,
     };
+    let redialled = wanted.dial_url != wanted.dial_url_was;
     let setup = PathSetup {
         transport: WEBSOCKET.to_owned(),
         endpoint_id,
-        dial_url,
-        certificate_required: known.is_some_and(|path| path.certificate_required),
+        dial_url: wanted.dial_url,
+        certificate_required: wanted.certificate_required,
     };
     state.store.path_put(tenant, id, setup, Vec::new()).await?;
-    state.south.dialling_changed(tenant, id);
+    if redialled {
+        state.south.dialling_changed(tenant, id);
+    }
     Ok(())
 }
 
@@ -384,6 +445,17 @@ pub async fn detail(state: &State, caller: &Caller, id: DeviceId) -> Result<Devi
         key => state.store.model(tenant, key).await?,
     };
     let open = state.store.operation_open_count(tenant, id).await?;
+    // Refused since it was last heard: that is how it stands with it now. Who is refused while it is
+    // connected is somebody else.
+    let evidence = &record.device.evidence;
+    let refused = match evidence.linked() || record.endpoint_id.is_empty() {
+        true => Vec::new(),
+        false => {
+            let since = evidence.newest().unwrap_or_default();
+            let id = &record.endpoint_id;
+            state.store.refusal_list_of(tenant, id, since, 1).await?
+        }
+    };
     let at = now();
     let version = path.as_ref().and_then(|path| {
         let version = path
@@ -405,7 +477,7 @@ pub async fn detail(state: &State, caller: &Caller, id: DeviceId) -> Result<Devi
                 at: time(one.at),
             })
             .collect(),
-        admission: admission(path.as_ref(), at),
+        admission: admission(path.as_ref(), refused.first(), at),
         dial_url: path.and_then(|path| path.dial_url),
         model_discovered_at: model.map(|model| time(model.discovered_at)),
         values_known: objects.iter().map(|(_, count, _)| count).sum(),

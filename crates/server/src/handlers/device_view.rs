@@ -4,7 +4,7 @@ use super::{some, time};
 use api::device::{Admission, AdmissionState, Device, Presence, PresenceWord};
 use fleet::Timestamp;
 use fleet::presence::{Evidence, PresenceConfig};
-use store::{DeviceRecord, PathRecord};
+use store::{DeviceRecord, PathRecord, RefusalRecord};
 
 /// The name to show: what people gave it, else its serial number, else its endpoint id.
 pub fn name(record: &DeviceRecord) -> String {
@@ -90,8 +90,12 @@ pub fn domain(word: PresenceWord) -> fleet::Presence {
     }
 }
 
-/// How the device is allowed in.
-pub fn admission(path: Option<&PathRecord>, at: Timestamp) -> Admission {
+/// How the device is allowed in, and whether it was refused since it was last heard.
+pub fn admission(
+    path: Option<&PathRecord>,
+    refused: Option<&RefusalRecord>,
+    at: Timestamp,
+) -> Admission {
     let readmit = path
         .and_then(|path| path.readmit_until)
         .filter(|until| *until > at);
@@ -99,11 +103,15 @@ pub fn admission(path: Option<&PathRecord>, at: Timestamp) -> Admission {
         Some(path) if path.dial_url.is_some() => (AdmissionState::Dialled, "The server dials it."),
         Some(path) if path.certificate_required => (
             AdmissionState::Certificate,
-            "It comes with a client certificate.",
+            "Only a client certificate with its endpoint id opens it.",
         ),
         Some(_) if readmit.is_some() => (
             AdmissionState::Readmitted,
             "It may come with a setup key once more; then it gets a new credential of its own.",
+        ),
+        Some(path) if path.authenticated_by == "certificate" => (
+            AdmissionState::Certificate,
+            "It came with a client certificate.",
         ),
         Some(path) if path.has_current => {
             (AdmissionState::Own, "It comes with its own credential.")
@@ -116,14 +124,28 @@ pub fn admission(path: Option<&PathRecord>, at: Timestamp) -> Admission {
             AdmissionState::SetupKey,
             "It came with a setup key; its own credential has not been written to it yet.",
         ),
+        Some(path) if path.pending_at.is_some() => (
+            AdmissionState::Expected,
+            "It is registered with a credential of its own, with which it has not come yet.",
+        ),
         _ => (
             AdmissionState::Expected,
             "It is registered and has not come yet.",
         ),
     };
+    let words = match refused.filter(|_| readmit.is_none()) {
+        Some(refused) => format!(
+            "It was refused at {}, coming from {}: {}",
+            time(refused.last.at),
+            refused.last.peer,
+            super::refusal_words::words(&refused.last.reason)
+        ),
+        None => words.to_owned(),
+    };
     Admission {
         state,
-        words: words.to_owned(),
+        words,
         readmit_until: readmit.map(time),
+        certificate_required: path.is_some_and(|path| path.certificate_required),
     }
 }

@@ -1,6 +1,8 @@
 //! What happened, in one sentence for a person. The data of an event stays beside it.
 
+use super::refusal_words;
 use fleet::{Event, EventKind};
+use serde_json::Value;
 
 /// The sentence of an event.
 pub fn summary(event: &Event) -> String {
@@ -58,7 +60,10 @@ pub fn summary(event: &Event) -> String {
         K::DeviceEvent => with("Event", "event"),
         K::DeviceModelDiscovered => "Its data model is known".to_owned(),
         K::DeviceMisbehaved => with("Broke the protocol", "reason"),
-        K::ConnectionRefused => with("A connection was refused", "reason"),
+        K::ConnectionRefused => match text("reason") {
+            "" => "A connection was refused".to_owned(),
+            reason => format!("A connection was refused: {}", refusal_words::what(reason)),
+        },
         K::OperationQueued => format!("{} {} was asked for", title(text("kind")), text("summary")),
         K::OperationStarted => "An operation was started".to_owned(),
         K::OperationVerifying => "An operation is being read back".to_owned(),
@@ -81,7 +86,11 @@ pub fn summary(event: &Event) -> String {
         }
         K::OperationCancelRequested => "An operation is to be cancelled".to_owned(),
         K::TenantCreated => with("Tenant created", "name"),
-        K::TenantUpdated => with("Tenant changed", "name"),
+        K::TenantUpdated => match event.data.get("disabled").and_then(Value::as_bool) {
+            Some(true) => "Tenant disabled".to_owned(),
+            Some(false) => "Tenant enabled again".to_owned(),
+            None => with("Tenant changed", "name"),
+        },
         K::TenantDeleted => with("Tenant removed", "name"),
         K::UserCreated => with("User created", "login"),
         K::UserUpdated => "User changed".to_owned(),

@@ -7,6 +7,7 @@ pub mod device_view;
 mod doctor;
 mod event;
 mod event_words;
+mod findings;
 mod model;
 mod model_search;
 mod model_tree;

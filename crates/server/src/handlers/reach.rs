@@ -170,6 +170,22 @@ fn credential(word: &str) -> &str {
     }
 }
 
+/// The likely reason why a device cannot be reached, and what to do.
+pub async fn explain(
+    state: &State,
+    caller: &Caller,
+    record: &DeviceRecord,
+    word: PresenceWord,
+    at: Timestamp,
+) -> Result<(String, String)> {
+    let tenant = &caller.tenant;
+    let paths = state.store.path_list(tenant, record.device.id).await?;
+    let since = at.minus(REFUSALS_SINCE);
+    let refusals =
+        doctor::of_endpoint(state, caller, &record.endpoint_id, since, REFUSALS_MAX).await?;
+    Ok(why(record, &paths, &refusals, word))
+}
+
 /// The likely reason, and what to do.
 fn why(
     record: &DeviceRecord,
@@ -183,8 +199,11 @@ fn why(
         .find(|one| since.is_none_or(|since| one.at.unix_ms() > since.as_millis()));
     if let Some(refusal) = newest {
         return (
-            format!("It tries to connect and is refused: {}", refusal.words),
-            "Solve what the refusal names; it tries again by itself.".to_owned(),
+            format!(
+                "It tries to connect and is refused, last at {} from {}.",
+                refusal.at, refusal.peer
+            ),
+            refusal.words.clone(),
         );
     }
     let text = |a: &str, b: &str| (a.to_owned(), b.to_owned());

@@ -12,7 +12,7 @@ const TRANSPORT: &[(&str, &str, &str)] = &[
     (
         "too-many-from-address",
         "This address has as many connections as it may",
-        "If many devices sit behind one address, name it in the configuration as a proxy.",
+        "If it is a load balancer or proxy of yours, name it in usp.proxies.",
     ),
     (
         "too-many-handshakes",
@@ -101,20 +101,94 @@ const TRANSPORT: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What a device that was let in did wrong, by name: what happened, and what to do.
+const CONDUCT: &[(&str, &str, &str)] = &[
+    (
+        "unparsable-record",
+        "The device sent something that is no USP record; its connection was closed (1003)",
+        "Its agent is defective, or something on the way changes what it sends.",
+    ),
+    (
+        "misaddressed-record",
+        "The device sent records for another controller, which were ignored",
+        "Compare Device.LocalAgent.Controller.{i}.EndpointID on the device with this server's.",
+    ),
+    (
+        "record-of-another-endpoint",
+        "The device sent records in the name of another endpoint, which were ignored",
+        "A proxy between agents is not supported; else its agent is defective.",
+    ),
+    (
+        "broken-record",
+        "The device sent records or messages that break the standard, which were ignored",
+        "The detail names what is wrong; look for another firmware.",
+    ),
+    (
+        "unsupported-record",
+        "The device uses signatures or sessions that this server does not speak",
+        "Turn session context and payload security off for this controller.",
+    ),
+    (
+        "incompatible-version",
+        "The device speaks a version of USP that this server does not",
+        "Look for another firmware.",
+    ),
+    (
+        "too-many-notifications",
+        "The device sends notifications faster than they can be stored",
+        "Look at its subscriptions; it sends again what was not acknowledged.",
+    ),
+    (
+        "no-connect-record",
+        "The device opened a connection and then said nothing",
+        "Its agent hangs or does not know this controller's endpoint id.",
+    ),
+];
+
+/// Whether this is something a device did after it was let in.
+pub fn is_conduct(reason: &str) -> bool {
+    CONDUCT.iter().any(|(name, _, _)| *name == reason)
+}
+
 /// A reason in words, with what to do.
 pub fn words(reason: &str) -> String {
-    if let Some((_, what, advice)) = TRANSPORT.iter().find(|(name, _, _)| *name == reason) {
-        return format!("{what}. {advice}");
-    }
-    // The domain's names have underscores, the transport's the same with dashes.
-    let name = reason.replace('-', "_");
-    match R::ALL.into_iter().find(|one| one.as_str() == name) {
-        Some(one) => format!("{}. {}", upper(one.explanation()), advice(one)),
-        None => upper(&name.replace('_', " ")),
+    match advice(reason) {
+        Some(advice) => format!("{}. {advice}", what(reason)),
+        None => what(reason),
     }
 }
 
-fn advice(reason: R) -> &'static str {
+/// A reason in words, without a full stop.
+pub fn what(reason: &str) -> String {
+    if let Some((_, what, _)) = ours(reason) {
+        return (*what).to_owned();
+    }
+    match domain(reason) {
+        Some(one) => upper(one.explanation()),
+        None => upper(&reason.replace(['_', '-'], " ")),
+    }
+}
+
+/// What to do about it.
+pub fn advice(reason: &str) -> Option<&'static str> {
+    match ours(reason) {
+        Some((_, _, advice)) => Some(advice),
+        None => domain(reason).map(remedy),
+    }
+}
+
+fn ours(reason: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
+    let mut all = TRANSPORT.iter().chain(CONDUCT);
+    all.find(|(name, _, _)| *name == reason)
+}
+
+/// The domain's names have underscores, the transport's the same with dashes.
+fn domain(reason: &str) -> Option<R> {
+    let name = reason.replace('-', "_");
+    R::ALL.into_iter().find(|one| one.as_str() == name)
+}
+
+fn remedy(reason: R) -> &'static str {
     match reason {
         R::UnknownCredential => {
             "Correct it on the device; create a setup key if there is none, or re-admit the device if it lost its own."
@@ -127,7 +201,7 @@ fn advice(reason: R) -> &'static str {
         R::TokenSuperseded => {
             "It has lost a newer credential, as after restoring a backup: re-admit it."
         }
-        R::ReadmitNeeded => "Its page has the button.",
+        R::ReadmitNeeded => "If it was reset or replaced, re-admit it on its page.",
         R::TokenExpected => {
             "Write that token into the device, or re-admit it to let the setup key open it once."
         }
@@ -184,6 +258,9 @@ mod tests {
             T::Unavailable,
         ] {
             assert!(words(one.name()).contains(". "), "{}", one.name());
+        }
+        for (name, _, _) in CONDUCT {
+            assert!(is_conduct(name) && words(name).contains(". "), "{name}");
         }
         assert_eq!(words("some-policy"), "Some policy");
     }

@@ -2,7 +2,7 @@
 
 use super::time;
 use crate::auth::password::weakness;
-use crate::auth::{Caller, principal, session_end};
+use crate::auth::{Caller, principal, session_end, shut_out};
 use crate::http::extract::Body;
 use crate::http::peer::Peer;
 use crate::problem::{Fail, Result};
@@ -48,7 +48,7 @@ pub async fn create(
     let stored = user.as_ref().map(|user| user.password_hash.clone());
     let fits = state.passwords.verify(body.password, stored).await?;
     let user = match user {
-        Some(user) if fits && user.disabled_at.is_none() => user,
+        Some(user) if fits && !shut_out(&state, &user).await? => user,
         _ => {
             tracing::info!(login, peer = address, "a sign-in was refused");
             return Err(wrong());

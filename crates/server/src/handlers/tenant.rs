@@ -11,6 +11,7 @@ use crate::state::{State, now};
 use api::Page;
 use api::page::PageQuery;
 use api::tenant::{Tenant, TenantCreate, TenantPatch};
+use api::{Permission, ProblemKind};
 use axum::Json;
 use axum::extract::{Extension, State as Extract};
 use axum::http::{StatusCode, header};
@@ -84,7 +85,7 @@ pub async fn create(
         .into_response())
 }
 
-/// Renames one.
+/// Renames one, disables or enables it.
 pub async fn update(
     Extract(state): Extract<State>,
     caller: Caller,
@@ -95,15 +96,35 @@ pub async fn update(
     let mut checks = Checks::default();
     let name = body.name.map(|name| checks.name("name", &name));
     checks.done()?;
+    let mut data = serde_json::Map::new();
     if let Some(name) = name.filter(|name| *name != record.name) {
+        data.insert("name".to_owned(), name.clone().into());
+        record.name = name;
+    }
+    let disabled = body.disabled;
+    if let Some(disabled) = disabled.filter(|new| *new != record.disabled_at.is_some()) {
+        if !caller.principal.platform {
+            return Err(Fail::forbidden(Permission::PlatformWrite));
+        }
+        if disabled && id == caller.principal.tenant {
+            return Err(Fail::new(
+                ProblemKind::Conflict,
+                "You cannot disable the tenant you belong to.",
+            ));
+        }
+        data.insert("disabled".to_owned(), disabled.into());
+        record.disabled_at = disabled.then(now);
+    }
+    if !data.is_empty() {
         let event = Event::new(id.clone(), now(), EventKind::TenantUpdated)
             .actor(caller.principal.actor())
-            .data(serde_json::json!({"name": name}));
+            .data(data.into());
         state
             .store
-            .tenant_update(&id, name.clone(), record.disabled_at, vec![event])
+            .tenant_update(&id, record.name.clone(), record.disabled_at, vec![event])
             .await?;
-        record.name = name;
+        state.south.tenants_changed();
+        state.credentials.send_replace(());
     }
     Ok(Json(view(&record)))
 }
@@ -121,5 +142,6 @@ pub fn view(tenant: &TenantRecord) -> Tenant {
         id: tenant.id.to_string(),
         name: tenant.name.clone(),
         created_at: time(tenant.created_at),
+        disabled_at: tenant.disabled_at.map(time),
     }
 }

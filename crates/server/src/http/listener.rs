@@ -156,8 +156,8 @@ where
 
 fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, StartError> {
     let wrong = |file: &std::path::Path, error: &dyn std::fmt::Display| StartError::Tls {
-        file: file.display().to_string(),
-        message: error.to_string(),
+        what: "http.tls".to_owned(),
+        message: format!("{}: {error}", file.display()),
     };
     let certificates: Vec<CertificateDer<'static>> =
         CertificateDer::pem_file_iter(&files.certificate)

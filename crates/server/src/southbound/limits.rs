@@ -6,6 +6,10 @@ use std::time::Duration;
 /// this is for other nodes and tools.
 pub const TENANTS_EVERY: Duration = Duration::from_secs(15);
 
+/// How often the files of the TLS certificate are looked at for a new one: whoever renews it need
+/// not tell us.
+pub const CERTIFICATE_LOOK_EVERY: Duration = Duration::from_secs(60);
+
 /// Those limits that a test sets lower, with their defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -19,6 +23,8 @@ pub struct Limits {
     pub onboard_request_time: Duration,
     /// See [`TENANTS_EVERY`].
     pub tenants_every: Duration,
+    /// See [`CERTIFICATE_LOOK_EVERY`].
+    pub certificate_look_every: Duration,
     /// See [`CONNECT_RECORD_TIME`].
     pub connect_record_time: Duration,
     /// See [`mtp::limits::HANDSHAKE_TIME_MAX`].
@@ -33,6 +39,7 @@ impl Default for Limits {
             onboardings_at_once: ONBOARDINGS_AT_ONCE,
             onboard_request_time: ONBOARD_REQUEST_TIME,
             tenants_every: TENANTS_EVERY,
+            certificate_look_every: CERTIFICATE_LOOK_EVERY,
             connect_record_time: CONNECT_RECORD_TIME,
             handshake_time_max: mtp::limits::HANDSHAKE_TIME_MAX,
         }

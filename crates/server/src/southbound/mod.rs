@@ -39,6 +39,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use adapter::Adapter;
+pub use listen::Certificate;
 
 use crate::dispatch::Reported;
 use crate::state::now;
@@ -76,6 +77,8 @@ pub struct Started {
     pub usp: Option<SocketAddr>,
     /// Where devices connect with TLS.
     pub usp_tls: Option<SocketAddr>,
+    /// The certificate of the listener with TLS.
+    pub certificate: Option<Certificate>,
     /// The endpoint id under which devices know us.
     pub endpoint_id: String,
     /// The name of this node, the same after a restart.
@@ -128,6 +131,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
         southbound: Arc::new(Adapter::new(core.clone(), dials)),
         usp: listeners.plain,
         usp_tls: listeners.tls,
+        certificate: listeners.certificate,
         endpoint_id: own.as_str().to_owned(),
         node,
         task: tokio::spawn(end(core, shutdown, ended, written)),
@@ -167,7 +171,7 @@ fn dial_tls(config: &Config) -> Result<Option<Arc<ClientTls>>, StartError> {
         ..ClientTlsConfig::default()
     };
     let tls = ClientTls::load(&settings).map_err(|error| StartError::Tls {
-        file: ca.display().to_string(),
+        what: "usp.dial_ca".to_owned(),
         message: error.to_string(),
     })?;
     Ok(Some(Arc::new(tls)))

@@ -12,4 +12,5 @@ mod permission;
 mod session;
 mod throttle;
 mod walk;
+#[allow(dead_code, reason = "the tests of devices use the rest of it")]
 mod world;

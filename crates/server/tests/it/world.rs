@@ -3,6 +3,8 @@
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use server::Config;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use store::testing::TestDatabase;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +21,14 @@ pub struct World {
     pub other: String,
     /// The one-time password of the first start.
     pub first_password: String,
+    /// Where devices connect without TLS.
+    pub usp: Option<SocketAddr>,
+    /// Where devices connect with TLS.
+    pub usp_tls: Option<SocketAddr>,
+    /// The endpoint id of the controller.
+    pub endpoint: String,
+    /// Where the server keeps its files.
+    pub data: PathBuf,
     stop: CancellationToken,
     running: Option<server::Running>,
     _directory: tempfile::TempDir,
@@ -46,7 +56,10 @@ pub async fn world() -> World {
 /// One server on SQLite that believes what `X-Forwarded-For` says, ready to be asked.
 pub async fn behind_a_proxy() -> World {
     let database = store::testing::sqlite().await.unwrap();
-    let mut world = World::start_with(database, "trusted_proxies = [\"127.0.0.1\"]").await;
+    let mut world = World::with(database, |config| {
+        config.http.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    })
+    .await;
     world.populate().await;
     world
 }
@@ -58,19 +71,20 @@ pub async fn fresh() -> World {
 
 impl World {
     async fn start(database: TestDatabase) -> World {
-        World::start_with(database, "").await
+        World::with(database, |_| {}).await
     }
 
-    /// Starts with more lines in the section `[http]` of its configuration.
-    async fn start_with(database: TestDatabase, http: &str) -> World {
+    /// A server at its very first start, configured otherwise.
+    pub async fn with(database: TestDatabase, change: impl FnOnce(&mut Config)) -> World {
         // The first to come wins; all want the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
-        let listen = "listen = \"127.0.0.1:0\"";
-        let text = format!("[http]\n{listen}\n{http}\n[usp]\n{listen}\n");
-        let mut config = Config::parse(&text).unwrap();
+        let mut config =
+            Config::parse("[http]\nlisten = \"127.0.0.1:0\"\n[usp]\nlisten = \"127.0.0.1:0\"\n")
+                .unwrap();
         config.data_dir = directory.path().to_owned();
         config.database = Some(database.url.clone());
+        change(&mut config);
         let stop = CancellationToken::new();
         let running = server::start(config, stop.clone()).await.unwrap();
         World {
@@ -78,6 +92,10 @@ impl World {
             http: reqwest::Client::builder().build().unwrap(),
             owner: String::new(),
             other: String::new(),
+            usp: running.usp,
+            usp_tls: running.usp_tls,
+            endpoint: running.endpoint_id.clone(),
+            data: directory.path().to_owned(),
             first_password: running
                 .first_administrator
                 .clone()
@@ -90,7 +108,8 @@ impl World {
         }
     }
 
-    async fn populate(&mut self) {
+    /// Makes an owner and another tenant.
+    pub async fn populate(&mut self) {
         let cookie = self
             .enter("admin", &self.first_password.clone(), PASSWORD)
             .await;

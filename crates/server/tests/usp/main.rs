@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod admission;
+#[allow(dead_code, reason = "the tests of the API use the rest of it")]
+#[path = "../it/world.rs"]
+mod api_world;
+mod doctor;
 mod fairness;
 mod leaving;
 mod links;
@@ -10,4 +14,5 @@ mod onboarding;
 mod puppet;
 mod rig;
 mod rivals;
+mod secure;
 mod tenants;

@@ -32,7 +32,16 @@ pub fn eid(text: &str) -> EndpointId {
 impl Puppet {
     /// Connects and announces itself.
     pub async fn dial(url: &str, own: &str, controller: &str) -> Result<Self, DialError> {
-        let link = dial(&DialConfig::new(url, eid(own))).await?;
+        Self::dial_with(DialConfig::new(url, eid(own)), own, controller).await
+    }
+
+    /// The same with certificates.
+    pub async fn dial_with(
+        config: DialConfig,
+        own: &str,
+        controller: &str,
+    ) -> Result<Self, DialError> {
+        let link = dial(&config).await?;
         let (own, controller) = (eid(own), eid(controller));
         let config = Config::default();
         let mut session = Session::new(&config, own, controller, rand::random());
