@@ -169,6 +169,6 @@ describe('a device', () => {
 
   it('says so when there is no such device', async () => {
     await page.goto('/devices/01900000-0000-7000-8000-000000000000');
-    await page.getByRole('heading', { name: 'This device is not here' }).waitFor();
+    await page.getByRole('heading', { name: 'There is no such device' }).waitFor();
   });
 });

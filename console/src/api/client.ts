@@ -2,7 +2,7 @@
 import createClient, { type Middleware } from 'openapi-fetch';
 import type { components, paths } from '~/generated/api';
 import { learnServerTime } from '~/lib/clock';
-import { Problem, problemOf } from './problem';
+import { Problem, problemOf, unreachable } from './problem';
 
 export type Schemas = components['schemas'];
 
@@ -33,6 +33,22 @@ export function whenSignedOut(listener: () => void): void {
   onSignedOut = listener;
 }
 
+/** Says so. */
+export function signedOut(): void {
+  onSignedOut();
+}
+
+/** A fetch whose failure is a Problem: the network's, and nobody else's. */
+export function answered(fetcher: (request: Request) => Promise<Response>): (request: Request) => Promise<Response> {
+  return async (request) => {
+    try {
+      return await fetcher(request);
+    } catch (error) {
+      throw error instanceof TypeError ? unreachable() : error;
+    }
+  };
+}
+
 const middleware: Middleware = {
   onRequest({ request }) {
     const chosen = tenant.get();
@@ -41,7 +57,7 @@ const middleware: Middleware = {
   },
   onResponse({ request, response }) {
     learnServerTime(response.headers.get('date'));
-    if (response.status === 401 && !new URL(request.url).pathname.endsWith('/session')) onSignedOut();
+    if (response.status === 401 && !new URL(request.url).pathname.endsWith('/session')) signedOut();
     return undefined;
   },
 };
@@ -49,6 +65,7 @@ const middleware: Middleware = {
 export const client = createClient<paths>({
   baseUrl: globalThis.location?.origin ?? '',
   credentials: 'same-origin',
+  fetch: answered((request) => fetch(request)),
   // `presence=online&presence=quiet`, as the contract has it.
   querySerializer: { array: { style: 'form', explode: true } },
 });

@@ -11,6 +11,7 @@ export type Value = Schemas['Value'];
 export type ModelParameter = Schemas['ModelParameter'];
 export type ModelNode = Schemas['ModelNode'];
 export type ModelCommand = Schemas['ModelCommand'];
+export type ModelHit = Schemas['ModelHit'];
 export type ValueType = Schemas['ValueType'];
 export type Reach = Schemas['Reach'];
 
@@ -31,13 +32,16 @@ export interface DeviceFilter {
 
 const PAGE = 200;
 const VALUES_PAGE = 1000;
-export const HITS = 200;
+const HITS = 200;
+
+/** One page of the list. */
+export const devicesPage = (filter: DeviceFilter, cursor: string | undefined, signal?: AbortSignal) =>
+  need(client.GET('/api/v1/devices', { params: { query: { ...filter, cursor, limit: PAGE } }, signal }));
 
 export const devicesQuery = (filter: DeviceFilter) =>
   infiniteQueryOptions({
     queryKey: ['devices', 'list', filter],
-    queryFn: ({ pageParam, signal }) =>
-      need(client.GET('/api/v1/devices', { params: { query: { ...filter, cursor: pageParam, limit: PAGE } }, signal })),
+    queryFn: ({ pageParam, signal }) => devicesPage(filter, pageParam, signal),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.next ?? undefined,
     placeholderData: keepPreviousData,
@@ -106,11 +110,11 @@ export const modelQuery = (id: string, path: string) =>
       need(client.GET('/api/v1/devices/{device_id}/model', { params: { path: { device_id: id }, query: { path } }, signal })),
   });
 
-export const modelSearchQuery = (id: string, q: string) =>
+export const modelSearchQuery = (id: string, q: string, limit = HITS) =>
   queryOptions({
-    queryKey: ['device', id, 'search', q],
+    queryKey: ['device', id, 'search', q, limit],
     queryFn: ({ signal }) =>
-      need(client.GET('/api/v1/devices/{device_id}/model/search', { params: { path: { device_id: id }, query: { q, limit: HITS } }, signal })),
+      need(client.GET('/api/v1/devices/{device_id}/model/search', { params: { path: { device_id: id }, query: { q, limit } }, signal })),
     enabled: q.trim() !== '',
     placeholderData: keepPreviousData,
   });

@@ -1,7 +1,7 @@
 import { QueryClient } from '@tanstack/react-query';
 import { describe, expect, it } from 'vitest';
 import type { Device } from './devices';
-import { gather, gatherNothing, patchRow } from './live-queries';
+import { gather, gatherNothing, isShort, patchRow } from './live-queries';
 
 describe('what an event changes', () => {
   it('a connection changes the device and what is known of it', () => {
@@ -29,6 +29,16 @@ describe('what an event changes', () => {
     gather(g, { kind: 'operation.finished', device_id: 'a', operation_id: 'o' });
     expect([...g.operations]).toEqual(['o']);
     expect([...g.devices]).toEqual(['a']);
+  });
+});
+
+describe('reading a list again', () => {
+  it('is for short ones: a list scrolled far down would be read page after page', () => {
+    const pages = (n: number) => ({ state: { data: { pages: Array.from({ length: n }, () => ({ items: [] })), pageParams: [] } } });
+    expect(isShort(pages(5))).toBe(true);
+    expect(isShort(pages(6))).toBe(false);
+    expect(isShort({ state: { data: { id: 'a device' } } })).toBe(true);
+    expect(isShort({ state: {} })).toBe(true);
   });
 });
 

@@ -1,7 +1,8 @@
 // What an event of the stream means for what is on the screen: which answers are out of date.
 // Events are gathered for a moment first, so that a burst costs one round of requests.
 import type { InfiniteData, QueryClient } from '@tanstack/react-query';
-import { deviceQuery, type Device } from './devices';
+import { useSyncExternalStore } from 'react';
+import { deviceQuery, devicesPage, type Device, type DeviceFilter } from './devices';
 import type { Event } from './events';
 import type { Schemas } from './client';
 import { onLiveEvent, onLiveResumed } from './live';
@@ -11,6 +12,8 @@ const GATHER_MS = 400;
 const ROWS_ONE_BY_ONE_MAX = 12;
 /** A list is read again at most this often. */
 const LIST_REFETCH_MIN_MS = 4000;
+/** A list that was scrolled further than so many pages is not read again as a whole: what changed in it is. */
+const PAGES_REREAD_MAX = 5;
 
 type DevicePages = InfiniteData<Schemas['DevicePage'], string | undefined>;
 
@@ -41,6 +44,38 @@ export function gather(into: Gathered, event: Partial<Event>): void {
   if (membership.has(kind)) into.membership = true;
 }
 
+/** Whether reading it again costs few requests: the pages of a list are read one after the other. */
+export function isShort(query: { state: { data?: unknown } }): boolean {
+  const pages = (query.state.data as Partial<DevicePages> | undefined)?.pages;
+  return !Array.isArray(pages) || pages.length <= PAGES_REREAD_MAX;
+}
+
+let behind = false;
+const behindListeners = new Set<() => void>();
+function setBehind(to: boolean): void {
+  if (behind === to) return;
+  behind = to;
+  for (const listener of behindListeners) listener();
+}
+
+/** Whether a long list that is shown lacks what came since; `reread` begins it anew. */
+export function useListBehind(): { behind: boolean; reread: (queries: QueryClient) => void } {
+  const now = useSyncExternalStore(
+    (listener) => {
+      behindListeners.add(listener);
+      return () => behindListeners.delete(listener);
+    },
+    () => behind,
+  );
+  return {
+    behind: now,
+    reread: (queries) => {
+      setBehind(false);
+      void queries.resetQueries({ queryKey: ['devices', 'list'] });
+    },
+  };
+}
+
 export function connectLiveQueries(queries: QueryClient): () => void {
   let gathered = gatherNothing();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -53,29 +88,45 @@ export function connectLiveQueries(queries: QueryClient): () => void {
     listTimer = setTimeout(() => {
       listTimer = undefined;
       listReadAt = Date.now();
-      void queries.invalidateQueries({ queryKey: ['devices', 'list'] });
+      void queries.invalidateQueries({ queryKey: ['devices', 'list'], predicate: isShort });
+      if (queries.getQueriesData({ queryKey: ['devices', 'list'], type: 'active', predicate: (query) => !isShort(query) }).length > 0) setBehind(true);
       void queries.invalidateQueries({ queryKey: ['devices', 'facets'] });
     }, wait);
   }
 
   async function refreshRows(ids: Set<string>): Promise<void> {
     const shown = new Set<string>();
-    for (const [, data] of queries.getQueriesData<DevicePages>({ queryKey: ['devices', 'list'], type: 'active' })) {
-      for (const page of data?.pages ?? []) for (const device of page.items) if (ids.has(device.id)) shown.add(device.id);
+    const long: { filter: DeviceFilter; cursors: (string | undefined)[] }[] = [];
+    for (const [key, data] of queries.getQueriesData<DevicePages>({ queryKey: ['devices', 'list'], type: 'active' })) {
+      const touched = (data?.pages ?? []).flatMap((page, i) => {
+        const found = page.items.filter((device) => ids.has(device.id));
+        for (const device of found) shown.add(device.id);
+        return found.length > 0 ? [data?.pageParams[i]] : [];
+      });
+      if (!isShort({ state: { data } })) long.push({ filter: key[2] as DeviceFilter, cursors: touched });
     }
-    if (shown.size > ROWS_ONE_BY_ONE_MAX) {
-      refreshLists();
-      return;
+    if (shown.size <= ROWS_ONE_BY_ONE_MAX) await Promise.all([...shown].map(refreshRow));
+    else if (long.length === 0) refreshLists();
+    else await Promise.all(long.map(refreshPages));
+  }
+
+  async function refreshRow(id: string): Promise<void> {
+    try {
+      patchRow(queries, await queries.fetchQuery({ ...deviceQuery(id), staleTime: 0 }));
+    } catch {
+      // Gone or not readable any more: the next reading of the list tells.
     }
-    await Promise.all(
-      [...shown].map(async (id) => {
-        try {
-          patchRow(queries, await queries.fetchQuery({ ...deviceQuery(id), staleTime: 0 }));
-        } catch {
-          // Gone or not readable any more: the next reading of the list tells.
-        }
-      }),
-    );
+  }
+
+  /** Reads again the pages that have changed rows; who is on them stays. */
+  async function refreshPages({ filter, cursors }: { filter: DeviceFilter; cursors: (string | undefined)[] }): Promise<void> {
+    if (cursors.length > PAGES_REREAD_MAX) return setBehind(true);
+    try {
+      const pages = await Promise.all(cursors.map((cursor) => devicesPage(filter, cursor)));
+      for (const page of pages) for (const device of page.items) patchRow(queries, device);
+    } catch {
+      setBehind(true);
+    }
   }
 
   function flush(): void {
@@ -100,7 +151,10 @@ export function connectLiveQueries(queries: QueryClient): () => void {
     gather(gathered, event.data as Partial<Event>);
     timer ??= setTimeout(flush, GATHER_MS);
   });
-  const offResumed = onLiveResumed(() => void queries.invalidateQueries());
+  const offResumed = onLiveResumed(() => {
+    refreshLists();
+    void queries.invalidateQueries({ predicate: isShort });
+  });
   return () => {
     offEvent();
     offResumed();

@@ -2,12 +2,14 @@
 // with a state everyone can show. What to do with an event is not decided here: see live-queries.ts.
 import { useSyncExternalStore } from 'react';
 import { learnServerTime, serverNow } from '~/lib/clock';
+import { signedOut } from './client';
 import { StreamParser } from './sse';
 
 /** The server sends something at least every 15 s; three times that is silence. */
 const SILENCE_MAX_MS = 45_000;
 const RETRY_MIN_MS = 1000;
 const RETRY_MAX_MS = 30_000;
+const RETRY = 'headend:live-retry';
 
 export type LivePhase = 'off' | 'connecting' | 'live' | 'lost' | 'refused';
 
@@ -175,6 +177,7 @@ async function connect(source: Source, outer: AbortSignal, sink: Sink): Promise<
     if (cursor) headers['last-event-id'] = cursor;
     const response = await fetch(source.url, { headers, signal: own.signal, cache: 'no-store', credentials: 'same-origin' });
     learnServerTime(response.headers.get('date'));
+    if (response.status === 401) signedOut();
     if (response.status === 401 || response.status === 403) return 'refused';
     if (!response.ok || !response.body) {
       // A cursor the log no longer holds: start again from now.
@@ -211,17 +214,22 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Waits; a network that comes back ends the wait. */
+/** Tries again at once while the stream is lost. */
+export const retryLive = () => dispatchEvent(new Event(RETRY));
+
+/** Waits; a network that comes back or an impatient person ends the wait. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);
       removeEventListener('online', done);
+      removeEventListener(RETRY, done);
       signal.removeEventListener('abort', done);
       resolve();
     };
     const timer = setTimeout(done, ms);
     addEventListener('online', done);
+    addEventListener(RETRY, done);
     signal.addEventListener('abort', done);
   });
 }

@@ -10,6 +10,7 @@ export type Step = Schemas['Step'];
 export type StepState = Schemas['StepState'];
 export type StepError = Schemas['StepError'];
 export type PathResult = Schemas['PathResult'];
+export type TranscriptEntry = Schemas['TranscriptEntry'];
 
 export const operationStates: OperationState[] = [
   'queued', 'running', 'verifying', 'succeeded', 'partly', 'failed', 'expired', 'cancelled', 'unconfirmed',

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { answered } from './client';
 import { asProblem, problemOf } from './problem';
 
 const answer = (status: number, headers?: Record<string, string>) => new Response(null, { status, headers });
@@ -30,7 +31,15 @@ describe('problems', () => {
     expect(problemOf(answer(429, { 'retry-after': '3' }), {}).retryAfter).toBe(3);
   });
 
-  it('calls a failed fetch what it is', () => {
-    expect(asProblem(new TypeError('Failed to fetch')).refuser).toBe('network');
+  it('blames the network only for requests that nothing answered', async () => {
+    const nothing = () => Promise.reject(new TypeError('Failed to fetch'));
+    const lost = await answered(nothing)(new Request('http://localhost/')).catch((error: unknown) => error);
+    expect(asProblem(lost).refuser).toBe('network');
+    expect(asProblem(new TypeError("Cannot read properties of undefined (reading 'map')")).refuser).toBe('console');
+  });
+
+  it('lets an abandoned request be one', async () => {
+    const abandoned = new DOMException('gone', 'AbortError');
+    await expect(answered(() => Promise.reject(abandoned))(new Request('http://localhost/'))).rejects.toBe(abandoned);
   });
 });

@@ -1,14 +1,18 @@
 // What went wrong with a request, in the shape the pages show: who refused, what to do, where.
-// Problem details (RFC 9457) when the server answered; otherwise the network, said plainly.
+// Problem details (RFC 9457) when the server answered; the network when nothing did; and the console itself
+// when its own code failed.
 
 /** Who said no. */
-export type Refuser = 'network' | 'server' | 'request' | 'permission' | 'session' | 'conflict' | 'limit';
+export type Refuser = 'network' | 'console' | 'server' | 'request' | 'permission' | 'session' | 'conflict' | 'limit';
 
 export interface FieldProblem {
   /** Which field, like `ops[0].parameters[1].value`; empty when it is about the whole request. */
   at: string;
   message: string;
 }
+
+/** The kind of a fault in the console's own code. */
+const CONSOLE = 'console';
 
 /** A failed request. `title` is one sentence; `detail` says more when there is more. */
 export class Problem extends Error {
@@ -41,6 +45,7 @@ export class Problem extends Error {
   }
 
   get refuser(): Refuser {
+    if (this.code === CONSOLE) return 'console';
     if (this.status === 0) return 'network';
     if (this.status === 401) return 'session';
     if (this.status === 403) return 'permission';
@@ -94,19 +99,22 @@ export function problemOf(response: Response, body: unknown): Problem {
   });
 }
 
-/** Anything thrown, as a Problem. */
-export function asProblem(error: unknown): Problem {
-  if (error instanceof Problem) return error;
-  if (error instanceof TypeError || (error instanceof DOMException && error.name === 'NetworkError')) {
-    return new Problem({
-      status: 0,
-      title: 'The server cannot be reached',
-      detail: 'Nothing answered this request. It is safe to try again.',
-    });
-  }
+/** Nothing answered a request. */
+export function unreachable(): Problem {
   return new Problem({
     status: 0,
+    title: 'The server cannot be reached',
+    detail: 'Nothing answered this request. It is safe to try again.',
+  });
+}
+
+/** Anything thrown, as a Problem. What is none is a fault of the console: the network is never blamed for it. */
+export function asProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  return new Problem({
+    status: 0,
+    code: CONSOLE,
     title: 'The console failed',
-    detail: error instanceof Error ? error.message : String(error),
+    detail: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
   });
 }

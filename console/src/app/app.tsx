@@ -3,8 +3,9 @@ import { localStorageColorSchemeManager, MantineProvider } from '@mantine/core';
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { whenSignedOut } from '~/api/client';
+import { isShort } from '~/api/live-queries';
 import { asProblem } from '~/api/problem';
-import { sessionQuery } from '~/api/session';
+import { expire, sessionQuery } from '~/api/session';
 import { Announcements } from './announce';
 import { makeRouter } from './router';
 import { theme } from './theme';
@@ -22,7 +23,10 @@ const queries = new QueryClient({
         const refuser = asProblem(error).refuser;
         return failures < RETRIES_MAX && (refuser === 'network' || refuser === 'server');
       },
-      refetchOnWindowFocus: true,
+      // A list scrolled far down is not read again page after page because one looked away.
+      refetchOnWindowFocus: isShort,
+      refetchOnMount: isShort,
+      refetchOnReconnect: isShort,
     },
   },
 });
@@ -36,8 +40,8 @@ declare module '@tanstack/react-router' {
 
 whenSignedOut(() => {
   if (router.state.location.pathname === '/sign-in') return;
-  queries.setQueryData(sessionQuery.queryKey, null);
-  void router.navigate({ to: '/sign-in', search: { to: router.state.location.href } });
+  if (queries.getQueryData(sessionQuery.queryKey)) expire();
+  else void router.navigate({ to: '/sign-in', search: { to: router.state.location.href } });
 });
 
 const scheme = localStorageColorSchemeManager({ key: 'headend.scheme' });

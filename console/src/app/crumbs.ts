@@ -44,6 +44,7 @@ export function useCrumbs(): Crumb[] {
   );
   const [section = '', ...rest] = pathname.split('/').filter(Boolean);
   const label = sections[section] ?? '';
+  if (label === '') return [{ label: name ?? '' }];
   if (rest.length === 0) return [{ label }];
   return [{ label, to: `/${section}` }, { label: name ?? '...' }];
 }

@@ -2,11 +2,12 @@
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
-import { useEffect, useSyncExternalStore } from 'react';
+import { useEffect, useRef, useSyncExternalStore } from 'react';
 import { deviceQuery, deviceSearchQuery, type Device } from '~/api/devices';
 import { operationQuery } from '~/api/operations';
 import { useSession } from '~/api/session';
 import type { IconName } from '~/components/icon';
+import { isUuid } from '~/lib/uuid';
 import { t } from '~/text';
 
 export interface Found {
@@ -28,22 +29,24 @@ export interface Action {
 }
 
 const TYPING_MS = 120;
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 let registered: Action[] = [];
 const listeners = new Set<() => void>();
 
 /** What the open page can do, offered in the palette while it is open. */
 export function useActions(actions: Action[]): void {
+  const latest = useRef(actions);
+  latest.current = actions;
   const key = actions.map((action) => action.id + action.label).join('|');
   useEffect(() => {
-    registered = [...registered, ...actions];
+    // The actions are the same as long as their names are; what they do is always the latest.
+    const mine = latest.current.map((action, i) => ({ ...action, run: () => latest.current[i]?.run() }));
+    registered = [...registered, ...mine];
     for (const listener of listeners) listener();
     return () => {
-      registered = registered.filter((action) => !actions.includes(action));
+      registered = registered.filter((action) => !mine.includes(action));
       for (const listener of listeners) listener();
     };
-    // The actions are the same as long as their names are.
   }, [key]);
 }
 
@@ -63,7 +66,7 @@ export function useFind(text: string): { found: Found[]; settled: boolean; more:
   const session = useSession();
   const wanted = text.trim();
   const [typed] = useDebouncedValue(wanted, TYPING_MS);
-  const isId = uuid.test(typed);
+  const isId = isUuid(typed);
   const mayDevices = session.permissions.includes('device:read');
   const search = useQuery({ ...deviceSearchQuery(typed), enabled: mayDevices && typed !== '' && !isId });
   const device = useQuery({ ...deviceQuery(typed), enabled: mayDevices && isId, retry: false });

@@ -7,6 +7,7 @@ import { tenant } from '~/api/client';
 import { asProblem } from '~/api/problem';
 import { sessionQuery, signOut, useSession, type Permission } from '~/api/session';
 import { Icon, type IconName } from '~/components/icon';
+import { forgetStaged } from '~/pages/device/staging';
 import { t } from '~/text';
 import { announce } from './announce';
 import classes from './shell.module.css';
@@ -139,6 +140,7 @@ function AccountMenu({ small }: { small: boolean }) {
           onClick={async () => {
             try {
               await signOut(queries);
+              forgetStaged();
               queries.setQueryData(sessionQuery.queryKey, null);
               await navigate({ to: '/sign-in', search: {} });
             } catch (error) {

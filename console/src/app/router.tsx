@@ -10,7 +10,7 @@ interface Context {
   queries: QueryClient;
 }
 
-const root = createRootRouteWithContext<Context>()({ component: Outlet, notFoundComponent: NotFound, errorComponent: PageFailure });
+const root = createRootRouteWithContext<Context>()({ component: Outlet });
 
 const signIn = createRoute({
   getParentRoute: () => root,
@@ -24,7 +24,6 @@ const inside = createRoute({
   getParentRoute: () => root,
   id: 'inside',
   component: Shell,
-  errorComponent: PageFailure,
   beforeLoad: async ({ context, location }) => {
     const session = await context.queries.ensureQueryData(sessionQuery);
     if (!session || session.must_change_password) {
@@ -106,11 +105,14 @@ const settingsPages = [
   createRoute({ getParentRoute: () => settings, path: 'system', component: lazyRouteComponent(() => import('~/pages/settings/system'), 'SystemPage') }),
 ] as const;
 
+/** Whatever else: said within the frame, so that one can go on from there. */
+const nowhere = createRoute({ getParentRoute: () => inside, path: '$', component: NotFound });
+
 const tree = root.addChildren([
   signIn,
-  inside.addChildren([home, devices, device, operations, operation, events, doctor, settings.addChildren([settingsHome, ...settingsPages])]),
+  inside.addChildren([home, devices, device, operations, operation, events, doctor, nowhere, settings.addChildren([settingsHome, ...settingsPages])]),
 ]);
 
 export function makeRouter(queries: QueryClient) {
-  return createRouter({ routeTree: tree, context: { queries }, defaultPreload: 'intent', defaultPreloadStaleTime: 0, scrollRestoration: false, search: { strict: true } });
+  return createRouter({ routeTree: tree, context: { queries }, defaultPreload: 'intent', defaultPreloadStaleTime: 0, scrollRestoration: false, search: { strict: true }, defaultErrorComponent: PageFailure, defaultNotFoundComponent: NotFound });
 }

@@ -6,15 +6,18 @@ import { lazy, Suspense, useEffect, useState } from 'react';
 import { tenant } from '~/api/client';
 import { startLive } from '~/api/live';
 import { connectLiveQueries } from '~/api/live-queries';
-import { useSession } from '~/api/session';
+import { useExpired, useRenewals, useSession } from '~/api/session';
 import { t } from '~/text';
 import { useGlobalKeys } from './keyboard';
 import { Rail } from './rail';
+import { StaleNotice } from './stale-notice';
 import { TopBar } from './top-bar';
 import classes from './shell.module.css';
 
 const Palette = lazy(() => import('./palette').then((m) => ({ default: m.Palette })));
 const Shortcuts = lazy(() => import('./shortcuts').then((m) => ({ default: m.Shortcuts })));
+
+const SignInAgain = lazy(() => import('./sign-in-again').then((m) => ({ default: m.SignInAgain })));
 
 const RAIL_KEY = 'headend.rail';
 
@@ -23,16 +26,19 @@ export function Shell() {
   const queries = useQueryClient();
   const [small, setSmall] = useState(() => localStorage.getItem(RAIL_KEY) === 'small');
   const [dialog, setDialog] = useState<'palette' | 'shortcuts'>();
+  const expired = useExpired();
+  const renewals = useRenewals();
+  const permissions = session.permissions.join(' ');
   const scope = `${session.user.id}.${session.tenant.id}`;
 
   useEffect(() => {
     const disconnect = connectLiveQueries(queries);
-    const stop = session.permissions.includes('event:read') ? startLive('/api/v1/events/stream', scope, tenant.get()) : undefined;
+    const stop = permissions.split(' ').includes('event:read') ? startLive('/api/v1/events/stream', scope, tenant.get()) : undefined;
     return () => {
       stop?.();
       disconnect();
     };
-  }, [queries, scope, session.permissions]);
+  }, [queries, scope, permissions, renewals]);
 
   useGlobalKeys({ palette: () => setDialog('palette'), shortcuts: () => setDialog('shortcuts') });
 
@@ -48,10 +54,12 @@ export function Shell() {
       />
       <TopBar openPalette={() => setDialog('palette')} />
       <main id="content" className={classes.content} tabIndex={-1}>
+        <StaleNotice />
         <Outlet />
       </main>
       <Suspense>
         {dialog === 'palette' ? <Palette onClose={() => setDialog(undefined)} /> : null}
+        {expired ? <SignInAgain /> : null}
         {dialog === 'shortcuts' ? <Shortcuts onClose={() => setDialog(undefined)} /> : null}
       </Suspense>
     </div>

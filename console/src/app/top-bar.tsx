@@ -9,6 +9,7 @@ import { useClock } from '~/lib/clock';
 import { t } from '~/text';
 import { useCrumbs } from './crumbs';
 import { GlobalSearch } from './global-search';
+import { StagedElsewhere } from './staged-elsewhere';
 import classes from './shell.module.css';
 
 export function TopBar({ openPalette }: { openPalette: () => void }) {
@@ -24,6 +25,7 @@ export function TopBar({ openPalette }: { openPalette: () => void }) {
         ))}
       </nav>
       <span className="grow" />
+      <StagedElsewhere />
       <GlobalSearch />
       <Tooltip label={<>{t.frame.palette} <kbd>Ctrl K</kbd></>}>
         <ActionIcon aria-label={t.frame.palette} onClick={openPalette}><Icon name="command" /></ActionIcon>

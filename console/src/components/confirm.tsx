@@ -1,7 +1,8 @@
 // The question before something that cannot be taken back lightly: what will happen, to what, and a plain verb.
-import { Button, Modal, TextInput } from '@mantine/core';
+import { Button, TextInput } from '@mantine/core';
 import { useState, type ReactNode } from 'react';
 import { t } from '~/text';
+import { Dialog } from './dialog';
 import { Failure } from './notice';
 
 interface Props {
@@ -22,7 +23,7 @@ export function Confirm({ title, children, verb, danger, typed, busy, error, onC
   const [entered, setEntered] = useState('');
   const ready = typed === undefined || entered.trim() === typed;
   return (
-    <Modal opened onClose={onClose} title={title} size="md" closeButtonProps={{ 'aria-label': t.common.close }}>
+    <Dialog onClose={onClose} title={title} size="md">
       <form
         className="stack loose"
         onSubmit={(event) => {
@@ -48,6 +49,6 @@ export function Confirm({ title, children, verb, danger, typed, busy, error, onC
           </Button>
         </div>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

@@ -25,10 +25,13 @@ const tones: Record<string, Tone> = {
 const ends: Record<string, Tone> = { succeeded: 'ok', partly: 'warn', failed: 'bad', expired: 'bad', cancelled: 'idle', unconfirmed: 'warn' };
 
 export function eventTone(event: Pick<Schemas['Event'], 'kind' | 'data'>): Tone {
+  const data = event.data as Record<string, unknown> | undefined;
   if (event.kind === 'operation.finished') {
-    const state = (event.data as Record<string, unknown> | undefined)?.state;
+    const state = data?.state;
     return (typeof state === 'string' ? ends[state] : undefined) ?? 'idle';
   }
+  // We made it leave: nothing is wrong.
+  if (event.kind === 'device.disconnected' && data?.expected) return 'idle';
   return tones[event.kind] ?? 'idle';
 }
 

@@ -8,10 +8,11 @@ import type { Tone } from './state';
 import classes from './notice.module.css';
 
 /** Nothing is here: why, and what to do next. */
-export function Empty({ title, children, action }: { title: string; children?: ReactNode; action?: ReactNode }) {
+export function Empty({ title, children, action, level = 2 }: { title: string; children?: ReactNode; action?: ReactNode; level?: 1 | 2 }) {
+  const Heading = `h${level}` as const;
   return (
     <div className={classes.empty}>
-      <h2>{title}</h2>
+      <Heading>{title}</Heading>
       {children ? <div className={classes.text}>{children}</div> : null}
       {action ? <div className="row wrapped">{action}</div> : null}
     </div>

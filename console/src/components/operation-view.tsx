@@ -1,13 +1,10 @@
-// An operation in full: its steps with before, asked for and after, who refused what, and the transcript.
+// What an operation did: its steps, each path with what it was and what it is now, and who refused what.
 import { Button } from '@mantine/core';
-import { useInfiniteQuery } from '@tanstack/react-query';
 import { useState } from 'react';
-import { transcriptQuery, type Operation, type PathResult, type Step, type StepError } from '~/api/operations';
-import { clockTime, exact, parseTime } from '~/lib/time';
+import type { Operation, PathResult, Step, StepError } from '~/api/operations';
 import { t } from '~/text';
-import { CopyButton } from './copy';
 import { Icon } from './icon';
-import { Failure, Note } from './notice';
+import { Note } from './notice';
 import { StepStateWord } from './operation-state';
 import { State } from './state';
 import classes from './operation-view.module.css';
@@ -36,7 +33,7 @@ export function Steps({ operation }: { operation: Operation }) {
 /** Ops that have an outcome at a path, but no before and after. */
 const plain = new Set(['get', 'operate', 'discover', 'subscribe']);
 
-export function Refusal({ error }: { error: StepError }) {
+function Refusal({ error }: { error: StepError }) {
   return (
     <Note tone="bad">
       <strong>{t.operations.who[error.who]}</strong>
@@ -58,7 +55,7 @@ function Results({ step, reading }: { step: Step; reading: boolean }) {
         <thead>
           <tr>
             <th scope="col">{r.path}</th>
-            {reading ? <th scope="col">{t.operations.outcome}</th> : <><th scope="col">{r.before}</th><th scope="col">{r.requested}</th><th scope="col">{r.after}</th><th scope="col">{r.verified}</th></>}
+            {reading ? <th scope="col">{t.operations.outcome}</th> : <><th scope="col">{r.change}</th><th scope="col">{r.verified}</th></>}
           </tr>
         </thead>
         <tbody>
@@ -69,9 +66,7 @@ function Results({ step, reading }: { step: Step; reading: boolean }) {
                 <td className="wrap">{result.error ? <ErrorWords error={result.error} /> : <Text value={result.after} />}</td>
               ) : (
                 <>
-                  <td className="wrap dim"><Text value={result.before} /></td>
-                  <td className="wrap"><Text value={result.requested} /></td>
-                  <td className="wrap"><Text value={result.after} /></td>
+                  <td className="wrap"><Change result={result} /></td>
                   <td>{result.error ? <ErrorWords error={result.error} /> : <Verified result={result} />}</td>
                 </>
               )}
@@ -90,6 +85,21 @@ function ErrorWords({ error }: { error: StepError }) {
   return <State tone="bad"><span style={{ whiteSpace: 'normal' }}>{t.operations.who[error.who]}{error.code != null ? ` (${error.code})` : ''}: {error.message}</span></State>;
 }
 
+/** From what it was to what it is; what was asked for beside it when that is something else. */
+function Change({ result }: { result: PathResult }) {
+  const { before, requested, after } = result;
+  const now = after ?? requested;
+  if (before == null && now == null) return <span className="dim">-</span>;
+  if (before === now) return <><Text value={now} /> <span className="dim small">{t.operations.unchanged}</span></>;
+  return (
+    <span className={classes.change}>
+      {before == null ? null : <><del><Text value={before} /></del><Icon name="right" size={11} /></>}
+      {now == null ? <span className="dim">{t.operations.gone}</span> : <ins><Text value={now} /></ins>}
+      {after != null && requested != null && after !== requested ? <span className="small">({t.operations.askedFor} <Text value={requested} />)</span> : null}
+    </span>
+  );
+}
+
 function Verified({ result }: { result: PathResult }) {
   if (result.verified === true) return <State tone="ok">{t.operations.verified}</State>;
   if (result.verified === false) return <State tone="bad">{t.operations.differs}</State>;
@@ -102,7 +112,7 @@ function Text({ value }: { value: string | null | undefined }) {
   return <>{value}</>;
 }
 
-export function Output({ output }: { output: Record<string, string> }) {
+function Output({ output }: { output: Record<string, string> }) {
   return (
     <div className={classes.scroll}>
       <table className={classes.table}>
@@ -114,51 +124,5 @@ export function Output({ output }: { output: Record<string, string> }) {
         </tbody>
       </table>
     </div>
-  );
-}
-
-export function Transcript({ operation }: { operation: Operation }) {
-  const list = useInfiniteQuery(transcriptQuery(operation.id));
-  const entries = list.data?.pages.flatMap((page) => page.items);
-  const [closed, setClosed] = useState<Set<number>>(new Set());
-  const asText = (entries ?? []).map((e) => `${e.at} ${e.direction} ${e.kind}\n${e.text}`).join('\n\n');
-  return (
-    <section className="stack" aria-label={t.operations.transcript}>
-      <div className="row">
-        <h2>{t.operations.transcript}</h2>
-        <span className="dim small">{t.operations.transcriptHint}</span>
-        {entries && entries.length > 0 ? <CopyButton value={asText} label={t.operations.transcriptCopy} /> : null}
-      </div>
-      {list.error ? <Failure error={list.error} retry={() => void list.refetch()} /> : null}
-      {entries?.length === 0 ? <p className="dim">{t.operations.transcriptEmpty}</p> : null}
-      <ol className={classes.transcript}>
-        {entries?.map((entry) => {
-          const at = parseTime(entry.at) ?? 0;
-          const open = !closed.has(entry.index);
-          return (
-            <li key={entry.index} className={classes.message} data-direction={entry.direction}>
-              <button
-                type="button"
-                className={classes.messageHead}
-                aria-expanded={open}
-                onClick={() => {
-                  const next = new Set(closed);
-                  if (open) next.add(entry.index);
-                  else next.delete(entry.index);
-                  setClosed(next);
-                }}
-              >
-                <Icon name={entry.direction === 'sent' ? 'right' : entry.direction === 'received' ? 'left' : 'info'} size={12} />
-                <time className="num" dateTime={entry.at} title={exact(at)}>{clockTime(at)}</time>
-                <span>{t.operations.directions[entry.direction]}</span>
-                <strong>{entry.direction === 'note' ? '' : entry.kind}</strong>
-              </button>
-              {open ? <pre className={`mono ${classes.text}`}>{entry.text}</pre> : null}
-            </li>
-          );
-        })}
-      </ol>
-      {list.hasNextPage ? <div><Button size="compact-sm" loading={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()}>{t.common.more}</Button></div> : null}
-    </section>
   );
 }

@@ -10,6 +10,7 @@ import { isEditable } from '~/app/keyboard';
 import { deviceTabs, parseDeviceSearch, type DeviceTab } from '~/app/search-params';
 import { useChecked } from '~/app/use-search';
 import { Empty, Failure } from '~/components/notice';
+import { isUuid } from '~/lib/uuid';
 import { t } from '~/text';
 import { Header } from './device/header';
 import { useStaged } from './device/staging';
@@ -28,6 +29,20 @@ const TIMELINE_KEY = 'headend.timeline';
 
 export function DevicePage() {
   const { deviceId } = route.useParams();
+  return isUuid(deviceId) ? <KnownDevice deviceId={deviceId} /> : <NoDevice id={deviceId} />;
+}
+
+/** Nothing has this id; perhaps it is a serial number or the like. */
+function NoDevice({ id }: { id: string }) {
+  useTitle(t.device.notFoundTitle);
+  return (
+    <Empty title={t.device.notFoundTitle} level={1} action={<><Link to="/devices">{t.frame.toDevices}</Link>{isUuid(id) ? null : <Link to="/devices" search={{ q: id }}>{t.device.lookFor(id)}</Link>}</>}>
+      <p>{isUuid(id) ? t.device.notFound : t.device.notAnId(id)}</p>
+    </Empty>
+  );
+}
+
+function KnownDevice({ deviceId }: { deviceId: string }) {
   const search = useChecked(route.useSearch(), parseDeviceSearch);
   const navigate = useNavigate();
   const device = useQuery(deviceQuery(deviceId));
@@ -58,7 +73,7 @@ export function DevicePage() {
 
   if (device.error && !device.data) {
     return asProblem(device.error).status === 404 ? (
-      <Empty title={t.device.notFoundTitle} action={<Link to="/devices">{t.frame.toDevices}</Link>}><p>{t.device.notFound}</p></Empty>
+      <NoDevice id={deviceId} />
     ) : (
       <div style={{ padding: 16 }}><Failure error={device.error} retry={() => void device.refetch()} /></div>
     );

@@ -1,9 +1,10 @@
 // The list of devices: filters in the URL, pages from the server, presence as it changes.
 import { Button } from '@mantine/core';
-import { useInfiniteQuery } from '@tanstack/react-query';
+import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { lazy, Suspense, useCallback, useMemo } from 'react';
 import { devicesQuery, type Device, type DeviceFilter, type DeviceSort } from '~/api/devices';
+import { useListBehind } from '~/api/live-queries';
 import { useMay } from '~/api/session';
 import { useTitle } from '~/app/crumbs';
 import { useActions } from '~/app/finder';
@@ -31,6 +32,8 @@ export function DevicesPage() {
   const navigate = useNavigate();
   const mayAdd = useMay('device:write');
   const columns = useColumns('devices', deviceColumns);
+  const queries = useQueryClient();
+  const { behind, reread } = useListBehind();
   useTitle(undefined);
 
   const list = useInfiniteQuery(devicesQuery(filter));
@@ -49,6 +52,7 @@ export function DevicesPage() {
     <>
       <Toolbar title={t.devices.title}>
         <FilterBar filter={filter} onChange={setFilter} />
+        {behind ? <Button size="compact-sm" onClick={() => reread(queries)}>{t.devices.behind}</Button> : null}
         <span className="dim num nowrap" role="status">{total ? t.devices.count(total.value, total.exact) : ''}</span>
         <ColumnMenu columns={columns} />
         <ActionButton variant="filled" leftSection={<Icon name="plus" size={14} />} disabledReason={mayAdd} onClick={openAdd}>

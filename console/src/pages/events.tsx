@@ -1,5 +1,5 @@
 // The event log, newest first; new ones are announced and shown on request, so that nothing jumps under the eye.
-import { Button, Modal, SegmentedControl } from '@mantine/core';
+import { Button, SegmentedControl } from '@mantine/core';
 import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { useCallback, useEffect, useMemo, useState } from 'react';
@@ -11,6 +11,7 @@ import { useChecked } from '~/app/use-search';
 import { useColumns, type Column } from '~/components/data-table/columns';
 import { ColumnMenu } from '~/components/data-table/column-menu';
 import { DataTable } from '~/components/data-table/data-table';
+import { Dialog } from '~/components/dialog';
 import { eventTone } from '~/components/event-tone';
 import { Empty, Failure } from '~/components/notice';
 import { Shape } from '~/components/state';
@@ -108,7 +109,7 @@ export function EventsPage() {
 function Detail({ event, onClose }: { event: Event; onClose: () => void }) {
   const data = JSON.stringify(event.data, null, 2);
   return (
-    <Modal opened onClose={onClose} title={event.kind} size="lg" closeButtonProps={{ 'aria-label': t.common.close }}>
+    <Dialog onClose={onClose} title={event.kind} size="lg">
       <div className="stack">
         <p className="wrap">{event.summary}</p>
         <p className="dim num">{exact(parseTime(event.at) ?? 0)}</p>
@@ -117,6 +118,6 @@ function Detail({ event, onClose }: { event: Event; onClose: () => void }) {
         <div className="row"><h3>{t.events.data}</h3><CopyButton value={data} label={t.events.data} /></div>
         <pre className="mono" style={{ margin: 0, whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>{data}</pre>
       </div>
-    </Modal>
+    </Dialog>
   );
 }

@@ -15,8 +15,13 @@ import { Copyable } from '~/components/copy';
 import { Icon } from '~/components/icon';
 import { Empty, Failure } from '~/components/notice';
 import { OperationStateWord } from '~/components/operation-state';
-import { Steps, Transcript } from '~/components/operation-view';
+import { Steps } from '~/components/operation-view';
+import { State } from '~/components/state';
 import { Ago } from '~/components/time';
+import { Transcript } from '~/components/transcript';
+import { isHarmful, losesEverything } from '~/lib/harmful';
+import { duration, parseTime } from '~/lib/time';
+import { isUuid } from '~/lib/uuid';
 import { t } from '~/text';
 import classes from './operations/operation.module.css';
 
@@ -24,12 +29,12 @@ const route = getRouteApi('/inside/operations/$operationId');
 
 export function OperationPage() {
   const { operationId } = route.useParams();
-  const query = useQuery(operationQuery(operationId));
+  const query = useQuery({ ...operationQuery(operationId), enabled: isUuid(operationId) });
   const operation = query.data;
   useTitle(operation?.summary);
-  if (query.error && !operation) {
-    return asProblem(query.error).status === 404 ? (
-      <Empty title={t.operations.notFoundTitle} action={<Link to="/operations">{t.operations.title}</Link>}><p>{t.operations.notFound}</p></Empty>
+  if (!isUuid(operationId) || (query.error && !operation)) {
+    return !isUuid(operationId) || asProblem(query.error).status === 404 ? (
+      <Empty title={t.operations.notFoundTitle} level={1} action={<Link to="/operations">{t.operations.title}</Link>}><p>{t.operations.notFound}</p></Empty>
     ) : (
       <div style={{ padding: 16 }}><Failure error={query.error} retry={() => void query.refetch()} /></div>
     );
@@ -54,6 +59,9 @@ function Head({ operation }: { operation: Operation }) {
   const [key] = useState(freshKey);
   const mayNot = useMay('operation:run');
   const over = isFinal(operation.state);
+  const commands = operation.ops.flatMap((op) => (op.kind === 'operate' ? [op.command] : []));
+  const dangerous = commands.some(isHarmful) || operation.ops.some((op) => op.kind === 'delete');
+  const loses = commands.some(losesEverything);
   const noCancel = mayNot ?? (operation.cancellable ? undefined : over ? o.over : o.cannotCancel);
   const cancel = useMutation({
     mutationFn: () => cancelOperation(operation.id),
@@ -78,10 +86,6 @@ function Head({ operation }: { operation: Operation }) {
   useActions(noCancel === undefined ? [{ id: 'cancel', icon: 'close', label: o.cancel, run: () => setAsking('cancel') }] : []);
   const facts: [string, ReactNode][] = [
     [o.device, <Link key="d" to="/devices/$deviceId" params={{ deviceId: operation.device_id }}>{operation.device_name}</Link>],
-    [o.by, operation.actor.name],
-    [o.asked, <Ago key="a" at={operation.created_at} />],
-    [o.sent, operation.started_at ? <Ago key="s" at={operation.started_at} /> : undefined],
-    [o.ended, operation.finished_at ? <Ago key="e" at={operation.finished_at} /> : undefined],
     [o.expires, over ? undefined : <Ago key="x" at={operation.expires_at} />],
     [o.attempts, operation.attempts > 1 ? operation.attempts : undefined],
     [o.note, operation.note ?? undefined],
@@ -99,7 +103,8 @@ function Head({ operation }: { operation: Operation }) {
           <ActionButton leftSection={<Icon name="close" size={13} />} disabledReason={noCancel} onClick={() => setAsking('cancel')}>{o.cancel}</ActionButton>
         )}
       </div>
-      {operation.state_words ? <p className="wrap">{operation.state_words}</p> : null}
+      {operation.state_words && operation.state !== 'succeeded' ? <p className="wrap">{operation.state_words}</p> : null}
+      <Progress operation={operation} />
       <dl className={classes.facts}>
         {facts.filter(([, value]) => value !== undefined).map(([name, value]) => <div key={name}><dt>{name}</dt><dd className="wrap">{value}</dd></div>)}
       </dl>
@@ -110,11 +115,33 @@ function Head({ operation }: { operation: Operation }) {
         </Confirm>
       ) : null}
       {asking === 'repeat' ? (
-        <Confirm title={o.repeatTitle} verb={o.repeat} busy={repeat.isPending} error={repeat.error} onConfirm={() => repeat.mutate()} onClose={() => setAsking(undefined)}>
+        <Confirm title={o.repeatTitle} verb={o.repeat} danger={dangerous} typed={loses ? operation.device_name : undefined} busy={repeat.isPending} error={repeat.error} onConfirm={() => repeat.mutate()} onClose={() => setAsking(undefined)}>
           <p><strong>{operation.summary}</strong> ({operation.device_name})</p>
           <p>{o.repeatDetail}</p>
+          {dangerous ? <p>{t.device.commands.runDetail}</p> : null}
         </Confirm>
       ) : null}
     </header>
+  );
+}
+
+/** Asked, sent, ended: when, by whom, and how long each took. */
+function Progress({ operation }: { operation: Operation }) {
+  const o = t.operations;
+  const asked = parseTime(operation.created_at) ?? 0;
+  const sent = parseTime(operation.started_at);
+  const ended = parseTime(operation.finished_at);
+  return (
+    <ol className={classes.progress} aria-label={o.progress}>
+      <li><State tone="ok">{o.asked}</State> <span className="dim"><Ago at={operation.created_at} />, {operation.actor.name}</span></li>
+      <li>
+        <State tone={sent === undefined ? (ended === undefined ? 'waiting' : 'idle') : 'ok'}>{o.sent}</State>
+        <span className="dim num">{sent === undefined ? (ended === undefined ? o.notYet : o.neverSent) : o.later(duration(sent - asked))}</span>
+      </li>
+      <li>
+        <OperationStateWord state={operation.state} />
+        <span className="dim num">{ended === undefined ? '' : sent === undefined ? <Ago at={operation.finished_at} /> : o.later(duration(ended - sent))}</span>
+      </li>
+    </ol>
   );
 }

@@ -2,6 +2,7 @@ export const devices = {
   title: 'Devices',
   add: 'Add device',
   count: (n: number, exact: boolean) => `${exact ? '' : 'more than '}${n.toLocaleString('en')} ${n === 1 ? 'device' : 'devices'}`,
+  behind: 'The list has changed: read it again',
   filter: 'Filter devices',
   filterPlaceholder: 'Filter: type text, or a field such as model: or presence:',
   fields: {

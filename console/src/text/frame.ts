@@ -19,9 +19,16 @@ export const frame = {
   signOut: 'Sign out',
   palette: 'Commands',
   notFound: 'There is nothing at this address',
+  notFoundPlace: 'Nothing here',
   notFoundDetail: 'The link may be old, or what it led to was removed.',
   toDevices: 'List of devices',
   pageFailed: 'This page could not be shown',
+  consoleFailed: 'This page failed because of a fault in the console',
+  consoleFailedDetail: 'Neither the server nor the network is to blame, and nothing was sent that you did not send. Reload it; when it fails again, hand the details to whoever runs Headend.',
+  staged: (n: number, device: string, others: number) => `${n} staged ${n === 1 ? 'change' : 'changes'} for ${device}${others > 0 ? ` and ${others} more` : ''}`,
+  reload: 'Reload',
+  copyDetails: 'Copy details',
+  detailsCopied: 'The details are copied.',
 };
 
 export const live = {
@@ -34,6 +41,10 @@ export const live = {
   lostDetail: (wait: string) => `The live stream is interrupted; what is shown may be old.${wait ? ` Next attempt in ${wait}.` : ''} Nothing is missed: the stream resumes where it ended.`,
   refusedDetail: 'The server does not let this account follow events.',
   connectingDetail: 'Opening the live stream.',
+  staleLabel: 'Not live',
+  stale: (age: string) => `Not live for ${age}: what is shown may be old. Nothing is missed, it is caught up as soon as the server answers.`,
+  nextTry: (wait: string) => `Next attempt in ${wait}.`,
+  tryNow: 'Try now',
 };
 
 export const search = {

@@ -14,5 +14,9 @@ export const signIn = {
   tooShort: (length: number) => `${length} of at least 12 characters`,
   different: 'The two are not the same',
   change: 'Change the password',
+  againTitle: 'Sign in again',
+  againDetail: 'Your sign-in has ended. The page behind this is as you left it; nothing you typed is lost.',
+  passwordOf: (login: string) => `Password of ${login}`,
+  leave: 'Leave this page',
   changed: 'The password is changed. Other sign-ins of yours have ended.',
 };

@@ -1,6 +1,7 @@
 export const common = {
   never: 'never',
   unknown: 'not known',
+  sinceStart: (length: string) => `${length} after its start`,
   none: 'none',
   copy: (what: string) => `Copy ${what}`,
   copied: 'Copied',
@@ -33,6 +34,7 @@ export const common = {
 export const problem = {
   refuser: {
     network: 'The network between this browser and the server.',
+    console: 'The console itself; nothing is wrong with what you did.',
     server: 'The server failed; nothing is wrong with what you did.',
     request: 'The server refused this request.',
     permission: 'The server refused: your permissions do not allow this.',

@@ -103,6 +103,7 @@ export function DataTable<Row>(props: Props<Row>) {
       aria-activedescendant={active >= 0 && active < count ? `${base}-${active}` : undefined}
       tabIndex={0}
       onKeyDown={onKeyDown}
+      onScroll={(event) => event.currentTarget.toggleAttribute('data-scrolled', event.currentTarget.scrollLeft > 0)}
       style={vars}
       data-page-table
     >

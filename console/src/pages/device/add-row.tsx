@@ -1,8 +1,9 @@
 // A new row of a table: the writable parameters of the model, each with its type; staged, not sent.
-import { Button, Modal } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { modelQuery, type ModelNode } from '~/api/devices';
+import { Dialog } from '~/components/dialog';
 import { t } from '~/text';
 import type { Staging } from './staging';
 import { checkValue } from './value-check';
@@ -16,7 +17,7 @@ export function AddRow({ device, node, staging, onClose }: { device: string; nod
   const given = parameters.filter((p) => (values[p.name] ?? '') !== '');
   const wrong = given.some((p) => checkValue(p.type, values[p.name] ?? '') !== undefined);
   return (
-    <Modal opened onClose={onClose} title={t.model.addRowTitle(node.path)} size="lg" closeButtonProps={{ 'aria-label': t.common.close }}>
+    <Dialog onClose={onClose} title={t.model.addRowTitle(node.path)} size="lg">
       <form
         className="stack loose"
         onSubmit={(event) => {
@@ -53,6 +54,6 @@ export function AddRow({ device, node, staging, onClose }: { device: string; nod
           <Button type="submit" variant="filled" disabled={wrong}>{t.model.stageRow}</Button>
         </div>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

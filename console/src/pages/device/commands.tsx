@@ -1,9 +1,9 @@
 // Running a command: find it, fill in its typed arguments, confirm, and watch its operation.
-import { Button, Select, TextInput } from '@mantine/core';
+import { Button, Select, Skeleton, TextInput } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
-import { modelQuery, modelSearchQuery, type DeviceDetail, type ModelCommand } from '~/api/devices';
+import { modelQuery, modelSearchQuery, type DeviceDetail, type ModelCommand, type ModelHit } from '~/api/devices';
 import { apply, freshKey, isFinal, operationQuery } from '~/api/operations';
 import { useMay } from '~/api/session';
 import { matches } from '~/app/match';
@@ -13,23 +13,35 @@ import { Icon } from '~/components/icon';
 import { Empty, Failure, Note } from '~/components/notice';
 import { OperationStateWord } from '~/components/operation-state';
 import { Steps } from '~/components/operation-view';
+import { isHarmful, losesEverything } from '~/lib/harmful';
 import { t } from '~/text';
 import { objectOf } from './paths';
 import { checkValue } from './value-check';
 import { ValueEditor } from './value-editor';
 import classes from './commands.module.css';
 
-/** Commands that interrupt the customer or lose something. */
-const harmful = /(Reboot|FactoryReset|Reset|Shutdown|Terminate|Uninstall|Activate|Download|Delete|Remove|SetRunMode|Disconnect)\w*\(\)$/;
+/** All commands of any device: the standard has fewer than half as many. */
+const COMMANDS = 500;
+
+/** The own commands of the device first, then by object. */
+const order = (path: string) => (objectOf(path) === 'Device.' ? ` ${path}` : path);
 
 export function Commands({ device, path }: { device: DeviceDetail; path?: string }) {
   const c = t.device.commands;
   const navigate = useNavigate();
   const [typed, setTyped] = useState('');
   // Every command's path ends in "()".
-  const hits = useQuery(modelSearchQuery(device.id, '()'));
-  const all = (hits.data?.items ?? []).filter((hit) => hit.kind === 'command').map((hit) => hit.path);
-  const shown = all.filter((one) => matches(one, typed));
+  const hits = useQuery(modelSearchQuery(device.id, '()', COMMANDS));
+  const all = (hits.data?.items ?? []).filter((hit) => hit.kind === 'command').sort((a, b) => order(a.path).localeCompare(order(b.path)));
+  const shown = all.filter((one) => matches(one.path, typed));
+  const there = shown.filter((one) => one.present);
+  const absent = shown.filter((one) => !one.present);
+  const item = ({ path: one }: ModelHit) => (
+    <button key={one} type="button" className={classes.item} aria-current={one === path || undefined} aria-label={one} onClick={() => choose(one)}>
+      <span className="mono">{one.slice(objectOf(one).length)}</span>
+      <span className="mono dim small ellipsis" title={one}>{objectOf(one)}</span>
+    </button>
+  );
   const choose = (next: string) => void navigate({ to: '/devices/$deviceId', params: { deviceId: device.id }, search: { tab: 'commands', path: next }, replace: true });
   if (hits.error) return <div style={{ padding: 16 }}><Failure error={hits.error} retry={() => void hits.refetch()} /></div>;
   if (hits.data && all.length === 0) return <Empty title={c.list}><p>{c.none}</p></Empty>;
@@ -40,12 +52,15 @@ export function Commands({ device, path }: { device: DeviceDetail; path?: string
           <TextInput data-page-filter aria-label={c.search} placeholder={c.search} leftSection={<Icon name="search" size={14} />} value={typed} onChange={(e) => setTyped(e.currentTarget.value)} />
         </div>
         <nav className={classes.list} aria-label={c.list}>
-          {shown.map((one) => (
-            <button key={one} type="button" className={classes.item} aria-current={one === path || undefined} onClick={() => choose(one)}>
-              <span className="mono">{one.slice(objectOf(one).length)}</span>
-              <span className="mono dim small ellipsis">{objectOf(one)}</span>
-            </button>
-          ))}
+          {!hits.data ? <div className="stack" style={{ padding: 12 }} aria-busy="true">{Array.from({ length: 10 }, (_, i) => <Skeleton key={i} height={11} width={`${50 + ((i * 17) % 40)}%`} />)}</div> : null}
+          {there.map(item)}
+          {absent.length > 0 ? (
+            <details className={classes.absent} open={typed !== '' && there.length === 0}>
+              <summary>{c.absent(absent.length)}</summary>
+              <p className="dim small">{c.absentWhy}</p>
+              {absent.map(item)}
+            </details>
+          ) : null}
           {hits.data && shown.length === 0 ? <p className="dim" style={{ padding: 12 }}>{c.noMatch}</p> : null}
         </nav>
       </div>
@@ -112,7 +127,7 @@ function Run({ device, command, path }: { device: DeviceDetail; command: ModelCo
   });
   const wrong = command.inputs.some((argument) => (input[argument.name] ?? '') !== '' && checkValue(argument.type, input[argument.name] ?? '') !== undefined);
   const blocked = mayNot ?? (path.includes('{i}') ? c.instanceMissing : wrong ? c.invalid : undefined);
-  const start = () => (harmful.test(path) ? setAsking(true) : run.mutate());
+  const start = () => (isHarmful(path) ? setAsking(true) : run.mutate());
   return (
     <>
       <form
@@ -144,9 +159,9 @@ function Run({ device, command, path }: { device: DeviceDetail; command: ModelCo
       </form>
       {run.data ? <Result id={run.data.id} /> : null}
       {asking ? (
-        <Confirm title={c.runTitle(command.name)} verb={c.run} danger busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={() => setAsking(false)}>
+        <Confirm title={c.runTitle(command.name)} verb={c.run} danger typed={losesEverything(path) ? device.name : undefined} busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={() => setAsking(false)}>
           <p><strong>{device.name}</strong> <span className="mono">{path}</span></p>
-          <p>{c.runDetail}</p>
+          <p>{losesEverything(path) ? c.losesDetail : c.runDetail}</p>
         </Confirm>
       ) : null}
     </>

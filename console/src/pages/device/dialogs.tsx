@@ -1,5 +1,5 @@
 // The questions and the form behind the actions of a device.
-import { Button, Modal, TextInput } from '@mantine/core';
+import { Button, TextInput } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -7,6 +7,7 @@ import { deleteDevice, readmitDevice, updateDevice, type DeviceDetail } from '~/
 import { apply, freshKey } from '~/api/operations';
 import { announce } from '~/app/announce';
 import { Confirm } from '~/components/confirm';
+import { Dialog } from '~/components/dialog';
 import { Failure, Note } from '~/components/notice';
 import { t } from '~/text';
 import { splitTags } from '../devices/tags';
@@ -100,7 +101,7 @@ function Edit({ device, onClose }: Dialog) {
     },
   });
   return (
-    <Modal opened onClose={onClose} title={d.editTitle} size="md" closeButtonProps={{ 'aria-label': t.common.close }}>
+    <Dialog onClose={onClose} title={d.editTitle} size="md">
       <form
         className="stack loose"
         onSubmit={(event) => {
@@ -118,6 +119,6 @@ function Edit({ device, onClose }: Dialog) {
           <Button type="submit" variant="filled" loading={save.isPending}>{t.common.save}</Button>
         </div>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

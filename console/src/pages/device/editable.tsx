@@ -20,10 +20,16 @@ interface Props {
   staging: Staging;
   /** Why it cannot be changed; undefined when it can. */
   readOnly?: string;
+  /** Told when editing begins and ends, so that the place can make room. */
+  onEditing?: (editing: boolean) => void;
 }
 
-export function Editable({ path, name, value, shown, type, secret, staging, readOnly }: Props) {
-  const [draft, setDraft] = useState<string>();
+export function Editable({ path, name, value, shown, type, secret, staging, readOnly, onEditing }: Props) {
+  const [draft, setDraftOnly] = useState<string>();
+  const setDraft = (next: string | undefined) => {
+    setDraftOnly(next);
+    onEditing?.(next !== undefined);
+  };
   const staged = staging.list.find((one) => one.kind === 'set' && one.path === path);
   const to = staged?.kind === 'set' ? staged.to : undefined;
 
@@ -45,7 +51,7 @@ export function Editable({ path, name, value, shown, type, secret, staging, read
           }
         }}
       >
-        <div className="grow"><ValueEditor type={type} label={t.model.newValue(name)} value={draft} onChange={setDraft} secret={secret} autoFocus /></div>
+        <div className={classes.field}><ValueEditor type={type} label={t.model.newValue(name)} value={draft} onChange={setDraft} secret={secret} autoFocus /></div>
         <Button type="submit" size="compact-sm" variant="filled" disabled={wrong !== undefined}>{t.model.stage}</Button>
         <Button size="compact-sm" onClick={() => setDraft(undefined)}>{t.common.cancel}</Button>
       </form>
@@ -60,7 +66,7 @@ export function Editable({ path, name, value, shown, type, secret, staging, read
           <mark className={classes.staged}>{secret ? t.model.hidden : to === '' ? t.model.emptyValue : to}</mark>
         </>
       ) : (
-        <span className="ellipsis" title={secret ? undefined : value}>{shown ?? text(value, secret)}</span>
+        <span className="ellipsis" title={[secret ? '' : value, readOnly].filter(Boolean).join('. ') || undefined}>{shown ?? text(value, secret)}</span>
       )}
       {readOnly === undefined ? (
         <span className={classes.tools}>

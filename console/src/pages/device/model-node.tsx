@@ -11,6 +11,7 @@ import { Icon } from '~/components/icon';
 import { Failure } from '~/components/notice';
 import { Tag } from '~/components/tag';
 import { Ago, useStale } from '~/components/time';
+import { timeValue } from '~/lib/time-value';
 import { t } from '~/text';
 import { AddRow } from './add-row';
 import { Editable } from './editable';
@@ -163,24 +164,43 @@ function Content({ device, node, staging, onGo, mayNot }: { device: DeviceDetail
 
 function Row({ parameter, table, staging, mayNot }: { parameter: ModelParameter; table: boolean; staging: Staging; mayNot: string | undefined }) {
   const m = t.model;
+  const [editing, setEditing] = useState(false);
   const stale = useStale(parameter.value?.at, STALE_MS);
   const readOnly =
     parameter.access === 'read_only' ? m.cannotWrite : parameter.access === 'write_once' ? m.writeOnce : table ? m.cannotWrite : mayNot;
   const hints = [parameter.type.words, m.access[parameter.access], parameter.default != null ? m.default(parameter.default) : ''].filter(Boolean).join('. ');
+  const type = `${parameter.type.list ? m.listOf(parameter.type.base) : parameter.type.base}${parameter.type.unit ? ` (${parameter.type.unit})` : ''}`;
   return (
     <tr>
-      <td className="mono" title={parameter.path}>
-        <span className="row tight">
-          <span className="ellipsis">{parameter.name}</span>
-        </span>
-      </td>
-      <td className={stale ? classes.stale : undefined}>
+      <td className="mono" title={parameter.path}>{parameter.name}</td>
+      <td className={stale ? classes.stale : undefined} colSpan={editing ? 3 : 1} data-editing={editing || undefined}>
         {table ? <span className="dim">-</span> : (
-          <Editable path={parameter.path} name={parameter.name} value={parameter.value?.value} type={parameter.type} secret={parameter.secret} staging={staging} readOnly={readOnly} />
+          <Editable
+            path={parameter.path}
+            name={parameter.name}
+            value={parameter.value?.value}
+            shown={timeWords(parameter.type.base, parameter.value?.value)}
+            type={parameter.type}
+            secret={parameter.secret}
+            staging={staging}
+            readOnly={readOnly}
+            onEditing={setEditing}
+          />
         )}
+        {editing ? <span className="dim small wrap">{hints}</span> : null}
       </td>
-      <td className="dim small" title={hints}>{parameter.type.list ? `list of ${parameter.type.base}` : parameter.type.base}{parameter.type.unit ? ` (${parameter.type.unit})` : ''}</td>
-      <td className="small" title={parameter.value?.source}>{parameter.value ? <Ago at={parameter.value.at} /> : null}</td>
+      {editing ? null : (
+        <>
+          <td className="dim small" title={hints}>{type}</td>
+          <td className="small" title={parameter.value?.source}>{parameter.value ? <Ago at={parameter.value.at} /> : null}</td>
+        </>
+      )}
     </tr>
   );
+}
+
+/** A time that is no moment ("not known"), in words; anything else is shown as it is. */
+function timeWords(base: string, value: string | undefined): string | undefined {
+  const time = base === 'dateTime' && value !== undefined ? timeValue(value) : undefined;
+  return time && time.at === undefined ? time.words : undefined;
 }

@@ -4,14 +4,15 @@ import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
-import { HITS, modelSearchQuery, type DeviceDetail } from '~/api/devices';
+import { modelSearchQuery, type DeviceDetail } from '~/api/devices';
 import { Icon } from '~/components/icon';
-import { Empty, Failure } from '~/components/notice';
+import { Failure } from '~/components/notice';
+import { Tag } from '~/components/tag';
 import { Ago } from '~/components/time';
 import { t } from '~/text';
 import { ModelNode } from './model-node';
 import { ModelTree } from './model-tree';
-import { objectOf } from './paths';
+import { above, lastName, objectOf } from './paths';
 import type { Staging } from './staging';
 import classes from './model.module.css';
 
@@ -24,6 +25,10 @@ export function Model({ device, staging, path = 'Device.', find = '' }: { device
   const go = (next: { path?: string; find?: string }) =>
     void navigate({ to: '/devices/$deviceId', params: { deviceId: device.id }, search: (old: object) => ({ ...old, ...next }), replace: true });
 
+  // The address changed by itself (back, a link): the field follows.
+  useEffect(() => {
+    if (find !== q) setTyped(find);
+  }, [find]);
   useEffect(() => {
     if (q !== find) go({ find: q || undefined });
   }, [q]);
@@ -62,15 +67,17 @@ function Hits({ device, q, chosen, onChoose }: { device: string; q: string; chos
   const items = hits.data?.items ?? [];
   return (
     <div className={classes.hits}>
-      <div className="dim small" role="status" style={{ padding: '4px 12px' }}>{hits.data ? t.model.hits(items.length) : t.common.loading}</div>
-      {hits.data && items.length === 0 ? <Empty title=""><p>{t.model.noHits}</p></Empty> : null}
+      <div className="dim small" role="status" style={{ padding: '4px 12px' }}>{hits.data ? t.model.hits(items.length, hits.data.total?.value ?? items.length) : t.common.loading}</div>
+      {hits.data && items.length === 0 ? <p className="dim" style={{ padding: '6px 12px' }}>{t.model.noHits}</p> : null}
       {items.map((hit) => (
-        <button key={hit.path} type="button" className={classes.hit} aria-current={objectOf(hit.path) === chosen || undefined} onClick={() => onChoose(objectOf(hit.path).replaceAll('{i}.', ''))}>
-          <span className="mono wrap">{hit.path}</span>
+        <button key={hit.path} type="button" className={classes.hit} aria-label={hit.path} aria-current={objectOf(hit.path) === chosen || undefined} data-absent={!hit.present || undefined} onClick={() => onChoose(objectOf(hit.path).replaceAll('{i}.', ''))}>
+          <span className="row tight"><strong className="mono ellipsis">{lastName(hit.path)}</strong>{hit.path.endsWith('.') ? <Tag>{t.model.object}</Tag> : null}</span>
+          <span className="mono dim small ellipsis" title={hit.path}>{above(hit.path) ?? ''}</span>
           {hit.value ? <span className="row small"><span className="ellipsis">{hit.value.value === '' ? t.model.emptyValue : hit.value.value}</span><span className="dim nowrap"><Ago at={hit.value.at} /></span></span> : null}
+          {hit.present ? null : <span className="dim small">{t.model.absent}</span>}
         </button>
       ))}
-      {hits.data?.next || items.length >= HITS ? <p className="dim small" style={{ padding: '6px 12px' }}>{t.model.moreHits}</p> : null}
+      {items.length < (hits.data?.total?.value ?? 0) ? <p className="dim small" style={{ padding: '6px 12px' }}>{t.model.moreHits}</p> : null}
     </div>
   );
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Value } from '~/api/devices';
-import { bytes, evidence, hosts, rowsOf, toMap, wifiNetworks } from './overview-data';
+import { bytes, evidence, hosts, ipInterfaces, rowsOf, toMap, wifiNetworks } from './overview-data';
 
 const values = (entries: Record<string, string>, at = '2026-01-01T00:00:00.000Z') =>
   toMap([Object.entries(entries).map(([path, value]) => ({ path, value, source: 'read by USP', at }) as Value)]);
@@ -56,5 +56,29 @@ describe('a device in plain words', () => {
     const map = toMap([[...values({ 'A.B': '1' }, '2026-01-01T00:00:00Z').values()], [...values({ 'A.C': '1' }, '2026-01-02T00:00:00Z').values()]]);
     expect(evidence(map, ['A.'])?.at).toBe('2026-01-02T00:00:00Z');
     expect(evidence(map, ['X.'])).toBeUndefined();
+  });
+
+  it('leaves the loopback out of the network, and tells the Internet from the home by what an interface stands on', () => {
+    const found = ipInterfaces(
+      values({
+        'Device.IP.Interface.1.Name': 'lo',
+        'Device.IP.Interface.1.Type': 'Loopback',
+        'Device.IP.Interface.2.Name': 'br-lan',
+        'Device.IP.Interface.2.LowerLayers': 'Device.Ethernet.Interface.2,Device.WiFi.SSID.1',
+        'Device.Ethernet.Interface.2.Upstream': 'false',
+        'Device.IP.Interface.3.Name': 'pppoe-wan',
+        'Device.IP.Interface.3.LowerLayers': 'Device.PPP.Interface.1',
+        'Device.IP.Interface.4.Name': 'eth0',
+        'Device.IP.Interface.4.LowerLayers': 'Device.Ethernet.Link.4.',
+        'Device.Ethernet.Link.4.LowerLayers': 'Device.Ethernet.Interface.4',
+        'Device.Ethernet.Interface.4.Upstream': 'true',
+        'Device.IP.Interface.5.Name': 'tun0',
+      }),
+    );
+    expect(found.map((one) => [one.name, one.side])).toEqual([['pppoe-wan', 'internet'], ['eth0', 'internet'], ['br-lan', 'home'], ['tun0', undefined]]);
+  });
+
+  it('does not follow layers that stand on themselves for ever', () => {
+    expect(ipInterfaces(values({ 'Device.IP.Interface.1.LowerLayers': 'Device.IP.Interface.1' }))[0]?.side).toBeUndefined();
   });
 });

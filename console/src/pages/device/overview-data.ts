@@ -88,6 +88,61 @@ export function wifiNetworks(values: Values): WifiNetwork[] {
   });
 }
 
+export type Side = 'internet' | 'home';
+
+export interface IpInterface {
+  path: string;
+  name: string | undefined;
+  status: string | undefined;
+  addresses: string[];
+  /** How the address came about: DHCP, static, ... */
+  how: string | undefined;
+  /** Towards whom it goes; undefined when the device does not say. */
+  side: Side | undefined;
+  received: number | undefined;
+  sent: number | undefined;
+}
+
+/** Layers below an IP interface that are followed: real stacks are four or five deep. */
+const LAYERS_MAX = 8;
+const upstreamParts = ['Device.PPP.', 'Device.Cellular.', 'Device.DSL.', 'Device.Optical.', 'Device.DOCSIS.', 'Device.PTM.', 'Device.ATM.', 'Device.FAST.'];
+
+/** Which way an interface goes, by what it stands on. */
+function sideOf(values: Values, path: string, depth = 0): Side | undefined {
+  if (upstreamParts.some((part) => path.startsWith(part))) return 'internet';
+  const upstream = flag(values, `${path}Upstream`);
+  if (upstream !== undefined) return upstream ? 'internet' : 'home';
+  if (path.startsWith('Device.WiFi.SSID.')) return 'home';
+  if (depth >= LAYERS_MAX) return undefined;
+  const sides = (text(values, `${path}LowerLayers`) ?? '')
+    .split(',')
+    .filter((below) => below.trim() !== '')
+    .map((below) => sideOf(values, `${below.trim().replace(/\.$/, '')}.`, depth + 1));
+  return sides.find((side) => side === 'internet') ?? sides.find((side) => side !== undefined);
+}
+
+/** The IP interfaces, those to the Internet first; the loopback leads nowhere and is left out. */
+export function ipInterfaces(values: Values): IpInterface[] {
+  const order = (side: Side | undefined) => (side === 'internet' ? 0 : side === 'home' ? 1 : 2);
+  return rowsOf(values, 'Device.IP.Interface.')
+    .filter((path) => flag(values, `${path}Loopback`) !== true && text(values, `${path}Type`) !== 'Loopback' && text(values, `${path}Name`) !== 'lo')
+    .map((path) => {
+      const v4 = rowsOf(values, `${path}IPv4Address.`);
+      const v6 = rowsOf(values, `${path}IPv6Address.`);
+      return {
+        path,
+        name: text(values, `${path}Name`) ?? text(values, `${path}Alias`),
+        status: text(values, `${path}Status`),
+        addresses: [...v4, ...v6].flatMap((one) => text(values, `${one}IPAddress`) ?? []),
+        how: v4.map((one) => text(values, `${one}AddressingType`)).find(Boolean),
+        side: sideOf(values, path),
+        received: number(values, `${path}Stats.BytesReceived`),
+        sent: number(values, `${path}Stats.BytesSent`),
+      };
+    })
+    .sort((a, b) => order(a.side) - order(b.side));
+}
+
 export interface Host {
   path: string;
   name: string | undefined;
@@ -132,7 +187,7 @@ export function hosts(values: Values): Host[] {
     .sort((a, b) => Number(b.active === true) - Number(a.active === true) || (a.name ?? '\uffff').localeCompare(b.name ?? '\uffff'));
 }
 
-/** Seconds as "3 d 4 h"; bytes and kilobytes as people write them. */
+/** Bytes as people write them. */
 export function bytes(n: number | undefined): string | undefined {
   if (n === undefined) return undefined;
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
@@ -145,7 +200,7 @@ export function bytes(n: number | undefined): string | undefined {
   return `${value >= 100 || at === 0 ? Math.round(value) : value.toFixed(1)} ${units[at]}`;
 }
 
-/** The oldest and the newest reading below a path, with where it comes from. */
+/** The newest reading below the paths, with where it comes from. */
 export function evidence(values: Values, prefixes: string[]): { at: string; source: string } | undefined {
   let newest: Value | undefined;
   for (const value of values.values()) {

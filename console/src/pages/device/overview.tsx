@@ -5,14 +5,15 @@ import { Link } from '@tanstack/react-router';
 import { useMemo, type ReactNode } from 'react';
 import { modelQuery, valuesQuery, type DeviceDetail, type ValueType } from '~/api/devices';
 import { Empty, Failure } from '~/components/notice';
-import { State } from '~/components/state';
+import { State, type Tone } from '~/components/state';
 import { Ago, useStale } from '~/components/time';
-import { duration } from '~/lib/time';
+import { duration, parseTime } from '~/lib/time';
+import { timeValue } from '~/lib/time-value';
 import { t } from '~/text';
 import { Editable } from './editable';
 import { ActionButton } from '~/components/action-button';
 import { useMay } from '~/api/session';
-import { bytes, evidence, flag, hosts, number, overviewPaths, readPaths, rowsOf, text, toMap, wifiNetworks, type Values } from './overview-data';
+import { bytes, evidence, flag, hosts, ipInterfaces, number, overviewPaths, readPaths, rowsOf, text, toMap, wifiNetworks, type Values } from './overview-data';
 import { ReadNow, useReadNow } from './read-now';
 import type { Staging } from './staging';
 import classes from './overview.module.css';
@@ -20,6 +21,8 @@ import classes from './overview.module.css';
 /** Values older than this are shown dimmed: nothing has refreshed them for a while. */
 const STALE_MS = 60 * 60 * 1000;
 const HOSTS_SHOWN = 30;
+/** A device that started so recently may still be settling. */
+const RECENT_BOOT_SECONDS = 10 * 60;
 
 const plain = (base: string, more: Partial<ValueType> = {}): ValueType => ({ base, list: false, enumeration: [], ranges: [], words: base, ...more });
 // What the standard says of the few parameters that are edited here; the data model page has all of them.
@@ -39,7 +42,7 @@ export function Overview({ device, staging }: { device: DeviceDetail; staging: S
   const lists = [own, ...queries.map((query) => query.data)];
   const values = useMemo(() => toMap(lists), lists);
   const failed = [info, ...queries].find((query) => query.error);
-  if (failed?.error) return <div style={{ padding: 16 }}><Failure error={failed.error} retry={() => queries.forEach((query) => void query.refetch())} /></div>;
+  if (failed?.error) return <div style={{ padding: 16 }}><Failure error={failed.error} retry={() => [info, ...queries].forEach((query) => void query.refetch())} /></div>;
   if (lists.some((list) => list === undefined)) return <Loading />;
   if (values.size === 0) {
     return (
@@ -50,10 +53,11 @@ export function Overview({ device, staging }: { device: DeviceDetail; staging: S
   }
   return (
     <div className={classes.sections}>
+      <Glance device={device} values={values} />
       <About device={device} values={values} />
       <Wifi device={device} values={values} staging={staging} />
       <Hosts device={device} values={values} />
-      <Internet device={device} values={values} />
+      <Network device={device} values={values} />
       <Cellular device={device} values={values} />
       <Radios device={device} values={values} />
       <Ports device={device} values={values} />
@@ -91,6 +95,36 @@ function Section({ title, device, values, prefixes, children }: { title: string;
   );
 }
 
+/** What one wants to know first, each with a state: the Internet, the Wi-Fi, who is there, how long it is up. */
+function Glance({ device, values }: { device: DeviceDetail; values: Values }) {
+  const o = t.device.overview;
+  const here = device.presence.word === 'online' || device.presence.word === 'silent';
+  const internet = ipInterfaces(values).filter((one) => one.side === 'internet');
+  const networks = wifiNetworks(values);
+  const on = networks.filter((one) => one.enabled && (one.status === undefined || one.status === 'Up'));
+  const there = hosts(values).filter((host) => host.active).length;
+  const uptime = number(values, 'Device.DeviceInfo.UpTime');
+  const up = internet.find((one) => one.status === 'Up');
+  const items: [string, Tone, string][] = [];
+  if (internet.length > 0) items.push([o.glance.internet, up ? 'ok' : 'bad', up ? [o.up, up.addresses[0]].filter(Boolean).join(', ') : o.down]);
+  if (networks.length > 0) items.push([o.glance.wifi, on.length === networks.length ? 'ok' : on.length > 0 ? 'warn' : 'idle', o.glance.wifiOn(on.length, networks.length)]);
+  if (values.has('Device.Hosts.HostNumberOfEntries') || there > 0) items.push([o.glance.hosts, there > 0 ? 'ok' : 'idle', o.glance.connected(there)]);
+  if (uptime !== undefined) items.push([o.facts.uptime, uptime < RECENT_BOOT_SECONDS ? 'warn' : 'ok', duration(uptime * 1000)]);
+  if (device.last_boot_at) items.push([o.glance.boot, 'idle', '']);
+  if (items.length === 0) return null;
+  return (
+    <dl className={classes.glance} aria-label={o.glance.label} data-stale={!here || undefined}>
+      {items.map(([name, tone, words]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd><State tone={here ? tone : 'idle'}>{name === o.glance.boot ? <Ago at={device.last_boot_at} /> : words}</State></dd>
+        </div>
+      ))}
+      {here ? null : <div><dt>{o.glance.asOf}</dt><dd><Ago at={device.presence.evidence_at} /></dd></div>}
+    </dl>
+  );
+}
+
 function About({ device, values }: { device: DeviceDetail; values: Values }) {
   const f = t.device.overview.facts;
   const info = 'Device.DeviceInfo.';
@@ -115,7 +149,7 @@ function About({ device, values }: { device: DeviceDetail; values: Values }) {
     [f.cpu, cpu === undefined ? undefined : `${cpu} %`],
     [f.temperature, temperature === undefined ? undefined : `${temperature} °C`],
     [f.host, text(values, `${info}HostName`)],
-    [f.time, text(values, 'Device.Time.CurrentLocalTime')],
+    [f.time, clockWords(values)],
     [f.protocol, device.protocol_version ? `USP ${device.protocol_version}` : undefined],
     [f.admission, device.admission.words],
     [f.registered, <Ago key="r" at={device.created_at} />],
@@ -129,6 +163,21 @@ function About({ device, values }: { device: DeviceDetail; values: Values }) {
       </dl>
     </Section>
   );
+}
+
+/** A clock that differs less from ours is right. */
+const CLOCK_RIGHT_MS = 60_000;
+
+/** The clock of the device, and how far it is off at the moment it was read. */
+function clockWords(values: Values): string | undefined {
+  const read = values.get('Device.Time.CurrentLocalTime');
+  const time = read ? timeValue(read.value) : undefined;
+  if (!read || read.value === '') return undefined;
+  if (time?.at === undefined) return time?.words ?? read.value;
+  const off = time.at - (parseTime(read.at) ?? time.at);
+  const o = t.device.overview;
+  const drift = Math.abs(off) < CLOCK_RIGHT_MS ? o.clockRight : off < 0 ? o.clockBehind(duration(-off)) : o.clockAhead(duration(off));
+  return `${time.words}, ${drift}`;
 }
 
 function Wifi({ device, values, staging }: { device: DeviceDetail; values: Values; staging: Staging }) {
@@ -197,28 +246,24 @@ function Hosts({ device, values }: { device: DeviceDetail; values: Values }) {
   );
 }
 
-function Internet({ device, values }: { device: DeviceDetail; values: Values }) {
+function Network({ device, values }: { device: DeviceDetail; values: Values }) {
   const c = t.device.overview.ipColumns;
-  const rows = rowsOf(values, 'Device.IP.Interface.');
+  const rows = ipInterfaces(values);
   if (rows.length === 0) return null;
   return (
-    <Section title={t.device.overview.internet} device={device} values={values} prefixes={['Device.IP.']}>
-      <Table head={[c.name, c.state, c.address, c.gateway, c.received, c.sent]} ends={[4, 5]}>
-        {rows.map((row) => {
-          const v4 = rowsOf(values, `${row}IPv4Address.`);
-          const v6 = rowsOf(values, `${row}IPv6Address.`);
-          const addresses = [...v4, ...v6].flatMap((one) => text(values, `${one}IPAddress`) ?? []);
-          return (
-            <tr key={row}>
-              <td>{text(values, `${row}Name`) ?? text(values, `${row}Alias`) ?? row}</td>
-              <td><LinkState status={text(values, `${row}Status`)} /></td>
-              <td className="mono wrap">{addresses.join(', ') || '-'}</td>
-              <td>{v4.map((one) => text(values, `${one}AddressingType`)).find(Boolean) ?? '-'}</td>
-              <td className={classes.end}>{bytes(number(values, `${row}Stats.BytesReceived`)) ?? '-'}</td>
-              <td className={classes.end}>{bytes(number(values, `${row}Stats.BytesSent`)) ?? '-'}</td>
-            </tr>
-          );
-        })}
+    <Section title={t.device.overview.network} device={device} values={values} prefixes={['Device.IP.']}>
+      <Table head={[c.name, c.side, c.state, c.address, c.how, c.received, c.sent]} ends={[5, 6]}>
+        {rows.map((row) => (
+          <tr key={row.path}>
+            <td>{row.name ?? row.path}</td>
+            <td>{row.side ? t.device.overview.sides[row.side] : <span className="dim">{t.common.unknown}</span>}</td>
+            <td><LinkState status={row.status} /></td>
+            <td className="mono wrap">{row.addresses.join(', ') || '-'}</td>
+            <td>{row.how ?? '-'}</td>
+            <td className={classes.end}>{bytes(row.received) ?? '-'}</td>
+            <td className={classes.end}>{bytes(row.sent) ?? '-'}</td>
+          </tr>
+        ))}
       </Table>
     </Section>
   );

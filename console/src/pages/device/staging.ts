@@ -14,7 +14,12 @@ const listeners = new Set<() => void>();
 let nextId = 1;
 
 function change(device: string, to: Staged[]): void {
-  byDevice.set(device, to);
+  if (to.length > 0) byDevice.set(device, to);
+  else byDevice.delete(device);
+  devices = [...byDevice.keys()];
+  // The browser asks before a reload or a closed tab loses them.
+  if (devices.length > 0) addEventListener('beforeunload', askBeforeLeaving);
+  else removeEventListener('beforeunload', askBeforeLeaving);
   for (const listener of listeners) listener();
 }
 
@@ -107,3 +112,28 @@ export function useStaged(device: string) {
 }
 
 export type Staging = ReturnType<typeof useStaged>;
+
+let devices: string[] = [];
+
+/** The devices that have staged changes. */
+export function useStagedDevices(): string[] {
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => devices,
+  );
+}
+
+/** How many changes are staged for a device. */
+export const stagedCount = (device: string) => byDevice.get(device)?.length ?? 0;
+
+/** Forgets everything: another tenant, another person. */
+export function forgetStaged(): void {
+  for (const device of [...byDevice.keys()]) change(device, none);
+}
+
+function askBeforeLeaving(event: BeforeUnloadEvent): void {
+  event.preventDefault();
+}

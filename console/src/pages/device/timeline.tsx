@@ -1,10 +1,9 @@
 // What happened to this device, newest first, beside everything else.
 import { ActionIcon, Button, Skeleton, Tooltip } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useMemo, useState } from 'react';
 import { Link } from '@tanstack/react-router';
 import { timelineQuery } from '~/api/devices';
-import type { Event } from '~/api/events';
 import { Icon } from '~/components/icon';
 import { Failure } from '~/components/notice';
 import { Shape } from '~/components/state';
@@ -12,6 +11,7 @@ import { Ago } from '~/components/time';
 import { eventTone, telling } from '~/components/event-tone';
 import { serverNow } from '~/lib/clock';
 import { t } from '~/text';
+import { story, type Told } from './story';
 import classes from './device.module.css';
 
 const EVERYTHING: string[] = [];
@@ -20,6 +20,7 @@ export function Timeline({ deviceId, onClose }: { deviceId: string; onClose: () 
   const [all, setAll] = useState(false);
   const list = useInfiniteQuery(timelineQuery(deviceId, all ? EVERYTHING : telling));
   const events = list.data?.pages.flatMap((page) => page.items);
+  const told = useMemo(() => (all ? (events ?? []).map((event) => ({ event, by: event.actor?.name })) : story(events ?? [])), [all, list.data]);
   return (
     <aside className={classes.timeline} aria-label={t.device.timeline}>
       <div className={classes.timelineHead}>
@@ -35,10 +36,10 @@ export function Timeline({ deviceId, onClose }: { deviceId: string; onClose: () 
         {list.error ? <li style={{ padding: 10 }}><Failure error={list.error} retry={() => void list.refetch()} /></li> : null}
         {!events && !list.error ? Array.from({ length: 8 }, (_, i) => <li key={i} className={classes.entry}><Skeleton circle height={9} /><Skeleton height={10} width={`${60 + ((i * 13) % 35)}%`} /></li>) : null}
         {events?.length === 0 ? <li className="dim" style={{ padding: '10px 14px' }}>{t.device.timelineEmpty}</li> : null}
-        {byDay(events ?? []).map(([day, entries]) => (
+        {byDay(told).map(([day, entries]) => (
           <li key={day}>
             <div className={classes.day}>{day}</div>
-            {entries.map((event) => <Entry key={event.cursor} event={event} />)}
+            {entries.map((one) => <Entry key={one.event.cursor} told={one} />)}
           </li>
         ))}
         {list.hasNextPage ? (
@@ -51,7 +52,7 @@ export function Timeline({ deviceId, onClose }: { deviceId: string; onClose: () 
   );
 }
 
-function Entry({ event }: { event: Event }) {
+function Entry({ told: { event, by } }: { told: Told }) {
   const summary = event.operation_id ? (
     <Link to="/operations/$operationId" params={{ operationId: event.operation_id }} style={{ color: 'inherit' }}>{event.summary}</Link>
   ) : (
@@ -64,22 +65,22 @@ function Entry({ event }: { event: Event }) {
         <div className="wrap">{summary}</div>
         <div className={classes.when}>
           <Ago at={event.at} />
-          {event.actor && event.actor.kind !== 'device' && event.actor.kind !== 'system' ? `, ${event.actor.name}` : ''}
+          {by ? `, ${by}` : ''}
         </div>
       </div>
     </div>
   );
 }
 
-function byDay(events: Event[]): [string, Event[]][] {
+function byDay(events: Told[]): [string, Told[]][] {
   const today = new Date(serverNow()).toDateString();
-  const days = new Map<string, Event[]>();
-  for (const event of events) {
-    const date = new Date(event.at);
+  const days = new Map<string, Told[]>();
+  for (const one of events) {
+    const date = new Date(one.event.at);
     const name = date.toDateString() === today ? t.device.today : date.toLocaleDateString('en', { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' });
     const list = days.get(name);
-    if (list) list.push(event);
-    else days.set(name, [event]);
+    if (list) list.push(one);
+    else days.set(name, [one]);
   }
   return [...days];
 }

@@ -1,7 +1,8 @@
 // Three ways in for a device: it connects with a setup key, we dial it, or it is registered by name beforehand.
-import { Modal, SegmentedControl } from '@mantine/core';
+import { SegmentedControl } from '@mantine/core';
 import { useState } from 'react';
 import { useMay } from '~/api/session';
+import { Dialog } from '~/components/dialog';
 import { t } from '~/text';
 import { DialDevice } from './dial-device';
 import { SetupKeyUrl } from './setup-key-url';
@@ -13,7 +14,7 @@ export function AddDevice({ onClose }: { onClose: () => void }) {
   const [way, setWay] = useState<Way>(noKeys ? 'register' : 'key');
   const d = t.devices.addDialog;
   return (
-    <Modal opened onClose={onClose} title={d.title} size={680} closeButtonProps={{ 'aria-label': t.common.close }}>
+    <Dialog onClose={onClose} title={d.title} size={680}>
       <div className="stack loose">
         <SegmentedControl
           value={way}
@@ -27,6 +28,6 @@ export function AddDevice({ onClose }: { onClose: () => void }) {
         />
         {way === 'key' ? <SetupKeyUrl disabledReason={noKeys} onClose={onClose} /> : <DialDevice key={way} dial={way === 'dial'} onClose={onClose} />}
       </div>
-    </Modal>
+    </Dialog>
   );
 }

@@ -36,6 +36,8 @@ export function FilterBar({ filter, onChange }: { filter: DeviceFilter; onChange
     onChange(withFilter(filter, key, value));
     setTyped('');
     setActive(-1);
+    // What is found now is what one wants to see, not the menu over it.
+    setOpen(false);
   }
 
   const suggestions: Suggestion[] = [];
@@ -112,6 +114,7 @@ export function FilterBar({ filter, onChange }: { filter: DeviceFilter; onChange
             spellCheck={false}
             autoComplete="off"
             onFocus={() => setOpen(true)}
+            onClick={() => setOpen(true)}
             onBlur={() => setOpen(false)}
             onChange={(event) => {
               setTyped(event.currentTarget.value);
@@ -119,7 +122,8 @@ export function FilterBar({ filter, onChange }: { filter: DeviceFilter; onChange
               setOpen(true);
             }}
             onKeyDown={(event) => {
-              if (event.key === 'ArrowDown') setActive((active + 1) % Math.max(1, suggestions.length));
+              if (event.key === 'ArrowDown' && !shown) setOpen(true);
+              else if (event.key === 'ArrowDown') setActive((active + 1) % Math.max(1, suggestions.length));
               else if (event.key === 'ArrowUp') setActive((active <= 0 ? suggestions.length : active) - 1);
               else if (event.key === 'Enter') enter();
               else if (event.key === 'Escape') {

@@ -1,7 +1,8 @@
 // A dialog that asks for a new name.
-import { Button, Modal, TextInput } from '@mantine/core';
+import { Button, TextInput } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
+import { Dialog } from '~/components/dialog';
 import { Failure } from '~/components/notice';
 import { t } from '~/text';
 
@@ -15,7 +16,7 @@ export function Rename({ title, name, save, onSaved, onClose }: { title: string;
     },
   });
   return (
-    <Modal opened onClose={onClose} title={title} size="sm" closeButtonProps={{ 'aria-label': t.common.close }}>
+    <Dialog onClose={onClose} title={title} size="sm">
       <form
         className="stack loose"
         onSubmit={(event) => {
@@ -30,6 +31,6 @@ export function Rename({ title, name, save, onSaved, onClose }: { title: string;
           <Button type="submit" variant="filled" loading={submit.isPending} disabled={next.trim() === ''}>{t.common.save}</Button>
         </div>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,11 +1,11 @@
 // Setup keys of the tenant: made, renamed, revoked.
-import { Modal } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { renameSetupKey, revokeSetupKey, setupKeysQuery, type SetupKey } from '~/api/admin';
 import { useMay } from '~/api/session';
 import { ActionButton } from '~/components/action-button';
 import { Confirm } from '~/components/confirm';
+import { Dialog } from '~/components/dialog';
 import { Icon } from '~/components/icon';
 import { Empty } from '~/components/notice';
 import table from '~/components/plain-table.module.css';
@@ -62,9 +62,9 @@ export function SetupKeysPage() {
         )}
       </ListTable>
       {creating ? (
-        <Modal opened onClose={() => setCreating(false)} title={k.create} size={680} closeButtonProps={{ 'aria-label': t.common.close }}>
+        <Dialog onClose={() => setCreating(false)} title={k.create} size={680}>
           <SetupKeyUrl onClose={() => setCreating(false)} />
-        </Modal>
+        </Dialog>
       ) : null}
       {renaming ? <Rename title={k.renameTitle} name={renaming.name} save={(name) => renameSetupKey(renaming.id, name)} onSaved={fresh} onClose={() => setRenaming(undefined)} /> : null}
       {revoking ? (

@@ -1,10 +1,11 @@
 // The tenants of the installation; for platform administrators.
-import { Button, Modal, TextInput } from '@mantine/core';
+import { Button, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { createTenant, renameTenant, tenantsQuery, type Tenant } from '~/api/admin';
 import { sessionQuery, useMay, useSession } from '~/api/session';
 import { ActionButton } from '~/components/action-button';
+import { Dialog } from '~/components/dialog';
 import { Icon } from '~/components/icon';
 import { Failure } from '~/components/notice';
 import { Tag } from '~/components/tag';
@@ -57,7 +58,7 @@ function Create({ onClose, onCreated }: { onClose: () => void; onCreated: () => 
     },
   });
   return (
-    <Modal opened onClose={onClose} title={p.createTitle} closeButtonProps={{ 'aria-label': t.common.close }}>
+    <Dialog onClose={onClose} title={p.createTitle}>
       <form
         className="stack loose"
         onSubmit={(event) => {
@@ -73,6 +74,6 @@ function Create({ onClose, onCreated }: { onClose: () => void; onCreated: () => 
           <Button type="submit" variant="filled" loading={create.isPending} disabled={!SLUG.test(id) || name.trim() === ''}>{t.common.create}</Button>
         </div>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,10 +1,11 @@
 // API tokens: one's own, or those of the tenant for who may see them.
-import { Button, Checkbox, Modal, Select, TextInput } from '@mantine/core';
+import { Button, Checkbox, Select, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { createToken, revokeToken, rolesQuery, tokensQuery, type Token } from '~/api/admin';
 import { useSession, type Permission } from '~/api/session';
 import { Confirm } from '~/components/confirm';
+import { Dialog } from '~/components/dialog';
 import { Icon } from '~/components/icon';
 import { Empty, Failure } from '~/components/notice';
 import { Secret, Snippet } from '~/components/secret';
@@ -13,6 +14,7 @@ import { Ago } from '~/components/time';
 import { serverNow } from '~/lib/clock';
 import { t } from '~/text';
 import { ListTable, SettingsFrame } from './frame';
+import classes from './settings.module.css';
 
 const DAY_MS = 86_400_000;
 const lifetimes: Record<string, number | undefined> = { month: 30 * DAY_MS, quarter: 90 * DAY_MS, year: 365 * DAY_MS, never: undefined };
@@ -84,7 +86,7 @@ function Create({ onClose }: { onClose: () => void }) {
   });
   const all = scopes.length === session.permissions.length;
   return (
-    <Modal opened onClose={onClose} title={k.createTitle} size="lg" closeButtonProps={{ 'aria-label': t.common.close }}>
+    <Dialog onClose={onClose} title={k.createTitle} size={780}>
       {create.data ? (
         <div className="stack loose">
           <Secret label={k.secret} value={create.data.secret} />
@@ -106,14 +108,16 @@ function Create({ onClose }: { onClose: () => void }) {
           <fieldset className="stack" style={{ border: 0, margin: 0, padding: 0 }}>
             <legend style={{ fontWeight: 550, padding: 0, marginBottom: 6 }}>{k.scopes}</legend>
             <Checkbox label={k.all} checked={all} indeterminate={scopes.length > 0 && !all} onChange={(e) => setScopes(e.currentTarget.checked ? [...session.permissions] : [])} />
-            {session.permissions.map((one) => (
-              <Checkbox
-                key={one}
-                label={<span><span className="mono">{one}</span> <span className="dim small">{words.get(one) ?? ''}</span></span>}
-                checked={scopes.includes(one)}
-                onChange={(e) => setScopes(e.currentTarget.checked ? [...scopes, one] : scopes.filter((scope) => scope !== one))}
-              />
-            ))}
+            <div className={classes.scopes}>
+              {session.permissions.map((one) => (
+                <Checkbox
+                  key={one}
+                  label={<span><span className="mono">{one}</span> <span className="dim small">{words.get(one) ?? ''}</span></span>}
+                  checked={scopes.includes(one)}
+                  onChange={(e) => setScopes(e.currentTarget.checked ? [...scopes, one] : scopes.filter((scope) => scope !== one))}
+                />
+              ))}
+            </div>
           </fieldset>
           {create.error ? <Failure error={create.error} /> : null}
           <div className="row" style={{ justifyContent: 'flex-end' }}>
@@ -122,6 +126,6 @@ function Create({ onClose }: { onClose: () => void }) {
           </div>
         </form>
       )}
-    </Modal>
+    </Dialog>
   );
 }

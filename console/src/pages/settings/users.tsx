@@ -1,5 +1,5 @@
 // The people of the tenant, their roles, and their one-time passwords.
-import { ActionIcon, Button, Menu, Modal, Select, TextInput } from '@mantine/core';
+import { ActionIcon, Button, Menu, Select, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { createUser, deleteUser, resetPassword, rolesQuery, updateUser, usersQuery, type User } from '~/api/admin';
@@ -8,6 +8,7 @@ import { useMay, useSession } from '~/api/session';
 import { announce } from '~/app/announce';
 import { ActionButton } from '~/components/action-button';
 import { Confirm } from '~/components/confirm';
+import { Dialog } from '~/components/dialog';
 import { Icon } from '~/components/icon';
 import { Empty, Failure } from '~/components/notice';
 import { Secret } from '~/components/secret';
@@ -99,13 +100,13 @@ export function UsersPage() {
       ) : null}
       {creating ? <Create roles={roleData} onClose={() => setCreating(false)} onCreated={(login, once) => { setCreating(false); setPassword({ login, password: once }); fresh(); }} /> : null}
       {password ? (
-        <Modal opened onClose={() => setPassword(undefined)} title={u.password} closeButtonProps={{ 'aria-label': t.common.close }}>
+        <Dialog onClose={() => setPassword(undefined)} title={u.password}>
           <div className="stack loose">
             <p>{u.passwordHint(password.login)}</p>
             <Secret label={u.password} value={password.password} />
             <div className="row" style={{ justifyContent: 'flex-end' }}><Button onClick={() => setPassword(undefined)}>{t.common.done}</Button></div>
           </div>
-        </Modal>
+        </Dialog>
       ) : null}
       {asking ? (
         <Confirm
@@ -135,7 +136,7 @@ function Create({ roles, onClose, onCreated }: { roles: { value: string; label: 
     onSuccess: (answer) => onCreated(answer.user.login, answer.one_time_password),
   });
   return (
-    <Modal opened onClose={onClose} title={u.createTitle} closeButtonProps={{ 'aria-label': t.common.close }}>
+    <Dialog onClose={onClose} title={u.createTitle}>
       <form
         className="stack loose"
         onSubmit={(event) => {
@@ -152,6 +153,6 @@ function Create({ roles, onClose, onCreated }: { roles: { value: string; label: 
           <Button type="submit" variant="filled" loading={create.isPending} disabled={login.trim() === '' || role === null}>{t.common.create}</Button>
         </div>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

@@ -39,7 +39,12 @@ pub fn summary(event: &Event) -> String {
         K::DeviceOnboardingFailed => {
             with("Bringing it in stopped and will be tried again", "reason")
         }
-        K::DeviceCredential => with("Its own credential", "state"),
+        K::DeviceCredential => match text("state") {
+            "pending" => "Was given a credential of its own".to_owned(),
+            "current" => "Came with its own credential".to_owned(),
+            "refused" => with("Did not take a credential of its own", "reason"),
+            _ => with("Its own credential", "state"),
+        },
         K::DeviceReadmitted => "May come with a setup key once more".to_owned(),
         K::DeviceBooted => with("Started", "cause"),
         K::DevicePeriodic => "Periodic sign of life".to_owned(),
