@@ -78,12 +78,7 @@ fn collect() -> Vec<(&'static str, Area)> {
         };
         for param in &rule.params {
             add(area, rule, param);
-            mapped.extend(
-                param
-                    .sources
-                    .iter()
-                    .map(|source| ParamRule::supported_source(rule, source)),
-            );
+            mapped.extend(param.sources.iter().map(|source| rule.source(source)));
         }
     }
     for object in Schema::tr098().objects() {
@@ -105,7 +100,7 @@ fn collect() -> Vec<(&'static str, Area)> {
 fn add(area: &mut Area, rule: &ObjectRule, param: &ParamRule) {
     let path = format!("{}{}", rule.device.supported, param.name);
     let is_settable = |source: &&str| {
-        let gateway = Schema::tr098().param(&ParamRule::supported_source(rule, source));
+        let gateway = Schema::tr098().param(&rule.source(source));
         gateway.is_some_and(|gateway| gateway.access != ParamAccess::ReadOnly)
     };
     let device = Schema::tr181_cwmp().param(&path);
@@ -118,7 +113,7 @@ fn add(area: &mut Area, rule: &ObjectRule, param: &ParamRule) {
     area.device.insert(path);
     let sources = param.sources.iter();
     area.gateway
-        .extend(sources.map(|source| ParamRule::supported_source(rule, source)));
+        .extend(sources.map(|source| rule.source(source)));
 }
 
 /// The area of the rules around a TR-098 parameter.

@@ -2,11 +2,9 @@
 //! shown as it is. What somebody wants to write is translated exactly or refused with a reason.
 
 use super::expand::reference;
-use super::rules::{How, Pair, Template};
+use super::rules::{How, Pair, ParamRule, Template};
 use super::wifi::{self, CipherError};
 use super::{DEVICE_ROOT, GATEWAY_ROOT, Mapping};
-use crate::schema::Schema;
-use crate::types::Type;
 use crate::value::{BaseType, Value, list};
 
 /// Looks up the value of a gateway parameter.
@@ -25,21 +23,19 @@ fn refuse<T>(reason: impl Into<String>) -> Result<T, Problem> {
     Err(Problem::Value(reason.into()))
 }
 
-/// The TR-181 value of the TR-181 parameter `device`; `None` if a source that decides it has no value.
+/// The TR-181 value; `None` if a source that decides it has no value.
 pub(super) fn read(
     mapping: &Mapping,
-    device: &str,
-    how: &How,
+    rule: &ParamRule,
     sources: &[String],
     get: Get<'_>,
 ) -> Option<String> {
-    let ty = Schema::tr181_cwmp().param(device).map(|param| &*param.ty);
     let value = || get(sources.first()?);
-    Some(match how {
-        How::Same | How::Each => canonical(ty, value()?),
+    Some(match &rule.how {
+        How::Same | How::Each => canonical(rule, value()?),
         How::Enum { pairs, .. } => {
             let value = value()?;
-            if is_list(ty) && is_gateway_list(sources) {
+            if rule.is_list_of_both() {
                 list::join(list::items(&value).map(|item| named(pairs, &item)))
             } else {
                 named(pairs, &value)
@@ -57,7 +53,7 @@ pub(super) fn read(
         How::Ref(tables) => {
             let value = value()?;
             let to = |path: &str| counterpart(mapping, path, tables);
-            if is_list(ty) {
+            if rule.is_list() {
                 list::join(list::items(&value).map(|path| to(&path)))
             } else {
                 to(value.trim())
@@ -69,7 +65,7 @@ pub(super) fn read(
                 device.unwrap_or(path).to_owned()
             };
             let value = value()?;
-            if is_list(ty) {
+            if rule.is_list() {
                 list::join(list::items(&value).map(|path| to(&path)))
             } else {
                 to(value.trim())
@@ -106,35 +102,33 @@ pub(super) fn read(
     })
 }
 
-/// The gateway parameters and values that make the TR-181 parameter `device` be `value`, in the order to write them.
+/// The gateway parameters and values that make the TR-181 parameter be `value`, in the order to write them.
 pub(super) fn write(
     mapping: &Mapping,
-    device: &str,
-    how: &How,
+    rule: &ParamRule,
     sources: &[String],
     value: &str,
     current: Get<'_>,
 ) -> Result<Vec<(String, String)>, Problem> {
-    let ty = Schema::tr181_cwmp().param(device).map(|param| &*param.ty);
     let Some(first) = sources.first() else {
         return refuse("it follows from what the device has");
     };
     let one = |value: String| Ok(vec![(first.clone(), value)]);
-    match how {
-        How::Same => one(lexical(first, value)?),
+    match &rule.how {
+        How::Same => one(lexical(rule, value)?),
         How::Each => {
-            let value = lexical(first, value)?;
+            let value = lexical(rule, value)?;
             Ok(sources
                 .iter()
                 .map(|source| (source.clone(), value.clone()))
                 .collect())
         }
         How::Enum { pairs, open } => {
-            if is_list(ty) && is_gateway_list(sources) {
+            if rule.is_list_of_both() {
                 let items = list::items(value).map(|item| unnamed(pairs, *open, &item));
                 one(list::join(items.collect::<Result<Vec<_>, _>>()?))
             } else {
-                let value = canonical(ty, value.to_owned());
+                let value = canonical(rule, value.to_owned());
                 one(unnamed(pairs, *open, &value)?)
             }
         }
@@ -154,7 +148,7 @@ pub(super) fn write(
         How::Ref(tables) => {
             let dot = current(first).is_some_and(|value| value.ends_with('.'));
             let to = |path: &str| target(mapping, path, tables, dot);
-            if is_list(ty) {
+            if rule.is_list() {
                 let paths = list::items(value).map(|path| to(&path));
                 one(list::join(paths.collect::<Result<Vec<_>, _>>()?))
             } else {
@@ -223,25 +217,16 @@ pub(super) fn write(
     }
 }
 
-/// A list on the TR-181 side only is translated as a whole: `b,g` is the standard `g`.
-fn is_gateway_list(sources: &[String]) -> bool {
-    let gateway = sources
-        .first()
-        .and_then(|source| Schema::tr098().param(source));
-    gateway.is_some_and(|param| param.ty.is_list())
-}
-
-fn is_list(ty: Option<&Type>) -> bool {
-    ty.is_some_and(Type::is_list)
-}
-
-fn canonical(ty: Option<&Type>, value: String) -> String {
-    ty.and_then(|ty| ty.normalise(&value).ok()).unwrap_or(value)
+fn canonical(rule: &ParamRule, value: String) -> String {
+    let normalised = rule
+        .device
+        .and_then(|param| param.ty.normalise(&value).ok());
+    normalised.unwrap_or(value)
 }
 
 /// `value` if the gateway's type has such a form. Ranges are the device's to judge: many accept more than TR-098 says.
-fn lexical(gateway: &str, value: &str) -> Result<String, Problem> {
-    match Schema::tr098().param(gateway) {
+fn lexical(rule: &ParamRule, value: &str) -> Result<String, Problem> {
+    match rule.gateway {
         Some(param) => param
             .ty
             .normalise(value)

@@ -180,7 +180,7 @@ impl Mapping {
             return;
         }
         let path = format!("{device}{}", rule.name);
-        let Some(def) = Schema::tr181_cwmp().param(&path) else {
+        let Some(def) = rule.device else {
             return;
         };
         let there: Vec<String> = sources

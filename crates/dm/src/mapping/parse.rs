@@ -119,7 +119,13 @@ fn read_line(rules: &mut Rules, area: &'static str, line: &'static str) -> Resul
             }
             let rule = rules.objects.last_mut().filter(|rule| rule.area == area);
             let rule = rule.ok_or("a parameter before the first object")?;
-            rule.params.push(ParamRule { name, sources, how });
+            rule.params.push(ParamRule {
+                name,
+                sources,
+                how,
+                device: None,
+                gateway: None,
+            });
         }
         _ => return Err("too few fields"),
     }

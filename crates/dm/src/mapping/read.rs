@@ -72,7 +72,7 @@ impl Mapping {
             return None;
         }
         let get = |path: &str| read.get(path).cloned();
-        convert::read(self, device, &param.rule?.how, &param.sources, &get)
+        convert::read(self, param.rule?, &param.sources, &get)
     }
 
     /// The TR-181 parameters that follow from the instances alone (references between layers, counts of rows), with

@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use super::parse;
+use crate::path::supported_text;
+use crate::schema::{ParamDef, Schema};
 
 /// Area (file in `data/mapping/`) and its text, in the order the coverage table has.
 const FILES: &[(&str, &str)] = &[
@@ -124,6 +126,10 @@ pub struct ParamRule {
     pub sources: Vec<&'static str>,
     /// How the value crosses.
     pub how: How,
+    /// The parameter in TR-181.
+    pub(super) device: Option<&'static ParamDef>,
+    /// The first source in TR-098; none for a vendor's parameter.
+    pub(super) gateway: Option<&'static ParamDef>,
 }
 
 /// How a value crosses.
@@ -233,6 +239,9 @@ impl Rules {
     /// Reads rules from files, each an area and its text.
     pub fn read(files: &[(&'static str, &'static str)]) -> Result<Rules, parse::RulesError> {
         let mut rules = parse::read(files)?;
+        for rule in &mut rules.objects {
+            rule.define();
+        }
         for (n, rule) in rules.objects.iter().enumerate() {
             rules.by_gateway.entry(rule.gateway).or_default().push(n);
             let device = rule.device.supported.clone();
@@ -293,14 +302,41 @@ impl Rules {
     }
 }
 
+impl ObjectRule {
+    /// The supported path of a source.
+    pub fn source(&self, source: &str) -> String {
+        source_of(self.gateway, source)
+    }
+
+    /// Looks the parameters up once, so that no device has to.
+    fn define(&mut self) {
+        for param in &mut self.params {
+            let device = format!("{}{}", self.device.supported, param.name);
+            let first = param.sources.first();
+            param.device = Schema::tr181_cwmp().param(&device);
+            param.gateway = first
+                .map(|source| source_of(self.gateway, source))
+                .and_then(|path| Schema::tr098().param(&path));
+        }
+    }
+}
+
 impl ParamRule {
-    /// The supported path of a source within a rule.
-    pub fn supported_source(rule: &ObjectRule, source: &str) -> String {
-        let path = if source.starts_with(super::GATEWAY_ROOT) {
-            source.to_owned()
-        } else {
-            format!("{}{source}", rule.gateway)
-        };
-        crate::path::supported_text(&path)
+    /// A list on the TR-181 side.
+    pub(super) fn is_list(&self) -> bool {
+        self.device.is_some_and(|param| param.ty.is_list())
+    }
+
+    /// A list on both sides, so that its items are translated one by one.
+    pub(super) fn is_list_of_both(&self) -> bool {
+        self.is_list() && self.gateway.is_some_and(|param| param.ty.is_list())
+    }
+}
+
+fn source_of(gateway: &str, source: &str) -> String {
+    if source.starts_with(super::GATEWAY_ROOT) {
+        supported_text(source)
+    } else {
+        supported_text(&format!("{gateway}{source}"))
     }
 }

@@ -190,7 +190,7 @@ impl Mapping {
             });
         }
         let rule = param.rule.ok_or(Refusal::ReadOnly)?;
-        let writes = convert::write(self, path, &rule.how, &param.sources, value, current);
+        let writes = convert::write(self, rule, &param.sources, value, current);
         let writes = match writes {
             _ if self.is_already(path, value, current) => {
                 // Several TR-098 values can mean this one, so the one that is there is the right one.
@@ -221,9 +221,9 @@ impl Mapping {
         };
         let known = param.sources.iter().all(|source| current(source).is_some());
         let means = known
-            .then(|| convert::read(self, path, &rule.how, &param.sources, current))
+            .then(|| convert::read(self, rule, &param.sources, current))
             .flatten();
-        let ty = Schema::tr181_cwmp().param(path).map(|param| &param.ty);
+        let ty = rule.device.map(|param| &param.ty);
         means.is_some_and(|means| ty.is_some_and(|ty| ty.same(&means, value)))
     }
 
@@ -244,7 +244,7 @@ fn counterpart(rules: &Rules, path: &str) -> Option<String> {
         for rule in rules.of_device(object) {
             let param = rule.params.iter().find(|param| param.name == name);
             if let Some(source) = param.and_then(|param| param.sources.first()) {
-                return Some(super::ParamRule::supported_source(rule, source));
+                return Some(rule.source(source));
             }
         }
     }

@@ -41,7 +41,7 @@ fn both_paths_of_every_row_exist_in_the_tables() {
             problems.push(device);
         }
         for source in &param.sources {
-            let gateway = ParamRule::supported_source(rule, source);
+            let gateway = rule.source(source);
             if Schema::tr098().param(&gateway).is_none() {
                 problems.push(gateway);
             }
@@ -63,11 +63,7 @@ fn the_types_of_both_sides_go_together() {
         let sources: Vec<_> = param
             .sources
             .iter()
-            .map(|source| {
-                Schema::tr098()
-                    .param(&ParamRule::supported_source(rule, source))
-                    .unwrap()
-            })
+            .map(|source| Schema::tr098().param(&rule.source(source)).unwrap())
             .collect();
         if let Err(why) = compatible(&path, device, &param.how, &sources) {
             problems.push(format!("{path} <- {:?}: {why}", param.sources));
@@ -173,7 +169,7 @@ fn nothing_is_both_mapped_and_said_to_have_no_counterpart() {
     let mut problems = Vec::new();
     for (rule, param) in each() {
         for source in &param.sources {
-            let path = ParamRule::supported_source(rule, source);
+            let path = rule.source(source);
             let exactly = Rules::builtin().none.iter().any(|none| none.path == path);
             if exactly {
                 problems.push(path);
@@ -221,11 +217,10 @@ fn what_both_sides_let_write_is_translated_exactly() {
     for (rule, param) in each() {
         let path = format!("{}{}", rule.device.supported, param.name);
         let device = Schema::tr181_cwmp().param(&path).unwrap();
-        let gateway = param.sources.first().map(|source| {
-            Schema::tr098()
-                .param(&ParamRule::supported_source(rule, source))
-                .unwrap()
-        });
+        let gateway = param
+            .sources
+            .first()
+            .map(|source| Schema::tr098().param(&rule.source(source)).unwrap());
         let both = device.access == ParamAccess::ReadWrite
             && gateway.is_some_and(|gateway| gateway.access == ParamAccess::ReadWrite);
         if let How::Enum { pairs, open } = &param.how
