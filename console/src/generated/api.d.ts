@@ -2793,11 +2793,11 @@ export interface operations {
     };
     device_model_search: {
         parameters: {
-            query?: {
+            query: {
                 /** @description Hits at most (default 50, at most 500). */
                 limit?: number;
                 /** @description Words; each has to be found in the path or in the last-known value. */
-                q?: string;
+                q: string;
             };
             header?: {
                 /** @description The tenant to act in; only for platform administrators. */
@@ -2890,7 +2890,7 @@ export interface operations {
             header?: {
                 /** @description The tenant to act in; only for platform administrators. */
                 "Headend-Tenant"?: string;
-                /** @description A key of one's own choice, at most 128 characters; kept for a day. */
+                /** @description A key of one's own choice, in printable ASCII; kept for a day. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -5605,7 +5605,7 @@ export interface operations {
             header?: {
                 /** @description The tenant to act in; only for platform administrators. */
                 "Headend-Tenant"?: string;
-                /** @description A key of one's own choice, at most 128 characters; kept for a day. */
+                /** @description A key of one's own choice, in printable ASCII; kept for a day. */
                 "Idempotency-Key"?: string;
             };
             path?: never;

@@ -24,7 +24,7 @@ pub struct ModelQuery {
 #[serde(default)]
 pub struct ModelSearchQuery {
     /// Words; each has to be found in the path or in the last-known value.
-    #[param(max_length = 200)]
+    #[param(required = true, min_length = 1, max_length = 200)]
     pub q: String,
     /// Hits at most (default 50, at most 500).
     #[param(minimum = 1, maximum = 500)]

@@ -156,10 +156,16 @@ fn path_item(endpoint: &Endpoint, schemas: &mut Schemas) -> PathItem {
         ));
     }
     if endpoint.idempotent {
-        operation = operation.parameter(header(
+        let mut key = header(
             IDEMPOTENCY_HEADER,
-            "A key of one's own choice, at most 128 characters; kept for a day.",
-        ));
+            "A key of one's own choice, in printable ASCII; kept for a day.",
+        );
+        let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+        let text = text
+            .min_length(Some(1))
+            .max_length(Some(crate::limits::IDEMPOTENCY_KEY_CHARS_MAX));
+        key.schema = Some(text.pattern(Some("^[ -~]+$")).into());
+        operation = operation.parameter(key);
     }
     if let Answer::Stream(_) = endpoint.answer {
         operation = operation.parameter(header("Last-Event-ID", "The last cursor received."));

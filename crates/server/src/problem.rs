@@ -87,10 +87,10 @@ impl From<store::Error> for Fail {
             }
             store::Error::Invalid(words) => Fail::new(ProblemKind::Malformed, sentence(&words)),
             store::Error::Unavailable(cause) => {
-                tracing::warn!(%cause, "the database cannot be reached");
+                tracing::warn!(%cause, "the database cannot be reached or written");
                 let mut fail = Fail::new(
                     ProblemKind::Unavailable,
-                    "The database cannot be reached at the moment.",
+                    "The database cannot be reached or written at the moment.",
                 );
                 fail.0.retry_after_seconds = Some(2);
                 fail

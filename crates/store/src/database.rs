@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
@@ -43,6 +43,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "known network",
         include_str!("../migrations/sqlite/0002_known_network.sql"),
     ),
+    (
+        3,
+        "search",
+        include_str!("../migrations/sqlite/0003_search.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -56,6 +61,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         2,
         "known network",
         include_str!("../migrations/postgres/0002_known_network.sql"),
+    ),
+    (
+        3,
+        "search",
+        include_str!("../migrations/postgres/0003_search.sql"),
     ),
 ];
 
@@ -123,10 +133,7 @@ async fn open_sqlite(url: &str) -> Result<Opened> {
     let mut conn = SqliteConnection::connect_with(&options)
         .await
         .map_err(|e| Error::Unavailable(e.to_string()))?;
-    migrator(SQLITE_MIGRATIONS)
-        .run_direct(None, &mut conn, false)
-        .await
-        .map_err(|e| Error::Unavailable(e.to_string()))?;
+    migrate(SQLITE_MIGRATIONS, &mut conn).await?;
     conn.close().await?;
     let reader = options.clone().pragma("query_only", "ON");
     Ok(Opened {
@@ -147,10 +154,7 @@ async fn open_postgres(url: &str) -> Result<Opened> {
     let mut conn = PgConnection::connect_with(&options)
         .await
         .map_err(|e| Error::Unavailable(e.to_string()))?;
-    migrator(POSTGRES_MIGRATIONS)
-        .run_direct(None, &mut conn, false)
-        .await
-        .map_err(|e| Error::Unavailable(e.to_string()))?;
+    migrate(POSTGRES_MIGRATIONS, &mut conn).await?;
     conn.close().await?;
     let relay = PgPoolOptions::new()
         .max_connections(RELAY_CONNECTIONS)
@@ -160,6 +164,27 @@ async fn open_postgres(url: &str) -> Result<Opened> {
         readers: Readers::new(Connector::Postgres(Box::new(options.clone()))),
         relay: Some(relay),
         writers: vec![Connector::Postgres(Box::new(options)); POSTGRES_WRITERS],
+    })
+}
+
+/// Brings the schema up to date. One that is newer than this program is left alone.
+async fn migrate<C>(migrations: &'static [(i64, &str, &str)], conn: &mut C) -> Result<()>
+where
+    C: sqlx::migrate::Migrate,
+{
+    let done = migrator(migrations).run_direct(None, conn, false).await;
+    done.map_err(|error| match error {
+        MigrateError::VersionMissing(found) => Error::Newer {
+            found,
+            known: migrations.last().map_or(0, |(number, ..)| *number),
+        },
+        MigrateError::VersionMismatch(number) => Error::damaged(format!(
+            "schema {number} of the database is not the one that this program made"
+        )),
+        MigrateError::Dirty(number) => Error::damaged(format!(
+            "the upgrade to schema {number} broke off; restore the backup made before it"
+        )),
+        other => Error::Unavailable(other.to_string()),
     })
 }
 

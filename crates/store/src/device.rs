@@ -7,9 +7,9 @@ use fleet::{Device, DeviceId, Event, Identity, IdentityKind, SetupKeyId, TenantI
 
 use crate::error::{Error, Result};
 use crate::identity::attach;
-use crate::limits::{TAGS_MAX, TEXT_CHARS_MAX};
 use crate::search::reindex;
-use crate::sql::{Row, from_json, json, sql};
+use crate::sql::{Row, from_json_or_empty, json, sql};
+use crate::text::{check_tags, check_text, cut};
 use crate::writer::Tx;
 use crate::{Store, setup_key, touched};
 
@@ -251,13 +251,13 @@ async fn insert(tx: &mut Tx, tenant: &TenantId, new: NewDevice) -> Result<()> {
     .bind(json(&new.tags)?)
     .bind(&new.protocol)
     .bind(new.onboarding.as_str())
-    .bind(&d.manufacturer)
-    .bind(&d.oui)
-    .bind(&d.product_class)
-    .bind(&d.serial)
-    .bind(&d.model)
-    .bind(&d.hardware_version)
-    .bind(&d.software_version)
+    .bind(cut(&d.manufacturer))
+    .bind(cut(&d.oui))
+    .bind(cut(&d.product_class))
+    .bind(cut(&d.serial))
+    .bind(cut(&d.model))
+    .bind(cut(&d.hardware_version))
+    .bind(cut(&d.software_version))
     .bind(endpoint)
     .bind(new.created_at);
     tx.execute(insert)
@@ -315,7 +315,7 @@ pub(crate) async fn update(
         update.push(", onboarding = ").arg(state.as_str());
     }
     if let Some(ip) = &patch.external_ip {
-        update.push(", external_ip = ").arg(ip);
+        update.push(", external_ip = ").arg(cut(ip));
     }
     if let Some(key) = &patch.model_key {
         update.push(", model_key = ").arg(key);
@@ -325,17 +325,17 @@ pub(crate) async fn update(
         update.push(", boot_cause = ").arg(cause);
     }
     if let Some(d) = &patch.description {
-        update.push(", manufacturer = ").arg(&d.manufacturer);
-        update.push(", oui = ").arg(&d.oui);
-        update.push(", product_class = ").arg(&d.product_class);
-        update.push(", serial = ").arg(&d.serial);
-        update.push(", model_name = ").arg(&d.model);
+        update.push(", manufacturer = ").arg(cut(&d.manufacturer));
+        update.push(", oui = ").arg(cut(&d.oui));
+        update.push(", product_class = ").arg(cut(&d.product_class));
+        update.push(", serial = ").arg(cut(&d.serial));
+        update.push(", model_name = ").arg(cut(&d.model));
         update
             .push(", hardware_version = ")
-            .arg(&d.hardware_version);
+            .arg(cut(&d.hardware_version));
         update
             .push(", software_version = ")
-            .arg(&d.software_version);
+            .arg(cut(&d.software_version));
     }
     update.push(" WHERE tenant = ").arg(tenant);
     update.push(" AND id = ").arg(id);
@@ -395,7 +395,7 @@ pub(crate) fn sort_name(name: &str, description: &Description, endpoint: &str) -
         .into_iter()
         .find(|text| !text.is_empty())
         .unwrap_or_default();
-    shown.to_lowercase()
+    cut(shown).to_lowercase()
 }
 
 async fn write_tags(
@@ -415,26 +415,6 @@ async fn write_tags(
     Ok(())
 }
 
-pub(crate) fn check_text(text: &str) -> Result<()> {
-    if text.chars().count() > TEXT_CHARS_MAX {
-        return Err(Error::LimitExceeded {
-            what: "characters of a name",
-            max: TEXT_CHARS_MAX as u64,
-        });
-    }
-    Ok(())
-}
-
-fn check_tags(tags: &[String]) -> Result<()> {
-    if tags.len() > TAGS_MAX {
-        return Err(Error::LimitExceeded {
-            what: "tags of a device",
-            max: TAGS_MAX as u64,
-        });
-    }
-    tags.iter().try_for_each(|tag| check_text(tag))
-}
-
 /// 0 means never.
 fn ever(at: Timestamp) -> Option<Timestamp> {
     (at.0 != 0).then_some(at)
@@ -444,7 +424,7 @@ fn ever(at: Timestamp) -> Option<Timestamp> {
 pub(crate) fn read(row: &Row) -> Result<DeviceRecord> {
     let mut c = row.columns();
     let (id, tenant, name) = (c.take()?, c.take()?, c.take()?);
-    let tags = from_json(&c.take::<String>()?)?;
+    let tags = from_json_or_empty(&c.take::<String>()?, "tags of a device");
     let protocol = c.take()?;
     let onboarding = match c.take::<String>()?.as_str() {
         "started" => OnboardingState::Started,

@@ -7,8 +7,9 @@ use fleet::{DeviceId, Presence, TenantId, Timestamp};
 use crate::device::{self, DeviceRecord};
 use crate::error::{Error, Result};
 use crate::limits::{DEVICE_COUNT_MAX, DEVICE_PAGE_MAX, FACET_ROWS_MAX, FACET_VALUES_MAX};
+use crate::search::Word;
 use crate::sql::{Arg, Sql, sql};
-use crate::{Store, collect, search};
+use crate::{Store, collect, readable, search};
 
 /// Which devices; empty means all. Values of one field are alternatives, fields must all match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -155,8 +156,9 @@ impl Store {
         limit: usize,
     ) -> Result<DevicePage> {
         let limit = limit.clamp(1, DEVICE_PAGE_MAX);
+        let words = self.words(tenant, search).await?;
         let mut statement = sql(device::SELECT);
-        conditions(&mut statement, tenant, search);
+        conditions(&mut statement, tenant, search, &words);
         let column = sort.by.column();
         let (than, order) = if sort.descending {
             (" < ", " DESC")
@@ -186,20 +188,20 @@ impl Store {
             .push(order)
             .push(" LIMIT ")
             .arg(limit + 1);
-        let mut devices = collect(&self.all(statement).await?, device::read)?;
-        let next = if devices.len() > limit {
-            devices.truncate(limit);
-            devices.last().map(|last| cursor_of(sort.by, last))
-        } else {
-            None
-        };
+        let mut rows = self.all(statement).await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let devices = readable(&rows, "device", device::read)?;
+        let next = devices.last().filter(|_| more);
+        let next = next.map(|last| cursor_of(sort.by, last));
         Ok(DevicePage { devices, next })
     }
 
     /// How many devices match, and whether there are more than that.
     pub async fn device_count(&self, tenant: &TenantId, search: &Search) -> Result<(u64, bool)> {
+        let words = self.words(tenant, search).await?;
         let mut statement = sql("SELECT count(*) FROM (SELECT 1 AS one FROM device d");
-        conditions(&mut statement, tenant, search);
+        conditions(&mut statement, tenant, search, &words);
         statement
             .push(" LIMIT ")
             .arg(DEVICE_COUNT_MAX + 1)
@@ -226,12 +228,13 @@ impl Store {
             FacetField::Tag => "t.tag",
             FacetField::Presence => return self.presence_facets(tenant, search, prefix).await,
         };
+        let words = self.words(tenant, search).await?;
         let mut statement = sql("SELECT value, count(*) AS times FROM (SELECT ");
         statement.push(column).push(" AS value FROM device d");
         if field == FacetField::Tag {
             statement.push(" JOIN device_tag t ON t.tenant = d.tenant AND t.device = d.id");
         }
-        conditions(&mut statement, tenant, search);
+        conditions(&mut statement, tenant, search, &words);
         if prefix.is_empty() {
             statement.push(" AND ").push(column).push(" <> ''");
         } else {
@@ -259,12 +262,17 @@ impl Store {
         })
     }
 
+    async fn words(&self, tenant: &TenantId, search: &Search) -> Result<Vec<Word>> {
+        search::words(self, tenant, search.filter.q.as_deref()).await
+    }
+
     async fn presence_facets(
         &self,
         tenant: &TenantId,
         search: &Search,
         prefix: &str,
     ) -> Result<Vec<Facet>> {
+        let words = self.words(tenant, search).await?;
         let mut facets = Vec::new();
         for presence in Presence::ALL {
             if !presence.as_str().starts_with(prefix) {
@@ -276,7 +284,7 @@ impl Store {
             }
             one.filter.presence = vec![presence];
             let mut statement = sql("SELECT count(*) FROM (SELECT 1 AS one FROM device d");
-            conditions(&mut statement, tenant, &one);
+            conditions(&mut statement, tenant, &one, &words);
             statement
                 .push(" LIMIT ")
                 .arg(FACET_ROWS_MAX)
@@ -294,7 +302,7 @@ impl Store {
     }
 }
 
-fn conditions(statement: &mut Sql, tenant: &TenantId, search: &Search) {
+fn conditions(statement: &mut Sql, tenant: &TenantId, search: &Search, words: &[Word]) {
     let filter = &search.filter;
     statement.push(" WHERE d.tenant = ").arg(tenant);
     for (column, values) in [
@@ -332,9 +340,7 @@ fn conditions(statement: &mut Sql, tenant: &TenantId, search: &Search) {
     if !filter.presence.is_empty() {
         presence(statement, search);
     }
-    if let Some(q) = &filter.q {
-        search::condition(statement, tenant, q);
-    }
+    search::condition(statement, tenant, words);
 }
 
 /// The words of `fleet::presence::presence` over the evidence columns; a test compares the two.

@@ -107,11 +107,75 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
                 Error::Damaged(error.to_string())
             }
-            // The server is shutting down, or ended this connection.
-            sqlx::Error::Database(e) if e.code().is_some_and(|code| code.starts_with("57P")) => {
-                Error::Unavailable(e.to_string())
-            }
+            sqlx::Error::Database(e) => match e.code().map_or(Cause::Ours, |code| cause(&code)) {
+                Cause::Machine => Error::Unavailable(e.to_string()),
+                Cause::Damage => Error::Damaged(e.to_string()),
+                Cause::Ours => Error::Database(Box::new(sqlx::Error::Database(e))),
+            },
             other => Error::Database(Box::new(other)),
+        }
+    }
+}
+
+/// What an error of the database comes from.
+#[derive(Debug, PartialEq, Eq)]
+enum Cause {
+    /// The machine, the server or its load: trying again may help.
+    Machine,
+    /// What is stored is damaged.
+    Damage,
+    /// The statement.
+    Ours,
+}
+
+/// SQLSTATE has five characters (PostgreSQL, appendix A); SQLite's extended codes are shorter numbers whose lowest
+/// byte is the kind (sqlite.org/rescode.html).
+fn cause(code: &str) -> Cause {
+    if code.len() == 5 {
+        return match code.get(..2) {
+            // Connection, transaction to be repeated, no room or memory, asked to stop, the machine beneath it.
+            Some("08" | "40" | "53" | "57" | "58") => Cause::Machine,
+            Some("XX") if code != "XX000" => Cause::Damage,
+            // A standby that only reads, a lock that was not got in time.
+            _ if matches!(code, "25006" | "55P03") => Cause::Machine,
+            _ => Cause::Ours,
+        };
+    }
+    match code.parse::<u32>().map(|code| code & 0xff) {
+        // Busy, locked, no memory, read-only, input or output, full, cannot be opened.
+        Ok(5 | 6 | 7 | 8 | 10 | 13 | 14) => Cause::Machine,
+        // Corrupt, not a database.
+        Ok(11 | 26) => Cause::Damage,
+        _ => Cause::Ours,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_machine_does_is_told_from_what_we_did() {
+        for (code, expected) in [
+            ("13", Cause::Machine),
+            ("778", Cause::Machine),
+            ("8", Cause::Machine),
+            ("1032", Cause::Machine),
+            ("53100", Cause::Machine),
+            ("57P01", Cause::Machine),
+            ("57014", Cause::Machine),
+            ("25006", Cause::Machine),
+            ("40001", Cause::Machine),
+            ("08006", Cause::Machine),
+            ("11", Cause::Damage),
+            ("XX001", Cause::Damage),
+            ("XX000", Cause::Ours),
+            ("42601", Cause::Ours),
+            ("23505", Cause::Ours),
+            ("2067", Cause::Ours),
+            ("1", Cause::Ours),
+        ] {
+            assert_eq!(cause(code), expected, "{code}");
         }
     }
 }

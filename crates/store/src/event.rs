@@ -11,8 +11,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::{Error, Result};
 use crate::limits::{EVENT_BYTES_MAX, EVENT_PAGE_MAX, EVENT_SCAN_MAX, RETENTION_BATCH_MAX};
-use crate::sql::{Arg, Conn, Row, Sql, bulk_values, from_json, json, sql};
-use crate::{Store, collect};
+use crate::sql::{Arg, Conn, Row, Sql, bulk_values, from_json_or_empty, json, sql};
+use crate::{Store, readable};
 
 /// The channel on which the nodes of one PostgreSQL tell each other that a log grew.
 const CHANNEL: &str = "headend_event";
@@ -155,11 +155,9 @@ impl Store {
         statement.push(" AND seq > ").arg(cursor);
         statement.push(" AND seq <= ").arg(to);
         statement.push(" ORDER BY seq LIMIT ").arg(limit);
-        let events = collect(&self.all(statement).await?, |row| read(tenant, row))?;
-        let next = match events.last() {
-            Some(last) if events.len() == limit => last.seq,
-            _ => to,
-        };
+        let rows = self.all(statement).await?;
+        let next = last_of(&rows, limit)?.unwrap_or(to);
+        let events = readable(&rows, "event", |row| read(tenant, row))?;
         Ok(EventPage {
             more: next < head,
             next: Some(next),
@@ -188,11 +186,9 @@ impl Store {
         statement.push(" AND seq < ").arg(cursor);
         statement.push(" AND seq >= ").arg(from);
         statement.push(" ORDER BY seq DESC LIMIT ").arg(limit);
-        let events = collect(&self.all(statement).await?, |row| read(tenant, row))?;
-        let next = match events.last() {
-            Some(last) if events.len() == limit => last.seq,
-            _ => from,
-        };
+        let rows = self.all(statement).await?;
+        let next = last_of(&rows, limit)?.unwrap_or(from);
+        let events = readable(&rows, "event", |row| read(tenant, row))?;
         let more = next > oldest;
         Ok(EventPage {
             more,
@@ -301,6 +297,12 @@ fn select(tenant: &TenantId, filter: &EventFilter) -> Sql {
     statement
 }
 
+/// The number in the last row of a page, when the page is full.
+fn last_of(rows: &[Row], limit: usize) -> Result<Option<u64>> {
+    let last = rows.last().filter(|_| rows.len() == limit);
+    last.map(|row| row.columns().take()).transpose()
+}
+
 fn read(tenant: &TenantId, row: &Row) -> Result<EventRecord> {
     let mut c = row.columns();
     let (seq, at): (u64, Timestamp) = (c.take()?, c.take()?);
@@ -316,7 +318,7 @@ fn read(tenant: &TenantId, row: &Row) -> Result<EventRecord> {
             device: c.take()?,
             operation: c.take()?,
             actor: c.take()?,
-            data: from_json(&c.take::<String>()?)?,
+            data: from_json_or_empty(&c.take::<String>()?, "data of an event"),
         },
     })
 }

@@ -3,13 +3,14 @@
 
 use fleet::{DeviceId, Event, Identity, TenantId, Timestamp};
 
-use crate::device::{check_text, exists, refresh};
+use crate::device::{exists, refresh};
 use crate::error::{Error, Result};
 use crate::limits::IDENTITIES_MAX;
 use crate::search::reindex;
 use crate::sql::{Row, sql};
+use crate::text::check_text;
 use crate::writer::Tx;
-use crate::{Store, collect, touched};
+use crate::{Store, readable, touched};
 
 /// An identity with its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Store {
              WHERE tenant = $1 AND device = $2 ORDER BY kind, value")
         .bind(tenant)
         .bind(device);
-        collect(&self.all(statement).await?, read_identity)
+        readable(&self.all(statement).await?, "identity", read_identity)
     }
 
     /// Adds identities to a device. Those that lead to another device stay there and are returned.

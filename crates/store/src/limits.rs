@@ -44,6 +44,10 @@ pub const FACET_VALUES_MAX: usize = 100;
 /// Words of a free-text search that are looked at.
 pub const SEARCH_WORDS_MAX: usize = 5;
 
+/// Devices that a word of a search may lead to for these to be looked up and sorted, some milliseconds; of a more
+/// frequent word the devices are asked in the order of the page, of which few are needed to fill it.
+pub const SEARCH_LEAD_MAX: u64 = 2_000;
+
 /// Search terms kept per device.
 pub const SEARCH_TERMS_MAX: usize = 64;
 

@@ -234,3 +234,28 @@ impl Store {
             .ok_or_else(|| Error::Unavailable("no answer from the writer".to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recent_notifications_of_so_many_devices_are_remembered_and_of_those_that_were_asked_for() {
+        let tenant = TenantId::parse("acme").unwrap();
+        let of = |n: usize| (tenant.clone(), DeviceId(uuid::Uuid::from_u128(n as u128)));
+        let mut recent = Recent::default();
+        for n in 0..RECENT_DEVICES_MAX * 2 {
+            let (tenant, device) = of(n);
+            let staged = Staged {
+                tenant,
+                device,
+                key: 1,
+            };
+            recent.learn(vec![staged], &HashMap::new());
+            // One that keeps sending is not forgotten.
+            assert!(n == 0 || recent.keys(&of(1)).is_some());
+            assert!(recent.young.len() + recent.old.len() <= RECENT_DEVICES_MAX + 1);
+        }
+        assert!(recent.keys(&of(2)).is_none());
+    }
+}

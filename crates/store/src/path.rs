@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::limits::PAGE_MAX;
-use crate::sql::{Row, from_json, json, sql};
-use crate::{SecretHash, Store, collect, device, touched};
+use crate::sql::{Row, from_json_or_empty, json, sql};
+use crate::{SecretHash, Store, collect, device, readable, touched};
 
 /// A way to a device.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,7 +156,7 @@ impl Store {
             .then(" WHERE tenant = $1 AND device = $2 ORDER BY transport")
             .bind(tenant)
             .bind(device);
-        collect(&self.all(statement).await?, read)
+        readable(&self.all(statement).await?, "path", read)
     }
 
     /// One way to a device.
@@ -191,7 +191,7 @@ impl Store {
         statement
             .push(" ORDER BY device LIMIT ")
             .arg(limit.clamp(1, PAGE_MAX));
-        collect(&self.all(statement).await?, read)
+        readable(&self.all(statement).await?, "path", read)
     }
 
     /// Makes a path, or changes how it is reached; credentials stay.
@@ -475,7 +475,7 @@ fn read(row: &Row) -> Result<PathRecord> {
         setup_key: c.take()?,
         readmit_until: c.take()?,
         certificate_required: c.take()?,
-        info: from_json(&c.take::<String>()?)?,
+        info: from_json_or_empty(&c.take::<String>()?, "what a connection told"),
         peer: c.take()?,
         authenticated_by: c.take()?,
         node: c

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::limits::{PAGE_MAX, REFUSALS_MAX, TEXT_CHARS_MAX};
 use crate::sql::{Row, sql};
 use crate::writer::Tx;
-use crate::{SecretHash, Store, collect};
+use crate::{SecretHash, Store, readable};
 
 /// A refused connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl Store {
         statement
             .push(" ORDER BY r.last_at DESC, r.key LIMIT ")
             .arg(limit.clamp(1, PAGE_MAX));
-        collect(&self.all(statement).await?, read)
+        readable(&self.all(statement).await?, "refusal", read)
     }
 }
 

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 
 use fleet::{DeviceId, TenantId};
 
+use crate::Store;
 use crate::error::Result;
-use crate::limits::{SEARCH_TERMS_MAX, SEARCH_WORDS_MAX, TEXT_CHARS_MAX};
+use crate::limits::{SEARCH_LEAD_MAX, SEARCH_TERMS_MAX, SEARCH_WORDS_MAX, TEXT_CHARS_MAX};
 use crate::sql::{Sql, sql};
 use crate::writer::Tx;
 
@@ -81,26 +82,80 @@ fn backwards(term: &str) -> String {
         .collect()
 }
 
-/// Appends the condition that a device (`d.id`) matches every word of `q`.
-pub(crate) fn condition(statement: &mut Sql, tenant: &TenantId, q: &str) {
-    for word in q.split_whitespace().take(SEARCH_WORDS_MAX) {
-        let word = cut(word);
-        let word = mac(&word).unwrap_or(word);
-        let end = backwards(&word);
-        statement
-            .push(" AND d.id IN (SELECT device FROM device_term WHERE tenant = ")
-            .arg(tenant);
-        statement.push(" AND term >= ").arg(&word);
-        statement.push(" AND term < ").arg(format!("{word}{LAST}"));
-        if word.chars().count() >= 3 {
-            statement
-                .push(" UNION SELECT device FROM device_term WHERE tenant = ")
-                .arg(tenant);
-            statement.push(" AND term >= ").arg(&end);
-            statement.push(" AND term < ").arg(format!("{end}{LAST}"));
+/// A word of a search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Word {
+    text: String,
+    /// It leads to so few devices that these are looked up; of any other, each device is asked whether it has it.
+    leads: bool,
+}
+
+/// The words of a search, and which of them leads to few devices, if any does. A database that has to guess this reads
+/// every device that has a frequent word, however short the page is.
+pub(crate) async fn words(store: &Store, tenant: &TenantId, q: Option<&str>) -> Result<Vec<Word>> {
+    let mut words: Vec<Word> = Vec::new();
+    for text in q.unwrap_or_default().split_whitespace() {
+        let text = cut(text);
+        let text = mac(&text).unwrap_or(text);
+        if words.len() < SEARCH_WORDS_MAX && words.iter().all(|known| known.text != text) {
+            words.push(Word { text, leads: false });
         }
-        statement.push(")");
     }
+    if words.is_empty() {
+        return Ok(words);
+    }
+    let mut statement = sql("SELECT ");
+    for (n, word) in words.iter().enumerate() {
+        statement.push(if n == 0 { "(" } else { ", (" });
+        statement.push("SELECT count(*) FROM (SELECT 1 AS one FROM device_term WHERE tenant = ");
+        statement.arg(tenant).push(" AND ");
+        in_either_range(&mut statement, &word.text);
+        statement.push(" LIMIT ").arg(SEARCH_LEAD_MAX + 1);
+        statement.push(") AS counted)");
+    }
+    let row = store.one(statement).await?;
+    let mut columns = row.columns();
+    let mut counts = Vec::with_capacity(words.len());
+    for _ in &words {
+        counts.push(columns.take::<u64>()?);
+    }
+    let rarest = counts.iter().enumerate().min_by_key(|(_, count)| **count);
+    if let Some((n, count)) = rarest
+        && *count <= SEARCH_LEAD_MAX
+    {
+        words[n].leads = true;
+    }
+    Ok(words)
+}
+
+/// Appends the condition that a device (`d.id`) has every word.
+pub(crate) fn condition(statement: &mut Sql, tenant: &TenantId, words: &[Word]) {
+    for word in words {
+        if word.leads {
+            statement.push(" AND d.id IN (SELECT device FROM device_term WHERE tenant = ");
+            statement.arg(tenant).push(" AND ");
+            in_either_range(statement, &word.text);
+            statement.push(")");
+        } else {
+            statement.push(" AND EXISTS (SELECT 1 FROM device_term t WHERE t.tenant = ");
+            statement.arg(tenant).push(" AND t.device = d.id AND ");
+            in_either_range(statement, &word.text);
+            // The offset keeps PostgreSQL from turning this into a join over all devices that have the word.
+            statement.push(" LIMIT 1 OFFSET 0)");
+        }
+    }
+}
+
+/// The terms that a word is the beginning or, from three characters on, the end of.
+fn in_either_range(statement: &mut Sql, word: &str) {
+    statement.push("((term >= ").arg(word);
+    statement.push(" AND term < ").arg(format!("{word}{LAST}"));
+    if word.chars().count() >= 3 {
+        let end = backwards(word);
+        statement.push(") OR (term >= ").arg(&end);
+        statement.push(" AND term < ").arg(format!("{end}{LAST}"));
+    }
+    statement.push("))");
 }
 
 /// Brings the terms of a device in line with its row and identities.
@@ -115,7 +170,10 @@ pub(crate) async fn reindex(tx: &mut Tx, tenant: &TenantId, device: DeviceId) ->
     let mut c = row.columns();
     let name: String = c.take()?;
     let mut words = vec![name];
-    words.extend(crate::sql::from_json::<Vec<String>>(&c.take::<String>()?)?);
+    words.extend(crate::sql::from_json_or_empty::<Vec<String>>(
+        &c.take::<String>()?,
+        "tags of a device",
+    ));
     for _ in 0..5 {
         words.push(c.take()?);
     }

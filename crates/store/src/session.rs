@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::limits::{KNOWN_NETWORKS_PER_USER_MAX, RETENTION_BATCH_MAX, SIGN_INS_PER_USER_MAX};
 use crate::sql::{Columns, Row, sql};
 use crate::user::{self, UserRecord};
-use crate::{SecretHash, Store, collect, touched};
+use crate::{SecretHash, Store, readable, touched};
 
 /// A session to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl Store {
             .bind(tenant)
             .bind(user);
         let rows = self.all(statement).await?;
-        collect(&rows, read)
+        readable(&rows, "session", read)
     }
 
     /// Notes that a session was used, and moves its end.

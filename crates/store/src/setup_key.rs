@@ -5,7 +5,7 @@ use fleet::{Event, SetupKeyId, TenantId, Timestamp, UserId};
 use crate::error::{Error, Result};
 use crate::limits::SETUP_KEYS_PER_TENANT_MAX;
 use crate::sql::{Row, sql};
-use crate::{SecretHash, Store, collect, touched};
+use crate::{SecretHash, Store, readable, touched};
 
 /// A setup key to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Store {
             .bind(tenant)
             .bind(SETUP_KEYS_PER_TENANT_MAX);
         let rows = self.all(statement).await?;
-        collect(&rows, read)
+        readable(&rows, "setup key", read)
     }
 
     /// Changes name, end and number of devices.

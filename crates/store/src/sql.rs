@@ -59,6 +59,17 @@ pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(Error::damaged)
 }
 
+/// The same for what a row can do without: damaged, it is as if it were empty.
+pub(crate) fn from_json_or_empty<T: DeserializeOwned + Default>(
+    text: &str,
+    what: &'static str,
+) -> T {
+    from_json(text).unwrap_or_else(|error| {
+        tracing::error!(what, %error, "a damaged field was read as empty");
+        T::default()
+    })
+}
+
 /// Rows of the largest statement of a bulk insert; larger ones are not faster.
 const BULK_ROWS: usize = 256;
 

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::idempotency::IdempotentAnswer;
 use crate::limits::{RETENTION_BATCH_MAX, TENANTS_MAX};
 use crate::sql::{Row, sql};
-use crate::{Store, collect, touched};
+use crate::{Store, readable, touched};
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Store {
     /// All tenants, by slug.
     pub async fn tenant_list(&self) -> Result<Vec<TenantRecord>> {
         let rows = self.all(sql(COLUMNS).then(" ORDER BY id")).await?;
-        collect(&rows, read)
+        readable(&rows, "tenant", read)
     }
 
     /// Changes name and whether it is disabled.

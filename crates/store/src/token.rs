@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::limits::TOKENS_PER_TENANT_MAX;
 use crate::sql::{Columns, Row, sql};
 use crate::user::{self, UserRecord};
-use crate::{SecretHash, Store, collect, touched};
+use crate::{SecretHash, Store, readable, touched};
 
 /// A token to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct NewToken {
     pub hash: SecretHash,
     /// First characters of the secret, to recognise it.
     pub prefix: String,
-    /// Permissions it is narrowed to; empty means all of the person's.
+    /// Permissions it is narrowed to; empty is none.
     pub scopes: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -42,7 +42,7 @@ pub struct TokenRecord {
     pub name: String,
     /// First characters of the secret.
     pub prefix: String,
-    /// Permissions it is narrowed to; empty means all of the person's.
+    /// Permissions it is narrowed to; empty is none.
     pub scopes: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -136,7 +136,7 @@ impl Store {
             .push(" ORDER BY t.id DESC LIMIT ")
             .arg(TOKENS_PER_TENANT_MAX);
         let rows = self.all(statement).await?;
-        collect(&rows, read)
+        readable(&rows, "token", read)
     }
 
     /// Revokes a token; a second time changes nothing.
@@ -202,7 +202,7 @@ fn read_columns(c: &mut Columns<'_>) -> Result<TokenRecord> {
         user: c.take()?,
         name: c.take()?,
         prefix: c.take()?,
-        scopes: crate::sql::from_json(&c.take::<String>()?)?,
+        scopes: crate::sql::from_json_or_empty(&c.take::<String>()?, "scopes of a token"),
         created_at: c.take()?,
         expires_at: c.take()?,
         last_used_at: c.take()?,

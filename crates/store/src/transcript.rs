@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::limits::{TRANSCRIPT_BYTES_MAX, TRANSCRIPT_ENTRIES_MAX};
 use crate::sql::sql;
 use crate::value_codec::{deflate, inflate};
-use crate::{Store, collect};
+use crate::{Store, readable};
 
 /// One message of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Store {
              WHERE tenant = $1 AND operation = $2 ORDER BY n")
         .bind(tenant)
         .bind(operation);
-        collect(&self.all(statement).await?, |row| {
+        readable(&self.all(statement).await?, "transcript", |row| {
             let mut c = row.columns();
             Ok(TranscriptEntry {
                 at: c.take()?,

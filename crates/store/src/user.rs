@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::limits::USERS_PER_TENANT_MAX;
 use crate::sql::{Columns, Row, sql};
 use crate::writer::Tx;
-use crate::{Store, collect, touched};
+use crate::{Store, readable, touched};
 
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Store {
             .bind(tenant)
             .bind(USERS_PER_TENANT_MAX);
         let rows = self.all(statement).await?;
-        collect(&rows, read)
+        readable(&rows, "user", read)
     }
 
     /// Changes a person. Disabling ends all their sessions. The last administrator of a tenant or of the platform

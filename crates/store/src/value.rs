@@ -13,7 +13,7 @@ use crate::limits::{VALUE_BYTES_MAX, VALUES_PER_DEVICE_MAX};
 use crate::sql::{Row, sql};
 use crate::value_codec::{Known, Values, decode, encode};
 use crate::writer::Tx;
-use crate::{Store, collect};
+use crate::{Store, collect, readable};
 
 /// How a value became known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -148,7 +148,7 @@ impl Store {
         }
         statement.push(" ORDER BY object");
         let mut found: BTreeMap<String, Known> = BTreeMap::new();
-        for (object, values) in collect(&self.all(statement).await?, read)? {
+        for (object, values) in readable(&self.all(statement).await?, "values", read)? {
             if object.starts_with(prefix) || prefix.starts_with(&object) {
                 found.extend(
                     values
@@ -184,7 +184,7 @@ impl Store {
                 .bind(device);
         statement.push(" AND object IN ").list(objects);
         let mut all = Values::new();
-        for (_, values) in collect(&self.all(statement).await?, read)? {
+        for (_, values) in readable(&self.all(statement).await?, "values", read)? {
             all.extend(values);
         }
         Ok(paths
@@ -298,7 +298,11 @@ async fn one_object(
     .bind(device)
     .bind(object);
     let mut values = match tx.optional(statement).await? {
-        Some(row) => read(&row)?.1,
+        // What is damaged is replaced by what is known from now on.
+        Some(row) => readable(&[row], "values", read)?
+            .pop()
+            .map(|(_, values)| values)
+            .unwrap_or_default(),
         None => Values::new(),
     };
     for gone in forget {

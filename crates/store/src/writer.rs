@@ -8,6 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fleet::{Event, TenantId};
 use futures_util::FutureExt as _;
@@ -266,6 +268,8 @@ where
 #[derive(Debug, Clone)]
 pub(crate) struct Writers {
     queues: Vec<mpsc::Sender<Box<dyn Job>>>,
+    /// The last commit did not succeed.
+    failing: Arc<AtomicBool>,
 }
 
 impl Writers {
@@ -274,15 +278,25 @@ impl Writers {
         connectors: Vec<Connector>,
         heads: [broadcast::Sender<EventHead>; 2],
     ) -> Writers {
+        let failing = Arc::new(AtomicBool::new(false));
         let queues = connectors
             .into_iter()
             .map(|connector| {
                 let (queue, waiting) = mpsc::channel(WRITE_QUEUE_MAX);
-                tokio::spawn(write(connector, waiting, heads.clone()));
+                let told = Told {
+                    heads: heads.clone(),
+                    failing: failing.clone(),
+                };
+                tokio::spawn(write(connector, waiting, told));
                 queue
             })
             .collect();
-        Writers { queues }
+        Writers { queues, failing }
+    }
+
+    /// Whether the last commit did not succeed.
+    pub(crate) fn failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
     }
 
     /// Runs `work` in a transaction and answers once it is durable.
@@ -325,11 +339,13 @@ fn closed() -> Error {
     Error::Unavailable("the store is closed".to_owned())
 }
 
-async fn write(
-    connector: Connector,
-    mut queue: mpsc::Receiver<Box<dyn Job>>,
+/// Who hears how commits end.
+struct Told {
     heads: [broadcast::Sender<EventHead>; 2],
-) {
+    failing: Arc<AtomicBool>,
+}
+
+async fn write(connector: Connector, mut queue: mpsc::Receiver<Box<dyn Job>>, told: Told) {
     // On PostgreSQL a group is one tenant's, so that its transaction holds one head row.
     let one_tenant_a_group = matches!(connector, Connector::Postgres(_));
     let mut tx = Tx {
@@ -366,7 +382,7 @@ async fn write(
         } else {
             std::mem::take(&mut waiting).into()
         };
-        commit_group(&mut tx, group, &heads).await;
+        commit_group(&mut tx, group, &told).await;
     }
     if let Some(Conn::Sqlite(conn)) = tx.conn.take() {
         // Closing checkpoints the write-ahead log; a failure leaves it for the next start.
@@ -375,11 +391,7 @@ async fn write(
 }
 
 /// Runs and commits one group, and answers its callers.
-async fn commit_group(
-    tx: &mut Tx,
-    group: Vec<Box<dyn Job>>,
-    heads: &[broadcast::Sender<EventHead>],
-) {
+async fn commit_group(tx: &mut Tx, group: Vec<Box<dyn Job>>, told: &Told) {
     let mut done: Vec<(Box<dyn Job>, Result<()>)> = Vec::with_capacity(group.len());
     let tenant = group.first().and_then(|job| job.tenant().cloned());
     let mut broken = tx.begin(tenant.as_ref()).await.err();
@@ -402,18 +414,24 @@ async fn commit_group(
     };
     match committed {
         Ok(grown) => {
+            told.failing.store(false, Ordering::Relaxed);
             for (job, outcome) in done {
                 job.done(outcome);
             }
             for head in grown {
                 // No receiver is no error: the log is the truth, this is only a nudge.
-                for watchers in heads {
+                for watchers in &told.heads {
                     let _ = watchers.send(head.clone());
                 }
             }
         }
         Err(error) => {
-            tracing::debug!(%error, "a group of writes was not committed");
+            // The first of a row is told to the operator; callers say the others themselves.
+            if told.failing.swap(true, Ordering::Relaxed) {
+                tracing::debug!(%error, "a group of writes was not committed");
+            } else {
+                tracing::warn!(%error, "the database does not take writes");
+            }
             tx.abandon().await;
             let why = error.to_string();
             for (job, outcome) in done {

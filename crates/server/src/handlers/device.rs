@@ -57,7 +57,7 @@ pub async fn list(
         },
         descending: query.order == Some(Order::Desc),
     };
-    let cursor = query.cursor.as_deref();
+    let cursor = page::given(query.cursor.as_deref());
     let found = state
         .store
         .device_list(&caller.tenant, &search, sort, cursor, limit)
@@ -92,9 +92,10 @@ pub async fn list(
 
 fn bad_cursor(error: store::Error) -> crate::problem::Fail {
     match error {
-        store::Error::Invalid(words) => {
-            crate::problem::Fail::malformed(vec![FieldProblem::query("cursor", words)])
-        }
+        store::Error::Invalid(words) => crate::problem::Fail::malformed(vec![FieldProblem::query(
+            "cursor",
+            format!("is {words}"),
+        )]),
         other => other.into(),
     }
 }

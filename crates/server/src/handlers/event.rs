@@ -115,7 +115,7 @@ pub async fn timeline(
 
 /// A cursor from the query.
 pub fn cursor(field: &str, text: Option<&str>) -> Result<Option<u64>> {
-    text.filter(|text| !text.is_empty())
+    page::given(text)
         .map(|text| {
             text.parse().map_err(|_| {
                 Fail::malformed(vec![FieldProblem::query(

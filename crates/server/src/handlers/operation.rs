@@ -104,8 +104,8 @@ pub async fn list(
     Query(query): Query<OperationQuery>,
 ) -> Result<Json<Page<Operation>>> {
     let limit = page::limit(query.limit, api::limits::PAGE_MAX)?;
-    let before = match query.cursor.as_deref() {
-        None | Some("") => None,
+    let before = match page::given(query.cursor.as_deref()) {
+        None => None,
         Some(text) => Some(text.parse::<OperationId>().map_err(|_| {
             Fail::malformed(vec![FieldProblem::query(
                 "cursor",

@@ -39,7 +39,7 @@ pub async fn list(
     let model = super::model::discovered(&state, tenant, &record).await?;
     let words = words(query.q.as_deref().unwrap_or_default());
     let mut items = Vec::new();
-    let mut after = query.cursor;
+    let mut after = query.cursor.filter(|text| !text.is_empty());
     let mut scanned = 0;
     let mut more = true;
     while more && items.len() < limit && scanned < SCAN_MAX {

@@ -86,7 +86,10 @@ function render(document_, wanted) {
     if (found.length) list.append(el('h2', {}, tag.name), paragraph(tag.description, { class: 'dim' }), ...found);
   }
   const open = location.hash && document.getElementById(location.hash.slice(1));
-  if (open) open.open = true;
+  if (open) {
+    open.open = true;
+    open.scrollIntoView();
+  }
 }
 
 fetch('/api/v1/openapi.json', { headers: { accept: 'application/json' } })

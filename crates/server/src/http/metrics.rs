@@ -68,14 +68,18 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz`: the database answers, and the server is not stopping.
+/// `/readyz`: the database answers and takes writes, and the server is not stopping.
 pub async fn readyz(Extract(state): Extract<State>) -> Result<&'static str> {
     let not = |words: &str| Err(Fail::new(ProblemKind::Unavailable, words));
     if state.shutdown.is_cancelled() {
         return not("The server is stopping.");
     }
-    match tokio::time::timeout(Duration::from_secs(2), state.store.ping()).await {
+    match tokio::time::timeout(Duration::from_secs(2), state.store.ready()).await {
         Ok(Ok(())) => Ok("ready\n"),
-        _ => not("The database does not answer."),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "not ready");
+            not("The database cannot be read or written.")
+        }
+        Err(_) => not("The database does not answer in time."),
     }
 }

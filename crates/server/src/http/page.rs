@@ -16,6 +16,11 @@ pub fn limit(wanted: Option<u32>, max: u32) -> Result<usize> {
     }
 }
 
+/// A cursor; an empty one is none.
+pub fn given(cursor: Option<&str>) -> Option<&str> {
+    cursor.filter(|text| !text.is_empty())
+}
+
 /// The page after the cursor, of items ordered by their keys. A cursor whose item is gone still
 /// has its place in the order, so nothing is skipped or shown twice.
 pub fn cut<T>(
@@ -33,10 +38,10 @@ pub fn cut<T>(
     if order == Order::Falling {
         items.reverse();
     }
-    if let Some(cursor) = &query.cursor {
+    if let Some(cursor) = given(query.cursor.as_deref()) {
         items.retain(|item| match order {
-            Order::Rising => key(item) > *cursor,
-            Order::Falling => key(item) < *cursor,
+            Order::Rising => key(item).as_str() > cursor,
+            Order::Falling => key(item).as_str() < cursor,
         });
     }
     let more = items.len() > limit;
@@ -64,7 +69,7 @@ mod tests {
         for order in [Order::Rising, Order::Falling] {
             let mut items: Vec<u32> = (0..7).collect();
             let mut query = PageQuery {
-                cursor: None,
+                cursor: Some(String::new()),
                 limit: Some(3),
             };
             let mut seen = Vec::new();

@@ -70,8 +70,11 @@ impl<'a> Shape<'a> {
             }
             Value::String(text) => self.text(schema, text, at),
             Value::Number(number) if schema["format"] == "int32" => {
-                let max = u32::MAX;
-                if number.as_u64().is_some_and(|one| one <= u64::from(max)) {
+                let max = i32::MAX;
+                if number
+                    .as_u64()
+                    .is_some_and(|one| one <= u64::from(max.unsigned_abs()))
+                {
                     return;
                 }
                 self.add(

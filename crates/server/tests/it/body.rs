@@ -57,7 +57,7 @@ const BODIES: &[(&str, &str, &str)] = &[
     (
         r#"{"ops": [{"kind": "get", "paths": [], "max_depth": -1}]}"#,
         "ops[0].max_depth",
-        "from 0 to 4294967295",
+        "from 0 to 2147483647",
     ),
     (
         r#"{"ops": [{"kind": "get", "paths": [], "max_depth": 1.5}]}"#,
@@ -97,7 +97,7 @@ const BODIES: &[(&str, &str, &str)] = &[
     (
         r#"{"ops": [], "expires_in_seconds": 5000000000}"#,
         "expires_in_seconds",
-        "from 0 to 4294967295",
+        "from 0 to 2147483647",
     ),
     (r#"{"ops": [], "ops": []}"#, "body", "duplicate field `ops`"),
 ];

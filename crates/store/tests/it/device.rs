@@ -2,6 +2,7 @@
 
 use fleet::presence::{PresenceConfig, presence};
 use fleet::{DeviceId, EventKind, Identity, IdentityKind, NodeId, Presence, TenantId, Timestamp};
+use store::limits::TEXT_CHARS_MAX;
 use store::path::{PathEnd, PathLink};
 use store::{
     DeviceFilter, DevicePatch, DeviceSort, DeviceSortBy, Error, EventFilter, FacetField, Search,
@@ -491,6 +492,49 @@ async fn deleting_a_device_leaves_nothing_but_its_log() {
                 continue;
             }
             assert_eq!(rows, before[&table], "{table}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_device_says_of_itself_is_cut_to_what_an_index_and_a_cursor_hold() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let hostile = "\u{10348}".repeat(20_000);
+        for n in 0..3 {
+            let mut device = new_device(&format!("S{n}"));
+            device.description.serial = format!("{hostile}{n}");
+            device.description.model = hostile.clone();
+            db.store
+                .device_insert(&tenant, device, vec![])
+                .await
+                .unwrap();
+        }
+        let search = Search::new(DeviceFilter::default(), NOW);
+        for by in [
+            DeviceSortBy::Name,
+            DeviceSortBy::Model,
+            DeviceSortBy::Serial,
+        ] {
+            let sort = DeviceSort {
+                by,
+                descending: false,
+            };
+            let (mut cursor, mut seen) = (None::<String>, 0);
+            loop {
+                let page = db
+                    .store
+                    .device_list(&tenant, &search, sort, cursor.as_deref(), 1)
+                    .await
+                    .unwrap();
+                seen += page.devices.len();
+                cursor = page.next;
+                match &cursor {
+                    Some(cursor) => assert!(cursor.len() <= 36 + TEXT_CHARS_MAX * 8),
+                    None => break,
+                }
+            }
+            assert_eq!(seen, 3, "{by:?}");
         }
     }
 }

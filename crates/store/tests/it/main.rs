@@ -1,7 +1,9 @@
 //! The store as its callers see it, on every database there is.
 #![allow(clippy::unwrap_used)]
 
+mod bounds;
 mod crash;
+mod damage;
 mod device;
 mod event;
 mod isolation;

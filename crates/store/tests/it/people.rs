@@ -10,7 +10,7 @@ use store::{
 
 use crate::world::{NOW, at, bits, event, hash, new_device, tenant, worlds};
 
-async fn ann(store: &Store, tenant: &TenantId) -> UserId {
+pub async fn ann(store: &Store, tenant: &TenantId) -> UserId {
     let user = UserRecord {
         id: UserId::new(NOW, bits()),
         tenant: tenant.clone(),

@@ -19,6 +19,48 @@ impl Raw {
         }
     }
 
+    /// Runs a statement; `{blob}` in it stands for bytes that mean nothing.
+    pub async fn run(&mut self, sql: &str) {
+        let blob = match self {
+            Raw::Sqlite(_) => "x'00ff00ff'",
+            Raw::Postgres(_) => "'\\x00ff00ff'::bytea",
+        };
+        let sql = AssertSqlSafe(sql.replace("{blob}", blob));
+        match self {
+            Raw::Sqlite(c) => drop(sqlx::query(sql).execute(c).await.unwrap()),
+            Raw::Postgres(c) => drop(sqlx::query(sql).execute(c).await.unwrap()),
+        }
+    }
+
+    /// Copies a row so many times. `other` names the columns in which each copy is another: `id` and `bytes` become
+    /// random, a text gets a number from 1 on at its end.
+    pub async fn multiply(&mut self, table: &str, which: &str, other: &[(&str, &str)], count: u64) {
+        let (id, bytes) = match self {
+            Raw::Sqlite(_) => ("randomblob(16)", "randomblob(32)"),
+            Raw::Postgres(_) => (
+                "gen_random_uuid()",
+                "decode(md5(random()::text) || md5(n.i::text), 'hex')",
+            ),
+        };
+        let (mut into, mut from) = (Vec::new(), Vec::new());
+        for column in self.columns(table).await {
+            let name = column.split(' ').next().unwrap().to_owned();
+            from.push(match other.iter().find(|(column, _)| *column == name) {
+                Some((_, "id")) => id.to_owned(),
+                Some((_, "bytes")) => bytes.to_owned(),
+                Some((_, _)) => format!("r.{name} || n.i"),
+                None => format!("r.{name}"),
+            });
+            into.push(name);
+        }
+        let (into, from) = (into.join(", "), from.join(", "));
+        self.run(&format!(
+            "INSERT INTO {table} ({into}) SELECT {from} FROM {table} r CROSS JOIN (WITH RECURSIVE s(i) AS \
+             (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < {count}) SELECT i FROM s) AS n WHERE {which}"
+        ))
+        .await;
+    }
+
     /// The first column of every row, as text.
     pub async fn texts(&mut self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(sql.to_owned());

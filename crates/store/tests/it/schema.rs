@@ -45,7 +45,7 @@ async fn a_database_can_be_opened_again_and_still_has_its_rows() {
     for db in crate::world::worlds().await {
         let again = store::Store::open(&db.url).await.unwrap();
         assert_eq!(again.tenant_list().await.unwrap().len(), 2);
-        again.ping().await.unwrap();
+        again.ready().await.unwrap();
     }
 }
 
