@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::fault::{Fault, FaultCode};
 use crate::limits;
 use crate::rpc::{Method, Request, Response};
-use crate::soap::{self, Body, Envelope, Namespace, Oddities};
+use crate::soap::{self, Body, Booleans, Envelope, Namespace, Oddities};
 use crate::version::Version;
 pub use event::{Config, End, Event, Ignored, PeerError, Post, Reply, RequestId, Token};
 
@@ -54,6 +54,8 @@ struct Outstanding {
 /// One session of an ACS. Sans-IO: give it inputs and moments, take replies and events.
 pub struct Session {
     config: Arc<Config>,
+    booleans: Booleans,
+    hold_requests: bool,
     prefix: u64,
     next: u64,
     phase: Phase,
@@ -86,6 +88,8 @@ impl Session {
             .silence
             .clamp(limits::SILENCE_MIN, limits::SILENCE_MAX);
         Self {
+            booleans: config.booleans,
+            hold_requests: config.hold_requests,
             config,
             prefix: ids,
             next: 1,
@@ -113,6 +117,17 @@ impl Session {
         self.version
     }
 
+    /// How truth values among the arguments are spelled from now on, for a device that reads only
+    /// one spelling.
+    pub fn set_booleans(&mut self, booleans: Booleans) {
+        self.booleans = booleans;
+    }
+
+    /// Whether the CPE is told to hold its own requests from now on.
+    pub fn set_hold_requests(&mut self, hold: bool) {
+        self.hold_requests = hold;
+    }
+
     /// Whether nothing follows any more.
     pub fn is_ended(&self) -> bool {
         self.phase == Phase::Ended
@@ -129,11 +144,8 @@ impl Session {
             method: request.method(),
         });
         let mut envelope = Envelope::new(self.namespace, self.wire_id(id), request);
-        envelope.header.hold_requests = self.config.hold_requests.then_some(true);
-        self.reply(
-            now,
-            Reply::envelope(soap::encode(&envelope, self.config.booleans)),
-        );
+        envelope.header.hold_requests = self.hold_requests.then_some(true);
+        self.reply(now, Reply::envelope(soap::encode(&envelope, self.booleans)));
         self.asked = None;
     }
 
@@ -154,11 +166,8 @@ impl Session {
     ) {
         let mut envelope = Envelope::new(self.namespace, id, body);
         envelope.header.use_version = use_version.map(|version| version.to_string());
-        envelope.header.hold_requests = self.config.hold_requests.then_some(true);
-        self.reply(
-            now,
-            Reply::envelope(soap::encode(&envelope, self.config.booleans)),
-        );
+        envelope.header.hold_requests = self.hold_requests.then_some(true);
+        self.reply(now, Reply::envelope(soap::encode(&envelope, self.booleans)));
     }
 
     fn reply_fault(&mut self, now: Instant, id: &str, fault: Fault) {

@@ -8,6 +8,7 @@
 
 mod event;
 mod input;
+pub mod policy;
 mod queue;
 mod schedule;
 

@@ -22,6 +22,9 @@ pub const ID_CHARS_MAX: usize = 256;
 /// Characters of a peer's text in an error or event of ours.
 pub const EXCERPT_CHARS_MAX: usize = 120;
 
+/// Bytes of a body that cannot be read, as far as a transcript shows it.
+pub const RAW_BYTES_MAX: usize = 8 * 1024;
+
 /// Versions in one `SupportedCWMPVersions` header. There are five.
 pub const VERSIONS_MAX: usize = 32;
 

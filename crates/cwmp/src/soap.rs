@@ -5,7 +5,7 @@
 //! Deliberately no conversation: which message may come when is in [`crate::acs`] and
 //! [`crate::cpe`].
 
-mod charset;
+pub(crate) mod charset;
 mod header;
 mod oddity;
 pub(crate) mod reader;

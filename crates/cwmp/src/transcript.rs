@@ -8,7 +8,9 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use crate::fault::FaultCode;
-use crate::soap::{self, Body, Booleans, Envelope};
+use crate::limits;
+use crate::soap::{self, Body, Booleans, Envelope, charset};
+use crate::value::{MASK, Url};
 
 /// Endings of parameter names whose values are never shown.
 const SECRETS: &[&str] = &[
@@ -92,6 +94,49 @@ fn told(code: FaultCode, text: &str) -> String {
         true => code.to_string(),
         false => format!("{code}: {text}"),
     }
+}
+
+/// The start of a body that cannot be read, as text, with masks over what looks like a secret.
+pub fn raw(body: &[u8], is_secret: &dyn Fn(&str) -> bool) -> String {
+    let shown = &body[..body.len().min(limits::RAW_BYTES_MAX)];
+    // In its own encoding, or the masks would miss.
+    let text = match charset::text(shown, None) {
+        Ok((text, _)) => text,
+        Err(_) => String::from_utf8_lossy(shown),
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut parameter = "";
+    for (at, piece) in text.split('<').enumerate() {
+        if at > 0 {
+            out.push('<');
+        }
+        let Some((tag, content)) = piece.split_once('>').filter(|_| at > 0) else {
+            out.push_str(piece);
+            continue;
+        };
+        let name = tag
+            .split(|c: char| c.is_ascii_whitespace())
+            .next()
+            .unwrap_or_default();
+        let name = name.rsplit(':').next().unwrap_or_default();
+        if name == "Name" {
+            parameter = content.trim();
+        }
+        let secret = is_secret_name(name) || (name == "Value" && is_secret(parameter));
+        let masked = match name {
+            _ if content.trim().is_empty() => content.to_owned(),
+            _ if secret => MASK.to_owned(),
+            "URL" => Url::from(content).masked(),
+            _ => content.to_owned(),
+        };
+        out.push_str(tag);
+        out.push('>');
+        out.push_str(&masked);
+    }
+    if shown.len() < body.len() {
+        out.push_str("...");
+    }
+    out
 }
 
 /// An element of our own writing.
@@ -201,5 +246,26 @@ mod tests {
         ] {
             assert!(!is_secret_name(name), "{name}");
         }
+    }
+
+    /// `RAW_BYTES_MAX`
+    #[test]
+    fn what_cannot_be_read_is_shown_without_its_secrets() {
+        let body = b"<x><ParameterValueStruct><Name>Device.A.KeyPassphrase</Name><Value t='s'>secret1</Value>\
+            <Name>Device.B</Name><Value>shown</Value><c:Password>secret2</c:Password><URL>http://h/?secret3</URL>\
+            <Password></Password>\xff<Password>secret4";
+        let text = raw(body, &is_secret_name);
+        assert!(!text.contains("secret"), "{text}");
+        assert!(text.contains("<Value>shown</Value>") && text.contains("<Password></Password>"));
+        let wide: Vec<u8> = "<Password>secret5</Password"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        assert_eq!(
+            raw(&wide, &is_secret_name),
+            format!("<Password>{MASK}</Password")
+        );
+        let long = raw(&vec![b'a'; 100_000], &is_secret_name);
+        assert_eq!(long.len(), limits::RAW_BYTES_MAX + 3);
     }
 }

@@ -10,7 +10,7 @@ use super::oddity::Oddities;
 use crate::error::{DecodeError, DecodeErrorKind, excerpt};
 
 /// The text of a body, and what was odd about it.
-pub(super) fn text<'a>(
+pub(crate) fn text<'a>(
     body: &'a [u8],
     content_type: Option<&str>,
 ) -> Result<(Cow<'a, str>, Oddities), DecodeError> {

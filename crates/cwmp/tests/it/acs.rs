@@ -13,45 +13,6 @@ use cwmp::version::Version;
 
 use crate::support::*;
 
-/// The POST in which a CPE answers a reply's request.
-fn answering(reply: &Reply, body: impl Into<Body>) -> Vec<u8> {
-    envelope(&read(&reply.body).header.id, body)
-}
-
-fn method(reply: &Reply) -> String {
-    read(&reply.body).body.name().to_owned()
-}
-
-fn get(names: &[&str]) -> GetParameterValues {
-    GetParameterValues {
-        names: names.iter().map(|name| (*name).to_owned()).collect(),
-    }
-}
-
-fn fault_of(reply: &Reply) -> Fault {
-    match read(&reply.body).body {
-        Body::Fault(fault) => fault,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn only(mut all: Vec<Event>) -> Event {
-    assert_eq!(all.len(), 1, "{all:?}");
-    all.remove(0)
-}
-
-/// The outcomes of our requests among events.
-fn outcomes(all: &[Event]) -> Vec<Result<Method, PeerError>> {
-    all.iter()
-        .filter_map(|event| match event {
-            Event::Answered { result, .. } => {
-                Some(result.as_ref().map(Response::method).map_err(Clone::clone))
-            }
-            _ => None,
-        })
-        .collect()
-}
-
 #[test]
 fn an_inform_is_acknowledged_only_when_the_caller_says_so() {
     let clock = Clock::new();
@@ -381,135 +342,6 @@ fn answers_to_something_else_fail_the_request_and_the_session_goes_on() {
 }
 
 #[test]
-fn an_answer_that_nobody_waits_for_is_told_and_gives_us_the_turn() {
-    let clock = Clock::new();
-    let mut acs = acs(&clock);
-    informed(&mut acs, clock.at(0));
-    post(
-        &mut acs,
-        clock.at(0),
-        &envelope("9", Response::from(RebootResponse {})),
-    );
-    let ignored = Ignored::Unmatched {
-        name: "RebootResponse".into(),
-        id: "9".into(),
-    };
-    assert_eq!(events(&mut acs), [Event::Ignored(ignored), Event::Turn]);
-}
-
-#[test]
-fn a_post_repeated_on_a_new_connection_gets_the_same_answer() {
-    let clock = Clock::new();
-    let mut acs = acs(&clock);
-    let now = clock.at(0);
-    let opening = envelope("1", inform());
-    assert_eq!(post(&mut acs, now, &opening), None);
-    // Even before it is answered: both wait for the one answer.
-    acs.connection_closed();
-    assert_eq!(post(&mut acs, now, &opening), None);
-    acknowledge(&mut acs, now);
-    let reply = acs.poll_transmit().unwrap();
-    assert_eq!(post(&mut acs, now, &opening), Some(reply));
-    let complete = envelope("2", TransferComplete::default());
-    assert_eq!(post(&mut acs, now, &complete), None);
-    assert_eq!(events(&mut acs).len(), 3);
-    acs.connection_closed();
-    assert_eq!(post(&mut acs, now, &complete), None);
-    assert_eq!(
-        only(events(&mut acs)),
-        Event::Ignored(Ignored::Duplicate { id: "2".into() })
-    );
-}
-
-#[test]
-fn an_answer_repeated_gets_the_request_that_followed_it() {
-    let clock = Clock::new();
-    let mut acs = acs(&clock);
-    let now = clock.at(0);
-    informed(&mut acs, now);
-    post(&mut acs, now, b"");
-    acs.request(now, get(&["A."])).unwrap();
-    acs.request(now, get(&["B."])).unwrap();
-    let reply = acs.poll_transmit().unwrap();
-    let answer = answering(
-        &reply,
-        Response::from(GetParameterValuesResponse::default()),
-    );
-    let next = post(&mut acs, now, &answer);
-    events(&mut acs);
-    acs.connection_closed();
-    assert_eq!(post(&mut acs, now, &answer), next);
-    assert!(matches!(
-        only(events(&mut acs)),
-        Event::Ignored(Ignored::Duplicate { .. })
-    ));
-}
-
-/// An empty POST is the answer "I do not have that", unless the connection broke under our request.
-#[test]
-fn an_empty_post_after_a_broken_connection_gets_the_request_again() {
-    let clock = Clock::new();
-    let mut acs = acs(&clock);
-    let now = clock.at(0);
-    informed(&mut acs, now);
-    assert_eq!(post(&mut acs, now, b""), None);
-    assert_eq!(post(&mut acs, now, b""), None);
-    let again = Event::Ignored(Ignored::Duplicate { id: String::new() });
-    assert_eq!(events(&mut acs), [Event::Turn, again.clone()]);
-    acs.request(now, AddObject::default()).unwrap();
-    let reply = acs.poll_transmit();
-    acs.connection_closed();
-    assert_eq!(post(&mut acs, now, b""), reply);
-    assert_eq!(only(events(&mut acs)), again);
-    assert_eq!(post(&mut acs, now, b""), None);
-    assert_eq!(outcomes(&events(&mut acs)), [Err(PeerError::Empty)]);
-}
-
-#[test]
-fn another_inform_begins_anew() {
-    let clock = Clock::new();
-    let mut acs = acs(&clock);
-    informed(&mut acs, clock.at(0));
-    post(&mut acs, clock.at(0), b"");
-    acs.request(clock.at(0), get(&["A."])).unwrap();
-    acs.poll_transmit();
-    events(&mut acs);
-    let mut anew = inform();
-    anew.retry_count = 1;
-    assert_eq!(post(&mut acs, clock.at(5), &envelope("1", anew)), None);
-    let all = events(&mut acs);
-    assert!(
-        matches!(
-            &all[..],
-            [
-                Event::Answered {
-                    result: Err(PeerError::Lost),
-                    ..
-                },
-                Event::Ended(End::Superseded),
-                Event::Informed { .. }
-            ]
-        ),
-        "{all:?}"
-    );
-}
-
-/// A device without a clock says the same each time; in a later session it is not a repetition.
-#[test]
-fn the_same_inform_after_a_session_is_another_session() {
-    let clock = Clock::new();
-    let mut acs = acs(&clock);
-    for _ in 0..2 {
-        informed(&mut acs, clock.at(0));
-        post(&mut acs, clock.at(0), b"");
-        acs.finish(clock.at(0)).unwrap();
-        acs.poll_transmit();
-        acs.connection_closed();
-        assert_eq!(events(&mut acs), [Event::Turn, Event::Ended(End::Complete)]);
-    }
-}
-
-#[test]
 fn what_the_acs_does_not_serve_is_refused_and_the_session_goes_on() {
     let clock = Clock::new();
     let config = Config {
@@ -591,34 +423,6 @@ fn a_request_of_the_cpe_in_place_of_an_answer_is_answered() {
         outcomes(&events(&mut acs)),
         [Ok(Method::GetParameterValues)]
     );
-}
-
-#[test]
-fn an_inform_refused_with_8005_may_come_again_and_with_others_not() {
-    let clock = Clock::new();
-    let mut acs = acs(&clock);
-    let opening = envelope("1", inform());
-    for _ in 0..2 {
-        assert_eq!(post(&mut acs, clock.at(0), &opening), None);
-        let Event::Informed { token, .. } = only(events(&mut acs)) else {
-            panic!();
-        };
-        let again = Fault::plain(FaultCode::ACS_RETRY_REQUEST);
-        acs.respond(clock.at(0), token, Err(again.clone())).unwrap();
-        assert_eq!(fault_of(&acs.poll_transmit().unwrap()), again);
-    }
-    assert_eq!(post(&mut acs, clock.at(0), &opening), None);
-    let Event::Informed { token, .. } = only(events(&mut acs)) else {
-        panic!();
-    };
-    acs.respond(
-        clock.at(0),
-        token,
-        Err(Fault::plain(FaultCode::ACS_REQUEST_DENIED)),
-    )
-    .unwrap();
-    assert!(acs.poll_transmit().is_some());
-    assert_eq!(only(events(&mut acs)), Event::Ended(End::Refused));
 }
 
 #[test]
@@ -831,4 +635,28 @@ fn what_had_to_be_forgiven_comes_with_the_event() {
     assert!(inform.has(&EventCode::ConnectionRequest) && !inform.has(&EventCode::Boot));
     assert!(oddities.has(Oddities::NO_ID) && oddities.has(Oddities::NAMESPACE));
     assert_eq!(version, Version::V1_0);
+}
+
+#[test]
+fn a_device_that_reads_one_spelling_of_truth_gets_it() {
+    let clock = Clock::new();
+    let mut acs = acs(&clock);
+    informed(&mut acs, clock.at(0));
+    post(&mut acs, clock.at(0), b"");
+    acs.set_booleans(Booleans::Words);
+    acs.set_hold_requests(true);
+    acs.request(
+        clock.at(0),
+        GetParameterNames {
+            path: String::new(),
+            next_level: true,
+        },
+    )
+    .unwrap();
+    let reply = acs.poll_transmit().unwrap();
+    let text = std::str::from_utf8(&reply.body).unwrap();
+    assert!(
+        text.contains("<NextLevel>true</NextLevel>") && text.contains(">true</cwmp:HoldRequests>"),
+        "{text}"
+    );
 }

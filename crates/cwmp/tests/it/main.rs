@@ -8,5 +8,6 @@ mod cpe;
 mod oddities;
 mod pair;
 mod refusals;
+mod repeats;
 mod support;
 mod transcripts;

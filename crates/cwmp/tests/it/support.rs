@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cwmp::acs::{self, Post, Reply};
+use cwmp::Fault;
+use cwmp::acs::{self, Event, PeerError, Post, Reply};
 use cwmp::event::EventCode;
-use cwmp::rpc::{DeviceId, EventStruct, Inform, ParameterValue};
+use cwmp::rpc::*;
 use cwmp::soap::{self, Body, Booleans, Envelope, Namespace};
 use cwmp::value::{Timestamp, Value};
 use cwmp::version::Version;
@@ -107,4 +108,43 @@ pub fn acknowledge(acs: &mut acs::Session, now: Instant) {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// The POST in which a CPE answers a reply's request.
+pub fn answering(reply: &Reply, body: impl Into<Body>) -> Vec<u8> {
+    envelope(&read(&reply.body).header.id, body)
+}
+
+pub fn method(reply: &Reply) -> String {
+    read(&reply.body).body.name().to_owned()
+}
+
+pub fn get(names: &[&str]) -> GetParameterValues {
+    GetParameterValues {
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+pub fn fault_of(reply: &Reply) -> Fault {
+    match read(&reply.body).body {
+        Body::Fault(fault) => fault,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn only(mut all: Vec<Event>) -> Event {
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+/// The outcomes of our requests among events.
+pub fn outcomes(all: &[Event]) -> Vec<Result<Method, PeerError>> {
+    all.iter()
+        .filter_map(|event| match event {
+            Event::Answered { result, .. } => {
+                Some(result.as_ref().map(Response::method).map_err(Clone::clone))
+            }
+            _ => None,
+        })
+        .collect()
 }
