@@ -80,7 +80,7 @@ pub(crate) fn join(object: &str, name: &str) -> String {
     } else {
         "."
     };
-    format!("{object}{dot}{name}")
+    [object, dot, name].concat()
 }
 
 fn param_failures(object: &str, errors: &[ParameterError]) -> impl Iterator<Item = Failure> {

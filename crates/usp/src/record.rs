@@ -17,8 +17,8 @@ impl Record {
     ) -> Self {
         Self {
             version: version.to_string(),
-            to_id: to.to_string(),
-            from_id: from.to_string(),
+            to_id: to.as_str().to_owned(),
+            from_id: from.as_str().to_owned(),
             payload_security: PayloadSecurity::PLAINTEXT,
             mac_signature: Vec::new(),
             sender_cert: Vec::new(),

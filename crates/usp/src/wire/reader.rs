@@ -183,11 +183,13 @@ impl<'a> Reader<'a> {
         self.take(usize::try_from(len).unwrap_or(usize::MAX))
     }
 
+    pub(crate) fn str(&mut self) -> Result<&'a str> {
+        let bytes = self.delimited()?;
+        std::str::from_utf8(bytes).map_err(|_| self.fault(DecodeErrorKind::Utf8))
+    }
+
     pub(crate) fn text(&mut self) -> Result<String> {
-        match std::str::from_utf8(self.delimited()?) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(self.fault(DecodeErrorKind::Utf8)),
-        }
+        self.str().map(str::to_owned)
     }
 
     pub(crate) fn bytes(&mut self) -> Result<Vec<u8>> {
@@ -233,13 +235,13 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    pub(crate) fn map_entry(&mut self) -> Result<(String, String)> {
+    pub(crate) fn map_entry(&mut self) -> Result<(&'a str, &'a str)> {
         self.nested("map entry", |r| {
-            let (mut name, mut value) = (String::new(), String::new());
+            let (mut name, mut value) = ("", "");
             while let Some(tag) = r.tag()? {
                 match tag {
-                    10 => name = r.text()?,
-                    18 => value = r.text()?,
+                    10 => name = r.str()?,
+                    18 => value = r.str()?,
                     _ => _ = r.unknown(tag, 0b110)?,
                 }
             }
