@@ -48,6 +48,10 @@ pub const REQUESTS_IN_PROGRESS_MAX: usize = 32;
 /// Notifications an agent holds for one controller until they are delivered.
 pub const NOTIFIES_PENDING_MAX: usize = 1024;
 
+/// Bytes of these together. Most have some hundred; one of a large value a thousand times over is not worth the memory
+/// of a small device.
+pub const NOTIFIES_PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// How long an agent waits for the answer to a notification that it will not send again.
 pub const NOTIFY_ANSWER_WAIT: Duration = Duration::from_secs(60);
 

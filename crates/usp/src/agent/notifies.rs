@@ -92,6 +92,14 @@ impl Notifies {
         let id = NotifyId(self.next);
         let payload = codec::encode_msg(&Msg::request(self.msg_id(id), notify));
         codec::check_size(payload.len() + 1024)?;
+        let held: usize = self.pending.iter().map(|one| one.payload.len()).sum();
+        // One alone may be as large as a record.
+        if held > 0 && held + payload.len() > limits::NOTIFIES_PENDING_BYTES_MAX {
+            return Err(Error::LimitExceeded {
+                limit: "NOTIFIES_PENDING_BYTES_MAX",
+                max: limits::NOTIFIES_PENDING_BYTES_MAX,
+            });
+        }
         self.next += 1;
         let expires = retry
             .and_then(|policy| policy.expires)

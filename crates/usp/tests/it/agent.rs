@@ -457,6 +457,31 @@ fn an_agent_without_a_controller_does_not_hoard_notifications() {
     ));
 }
 
+/// `NOTIFIES_PENDING_BYTES_MAX`
+#[test]
+fn large_notifications_are_hoarded_even_less() {
+    let mut f = Fixture::new();
+    let large = || {
+        let change = msg::ValueChange {
+            param_path: "Device.A".into(),
+            param_value: "x".repeat(1024 * 1024),
+        };
+        msg::notify("s", change)
+    };
+    for _ in 0..3 {
+        f.session.notify(f.clock.at(0), large(), None).unwrap();
+    }
+    let error = f.session.notify(f.clock.at(0), large(), None).unwrap_err();
+    assert!(matches!(
+        error,
+        Error::LimitExceeded {
+            limit: "NOTIFIES_PENDING_BYTES_MAX",
+            ..
+        }
+    ));
+    f.notify(None);
+}
+
 /// `RECORD_BYTES_MAX`
 #[test]
 fn a_response_that_is_too_large_becomes_an_error() {
