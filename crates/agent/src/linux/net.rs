@@ -230,9 +230,9 @@ fn ethernet(root: &Path, name: &str, param: &str) -> Option<String> {
         "Enable" => (flags() & 1 == 1).to_string(),
         "Status" => match get("operstate").as_deref() {
             Some("up") => "Up",
-            // Loopback and tunnels do not know; IFF_UP and IFF_RUNNING do.
-            Some("unknown") if flags() & 0x41 == 0x41 => "Up",
-            Some("unknown") => "Unknown",
+            // Loopback and tunnels have no state of their own (and no IFF_RUNNING here): switched on is all they can be.
+            Some("unknown") if flags() & 1 == 1 => "Up",
+            Some("unknown") => "Down",
             Some("dormant") => "Dormant",
             Some("notpresent") => "NotPresent",
             Some("lowerlayerdown") => "LowerLayerDown",

@@ -68,6 +68,11 @@ fn the_host_has_a_loopback_interface_with_its_address_and_this_process() {
             .any(|o| o.result_params.get("IPAddress") == Some("127.0.0.1")),
         "{lo:?}"
     );
+    for (name, expected) in [("Type", "Loopback"), ("Status", "Up"), ("Enable", "true")] {
+        let lo = get(&format!("Device.IP.Interface.[Name==\"lo\"].{name}"));
+        let value = lo.resolved_path_results[0].result_params.get(name);
+        assert_eq!(value, Some(expected), "{name}");
+    }
     let own = get(&format!(
         "Device.DeviceInfo.ProcessStatus.Process.[PID=={}].State",
         std::process::id()
