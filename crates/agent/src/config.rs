@@ -29,8 +29,10 @@ pub enum ConfigError {
         message: String,
     },
     /// A value that cannot be.
-    #[error("configuration key `{key}`: {reason}")]
+    #[error("{path}: key `{key}`: {reason}")]
     Invalid {
+        /// The file; what stands for it when there is none.
+        path: String,
         /// The key, with the table it is in.
         key: String,
         /// What is wrong with it.
@@ -231,17 +233,18 @@ impl AgentConfig {
         }
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
         let config: AgentConfig = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
-            path: name,
+            path: name.clone(),
             message: error.to_string(),
         })?;
-        config.check()?;
+        config.check(&name)?;
         Ok(config)
     }
 
-    /// Checks what the types do not.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// Checks what the types do not. `path` says in errors where it comes from.
+    pub fn check(&self, path: &str) -> Result<(), ConfigError> {
         let invalid = |key: &str, reason: String| {
             Err(ConfigError::Invalid {
+                path: path.into(),
                 key: key.into(),
                 reason,
             })
@@ -350,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_key() {
+    fn errors_name_the_file_and_the_key() {
         for (text, key) in [
             ("endpoint = \"x\"", "endpoint"),
             ("endpoint_id = 1", "endpoint_id"),
@@ -372,6 +375,7 @@ mod tests {
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(key), "{text}: {message}");
+            assert!(message.contains("agent.toml"), "{text}: {message}");
         }
     }
 

@@ -51,7 +51,7 @@ fn configuration(args: &Args) -> anyhow::Result<AgentConfig> {
             ..ControllerConfig::default()
         }];
     }
-    config.check()?;
+    config.check("the command line")?;
     if config.controllers.is_empty() {
         anyhow::bail!(
             "no controller: give [[controller]] in the configuration file, or --controller-id and --controller-url"
