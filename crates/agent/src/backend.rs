@@ -212,6 +212,12 @@ pub trait Backend: Send + 'static {
         None
     }
 
+    /// Whether any parameter of this object (ends in `.`) may be live. `false` saves asking for each of them.
+    fn is_live(&self, object: &str) -> bool {
+        let _ = object;
+        true
+    }
+
     /// May the values of this object (ends in `.`) become as they are in `view`? Called for each object a message
     /// touches, before anything is applied. The parameter name (relative to the object) says whose fault it is.
     fn check(&self, object: &str, view: &dyn View) -> Result<(), (Option<String>, Fault)> {
@@ -240,7 +246,8 @@ pub trait Backend: Send + 'static {
         false
     }
 
-    /// Time passes. Push what happened to `hints`; returns when it wants to be called again (`None`: only on wake).
+    /// Time passes. Push what happened to `hints`; returns when it wants to be called again (`None`: only on wake). Also
+    /// called after each start, change, command and cancellation, and with the hints of a [`Notifier`].
     fn tick(&mut self, now: Now, view: &dyn View, hints: &mut Vec<Hint>) -> Option<Duration> {
         let _ = (now, view, hints);
         None

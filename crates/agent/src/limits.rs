@@ -6,6 +6,10 @@ pub const TABLE_ROWS_MAX: usize = 512;
 /// Most subscriptions of one agent: each costs memory and, where values have to be polled, work.
 pub const SUBSCRIPTIONS_MAX: usize = 256;
 
+/// Most bytes of paths and values that controllers may leave with the agent. A gateway's whole configuration is some
+/// 100 KiB; what is kept is kept in memory, written to flash and copied into notifications.
+pub const STATE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// Most rows in the Request table, that is commands running at once.
 pub const REQUESTS_MAX: usize = 64;
 
@@ -32,9 +36,6 @@ pub const TRIGGER_SETTINGS_MAX: usize = 16;
 
 /// The journal is rewritten as a snapshot when it is longer than this and mostly superseded.
 pub const JOURNAL_BYTES_BEFORE_COMPACTION: u64 = 256 * 1024;
-
-/// Longest journal entry that is believed when reading; one message never gets near it.
-pub const JOURNAL_ENTRY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Longest configuration file. Ours has a page; more is some other file.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;

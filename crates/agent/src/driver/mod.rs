@@ -5,8 +5,9 @@ mod effects;
 mod inbound;
 mod peer;
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
@@ -14,6 +15,7 @@ use std::time::Instant;
 use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
 use mtp::ws::{CloseCode, DialConfig, Listener, dial, reason};
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::CLOSING_TIME_MAX;
@@ -153,6 +155,9 @@ enum Woken {
 
 impl Driver {
     async fn run(&mut self, shutdown: &CancellationToken) -> Result<(), RunError> {
+        // Made once: to wait anew with each record costs as much as to answer a small one.
+        let mut stop = pin!(shutdown.cancelled());
+        let mut alarm = pin!(tokio::time::sleep_until(self.clock.now().at.into()));
         loop {
             let tick = self.engine.tick(self.clock.now());
             if let Some(restart) = self.settle().await? {
@@ -162,7 +167,7 @@ impl Driver {
                     return Ok(());
                 };
                 tokio::select! {
-                    () = shutdown.cancelled() => return Ok(()),
+                    () = stop.as_mut() => return Ok(()),
                     () = tokio::time::sleep(down) => {}
                 }
                 // Undelivered notifications and retry counters do not survive a restart (R-NOT.4, R-WS.21).
@@ -170,7 +175,7 @@ impl Driver {
                 self.engine.come_up(self.clock.now())?;
                 continue;
             }
-            match self.wait(tick, shutdown).await {
+            match self.wait(tick, stop.as_mut(), alarm.as_mut()).await {
                 Woken::Shutdown => return Ok(()),
                 Woken::Time | Woken::Hint => {}
                 Woken::Peer(at, happened) => self.happened(at, happened),
@@ -180,13 +185,23 @@ impl Driver {
         }
     }
 
-    async fn wait(&mut self, tick: Option<Instant>, shutdown: &CancellationToken) -> Woken {
+    async fn wait(
+        &mut self,
+        tick: Option<Instant>,
+        stop: Pin<&mut impl Future<Output = ()>>,
+        mut alarm: Pin<&mut Sleep>,
+    ) -> Woken {
         let deadline = self
             .peers
             .iter()
             .filter_map(Peer::deadline)
             .chain(tick)
             .min();
+        if let Some(at) = deadline.map(tokio::time::Instant::from)
+            && alarm.deadline() != at
+        {
+            alarm.as_mut().reset(at);
+        }
         let notifier = self.engine.notifier();
         let Driver {
             peers,
@@ -195,7 +210,7 @@ impl Driver {
             ..
         } = self;
         tokio::select! {
-            () = shutdown.cancelled() => Woken::Shutdown,
+            () = stop => Woken::Shutdown,
             (at, happened) = poll_fn(|cx| {
                 for (at, peer) in peers.iter_mut().enumerate() {
                     if let Poll::Ready(happened) = peer.poll(cx) {
@@ -211,12 +226,7 @@ impl Driver {
                 }
             } => Woken::Accepted(Box::new(accepted)),
             () = notifier.woken() => Woken::Hint,
-            () = async {
-                match deadline {
-                    Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            } => Woken::Time,
+            () = alarm, if deadline.is_some() => Woken::Time,
             Some(_) = closing.join_next() => Woken::Time,
         }
     }

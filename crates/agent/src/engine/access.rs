@@ -1,8 +1,10 @@
 //! Who may do what: `ControllerTrust` roles and permissions, evaluated (TR-369, role definitions; Device:2
 //! `ControllerTrust.Role.{i}.Permission.{i}.`). Challenges and certificates are deliberately not here.
 
+use std::sync::Arc;
+
 use super::Engine;
-use super::paths::{Pattern, list_items};
+use super::paths::{Pattern, is_search, list_items};
 
 /// Which of the four fields of a permission is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(crate) struct Actor {
     roles: Vec<Vec<Rule>>,
     /// Has a secured role, so that secured parameters can be read.
     pub secured: bool,
+    /// A target is a search: what it covers changes with the values.
+    searches: bool,
 }
 
 impl Actor {
@@ -46,6 +50,7 @@ impl Actor {
             controller: None,
             roles: Vec::new(),
             secured: true,
+            searches: false,
         }
     }
 
@@ -79,8 +84,20 @@ fn rights(text: &str) -> u16 {
 const TRUST: &str = "Device.LocalAgent.ControllerTrust.";
 
 impl Engine {
+    /// The permissions of a controller, compiled once until roles or controllers change.
+    pub(crate) fn actor(&mut self, controller: u32) -> Arc<Actor> {
+        if let Some(known) = self.actors.get(&controller) {
+            return known.clone();
+        }
+        let actor = Arc::new(self.compile_actor(controller));
+        if !actor.searches {
+            self.actors.insert(controller, actor.clone());
+        }
+        actor
+    }
+
     /// Compiles the permissions of a controller from its assigned and inherited roles.
-    pub(crate) fn actor(&self, controller: u32) -> Actor {
+    pub(crate) fn compile_actor(&self, controller: u32) -> Actor {
         let row = format!("Device.LocalAgent.Controller.{controller}.");
         let mut names: Vec<String> = Vec::new();
         for param in ["AssignedRole", "InheritedRole"] {
@@ -93,15 +110,18 @@ impl Engine {
             .map(dotted)
             .collect();
         let secured = names.iter().any(|name| secured_roles.contains(name));
-        let roles = names.iter().filter_map(|role| self.rules(role)).collect();
+        let mut searches = false;
+        let rules = |role: &String| self.rules(role, &mut searches);
+        let roles = names.iter().filter_map(rules).collect();
         Actor {
             controller: Some(controller),
             roles,
             secured,
+            searches,
         }
     }
 
-    fn rules(&self, role: &str) -> Option<Vec<Rule>> {
+    fn rules(&self, role: &str, searches: &mut bool) -> Option<Vec<Rule>> {
         if self.held(&format!("{role}Enable")) != "true" {
             return None;
         }
@@ -111,15 +131,19 @@ impl Engine {
             .instances(&table)
             .map(|n| format!("{table}{n}."))
             .filter(|row| self.held(&format!("{row}Enable")) == "true")
-            .map(|row| Rule {
-                order: self.held(&format!("{row}Order")).parse().unwrap_or(0),
-                targets: list_items(&self.held(&format!("{row}Targets")))
-                    .flat_map(|target| self.patterns(target))
-                    .collect(),
-                rights: rights(&self.held(&format!("{row}Param"))) << 12
-                    | rights(&self.held(&format!("{row}Obj"))) << 8
-                    | rights(&self.held(&format!("{row}InstantiatedObj"))) << 4
-                    | rights(&self.held(&format!("{row}CommandEvent"))),
+            .map(|row| {
+                let targets = self.held(&format!("{row}Targets"));
+                *searches |= is_search(&targets);
+                Rule {
+                    order: self.held(&format!("{row}Order")).parse().unwrap_or(0),
+                    targets: list_items(&targets)
+                        .flat_map(|target| self.patterns(target))
+                        .collect(),
+                    rights: rights(&self.held(&format!("{row}Param"))) << 12
+                        | rights(&self.held(&format!("{row}Obj"))) << 8
+                        | rights(&self.held(&format!("{row}InstantiatedObj"))) << 4
+                        | rights(&self.held(&format!("{row}CommandEvent"))),
+                }
             })
             .collect();
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.order));
@@ -163,7 +187,7 @@ mod tests {
         let mut actor = Actor {
             controller: Some(1),
             roles: vec![one],
-            secured: false,
+            ..Actor::default()
         };
         assert!(actor.allows(Field::Param, Right::Write, "Device.A.X"));
         assert!(!actor.allows(Field::Param, Right::Read, "Device.A.B.C"));

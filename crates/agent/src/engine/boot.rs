@@ -61,6 +61,8 @@ impl Engine {
         self.timers.clear();
         self.due.clear();
         self.links.retries.clear();
+        self.actors.clear();
+        self.backend_due = Some(now.at);
         let rows: Vec<u32> = self.state.instances(SUBSCRIPTIONS).collect();
         for n in rows {
             if !self.held_true(&format!("{SUBSCRIPTIONS}{n}.Persistent")) {
@@ -298,7 +300,7 @@ impl Engine {
             param_paths: names,
             max_depth: 0,
         };
-        if let Ok(response) = self.get(now, &self.actor(controller), request) {
+        if let Ok(response) = self.get(now, &self.compile_actor(controller), request) {
             for object in response
                 .req_path_results
                 .into_iter()

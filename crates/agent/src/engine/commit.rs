@@ -1,6 +1,8 @@
 //! The end of a message: apply to the device, persist, then tell subscribers and the driver. In this order, so that
 //! nothing is acknowledged that a crash could forget.
 
+use std::collections::HashSet;
+
 use super::access::{Field, Right};
 use super::paths::{list_items, row, split};
 use super::state::Delta;
@@ -19,6 +21,7 @@ impl Engine {
         }
         let (changes, inverse) = self.device_changes(&deltas);
         if !changes.is_empty() {
+            self.backend_due = Some(now.at);
             let Engine {
                 backend,
                 state,
@@ -152,14 +155,14 @@ impl Engine {
         let updates: Vec<(String, String)> = self
             .state
             .values_below("Device.")
-            .filter(|(_, value)| value.starts_with("Device.") && list_items(value).any(is_gone))
-            .filter(|(path, _)| {
-                self.param_def(path)
-                    .is_some_and(|def| def.ty.reference == Some(dm::Reference::Strong))
+            .filter(|(_, _, value)| value.starts_with("Device.") && list_items(value).any(is_gone))
+            .filter(|(object, name, _)| {
+                let def = self.object_def(object).and_then(|def| def.param(name));
+                def.is_some_and(|def| def.ty.reference == Some(dm::Reference::Strong))
             })
-            .map(|(path, value)| {
+            .map(|(object, name, value)| {
                 let left: Vec<&str> = list_items(value).filter(|item| !is_gone(item)).collect();
-                (path.to_owned(), left.join(","))
+                ([object, name].concat(), left.join(","))
             })
             .collect();
         for (path, value) in updates {
@@ -186,13 +189,23 @@ impl Engine {
                 Delta::Inserted(table, _) | Delta::Removed(table, _) => table.starts_with(prefix),
             })
         };
+        let controllers = touches("Device.LocalAgent.Controller.");
+        if controllers || touches("Device.LocalAgent.ControllerTrust.") {
+            self.actors.clear();
+        }
         // With the subscriptions as they were, so that a deleted controller hears of its own end (R-NOT).
+        let new_rows: HashSet<String> = deltas
+            .iter()
+            .filter_map(|delta| match delta {
+                Delta::Inserted(table, n) => Some(format!("{table}{n}.")),
+                _ => None,
+            })
+            .collect();
         for delta in deltas {
             match delta {
                 Delta::Value(path, _) => {
                     let (object, name) = split(path);
-                    let new_row = deltas.iter().any(|d| matches!(d, Delta::Inserted(t, n) if object.starts_with(&format!("{t}{n}."))));
-                    if !new_row
+                    if !in_one_of(&new_rows, object)
                         && !path.starts_with('~')
                         && self.state.value(path).is_some()
                         && !name.is_empty()
@@ -210,11 +223,10 @@ impl Engine {
                 }
             }
         }
-        if touches("Device.LocalAgent.Subscription.") || touches("Device.LocalAgent.Controller.") {
+        if controllers || touches("Device.LocalAgent.Subscription.") {
             self.rebuild_subscriptions(now);
         }
-        if touches("Device.LocalAgent.Controller.") || touches("Device.LocalAgent.ControllerTrust.")
-        {
+        if controllers || touches("Device.LocalAgent.ControllerTrust.") {
             self.reschedule_controllers(now, deltas);
             self.effects.push_back(Effect::ControllersChanged);
         }
@@ -281,4 +293,12 @@ impl Engine {
             },
         );
     }
+}
+
+/// `object` is one of the rows or below one.
+fn in_one_of(rows: &HashSet<String>, object: &str) -> bool {
+    !rows.is_empty()
+        && object
+            .match_indices('.')
+            .any(|(at, _)| rows.contains(&object[..=at]))
 }

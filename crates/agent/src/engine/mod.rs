@@ -112,6 +112,10 @@ pub struct Engine {
     /// The moment of the last input, for evaluations that have no other.
     last: Now,
     subscriptions: Vec<notify::Subscription>,
+    /// Compiled permissions by controller; emptied whenever roles or controllers change.
+    actors: BTreeMap<u32, Arc<access::Actor>>,
+    /// When the back end wants to hear that time passes.
+    backend_due: Option<Instant>,
     watched: BTreeMap<String, String>,
     compare_at: Instant,
     triggering: bool,
@@ -155,6 +159,8 @@ impl Engine {
             started: now,
             last: now,
             subscriptions: Vec::new(),
+            actors: BTreeMap::new(),
+            backend_due: Some(now.at),
             watched: BTreeMap::new(),
             compare_at: now.at,
             triggering: false,
@@ -240,9 +246,9 @@ impl Engine {
     /// The instance of an enabled controller.
     pub fn controller(&self, endpoint_id: &EndpointId) -> Option<u32> {
         self.state.instances(CONTROLLERS).find(|n| {
-            let row = format!("{CONTROLLERS}{n}.");
-            self.held_true(&format!("{row}Enable"))
-                && self.held(&format!("{row}EndpointID")) == endpoint_id.as_str()
+            let row = self.state.object(&format!("{CONTROLLERS}{n}."));
+            state::named(row, "EndpointID") == Some(endpoint_id.as_str())
+                && state::named(row, "Enable") == Some("true")
         })
     }
 

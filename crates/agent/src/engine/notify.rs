@@ -157,11 +157,13 @@ impl Engine {
             {
                 continue;
             }
+            let controller = subscription.controller;
             // Its row may be gone by now (last ObjectDeletion): then it had its rights until now.
-            let actor = match self.state.exists(CONTROLLERS, subscription.controller) {
-                true => self.actor(subscription.controller),
-                false => Actor::agent(),
+            let actor = match self.state.exists(CONTROLLERS, controller) {
+                true => self.actor(controller),
+                false => Actor::agent().into(),
             };
+            let subscription = &self.subscriptions[n];
             let Some(notification) = make(self, &actor) else {
                 continue;
             };
@@ -179,7 +181,7 @@ impl Engine {
                         ..self.notify_policy(subscription.controller)
                     }
                 });
-                let (controller, subscription) = (subscription.controller, subscription.instance);
+                let subscription = subscription.instance;
                 self.effects.push_back(Effect::Notify(Outgoing {
                     controller,
                     subscription,
@@ -189,7 +191,7 @@ impl Engine {
             }
             let subscription = &self.subscriptions[n];
             if !subscription.config.is_empty() {
-                triggered.push((subscription.controller, subscription.config.clone()));
+                triggered.push((controller, subscription.config.clone()));
             }
         }
         for (controller, settings) in triggered {

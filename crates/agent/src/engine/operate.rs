@@ -104,6 +104,7 @@ impl Engine {
         let outcome = if local {
             self.local_operate(now, actor, &call)
         } else {
+            self.backend_due = Some(now.at);
             let Engine {
                 backend,
                 state,
@@ -215,6 +216,7 @@ impl Engine {
             return Err(Fault::object_does_not_exist("the request is over already"));
         };
         let local = running.command == "Device.ScheduleTimer()";
+        self.backend_due = Some(now.at);
         if !local && !self.backend.cancel(id) {
             return Err(Fault::command_failure(
                 "the command cannot be cancelled any more",

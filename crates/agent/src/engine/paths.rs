@@ -30,6 +30,11 @@ pub(crate) fn list_items(list: &str) -> impl Iterator<Item = &str> {
     .filter(|item| !item.is_empty())
 }
 
+/// What a target or reference covers depends on values: an expression or a reference to follow.
+pub(crate) fn is_search(text: &str) -> bool {
+    text.contains(['[', '+'])
+}
+
 /// A path with `*`, covering itself and everything below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern(Box<str>);
@@ -42,6 +47,12 @@ impl Pattern {
 
     /// `path` is this or below it. A `{i}` in the path stands for some instance.
     pub fn covers(&self, path: &str) -> bool {
+        // Text for text is what nearly all patterns and paths are, and what is asked for each parameter.
+        if let Some(rest) = path.strip_prefix(&*self.0)
+            && (rest.is_empty() || rest.starts_with('.'))
+        {
+            return true;
+        }
         let mut segments = path.split('.').filter(|segment| !segment.is_empty());
         self.0.split('.').all(|wanted| match segments.next() {
             Some(got) if wanted == got => true,

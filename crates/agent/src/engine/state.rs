@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::paths::split;
 use crate::storage::Entry;
 
 /// Rows of one table.
@@ -43,17 +44,78 @@ pub(crate) enum Delta {
     Removed(String, u32),
 }
 
+/// The values of one object by name, in no order: there are few, and one look-up finds all of them.
+pub(crate) type Values = [Named];
+
+/// A name and its value.
+type Named = (Box<str>, Box<str>);
+
 /// Engine-held values and rows.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    values: BTreeMap<Box<str>, Box<str>>,
+    /// By object. A path is not kept whole: most of it is its object.
+    values: BTreeMap<Box<str>, Vec<Named>>,
     tables: BTreeMap<Box<str>, Rows>,
     undo: Vec<Undo>,
+    /// What all values and rows take, as far as their texts say.
+    bytes: usize,
+}
+
+/// The value of `name` among those of its object.
+pub(crate) fn named<'a>(values: &'a Values, name: &str) -> Option<&'a str> {
+    let found = values.iter().find(|(known, _)| **known == *name);
+    found.map(|(_, value)| &**value)
 }
 
 impl State {
     pub fn value(&self, path: &str) -> Option<&str> {
-        self.values.get(path).map(|value| &**value)
+        let (object, name) = split(path);
+        named(self.object(object), name)
+    }
+
+    /// All values of an object, by name.
+    pub fn object(&self, object: &str) -> &Values {
+        self.values.get(object).map_or(&[], Vec::as_slice)
+    }
+
+    /// Bytes of all paths and values, to be held against [`crate::limits::STATE_BYTES_MAX`].
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Changes one value and says what it was.
+    fn replace(&mut self, path: &str, value: Option<Box<str>>) -> Option<Box<str>> {
+        let (object, name) = split(path);
+        let added = value.as_ref().map_or(0, |value| path.len() + value.len());
+        let before = match (self.values.get_mut(object), value) {
+            (Some(values), value) => {
+                let at = values.iter().position(|(known, _)| **known == *name);
+                match (at, value) {
+                    (Some(at), Some(value)) => Some(std::mem::replace(&mut values[at].1, value)),
+                    (Some(at), None) => {
+                        let (_, before) = values.swap_remove(at);
+                        if values.is_empty() {
+                            self.values.remove(object);
+                        }
+                        Some(before)
+                    }
+                    (None, Some(value)) => {
+                        values.push((name.into(), value));
+                        None
+                    }
+                    (None, None) => None,
+                }
+            }
+            (None, Some(value)) => {
+                self.values
+                    .insert(object.into(), vec![(name.into(), value)]);
+                None
+            }
+            (None, None) => None,
+        };
+        let removed = before.as_ref().map_or(0, |value| path.len() + value.len());
+        self.bytes = (self.bytes + added).saturating_sub(removed);
+        before
     }
 
     pub fn exists(&self, table: &str, instance: u32) -> bool {
@@ -73,27 +135,33 @@ impl State {
         self.tables.get(table).map_or(0, |rows| rows.live.len())
     }
 
-    /// All values whose path starts with `prefix`.
-    pub fn values_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    /// Object, name and value of everything whose object starts with `prefix`.
+    pub fn values_below<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
         self.values
             .range::<str, _>((
                 std::ops::Bound::Included(prefix),
                 std::ops::Bound::Unbounded,
             ))
-            .take_while(move |(path, _)| path.starts_with(prefix))
-            .map(|(path, value)| (&**path, &**value))
+            .take_while(move |(object, _)| object.starts_with(prefix))
+            .flat_map(|(object, values)| {
+                let each = values.iter();
+                each.map(|(name, value)| (&**object, &**name, &**value))
+            })
     }
 
     pub fn set(&mut self, path: &str, value: &str) {
         if self.value(path) == Some(value) {
             return;
         }
-        let before = self.values.insert(path.into(), value.into());
+        let before = self.replace(path, Some(value.into()));
         self.undo.push(Undo::Value(path.into(), before));
     }
 
     pub fn unset(&mut self, path: &str) {
-        if let Some(before) = self.values.remove(path) {
+        if let Some(before) = self.replace(path, None) {
             self.undo.push(Undo::Value(path.into(), Some(before)));
         }
     }
@@ -105,6 +173,7 @@ impl State {
         let number = wanted.unwrap_or(rows.next.max(1));
         if rows.live.insert(number) {
             rows.next = rows.next.max(number.saturating_add(1));
+            self.bytes += table.len();
             self.undo.push(Undo::Inserted(table.into(), number, before));
         }
         number
@@ -119,11 +188,12 @@ impl State {
         {
             return;
         }
+        self.bytes = self.bytes.saturating_sub(table.len());
         self.undo.push(Undo::Removed(table.into(), instance));
         let prefix = format!("{table}{instance}.");
         let below: Vec<Box<str>> = self
             .values_below(&prefix)
-            .map(|(path, _)| path.into())
+            .map(|(object, name, _)| [object, name].concat().into())
             .collect();
         for path in below {
             self.unset(&path);
@@ -139,6 +209,7 @@ impl State {
             .collect();
         for table in tables {
             if let Some(rows) = self.tables.remove(&table) {
+                self.bytes = self.bytes.saturating_sub(table.len() * rows.live.len());
                 self.undo.push(Undo::Table(table, rows));
             }
         }
@@ -151,21 +222,25 @@ impl State {
     pub fn rollback(&mut self, mark: Mark) {
         while self.undo.len() > mark.0 {
             match self.undo.pop() {
-                Some(Undo::Value(path, Some(value))) => _ = self.values.insert(path, value),
-                Some(Undo::Value(path, None)) => _ = self.values.remove(&path),
+                Some(Undo::Value(path, value)) => _ = self.replace(&path, value),
                 Some(Undo::Inserted(table, number, next)) => {
                     if let Some(rows) = self.tables.get_mut(&table) {
                         rows.live.remove(&number);
                         rows.next = next;
+                        self.bytes = self.bytes.saturating_sub(table.len());
                         if rows.live.is_empty() && next == 0 {
                             self.tables.remove(&table);
                         }
                     }
                 }
                 Some(Undo::Removed(table, number)) => {
+                    self.bytes += table.len();
                     self.tables.entry(table).or_default().live.insert(number);
                 }
-                Some(Undo::Table(table, rows)) => _ = self.tables.insert(table, rows),
+                Some(Undo::Table(table, rows)) => {
+                    self.bytes += table.len() * rows.live.len();
+                    self.tables.insert(table, rows);
+                }
                 None => return,
             }
         }
@@ -231,8 +306,8 @@ impl State {
     pub fn replay(&mut self, entries: Vec<Entry>) {
         for entry in entries {
             match entry {
-                Entry::Set(path, value) => _ = self.values.insert(path.into(), value.into()),
-                Entry::Unset(path) => _ = self.values.remove(path.as_str()),
+                Entry::Set(path, value) => _ = self.replace(&path, Some(value.into())),
+                Entry::Unset(path) => _ = self.replace(&path, None),
                 Entry::Insert(table, number) => _ = self.insert(&table, Some(number)),
                 Entry::Remove(table, number) => self.remove(&table, number),
                 Entry::Next(table, next) => {
@@ -246,7 +321,7 @@ impl State {
 
     /// Everything, as entries that replay to the same state.
     pub fn snapshot(&self) -> Vec<Entry> {
-        let mut out = Vec::with_capacity(self.values.len() + self.tables.len() * 2);
+        let mut out = Vec::with_capacity(self.values.len() * 8 + self.tables.len() * 2);
         for (table, rows) in &self.tables {
             out.push(Entry::Next(table.to_string(), rows.next));
             out.extend(
@@ -255,10 +330,13 @@ impl State {
                     .map(|number| Entry::Insert(table.to_string(), *number)),
             );
         }
+        // In order, so that two states that are alike have the same snapshot.
+        let mut values: Vec<_> = self.values_below("").collect();
+        values.sort_unstable();
         out.extend(
-            self.values
-                .iter()
-                .map(|(path, value)| Entry::Set(path.to_string(), value.to_string())),
+            values
+                .into_iter()
+                .map(|(object, name, value)| Entry::Set([object, name].concat(), value.to_owned())),
         );
         out
     }
@@ -332,6 +410,7 @@ mod tests {
             }
             journal.extend(state.entries());
             let image_after = image(&state);
+            let bytes_after = state.bytes();
             state.rollback(mark);
             prop_assert_eq!(image(&state), image_before);
 
@@ -342,6 +421,12 @@ mod tests {
             let mut from_snapshot = State::default();
             from_snapshot.replay(image_after.clone());
             prop_assert_eq!(image(&from_snapshot), image_after);
+            prop_assert_eq!(from_snapshot.bytes(), bytes_after);
+            let mut all = state.instances("T.").collect::<Vec<_>>();
+            for n in all.drain(..) {
+                state.remove("T.", n);
+            }
+            prop_assert_eq!(state.bytes(), 0);
         }
     }
 

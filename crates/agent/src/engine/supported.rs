@@ -8,7 +8,8 @@ use usp::proto::msg;
 
 use super::Engine;
 use super::access::{Actor, Field, Right};
-use crate::limits::MESSAGE_PATHS_MAX;
+use super::get::spend;
+use crate::limits::{ANSWER_VALUES_MAX, MESSAGE_PATHS_MAX};
 use crate::{Fault, Now};
 
 /// Where the model is described.
@@ -41,9 +42,17 @@ impl Engine {
             params: request.return_params,
             keys: request.return_unique_key_sets,
         };
+        let mut budget = ANSWER_VALUES_MAX;
         let results = request.obj_paths.into_iter().map(|req_obj_path| {
             let data_model_inst_uri = MODEL_URI.to_owned();
-            match self.describe(now, actor, &req_obj_path, request.first_level_only, wanted) {
+            let described =
+                self.describe(now, actor, &req_obj_path, request.first_level_only, wanted);
+            let described = described.and_then(|objects| {
+                // Bounded one by one by the model, and together by this.
+                spend(&mut budget, objects.iter().map(elements).sum())?;
+                Ok(objects)
+            });
+            match described {
                 Ok(supported_objs) => msg::RequestedObjectResult {
                     req_obj_path,
                     data_model_inst_uri,
@@ -176,6 +185,12 @@ impl Engine {
             agent_supported_protocol_versions: self.versions.list(),
         }
     }
+}
+
+/// How many things an answer says of an object.
+fn elements(object: &msg::SupportedObjectResult) -> usize {
+    let operations = object.supported_commands.len() + object.supported_events.len();
+    1 + object.supported_params.len() + operations + object.unique_key_sets.len()
 }
 
 fn bare(def: &ObjectDef) -> msg::SupportedObjectResult {

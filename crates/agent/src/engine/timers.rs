@@ -22,15 +22,16 @@ impl Engine {
     pub fn tick(&mut self, now: Now) -> Option<Instant> {
         self.last = now;
         let mut hints = self.notifier.take();
-        let again = {
+        if !hints.is_empty() || self.backend_due.is_some_and(|due| due <= now.at) {
             let Engine {
                 backend,
                 state,
                 schema,
                 ..
             } = self;
-            backend.tick(now, &Held { schema, state }, &mut hints)
-        };
+            let again = backend.tick(now, &Held { schema, state }, &mut hints);
+            self.backend_due = again.map(|wait| now.at + wait);
+        }
         for hint in hints {
             self.hint(now, hint);
         }
@@ -69,10 +70,7 @@ impl Engine {
             .chain(timers)
             .min()
             .map(due);
-        [again.map(|wait| now.at + wait), poll, wall]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.backend_due, poll, wall].into_iter().flatten().min()
     }
 
     fn hint(&mut self, now: Now, hint: Hint) {
@@ -273,9 +271,9 @@ impl Engine {
     /// Timers that were running before the restart run on.
     pub(crate) fn restore_timers(&mut self) {
         let mut timers = BTreeMap::new();
-        for (path, note) in self.state.values_below("~timer.") {
+        for (_, id, note) in self.state.values_below("~timer.") {
             let mut fields = note.splitn(3, '\t');
-            let id = path.trim_start_matches("~timer.").parse::<u32>();
+            let id = id.parse::<u32>();
             let (Ok(id), Some(Ok(due)), Some(originator), Some(key)) = (
                 id,
                 fields.next().map(str::parse),

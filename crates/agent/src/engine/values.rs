@@ -1,14 +1,20 @@
 //! Looking things up: definitions by instantiated path, current values, rows, unique keys, and the evaluation of
 //! paths with the eyes of a controller.
 
+use std::borrow::Cow;
+
 use dm::resolve::{Limits, ResolveError, Tree, resolve};
 use dm::{ObjectDef, ParamDef, Path, PathKind, ValueKind};
 use usp::Map;
 
 use super::access::{Actor, Field, Right};
-use super::paths::{Pattern, row, split};
+use super::paths::{Pattern, is_search, row, split};
+use super::state::{Values, named};
 use super::{Engine, Held};
 use crate::{Fault, Now, View};
+
+/// The objects that are the engine's own.
+const LOCAL: &str = "Device.LocalAgent.";
 
 /// What an object path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +23,17 @@ pub(crate) enum Target {
     Objects(Vec<String>),
     /// Tables as such (`Device.WiFi.SSID.`).
     Tables(Vec<String>),
+}
+
+/// An object whose parameters are read: looking these things up for each of them is most of a large Get.
+pub(crate) struct At<'a> {
+    /// Its path, ends in `.`.
+    pub object: &'a str,
+    pub def: &'a ObjectDef,
+    /// What the engine holds of it.
+    held: &'a Values,
+    /// Some of its parameters may be live.
+    live: bool,
 }
 
 /// Which right hides objects from a controller (R-GET.1, R-GIN.0).
@@ -107,28 +124,45 @@ impl Engine {
     pub(crate) fn value(&self, now: Now, path: &str) -> Option<String> {
         let (object, name) = split(path);
         let def = self.object_def(object)?;
-        Some(self.value_of(now, def, def.param(name)?, path))
+        let value = self.value_of(now, &self.at(object, def), def.param(name)?, path);
+        Some(value.into_owned())
     }
 
-    /// The same, of a parameter whose definition is at hand: looking it up again is most of a large Get.
-    fn value_of(&self, now: Now, def: &ObjectDef, param: &ParamDef, path: &str) -> String {
-        let (object, name) = split(path);
-        if let Some(base) = name.strip_suffix("NumberOfEntries")
-            && let Some(table) = self.counted(def, name, base)
-        {
-            let table = format!("{object}{table}.");
-            return self.instances(now, &table).len().to_string();
+    /// What there is to know of an object before its parameters are read.
+    pub(crate) fn at<'a>(&'a self, object: &'a str, def: &'a ObjectDef) -> At<'a> {
+        At {
+            object,
+            def,
+            held: self.state.object(object),
+            live: object.starts_with(LOCAL) || self.backend.is_live(object),
         }
-        let live = match path.strip_prefix("Device.LocalAgent.") {
+    }
+
+    /// The value of a parameter of an object that is at hand; `path` is its full path.
+    fn value_of<'a>(
+        &'a self,
+        now: Now,
+        at: &At<'a>,
+        param: &'a ParamDef,
+        path: &str,
+    ) -> Cow<'a, str> {
+        if let Some(base) = param.name.strip_suffix("NumberOfEntries")
+            && let Some(table) = self.counted(at.def, &param.name, base)
+        {
+            let table = format!("{}{table}.", at.object);
+            return self.instances(now, &table).len().to_string().into();
+        }
+        let live = match path.strip_prefix(LOCAL) {
+            _ if !at.live => None,
             Some(rest) => self.local_value(now, rest),
             None => self.backend.read(now, path),
         };
-        live.unwrap_or_else(|| {
-            self.state
-                .value(path)
+        match live {
+            Some(live) => live.into(),
+            None => named(at.held, &param.name)
                 .unwrap_or_else(|| initial(param))
-                .to_owned()
-        })
+                .into(),
+        }
     }
 
     /// The name of the table that `param` of `def` counts.
@@ -143,22 +177,24 @@ impl Engine {
     pub(crate) fn value_for(&self, now: Now, actor: &Actor, path: &str) -> Option<String> {
         let (object, name) = split(path);
         let def = self.object_def(object)?;
-        Some(self.value_of_for(now, actor, def, def.param(name)?, path))
+        let at = self.at(object, def);
+        let value = self.value_of_for(now, actor, &at, def.param(name)?, path);
+        Some(value.into_owned())
     }
 
-    /// The same, of a parameter whose definition is at hand.
-    pub(crate) fn value_of_for(
-        &self,
+    /// The same, of an object that is at hand.
+    pub(crate) fn value_of_for<'a>(
+        &'a self,
         now: Now,
         actor: &Actor,
-        def: &ObjectDef,
-        param: &ParamDef,
+        at: &At<'a>,
+        param: &'a ParamDef,
         path: &str,
-    ) -> String {
+    ) -> Cow<'a, str> {
         if (param.secured && !actor.secured) || param.hidden {
-            return String::new();
+            return Cow::Borrowed("");
         }
-        self.value_of(now, def, param, path)
+        self.value_of(now, at, param, path)
     }
 
     /// Instance numbers of a table.
@@ -167,7 +203,7 @@ impl Engine {
         if table == super::REQUESTS {
             return self.requests.keys().copied().collect();
         }
-        match table.starts_with("Device.LocalAgent.") {
+        match table.starts_with(LOCAL) {
             true => self.state.instances(table).collect(),
             false => self
                 .backend
@@ -186,17 +222,21 @@ impl Engine {
 
     /// Does this object (with every row on the way to it) exist?
     pub(crate) fn exists(&self, now: Now, object: &str) -> bool {
-        if self.object_def(object).is_none() {
-            return false;
-        }
+        self.object_def(object).is_some() && self.has_rows(now, object)
+    }
+
+    /// Does every row on the way to this object of the model exist?
+    pub(crate) fn has_rows(&self, now: Now, object: &str) -> bool {
         let mut end = 0;
         for segment in object.split_inclusive('.') {
             let start = end;
             end += segment.len();
-            if let Some(number) = segment.strip_suffix('.').and_then(|n| n.parse().ok())
-                && !self.instances(now, &object[..start]).contains(&number)
-            {
-                return false;
+            // No name starts with a digit.
+            if segment.starts_with(|c: char| c.is_ascii_digit()) {
+                let number = segment.trim_end_matches('.').parse();
+                if !number.is_ok_and(|n| self.instances(now, &object[..start]).contains(&n)) {
+                    return false;
+                }
             }
         }
         true
@@ -240,13 +280,13 @@ impl Engine {
                 })
             }
         };
-        if !known {
-            return Err(Fault::invalid_path(format!(
+        if known {
+            Ok(())
+        } else {
+            Err(Fault::invalid_path(format!(
                 "{path} is not in the supported data model"
-            )));
+            )))
         }
-        // R-KEY: an expression over a parameter that does not exist cannot match anything, ever.
-        Ok(())
     }
 
     /// Evaluates an object path.
@@ -281,7 +321,7 @@ impl Engine {
 
     /// Patterns for a path that may have search expressions, as they match now.
     pub(crate) fn patterns(&self, text: &str) -> Vec<Pattern> {
-        if !text.contains(['[', '+']) {
+        if !is_search(text) {
             return vec![Pattern::simple(text)];
         }
         let Ok(path) = Path::parse(text) else {

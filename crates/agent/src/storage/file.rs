@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Entry, Storage, StorageError};
-use crate::limits::{JOURNAL_BYTES_BEFORE_COMPACTION, JOURNAL_ENTRY_BYTES_MAX};
+use crate::limits::JOURNAL_BYTES_BEFORE_COMPACTION;
 
 /// First line of the journal; the number changes when older programs could not read it any more.
 const HEADER: &str = "headend-agent-state 1\n";
@@ -188,7 +188,7 @@ fn encode(entries: &[Entry]) -> io::Result<Vec<u8>> {
 }
 
 fn decode(line: &[u8]) -> Option<Vec<Entry>> {
-    if line.len() > JOURNAL_ENTRY_BYTES_MAX || line.get(8) != Some(&b' ') {
+    if line.get(8) != Some(&b' ') {
         return None;
     }
     let expected = u32::from_str_radix(std::str::from_utf8(&line[..8]).ok()?, 16).ok()?;

@@ -88,18 +88,15 @@ impl Schema {
     }
 
     fn index(&self, path: &str) -> Option<usize> {
-        let at = |path: &str| {
-            self.objects
-                .binary_search_by(|object| object.path.as_ref().cmp(path))
-                .ok()
-        };
-        at(path).or_else(|| {
-            if path.ends_with('.') {
-                at(&format!("{path}{{i}}."))
-            } else {
-                None
+        let by_path = |object: &Arc<ObjectDef>| object.path.as_ref().cmp(path);
+        match self.objects.binary_search_by(by_path) {
+            Ok(at) => Some(at),
+            // Where a table would be, its `{i}.` object is.
+            Err(at) => {
+                let rest = self.objects.get(at)?.path.strip_prefix(path)?;
+                (rest == "{i}." && path.ends_with('.')).then_some(at)
             }
-        })
+        }
     }
 
     /// The object and everything below it, by path. Empty if there is no such object.

@@ -192,3 +192,24 @@ fn a_table_has_only_so_many_rows() {
     add(&mut rig, false, rows(most)).unwrap();
     assert_eq!(add(&mut rig, false, rows(1)).unwrap_err().code.0, 7005);
 }
+
+/// `STATE_BYTES_MAX`
+#[test]
+fn a_device_keeps_only_so_much_configuration() {
+    let mut rig = Rig::new();
+    let free = crate::limits::STATE_BYTES_MAX - rig.engine.state.bytes();
+    rig.engine.state.set("~other", &"x".repeat(free - 2000));
+    rig.engine.persist().unwrap();
+    let ssid = "Device.WiFi.SSID.1.SSID";
+    rig.set(ssid, "fits").unwrap();
+    let rows = || vec![create("Device.NAT.PortMapping.", Vec::new()); 100];
+    let error = add(&mut rig, false, rows()).unwrap_err();
+    assert_eq!(error.code.0, 7005, "{error}");
+    assert!(error.message.contains("STATE_BYTES_MAX"), "{error}");
+    assert!(rig.engine.state.bytes() <= crate::limits::STATE_BYTES_MAX);
+    assert_eq!(rig.value("Device.NAT.PortMappingNumberOfEntries"), "0");
+    // What goes makes room.
+    rig.engine.state.unset("~other");
+    rig.engine.persist().unwrap();
+    add(&mut rig, false, rows()).unwrap();
+}

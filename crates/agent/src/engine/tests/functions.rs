@@ -2,8 +2,8 @@
 
 use usp::proto::msg::{self, Notification};
 
-use super::rig::{Rig, SUBSCRIPTION};
-use crate::Effect;
+use super::rig::{Rig, SUBSCRIPTION, toy};
+use crate::{Effect, MemoryStorage};
 
 fn changes(rig: &mut Rig) -> Vec<(String, String, String)> {
     rig.notifies()
@@ -325,4 +325,23 @@ fn the_number_of_rows_is_a_value_that_changes() {
     rig.subscribe("ValueChange", CODE, &[]);
     let seen = changes(&mut rig);
     assert_eq!(seen, [("count".into(), count.into(), "2".into())]);
+}
+
+/// `WATCHED_VALUES_MAX`
+#[test]
+fn only_so_many_values_are_watched_by_comparing() {
+    let mut toy = toy();
+    toy.hosts = 1000;
+    toy.watch = crate::Watch::Poll(std::time::Duration::from_secs(5));
+    let now = Rig::new().now;
+    let mut rig = Rig::with(toy, MemoryStorage::new(), now);
+    let one = "Device.Hosts.Host.7.PhysAddress";
+    rig.subscribe("ValueChange", one, &[("ID", "one")]);
+    assert_eq!(rig.engine.watched.len(), 1);
+    rig.subscribe("ValueChange", "Device.Hosts.", &[("ID", "all")]);
+    assert_eq!(rig.engine.watched.len(), crate::limits::WATCHED_VALUES_MAX);
+    assert!(
+        rig.engine.watched.contains_key(one),
+        "the older comes first"
+    );
 }

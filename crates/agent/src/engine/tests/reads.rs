@@ -378,4 +378,35 @@ fn an_endless_answer_ends_in_a_refusal_of_the_paths_that_are_too_much() {
     };
     assert_eq!(resp.req_path_results[0].err_code, 0);
     assert_eq!(resp.req_path_results.last().unwrap().err_code, 7005);
+
+    // The supported model, too, is asked for once and not a thousand times.
+    let request = msg::GetSupportedDM {
+        obj_paths: vec!["Device.".into(); 2000],
+        return_params: true,
+        ..Default::default()
+    };
+    let Ok(Response::GetSupportedDmResp(resp)) = rig.ask(Request::GetSupportedDm(request)) else {
+        panic!()
+    };
+    assert_eq!(resp.req_obj_results[0].err_code, 0);
+    let last = resp.req_obj_results.last().unwrap();
+    assert_eq!((last.err_code, last.supported_objs.len()), (7005, 0));
+}
+
+/// What is unreadable costs as much as what is read: objects without values are counted, too.
+#[test]
+fn objects_of_which_nothing_may_be_read_are_limited_as_well() {
+    let mut rig = Rig::new();
+    let everything = "Device.LocalAgent.ControllerTrust.Role.1.Permission.1.";
+    rig.set(&format!("{everything}Param"), "-w-n").unwrap();
+    let Ok(Response::GetResp(resp)) = rig.ask(usp::msg::get(vec![
+        "Device.";
+        crate::limits::MESSAGE_PATHS_MAX
+    ])) else {
+        panic!()
+    };
+    let objects = |r: &msg::RequestedPathResult| r.resolved_path_results.len();
+    assert!(objects(&resp.req_path_results[0]) > 10);
+    let all: usize = resp.req_path_results.iter().map(objects).sum();
+    assert!(all <= crate::limits::ANSWER_VALUES_MAX, "{all}");
 }

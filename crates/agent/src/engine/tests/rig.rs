@@ -11,7 +11,7 @@ use usp::{EndpointId, UspError};
 use crate::backend::Restart;
 use crate::{
     AgentConfig, Backend, Call, Change, ControllerConfig, Effect, Engine, Fault, MemoryStorage,
-    Now, Outcome, Storage, View,
+    Now, Outcome, Storage, View, Watch,
 };
 
 pub const CONTROLLER: &str = "self::controller";
@@ -25,6 +25,9 @@ pub struct Toy {
     pub applied: Applied,
     /// Refuse the next apply.
     pub refuse: Arc<Mutex<bool>>,
+    /// How many hosts there are.
+    pub hosts: u32,
+    pub watch: Watch,
 }
 
 impl Backend for Toy {
@@ -55,7 +58,11 @@ impl Backend for Toy {
     }
 
     fn instances(&self, table: &str) -> Option<Vec<u32>> {
-        (table == "Device.Hosts.Host.").then(|| vec![1, 2])
+        (table == "Device.Hosts.Host.").then(|| (1..=self.hosts).collect())
+    }
+
+    fn watch(&self) -> Watch {
+        self.watch
     }
 
     fn read(&self, _: Now, path: &str) -> Option<String> {
@@ -119,6 +126,7 @@ pub fn toy() -> Toy {
             "Device.WiFi.SSID.{i}.!only",
             "Device.WiFi.AccessPoint.{i}.!only",
             "Device.WiFi.AccessPoint.{i}.Security.!only",
+            "Device.NAT.PortMapping.{i}.!only",
             "Device.Hosts.!only",
             "Device.Hosts.Host.{i}.!only",
             "Device.SelfTestDiagnostics()",
@@ -130,6 +138,8 @@ pub fn toy() -> Toy {
         schema: schema.clone(),
         applied: Applied::default(),
         refuse: Arc::default(),
+        hosts: 2,
+        watch: Watch::Hints,
     }
 }
 
@@ -151,7 +161,10 @@ impl Rig {
     }
 
     pub fn on(flash: MemoryStorage, now: Now) -> Rig {
-        let toy = toy();
+        Rig::with(toy(), flash, now)
+    }
+
+    pub fn with(toy: Toy, flash: MemoryStorage, now: Now) -> Rig {
         let (applied, refuse) = (toy.applied.clone(), toy.refuse.clone());
         let storage: Box<dyn Storage> = Box::new(flash.clone());
         let engine = Engine::new(config(), Box::new(toy), storage, now).unwrap();

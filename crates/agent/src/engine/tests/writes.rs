@@ -129,7 +129,7 @@ fn rows_can_be_added_below_a_searched_parent() {
         Some("Device.DeviceInfo.SerialNumber")
     );
     let all = "Device.LocalAgent.Controller.*.MTP.";
-    let mtp = vec![required("Alias", "second")];
+    let mtp = vec![required("Alias", "second"), required("Enable", "true")];
     // Protocol is a unique key and WebSocket is taken by the first MTP of each (R-ADD.2a: all fail together).
     assert_eq!(
         add(&mut rig, false, vec![create(all, mtp)])
@@ -170,6 +170,29 @@ fn keys_are_invented_when_left_out_and_fail_the_add_when_invalid() {
     let mut settings = good("x");
     settings.push(optional("Alias", "1-starts-with-a-digit"));
     assert!(add(&mut rig, false, vec![create(SUBSCRIPTION, settings)]).is_err());
+}
+
+/// The defaults of the standard are the defaults; a functional key holds among the rows that are switched on.
+#[test]
+fn a_new_port_mapping_is_for_every_host_and_only_one_that_is_on_has_its_port() {
+    let mut rig = Rig::new();
+    let table = "Device.NAT.PortMapping.";
+    let mapping = [("ExternalPort", "8443"), ("Protocol", "TCP")];
+    let with = |enable| [&mapping[..], &[("Enable", enable)]].concat();
+    let first = rig.add(table, &with("true")).unwrap();
+    assert_eq!(rig.value(&format!("{first}RemoteHost")), "");
+    assert_eq!(rig.add(table, &with("true")).unwrap_err().code.0, 7025);
+    let second = rig.add(table, &with("false")).unwrap();
+    let enable = format!("{second}Enable");
+    assert_eq!(rig.set(&enable, "true").unwrap_err().code.0, 7025);
+    assert_eq!(rig.value(&enable), "false");
+    rig.set(&format!("{first}Enable"), "false").unwrap();
+    rig.set(&enable, "true").unwrap();
+    // Nothing given: off, and nothing made up but the name.
+    let bare = rig.add(table, &[]).unwrap();
+    assert_eq!(rig.value(&format!("{bare}ExternalPort")), "0");
+    assert_eq!(rig.value(&format!("{bare}RemoteHost")), "");
+    assert_ne!(rig.value(&format!("{bare}Alias")), "");
 }
 
 #[test]
@@ -362,7 +385,8 @@ fn functional_keys_can_be_swapped_in_one_message() {
     let mut rig = Rig::new();
     let table = "Device.LocalAgent.Controller.1.BootParameter.";
     for name in ["Device.A", "Device.B"] {
-        rig.add(table, &[("ParameterName", name)]).unwrap();
+        rig.add(table, &[("ParameterName", name), ("Enable", "true")])
+            .unwrap();
     }
     let one = |n: u32, name: &str| {
         update(

@@ -151,6 +151,7 @@ impl Engine {
             ))
             .into());
         }
+        self.has_room(table.len())?;
         let number = self.state.insert(table, None);
         let object = format!("{table}{number}.");
         if let Some(fault) = forced.get(&(item, object.clone(), None)) {
@@ -170,7 +171,8 @@ impl Engine {
         Ok((object, applied))
     }
 
-    /// R-ADD.5: keys nobody gave are made up.
+    /// R-ADD.5: keys nobody gave are made up. Not those that the standard has a default for, nor functional ones of a row
+    /// that is not switched on: a port mapping for a made-up host or port would be another rule than anybody wanted.
     fn invent_keys(&mut self, object: &str, number: u32) {
         let Some((table, _)) = row(object) else {
             return;
@@ -178,12 +180,16 @@ impl Engine {
         let Some(def) = self.object_def(object) else {
             return;
         };
+        let switch = def.enable_param.as_ref();
+        let off = switch.is_some_and(|name| !self.held_true(&format!("{object}{name}")));
         let keys: Vec<(String, std::sync::Arc<dm::Type>)> = def
             .unique_keys
             .iter()
+            .filter(|key| !(key.functional && off))
             .flat_map(|key| &key.params)
             .filter_map(|name| def.param(name))
             .filter(|param| param.ty.reference.is_none() && param.ty.enumeration.is_empty())
+            .filter(|param| param.default.is_none())
             .map(|param| (param.name.to_string(), param.ty.clone()))
             .collect();
         for (name, ty) in keys {
@@ -204,8 +210,6 @@ impl Engine {
                     .filter_map(|value| value.parse::<u64>().ok())
                     .max();
                 largest.map_or(0, |n| n.saturating_add(1)).to_string()
-            } else if name == "EndpointID" {
-                format!("self::controller-{number}")
             } else if ty.base == dm::BaseType::String {
                 let prefix = if name == "Alias" { "cpe" } else { "auto" };
                 let mut candidates = (0..).map(|n| {

@@ -15,7 +15,7 @@ use super::access::{Actor, Field, Right};
 use super::paths::{list_items, row, split};
 use super::state::Mark;
 use super::{Engine, Filter, Held, Target};
-use crate::limits::MESSAGE_OBJECTS_MAX;
+use crate::limits::{MESSAGE_OBJECTS_MAX, STATE_BYTES_MAX};
 use crate::{Fault, Now};
 
 /// Faults that only the check of the whole message found: (item, object, setting) must fail in the next round.
@@ -195,8 +195,19 @@ impl Engine {
             _ => normal,
         };
         self.local_value_check(&full, &normal)?;
+        self.has_room(full.len() + normal.len())?;
         self.state.set(&full, &normal);
         Ok(())
+    }
+
+    /// Is there room for that many more bytes of state?
+    fn has_room(&self, bytes: usize) -> Result<(), Fault> {
+        if self.state.bytes() + bytes <= STATE_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Fault::resources_exceeded(format!(
+            "the device keeps at most STATE_BYTES_MAX ({STATE_BYTES_MAX}) bytes of configuration"
+        )))
     }
 
     /// Strong references name existing things, by instance number (R-ARC.11, R-ARC.12).
@@ -295,8 +306,14 @@ impl Engine {
         let Some(def) = self.object_def(object) else {
             return Ok(());
         };
+        // A functional key holds among the rows that are switched on (TR-106, enableParameter).
+        let enabled = |row: &str| {
+            let switch = def.enable_param.as_ref();
+            let value = switch.and_then(|name| self.value(now, &format!("{row}{name}")));
+            value.is_none_or(|value| value == "true")
+        };
         for (n, key) in def.unique_keys.iter().enumerate() {
-            if !created && !key.functional {
+            if !created && !key.functional || key.functional && !enabled(object) {
                 continue;
             }
             let read = |row: &str| -> Vec<String> {
@@ -310,7 +327,9 @@ impl Engine {
             let rows = keys.entry((table.to_owned(), n)).or_insert_with(|| {
                 let mut rows: HashMap<Vec<String>, Vec<String>> = HashMap::new();
                 for row in self.rows(now, table) {
-                    rows.entry(read(&row)).or_default().push(row);
+                    if !key.functional || enabled(&row) {
+                        rows.entry(read(&row)).or_default().push(row);
+                    }
                 }
                 rows
             });
