@@ -6,7 +6,7 @@ use crate::hosts::{Home, Host};
 use crate::model::{Model, Source};
 use crate::motion::{mix, seed_of, unit};
 use agent::{Backend, Call, Fault, Hint, Notifier, Now, Outcome, Restart, View, Watch};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ pub struct Blueprint {
     /// The model file.
     pub model: Arc<Model>,
     schema: Arc<dm::Schema>,
+    /// What is not constant, by object and name, with a number of its own for the path.
+    live: HashMap<String, Vec<(String, Source, u64)>>,
 }
 
 impl Blueprint {
@@ -37,11 +39,26 @@ impl Blueprint {
             .map(|(object, _)| supported(&format!("{object}.")))
             .collect();
         objects.insert(supported(&format!("{}1.", model.hosts.table)));
+        objects.insert(supported(&format!("{}1.IPv4Address.1.", model.hosts.table)));
         objects.insert(supported(&format!("{}1.", model.hosts.wifi)));
         objects.insert("Device.IP.Diagnostics.".to_owned());
-        let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
+        // What is below an object is listed on its own: no device has all of TR-181.
+        let objects: Vec<String> = objects.iter().map(|path| format!("{path}!only")).collect();
         let schema = agent::model(&objects).map_err(|error| BlueprintError(error.to_string()))?;
-        Ok(Arc::new(Blueprint { model, schema }))
+        let mut live = HashMap::<String, Vec<_>>::new();
+        for (path, source) in &model.parameters {
+            if let (false, Some((object, name))) =
+                (matches!(source, Source::Constant(_)), path.rsplit_once('.'))
+            {
+                let of_object = live.entry(format!("{object}.")).or_default();
+                of_object.push((name.to_owned(), source.clone(), seed_of(0, path)));
+            }
+        }
+        Ok(Arc::new(Blueprint {
+            model,
+            schema,
+            live,
+        }))
     }
 }
 
@@ -75,7 +92,7 @@ impl Cpe {
     /// The device with this number among its kind; `seed` makes a fleet repeatable.
     pub fn new(blueprint: Arc<Blueprint>, number: u32, seed: u64) -> Cpe {
         let seed = mix(seed ^ u64::from(number));
-        let home = Home::new(seed, blueprint.model.hosts.count);
+        let home = Home::new(seed, &blueprint.model.hosts);
         let age = Duration::from_secs_f64(UPTIME_DAYS_MAX * 86_400.0 * unit(seed, 7).powi(2));
         Cpe {
             blueprint,
@@ -125,16 +142,21 @@ impl Cpe {
             return text.to_owned();
         }
         let [.., a, b, c] = self.number.to_be_bytes();
+        let block = u32::from(self.blueprint.model.block);
         let mut out = text
             .replace("{serial}", &self.serial())
             .replace("{tail}", &format!("{:04}", self.number % 10_000))
             .replace("{imei}", &format!("35{:013}", self.number))
-            .replace("{wan}", &format!("100.{}.{b}.{c}", 64 + (a & 63)))
+            .replace(
+                "{wan}",
+                &format!("100.{}.{b}.{c}", 64 + (block as u8 & 3) * 16 + (a & 15)),
+            )
             .replace("{ip}", &format!("192.168.1.{}", 2 + self.number % 90));
         let oui = self.oui();
         let vendor = |from: usize| oui.get(from..from + 2).unwrap_or("00");
         for port in 0..8u32 {
-            let [.., d, e, f] = (self.number.wrapping_mul(8) + port).to_be_bytes();
+            let own = self.number.wrapping_mul(8).wrapping_add(port) & 0x3F_FFFF;
+            let [.., d, e, f] = (block << 22 | own).to_be_bytes();
             let mac = format!(
                 "{}:{}:{}:{d:02X}:{e:02X}:{f:02X}",
                 vendor(0),
@@ -185,6 +207,9 @@ impl Backend for Cpe {
 
     fn instances(&self, table: &str) -> Option<Vec<u32>> {
         let hosts = &self.blueprint.model.hosts;
+        if let Some((_, "IPv4Address.")) = self.host_at(&hosts.table, table) {
+            return Some(vec![1]);
+        }
         if table != hosts.table && table != hosts.wifi {
             return None;
         }
@@ -198,21 +223,30 @@ impl Backend for Cpe {
     fn read(&self, now: Now, path: &str) -> Option<String> {
         let hosts = &self.blueprint.model.hosts;
         if let Some((host, name)) = self.host_at(&hosts.table, path) {
-            return self.home.host_value(host, &hosts.interface, name);
+            return self.home.host_value(host, hosts, name);
         }
         if let Some((host, name)) = self.host_at(&hosts.wifi, path) {
             return self.home.station_value(host, self.up(now), name);
         }
-        match self.blueprint.model.parameters.get(path)? {
+        let (object, name) = path.split_at(path.rfind('.')? + 1);
+        let of_object = self.blueprint.live.get(object)?;
+        let (_, source, salt) = of_object.iter().find(|(known, ..)| known == name)?;
+        match source {
             Source::Constant(_) => None,
-            Source::Moving(motion) => Some(
-                motion
-                    .at(seed_of(self.seed, path), self.up(now))
-                    .to_string(),
-            ),
+            Source::Moving(motion) => {
+                let value = motion.at(mix(self.seed ^ salt), self.up(now));
+                Some(value.to_string())
+            }
             Source::Uptime => Some(self.up(now).as_secs().to_string()),
             Source::Clock => Some(diagnostics::date_time(now.unix_ms)),
         }
+    }
+
+    fn is_live(&self, object: &str) -> bool {
+        let hosts = &self.blueprint.model.hosts;
+        object.starts_with(&hosts.table)
+            || object.starts_with(&hosts.wifi)
+            || self.blueprint.live.contains_key(object)
     }
 
     fn operate(&mut self, now: Now, call: &Call, _view: &dyn View) -> Outcome {
@@ -275,7 +309,9 @@ impl Backend for Cpe {
             done.into_iter()
                 .map(|command| Hint::Completed(command.id, command.result)),
         );
-        Some(HEARTBEAT)
+        let due = self.running.iter().map(|command| command.due);
+        let next = due.map(|at| at.saturating_duration_since(now.at)).min();
+        Some(next.map_or(HEARTBEAT, |next| next.min(HEARTBEAT)))
     }
 
     fn watch(&self) -> Watch {
@@ -320,6 +356,34 @@ mod tests {
         assert_ne!(one.own(own), two.own(own));
         assert_ne!(one.own("{mac:0}"), one.own("{mac:1}"));
         assert!(!one.own(own).contains('{'));
+    }
+
+    /// Gateway and extender are of one vendor, and number 1 of each is in one home.
+    #[test]
+    fn no_two_devices_share_a_mac_or_a_wan_address() {
+        let mut seen = BTreeSet::new();
+        for kind in Kind::ALL {
+            let blueprint = Blueprint::new(kind.model().unwrap()).unwrap();
+            for number in [1, 2, 31, 32, 255, 256, 70_000] {
+                let cpe = Cpe::new(blueprint.clone(), number, 1);
+                let own = (0..8).map(|port| cpe.own(&format!("{{mac:{port}}}")));
+                for address in own.chain([cpe.own("{wan}")]) {
+                    assert!(seen.insert(address.clone()), "{kind:?} {number}: {address}");
+                }
+            }
+        }
+    }
+
+    /// A device says what it is, not everything the standard has.
+    #[test]
+    fn a_device_supports_what_its_model_lists() {
+        let gateway = cpe(Kind::Gateway).schema();
+        let has = |path: &str| gateway.object(path).is_some();
+        assert!(
+            has("Device.WiFi.SSID.{i}.Stats.") && has("Device.Hosts.Host.{i}.IPv4Address.{i}.")
+        );
+        assert!(!has("Device.DOCSIS.") && !has("Device.WiFi.DataElements."));
+        assert!(gateway.len() < 120, "{}", gateway.len());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The hosts of a home: who is there at a moment, as a pure function of a seed and the time since boot.
 //! Rows get a new instance number each time a host comes back, as on real devices.
 
+use crate::model::Hosts;
 use crate::motion::{Motion, mix, unit};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ const AT_HOME: f64 = 0.72;
 pub struct Home {
     seed: u64,
     members: u32,
+    wired: bool,
 }
 
 /// One host while it is there.
@@ -41,10 +43,16 @@ pub struct Host {
 
 impl Home {
     /// A home with between `count[0]` and `count[1]` hosts, both included.
-    pub fn new(seed: u64, count: [u32; 2]) -> Home {
+    pub fn new(seed: u64, hosts: &Hosts) -> Home {
+        let count = hosts.count;
         let spread = count[1].saturating_sub(count[0]) + 1;
         let members = count[0] + (unit(seed, 11) * f64::from(spread)) as u32;
-        Home { seed, members }
+        let wired = hosts.wired.is_some();
+        Home {
+            seed,
+            members,
+            wired,
+        }
     }
 
     /// Who is there `elapsed` after boot, by instance number.
@@ -72,22 +80,25 @@ impl Home {
 
     /// Whether the host uses Wi-Fi.
     pub fn on_wifi(&self, host: Host) -> bool {
-        self.kind(host).1
+        !self.wired || self.kind(host).1
     }
 
-    /// A value of the host's row in `Device.Hosts.Host.`.
-    pub fn host_value(&self, host: Host, interface: &str, name: &str) -> Option<String> {
+    /// A value of the host's row in `Device.Hosts.Host.` or of its address below it.
+    pub fn host_value(&self, host: Host, hosts: &Hosts, name: &str) -> Option<String> {
+        let wifi = self.on_wifi(host);
+        let reference = |path: &str| path.trim_end_matches('.').to_owned();
         Some(match name {
+            "Alias" => format!("cpe-{}", host.number),
             "PhysAddress" => self.mac(host),
-            "IPAddress" => format!("192.168.1.{}", 100 + host.member),
-            "AddressSource" => "DHCP".to_owned(),
-            "Layer1Interface" if self.on_wifi(host) => interface.trim_end_matches('.').to_owned(),
-            "InterfaceType" => if self.on_wifi(host) {
-                "Wi-Fi"
-            } else {
-                "Ethernet"
+            "IPAddress" | "IPv4Address.1.IPAddress" => {
+                format!("{}{}", hosts.network, 100 + host.member)
             }
-            .to_owned(),
+            "AddressSource" => "DHCP".to_owned(),
+            "AssociatedDevice" if wifi => format!("{}{}", hosts.wifi, host.number),
+            "Layer1Interface" if wifi => reference(&hosts.interface),
+            "Layer1Interface" => hosts.wired.as_deref().map(reference)?,
+            "InterfaceType" if wifi => "Wi-Fi".to_owned(),
+            "InterfaceType" => "Ethernet".to_owned(),
             "HostName" => format!("{}-{}", self.kind(host).0, host.member + 1),
             "Active" => "true".to_owned(),
             _ => return None,
@@ -140,7 +151,8 @@ mod tests {
 
     #[test]
     fn hosts_come_and_go_and_come_back_under_a_new_number() {
-        let home = Home::new(42, [3, 11]);
+        let model = crate::model::Kind::Gateway.model().unwrap();
+        let home = Home::new(42, &model.hosts);
         let mut ever = BTreeSet::new();
         let mut sizes = BTreeSet::new();
         for minute in 0..600 {
@@ -160,6 +172,7 @@ mod tests {
         let home = Home {
             seed: 1,
             members: 0,
+            wired: true,
         };
         assert!(home.present(Duration::from_secs(99)).is_empty());
         assert_eq!(home.by_number(1), None);

@@ -50,10 +50,10 @@ pub struct Model {
     pub product_class: String,
     /// The first characters of every serial number.
     pub serial_prefix: String,
+    /// Tells the kind's MAC and WAN addresses from those of the other kinds, from 0 to 3.
+    pub block: u8,
     /// The hosts that come and go.
     pub hosts: Hosts,
-    /// Tables in which rows can be added and deleted.
-    pub writable_tables: Vec<String>,
     /// Every parameter by its instantiated path.
     pub parameters: BTreeMap<String, Source>,
 }
@@ -77,8 +77,12 @@ pub enum Source {
 pub struct Hosts {
     /// The table they appear in.
     pub table: String,
+    /// The first three bytes of their addresses, `192.168.1.`: those of the device's own LAN.
+    pub network: String,
     /// `Layer1Interface` of a host on Wi-Fi.
     pub interface: String,
+    /// `Layer1Interface` of a host on a cable; absent where all hosts are on Wi-Fi.
+    pub wired: Option<String>,
     /// Table of the stations of the access point, for hosts on Wi-Fi.
     pub wifi: String,
     /// Fewest and most hosts of a home.
@@ -90,8 +94,8 @@ pub struct Hosts {
 struct File {
     product_class: String,
     serial_prefix: String,
+    block: u8,
     hosts: Hosts,
-    writable_tables: Vec<String>,
     object: BTreeMap<String, BTreeMap<String, Entry>>,
 }
 
@@ -144,8 +148,8 @@ impl Model {
         Ok(Model {
             product_class: file.product_class,
             serial_prefix: file.serial_prefix,
+            block: file.block,
             hosts: file.hosts,
-            writable_tables: file.writable_tables,
             parameters,
         })
     }
@@ -163,6 +167,33 @@ mod tests {
                 model.parameters["Device.DeviceInfo.SerialNumber"],
                 Source::Constant("{serial}".into())
             );
+        }
+    }
+
+    #[test]
+    fn hosts_are_in_the_network_of_an_interface_and_on_interfaces_that_are_there() {
+        for kind in Kind::ALL {
+            let model = kind.model().unwrap();
+            let constant = |path: &str| match &model.parameters[path] {
+                Source::Constant(text) => text.clone(),
+                other => panic!("{path}: {other:?}"),
+            };
+            let hosts = &model.hosts;
+            let gateway = format!("{}1", hosts.network);
+            let addresses = model.parameters.iter().filter(|(path, source)| {
+                let own = matches!(source, Source::Constant(text)
+                    if *text == gateway || text == "{ip}" && hosts.network == "192.168.1.");
+                path.ends_with(".IPAddress") && own
+            });
+            assert_eq!(addresses.count(), 1, "{kind:?}");
+            for interface in [Some(&hosts.interface), hosts.wired.as_ref()] {
+                let Some(interface) = interface else { continue };
+                assert_eq!(constant(&format!("{interface}Status")), "Up", "{kind:?}");
+            }
+            // The stations are those of the access point of the SSID that hosts are said to be on.
+            let point = hosts.wifi.strip_suffix("AssociatedDevice.").unwrap();
+            let ssid = constant(&format!("{point}SSIDReference"));
+            assert_eq!(format!("{ssid}."), hosts.interface, "{kind:?}");
         }
     }
 
