@@ -46,8 +46,10 @@ impl Instances {
 
     fn add(&mut self, rules: &Rules, path: &str) {
         let supported = crate::path::supported_text(path);
-        if rules.known.contains(supported.as_str()) {
-            let indices = indices(path);
+        let indices = indices(path);
+        // A number that is too large for one leaves a hole.
+        let is_whole = indices.len() == supported.matches("{i}").count();
+        if is_whole && rules.known.contains(supported.as_str()) {
             let instance = Instance {
                 path: path.to_owned(),
                 indices,

@@ -45,9 +45,10 @@ impl Mapping {
         let mut values = BTreeMap::new();
         for (path, value) in read {
             match self.depends.get(path) {
-                None => {
+                None if path.starts_with(GATEWAY_ROOT) => {
                     values.insert(path.clone(), value.clone());
                 }
+                None => {}
                 Some(devices) => {
                     for device in devices {
                         if !values.contains_key(device)
@@ -94,10 +95,10 @@ impl Mapping {
             self.fixed()
                 .map(|(path, value)| (path.to_owned(), value.to_owned())),
         );
-        all.extend(
-            read.iter()
-                .map(|(path, value)| (path.clone(), value.clone())),
-        );
+        let own = read
+            .iter()
+            .filter(|(path, _)| path.starts_with(GATEWAY_ROOT));
+        all.extend(own.map(|(path, value)| (path.clone(), value.clone())));
         let tree = Snapshot::new(Schema::tr181_cwmp(), &all);
         let mut answer = BTreeMap::new();
         for path in paths {

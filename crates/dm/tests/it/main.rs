@@ -6,6 +6,8 @@
 mod data;
 #[path = "../../../../fuzz/checks/dm.rs"]
 mod fuzz_checks;
+#[path = "../../../../fuzz/checks/mapping.rs"]
+mod fuzz_mapping;
 mod mapping;
 mod paths;
 mod replay;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use dm::{Schema, resolve::Snapshot};
 
-use crate::fuzz_checks;
+use crate::{fuzz_checks, fuzz_mapping};
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../fuzz/corpus", target]
@@ -34,6 +34,15 @@ fn seeds_of_the_expression_target_hold_its_properties() {
         read += usize::from(fuzz_checks::expression(&seed));
     }
     assert!(read >= 5, "only {read} seeds are expressions");
+}
+
+#[test]
+fn seeds_of_the_mapping_target_hold_its_properties() {
+    let mut mapped = 0;
+    for seed in seeds("mapping") {
+        mapped += usize::from(fuzz_mapping::mapping(&seed));
+    }
+    assert!(mapped >= 5, "only {mapped} seeds have counterparts");
 }
 
 #[test]

@@ -423,3 +423,12 @@ fn everything_a_mapped_device_has_is_in_its_model_and_of_its_type() {
     );
     assert!(schema.object("Device.Cellular.").is_none());
 }
+
+#[test]
+fn a_device_path_among_the_gateways_shadows_nothing() {
+    let mut tree = trees::tree("lte-router");
+    let path = "Device.WiFi.SSID.1.SSID";
+    tree.insert(path.to_owned(), "shadow".to_owned());
+    let told = trees::mapping(&tree).values(&trees::values(&tree));
+    assert_eq!(told[path], "mobile");
+}
