@@ -10,6 +10,10 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// of Device:2 with its instances stays below 100,000 parameters of four elements.
 pub const ELEMENTS_MAX: usize = 500_000;
 
+/// Pieces of text of one message: between elements, and each reference, comment and CDATA section
+/// by itself. A few bytes of these cost as much time as an element.
+pub const PIECES_MAX: usize = 1_000_000;
+
 /// Nesting of elements. The deepest message that the standard knows has nine levels.
 pub const DEPTH_MAX: usize = 32;
 

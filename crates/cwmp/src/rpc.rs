@@ -232,7 +232,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
+        #![proptest_config(ProptestConfig::with_cases(50))]
 
         #[test]
         fn every_message_of_every_method_survives_the_wire(seed: u64) {

@@ -48,6 +48,7 @@ pub(crate) struct Reader<'a> {
     xml: Xml<&'a [u8]>,
     depth: usize,
     elements: usize,
+    pieces: usize,
     /// The element that was just opened is closed in itself.
     empty: bool,
     pub(crate) odd: Oddities,
@@ -62,18 +63,26 @@ impl<'a> Reader<'a> {
             xml,
             depth: 0,
             elements: 0,
+            pieces: 0,
             empty: false,
             odd,
         }
     }
 
     fn event(&mut self) -> Result<Event<'a>> {
-        self.xml.read_event().map_err(|error| {
+        let event = self.xml.read_event().map_err(|error| {
             DecodeError::new(DecodeErrorKind::Xml {
                 at: self.xml.error_position(),
                 reason: crate::error::excerpt(&error.to_string()),
             })
-        })
+        })?;
+        if !matches!(event, Event::Start(_) | Event::End(_) | Event::Empty(_)) {
+            self.pieces += 1;
+            if self.pieces > limits::PIECES_MAX {
+                return limit("PIECES_MAX", limits::PIECES_MAX);
+            }
+        }
+        Ok(event)
     }
 
     fn broken(&self, reason: &str) -> DecodeError {
@@ -84,7 +93,6 @@ impl<'a> Reader<'a> {
     }
 
     fn open(&mut self, empty: bool) -> Result<()> {
-        let limit = |limit, max| Err(DecodeError::new(DecodeErrorKind::Limit { limit, max }));
         self.elements += 1;
         self.depth += 1;
         self.empty = empty;
@@ -227,6 +235,10 @@ impl<'a> Reader<'a> {
         self.odd.add(Oddities::UNKNOWN_ELEMENT);
         self.skip()
     }
+}
+
+fn limit<T>(limit: &'static str, max: usize) -> Result<T> {
+    Err(DecodeError::new(DecodeErrorKind::Limit { limit, max }))
 }
 
 fn is_control(byte: u8) -> bool {

@@ -633,3 +633,47 @@ fn what_a_cpe_owes_is_bounded() {
     }
     assert!(cpe.report(clock.at(0), GetRpcMethods {}).is_err());
 }
+
+/// `SESSION_MESSAGES_MAX`
+#[test]
+fn a_session_without_end_is_ended() {
+    let clock = Clock::new();
+    let mut cpe = cpe();
+    let now = clock.at(0);
+    cpe.boot(now, false).unwrap();
+    welcomed(&mut cpe, now);
+    for _ in 1..limits::SESSION_MESSAGES_MAX {
+        assert!(matches!(cpe.poll_transmit(), Some(Transmit::Post(_))));
+        answer(
+            &mut cpe,
+            now,
+            &envelope("1", Body::Unknown { name: "X".into() }),
+        );
+    }
+    cpe.poll_transmit();
+    answer(&mut cpe, now, &envelope("1", GetRpcMethods {}));
+    assert!(matches!(failed(&mut cpe).0, Failure::Misbehaved(_)));
+}
+
+/// `EVENTS_MAX`
+#[test]
+fn events_that_nobody_takes_are_bounded() {
+    let clock = Clock::new();
+    let mut cpe = cpe();
+    for _ in 0..limits::EVENTS_MAX {
+        answer(&mut cpe, clock.at(0), b"");
+    }
+    let reply = Reply {
+        status: 204,
+        body: b"",
+        content_type: None,
+    };
+    let more = cpe.handle_input(clock.at(0), reply);
+    assert!(matches!(
+        more,
+        Err(Error::LimitExceeded {
+            limit: "EVENTS_MAX",
+            ..
+        })
+    ));
+}

@@ -183,6 +183,26 @@ fn an_inform_without_its_parts_is_read() {
     assert!(text("<cwmp:Inform/>").oddities.is_empty());
 }
 
+/// A transfer that says nothing of a fault went well, and a change without a status is in force.
+#[test]
+fn results_without_their_parts_are_good_ones() {
+    let complete =
+        text("<cwmp:TransferComplete><CommandKey> k </CommandKey></cwmp:TransferComplete>");
+    let Body::Request(Request::TransferComplete(complete)) = complete.body else {
+        panic!();
+    };
+    assert!(complete.fault.code.is_none());
+    assert_eq!(
+        (&*complete.command_key, complete.start_time.time()),
+        ("k", None)
+    );
+    let set = text("<cwmp:SetParameterValuesResponse/>").body;
+    assert_eq!(
+        set,
+        Response::from(cwmp::rpc::SetParameterValuesResponse { status: 0 }).into()
+    );
+}
+
 #[test]
 fn numbers_and_truth_values_that_are_none_count_as_absent() {
     let envelope = text("<cwmp:Inform><RetryCount>-1</RetryCount></cwmp:Inform>");

@@ -129,6 +129,19 @@ fn endless_elements_are_refused() {
     );
 }
 
+/// `PIECES_MAX`
+#[test]
+fn endless_references_are_refused() {
+    let key = "&".repeat(limits::PIECES_MAX + 1);
+    let xml = format!(
+        "<Envelope><Body><Reboot><CommandKey>{key}</CommandKey></Reboot></Body></Envelope>"
+    );
+    assert_eq!(
+        refused(xml.as_bytes()),
+        limit("PIECES_MAX", limits::PIECES_MAX)
+    );
+}
+
 /// `ID_CHARS_MAX`, `EXCERPT_CHARS_MAX`
 #[test]
 fn endless_ids_and_names_are_cut() {
