@@ -225,14 +225,21 @@ fn canonical(rule: &ParamRule, value: String) -> String {
 }
 
 /// `value` if the gateway's type has such a form. Ranges are the device's to judge: many accept more than TR-098 says.
+/// A text stays as it is, also where TR-098 has a number: a PIN may start with zeros.
 fn lexical(rule: &ParamRule, value: &str) -> Result<String, Problem> {
-    match rule.gateway {
-        Some(param) => param
-            .ty
-            .normalise(value)
-            .map_err(|error| Problem::Value(error.to_string())),
-        None => Ok(value.to_owned()),
-    }
+    let Some(gateway) = rule.gateway else {
+        return Ok(value.to_owned());
+    };
+    let normalised = gateway.ty.normalise(value);
+    let normalised = normalised.map_err(|error| Problem::Value(error.to_string()))?;
+    let is_text = rule
+        .device
+        .is_some_and(|param| param.ty.base == BaseType::String);
+    Ok(if is_text {
+        value.to_owned()
+    } else {
+        normalised
+    })
 }
 
 fn named(pairs: &[Pair], value: &str) -> String {

@@ -38,9 +38,13 @@ pub(super) fn decides(path: &str) -> bool {
     }
 }
 
-/// A vendor's parameter that says the band.
+/// A vendor's parameter that says the band: `X_.._OperatingFrequencyBand`, `X_.._RFBand`, `X_.._BandLock`.
 fn is_band(name: &str) -> bool {
-    !name.contains('.') && name.ends_with("Band")
+    let is_own = name.starts_with("X_") || name == "OperatingFrequencyBand";
+    is_own
+        && !name.contains('.')
+        && name.contains("Band")
+        && !name.to_ascii_lowercase().contains("bandwidth")
 }
 
 /// The band of a `WLANConfiguration`: what a vendor's own parameter says, else the channels it can have, else the
@@ -61,16 +65,13 @@ pub(super) fn band(wlan: &str, tree: &BTreeMap<String, Known>) -> Option<Band> {
         .or_else(|| standard_band(value("Standard")?))
 }
 
+/// `2.4GHz`, `5G`, `X_0000C5_5.0GHz`: a prefix is the vendor's.
 fn named_band(value: &str) -> Option<Band> {
-    let value = value.trim();
-    if value.starts_with('2') {
-        Some(Band::Two)
-    } else if value.starts_with('5') {
-        Some(Band::Five)
-    } else if value.starts_with('6') {
-        Some(Band::Six)
-    } else {
-        None
+    match value.trim().rsplit('_').next()?.as_bytes().first()? {
+        b'2' => Some(Band::Two),
+        b'5' => Some(Band::Five),
+        b'6' => Some(Band::Six),
+        _ => None,
     }
 }
 
@@ -108,15 +109,16 @@ fn ending<'a>(sources: &'a [String], name: &str) -> Option<&'a String> {
         .find(|source| source.rsplit('.').next() == Some(name))
 }
 
-/// Which of WPA and WPA2 (RSN) a BeaconType has. Vendors extend the list; what is not known is not understood.
+/// Which of WPA and WPA2 (RSN) a BeaconType has. Vendors spell it their own way (`WPAWPA2`, `WPA/WPA2`, `WPA2`); what
+/// has neither is not understood.
 fn beacon(value: &str) -> Option<(bool, bool)> {
-    match value.trim().to_ascii_lowercase().as_str() {
-        "none" | "basic" => Some((false, false)),
-        "wpa" | "basicandwpa" => Some((true, false)),
-        "11i" | "wpa2" | "basicand11i" => Some((false, true)),
-        "wpaand11i" | "wpaandwpa2" | "wpa/wpa2" | "basicandwpaand11i" => Some((true, true)),
-        _ => None,
+    let value = value.trim().to_ascii_lowercase();
+    if matches!(value.as_str(), "none" | "basic") {
+        return Some((false, false));
     }
+    let rest = value.replace("wpa2", "").replace("11i", "");
+    let (wpa, rsn) = (rest.contains("wpa"), rest.len() < value.len());
+    (!value.contains("wpa3") && (wpa || rsn)).then_some((wpa, rsn))
 }
 
 type Get<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -142,9 +144,11 @@ pub(super) fn mode(sources: &[String], get: Get<'_>) -> Option<String> {
         Some((true, true)) if is_enterprise(&of(RSN_AUTH)) => "WPA-WPA2-Enterprise",
         Some((true, true)) => "WPA-WPA2-Personal",
         // Later than TR-098: only read, because how it is written is each vendor's own.
-        None => match said.to_ascii_lowercase().as_str() {
-            "wpa3" => "WPA3-Personal",
-            "11iandwpa3" | "wpa2andwpa3" | "wpa2/wpa3" => "WPA3-Personal-Transition",
+        None => match said.to_ascii_lowercase().replace("wpa3", "").as_str() {
+            "" => "WPA3-Personal",
+            rest if rest.len() < said.len() && beacon(rest) == Some((false, true)) => {
+                "WPA3-Personal-Transition"
+            }
             _ => return Some(said),
         },
     };
@@ -346,6 +350,8 @@ mod tests {
             of("X_ACME_OperatingFrequencyBand", "5GHz"),
             Some(Band::Five)
         );
+        assert_eq!(of("X_0000C5_BandLock", "X_0000C5_5.0GHz"), Some(Band::Five));
+        assert_eq!(of("X_ACME_Bandwidth", "20MHz"), None);
         assert_eq!(of("X_ACME_Band", "2.4GHz"), Some(Band::Two));
         assert_eq!(of("PossibleChannels", "1-13"), Some(Band::Two));
         assert_eq!(of("PossibleChannels", "36,40,44,48"), Some(Band::Five));

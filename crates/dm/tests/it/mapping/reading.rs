@@ -158,7 +158,11 @@ fn what_vendors_spell_their_own_way_is_read_as_what_it_means() {
     assert_eq!(of("Standard", "turbo", standards), "turbo");
     let mode = "AccessPoint.1.Security.ModeEnabled";
     assert_eq!(of("BeaconType", "WPA/WPA2", mode), "WPA-WPA2-Personal");
+    assert_eq!(of("BeaconType", "WPAWPA2", mode), "WPA-WPA2-Personal");
+    assert_eq!(of("BeaconType", "WPA2", mode), "WPA2-Personal");
     assert_eq!(of("BeaconType", "WPA3", mode), "WPA3-Personal");
+    let transition = "WPA3-Personal-Transition";
+    assert_eq!(of("BeaconType", "11iandWPA3", mode), transition);
     assert_eq!(of("BeaconType", "X_ACME_Best", mode), "X_ACME_Best");
     let auto = "Radio.1.AutoChannelEnable";
     assert_eq!(of("Channel", "0", auto), "true");

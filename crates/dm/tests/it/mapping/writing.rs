@@ -376,3 +376,17 @@ SSID\tX_MULT_Name
         ]
     );
 }
+
+#[test]
+fn a_pin_keeps_its_zeros() {
+    let mut tree = trees::tree("dual-band");
+    tree.insert(format!("{WLAN}WPS.DevicePassword"), String::new());
+    let mapping = trees::mapping(&tree);
+    let done = mapping.writes([("Device.WiFi.AccessPoint.1.WPS.PIN", "01234565")], &|_| {
+        None
+    });
+    assert_eq!(
+        writes(&done),
+        ["LANDevice.1.WLANConfiguration.1.WPS.DevicePassword=01234565"]
+    );
+}
