@@ -135,3 +135,63 @@ pub fn now() -> Timestamp {
         .unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A state over a fresh database, with nothing around it.
+    pub async fn alone() -> (State, store::testing::TestDatabase) {
+        let database = store::testing::sqlite().await.unwrap();
+        let state = State::new(
+            database.store.clone(),
+            Config::default(),
+            Arc::new(crate::seam::Detached),
+            Bound::default(),
+            CancellationToken::new(),
+            crate::http::metrics::recorder(),
+        );
+        (state, database)
+    }
+
+    #[tokio::test]
+    async fn names_of_devices_are_remembered_up_to_a_limit() {
+        let (state, _database) = alone().await;
+        let tenant = TenantId::parse("acme").unwrap();
+        let record = store::TenantRecord {
+            id: tenant.clone(),
+            name: "Acme".into(),
+            created_at: now(),
+            disabled_at: None,
+        };
+        state.store.tenant_insert(record, vec![]).await.unwrap();
+        let id = DeviceId::new(now(), crate::secret::id_bits());
+        let new = store::NewDevice {
+            id,
+            name: "cellar".into(),
+            tags: vec![],
+            protocol: "usp".into(),
+            description: Default::default(),
+            identities: vec![],
+            source: "operator".into(),
+            onboarding: Default::default(),
+            created_at: now(),
+        };
+        state
+            .store
+            .device_insert(&tenant, new, vec![])
+            .await
+            .unwrap();
+        let fill = |count: usize| {
+            let mut names = state.names.lock().unwrap();
+            for n in 0..count {
+                let id = DeviceId(uuid::Uuid::from_u128(n as u128));
+                names.insert(id, (String::new(), Instant::now()));
+            }
+        };
+        fill(limits::DEVICE_NAMES_MAX);
+        let name = state.device_name(&tenant, id).await;
+        assert_eq!(name.as_deref(), Some("cellar"));
+        assert_eq!(state.names.lock().unwrap().len(), 1);
+    }
+}

@@ -109,6 +109,16 @@ const CONDUCT: &[(&str, &str, &str)] = &[
         "Its agent is defective, or something on the way changes what it sends.",
     ),
     (
+        "websocket-violation",
+        "The device broke the WebSocket protocol, or sent text where USP is binary; its connection was closed",
+        "Its agent is defective, or a proxy on the way changes what it sends.",
+    ),
+    (
+        "record-limit-exceeded",
+        "The device sent a record beyond a limit; its connection was closed (1009)",
+        "The detail names the limit; ask the device for less at once, or look for another firmware.",
+    ),
+    (
         "misaddressed-record",
         "The device sent records for another controller, which were ignored",
         "Compare Device.LocalAgent.Controller.{i}.EndpointID on the device with this server's.",

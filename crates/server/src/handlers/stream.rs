@@ -234,3 +234,22 @@ impl Drop for Seat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn beyond_the_streams_there_may_be_one_is_refused_and_a_place_comes_back() {
+        let (state, _database) = crate::state::tests::alone().await;
+        let others = u32::try_from(limits::STREAMS_MAX - 1).unwrap();
+        let others = state.streams.clone().try_acquire_many_owned(others);
+        let last = Seat::take(&state, Uuid::nil()).ok();
+        assert!(last.is_some());
+        let refused = Seat::take(&state, Uuid::max()).err().unwrap();
+        assert!(refused.0.detail.contains("streams_max"), "{refused:?}");
+        drop(last);
+        assert!(Seat::take(&state, Uuid::max()).is_ok());
+        drop(others);
+    }
+}

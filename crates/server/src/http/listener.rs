@@ -211,4 +211,45 @@ mod tests {
         stop.cancel();
         serving.await.unwrap();
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_begins_no_tls_handshake_is_cut_off_and_who_never_ends_a_request_is_at_the_stop() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let files = TlsFiles {
+            certificate: dir.path().join("c.pem"),
+            key: dir.path().join("k.pem"),
+        };
+        std::fs::write(&files.certificate, made.cert.pem()).unwrap();
+        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+        let any = ([127, 0, 0, 1], 0).into();
+        let secure = Listener::bind(any, Some(&files)).await.unwrap();
+        let plain = Listener::bind(any, None).await.unwrap();
+        let (secure_at, plain_at) = (secure.addr().unwrap(), plain.addr().unwrap());
+        let stop = CancellationToken::new();
+        let never = axum::routing::get(std::future::pending::<&str>);
+        let router = Router::new().route("/healthz", never);
+        let secure = tokio::spawn(secure.serve(Router::new(), stop.clone()));
+        let plain = tokio::spawn(plain.serve(router, stop.clone()));
+
+        let began = tokio::time::Instant::now();
+        let mut silent = TcpStream::connect(secure_at).await.unwrap();
+        assert_eq!(silent.read(&mut [0; 8]).await.unwrap(), 0);
+        assert!(began.elapsed() >= limits::TLS_HANDSHAKE_TIME_MAX);
+        assert!(began.elapsed() < limits::TLS_HANDSHAKE_TIME_MAX * 2);
+
+        let mut endless = TcpStream::connect(plain_at).await.unwrap();
+        let asked = endless
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await;
+        asked.unwrap();
+        let waiting = tokio::time::timeout(Duration::from_secs(1), endless.read(&mut [0; 8])).await;
+        assert!(waiting.is_err(), "it is under way");
+        let began = tokio::time::Instant::now();
+        stop.cancel();
+        plain.await.unwrap();
+        secure.await.unwrap();
+        assert!(began.elapsed() >= limits::DRAIN_TIME_MAX);
+        assert!(began.elapsed() < limits::DRAIN_TIME_MAX * 2);
+    }
 }

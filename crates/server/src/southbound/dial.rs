@@ -343,3 +343,22 @@ async fn introduce(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_attempts_are_kept_newest_first() {
+        let dialled = Dialled {
+            tenant: TenantId::parse("acme").unwrap(),
+            attempts: Mutex::default(),
+            now: Notify::new(),
+            over: CancellationToken::new(),
+        };
+        (0..ATTEMPTS_KEPT + 3).for_each(|n| dialled.note(false, n.to_string()));
+        let attempts = dialled.attempts.lock().unwrap();
+        assert_eq!(attempts.len(), ATTEMPTS_KEPT);
+        assert_eq!(attempts[0].words, (ATTEMPTS_KEPT + 2).to_string());
+    }
+}

@@ -116,7 +116,18 @@ impl Running {
     fn words(&self, end: &End) -> (String, CloseCode, &'static str) {
         match end {
             End::Peer(words) => (words.clone(), CloseCode::Normal, reason::DONE),
-            End::Link(error) => (error.to_string(), CloseCode::GoingAway, reason::DONE),
+            End::Link(error) => {
+                match error {
+                    LinkError::PeerMisbehaved { .. } => {
+                        self.complain("websocket-violation", error.to_string());
+                    }
+                    LinkError::LimitExceeded { .. } => {
+                        self.complain("record-limit-exceeded", error.to_string());
+                    }
+                    _ => {}
+                }
+                (error.to_string(), CloseCode::GoingAway, reason::DONE)
+            }
             End::Unparsable(error) => {
                 metrics::counter!("headend_usp_records_unparsable_total").increment(1);
                 tracing::warn!(

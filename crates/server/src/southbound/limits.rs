@@ -21,6 +21,8 @@ pub struct Limits {
     pub onboardings_at_once: usize,
     /// See [`ONBOARD_REQUEST_TIME`].
     pub onboard_request_time: Duration,
+    /// See [`ONBOARD_TIME_MAX`].
+    pub onboard_time_max: Duration,
     /// See [`TENANTS_EVERY`].
     pub tenants_every: Duration,
     /// See [`CERTIFICATE_LOOK_EVERY`].
@@ -38,6 +40,7 @@ impl Default for Limits {
             setup_key_per_second: SETUP_KEY_PER_SECOND,
             onboardings_at_once: ONBOARDINGS_AT_ONCE,
             onboard_request_time: ONBOARD_REQUEST_TIME,
+            onboard_time_max: ONBOARD_TIME_MAX,
             tenants_every: TENANTS_EVERY,
             certificate_look_every: CERTIFICATE_LOOK_EVERY,
             connect_record_time: CONNECT_RECORD_TIME,
@@ -61,6 +64,10 @@ pub const REFUSALS_QUEUED_MAX: usize = 1_024;
 
 /// Different refusals of which is remembered when the log was last told.
 pub const REFUSALS_TOLD_MAX: usize = 4_096;
+
+/// Refusals of one tenant that are written to its log within [`REFUSAL_EVENT_EVERY`]: whoever has a
+/// key of it can invent endpoint ids without end.
+pub const REFUSAL_EVENTS_MAX: u32 = 1_000;
 
 /// The event log hears of equal refusals this often; the list of refusals counts all of them.
 pub const REFUSAL_EVENT_EVERY: Duration = Duration::from_secs(3600);

@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 use store::{NewRefusal, SecretHash, Store};
 use tokio::sync::mpsc;
 
-use super::limits::{REFUSAL_EVENT_EVERY, REFUSALS_QUEUED_MAX, REFUSALS_TOLD_MAX};
+use super::limits::{
+    REFUSAL_EVENT_EVERY, REFUSAL_EVENTS_MAX, REFUSALS_QUEUED_MAX, REFUSALS_TOLD_MAX,
+};
 use crate::state::now;
 
 /// Somebody who was turned away, or who breaks the protocol.
@@ -41,9 +43,14 @@ pub struct RefusalLog {
 impl RefusalLog {
     /// The log, and the task that writes it; the task ends when all clones of the log are gone.
     pub fn start(store: Store) -> Self {
-        let (queue, incoming) = mpsc::channel(REFUSALS_QUEUED_MAX);
+        let (log, incoming) = Self::new();
         tokio::spawn(write(store, incoming));
-        Self { queue }
+        log
+    }
+
+    fn new() -> (Self, mpsc::Receiver<Complaint>) {
+        let (queue, incoming) = mpsc::channel(REFUSALS_QUEUED_MAX);
+        (Self { queue }, incoming)
     }
 
     /// Remembers it, unless there is a flood.
@@ -91,8 +98,41 @@ fn key(complaint: &Complaint) -> SecretHash {
     hash.finalize().into()
 }
 
+/// What the event log has heard lately.
+#[derive(Default)]
+struct Told {
+    when: HashMap<SecretHash, Instant>,
+    by_tenant: HashMap<TenantId, (Instant, u32)>,
+}
+
+impl Told {
+    /// Whether the log hears of it: not of the same again and again, and not of endlessly many.
+    fn fresh(&mut self, tenant: &TenantId, key: SecretHash, now: Instant) -> bool {
+        let over = |since: Instant| now.saturating_duration_since(since) > REFUSAL_EVENT_EVERY;
+        if self.when.get(&key).is_some_and(|last| !over(*last)) {
+            return false;
+        }
+        if self.by_tenant.len() >= REFUSALS_TOLD_MAX {
+            self.by_tenant.retain(|_, (since, _)| !over(*since));
+        }
+        let (since, count) = self.by_tenant.entry(tenant.clone()).or_insert((now, 0));
+        if over(*since) {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        if *count > REFUSAL_EVENTS_MAX {
+            return false;
+        }
+        if self.when.len() >= REFUSALS_TOLD_MAX {
+            self.when.clear();
+        }
+        self.when.insert(key, now);
+        true
+    }
+}
+
 async fn write(store: Store, mut incoming: mpsc::Receiver<Complaint>) {
-    let mut told: HashMap<SecretHash, Instant> = HashMap::new();
+    let mut told = Told::default();
     while let Some(complaint) = incoming.recv().await {
         let at = now();
         let key = key(&complaint);
@@ -111,14 +151,9 @@ async fn write(store: Store, mut incoming: mpsc::Receiver<Complaint>) {
         {
             tracing::warn!(%error, reason = complaint.reason, "a refusal could not be remembered");
         }
-        if told.len() >= REFUSALS_TOLD_MAX {
-            told.clear();
-        }
-        let fresh = told
-            .get(&key)
-            .is_none_or(|last| last.elapsed() > REFUSAL_EVENT_EVERY);
-        if let (Some(tenant), true) = (&complaint.tenant, fresh) {
-            told.insert(key, Instant::now());
+        if let Some(tenant) = &complaint.tenant
+            && told.fresh(tenant, key, Instant::now())
+        {
             let event = event(tenant, &complaint, at);
             if let Err(error) = store.event_append(tenant, vec![event]).await {
                 tracing::warn!(%error, "a refusal could not be written to the log");
@@ -148,5 +183,63 @@ fn event(tenant: &TenantId, complaint: &Complaint, at: Timestamp) -> Event {
     match complaint.device {
         Some(device) => event.device(device),
         None => event,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn complaint() -> Complaint {
+        Complaint {
+            tenant: None,
+            device: None,
+            peer: SocketAddr::from(([192, 0, 2, 1], 1)),
+            endpoint: String::new(),
+            reason: "flapping".into(),
+            detail: String::new(),
+        }
+    }
+
+    fn nth(n: usize) -> SecretHash {
+        let mut hash = SecretHash::default();
+        hash[..8].copy_from_slice(&n.to_be_bytes());
+        hash
+    }
+
+    #[test]
+    fn a_flood_is_counted_and_not_queued() {
+        let (log, incoming) = RefusalLog::new();
+        (0..REFUSALS_QUEUED_MAX + 5).for_each(|_| log.take(complaint()));
+        assert_eq!(incoming.len(), REFUSALS_QUEUED_MAX);
+    }
+
+    #[test]
+    fn the_log_hears_of_equal_refusals_once_an_hour() {
+        let (mut told, now) = (Told::default(), Instant::now());
+        let tenant = TenantId::parse("acme").unwrap();
+        assert!(told.fresh(&tenant, nth(1), now));
+        assert!(!told.fresh(&tenant, nth(1), now));
+        assert!(told.fresh(&tenant, nth(2), now));
+        let later = now + REFUSAL_EVENT_EVERY + Duration::from_secs(1);
+        assert!(told.fresh(&tenant, nth(1), later));
+    }
+
+    #[test]
+    fn whoever_invents_endpoint_ids_fills_neither_the_log_nor_memory() {
+        let (mut told, now) = (Told::default(), Instant::now());
+        let tenant = TenantId::parse("acme").unwrap();
+        let told_of = (0..2 * REFUSALS_TOLD_MAX).filter(|n| told.fresh(&tenant, nth(*n), now));
+        assert_eq!(told_of.count(), REFUSAL_EVENTS_MAX as usize);
+        for n in 0..2 * REFUSALS_TOLD_MAX {
+            let tenant = TenantId::parse(&format!("t{n}")).unwrap();
+            let at = now + REFUSAL_EVENT_EVERY * u32::try_from(n / 1_000).unwrap() * 2;
+            told.fresh(&tenant, nth(n), at);
+            assert!(told.when.len() <= REFUSALS_TOLD_MAX);
+        }
+        assert!(told.by_tenant.len() <= REFUSALS_TOLD_MAX);
+        let other = TenantId::parse("other").unwrap();
+        assert!(told.fresh(&other, nth(0), now + REFUSAL_EVENT_EVERY * 100));
     }
 }

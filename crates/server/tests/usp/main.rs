@@ -6,7 +6,9 @@ mod admission;
 #[path = "../it/world.rs"]
 mod api_world;
 mod doctor;
+mod endless;
 mod fairness;
+mod hostile;
 mod leaving;
 mod links;
 mod notifications;

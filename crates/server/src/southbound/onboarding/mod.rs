@@ -9,6 +9,7 @@ pub mod swap;
 pub mod values;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fleet::device::{Description, OnboardingState};
 use fleet::model::Model;
@@ -19,7 +20,7 @@ use usp::{Versions, msg};
 
 use super::adapter::{Core, Ends};
 use super::ask::{AskError, Asker};
-use super::limits::{ONBOARD_NOTES_MAX, ONBOARD_TIME_MAX, SWAP_WAIT};
+use super::limits::{ONBOARD_NOTES_MAX, SWAP_WAIT};
 use super::link::Command;
 use super::settle::event;
 use crate::state::now;
@@ -71,10 +72,10 @@ impl Stopped {
         }
     }
 
-    fn late() -> Self {
+    fn late(time_max: Duration) -> Self {
         Self {
             step: "time",
-            reason: format!("limit ONBOARD_TIME_MAX: it took more than {ONBOARD_TIME_MAX:?}"),
+            reason: format!("limit ONBOARD_TIME_MAX: it took more than {time_max:?}"),
             gone: false,
         }
     }
@@ -118,8 +119,9 @@ pub async fn run(job: Box<Job>) {
         permit = job.core.onboardings.take(&job.tenant) => permit,
         () = job.asker.inbox.closed() => return,
     };
-    let outcome = tokio::time::timeout(ONBOARD_TIME_MAX, steps(&job, &mut ended)).await;
-    let outcome = outcome.unwrap_or_else(|_| Err(Stopped::late()));
+    let time_max = job.core.limits.onboard_time_max;
+    let outcome = tokio::time::timeout(time_max, steps(&job, &mut ended)).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(Stopped::late(time_max)));
     drop(permit);
     let result = match &outcome {
         Ok(()) => "complete",
@@ -247,5 +249,17 @@ pub async fn keep_model(store: &Store, tenant: &TenantId, device: DeviceId, mode
     };
     if let Err(error) = kept.await {
         tracing::warn!(%error, %device, "a discovered model could not be kept");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_refuses_everything_is_quoted_only_so_often() {
+        let mut notes = Notes::default();
+        (0..ONBOARD_NOTES_MAX + 5).for_each(|n| notes.add(n.to_string()));
+        assert_eq!(notes.0.len(), ONBOARD_NOTES_MAX);
     }
 }
