@@ -10,6 +10,16 @@
 //!   so one call may mix both kinds.
 //! - Which row a gateway instance becomes is in [`Numbers`]; hand in what [`Mapping::numbers`] gave the last time.
 //!
+//! | to | call | then |
+//! |---|---|---|
+//! | discover | GetParameterNames; GetParameterValues of [`Mapping::wants`]; [`Mapping::new`] | store [`Mapping::numbers`] |
+//! | get | GetParameterValues of [`Mapping::reads`] | [`Mapping::answer`] |
+//! | set | GetParameterValues of [`Mapping::context`]; SetParameterValues of [`Mapping::writes`] | read back as a get |
+//! | add | AddObject on [`Mapping::addition`]; names of the row into [`Mapping::extend`] | [`Mapping::row_in`], a set |
+//! | delete | DeleteObject on [`Mapping::deletion`] | [`Mapping::remove`] |
+//! | subscribe | SetParameterAttributes of [`Mapping::reads`] | [`Mapping::values`] of what an Inform tells |
+//! | describe | [`Mapping::schema`] | |
+//!
 //! ```
 //! use dm::Path;
 //! use dm::mapping::{Discovered, Mapping, Numbers};

@@ -1,5 +1,6 @@
 //! The mapping of TR-098 to TR-181: its rules against the tables, and whole gateways through it.
 
+mod adapter;
 mod data;
 mod instances;
 mod linear;
