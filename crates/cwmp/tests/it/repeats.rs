@@ -1,6 +1,6 @@
 //! An ACS and what comes again: POSTs after broken connections, answers, Informs.
 
-use cwmp::acs::{End, Event, Ignored, PeerError};
+use cwmp::acs::{End, Event, Ignored, PeerError, Post};
 use cwmp::fault::{Fault, FaultCode};
 use cwmp::rpc::*;
 
@@ -161,4 +161,20 @@ fn an_inform_refused_with_8005_may_come_again_and_with_others_not() {
     .unwrap();
     assert!(acs.poll_transmit().is_some());
     assert_eq!(only(events(&mut acs)), Event::Ended(End::Refused));
+}
+
+/// A late copy of something that is answered: nobody waits for the answer to it.
+#[test]
+fn a_request_that_comes_again_after_the_cpe_went_on_is_refused() {
+    let clock = Clock::new();
+    let mut acs = acs(&clock);
+    let now = clock.at(0);
+    informed(&mut acs, now);
+    let asked = envelope("2", GetRpcMethods {});
+    assert!(post(&mut acs, now, &asked).is_some());
+    assert_eq!(post(&mut acs, now, b""), None);
+    assert!(acs.handle_input(now, Post::new(&asked)).is_err());
+    assert_eq!(events(&mut acs), [Event::Turn]);
+    acs.finish(now).unwrap();
+    assert!(acs.poll_transmit().is_some());
 }

@@ -8,6 +8,7 @@ use cwmp::cpe;
 use cwmp::event::{Cause, EventCode};
 use cwmp::fault::{Fault, FaultCode};
 use cwmp::rpc::*;
+use cwmp::soap::{self, Booleans, Envelope};
 use cwmp::value::{Timestamp, Value};
 use cwmp::version::Version;
 
@@ -221,4 +222,73 @@ fn held_requests() {
     pair.cpe.boot(pair.now(), false).unwrap();
     pair.run(100);
     check("held-requests", &pair.log);
+}
+
+/// 18.1, 18.10: no declaration, five prefixes, compact, the id first, arguments without prefix.
+#[test]
+fn what_is_written_has_the_one_form_that_every_client_reads() {
+    let head = "<soap-env:Envelope xmlns:soap-env=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+                xmlns:soap-enc=\"http://schemas.xmlsoap.org/soap/encoding/\" \
+                xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\" \
+                xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" \
+                xmlns:cwmp=\"urn:dslforum-org:cwmp-1-0\"><soap-env:Header>\
+                <cwmp:ID soap-env:mustUnderstand=\"1\">7</cwmp:ID>";
+    let write = |mut envelope: Envelope| {
+        envelope.header.hold_requests = Some(true);
+        let text = soap::encode(&envelope, Booleans::Digits);
+        let rest = text.strip_prefix(head).unwrap();
+        let hold = "<cwmp:HoldRequests soap-env:mustUnderstand=\"1\">1</cwmp:HoldRequests></soap-env:Header><soap-env:Body>";
+        let body = rest.strip_prefix(hold).unwrap();
+        body.strip_suffix("</soap-env:Body></soap-env:Envelope>")
+            .unwrap()
+            .to_owned()
+    };
+    let old = Version::V1_0.namespace();
+    let set = SetParameterValues {
+        parameters: vec![
+            ParameterValue::new("Device.A", Value::unsigned(5)),
+            value("Device.B", "<&>"),
+        ],
+        parameter_key: "k".into(),
+    };
+    assert_eq!(
+        write(Envelope::new(old, "7", set)),
+        "<cwmp:SetParameterValues><ParameterList soap-enc:arrayType=\"cwmp:ParameterValueStruct[2]\">\
+         <ParameterValueStruct><Name>Device.A</Name><Value xsi:type=\"xsd:unsignedInt\">5</Value></ParameterValueStruct>\
+         <ParameterValueStruct><Name>Device.B</Name><Value xsi:type=\"xsd:string\">&lt;&amp;&gt;</Value></ParameterValueStruct>\
+         </ParameterList><ParameterKey>k</ParameterKey></cwmp:SetParameterValues>"
+    );
+    let names = GetParameterValues {
+        names: vec!["Device.".into()],
+    };
+    assert_eq!(
+        write(Envelope::new(old, "7", names)),
+        "<cwmp:GetParameterValues><ParameterNames soap-enc:arrayType=\"xsd:string[1]\"><string>Device.</string>\
+         </ParameterNames></cwmp:GetParameterValues>"
+    );
+    let fault = Fault::new(FaultCode::INVALID_ARGUMENTS, "no").at(
+        "Device.A",
+        FaultCode::NOT_WRITABLE,
+        "ro",
+    );
+    assert_eq!(
+        write(Envelope::new(old, "7", fault)),
+        "<soap-env:Fault><faultcode>Client</faultcode><faultstring>CWMP fault</faultstring><detail><cwmp:Fault>\
+         <FaultCode>9003</FaultCode><FaultString>no</FaultString><SetParameterValuesFault>\
+         <ParameterName>Device.A</ParameterName><FaultCode>9008</FaultCode><FaultString>ro</FaultString>\
+         </SetParameterValuesFault></cwmp:Fault></detail></soap-env:Fault>"
+    );
+    let change = ChangeDuState {
+        operations: vec![DuOperation::Install(InstallOpStruct {
+            url: "http://h/p".into(),
+            ..InstallOpStruct::default()
+        })],
+        command_key: "k".into(),
+    };
+    assert_eq!(
+        write(Envelope::new(old, "7", change)),
+        "<cwmp:ChangeDUState><Operations soap-enc:arrayType=\"cwmp:OperationStruct[1]\">\
+         <InstallOpStruct xsi:type=\"cwmp:InstallOpStruct\"><URL>http://h/p</URL></InstallOpStruct></Operations>\
+         <CommandKey>k</CommandKey></cwmp:ChangeDUState>"
+    );
 }
