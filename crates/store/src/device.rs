@@ -232,7 +232,7 @@ impl Store {
     }
 }
 
-async fn insert(tx: &mut Tx, tenant: &TenantId, new: NewDevice) -> Result<()> {
+pub(crate) async fn insert(tx: &mut Tx, tenant: &TenantId, new: NewDevice) -> Result<()> {
     tx.head(tenant).await?;
     check_text(&new.name)?;
     check_tags(&new.tags)?;

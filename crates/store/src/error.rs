@@ -31,7 +31,7 @@ pub enum Error {
         of: &'static str,
     },
     /// A named limit of this crate was reached.
-    #[error("{what} is limited to {max}")]
+    #[error("{what}: {max} is the most")]
     LimitExceeded {
         /// What is limited.
         what: &'static str,

@@ -13,6 +13,7 @@ pub mod device;
 mod device_list;
 mod error;
 pub mod event;
+mod expect;
 pub mod idempotency;
 pub mod identity;
 pub mod lease;

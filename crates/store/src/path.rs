@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::limits::PAGE_MAX;
 use crate::sql::{Row, from_json_or_empty, json, sql};
-use crate::{SecretHash, Store, collect, device, readable, touched};
+use crate::{SecretHash, Store, collect, device, expect, readable, touched};
 
 /// A way to a device.
 #[derive(Debug, Clone, PartialEq)]
@@ -206,18 +206,7 @@ impl Store {
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
                 device::exists(tx, &tenant, device).await?;
-                let upsert = sql("INSERT INTO management_path (tenant, device, transport, endpoint_id, dial_url, \
-                     certificate_required, info, peer, authenticated_by, link, disconnect_reason) \
-                     VALUES ($1, $2, $3, $4, $5, $6, 'null', '', '', 0, '') \
-                     ON CONFLICT (tenant, device, transport) DO UPDATE SET endpoint_id = excluded.endpoint_id, \
-                     dial_url = excluded.dial_url, certificate_required = excluded.certificate_required")
-                .bind(&tenant)
-                .bind(device)
-                .bind(setup.transport)
-                .bind(setup.endpoint_id)
-                .bind(setup.dial_url)
-                .bind(setup.certificate_required);
-                tx.execute(upsert).await?;
+                expect::put(tx, &tenant, device, setup).await?;
                 tx.append_all(events).await
             })
         })
@@ -252,15 +241,7 @@ impl Store {
         now: Timestamp,
         events: Vec<Event>,
     ) -> Result<()> {
-        let update = sql(
-            "UPDATE management_path SET pending_hash = $4, pending_at = $5 \
-             WHERE tenant = $1 AND device = $2 AND transport = $3",
-        )
-        .bind(tenant)
-        .bind(device)
-        .bind(transport)
-        .bind(hash)
-        .bind(now);
+        let update = expect::pending(tenant, device, transport, hash, now);
         self.path_change(tenant, update, events).await
     }
 

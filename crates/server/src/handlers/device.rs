@@ -228,30 +228,22 @@ pub async fn create(
         .event(EventKind::DeviceCreated)
         .device(id)
         .data(serde_json::json!({"name": name, "endpoint": endpoint, "how": how}));
-    state.store.device_insert(tenant, new, vec![event]).await?;
     let setup = PathSetup {
         transport: WEBSOCKET.to_owned(),
         endpoint_id: endpoint,
         dial_url: dial_url.clone(),
         certificate_required,
     };
-    state.store.path_put(tenant, id, setup, Vec::new()).await?;
-    let credential = match dial_url {
-        Some(_) => {
-            state.south.dialling_changed(tenant, id);
-            None
-        }
-        None if certificate_required => None,
-        None => {
-            let text = secret::new(secret::DEVICE);
-            let hash = secret::hash(&text);
-            state
-                .store
-                .path_set_pending(tenant, id, WEBSOCKET, hash, at, Vec::new())
-                .await?;
-            Some(text)
-        }
-    };
+    let given = dial_url.is_none() && !certificate_required;
+    let credential = given.then(|| secret::new(secret::DEVICE));
+    let hash = credential.as_deref().map(secret::hash);
+    let store = &state.store;
+    store
+        .device_expect(tenant, new, setup, hash, vec![event])
+        .await?;
+    if dial_url.is_some() {
+        state.south.dialling_changed(tenant, id);
+    }
     let created = DeviceCreated {
         device: detail(&state, &caller, id).await?,
         path: credential.as_ref().map(|text| format!("/usp/{text}")),

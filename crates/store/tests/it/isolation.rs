@@ -258,6 +258,7 @@ const TRIED: &[&str] = &[
     "setup_key_revoke",
     "device_insert",
     "device_register",
+    "device_expect",
     "device",
     "device_update",
     "device_delete",
@@ -393,6 +394,15 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     };
     let made = store.device_register(me, new, "websocket", of.key, e());
     assert!(!made.await.unwrap());
+    // A credential is one tenant's, and a device whose credential is not stored is not made.
+    let new = NewDevice {
+        id: DeviceId::new(now, bits()),
+        ..new_device("EXPECTED")
+    };
+    let (expected, taken) = (new.id, hash(salt(&tenant("other")) * 10 + 1));
+    let made = store.device_expect(me, new, setup(me), Some(taken), e());
+    assert!(made.await.is_err());
+    none(store.device(me, expected).await);
     // Devices.
     let id = of.device;
     none(store.device(me, id).await);
