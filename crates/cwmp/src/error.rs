@@ -79,6 +79,9 @@ pub enum DecodeErrorKind {
     /// No SOAP envelope with a body.
     #[error("no SOAP envelope: {0}")]
     NotSoap(&'static str),
+    /// An envelope with nothing in its body, which some send in place of an empty POST.
+    #[error("the body of the envelope is empty")]
+    EmptyBody,
     /// A value without which the message has no meaning.
     #[error("{element} cannot be `{text}`")]
     Value {

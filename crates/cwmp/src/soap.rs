@@ -254,9 +254,10 @@ fn envelope(reader: &mut Reader<'_>, partial: &mut Partial) -> Result<Body> {
         return Err(not_soap("the first element is another"));
     }
     partial.declared(&root);
-    let mut body = None;
+    let (mut body, mut has_body) = (None, false);
     while let Some(element) = reader.child()? {
         partial.declared(&element);
+        has_body |= element.local() == "Body";
         match element.local() {
             "Header" => header::read(reader, partial)?,
             "Body" if body.is_none() => {
@@ -273,7 +274,10 @@ fn envelope(reader: &mut Reader<'_>, partial: &mut Partial) -> Result<Body> {
             _ => reader.unknown()?,
         }
     }
-    let body = body.ok_or(not_soap("the body is empty"))?;
+    let body = body.ok_or_else(|| match has_body {
+        true => DecodeError::new(DecodeErrorKind::EmptyBody),
+        false => not_soap("there is no body"),
+    })?;
     // A second envelope is what a 1.0 client may send; it gets an answer to the first.
     if !matches!(reader.child(), Ok(None)) {
         reader.odd.add(Oddities::TRAILING);

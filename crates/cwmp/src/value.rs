@@ -92,7 +92,9 @@ pub(crate) fn type_name(base: BaseType) -> &'static str {
 
 /// The type that `xsi:type` names, whatever its prefix.
 pub(crate) fn type_of(name: &str) -> Option<BaseType> {
-    let local = name.rsplit(':').next().unwrap_or(name).trim();
+    let local = name.rsplit(':').next().unwrap_or(name);
+    // Some add the size, as in `xsd:string(64)`.
+    let local = local.split('(').next().unwrap_or(local).trim();
     Some(match local {
         "string" => BaseType::String,
         "boolean" => BaseType::Boolean,
@@ -212,6 +214,7 @@ mod tests {
             ("xs:base64Binary", BaseType::Base64),
             ("unsignedInt", BaseType::UnsignedInt),
             ("SOAP-ENC:string", BaseType::String),
+            ("xsd:string(1024)", BaseType::String),
         ] {
             assert_eq!(type_of(text), Some(base), "{text}");
         }

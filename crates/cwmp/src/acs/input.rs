@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{
     End, Event, Ignored, PeerError, Phase, Post, Reply, RequestId, Session, Token, Waits, limit,
 };
-use crate::error::{DecodeError, Error, excerpt};
+use crate::error::{DecodeError, DecodeErrorKind, Error, excerpt};
 use crate::fault::{Fault, FaultCode};
 use crate::limits;
 use crate::rpc::{GetRpcMethodsResponse, Method, Request, Response};
@@ -29,6 +29,7 @@ impl Session {
         }
         let hash = hash(post.body);
         match soap::decode(post.body, post.content_type) {
+            Err(error) if error.kind == DecodeErrorKind::EmptyBody => self.empty(now),
             Err(error) => self.malformed(now, error),
             Ok(envelope) if self.repeats(now, &envelope, hash) => Ok(()),
             Ok(envelope) => self.message(now, envelope, hash),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{Event, Failure, Phase, Reply, ReportId, Session, Token};
-use crate::error::Error;
+use crate::error::{DecodeErrorKind, Error};
 use crate::fault::{Fault, FaultCode, Retry};
 use crate::limits;
 use crate::rpc::{GetRpcMethodsResponse, Method, Request, Response};
@@ -42,6 +42,7 @@ impl Session {
         }
         match soap::decode(reply.body, reply.content_type) {
             Ok(envelope) => self.message(now, envelope),
+            Err(error) if error.kind == DecodeErrorKind::EmptyBody => self.silence_of_acs(now),
             Err(error) if self.is_listening() && Method::parse(&error.method).is_some() => {
                 // A request with bad arguments; the session can go on.
                 self.post_envelope(now, &error.id, error.cpe_fault());

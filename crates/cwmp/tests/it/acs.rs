@@ -660,3 +660,15 @@ fn a_device_that_reads_one_spelling_of_truth_gets_it() {
         "{text}"
     );
 }
+
+#[test]
+fn an_envelope_with_an_empty_body_is_an_empty_post() {
+    let clock = Clock::new();
+    let mut acs = acs(&clock);
+    let nothing = b"<e:Envelope><e:Header><c:ID>9</c:ID></e:Header><e:Body> </e:Body></e:Envelope>";
+    assert_eq!(post(&mut acs, clock.at(0), nothing), Some(Reply::empty()));
+    assert_eq!(only(events(&mut acs)), Event::Ignored(Ignored::Probe));
+    informed(&mut acs, clock.at(0));
+    assert_eq!(post(&mut acs, clock.at(0), nothing), None);
+    assert_eq!(only(events(&mut acs)), Event::Turn);
+}

@@ -175,6 +175,17 @@ fn a_session_ends_when_both_have_said_all() {
 }
 
 #[test]
+fn an_envelope_with_an_empty_body_is_an_empty_answer() {
+    let clock = Clock::new();
+    let mut cpe = cpe();
+    cpe.boot(clock.at(0), false).unwrap();
+    welcomed(&mut cpe, clock.at(0));
+    assert_eq!(posted(&mut cpe), None);
+    answer(&mut cpe, clock.at(0), b"<Envelope><Body/></Envelope>");
+    assert_eq!(cpe.poll_transmit(), Some(Transmit::Close));
+}
+
+#[test]
 fn requests_of_the_acs_are_answered_under_their_ids() {
     let clock = Clock::new();
     let mut cpe = cpe();
