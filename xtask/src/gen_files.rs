@@ -1,7 +1,7 @@
 //! Generated files that are committed, and the check that they are fresh.
 //! The generators that need heavy crates live in `xtask/gen`, so that nothing else waits for them.
 
-use crate::{cmd, demo};
+use crate::{cmd, conformance, demo};
 use anyhow::{Context, Result, bail};
 
 /// What an example of a crate prints, and where it is committed.
@@ -15,6 +15,7 @@ pub fn run(check: bool) -> Result<()> {
     if check {
         args.push("--check");
     }
+    conformance::run(check)?;
     cmd::cargo(&args)?;
     for (package, example, path) in PRINTED {
         printed(check, package, example, path)?;

@@ -4,6 +4,7 @@
 
 mod browser;
 mod cmd;
+mod conformance;
 mod demo;
 mod gen_files;
 mod interop;
@@ -28,7 +29,7 @@ enum Task {
     Demo(demo::Args),
     /// Install what the tests need and run every check and test
     Test(tests::Args),
-    /// Regenerate committed files (data model, protobuf, OpenAPI, console types)
+    /// Regenerate committed files (data model, protobuf, OpenAPI, console types, conformance table)
     Gen {
         /// Fail when a committed file is not what would be generated
         #[arg(long)]

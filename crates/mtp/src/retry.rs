@@ -75,6 +75,7 @@ mod tests {
 
     use super::*;
 
+    /// TP-469 7.8
     #[test]
     fn the_default_is_the_table_of_the_standard() {
         // R-WS.19, R-WS.20

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::paths::{Pattern, is_search, list_items};
+use super::paths::{Coverage, Pattern, is_search, list_items};
 
 /// Which of the four fields of a permission is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,10 +63,17 @@ impl Actor {
         let bit = (right as u16) << (field as u16);
         self.roles.iter().any(|rules| {
             // Sorted by falling order, so the first match is the one that counts.
-            rules
-                .iter()
-                .find(|rule| rule.targets.iter().any(|target| target.covers(path)))
-                .is_some_and(|rule| rule.rights & bit != 0)
+            for rule in rules {
+                let covered = rule.targets.iter().map(|target| target.coverage(path));
+                let granted = rule.rights & bit != 0;
+                match covered.max() {
+                    Some(Coverage::All) => return granted,
+                    // Of the supported model is seen what may be seen of any instance.
+                    Some(Coverage::Some) if granted => return true,
+                    _ => {}
+                }
+            }
+            false
         })
     }
 }

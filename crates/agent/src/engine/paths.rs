@@ -45,27 +45,45 @@ impl Pattern {
         Pattern(path.trim_end_matches('.').into())
     }
 
-    /// `path` is this or below it. A `{i}` in the path stands for some instance.
+    /// `path` is this or below it.
     pub fn covers(&self, path: &str) -> bool {
+        self.coverage(path) == Coverage::All
+    }
+
+    /// The same for a path that may be of the supported model: there a `{i}` stands for all instances, of which this may
+    /// name one.
+    pub fn coverage(&self, path: &str) -> Coverage {
         // Text for text is what nearly all patterns and paths are, and what is asked for each parameter.
         if let Some(rest) = path.strip_prefix(&*self.0)
             && (rest.is_empty() || rest.starts_with('.'))
         {
-            return true;
+            return Coverage::All;
         }
+        let is_instance =
+            |s: &str| s == "{i}" || !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+        let mut coverage = Coverage::All;
         let mut segments = path.split('.').filter(|segment| !segment.is_empty());
-        self.0.split('.').all(|wanted| match segments.next() {
-            Some(got) if wanted == got => true,
-            Some(got) => {
-                let is_instance = |s: &str| {
-                    s == "{i}" || (!s.is_empty() && s.bytes().all(|b| b.is_ascii_digit()))
-                };
-                (matches!(wanted, "*" | "{i}") && is_instance(got))
-                    || (got == "{i}" && is_instance(wanted))
+        for wanted in self.0.split('.') {
+            match segments.next() {
+                Some(got) if wanted == got => {}
+                Some(got) if matches!(wanted, "*" | "{i}") && is_instance(got) => {}
+                Some("{i}") if is_instance(wanted) => coverage = Coverage::Some,
+                _ => return Coverage::None,
             }
-            None => false,
-        })
+        }
+        coverage
     }
+}
+
+/// How much of what a path stands for a pattern covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Coverage {
+    /// Nothing.
+    None,
+    /// Some instances of a path of the supported model.
+    Some,
+    /// Everything.
+    All,
 }
 
 #[cfg(test)]
@@ -81,7 +99,8 @@ mod tests {
         assert!(!covers("Device.A.*.B", "Device.A.7.C"));
         assert!(!covers("Device.A.1.B", "Device.A."));
         assert!(!covers("Device.A", "Device.AB"));
-        assert!(covers("Device.A.3.", "Device.A.{i}.B"));
+        let of_all = Pattern::simple("Device.A.3.").coverage("Device.A.{i}.B");
+        assert_eq!(of_all, Coverage::Some);
     }
 
     #[test]

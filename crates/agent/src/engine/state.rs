@@ -430,6 +430,7 @@ mod tests {
         }
     }
 
+    /// R-ARC.8
     #[test]
     fn instance_numbers_are_not_given_twice() {
         let mut state = State::default();

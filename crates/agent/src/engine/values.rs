@@ -308,12 +308,11 @@ impl Engine {
         let is_table = self.table_def(&path.supported()).is_some();
         if is_table && let Some(parent) = path.parent() {
             let name = &text[parent.as_str().len()..];
-            let parents = scope.resolve(&parent)?;
+            // What a role may see of a table says nothing of the object around it.
+            let tables = scope.find(&parent)?.into_iter();
+            let tables = tables.map(|parent| format!("{parent}{name}"));
             return Ok(Target::Tables(
-                parents
-                    .into_iter()
-                    .map(|parent| format!("{parent}{name}"))
-                    .collect(),
+                tables.filter(|table| scope.visible(table)).collect(),
             ));
         }
         scope.resolve(path).map(Target::Objects)
@@ -358,28 +357,27 @@ struct Scope<'a> {
 }
 
 impl Scope<'_> {
+    /// What exists and may be seen.
     fn resolve(&self, path: &Path) -> Result<Vec<String>, Fault> {
+        let mut found = self.find(path)?;
+        found.retain(|found| self.visible(found));
+        Ok(found)
+    }
+
+    /// What exists, on ways that may be seen.
+    fn find(&self, path: &Path) -> Result<Vec<String>, Fault> {
         if path.is_plain() {
             let text = path.as_str();
-            return Ok(
-                if self.engine.exists(self.now, text) && self.visible(text) {
-                    vec![text.to_owned()]
-                } else {
-                    vec![]
-                },
-            );
+            let exists = self.engine.exists(self.now, text);
+            return Ok(exists.then(|| text.to_owned()).into_iter().collect());
         }
-        let found = resolve(path, self, Limits::default()).map_err(|error| match error {
+        resolve(path, self, Limits::default()).map_err(|error| match error {
             ResolveError::NotSupported { .. } => Fault::invalid_path(error),
             ResolveError::TooManyResults { .. } | ResolveError::TooManySteps { .. } => {
                 Fault::resources_exceeded(error)
             }
             _ => Fault::invalid_path_syntax(error),
-        })?;
-        Ok(found
-            .into_iter()
-            .filter(|found| self.visible(found))
-            .collect())
+        })
     }
 
     fn visible(&self, object: &str) -> bool {

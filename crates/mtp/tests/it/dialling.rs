@@ -47,6 +47,7 @@ async fn the_request_offers_the_subprotocol_and_says_who_dials() {
     }
 }
 
+/// TP-469 7.11
 #[tokio::test]
 async fn the_old_extension_in_an_answer_is_tolerated_though_not_offered() {
     // R-WS.11b

@@ -14,6 +14,7 @@ async fn start() -> (Running, Raw<tokio::net::TcpStream>, Link) {
     (running, raw, link)
 }
 
+/// TP-469 7.7, 7.12
 #[tokio::test]
 async fn fragments_with_a_ping_between_them_are_one_record_and_the_ping_is_answered() {
     // R-WS.13, R-WS.14b, R-WS.18
@@ -110,6 +111,7 @@ async fn a_record_at_the_limit_is_taken() {
     drop(sending);
 }
 
+/// TP-469 7.6
 #[tokio::test]
 async fn the_consumer_closes_an_unparsable_record_with_1003() {
     // R-WS.16

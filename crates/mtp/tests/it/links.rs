@@ -70,6 +70,7 @@ async fn a_receive_that_is_dropped_half_way_loses_nothing() {
     assert_eq!(heard, sent);
 }
 
+/// TP-469 7.4
 #[tokio::test]
 async fn a_close_ends_in_order_at_both_ends_whoever_closes() {
     // R-WS.8
@@ -157,6 +158,7 @@ async fn a_peer_that_does_not_read_stalls_the_sender_but_not_for_ever() {
     assert!(before.elapsed() >= SEND_STALL_MAX);
 }
 
+/// TP-469 7.7
 #[tokio::test]
 async fn pings_are_answered_and_silence_after_one_ends_the_link() {
     // R-WS.17, R-WS.18

@@ -84,6 +84,7 @@ fn self_signed(dir: &Path, names: &[&str], expired: bool) -> Issued {
     issued
 }
 
+/// TP-469 4.1, 7.9
 #[tokio::test]
 async fn records_travel_over_tls_and_the_server_shows_its_endpoint_id() {
     // R-MTP.0, R-WS.22

@@ -2,7 +2,7 @@
 
 use usp::agent::{Config, Event, GaveUp, Ignored, NotifyId, Session};
 use usp::msg::{self, Body, Msg, Notify, Response};
-use usp::record::{DisconnectRecord, RecordType, SessionContextRecord};
+use usp::record::{DisconnectRecord, NoSessionContextRecord, RecordType, SessionContextRecord};
 use usp::{Error, ErrorCode, Record, RetryPolicy, UspError, Version, limits};
 
 use crate::support::*;
@@ -214,6 +214,62 @@ fn stray_answers_are_dropped() {
         );
     }
     assert_eq!(f.transmit(), None);
+}
+
+/// R-ARC.2, R-E2E.1, R-SEC.10a; TP-469 2.1, 2.2
+#[test]
+fn records_of_others_are_ignored_and_never_answered() {
+    let mut f = Fixture::open();
+    let other = usp::EndpointId::parse("self::other").unwrap();
+    let ask = carry(&Msg::request("1", msg::get(["Device."])));
+    for (from, to, why) in [
+        (&cpe(), &cpe(), Ignored::FromOurselves),
+        (
+            &acs(),
+            &other,
+            Ignored::NotForUs {
+                to: "self::other".into(),
+            },
+        ),
+        (
+            &other,
+            &cpe(),
+            Ignored::WrongSender {
+                from: "self::other".into(),
+            },
+        ),
+    ] {
+        f.hear(0, &Record::new(Version::V1_4, from, to, ask.clone()));
+        assert_eq!(f.event(), Some(Event::Ignored(why)));
+        assert_eq!((f.event(), f.transmit()), (None, None));
+    }
+}
+
+/// R-ENC.4, R-MTP.5; TP-469 3.1
+#[test]
+fn a_bad_request_is_ignored_or_refused_and_the_next_one_is_served() {
+    let mut f = Fixture::open();
+    let ask = || carry(&Msg::request("1", msg::get(["Device."])));
+    // Without any content: nothing to answer.
+    let empty = NoSessionContextRecord::new(Vec::new());
+    f.hear(0, &from_acs(empty));
+    assert_eq!(f.event(), Some(Event::Ignored(Ignored::EmptyPayload)));
+    assert_eq!(f.transmit(), None);
+    // A version that is none: the request in it can be named.
+    let mut record = from_acs(ask());
+    record.version = "none".into();
+    f.hear(0, &record);
+    let (id, error) = error_of(&f.transmit().unwrap());
+    assert_eq!(
+        (id.as_str(), error.code),
+        ("1", ErrorCode::INVALID_RECORD_VALUE)
+    );
+    assert!(matches!(
+        f.event(),
+        Some(Event::Ignored(Ignored::Version(_)))
+    ));
+    f.hear(0, &from_acs(ask()));
+    assert!(matches!(f.event(), Some(Event::Requested { .. })));
 }
 
 /// R-E2E.6a

@@ -112,7 +112,7 @@ fn a_factory_reset_forgets_what_was_set_and_keeps_the_cause() {
     assert_eq!(again.value("Device.WiFi.SSID.1.SSID"), "net1");
 }
 
-/// TP-469 1.64, 1.65
+/// R-OPR.3; TP-469 1.64, 1.65
 #[test]
 fn an_asynchronous_command_has_a_request_and_ends_with_operation_complete() {
     let mut rig = Rig::new();
@@ -149,7 +149,7 @@ fn an_asynchronous_command_has_a_request_and_ends_with_operation_complete() {
     assert_eq!(rig.get("Device.LocalAgent.Request.1.").err_code, 7026);
 }
 
-/// TP-469 1.79, 1.91, 1.100, 9.11
+/// R-OPR.5, R-OPR.6; TP-469 1.79, 1.91, 1.100, 9.11
 #[test]
 fn schedule_timer_runs_on_time_survives_a_restart_and_checks_its_arguments() {
     let mut rig = Rig::new();
@@ -235,6 +235,27 @@ fn a_command_that_finishes_at_once_still_completes_after_its_answer() {
         panic!()
     };
     assert_eq!(args.output_args.get("Host"), Some("127.0.0.1"));
+}
+
+/// R-OPR.2, R-OPR.7; TP-469 1.92: one result an object; what is not given has the standard's default.
+#[test]
+fn arguments_that_are_left_out_have_their_defaults() {
+    let mut rig = Rig::new();
+    let command = "Device.IP.Diagnostics.IPLayerCapacity()";
+    rig.subscribe("OperationComplete", command, &[]);
+    let given = [("Role", "Receiver"), ("ServerList", "192.0.2.1")];
+    request(&operate(&mut rig, command, "k", &given));
+    let Some(Completion::ReqOutputArgs(args)) = completions(&mut rig).remove(0).completion else {
+        panic!()
+    };
+    for (name, value) in [
+        ("Role", "Receiver"),
+        ("MTU", "1500"),
+        ("LocalInterfaceRateIncluded", "true"),
+        ("AuthenticationEnabled", "false"),
+    ] {
+        assert_eq!(args.output_args.get(name), Some(value), "{name}");
+    }
 }
 
 /// `REQUESTS_MAX`, `COMMAND_KEY_CHARS_MAX`

@@ -16,7 +16,7 @@ fn with_three() -> Rig {
     rig
 }
 
-/// TP-469 1.36, 1.37, 1.38
+/// R-GET.2, R-GET.3; TP-469 1.36, 1.37, 1.38
 #[test]
 fn a_parameter_path_resolves_to_its_object_with_one_value() {
     let mut rig = Rig::new();
@@ -74,7 +74,7 @@ fn unknown_paths_fail_one_by_one() {
     );
 }
 
-/// TP-469 1.43 to 1.51, 1.82, 1.86, 1.87: searching.
+/// R-GET.1b, R-MSG.4a; TP-469 1.43 to 1.51, 1.82, 1.86, 1.87: searching.
 #[test]
 fn searches_return_exactly_what_matches() {
     let mut rig = with_three();

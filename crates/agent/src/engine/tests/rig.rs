@@ -107,7 +107,9 @@ impl Backend for Toy {
                 ..Restart::default()
             }),
             "Device.SelfTestDiagnostics()" => Outcome::Running,
-            "Device.IP.Diagnostics.IPPing()" => Outcome::Done(Ok(call.args.clone())),
+            "Device.IP.Diagnostics.IPPing()" | "Device.IP.Diagnostics.IPLayerCapacity()" => {
+                Outcome::Done(Ok(call.args.clone()))
+            }
             _ => Outcome::Done(Err(Fault::command_failure("no"))),
         }
     }
@@ -131,6 +133,7 @@ pub fn toy() -> Toy {
             "Device.Hosts.Host.{i}.!only",
             "Device.SelfTestDiagnostics()",
             "Device.IP.Diagnostics.IPPing()",
+            "Device.IP.Diagnostics.IPLayerCapacity()",
         ])
         .unwrap()
     });

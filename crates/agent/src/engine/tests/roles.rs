@@ -60,7 +60,7 @@ fn add(
     }
 }
 
-/// TP-469 2.9, 2.10
+/// R-SEC.6; TP-469 2.9, 2.10
 #[test]
 fn a_new_controller_is_untrusted() {
     let mut rig = Rig::new();
@@ -124,7 +124,7 @@ fn setting_needs_the_write_right_of_the_parameter() {
     assert_eq!(error.code.0, 7006);
 }
 
-/// TP-469 2.17, 2.18
+/// R-OPR.1; TP-469 2.17, 2.18
 #[test]
 fn commands_need_the_execute_right_and_fail_inside_of_the_response() {
     for (rights, allowed) in [("r-x-", true), ("r---", false)] {
@@ -282,4 +282,92 @@ fn permissions_are_four_letters_in_order() {
         assert_eq!(rig.set(param, bad).unwrap_err().code.0, 7012, "{bad}");
     }
     rig.set(param, "rw-n").unwrap();
+}
+
+/// R-GET.1, R-GET.4, R-GIN.0, R-GIN.1, R-GSP.0, R-ADD.6
+#[test]
+fn what_may_not_be_read_is_as_if_it_were_not_there() {
+    let mut rig = rig_with(&[
+        (SSIDS, ["rw--"; 4]),
+        ("Device.WiFi.SSID.2.", ["----"; 4]),
+        ("Device.WiFi.SSID.*.Alias", ["-w--"; 4]),
+    ]);
+    let mut get = |path: &str| match rig.ask_as(OTHER, usp::msg::get([path])).unwrap() {
+        Response::GetResp(mut resp) => resp.req_path_results.remove(0),
+        other => panic!("{other:?}"),
+    };
+    for hidden in [
+        "Device.WiFi.SSID.2.",
+        "Device.WiFi.SSID.2.SSID",
+        "Device.WiFi.AccessPoint.1.",
+        "Device.WiFi.AccessPoint.1.Enable",
+    ] {
+        assert_eq!(get(hidden).err_code, 7026, "{hidden}");
+    }
+    let seen = |result: msg::RequestedPathResult| {
+        let objects = result.resolved_path_results.into_iter();
+        objects.map(|o| o.resolved_path).collect::<Vec<_>>()
+    };
+    let expected = ["Device.WiFi.SSID.1.", "Device.WiFi.SSID.3."];
+    assert_eq!(seen(get("Device.WiFi.SSID.*.SSID")), expected);
+    assert_eq!(seen(get("Device.WiFi.SSID.")), expected);
+    // An expression over what may not be read finds nothing.
+    assert!(seen(get("Device.WiFi.SSID.[Alias==\"cpe-1\"].")).is_empty());
+
+    let request = usp::msg::get_instances([SSIDS], true);
+    let Ok(Response::GetInstancesResp(resp)) = rig.ask_as(OTHER, request) else {
+        panic!()
+    };
+    let rows = &resp.req_path_results[0].curr_insts;
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        assert_ne!(row.instantiated_obj_path, "Device.WiFi.SSID.2.");
+        assert_eq!(row.unique_keys.get("Alias"), None);
+        assert!(row.unique_keys.get("Name").is_some());
+    }
+    let supported = |path: &str| msg::GetSupportedDM {
+        obj_paths: vec![path.into()],
+        return_params: true,
+        ..Default::default()
+    };
+    for (path, code) in [(SSIDS, 0), ("Device.WiFi.AccessPoint.", 7026)] {
+        let request = msg::Request::GetSupportedDm(supported(path));
+        let Ok(Response::GetSupportedDmResp(resp)) = rig.ask_as(OTHER, request) else {
+            panic!()
+        };
+        assert_eq!(resp.req_obj_results[0].err_code, code, "{path}");
+    }
+    let added = add(&mut rig, false, SSIDS, vec![]).unwrap();
+    let CreateStatus::OperSuccess(added) = &added[0] else {
+        panic!("{added:?}")
+    };
+    assert_eq!(added.unique_keys.get("Alias"), None);
+}
+
+#[test]
+fn a_role_that_changes_counts_from_the_next_message() {
+    let mut rig = rig_with(&[("Device.WiFi.SSID.1.", ["r---"; 4])]);
+    let sees = |rig: &mut Rig, n: u32| {
+        let path = format!("Device.WiFi.SSID.{n}.SSID");
+        match rig.ask_as(OTHER, usp::msg::get([path])).unwrap() {
+            Response::GetResp(resp) => resp.req_path_results[0].err_code == 0,
+            other => panic!("{other:?}"),
+        }
+    };
+    let permission = "Device.LocalAgent.ControllerTrust.Role.3.Permission.1.";
+    assert!(sees(&mut rig, 1) && !sees(&mut rig, 2));
+    rig.set(&format!("{permission}Targets"), "Device.WiFi.SSID.2.")
+        .unwrap();
+    assert!(!sees(&mut rig, 1) && sees(&mut rig, 2));
+    rig.set(&format!("{permission}Enable"), "false").unwrap();
+    assert!(!sees(&mut rig, 2));
+    // A target that is a search follows the values.
+    rig.set(&format!("{permission}Enable"), "true").unwrap();
+    let search = "Device.WiFi.SSID.[SSID==\"net3\"].";
+    rig.set(&format!("{permission}Targets"), search).unwrap();
+    assert!(sees(&mut rig, 3));
+    rig.set("Device.WiFi.SSID.3.SSID", "another").unwrap();
+    assert!(!sees(&mut rig, 3));
+    rig.set("Device.WiFi.SSID.1.SSID", "net3").unwrap();
+    assert!(sees(&mut rig, 1));
 }

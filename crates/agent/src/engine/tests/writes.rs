@@ -151,7 +151,7 @@ fn rows_can_be_added_below_a_searched_parent() {
     assert_eq!(results.len(), 2);
 }
 
-/// TP-469 1.81, 1.88
+/// R-ADD.5; TP-469 1.81, 1.88
 #[test]
 fn keys_are_invented_when_left_out_and_fail_the_add_when_invalid() {
     let mut rig = Rig::new();
@@ -299,7 +299,7 @@ fn required_and_optional_failures_of_a_set() {
     );
 }
 
-/// TP-469 1.19, 1.20, 1.21, 1.23
+/// R-SET.2a; TP-469 1.19, 1.20, 1.21, 1.23
 #[test]
 fn a_set_through_a_search_is_all_or_nothing() {
     let mut rig = Rig::new();
