@@ -7,6 +7,7 @@
 
 mod home;
 mod luck;
+mod promises;
 #[cfg(test)]
 mod tests;
 
@@ -462,46 +463,5 @@ impl World {
             }
         }
         Ok(self.devices[device].execute(&job.op))
-    }
-
-    fn check(&mut self) {
-        for (op, count) in &self.ran {
-            let stored = self
-                .store
-                .iter()
-                .find(|s| s.op.id.to_string() == *op)
-                .unwrap();
-            assert!(
-                *count <= 1 || stored.op.request.is_idempotent(),
-                "{op} ran {count} times"
-            );
-        }
-        for stored in &self.store {
-            if stored.op.state.is_final() {
-                self.ended.insert(stored.op.id);
-            }
-            assert!(stored.op.state.is_final() || !self.ended.contains(&stored.op.id));
-        }
-    }
-
-    /// What an end says must be what happened.
-    pub fn check_end(&self) {
-        use OperationState as S;
-        for Stored { op, .. } in &self.store {
-            let ran = self.ran.get(&op.id.to_string()).copied().unwrap_or(0);
-            match op.state {
-                _ if op.request.is_read() => {}
-                S::Succeeded => assert!(ran >= 1, "{op:?}"),
-                S::Expired => assert_eq!(ran, 0, "{op:?}"),
-                S::Cancelled => {
-                    let stopped = op.outcome.cause.as_deref() == Some("the device stopped it");
-                    assert!(ran == 0 || stopped, "{op:?}");
-                }
-                S::Failed if matches!(op.request, Request::Add { .. }) => {
-                    assert_eq!(ran, 0, "{op:?}");
-                }
-                _ => {}
-            }
-        }
     }
 }
