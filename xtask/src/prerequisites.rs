@@ -13,6 +13,44 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The oldest Node that builds the console, as in console/package.json.
+const NODE: (u32, u32) = (20, 19);
+
+/// Node and npm are there and new enough, or how to get them.
+pub fn node() -> Result<()> {
+    let how = "get it from https://nodejs.org/en/download, or with a version manager \
+               (`nvm install 22`); Debian 13 and Ubuntu 25.10 have it as `apt-get install nodejs npm`";
+    let (major, minor) = NODE;
+    let Ok(output) = Command::new("node").arg("--version").output() else {
+        bail!("Node {major}.{minor} or newer is needed and `node` is not on the PATH: {how}");
+    };
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if version_of(&version).is_none_or(|found| found < NODE) {
+        bail!("Node {major}.{minor} or newer is needed, and `node` is {version}: {how}");
+    }
+    if !exists("npm") {
+        bail!("`npm`, which comes with Node, is not on the PATH: {how}");
+    }
+    Ok(())
+}
+
+/// Some libraries are written in C.
+pub fn c_compiler() -> Result<()> {
+    if ["cc", "gcc", "clang"].iter().any(|name| exists(name)) {
+        return Ok(());
+    }
+    bail!(
+        "a C compiler is needed and neither cc, gcc nor clang is on the PATH \
+         (Debian: apt-get install build-essential; Fedora: dnf install gcc)"
+    );
+}
+
+/// Major and minor of `v22.1.0`.
+fn version_of(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.strip_prefix('v')?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
 /// The licence checker, pinned so that every machine judges alike.
 const CARGO_DENY: &str = "0.20.2";
 
@@ -79,4 +117,22 @@ fn is_root() -> bool {
         .arg("-u")
         .output()
         .is_ok_and(|out| out.stdout.trim_ascii() == b"0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_node_are_read_and_compared() {
+        assert_eq!(version_of("v22.1.0"), Some((22, 1)));
+        assert!(version_of("v20.18.3") < Some(NODE) && version_of("v20.19.0") >= Some(NODE));
+        assert_eq!(version_of("nonsense"), None);
+    }
+
+    #[test]
+    fn the_oldest_node_is_the_one_of_the_console() {
+        let package = std::fs::read_to_string(cmd::root().join("console/package.json")).unwrap();
+        assert!(package.contains(&format!("\"node\": \">={}.{}\"", NODE.0, NODE.1)));
+    }
 }

@@ -33,6 +33,9 @@ struct Args {
     /// Check the configuration and stop.
     #[arg(long)]
     check: bool,
+    /// End when standard input ends, for a program that starts this one.
+    #[arg(long, hide = true)]
+    until_stdin_ends: bool,
 }
 
 fn configuration(args: &Args) -> anyhow::Result<AgentConfig> {
@@ -106,6 +109,14 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         }
         signalled.cancel();
     });
+    if args.until_stdin_ends {
+        let ended = shutdown.clone();
+        // A thread of its own, since reading standard input cannot be interrupted.
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            ended.cancel();
+        });
+    }
     let options = RunOptions {
         storage: Box::new(storage),
         ..RunOptions::default()

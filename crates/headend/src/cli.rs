@@ -1,6 +1,6 @@
 //! The command line as one readable contract. No behaviour here.
 
-use crate::{demo, remote, serve, simulate};
+use crate::{demo, exit, remote, serve, simulate};
 use clap::{Parser, Subcommand};
 
 /// Open device management for internet service providers.
@@ -9,9 +9,8 @@ use clap::{Parser, Subcommand};
     name = "headend",
     version,
     about,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 server not reachable, 4 not found, \
-                  5 not allowed, 6 the operation did not succeed, 7 the operation is still open, \
-                  8 the request was refused for what it says"
+    after_help = exit::table(),
+    max_term_width = 100
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -27,12 +26,25 @@ pub enum Command {
     /// Run simulated CPEs against a controller
     Sim(simulate::Args),
     /// Print a completion script for your shell
+    #[command(
+        after_help = "bash: source <(headend completion bash)\nzsh:  headend completion zsh > \"${fpath[1]}/_headend\"\nfish: headend completion fish | source"
+    )]
     Completion {
-        /// bash, zsh, fish, elvish or powershell
+        /// The shell
         shell: clap_complete::Shell,
     },
     #[command(flatten)]
-    Remote(remote::Command),
+    Remote(Box<remote::Command>),
+}
+
+impl Command {
+    /// Whether everything printed has to be JSON.
+    pub fn json(&self) -> bool {
+        match self {
+            Command::Remote(command) => command.connection().json,
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -43,5 +55,34 @@ mod tests {
     #[test]
     fn the_command_line_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_argument_says_what_it_is() {
+        fn walk(command: &clap::Command, path: &str) {
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some() || argument.get_id() == "help",
+                    "{path} {} has no help",
+                    argument.get_id()
+                );
+            }
+            for below in command.get_subcommands() {
+                let path = format!("{path} {}", below.get_name());
+                assert!(below.get_about().is_some(), "{path} has no help");
+                walk(below, &path);
+            }
+        }
+        walk(&Cli::command(), "headend");
+    }
+
+    #[test]
+    fn options_of_the_connection_may_stand_anywhere() {
+        let words = ["headend", "device", "--json", "list", "--url", "http://a"];
+        let Command::Remote(command) = Cli::parse_from(words).command else {
+            panic!("not a remote command");
+        };
+        assert!(command.connection().json);
+        assert_eq!(command.connection().url.as_deref(), Some("http://a"));
     }
 }

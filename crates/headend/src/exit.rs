@@ -1,25 +1,69 @@
-//! Exit codes, so that scripts can tell what went wrong without reading words.
+//! How a command ends: exit codes for scripts, words for people, problem details under `--json`.
 
+use api::Problem;
 use std::fmt;
 use std::process::ExitCode;
 
-/// Why a command failed, as far as a script cares.
+/// Why a command failed, as far as a script cares; the number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// Anything else: 1. (2 is clap's, for a command line that makes no sense.)
+    /// Anything else.
     Other = 1,
-    /// The server cannot be reached: 3.
+    /// The command line makes no sense; clap ends with the same code.
+    Usage = 2,
+    /// The server cannot be reached.
     Unreachable = 3,
-    /// There is no such thing: 4.
+    /// There is no such thing.
     NotFound = 4,
-    /// Not signed in, or not allowed: 5.
+    /// Not signed in, or not allowed.
     NotAllowed = 5,
-    /// The operation ended and did not succeed: 6.
+    /// The operation ended and did not succeed.
     NotSucceeded = 6,
-    /// The operation had not ended in time; it is stored and goes on: 7.
+    /// The operation had not ended in time; it is stored and goes on.
     StillOpen = 7,
-    /// The request was refused because of what it says: 8.
+    /// The request was refused because of what it says.
     Refused = 8,
+    /// `doctor` found a problem.
+    Found = 9,
+}
+
+impl Failure {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Failure; 9] = [
+        Failure::Other,
+        Failure::Usage,
+        Failure::Unreachable,
+        Failure::NotFound,
+        Failure::NotAllowed,
+        Failure::NotSucceeded,
+        Failure::StillOpen,
+        Failure::Refused,
+        Failure::Found,
+    ];
+
+    /// What the code means; the same words stand in docs/operating.md.
+    pub fn words(self) -> &'static str {
+        match self {
+            Failure::Other => "something else went wrong",
+            Failure::Usage => "the command line makes no sense",
+            Failure::Unreachable => "the server cannot be reached",
+            Failure::NotFound => "there is no such thing",
+            Failure::NotAllowed => "not signed in, or not allowed",
+            Failure::NotSucceeded => "the operation ended and did not succeed",
+            Failure::StillOpen => "the operation is still open and goes on",
+            Failure::Refused => "the request was refused for what it says",
+            Failure::Found => "doctor found a problem",
+        }
+    }
+}
+
+/// The table of exit codes, for the end of the help.
+pub fn table() -> String {
+    let mut text = "Exit codes:\n  0  done".to_owned();
+    for failure in Failure::ALL {
+        text.push_str(&format!("\n  {}  {}", failure as u8, failure.words()));
+    }
+    text
 }
 
 /// Words for a person with a code for a script.
@@ -27,6 +71,8 @@ pub enum Failure {
 pub struct Exit {
     pub failure: Failure,
     pub words: String,
+    /// What the server said, when it was the server.
+    pub problem: Option<Box<Problem>>,
 }
 
 impl Exit {
@@ -35,6 +81,7 @@ impl Exit {
         anyhow::Error::new(Exit {
             failure,
             words: words.into(),
+            problem: None,
         })
     }
 }
@@ -47,11 +94,82 @@ impl fmt::Display for Exit {
 
 impl std::error::Error for Exit {}
 
-/// Prints the error to standard error and gives its code.
-pub fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("headend: {error:#}");
-    let failure = error
-        .downcast_ref::<Exit>()
-        .map_or(Failure::Other, |exit| exit.failure);
+/// Prints the error to standard error and gives its code. As JSON it is always a problem
+/// document (RFC 9457): the server's own, or one of ours around the same words.
+pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
+    let exit = error.downcast_ref::<Exit>();
+    let failure = exit.map_or(Failure::Other, |exit| exit.failure);
+    match exit.and_then(|exit| exit.problem.as_deref()) {
+        _ if !json => eprintln!("headend: {}", chain(error)),
+        Some(problem) => eprintln!("{}", serde_json::json!(problem)),
+        None => eprintln!(
+            "{}",
+            serde_json::json!({
+                "type": "about:blank",
+                "title": failure.words(),
+                "detail": chain(error),
+            })
+        ),
+    }
     ExitCode::from(failure as u8)
+}
+
+/// The error and its causes; a cause that its error already repeats is not said twice.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(cause.trim_end()) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_cause_that_its_error_repeats_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("headend.toml: {source}")]
+        struct Read {
+            source: std::io::Error,
+        }
+        let source = std::io::Error::from_raw_os_error(2);
+        let error = anyhow::Error::new(Read { source }).context("the configuration");
+        assert_eq!(
+            chain(&error),
+            "the configuration: headend.toml: No such file or directory (os error 2)"
+        );
+    }
+
+    #[test]
+    fn a_code_survives_what_is_said_around_it() {
+        let failed: anyhow::Result<()> = Err(Exit::error(Failure::NotFound, "no device"));
+        let error = failed.context("looking").unwrap_err();
+        assert_eq!(chain(&error), "looking: no device");
+        assert_eq!(
+            error.downcast_ref::<Exit>().unwrap().failure,
+            Failure::NotFound
+        );
+    }
+
+    #[test]
+    fn every_exit_code_stands_in_the_operators_guide() {
+        let guide = include_str!("../../../docs/operating.md");
+        assert!(guide.contains("| 0 | done |"));
+        for failure in Failure::ALL {
+            let row = format!(
+                "| {} | {} |",
+                failure as u8,
+                failure.words().replace("doctor", "`doctor`")
+            );
+            assert!(guide.contains(&row), "docs/operating.md has no row {row}");
+        }
+    }
 }

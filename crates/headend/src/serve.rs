@@ -1,11 +1,19 @@
 //! `serve`: the server with its configuration, until it is told to stop.
 
-use anyhow::{Context, Result};
-use server::config::{Config, Override};
+use crate::exit::{Exit, Failure};
+use crate::{lifetime, start};
+use anyhow::Result;
+use server::config::{Config, ConfigError, Override};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use tokio_util::sync::CancellationToken;
 
 #[derive(clap::Args)]
+#[command(
+    after_help = "Without any of these: files in headend-data/, console on http://127.0.0.1:8080, \
+                  agents on port 8081.\nThe environment HEADEND__HTTP__LISTEN is the key http.listen; \
+                  it beats the file, and flags beat both.\nHEADEND_LOG=info,server=debug chooses \
+                  what is logged to standard error. Ctrl C or SIGTERM stops the server."
+)]
 pub struct Args {
     /// Configuration file (TOML); every key is in docs/operating.md
     #[arg(long, env = "HEADEND_CONFIG")]
@@ -51,9 +59,11 @@ impl Args {
             }
         }
         for text in &self.set {
-            let (key, value) = text
-                .split_once('=')
-                .with_context(|| format!("--set {text}: write it as KEY=VALUE"))?;
+            let (key, value) = text.split_once('=').ok_or_else(|| {
+                let words =
+                    format!("--set {text}: write it as KEY=VALUE, like http.metrics_open=true");
+                Exit::error(Failure::Usage, words)
+            })?;
             all.push(given(key, value, format!("--set {key}")));
         }
         Ok(all)
@@ -62,9 +72,12 @@ impl Args {
 
 pub async fn run(args: Args) -> Result<()> {
     log("info");
-    let config = Config::load(args.config.as_deref(), &args.overrides()?)?;
-    let running = server::start(config, until_stopped()).await?;
-    println!("console and API  {}", http_url(&running));
+    let config = Config::load(args.config.as_deref(), &args.overrides()?).map_err(misread)?;
+    let data_dir = config.data_dir.clone();
+    let running = server::start(config, lifetime::until_stopped())
+        .await
+        .map_err(|error| start::refused(error, flag))?;
+    println!("console and API  {}", running.url());
     if let Some(address) = running.usp {
         println!("agents           ws://{address}/usp/<setup key>");
     }
@@ -72,22 +85,27 @@ pub async fn run(args: Args) -> Result<()> {
         println!("agents           wss://{address}/usp/<setup key>");
     }
     println!("endpoint id      {}", running.endpoint_id);
+    println!("data             {}", data_dir.display());
     if let Some(first) = &running.first_administrator {
         println!(
-            "\nFirst start: sign in as `{}` with the one-time password",
+            "\nNobody has signed in yet: sign in as `{}` with the one-time password",
             first.login
         );
         println!("\n    {}\n", first.one_time_password);
-        println!("It is shown only now and has to be changed at the first sign-in.");
+        println!("It has to be changed at the first sign-in and is not shown after that.");
     }
     running.wait().await?;
     Ok(())
 }
 
-/// The console's address.
-pub fn http_url(running: &server::Running) -> String {
-    let scheme = if running.https { "https" } else { "http" };
-    format!("{scheme}://{}", running.http)
+/// What a flag says wrong is wrong usage; a file or variable is not.
+fn misread(error: ConfigError) -> anyhow::Error {
+    match &error {
+        ConfigError::Override { origin, .. } if origin.starts_with("--") => {
+            Exit::error(Failure::Usage, error.to_string())
+        }
+        _ => error.into(),
+    }
 }
 
 fn given(key: &str, value: &str, origin: String) -> Override {
@@ -101,29 +119,21 @@ fn given(key: &str, value: &str, origin: String) -> Override {
 /// Logs to standard error; `HEADEND_LOG` beats the default.
 pub fn log(default: &str) {
     let filter = std::env::var("HEADEND_LOG").unwrap_or_else(|_| default.to_owned());
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let _ = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_writer(std::io::stderr)
+        .with_ansi(colours)
         .try_init();
 }
 
-/// Cancelled by SIGTERM or Ctrl C.
-pub fn until_stopped() -> CancellationToken {
-    let token = CancellationToken::new();
-    let stop = token.clone();
-    tokio::spawn(async move {
-        let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-        match terminate {
-            Ok(mut terminate) => tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            },
-            Err(_) => {
-                let _ = tokio::signal::ctrl_c().await;
-            }
-        }
-        tracing::info!("stopping");
-        stop.cancel();
-    });
-    token
+/// The flag for a key of the configuration that says where to listen.
+pub fn flag(key: &str) -> String {
+    let flag = match key {
+        "http.listen" => "--http",
+        "usp.listen" => "--usp",
+        "usp.tls_listen" => "--usp-tls",
+        other => return other.to_owned(),
+    };
+    format!("{flag} (or {key} in the configuration)")
 }

@@ -1,5 +1,6 @@
 //! `sim`: simulated CPEs against any controller.
 
+use crate::lifetime;
 use anyhow::Result;
 use sim::model::Kind;
 use sim::swarm::{SwarmConfig, run as run_swarm};
@@ -11,7 +12,7 @@ pub struct Args {
     #[arg(long, default_value_t = 25)]
     count: u32,
     /// The controller's WebSocket URL without the credential
-    #[arg(long, default_value = "ws://127.0.0.1:8081/usp")]
+    #[arg(long, default_value = "ws://127.0.0.1:8081/usp", value_parser = websocket)]
     url: String,
     /// The tenant's setup key, the last part of the URL's path
     #[arg(long, env = "HEADEND_SETUP_KEY", hide_env_values = true)]
@@ -37,6 +38,9 @@ pub struct Args {
     /// PEM file of an authority to trust for wss
     #[arg(long)]
     ca: Option<PathBuf>,
+    /// End when standard input ends, for a program that starts this one
+    #[arg(long, hide = true)]
+    until_stdin_ends: bool,
 }
 
 #[derive(Clone)]
@@ -56,7 +60,11 @@ pub async fn run(args: Args) -> Result<()> {
         ramp_per_second: args.ramp,
     };
     println!("{} simulated devices dial {}", config.count, args.url);
-    run_swarm(config, crate::serve::until_stopped()).await?;
+    let shutdown = lifetime::until_stopped();
+    if args.until_stdin_ends {
+        lifetime::with_stdin(&shutdown);
+    }
+    run_swarm(config, shutdown).await?;
     Ok(())
 }
 
@@ -68,4 +76,30 @@ fn kinds(text: &str) -> Result<Kinds, String> {
         "mixed" => Kind::ALL.to_vec(),
         _ => return Err("there are gateway, extender, cellular and mixed".to_owned()),
     }))
+}
+
+fn websocket(text: &str) -> Result<String, String> {
+    let rest = text
+        .strip_prefix("ws://")
+        .or_else(|| text.strip_prefix("wss://"))
+        .ok_or("agents speak WebSocket: it begins with ws:// or wss://")?;
+    match rest.split('/').next() {
+        Some(host) if !host.is_empty() => Ok(text.to_owned()),
+        _ => Err("there is no host in it".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_websocket_url_is_dialled() {
+        for good in ["ws://127.0.0.1:8081/usp", "wss://usp.example.net"] {
+            assert_eq!(websocket(good).as_deref(), Ok(good));
+        }
+        for bad in ["http://127.0.0.1:8081/usp", "127.0.0.1:8081", "ws:///usp"] {
+            assert!(websocket(bad).is_err(), "{bad}");
+        }
+    }
 }

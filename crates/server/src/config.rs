@@ -42,6 +42,7 @@ impl Default for Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// The address to listen on.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
     /// The URL under which people reach it, when that is not the address.
     pub public_url: Option<String>,
@@ -237,7 +238,7 @@ impl Config {
         }
         Self::deserialize(table).map_err(|error| ConfigError::Override {
             origin: "configuration".to_owned(),
-            message: error.to_string(),
+            message: error.to_string().trim_end().replace('\n', " "),
         })
     }
 
@@ -262,7 +263,8 @@ impl Config {
     }
 }
 
-/// The table with one value put in; tried as TOML first, then as text.
+/// The table with one value put in; tried as TOML first, then as text. What another override may
+/// still add, like the key to a certificate, is missed only when all of them are in.
 fn put(table: &toml::Table, one: &Override) -> Result<toml::Table, ConfigError> {
     let as_toml = toml::from_str::<toml::Table>(&format!("value = {}", one.value))
         .ok()
@@ -272,17 +274,18 @@ fn put(table: &toml::Table, one: &Override) -> Result<toml::Table, ConfigError> 
     for value in as_toml.into_iter().chain([as_text]) {
         let mut next = table.clone();
         if !insert(&mut next, &one.key, value) {
-            last = format!("`{}` is not a section", one.key);
+            last = "is not a section".to_owned();
             continue;
         }
         match Config::deserialize(next.clone()) {
             Ok(_) => return Ok(next),
-            Err(error) => last = format!("`{}`: {error}", one.key),
+            Err(error) if error.message().starts_with("missing field") => return Ok(next),
+            Err(error) => last = error.message().to_owned(),
         }
     }
     Err(ConfigError::Override {
         origin: one.origin.clone(),
-        message: last.trim_end().to_owned(),
+        message: format!("`{}`: {}", one.key, last.trim_end()),
     })
 }
 
@@ -304,11 +307,19 @@ fn address_or_none<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
+    match text.is_empty() {
+        true => Ok(None),
+        false => parsed(&text).map(Some),
     }
-    text.parse().map(Some).map_err(|_| {
-        serde::de::Error::custom(format!(
+}
+
+fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    parsed(&String::deserialize(deserializer)?)
+}
+
+fn parsed<E: serde::de::Error>(text: &str) -> Result<SocketAddr, E> {
+    text.parse().map_err(|_| {
+        E::custom(format!(
             "{text:?} is not an address with a port, like 0.0.0.0:8081"
         ))
     })
@@ -392,6 +403,28 @@ mod tests {
         assert_eq!(config.presence.silent_after_seconds, 7);
         assert!(config.http.metrics_open && config.usp.listen.is_none());
         assert_eq!(config.data_dir, Path::new("/srv/headend"));
+    }
+
+    #[test]
+    fn a_section_whose_keys_belong_together_can_be_given_key_by_key() {
+        let certificate = given("http.tls.certificate", "/etc/cert.pem");
+        let key = given("http.tls.key", "/etc/key.pem");
+        let config = Config::load(None, &[certificate.clone(), key]).unwrap();
+        assert_eq!(config.http.tls.unwrap().key, Path::new("/etc/key.pem"));
+        let error = Config::load(None, &[certificate]).unwrap_err().to_string();
+        assert!(
+            error.contains("missing field `key`") && error.contains("http.tls"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_wrong_address_is_told_with_how_to_write_it() {
+        let error = Config::load(None, &[given("http.listen", "8080")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "--http.listen: `http.listen`: \"8080\" is not an address with a port, like 0.0.0.0:8081"
+        );
     }
 
     #[test]

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::desk::{CONTROLLER, Desk, Talk};
 
 const NAME: &str = "Device.DeviceInfo.FriendlyName";
 /// How often the agent is killed.
 const ROUNDS: u32 = 12;
+/// How long saying goodbye may take.
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
 /// The agent's process; killed also when a test fails before it gets to it.
 struct Victim(Child);
@@ -25,8 +28,9 @@ impl Drop for Victim {
     }
 }
 
-fn spawn(state: &Path, url: &str) -> Victim {
-    let child = Command::new(env!("CARGO_BIN_EXE_headend-agent"))
+fn command(state: &Path, url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headend-agent"));
+    command
         .args([
             "--endpoint-id",
             "os::00256D-KILL",
@@ -38,10 +42,12 @@ fn spawn(state: &Path, url: &str) -> Victim {
         ])
         .arg(state)
         .stderr(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    Victim(child)
+        .stdout(Stdio::null());
+    command
+}
+
+fn spawn(state: &Path, url: &str) -> Victim {
+    Victim(command(state, url).spawn().unwrap())
 }
 
 /// Sets ever larger numbers until `stop` answers have come and one more is under way; returns the last acknowledged.
@@ -88,4 +94,25 @@ async fn acknowledged_sets_survive_kill_9() {
         child.kill();
     }
     assert!(acknowledged > ROUNDS * 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_ends_with_the_program_that_started_it_where_that_is_wanted() {
+    let state = tempfile::tempdir().unwrap();
+    let desk = Desk::open().await;
+    let child = command(state.path(), &desk.url("/usp/key"))
+        .arg("--until-stdin-ends")
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut agent = Victim(child);
+    let input = agent.0.stdin.take();
+    let until = Instant::now() + ENDS_WITHIN;
+    assert!(agent.0.try_wait().unwrap().is_none(), "it runs");
+    // As it closes with the process that holds it.
+    drop(input);
+    while agent.0.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < until, "the agent still runs");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -2,8 +2,10 @@
 
 use super::Connection;
 use super::sign_in;
+use super::typed;
 use crate::exit::{Exit, Failure};
 use anyhow::{Context, Result};
+use api::ProblemKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -12,6 +14,10 @@ use std::time::Duration;
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// How long a server may take to answer one request.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
+/// How often a request is sent again after the server asked for patience.
+const PATIENCE_MAX: usize = 5;
+/// A longer wait than this is told instead of sat out.
+const PATIENCE_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long connecting may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -27,11 +33,7 @@ impl Client {
     /// From what the command line says, else from what `sign-in` kept.
     pub fn new(connection: &Connection) -> Result<Client> {
         let kept = sign_in::kept()?;
-        let base = connection
-            .url
-            .clone()
-            .or_else(|| kept.as_ref().map(|kept| kept.url.clone()))
-            .unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let base = base(connection, kept.as_ref());
         let same_server = kept.filter(|kept| kept.url == base);
         let token = connection
             .token
@@ -42,10 +44,7 @@ impl Client {
 
     /// Without a token, to sign in; keeps the session's cookie.
     pub fn without_token(connection: &Connection) -> Result<Client> {
-        let base = connection
-            .url
-            .clone()
-            .unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let base = base(connection, sign_in::kept()?.as_ref());
         Self::build(connection, base, None)
     }
 
@@ -144,39 +143,101 @@ impl Client {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
-        let response = request.send().await.map_err(|error| {
-            let words = format!("{} does not answer: {}", self.base, causes(&error));
-            Exit::error(Failure::Unreachable, words)
-        })?;
-        if response.status().is_success() {
-            return Ok(response);
+        let mut request = request;
+        for _ in 0..PATIENCE_MAX {
+            // Signing in is for people, who rather hear why than wait.
+            let again = request.try_clone().filter(|_| self.token.is_some());
+            let response = self.send_once(request).await?;
+            let pause = patience(&response);
+            match (again, pause) {
+                (Some(again), Some(pause)) => {
+                    tokio::time::sleep(pause).await;
+                    request = again;
+                }
+                _ => return self.accepted(response).await,
+            }
         }
-        Err(self.refusal(response).await)
+        self.accepted(self.send_once(request).await?).await
+    }
+
+    async fn send_once(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
+        request.send().await.map_err(|error| {
+            let words = match error.is_builder() {
+                true => format!(
+                    "{} is not the address of a server: {}",
+                    self.base,
+                    causes(&error)
+                ),
+                false => format!("{} does not answer: {}", self.base, causes(&error)),
+            };
+            let failure = match error.is_builder() {
+                true => Failure::Usage,
+                false => Failure::Unreachable,
+            };
+            Exit::error(failure, words)
+        })
+    }
+
+    async fn accepted(&self, response: reqwest::Response) -> Result<reqwest::Response> {
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(self.refusal(response).await),
+        }
     }
 
     async fn refusal(&self, response: reqwest::Response) -> anyhow::Error {
         let status = response.status().as_u16();
         let text = response.text().await.unwrap_or_default();
-        let Ok(problem) = serde_json::from_str::<api::Problem>(&text) else {
+        let Ok(mut problem) = serde_json::from_str::<api::Problem>(&text) else {
             let words = format!("{} answered {status}: is this a Headend server?", self.base);
             return Exit::error(Failure::Other, words);
         };
         let failure = match status {
             401 | 403 => Failure::NotAllowed,
             404 => Failure::NotFound,
-            400 | 409 | 413 | 422 => Failure::Refused,
+            400 | 409 | 410 | 413 | 415 | 422 => Failure::Refused,
             503 => Failure::Unreachable,
             _ => Failure::Other,
         };
-        // Whose password was wrong has been signing in.
-        let hint = match problem.kind {
-            api::ProblemKind::Unauthenticated if self.token.is_none() => {
-                "\n  sign in first: headend sign-in"
+        if problem.kind == ProblemKind::Unauthenticated {
+            problem.detail = match self.token {
+                Some(_) => "the token is not valid (any more); `headend sign-in` makes another",
+                None => "`headend sign-in`, or give a token (--token, HEADEND_TOKEN)",
             }
-            _ => "",
-        };
-        Exit::error(failure, format!("{problem}{hint}"))
+            .to_owned();
+        }
+        typed::refusal(failure, problem, &[])
     }
+}
+
+/// The server: of the command line, else of the last `sign-in`, else on this machine.
+fn base(connection: &Connection, kept: Option<&sign_in::Kept>) -> String {
+    let given = connection.url.clone();
+    given
+        .or_else(|| kept.map(|kept| kept.url.clone()))
+        .unwrap_or_else(|| DEFAULT_URL.to_owned())
+}
+
+/// A server's address as `--url` takes it, without a slash at its end.
+pub fn address(text: &str) -> Result<String, String> {
+    let text = text.trim_end_matches('/');
+    match text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"))
+    {
+        Some(rest) if !rest.is_empty() => Ok(text.to_owned()),
+        _ => Err("write it like http://127.0.0.1:8080 or https://headend.example.net".to_owned()),
+    }
+}
+
+/// How long the server asks us to wait before the same request, when it had too many (429).
+fn patience(response: &reqwest::Response) -> Option<Duration> {
+    if response.status() != reqwest::StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    let seconds = response.headers().get(reqwest::header::RETRY_AFTER)?;
+    let seconds = seconds.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds)).filter(|pause| *pause <= PATIENCE_TIME_MAX)
 }
 
 async fn decode<T: DeserializeOwned>(response: reqwest::Response) -> Result<T> {
@@ -194,4 +255,17 @@ fn causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_needs_its_scheme_and_loses_its_last_slash() {
+        assert_eq!(address("http://a:1/").as_deref(), Ok("http://a:1"));
+        for bad in ["127.0.0.1:8080", "ws://a", "https://", ""] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
 }

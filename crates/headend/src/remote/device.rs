@@ -1,42 +1,58 @@
-//! `device`: the list, one device, and everything that can be done on it.
+//! `device`: the list, one device, and everything that can be done with and on it.
 
 mod act;
+mod how;
+mod look;
+mod note;
 mod tree;
 
-use super::{Connection, client::Client, output};
+use super::part::Part;
+use super::{Connection, client::Client, output, when};
 use crate::exit::{Exit, Failure};
 use anyhow::Result;
 use api::Page;
-use api::device::{Device, DeviceDetail, DeviceQuery, PresenceWord};
+use api::device::{
+    Device, DeviceDetail, DeviceQuery, DeviceSort, FacetField, FacetQuery, Facets, Order,
+    PresenceWord,
+};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// List devices
-    List {
-        /// Words to look for: label, endpoint id, serial, manufacturer, model, address
-        words: Vec<String>,
-        /// online, silent, offline or never; may be repeated
-        #[arg(long, value_parser = presence)]
-        presence: Vec<PresenceWord>,
-        /// Only of this model; may be repeated
+    List(Box<List>),
+    /// Show which values the filters of `list` can have, with how many devices have them
+    Facets {
+        /// presence, manufacturer, model, product-class, software-version, protocol or tag;
+        /// may be repeated [default: all]
+        #[arg(value_parser = facet)]
+        field: Vec<FacetField>,
+        /// Only values that begin so
         #[arg(long)]
-        model: Vec<String>,
-        /// Only with this software version; may be repeated
-        #[arg(long)]
-        software_version: Vec<String>,
-        /// How many
-        #[arg(long, default_value_t = 100)]
-        limit: usize,
-        #[command(flatten)]
-        connection: Connection,
+        prefix: Option<String>,
     },
     /// Show a device
     Show {
         /// An id, or anything that finds exactly one: serial, endpoint id, label
         device: String,
-        #[command(flatten)]
-        connection: Connection,
     },
+    /// Say how a device can be reached, or why not
+    Reach {
+        /// An id, or anything that finds exactly one
+        device: String,
+    },
+    /// Try to reach a device now
+    Wake {
+        /// An id, or anything that finds exactly one
+        device: String,
+    },
+    /// Show what happened to a device, newest first
+    Timeline(look::Timeline),
+    /// Show the last-known values, without asking the device
+    Values(look::Values),
+    /// Show the data model with the last-known values
+    Tree(tree::Tree),
+    /// Search the data model and the last-known values
+    Search(tree::Search),
     /// Read parameters from the device
     Get(act::Get),
     /// Set parameters, read back to verify
@@ -47,68 +63,120 @@ pub enum Command {
     Delete(act::Delete),
     /// Run a command
     Operate(act::Operate),
-    /// Show the data model with the last-known values
-    Tree(tree::Args),
+    /// Ask the device what it supports
+    Discover(act::Discover),
+    /// Have the device notify us
+    Subscribe(act::Subscribe),
+    /// Register a device before it comes, or one that the server dials
+    Register(note::Register),
+    /// Change label, tags, or where the server dials it
+    Edit(note::Edit),
+    /// Let a device that lost its credential (factory reset) come with a setup key once more
+    Readmit {
+        /// An id, or anything that finds exactly one
+        device: String,
+    },
+    /// Remove a device from the records
+    Forget(note::Forget),
 }
 
-pub async fn run(command: Command) -> Result<()> {
+#[derive(clap::Args)]
+pub struct List {
+    /// Words to look for: label, endpoint id, serial, manufacturer, model, address
+    words: Vec<String>,
+    /// online, silent, offline or never; may be repeated
+    #[arg(long, value_parser = presence)]
+    presence: Vec<PresenceWord>,
+    /// Only of this manufacturer; this and the following may be repeated
+    #[arg(long)]
+    manufacturer: Vec<String>,
+    /// Only of this model
+    #[arg(long)]
+    model: Vec<String>,
+    /// Only of this product class
+    #[arg(long)]
+    product_class: Vec<String>,
+    /// Only with this software version
+    #[arg(long)]
+    software_version: Vec<String>,
+    /// Only with this tag
+    #[arg(long)]
+    tag: Vec<String>,
+    /// Only with this serial number
+    #[arg(long)]
+    serial: Vec<String>,
+    /// Only from this address
+    #[arg(long)]
+    ip: Vec<String>,
+    /// Only managed by this protocol, like usp
+    #[arg(long)]
+    protocol: Vec<String>,
+    /// Last sign of life before: a time, a day, or an age like 2h
+    #[arg(long, value_parser = when::parse)]
+    seen_before: Option<api::Time>,
+    /// Last sign of life after
+    #[arg(long, value_parser = when::parse)]
+    seen_after: Option<api::Time>,
+    /// Booted after
+    #[arg(long, value_parser = when::parse)]
+    booted_after: Option<api::Time>,
+    /// name, last-seen, created, manufacturer, model, software-version or serial
+    #[arg(long, value_parser = sort)]
+    sort: Option<DeviceSort>,
+    /// The other way round
+    #[arg(long)]
+    reverse: bool,
+    #[command(flatten)]
+    part: Part,
+}
+
+pub async fn run(command: Command, connection: &Connection) -> Result<()> {
     match command {
-        Command::List {
-            words,
-            presence,
-            model,
-            software_version,
-            limit,
-            connection,
-        } => {
-            let query = DeviceQuery {
-                q: (!words.is_empty()).then(|| words.join(" ")),
-                presence,
-                model,
-                software_version,
-                ..DeviceQuery::default()
-            };
-            list(&Client::new(&connection)?, query, limit, connection.json).await
-        }
-        Command::Show { device, connection } => {
-            let client = Client::new(&connection)?;
-            let found = find(&client, &device).await?;
-            let detail: DeviceDetail = client
-                .call("device_show", &[&found.id.to_string()], &[])
-                .await?;
-            if connection.json {
-                return output::json(&detail);
-            }
-            show(&detail);
-            Ok(())
-        }
-        Command::Get(args) => act::get(args).await,
-        Command::Set(args) => act::set(args).await,
-        Command::Add(args) => act::add(args).await,
-        Command::Delete(args) => act::delete(args).await,
-        Command::Operate(args) => act::operate(args).await,
-        Command::Tree(args) => tree::run(args).await,
+        Command::List(args) => list(*args, connection).await,
+        Command::Facets { field, prefix } => facets(field, prefix, connection).await,
+        Command::Show { device } => look::detail(&device, connection).await,
+        Command::Reach { device } => look::reach(&device, connection).await,
+        Command::Wake { device } => look::wake(&device, connection).await,
+        Command::Timeline(args) => look::timeline(args, connection).await,
+        Command::Values(args) => look::values(args, connection).await,
+        Command::Tree(args) => tree::tree(args, connection).await,
+        Command::Search(args) => tree::search(args, connection).await,
+        Command::Get(args) => act::get(args, connection).await,
+        Command::Set(args) => act::set(args, connection).await,
+        Command::Add(args) => act::add(args, connection).await,
+        Command::Delete(args) => act::delete(args, connection).await,
+        Command::Operate(args) => act::operate(args, connection).await,
+        Command::Discover(args) => act::discover(args, connection).await,
+        Command::Subscribe(args) => act::subscribe(args, connection).await,
+        Command::Register(args) => note::register(args, connection).await,
+        Command::Edit(args) => note::edit(args, connection).await,
+        Command::Readmit { device } => note::readmit(&device, connection).await,
+        Command::Forget(args) => note::forget(args, connection).await,
     }
 }
 
-/// Fetches pages until there are enough.
-async fn list(client: &Client, mut query: DeviceQuery, limit: usize, json: bool) -> Result<()> {
-    let mut devices: Vec<Device> = Vec::new();
-    loop {
-        query.limit = u32::try_from((limit - devices.len()).min(500)).ok();
-        let page: Page<Device> = client
-            .call("device_list", &[], &api::query_pairs(&query))
-            .await?;
-        devices.extend(page.items);
-        query.cursor = page.next;
-        if query.cursor.is_none() || devices.len() >= limit {
-            break;
-        }
-    }
-    if json {
-        return output::json(&devices);
-    }
-    let mut table = output::table(&[
+async fn list(args: List, connection: &Connection) -> Result<()> {
+    let client = Client::new(connection)?;
+    let query = api::query_pairs(&DeviceQuery {
+        q: (!args.words.is_empty()).then(|| args.words.join(" ")),
+        presence: args.presence,
+        manufacturer: args.manufacturer,
+        model: args.model,
+        product_class: args.product_class,
+        software_version: args.software_version,
+        tag: args.tag,
+        serial: args.serial,
+        ip: args.ip,
+        protocol: args.protocol,
+        seen_before: args.seen_before,
+        seen_after: args.seen_after,
+        booted_after: args.booted_after,
+        sort: args.sort,
+        order: args.reverse.then_some(Order::Desc),
+        ..DeviceQuery::default()
+    });
+    let page = args.part.fetch(&client, "device_list", &[], &query).await?;
+    let header = [
         "name",
         "presence",
         "seen",
@@ -116,75 +184,51 @@ async fn list(client: &Client, mut query: DeviceQuery, limit: usize, json: bool)
         "model",
         "software",
         "endpoint id",
-    ]);
-    for device in &devices {
-        table.add_row([
-            &device.name,
-            &output::word(&device.presence.word),
-            &output::ago(device.presence.evidence_at),
-            output::or_dash(device.manufacturer.as_deref()),
-            output::or_dash(device.model.as_deref()),
-            output::or_dash(device.software_version.as_deref()),
-            &device.endpoint_ids.join(", "),
-        ]);
-    }
-    println!("{table}");
-    if query.cursor.is_some() {
-        println!("There are more; narrow the search or raise --limit.");
-    }
-    Ok(())
+    ];
+    output::list(
+        &page,
+        connection.json,
+        "devices",
+        header,
+        |device: &Device| {
+            [
+                device.name.clone(),
+                output::word(&device.presence.word),
+                output::ago(device.presence.evidence_at),
+                output::or_dash(device.manufacturer.as_deref()).to_owned(),
+                output::or_dash(device.model.as_deref()).to_owned(),
+                output::or_dash(device.software_version.as_deref()).to_owned(),
+                device.endpoint_ids.join(", "),
+            ]
+        },
+    )
 }
 
-fn show(detail: &DeviceDetail) {
-    let device = &detail.device;
-    let mut table = output::table(&["", ""]);
-    let presence = format!(
-        "{}, {} {}",
-        output::word(&device.presence.word),
-        device
-            .presence
-            .evidence_source
-            .as_deref()
-            .unwrap_or("last seen"),
-        output::ago(device.presence.evidence_at)
-    );
-    let rows = [
-        ("name", device.name.clone()),
-        ("id", device.id.to_string()),
-        ("presence", presence),
-        (
-            "manufacturer",
-            output::or_dash(device.manufacturer.as_deref()).to_owned(),
-        ),
-        ("model", output::or_dash(device.model.as_deref()).to_owned()),
-        (
-            "serial",
-            output::or_dash(device.serial.as_deref()).to_owned(),
-        ),
-        (
-            "software",
-            output::or_dash(device.software_version.as_deref()).to_owned(),
-        ),
-        ("address", output::or_dash(device.ip.as_deref()).to_owned()),
-        ("last boot", output::ago(device.last_boot_at)),
-        ("admission", detail.admission.words.clone()),
-        (
-            "values known",
-            format!(
-                "{} ({})",
-                detail.values_known,
-                output::ago(detail.values_at)
-            ),
-        ),
-        ("open operations", detail.open_operations.to_string()),
-    ];
-    for (key, value) in rows {
-        table.add_row([key, &value]);
+async fn facets(
+    field: Vec<FacetField>,
+    prefix: Option<String>,
+    connection: &Connection,
+) -> Result<()> {
+    let query = FacetQuery {
+        field,
+        prefix,
+        limit: None,
+    };
+    let facets: Facets = Client::new(connection)?
+        .call("device_facets", &[], &api::query_pairs(&query))
+        .await?;
+    if connection.json {
+        return output::json(&facets);
     }
-    for identity in &detail.identities {
-        table.add_row([identity.kind.as_str(), &identity.value]);
+    let mut table = output::table(&["field", "value", "devices"]);
+    for facet in &facets.facets {
+        for value in &facet.values {
+            let field = output::word(&facet.field).replace(' ', "-");
+            table.add_row([field, value.value.clone(), value.count.to_string()]);
+        }
     }
-    println!("{table}");
+    output::print(&table);
+    Ok(())
 }
 
 /// The one device that an id, endpoint id, serial or other words mean.
@@ -223,6 +267,19 @@ pub async fn find(client: &Client, text: &str) -> Result<Device> {
 }
 
 fn presence(text: &str) -> Result<PresenceWord, String> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned()))
-        .map_err(|_| "there are online, silent, offline and never".to_owned())
+    output::variant(text).ok_or_else(|| "there are online, silent, offline and never".to_owned())
+}
+
+fn sort(text: &str) -> Result<DeviceSort, String> {
+    output::variant(text).ok_or_else(|| {
+        "there are name, last-seen, created, manufacturer, model, software-version and serial"
+            .to_owned()
+    })
+}
+
+fn facet(text: &str) -> Result<FacetField, String> {
+    output::variant(text).ok_or_else(|| {
+        "there are presence, manufacturer, model, product-class, software-version, protocol and tag"
+            .to_owned()
+    })
 }

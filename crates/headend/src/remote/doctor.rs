@@ -1,34 +1,75 @@
 //! `doctor`: why a device is not seen, and which connections were turned away.
 
-use super::{Connection, client::Client, output};
+use super::part::Part;
+use super::{Connection, client::Client, output, when};
+use crate::exit::{Exit, Failure};
 use anyhow::Result;
 use api::Page;
-use api::doctor::{Diagnosis, DoctorQuery, Refusal};
+use api::doctor::{Diagnosis, DoctorQuery, Refusal, RefusalQuery, Severity};
 
 #[derive(clap::Args)]
+#[command(
+    after_help = "Exit code 9 when a problem is found: a device cannot be managed because of it."
+)]
 pub struct Args {
     /// An endpoint id, serial or address that is missed [default: look at the whole]
     device: Option<String>,
-    #[command(flatten)]
-    connection: Connection,
+    /// How many of the connections that were turned away
+    #[arg(long, default_value_t = 10, conflicts_with = "device")]
+    refusals: usize,
+    /// Only connections turned away since: a time, a day, or an age like 2h
+    #[arg(long, value_parser = when::parse, conflicts_with = "device")]
+    since: Option<api::Time>,
 }
 
-pub async fn run(args: Args) -> Result<()> {
-    let client = Client::new(&args.connection)?;
+pub async fn run(args: Args, connection: &Connection) -> Result<()> {
+    let client = Client::new(connection)?;
     let query = DoctorQuery {
         device: args.device.clone(),
     };
     let diagnosis: Diagnosis = client
         .call("doctor_show", &[], &api::query_pairs(&query))
         .await?;
-    let refusals: Page<Refusal> = client
-        .call("refusal_list", &[], &[("limit".into(), "10".into())])
-        .await?;
-    if args.connection.json {
-        return output::json(
-            &serde_json::json!({ "diagnosis": diagnosis, "refusals": refusals.items }),
-        );
+    // What was found about one device has its refusals in it.
+    let refusals = match args.device {
+        Some(_) => None,
+        None => Some(refusals(&client, &args).await?),
+    };
+    if connection.json {
+        output::json(&serde_json::json!({ "diagnosis": diagnosis, "refusals": refusals }))?;
+    } else {
+        show(&diagnosis);
+        if let Some(refusals) = &refusals {
+            show_refusals(&refusals.items);
+        }
     }
+    match diagnosis.verdict {
+        Severity::Problem => {
+            let problems = diagnosis.findings.iter();
+            let count = problems
+                .filter(|one| one.severity == Severity::Problem)
+                .count();
+            let words = match count {
+                1 => "a problem was found".to_owned(),
+                count => format!("{count} problems were found"),
+            };
+            Err(Exit::error(Failure::Found, words))
+        }
+        Severity::Ok | Severity::Info | Severity::Warning => Ok(()),
+    }
+}
+
+async fn refusals(client: &Client, args: &Args) -> Result<Page<Refusal>> {
+    let query = api::query_pairs(&RefusalQuery {
+        since: args.since,
+        ..RefusalQuery::default()
+    });
+    Part::first(args.refusals.max(1))
+        .fetch(client, "refusal_list", &[], &query)
+        .await
+}
+
+fn show(diagnosis: &Diagnosis) {
     for finding in &diagnosis.findings {
         println!("[{}] {}", output::word(&finding.severity), finding.title);
         println!("    {}", finding.detail);
@@ -36,17 +77,16 @@ pub async fn run(args: Args) -> Result<()> {
             println!("    -> {remedy}");
         }
     }
-    // What was found about one device has its refusals in it.
-    if args.device.is_some() {
-        return Ok(());
-    }
-    if refusals.items.is_empty() {
-        println!("\nNo connection has been turned away.");
-        return Ok(());
+}
+
+fn show_refusals(refusals: &[Refusal]) {
+    if refusals.is_empty() {
+        println!("\nNo connection was turned away.");
+        return;
     }
     println!("\nTurned away lately:");
     let mut table = output::table(&["when", "from", "endpoint id", "times", "why"]);
-    for refusal in &refusals.items {
+    for refusal in refusals {
         table.add_row([
             &output::ago(Some(refusal.at)),
             &refusal.peer,
@@ -55,6 +95,5 @@ pub async fn run(args: Args) -> Result<()> {
             &refusal.reason,
         ]);
     }
-    println!("{table}");
-    Ok(())
+    output::print(&table);
 }

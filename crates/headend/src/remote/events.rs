@@ -1,65 +1,173 @@
-//! `events tail`: the live stream, taken up again where it broke off.
+//! `events`: the log, and the live stream, taken up again where it broke off.
 
 use super::{Connection, client::Client, output};
 use crate::exit::{Exit, Failure};
 use anyhow::Result;
-use api::event::{Event, StreamQuery};
+use api::device::Order;
+use api::event::{Event, EventLog, EventQuery, StreamQuery};
+use api::operation::ActorKind;
 use futures_util::StreamExt;
 use std::time::Duration;
+use uuid::Uuid;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Print events as they happen, until interrupted
+    /// Print events as they happen, until interrupted; with --json one event a line
     Tail {
         /// Begin after this cursor [default: now]; 0 is the oldest that is kept
         #[arg(long)]
         after: Option<String>,
-        /// Only this kind, or with a dot at its end all that begin so; may be repeated
-        #[arg(long)]
-        kind: Vec<String>,
-        /// Only of this device: an id, or anything that finds exactly one
-        #[arg(long)]
-        device: Option<String>,
+        #[command(flatten)]
+        about: About,
         /// Stop after this many events
         #[arg(long)]
         count: Option<u64>,
-        #[command(flatten)]
-        connection: Connection,
     },
+    /// Print what happened, newest first
+    List {
+        #[command(flatten)]
+        about: About,
+        /// Oldest first, from the oldest that is kept
+        #[arg(long)]
+        oldest_first: bool,
+        /// Only what came after this cursor (oldest first)
+        #[arg(long, requires = "oldest_first")]
+        after: Option<String>,
+        /// Only what came before this cursor
+        #[arg(long, conflicts_with = "oldest_first")]
+        before: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 50, conflicts_with = "all")]
+        limit: usize,
+        /// All there are
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// Which events.
+#[derive(clap::Args)]
+pub struct About {
+    /// Only this kind, like device.connected; with a dot at its end all that begin so, like
+    /// `user.`; may be repeated
+    #[arg(long)]
+    kind: Vec<String>,
+    /// Only of this device: an id, or anything that finds exactly one
+    #[arg(long)]
+    device: Option<String>,
+    /// Only of this operation
+    #[arg(long)]
+    operation: Option<Uuid>,
+}
+
+impl About {
+    async fn device_id(&self, client: &Client) -> Result<Option<Uuid>> {
+        match &self.device {
+            Some(text) => Ok(Some(super::device::find(client, text).await?.id)),
+            None => Ok(None),
+        }
+    }
 }
 
 /// How long to wait before the stream is opened again.
 const REOPEN_AFTER: Duration = Duration::from_secs(2);
 /// The longest line of a stream that is read.
 const LINE_BYTES_MAX: usize = 1 << 20;
+/// The largest page of the log.
+const PAGE_MAX: usize = 500;
 
-pub async fn run(command: Command) -> Result<()> {
-    let Command::Tail {
-        after,
-        kind,
-        device,
-        count,
-        connection,
-    } = command;
-    let client = Client::new(&connection)?;
-    let device_id = match device {
-        Some(text) => Some(super::device::find(&client, &text).await?.id),
-        None => None,
+pub async fn run(command: Command, connection: &Connection) -> Result<()> {
+    let client = Client::new(connection)?;
+    match command {
+        Command::Tail {
+            after,
+            about,
+            count,
+        } => {
+            let device_id = about.device_id(&client).await?;
+            let query = StreamQuery {
+                after,
+                kind: about.kind,
+                device_id,
+                operation_id: about.operation,
+                tenant: None,
+            };
+            tail(&client, &query, count.unwrap_or(u64::MAX), connection.json).await
+        }
+        Command::List {
+            about,
+            oldest_first,
+            after,
+            before,
+            limit,
+            all,
+        } => {
+            let device_id = about.device_id(&client).await?;
+            let query = EventQuery {
+                order: Some(if oldest_first {
+                    Order::Asc
+                } else {
+                    Order::Desc
+                }),
+                after,
+                before,
+                kind: about.kind,
+                device_id,
+                operation_id: about.operation,
+                limit: None,
+            };
+            let most = if all { usize::MAX } else { limit };
+            list(&client, query, most, connection.json).await
+        }
+    }
+}
+
+async fn list(client: &Client, mut query: EventQuery, most: usize, json: bool) -> Result<()> {
+    let mut log = EventLog {
+        items: Vec::new(),
+        next: String::new(),
+        head: String::new(),
     };
-    let query = api::query_pairs(&StreamQuery {
-        after,
-        kind,
-        device_id,
-        ..StreamQuery::default()
-    });
-    let mut left = count.unwrap_or(u64::MAX);
+    while log.items.len() < most {
+        let limit = (most - log.items.len()).min(PAGE_MAX);
+        query.limit = u32::try_from(limit).ok();
+        let page: EventLog = client
+            .call("event_list", &[], &api::query_pairs(&query))
+            .await?;
+        let last = page.items.is_empty() || page.next.is_empty() || page.next == page.head;
+        log.items.extend(page.items);
+        (log.next, log.head) = (page.next, page.head);
+        if last {
+            break;
+        }
+        let place = match query.order {
+            Some(Order::Asc) => &mut query.after,
+            _ => &mut query.before,
+        };
+        *place = Some(log.next.clone());
+    }
+    if json {
+        return output::json(&log);
+    }
+    if log.items.is_empty() {
+        eprintln!("no events");
+    }
+    for event in &log.items {
+        print(event, false)?;
+    }
+    Ok(())
+}
+
+async fn tail(client: &Client, query: &StreamQuery, count: u64, json: bool) -> Result<()> {
+    let query = api::query_pairs(query);
+    let mut left = count;
     let mut last: Option<String> = None;
     let mut opened_once = false;
     while left > 0 {
         match client.stream("event_stream", &query, last.as_deref()).await {
             Ok(response) => {
                 opened_once = true;
-                read(response, &connection, &mut last, &mut left).await?;
+                read(response, json, &mut last, &mut left).await?;
             }
             Err(error) if opened_once && is_unreachable(&error) => {}
             Err(error) => return Err(error),
@@ -74,7 +182,7 @@ pub async fn run(command: Command) -> Result<()> {
 
 async fn read(
     response: reqwest::Response,
-    connection: &Connection,
+    json: bool,
     last: &mut Option<String>,
     left: &mut u64,
 ) -> Result<()> {
@@ -92,7 +200,7 @@ async fn read(
                 continue;
             };
             *last = Some(event.cursor.clone());
-            print(&event, connection.json)?;
+            print(&event, json)?;
             *left -= 1;
             if *left == 0 {
                 return Ok(());
@@ -108,13 +216,20 @@ async fn read(
     Ok(())
 }
 
-fn print(event: &Event, json: bool) -> Result<()> {
+/// Prints an event on a line.
+pub fn print(event: &Event, json: bool) -> Result<()> {
     if json {
         return output::json_line(event);
     }
     let device = event.device_name.as_deref().unwrap_or("-");
+    let actor = match &event.actor {
+        Some(actor) if matches!(actor.kind, ActorKind::User | ActorKind::Token) => {
+            format!(" ({})", actor.name)
+        }
+        _ => String::new(),
+    };
     println!(
-        "{}  {:<28} {:<24} {}",
+        "{}  {:<26} {:<20} {}{actor}",
         event.at, event.kind, device, event.summary
     );
     Ok(())

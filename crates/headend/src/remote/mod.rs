@@ -1,68 +1,179 @@
 //! Commands that speak to a server through its API. They know nothing that the API does not say.
+//! One file a resource, named as in the API; each operation of the API has a command (tested).
 
 mod client;
+mod confirm;
 mod device;
 mod doctor;
 mod events;
 mod operation;
 mod output;
+mod part;
+mod session;
+mod setup_key;
 mod sign_in;
+mod system;
+mod tenant;
 mod token;
+mod typed;
+mod user;
 mod wait;
+mod when;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Find, read and change devices
-    #[command(subcommand)]
-    Device(device::Command),
+    /// Find, read and change devices; register, re-admit and forget them
+    Device(On<device::Command>),
     /// Follow and cancel operations
-    #[command(subcommand)]
-    Operation(operation::Command),
-    /// Follow what happens
-    #[command(subcommand)]
-    Events(events::Command),
-    /// Make and revoke API tokens
-    #[command(subcommand)]
-    Token(token::Command),
+    Operation(On<operation::Command>),
+    /// Follow what happens, and read what happened
+    Events(On<events::Command>),
     /// Say why a device is not seen
-    Doctor(doctor::Args),
+    Doctor(Alone<doctor::Args>),
+    /// Keys with which new devices come in
+    SetupKey(On<setup_key::Command>),
+    /// People who may sign in, and their roles
+    User(On<user::Command>),
+    /// API tokens for scripts
+    Token(On<token::Command>),
+    /// Tenants: the walls between customers of one installation
+    Tenant(On<tenant::Command>),
+    /// The installation: version, listeners, limits, API description
+    System(On<system::Command>),
     /// Sign in to a server and keep a token for the next commands
-    SignIn(sign_in::Args),
+    SignIn(Alone<sign_in::Args>),
     /// Forget the kept token and revoke it
     SignOut(Connection),
+    /// Say who is signed in, where, and what they may do
+    Whoami(Connection),
+    /// Change your own password
+    ChangePassword(Alone<session::ChangePassword>),
 }
 
-/// Which server, as whom, and how to print.
+impl Command {
+    /// Which server, as whom, and how to print.
+    pub fn connection(&self) -> &Connection {
+        match self {
+            Command::Device(on) => &on.connection,
+            Command::Operation(on) => &on.connection,
+            Command::Events(on) => &on.connection,
+            Command::Doctor(alone) => &alone.connection,
+            Command::SetupKey(on) => &on.connection,
+            Command::User(on) => &on.connection,
+            Command::Token(on) => &on.connection,
+            Command::Tenant(on) => &on.connection,
+            Command::System(on) => &on.connection,
+            Command::SignIn(alone) => &alone.connection,
+            Command::SignOut(connection) | Command::Whoami(connection) => connection,
+            Command::ChangePassword(alone) => &alone.connection,
+        }
+    }
+}
+
+/// A resource with its commands.
+#[derive(Args)]
+pub struct On<C: Subcommand> {
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(subcommand)]
+    pub command: C,
+}
+
+/// A command without others below it.
+#[derive(Args)]
+pub struct Alone<A: Args> {
+    #[command(flatten)]
+    pub args: A,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
 #[derive(Args, Clone)]
+#[command(next_help_heading = "Server")]
 pub struct Connection {
     /// The server's address [default: of the last `sign-in`, else http://127.0.0.1:8080]
-    #[arg(long, env = "HEADEND_URL", global = true)]
+    #[arg(
+        long,
+        env = "HEADEND_URL",
+        hide_env_values = true,
+        global = true,
+        value_parser = client::address
+    )]
     pub url: Option<String>,
     /// An API token [default: of the last `sign-in`]
     #[arg(long, env = "HEADEND_TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
     /// PEM file of a certificate authority to trust, like the server's development one
-    #[arg(long, env = "HEADEND_CA", global = true)]
+    #[arg(
+        long,
+        env = "HEADEND_CA",
+        hide_env_values = true,
+        global = true,
+        value_name = "FILE"
+    )]
     pub ca: Option<std::path::PathBuf>,
     /// The tenant to act in, for platform administrators
-    #[arg(long, env = "HEADEND_TENANT", global = true)]
+    #[arg(
+        long,
+        env = "HEADEND_TENANT",
+        hide_env_values = true,
+        global = true,
+        value_name = "ID"
+    )]
     pub tenant: Option<String>,
-    /// Print JSON, as the API gives it
+    /// Print what the API answers, as JSON; errors are problem details on standard error
     #[arg(long, global = true)]
     pub json: bool,
 }
 
 pub async fn run(command: Command) -> Result<()> {
     match command {
-        Command::Device(command) => device::run(command).await,
-        Command::Operation(command) => operation::run(command).await,
-        Command::Events(command) => events::run(command).await,
-        Command::Token(command) => token::run(command).await,
-        Command::Doctor(args) => doctor::run(args).await,
-        Command::SignIn(args) => sign_in::run(args).await,
-        Command::SignOut(connection) => sign_in::out(connection).await,
+        Command::Device(on) => device::run(on.command, &on.connection).await,
+        Command::Operation(on) => operation::run(on.command, &on.connection).await,
+        Command::Events(on) => events::run(on.command, &on.connection).await,
+        Command::Doctor(alone) => doctor::run(alone.args, &alone.connection).await,
+        Command::SetupKey(on) => setup_key::run(on.command, &on.connection).await,
+        Command::User(on) => user::run(on.command, &on.connection).await,
+        Command::Token(on) => token::run(on.command, &on.connection).await,
+        Command::Tenant(on) => tenant::run(on.command, &on.connection).await,
+        Command::System(on) => system::run(on.command, &on.connection).await,
+        Command::SignIn(alone) => sign_in::run(alone.args, &alone.connection).await,
+        Command::SignOut(connection) => sign_in::out(&connection).await,
+        Command::Whoami(connection) => session::whoami(&connection).await,
+        Command::ChangePassword(alone) => {
+            session::change_password(alone.args, &alone.connection).await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    fn sources(folder: &Path, into: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, into);
+            } else {
+                into.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_operation_of_the_api_has_a_command() {
+        let mut text = String::new();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/remote");
+        sources(&folder, &mut text);
+        let missing: Vec<_> = api::OPERATIONS
+            .iter()
+            .map(|endpoint| endpoint.id)
+            .filter(|id| !text.contains(&format!("\"{id}\"")))
+            .collect();
+        assert!(missing.is_empty(), "no command for {missing:?}");
     }
 }

@@ -1,8 +1,8 @@
-//! `operation`: list, show, follow, cancel.
+//! `operation`: list, show, follow, cancel, and what went over the wire.
 
-use super::{Connection, client::Client, output, wait};
+use super::part::Part;
+use super::{Connection, client::Client, output, wait, when};
 use anyhow::Result;
-use api::Page;
 use api::operation::{Operation, OperationQuery, OperationState};
 use api::transcript::TranscriptEntry;
 use std::time::Duration;
@@ -18,117 +18,124 @@ pub enum Command {
         /// Only in this state; may be repeated
         #[arg(long, value_parser = state)]
         state: Vec<OperationState>,
-        /// How many
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
+        /// Only asked for by this user (an id)
+        #[arg(long)]
+        user: Option<Uuid>,
+        /// Asked for after: a time, a day, or an age like 2h
+        #[arg(long, value_parser = when::parse)]
+        after: Option<api::Time>,
+        /// Asked for before: a time, a day, or an age like 2h
+        #[arg(long, value_parser = when::parse)]
+        before: Option<api::Time>,
         #[command(flatten)]
-        connection: Connection,
+        part: Part,
     },
     /// Show an operation with what came out
     Show {
+        /// Its id
         id: Uuid,
         /// Wait until it has ended
         #[arg(long)]
         follow: bool,
-        /// Show what went over the wire
-        #[arg(long)]
-        transcript: bool,
+    },
+    /// Show what went over the wire, message by message
+    Transcript {
+        /// The operation's id
+        id: Uuid,
         #[command(flatten)]
-        connection: Connection,
+        part: Part,
     },
     /// Cancel an operation that has not been sent
     Cancel {
+        /// Its id
         id: Uuid,
-        #[command(flatten)]
-        connection: Connection,
     },
 }
 
 /// Following an operation ends with its expiry at the latest.
 const FOLLOW_MAX: Duration = Duration::from_secs(31 * 86_400);
 
-pub async fn run(command: Command) -> Result<()> {
+pub async fn run(command: Command, connection: &Connection) -> Result<()> {
+    let client = Client::new(connection)?;
+    let json = connection.json;
     match command {
         Command::List {
             device,
             state,
-            limit,
-            connection,
+            user,
+            after,
+            before,
+            part,
         } => {
-            let client = Client::new(&connection)?;
             let device_id = match device {
                 Some(text) => Some(super::device::find(&client, &text).await?.id),
                 None => None,
             };
-            let query = OperationQuery {
+            let query = api::query_pairs(&OperationQuery {
                 device_id,
                 state,
-                limit: Some(limit),
+                user_id: user,
+                created_after: after,
+                created_before: before,
                 ..OperationQuery::default()
-            };
-            let page: Page<Operation> = client
-                .call("operation_list", &[], &api::query_pairs(&query))
-                .await?;
-            if connection.json {
-                return output::json(&page);
-            }
-            let mut table = output::table(&["id", "device", "what", "state", "by", "asked for"]);
-            for operation in page.items {
-                table.add_row([
-                    operation.id.to_string(),
-                    operation.device_name,
-                    operation.summary,
-                    output::word(&operation.state),
-                    operation.actor.name,
-                    output::ago(Some(operation.created_at)),
-                ]);
-            }
-            println!("{table}");
-            Ok(())
+            });
+            let page = part.fetch(&client, "operation_list", &[], &query).await?;
+            let header = ["id", "device", "what", "state", "by", "asked for"];
+            output::list(
+                &page,
+                json,
+                "operations",
+                header,
+                |operation: &Operation| {
+                    [
+                        operation.id.to_string(),
+                        operation.device_name.clone(),
+                        operation.summary.clone(),
+                        output::word(&operation.state),
+                        operation.actor.name.clone(),
+                        output::ago(Some(operation.created_at)),
+                    ]
+                },
+            )
         }
-        Command::Show {
-            id,
-            follow,
-            transcript,
-            connection,
-        } => {
-            let client = Client::new(&connection)?;
-            let id = id.to_string();
-            let mut operation: Operation = client.call("operation_show", &[&id], &[]).await?;
+        Command::Show { id, follow } => {
+            let mut operation: Operation = client
+                .call("operation_show", &[&id.to_string()], &[])
+                .await?;
             if follow {
                 operation = wait::until_final(&client, operation, FOLLOW_MAX).await?;
             }
-            let entries: Option<Page<TranscriptEntry>> = match transcript {
-                true => Some(
-                    client
-                        .call(
-                            "operation_transcript",
-                            &[&id],
-                            &[("limit".into(), "500".into())],
-                        )
-                        .await?,
-                ),
-                false => None,
-            };
-            if connection.json {
-                return match entries {
-                    Some(entries) => output::json(&entries),
-                    None => output::json(&operation),
-                };
+            if json {
+                output::json(&operation)?;
+            } else {
+                show(&operation);
             }
-            show(&operation);
-            for entry in entries.into_iter().flat_map(|page| page.items) {
+            match follow {
+                true => wait::succeeded(&operation),
+                false => Ok(()),
+            }
+        }
+        Command::Transcript { id, part } => {
+            let page = part
+                .fetch::<TranscriptEntry>(&client, "operation_transcript", &[&id.to_string()], &[])
+                .await?;
+            if json {
+                return output::json(&page);
+            }
+            if page.items.is_empty() {
+                eprintln!("nothing went over the wire yet");
+            }
+            for entry in &page.items {
                 let kind = format!("{} {}", output::word(&entry.direction), entry.kind);
-                println!("\n{} {kind}\n{}", entry.at, entry.text);
+                println!("{} {kind}\n{}\n", entry.at, entry.text.trim_end());
             }
             Ok(())
         }
-        Command::Cancel { id, connection } => {
-            let client = Client::new(&connection)?;
+        Command::Cancel { id } => {
             let operation: Operation = client
                 .call("operation_cancel", &[&id.to_string()], &[])
                 .await?;
-            if connection.json {
+            if json {
                 return output::json(&operation);
             }
             println!("{} is {}", operation.id, output::word(&operation.state));
@@ -144,21 +151,28 @@ pub fn show(operation: &Operation) {
         operation.id, operation.device_name, operation.summary
     );
     println!(
-        "{}: {} (asked for by {} {}, {} attempt(s), expires {})",
+        "{}: {} (asked for by {} {}; {})",
         output::word(&operation.state),
-        operation.state_words,
+        operation.state_words.trim_end_matches('.'),
         operation.actor.name,
         output::ago(Some(operation.created_at)),
-        operation.attempts,
-        operation.expires_at
+        match operation.finished_at {
+            Some(at) => format!("ended {at}"),
+            None => format!("gives up {}", output::until(Some(operation.expires_at))),
+        }
     );
+    if operation.attempts > 1 {
+        println!("sent {} times", operation.attempts);
+    }
+    if let Some(note) = &operation.note {
+        println!("note: {note}");
+    }
     for step in &operation.steps {
-        println!(
-            "\n{}. {}: {}",
-            step.index + 1,
-            step.summary,
-            output::word(&step.state)
-        );
+        let number = match operation.steps.len() {
+            1 => String::new(),
+            _ => format!("{}. ", step.index + 1),
+        };
+        println!("\n{number}{}: {}", step.summary, output::word(&step.state));
         if let Some(error) = &step.error {
             println!("   {}", wait::refusal(error));
         }
@@ -178,7 +192,7 @@ pub fn show(operation: &Operation) {
                     &verified,
                 ]);
             }
-            println!("{table}");
+            output::print(&table);
         }
         for (name, value) in &step.output {
             println!("   {name} = {value}");
@@ -187,11 +201,8 @@ pub fn show(operation: &Operation) {
 }
 
 fn state(text: &str) -> Result<OperationState, String> {
-    OperationState::ALL
-        .into_iter()
-        .find(|state| output::word(state) == text)
-        .ok_or_else(|| {
-            let known: Vec<String> = OperationState::ALL.iter().map(output::word).collect();
-            format!("no such state; there are {}", known.join(", "))
-        })
+    output::variant(text).ok_or_else(|| {
+        let known: Vec<String> = OperationState::ALL.iter().map(output::word).collect();
+        format!("there are {}", known.join(", "))
+    })
 }

@@ -1,6 +1,7 @@
 //! Tables for people, JSON for programs.
 
 use anyhow::Result;
+use api::Page;
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde::Serialize;
 
@@ -16,13 +17,89 @@ pub fn json_line<T: Serialize>(value: &T) -> Result<()> {
     Ok(())
 }
 
+/// Prints a page: as JSON, or as a table with a row an item. What is no item (that there are none,
+/// or more) goes to standard error, so that a pipe gets items alone.
+pub fn list<T: Serialize, const N: usize>(
+    page: &Page<T>,
+    as_json: bool,
+    what: &str,
+    header: [&str; N],
+    row: impl Fn(&T) -> [String; N],
+) -> Result<()> {
+    if as_json {
+        return json(page);
+    }
+    if page.items.is_empty() {
+        eprintln!("no {what}");
+        return Ok(());
+    }
+    let mut table = table(&header);
+    for item in &page.items {
+        table.add_row(row(item));
+    }
+    print(&table);
+    if page.next.is_some() {
+        let total = match page.total {
+            Some(total) if total.exact => format!(" of {}", total.value),
+            Some(total) => format!(" of more than {}", total.value),
+            None => String::new(),
+        };
+        eprintln!(
+            "These are {}{total}; there are more: --limit, --all, or a narrower search.",
+            page.items.len()
+        );
+    }
+    Ok(())
+}
+
+/// Prints names with their values, one a line.
+pub fn facts(rows: &[(&str, String)]) {
+    let mut table = bare();
+    for (name, value) in rows {
+        let value = if value.is_empty() { "-" } else { value };
+        table.add_row([name, value]);
+    }
+    print(&table);
+}
+
+/// Says that something was done for which the API answers nothing: then JSON is nothing, too.
+pub fn done(as_json: bool, words: &str) {
+    if !as_json {
+        println!("{words}");
+    }
+}
+
 /// A table with a header and no lines, that fits the terminal.
 pub fn table(header: &[&str]) -> Table {
+    let mut table = bare();
+    table.set_header(header.iter().map(|name| Cell::new(name.to_uppercase())));
+    table
+}
+
+/// Prints a table.
+pub fn print(table: &Table) {
+    for line in lines(table) {
+        println!("{line}");
+    }
+}
+
+/// The lines of a table without the blanks at their ends.
+fn lines(table: &Table) -> Vec<String> {
+    let mut table = table.clone();
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+fn bare() -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(header.iter().map(|name| Cell::new(name.to_uppercase())));
+        .set_content_arrangement(ContentArrangement::Dynamic);
     table
 }
 
@@ -34,28 +111,64 @@ pub fn or_dash(value: Option<&str>) -> &str {
     }
 }
 
-/// How long ago, in words.
+/// How long ago, in words; without a moment, `never`.
 pub fn ago(at: Option<api::Time>) -> String {
     let Some(at) = at else {
         return "never".to_owned();
     };
-    let now = time::OffsetDateTime::now_utc().unix_timestamp();
-    let seconds = now - at.unix_ms() / 1000;
-    match seconds {
-        i64::MIN..=1 => "now".to_owned(),
-        2..=119 => format!("{seconds} s ago"),
-        120..=7199 => format!("{} min ago", seconds / 60),
-        7200..=172_799 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} days ago", seconds / 86_400),
+    match seconds_until(at) {
+        seconds @ ..=-2 => format!("{} ago", span(-seconds)),
+        _ => "now".to_owned(),
     }
 }
 
-/// A unit variant as it stands in the API: `succeeded`.
+/// When something ends, in words; without a moment, `never`.
+pub fn until(at: Option<api::Time>) -> String {
+    let Some(at) = at else {
+        return "never".to_owned();
+    };
+    match seconds_until(at) {
+        // Ten days from now are told as ten days a second later, too.
+        seconds @ 1.. => format!("in {}", span(seconds + 59)),
+        _ => ago(Some(at)),
+    }
+}
+
+/// Whether a moment is there and over.
+pub fn is_past(at: Option<api::Time>) -> bool {
+    at.is_some_and(|at| seconds_until(at) < 0)
+}
+
+fn seconds_until(at: api::Time) -> i64 {
+    at.unix_ms() / 1000 - time::OffsetDateTime::now_utc().unix_timestamp()
+}
+
+fn span(seconds: i64) -> String {
+    match seconds {
+        ..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// Yes or no.
+pub fn yes(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+/// A unit variant as it stands in the API, with blanks: `read only`.
 pub fn word<T: Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(text)) => text.replace('_', " "),
         _ => String::new(),
     }
+}
+
+/// A unit variant from its word on the command line; `_`, `-` and a blank are the same.
+pub fn variant<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    let text = text.to_lowercase().replace(['-', ' '], "_");
+    serde_json::from_value(serde_json::Value::String(text)).ok()
 }
 
 #[cfg(test)]
@@ -70,11 +183,36 @@ mod tests {
     }
 
     #[test]
-    fn a_variant_is_printed_as_the_api_spells_it() {
+    fn a_variant_is_printed_and_read_as_the_api_spells_it() {
         assert_eq!(
             word(&api::operation::OperationState::Succeeded),
             "succeeded"
         );
         assert_eq!(word(&api::device::PresenceWord::Never), "never");
+        assert_eq!(
+            variant("last-seen"),
+            Some(api::device::DeviceSort::LastSeen)
+        );
+        assert_eq!(variant::<api::device::DeviceSort>("age"), None);
+    }
+
+    #[test]
+    fn ages_and_ends_are_told_in_the_unit_that_fits() {
+        let at = |seconds: i64| {
+            let now = time::OffsetDateTime::now_utc().unix_timestamp();
+            Some(api::Time::from_unix_ms((now + seconds) * 1000))
+        };
+        assert_eq!(ago(at(0)), "now");
+        assert_eq!(ago(at(-600)), "10 min ago");
+        assert_eq!(until(at(-600)), "10 min ago");
+        assert_eq!(until(at(3 * 86_400 + 60)), "in 3 days");
+        assert_eq!(until(None), "never");
+    }
+
+    #[test]
+    fn no_line_of_a_table_ends_in_blanks() {
+        let mut table = table(&["a", "b"]);
+        table.add_row(["1", "a longer one"]);
+        assert_eq!(lines(&table), ["A  B", "1  a longer one"]);
     }
 }

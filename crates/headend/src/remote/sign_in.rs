@@ -1,6 +1,7 @@
 //! `sign-in` and `sign-out`: a token of the person, kept in a file that only the person can read.
 
-use super::{Connection, client::Client, output};
+use super::{Connection, client::Client, output, typed};
+use crate::exit::{Exit, Failure};
 use anyhow::{Context, Result};
 use api::session::{PasswordChange, Session, SignIn};
 use api::token::{TokenCreate, TokenCreated};
@@ -17,8 +18,6 @@ pub struct Args {
     /// Read the password from standard input; a new one, where one is due, from its second line
     #[arg(long)]
     pub password_stdin: bool,
-    #[command(flatten)]
-    pub connection: Connection,
 }
 
 /// What is kept between commands.
@@ -33,24 +32,24 @@ pub struct Kept {
     pub token: String,
 }
 
-pub async fn run(args: Args) -> Result<()> {
-    let client = Client::without_token(&args.connection)?;
+pub async fn run(args: Args, connection: &Connection) -> Result<()> {
+    let client = Client::without_token(connection)?;
     let session = open(&client, args.login.clone(), args.password_stdin).await?;
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
     let body = TokenCreate {
-        name: format!("command line on {}", host.trim()),
+        name: format!("command line on {}", host.trim()).trim().to_owned(),
         scopes: session.permissions.clone(),
         expires_at: None,
     };
     let made: TokenCreated = client.submit("token_create", &[], &body).await?;
-    keep(&Kept {
+    let place = keep(&Kept {
         url: client.url().to_owned(),
         token_id: made.token.id,
         token: made.secret,
     })?;
     client.perform("session_delete", &[]).await?;
-    if args.connection.json {
-        return output::json(&session.user);
+    if connection.json {
+        return output::json(&session);
     }
     println!(
         "signed in at {} as {} in {}",
@@ -58,26 +57,57 @@ pub async fn run(args: Args) -> Result<()> {
         session.user.login,
         session.tenant.id
     );
+    eprintln!("The token is kept in {}.", place.display());
     Ok(())
 }
 
-pub async fn out(connection: Connection) -> Result<()> {
+pub async fn out(connection: &Connection) -> Result<()> {
     let Some(kept) = kept()? else {
-        println!("nobody was signed in");
+        output::done(connection.json, "nobody was signed in");
         return Ok(());
     };
-    let client = Client::new(&connection)?;
-    let revoked = client
+    // The kept token revokes itself at its own server, whatever --url and --token say.
+    let its_own = Connection {
+        url: Some(kept.url),
+        token: Some(kept.token),
+        tenant: None,
+        ..connection.clone()
+    };
+    let revoked = Client::new(&its_own)?
         .perform("token_revoke", &[&kept.token_id.to_string()])
         .await;
     std::fs::remove_file(place()?)?;
     revoked.context("the token is forgotten here, but was not revoked at the server")?;
-    println!("signed out");
+    output::done(connection.json, "signed out");
     Ok(())
 }
 
 /// Signs in with login and password, changing a one-time password on the way.
 pub async fn open(client: &Client, login: Option<String>, from_stdin: bool) -> Result<Session> {
+    let (session, password) = enter(client, login, from_stdin).await?;
+    if !session.must_change_password {
+        return Ok(session);
+    }
+    eprintln!("This is a one-time password: choose your own, of 12 characters or more.");
+    renew(client, password, from_stdin).await?;
+    client.call("session_show", &[], &[]).await
+}
+
+/// Signs in and changes the password.
+pub async fn change_password(
+    client: &Client,
+    login: Option<String>,
+    from_stdin: bool,
+) -> Result<()> {
+    let (_, password) = enter(client, login, from_stdin).await?;
+    renew(client, password, from_stdin).await
+}
+
+async fn enter(
+    client: &Client,
+    login: Option<String>,
+    from_stdin: bool,
+) -> Result<(Session, String)> {
     let login = match login {
         Some(login) => login,
         None => ask("Login: ")?,
@@ -87,19 +117,21 @@ pub async fn open(client: &Client, login: Option<String>, from_stdin: bool) -> R
         login,
         password: password.clone(),
     };
-    let session: Session = client.submit("session_create", &[], &body).await?;
-    if !session.must_change_password {
-        return Ok(session);
+    let session = client.submit("session_create", &[], &body).await?;
+    Ok((session, password))
+}
+
+async fn renew(client: &Client, current: String, from_stdin: bool) -> Result<()> {
+    let new = secret("New password: ", from_stdin)?;
+    if !from_stdin && std::io::stdin().is_terminal() && secret("Again: ", false)? != new {
+        return Err(Exit::error(Failure::Usage, "the two passwords differ"));
     }
-    eprintln!("This is a one-time password: choose your own, of 12 characters or more.");
-    let body = PasswordChange {
-        current: password,
-        new: secret("New password: ", from_stdin)?,
-    };
-    client
-        .submit_nothing("session_password", &[], &body)
-        .await?;
-    client.call("session_show", &[], &[]).await
+    let body = PasswordChange { current, new };
+    let changed = client.submit_nothing("session_password", &[], &body).await;
+    typed::options(
+        changed,
+        &[("new", "the new password"), ("current", "the password")],
+    )
 }
 
 /// What an earlier `sign-in` kept.
@@ -114,7 +146,7 @@ pub fn kept() -> Result<Option<Kept>> {
     }
 }
 
-fn keep(kept: &Kept) -> Result<()> {
+fn keep(kept: &Kept) -> Result<PathBuf> {
     use std::os::unix::fs::OpenOptionsExt;
     let place = place()?;
     if let Some(folder) = place.parent() {
@@ -128,7 +160,8 @@ fn keep(kept: &Kept) -> Result<()> {
         .mode(0o600)
         .open(&temporary)?
         .write_all(toml::to_string(kept)?.as_bytes())?;
-    std::fs::rename(&temporary, &place).with_context(|| place.display().to_string())
+    std::fs::rename(&temporary, &place).with_context(|| place.display().to_string())?;
+    Ok(place)
 }
 
 fn place() -> Result<PathBuf> {
@@ -143,13 +176,25 @@ fn ask(question: &str) -> Result<String> {
     eprint!("{question}");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
-    Ok(line.trim().to_owned())
+    match line.trim() {
+        "" => Err(Exit::error(
+            Failure::Usage,
+            "nobody said who signs in: give --login",
+        )),
+        login => Ok(login.to_owned()),
+    }
 }
 
 fn secret(question: &str, from_stdin: bool) -> Result<String> {
     if from_stdin || !std::io::stdin().is_terminal() {
         let mut line = String::new();
-        std::io::stdin().read_line(&mut line)?;
+        if std::io::stdin().read_line(&mut line)? == 0 {
+            let words = format!(
+                "there is no terminal to ask for \"{}\", and no (more) line on standard input",
+                question.trim_end_matches([':', ' '])
+            );
+            return Err(Exit::error(Failure::Usage, words));
+        }
         return Ok(line.trim_end_matches(['\r', '\n']).to_owned());
     }
     Ok(rpassword::prompt_password(question)?)

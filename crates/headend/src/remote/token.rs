@@ -1,19 +1,28 @@
 //! `token`: API tokens for scripts.
 
-use super::{Connection, client::Client, output, sign_in};
-use anyhow::{Result, bail};
+use super::confirm::Sure;
+use super::part::Part;
+use super::{Connection, client::Client, output, sign_in, typed, when};
+use anyhow::Result;
+use api::Permission;
 use api::token::{Token, TokenCreate, TokenCreated};
-use api::{Page, Permission};
+use uuid::Uuid;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
+    /// List your tokens; with `user:read` those of the whole tenant
+    List {
+        #[command(flatten)]
+        part: Part,
+    },
     /// Make a token; its secret is printed once
     Create {
         /// What it is for
         name: String,
-        /// What it may do, like device:read; may be repeated [default: all that you may]
-        #[arg(long = "scope")]
-        scopes: Vec<String>,
+        /// What it may do, like device:read (`headend user roles` lists them); may be repeated
+        /// [default: all that you may]
+        #[arg(long = "scope", value_parser = permission)]
+        scopes: Vec<Permission>,
         /// Days until it stops working [default: never]
         #[arg(long)]
         days: Option<u32>,
@@ -23,45 +32,55 @@ pub enum Command {
         /// Read the password from standard input
         #[arg(long, requires = "login")]
         password_stdin: bool,
-        #[command(flatten)]
-        connection: Connection,
     },
-    /// List tokens
-    List {
-        #[command(flatten)]
-        connection: Connection,
+    /// Show a token without its secret
+    Show {
+        /// Its id
+        id: Uuid,
     },
     /// Revoke a token; works at once
     Revoke {
         /// Its id
-        id: uuid::Uuid,
+        id: Uuid,
         #[command(flatten)]
-        connection: Connection,
+        sure: Sure,
     },
 }
 
-pub async fn run(command: Command) -> Result<()> {
+pub async fn run(command: Command, connection: &Connection) -> Result<()> {
+    let json = connection.json;
     match command {
+        Command::List { part } => {
+            let client = Client::new(connection)?;
+            let page = part.fetch(&client, "token_list", &[], &[]).await?;
+            let header = ["id", "name", "of", "begins", "last used", "ends", "state"];
+            output::list(&page, json, "tokens", header, |token: &Token| {
+                [
+                    token.id.to_string(),
+                    token.name.clone(),
+                    token.login.clone(),
+                    token.hint.clone(),
+                    output::ago(token.last_used_at),
+                    output::until(token.expires_at),
+                    state(token).to_owned(),
+                ]
+            })
+        }
         Command::Create {
             name,
             scopes,
             days,
             login,
             password_stdin,
-            connection,
         } => {
-            let scopes = scopes
-                .iter()
-                .map(|scope| permission(scope))
-                .collect::<Result<Vec<_>>>()?;
             let (client, held) = match login {
                 Some(login) => {
-                    let client = Client::without_token(&connection)?;
+                    let client = Client::without_token(connection)?;
                     let session = sign_in::open(&client, Some(login), password_stdin).await?;
                     (client, session.permissions)
                 }
                 None => {
-                    let client = Client::new(&connection)?;
+                    let client = Client::new(connection)?;
                     let session: api::session::Session =
                         client.call("session_show", &[], &[]).await?;
                     (client, session.permissions)
@@ -70,61 +89,64 @@ pub async fn run(command: Command) -> Result<()> {
             let body = TokenCreate {
                 name,
                 scopes: if scopes.is_empty() { held } else { scopes },
-                expires_at: days.map(in_days),
+                expires_at: days.map(when::in_days),
             };
-            let made: TokenCreated = client.submit("token_create", &[], &body).await?;
-            if connection.json {
+            let made = client.submit("token_create", &[], &body).await;
+            let names = [
+                ("name", "the name"),
+                ("scopes", "--scope"),
+                ("expires_at", "--days"),
+            ];
+            let made: TokenCreated = typed::options(made, &names)?;
+            if json {
                 return output::json(&made);
             }
             println!("{}", made.secret);
             eprintln!("This secret is not shown again. Use it as HEADEND_TOKEN or --token.");
             Ok(())
         }
-        Command::List { connection } => {
-            let client = Client::new(&connection)?;
-            let page: Page<Token> = client
-                .call("token_list", &[], &[("limit".into(), "500".into())])
-                .await?;
-            if connection.json {
-                return output::json(&page);
+        Command::Show { id } => {
+            let client = Client::new(connection)?;
+            let token: Token = client.call("token_show", &[&id.to_string()], &[]).await?;
+            if json {
+                return output::json(&token);
             }
-            let mut table = output::table(&["id", "name", "of", "begins", "last used", "state"]);
-            for token in page.items {
-                let state = if token.revoked_at.is_some() {
-                    "revoked"
-                } else {
-                    "valid"
-                };
-                table.add_row([
-                    token.id.to_string(),
-                    token.name,
-                    token.login,
-                    token.hint,
-                    output::ago(token.last_used_at),
-                    state.to_owned(),
-                ]);
-            }
-            println!("{table}");
+            let scopes: Vec<&str> = token.scopes.iter().map(|one| one.as_str()).collect();
+            output::facts(&[
+                ("id", token.id.to_string()),
+                ("name", token.name.clone()),
+                ("of", token.login.clone()),
+                ("begins", token.hint.clone()),
+                ("state", state(&token).to_owned()),
+                ("last used", output::ago(token.last_used_at)),
+                ("made", output::ago(Some(token.created_at))),
+                ("ends", output::until(token.expires_at)),
+                ("may", scopes.join(", ")),
+            ]);
             Ok(())
         }
-        Command::Revoke { id, connection } => {
-            Client::new(&connection)?
+        Command::Revoke { id, sure } => {
+            sure.about("Whoever uses this token is shut out at once.")?;
+            Client::new(connection)?
                 .perform("token_revoke", &[&id.to_string()])
                 .await?;
-            println!("revoked {id}");
+            output::done(json, &format!("revoked {id}"));
             Ok(())
         }
     }
 }
 
-fn permission(text: &str) -> Result<Permission> {
-    let Ok(found) = serde_json::from_value(serde_json::Value::String(text.to_owned())) else {
-        bail!("`{text}` is no permission; examples: device:read, operation:run");
-    };
-    Ok(found)
+fn state(token: &Token) -> &'static str {
+    match (token.revoked_at, output::is_past(token.expires_at)) {
+        (Some(_), _) => "revoked",
+        (None, true) => "expired",
+        (None, false) => "valid",
+    }
 }
 
-fn in_days(days: u32) -> api::Time {
-    let now = time::OffsetDateTime::now_utc().unix_timestamp() * 1000;
-    api::Time::from_unix_ms(now + i64::from(days) * 86_400_000)
+fn permission(text: &str) -> Result<Permission, String> {
+    text.parse().map_err(|_| {
+        let known: Vec<&str> = Permission::ALL.iter().map(|one| one.as_str()).collect();
+        format!("there are {}", known.join(", "))
+    })
 }

@@ -28,20 +28,20 @@ pub async fn until_final(
     while !operation.state.is_final() {
         if began.elapsed() > limit {
             progress.finish_and_clear();
-            let words = format!(
-                "operation {} is still {}: {}. It goes on; see `headend operation show {0}`",
-                operation.id,
-                output::word(&operation.state),
-                operation.state_words
-            );
-            return Err(Exit::error(Failure::StillOpen, words));
+            return Err(still_open(&operation));
         }
         progress.set_message(format!(
             "{}: {}",
             output::word(&operation.state),
             operation.state_words
         ));
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = tokio::signal::ctrl_c() => {
+                progress.finish_and_clear();
+                return Err(still_open(&operation));
+            }
+        }
         pause = (pause * 2).min(POLL_LAST);
         operation = client
             .call("operation_show", &[&operation.id.to_string()], &[])
@@ -49,6 +49,17 @@ pub async fn until_final(
     }
     progress.finish_and_clear();
     Ok(operation)
+}
+
+fn still_open(operation: &Operation) -> anyhow::Error {
+    let words = format!(
+        "operation {id} is still {}: {}. It goes on: `headend operation show {id}` tells how, \
+         `headend operation cancel {id}` stops it",
+        output::word(&operation.state),
+        operation.state_words.trim_end_matches('.'),
+        id = operation.id,
+    );
+    Exit::error(Failure::StillOpen, words)
 }
 
 /// An error when the operation did not succeed.

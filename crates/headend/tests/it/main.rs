@@ -1,13 +1,20 @@
 //! The promises under violence: real `headend serve` and `headend sim` processes that are killed,
-//! frozen, flooded and started again. Everything is looked at through the API.
+//! frozen, flooded and started again, looked at through the API. And the command line as people and
+//! scripts meet it: what it prints, where, and how it ends.
 //! Deliberately not here: what a device may answer (`fleet`, `usp`) and how fast it all is (`bench/`).
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod cli;
+mod commands;
+mod demo;
 mod kill;
+mod people;
 mod presence;
 mod raw;
+mod refusals;
 mod restart;
 mod rig;
 mod rivals;
+mod serve;
 mod stream;

@@ -259,6 +259,11 @@ impl Api {
         self.http = reqwest::Client::new();
     }
 
+    /// The administrator's token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("{}/api/v1{path}", self.base)
     }

@@ -1,36 +1,11 @@
-//! What can be done on a device. Each is an operation: previewed or stored, then waited for.
+//! What can be done on a device. Each is an operation: see `how`.
 
-use super::{Connection, find};
-use crate::exit::{Exit, Failure};
-use crate::remote::{client::Client, operation, output, wait};
-use anyhow::{Result, bail};
-use api::operation::{
-    AddParameter, Mode, Op, Operation, OperationCreate, OperationSubmitted, Preview, SetParameter,
-};
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-/// How an operation is asked for and waited for.
-#[derive(clap::Args)]
-pub struct How {
-    /// Only say what would happen
-    #[arg(long)]
-    preview: bool,
-    /// Print the operation's id and do not wait for it
-    #[arg(long, conflicts_with = "preview")]
-    no_wait: bool,
-    /// Seconds to wait for the end; the operation goes on afterwards
-    #[arg(long, default_value_t = 60)]
-    wait: u64,
-    /// Seconds until the operation gives up waiting for the device
-    #[arg(long)]
-    expires: Option<u32>,
-    /// Why, for whoever reads it later
-    #[arg(long)]
-    note: Option<String>,
-    #[command(flatten)]
-    connection: Connection,
-}
+use super::how::{How, ask, finish};
+use crate::remote::confirm::Sure;
+use crate::remote::typed::Name;
+use crate::remote::{Connection, output, wait};
+use anyhow::Result;
+use api::operation::{AddParameter, NotificationKind, Op, SetParameter};
 
 #[derive(clap::Args)]
 pub struct Get {
@@ -39,9 +14,9 @@ pub struct Get {
     /// Parameters, or objects ending in a dot
     #[arg(required = true)]
     paths: Vec<String>,
-    /// Show the last-known values instead of asking the device
+    /// How many levels below an object [default: all]
     #[arg(long)]
-    known: bool,
+    depth: Option<u32>,
     #[command(flatten)]
     how: How,
 }
@@ -51,8 +26,8 @@ pub struct Set {
     /// An id, or anything that finds exactly one
     device: String,
     /// Device.WiFi.SSID.1.SSID=name
-    #[arg(required = true, value_name = "PATH=VALUE")]
-    parameters: Vec<String>,
+    #[arg(required = true, value_name = "PATH=VALUE", value_parser = pair)]
+    parameters: Vec<(String, String)>,
     /// Set the rest when one of them cannot be set
     #[arg(long)]
     allow_partial: bool,
@@ -65,10 +40,11 @@ pub struct Add {
     /// An id, or anything that finds exactly one
     device: String,
     /// The table, like Device.NAT.PortMapping.
+    #[arg(value_parser = object)]
     object: String,
     /// Parameters of the new row
-    #[arg(value_name = "NAME=VALUE")]
-    parameters: Vec<String>,
+    #[arg(value_name = "NAME=VALUE", value_parser = pair)]
+    parameters: Vec<(String, String)>,
     #[command(flatten)]
     how: How,
 }
@@ -78,7 +54,7 @@ pub struct Delete {
     /// An id, or anything that finds exactly one
     device: String,
     /// Rows, like Device.NAT.PortMapping.3.
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = object)]
     paths: Vec<String>,
     /// Delete the rest when one of them cannot be deleted
     #[arg(long)]
@@ -91,209 +67,201 @@ pub struct Delete {
 pub struct Operate {
     /// An id, or anything that finds exactly one
     device: String,
-    /// The command, like Device.Reboot()
+    /// The command, like 'Device.Reboot()'
+    #[arg(value_parser = command)]
     command: String,
     /// Its arguments
-    #[arg(value_name = "NAME=VALUE")]
-    input: Vec<String>,
+    #[arg(value_name = "NAME=VALUE", value_parser = pair)]
+    input: Vec<(String, String)>,
+    #[command(flatten)]
+    how: How,
+    #[command(flatten)]
+    sure: Sure,
+}
+
+#[derive(clap::Args)]
+pub struct Discover {
+    /// An id, or anything that finds exactly one
+    device: String,
+    /// Below which object
+    #[arg(default_value = "Device.", value_parser = object)]
+    path: String,
     #[command(flatten)]
     how: How,
 }
 
-pub async fn get(args: Get) -> Result<()> {
-    if args.known {
-        return known(&args).await;
-    }
+#[derive(clap::Args)]
+pub struct Subscribe {
+    /// An id, or anything that finds exactly one
+    device: String,
+    /// Of what: value-change, object-creation, object-deletion, operation-complete or event
+    #[arg(value_parser = notification)]
+    notification: NotificationKind,
+    /// About which parameters, objects, commands or events
+    #[arg(required = true)]
+    paths: Vec<String>,
+    /// The device forgets the subscription when it restarts
+    #[arg(long)]
+    until_restart: bool,
+    /// The device does not repeat notifications that we do not confirm
+    #[arg(long)]
+    once: bool,
+    #[command(flatten)]
+    how: How,
+}
+
+pub async fn get(args: Get, connection: &Connection) -> Result<()> {
+    let names = each("paths", &args.paths);
     let op = Op::Get {
         paths: args.paths,
-        max_depth: None,
+        max_depth: args.depth,
     };
-    let Some(operation) = ask(&args.device, op, &args.how).await? else {
+    let Some(operation) = ask(&args.device, op, names, &args.how, connection).await? else {
         return Ok(());
     };
-    if !args.how.connection.json {
+    if !connection.json {
         for result in operation.steps.iter().flat_map(|step| &step.results) {
             match (&result.error, &result.after) {
-                (Some(error), _) => println!("{}: {}", result.path, wait::refusal(error)),
+                // Told by what follows.
+                (Some(_), _) => {}
                 (None, Some(value)) => println!("{} = {value}", result.path),
                 // An object that was asked for: its parameters follow.
                 (None, None) => {}
             }
         }
         if operation.steps.iter().any(|step| step.truncated) {
-            println!("There are more; see `headend device get --known`.");
+            eprintln!("There are more: `headend device values` shows all that was read.");
         }
     }
     wait::succeeded(&operation)
 }
 
-async fn known(args: &Get) -> Result<()> {
-    let client = Client::new(&args.how.connection)?;
-    let id = find(&client, &args.device).await?.id.to_string();
-    let mut all = Vec::new();
-    for path in &args.paths {
-        let mut query = api::value::ValueQuery {
-            path: Some(path.clone()),
-            limit: Some(1000),
-            ..Default::default()
-        };
-        loop {
-            let page: api::Page<api::value::Value> = client
-                .call("device_values", &[&id], &api::query_pairs(&query))
-                .await?;
-            all.extend(page.items);
-            query.cursor = page.next;
-            if query.cursor.is_none() {
-                break;
-            }
-        }
-    }
-    if args.how.connection.json {
-        return output::json(&all);
-    }
-    for value in all {
-        println!(
-            "{} = {}  ({} {})",
-            value.path,
-            value.value,
-            value.source,
-            output::ago(Some(value.at))
-        );
-    }
-    Ok(())
-}
-
-pub async fn set(args: Set) -> Result<()> {
-    let parameters = pairs(&args.parameters)?
-        .into_iter()
-        .map(|(path, value)| SetParameter { path, value })
-        .collect();
+pub async fn set(args: Set, connection: &Connection) -> Result<()> {
+    let names = pairs(&args.parameters, "path");
+    let parameters = args.parameters.into_iter();
     let op = Op::Set {
-        parameters,
+        parameters: parameters
+            .map(|(path, value)| SetParameter { path, value })
+            .collect(),
         allow_partial: args.allow_partial,
     };
-    finish(&args.device, op, &args.how).await
+    finish(&args.device, op, names, &args.how, connection).await
 }
 
-pub async fn add(args: Add) -> Result<()> {
-    let parameters = pairs(&args.parameters)?
-        .into_iter()
-        .map(|(name, value)| AddParameter { name, value })
-        .collect();
+pub async fn add(args: Add, connection: &Connection) -> Result<()> {
+    let mut names = pairs(&args.parameters, "name");
+    names.push(("ops[0].object".to_owned(), args.object.clone()));
+    let parameters = args.parameters.into_iter();
     let op = Op::Add {
         object: args.object,
-        parameters,
+        parameters: parameters
+            .map(|(name, value)| AddParameter { name, value })
+            .collect(),
     };
-    finish(&args.device, op, &args.how).await
+    finish(&args.device, op, names, &args.how, connection).await
 }
 
-pub async fn delete(args: Delete) -> Result<()> {
+pub async fn delete(args: Delete, connection: &Connection) -> Result<()> {
+    let names = each("paths", &args.paths);
     let op = Op::Delete {
         paths: args.paths,
         allow_partial: args.allow_partial,
     };
-    finish(&args.device, op, &args.how).await
+    finish(&args.device, op, names, &args.how, connection).await
 }
 
-pub async fn operate(args: Operate) -> Result<()> {
+pub async fn operate(args: Operate, connection: &Connection) -> Result<()> {
+    if args.command.ends_with("FactoryReset()") && !args.how.is_preview() {
+        args.sure.about(
+            "The device forgets all its settings, and afterwards has to be re-admitted to come back.",
+        )?;
+    }
+    let mut names: Vec<Name> = Vec::new();
+    for (name, _) in &args.input {
+        names.push((format!("ops[0].input.{name}"), name.clone()));
+    }
+    names.push(("ops[0].command".to_owned(), args.command.clone()));
+    names.push(("ops[0].input".to_owned(), "the arguments".to_owned()));
     let op = Op::Operate {
         command: args.command,
-        input: pairs(&args.input)?.into_iter().collect::<BTreeMap<_, _>>(),
+        input: args.input.into_iter().collect(),
     };
-    finish(&args.device, op, &args.how).await
+    finish(&args.device, op, names, &args.how, connection).await
 }
 
-async fn finish(device: &str, op: Op, how: &How) -> Result<()> {
-    let Some(ended) = ask(device, op, how).await? else {
-        return Ok(());
-    };
-    if !how.connection.json {
-        operation::show(&ended);
-    }
-    wait::succeeded(&ended)
+pub async fn discover(args: Discover, connection: &Connection) -> Result<()> {
+    let names = vec![("ops[0].path".to_owned(), args.path.clone())];
+    let op = Op::Discover { path: args.path };
+    finish(&args.device, op, names, &args.how, connection).await
 }
 
-/// Submits the op; `None` when there is nothing to wait for.
-async fn ask(device: &str, op: Op, how: &How) -> Result<Option<Operation>> {
-    let client = Client::new(&how.connection)?;
-    let device = find(&client, device).await?;
-    let body = OperationCreate {
-        mode: if how.preview {
-            Mode::Preview
-        } else {
-            Mode::Apply
-        },
-        ops: vec![op],
-        expires_in_seconds: how.expires,
-        note: how.note.clone(),
+pub async fn subscribe(args: Subscribe, connection: &Connection) -> Result<()> {
+    let names = each("paths", &args.paths);
+    let op = Op::Subscribe {
+        notification: args.notification,
+        paths: args.paths,
+        persistent: !args.until_restart,
+        confirmed: !args.once,
     };
-    let submitted: OperationSubmitted = client
-        .submit("operation_create", &[&device.id.to_string()], &body)
-        .await?;
-    let Some(operation) = submitted.operation else {
-        if how.connection.json {
-            output::json(&submitted.preview)?;
-        } else {
-            show_preview(&submitted.preview);
-        }
-        return match submitted.preview.blocked {
-            true => Err(Exit::error(Failure::Refused, "this would be refused")),
-            false => Ok(None),
-        };
-    };
-    if how.no_wait {
-        if how.connection.json {
-            output::json(&operation)?;
-        } else {
-            println!("{}", operation.id);
-        }
-        return Ok(None);
-    }
-    let ended = wait::until_final(&client, operation, Duration::from_secs(how.wait)).await?;
-    if how.connection.json {
-        output::json(&ended)?;
-    }
-    Ok(Some(ended))
+    finish(&args.device, op, names, &args.how, connection).await
 }
 
-fn show_preview(preview: &Preview) {
-    println!("{}", preview.summary);
-    let mut table = output::table(&["path", "what", "from", "to", "problem"]);
-    for item in &preview.items {
-        table.add_row([
-            item.path.as_str(),
-            item.action.as_str(),
-            output::or_dash(item.from.as_deref()),
-            output::or_dash(item.to.as_deref()),
-            output::or_dash(item.problem.as_deref()),
-        ]);
+fn each(field: &str, texts: &[String]) -> Vec<Name> {
+    let texts = texts.iter().enumerate();
+    texts
+        .map(|(index, text)| (format!("ops[0].{field}[{index}]"), text.clone()))
+        .collect()
+}
+
+/// Each parameter as it was typed; what is wrong with its path or name alone, by that.
+fn pairs(parameters: &[(String, String)], left: &str) -> Vec<Name> {
+    let mut names = Vec::new();
+    for (index, (name, value)) in parameters.iter().enumerate() {
+        let field = format!("ops[0].parameters[{index}]");
+        names.push((format!("{field}.{left}"), name.clone()));
+        names.push((field, format!("{name}={value}")));
     }
-    println!("{table}");
-    for warning in &preview.warnings {
-        println!("note: {warning}");
-    }
+    names
 }
 
 /// `NAME=VALUE`, cut at the first `=` outside brackets, since search expressions contain `==`.
-fn pairs(texts: &[String]) -> Result<Vec<(String, String)>> {
-    texts
-        .iter()
-        .map(|text| {
-            let mut depth = 0usize;
-            let cut = text.char_indices().find(|(_, character)| {
-                match character {
-                    '[' => depth += 1,
-                    ']' => depth = depth.saturating_sub(1),
-                    _ => {}
-                }
-                *character == '=' && depth == 0
-            });
-            match cut {
-                Some((at, _)) if at > 0 => Ok((text[..at].to_owned(), text[at + 1..].to_owned())),
-                _ => bail!("`{text}` is not of the form NAME=VALUE"),
-            }
-        })
-        .collect()
+fn pair(text: &str) -> Result<(String, String), String> {
+    let mut depth = 0usize;
+    let cut = text.char_indices().find(|(_, character)| {
+        match character {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        *character == '=' && depth == 0
+    });
+    match cut {
+        Some((at, _)) if at > 0 => Ok((text[..at].to_owned(), text[at + 1..].to_owned())),
+        _ => Err("there is no `=` between name and value".to_owned()),
+    }
+}
+
+/// An object or row: its path ends in a dot, which may be left out.
+pub fn object(text: &str) -> Result<String, String> {
+    match text.ends_with('.') {
+        true => Ok(text.to_owned()),
+        false => Ok(format!("{text}.")),
+    }
+}
+
+/// A command ends in brackets, which a shell wants quoted; they may be left out.
+fn command(text: &str) -> Result<String, String> {
+    match text.ends_with(')') {
+        true => Ok(text.to_owned()),
+        false => Ok(format!("{text}()")),
+    }
+}
+
+fn notification(text: &str) -> Result<NotificationKind, String> {
+    output::variant(text).ok_or_else(|| {
+        "there are value-change, object-creation, object-deletion, operation-complete and event"
+            .to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -302,14 +270,37 @@ mod tests {
 
     #[test]
     fn a_value_may_contain_equals_signs_and_a_path_a_search() {
-        let texts = ["Device.WiFi.SSID.[Alias==\"a\"].SSID=x=y".to_owned()];
+        let text = "Device.WiFi.SSID.[Alias==\"a\"].SSID=x=y";
+        let (path, value) = pair(text).unwrap();
+        assert_eq!(path, "Device.WiFi.SSID.[Alias==\"a\"].SSID");
+        assert_eq!(value, "x=y");
+        assert!(pair("no value").is_err() && pair("=x").is_err());
+    }
+
+    #[test]
+    fn the_dot_of_an_object_and_the_brackets_of_a_command_may_be_left_out() {
         assert_eq!(
-            pairs(&texts).unwrap(),
-            [(
-                "Device.WiFi.SSID.[Alias==\"a\"].SSID".to_owned(),
-                "x=y".to_owned()
-            )]
+            object("Device.NAT.PortMapping"),
+            object("Device.NAT.PortMapping.")
         );
-        assert!(pairs(&["no value".to_owned()]).is_err());
+        assert_eq!(command("Device.Reboot"), command("Device.Reboot()"));
+        assert_eq!(
+            notification("value-change"),
+            Ok(NotificationKind::ValueChange)
+        );
+        assert!(notification("everything").is_err());
+    }
+
+    #[test]
+    fn a_wrong_parameter_is_named_by_its_path_or_as_it_was_typed() {
+        let names = pairs(&[("A.B".to_owned(), "1".to_owned())], "path");
+        assert_eq!(
+            names[0],
+            ("ops[0].parameters[0].path".to_owned(), "A.B".to_owned())
+        );
+        assert_eq!(
+            names[1],
+            ("ops[0].parameters[0]".to_owned(), "A.B=1".to_owned())
+        );
     }
 }

@@ -1,34 +1,46 @@
-//! `device tree`: the data model below a path with the last-known values.
+//! `device tree` and `device search`: the data model with the last-known values.
 
-use super::{Connection, find};
-use crate::remote::{client::Client, output};
+use super::{act, find};
+use crate::remote::{Connection, client::Client, output};
 use anyhow::Result;
-use api::model::{ModelNode, ModelQuery};
+use api::Page;
+use api::model::{ModelHit, ModelNode, ModelQuery, ModelSearchQuery};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub struct Tree {
     /// An id, or anything that finds exactly one
     device: String,
-    /// Where to begin, an object ending in a dot
-    #[arg(default_value = "Device.")]
+    /// Where to begin
+    #[arg(default_value = "Device.", value_parser = act::object)]
     path: String,
     /// How many levels of objects to open
     #[arg(long, default_value_t = 1)]
     depth: u32,
-    #[command(flatten)]
-    connection: Connection,
+}
+
+#[derive(clap::Args)]
+pub struct Search {
+    /// An id, or anything that finds exactly one
+    device: String,
+    /// Words; each has to be found in the path or in the last-known value
+    #[arg(required = true)]
+    words: Vec<String>,
+    /// How many hits at most, up to 500
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: u32,
 }
 
 /// More nodes than this are not fetched in one go.
 const NODES_MAX: usize = 500;
 
-pub async fn run(args: Args) -> Result<()> {
-    let client = Client::new(&args.connection)?;
+pub async fn tree(args: Tree, connection: &Connection) -> Result<()> {
+    let client = Client::new(connection)?;
     let id = find(&client, &args.device).await?.id.to_string();
     let mut waiting = vec![(args.path.clone(), 0)];
     let mut nodes = Vec::new();
     while let Some((path, level)) = waiting.pop() {
         if nodes.len() == NODES_MAX {
+            waiting.push((path, level));
             break;
         }
         let query = ModelQuery { path: Some(path) };
@@ -45,16 +57,39 @@ pub async fn run(args: Args) -> Result<()> {
         }
         nodes.push(node);
     }
-    if args.connection.json {
-        return output::json(&nodes);
+    if connection.json {
+        return output::json(&Page::whole(nodes));
     }
     for node in &nodes {
         print(node);
     }
     if !waiting.is_empty() {
-        println!("There is more: {NODES_MAX} objects are shown. Begin further down.");
+        eprintln!("There is more: {NODES_MAX} objects are shown. Begin further down.");
     }
     Ok(())
+}
+
+pub async fn search(args: Search, connection: &Connection) -> Result<()> {
+    let client = Client::new(connection)?;
+    let id = find(&client, &args.device).await?.id.to_string();
+    let query = ModelSearchQuery {
+        q: args.words.join(" "),
+        limit: Some(args.limit),
+    };
+    let page: Page<ModelHit> = client
+        .call("device_model_search", &[&id], &api::query_pairs(&query))
+        .await?;
+    let header = ["path", "what", "value", "read"];
+    output::list(&page, connection.json, "hits", header, |hit: &ModelHit| {
+        let (value, at) = match &hit.value {
+            Some(value) => (
+                output::or_dash(Some(&value.value)).to_owned(),
+                output::ago(Some(value.at)),
+            ),
+            None => ("-".to_owned(), "-".to_owned()),
+        };
+        [hit.path.clone(), output::word(&hit.kind), value, at]
+    })
 }
 
 fn print(node: &ModelNode) {
@@ -77,7 +112,8 @@ fn print(node: &ModelNode) {
         println!("  {}", event.name);
     }
     for row in &node.instances {
-        println!("  {}. {}", row.number, row.hint.as_deref().unwrap_or(""));
+        let line = format!("  {}. {}", row.number, row.hint.as_deref().unwrap_or(""));
+        println!("{}", line.trim_end());
     }
     for object in &node.objects {
         let rows = match object.instances {

@@ -1,0 +1,132 @@
+//! How an operation on a device is asked for: previewed, or stored and waited for.
+
+use super::find;
+use crate::exit::{Exit, Failure};
+use crate::remote::typed::{self, Name};
+use crate::remote::{Connection, client::Client, operation, output, wait};
+use anyhow::Result;
+use api::operation::{
+    Mode, Op, Operation, OperationCreate, OperationSubmitted, Preview, PreviewSeverity,
+};
+use std::time::Duration;
+
+#[derive(clap::Args)]
+pub struct How {
+    /// Only say what would happen
+    #[arg(long)]
+    preview: bool,
+    /// Print the operation's id and do not wait for it
+    #[arg(long, conflicts_with = "preview")]
+    no_wait: bool,
+    /// Seconds to wait for the end; the operation goes on afterwards
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    wait: u64,
+    /// Seconds until the operation gives up waiting for the device [default: a day]
+    #[arg(long, value_name = "SECONDS")]
+    expires: Option<u32>,
+    /// Why, for whoever reads it later
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
+
+impl How {
+    /// Whether nothing is to happen.
+    pub fn is_preview(&self) -> bool {
+        self.preview
+    }
+}
+
+/// Asks, waits, and prints how it ended.
+pub async fn finish(
+    device: &str,
+    op: Op,
+    names: Vec<Name>,
+    how: &How,
+    connection: &Connection,
+) -> Result<()> {
+    let Some(ended) = ask(device, op, names, how, connection).await? else {
+        return Ok(());
+    };
+    if !connection.json {
+        operation::show(&ended);
+    }
+    wait::succeeded(&ended)
+}
+
+/// Submits the op and waits for its end; `None` when there is nothing to wait for. `names` says
+/// what the person typed for the fields of the op.
+pub async fn ask(
+    device: &str,
+    op: Op,
+    mut names: Vec<Name>,
+    how: &How,
+    connection: &Connection,
+) -> Result<Option<Operation>> {
+    let client = Client::new(connection)?;
+    let device = find(&client, device).await?;
+    let body = OperationCreate {
+        mode: if how.preview {
+            Mode::Preview
+        } else {
+            Mode::Apply
+        },
+        ops: vec![op],
+        expires_in_seconds: how.expires,
+        note: how.note.clone(),
+    };
+    for (field, shown) in [("expires_in_seconds", "--expires"), ("note", "--note")] {
+        names.push((field.to_owned(), shown.to_owned()));
+    }
+    let submitted = client
+        .submit("operation_create", &[&device.id.to_string()], &body)
+        .await;
+    let submitted: OperationSubmitted = typed::named(submitted, &names)?;
+    let Some(operation) = submitted.operation else {
+        if connection.json {
+            output::json(&submitted.preview)?;
+        } else {
+            show_preview(&submitted.preview);
+        }
+        return match submitted.preview.blocked {
+            true => Err(Exit::error(Failure::Refused, "this would be refused")),
+            false => Ok(None),
+        };
+    };
+    if how.no_wait {
+        if connection.json {
+            output::json(&operation)?;
+        } else {
+            println!("{}", operation.id);
+        }
+        return Ok(None);
+    }
+    let ended = wait::until_final(&client, operation, Duration::from_secs(how.wait)).await?;
+    if connection.json {
+        output::json(&ended)?;
+    }
+    Ok(Some(ended))
+}
+
+fn show_preview(preview: &Preview) {
+    println!("{}", preview.summary);
+    let mut table = output::table(&["path", "what", "from", "to", "problem"]);
+    for item in &preview.items {
+        let problem = match (&item.problem, item.severity) {
+            (Some(problem), Some(PreviewSeverity::Doubtful)) => format!("perhaps: {problem}"),
+            (Some(problem), _) => problem.clone(),
+            (None, _) if item.action == "set" && !item.changes => "as it is already".to_owned(),
+            (None, _) => "-".to_owned(),
+        };
+        table.add_row([
+            item.path.as_str(),
+            item.action.as_str(),
+            output::or_dash(item.from.as_deref()),
+            output::or_dash(item.to.as_deref()),
+            &problem,
+        ]);
+    }
+    output::print(&table);
+    for warning in &preview.warnings {
+        println!("note: {warning}");
+    }
+}

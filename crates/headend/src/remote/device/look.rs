@@ -1,0 +1,229 @@
+//! Looking at one device: what it is, how it can be reached, what happened to it, what it said.
+
+use super::{act, find};
+use crate::remote::part::Part;
+use crate::remote::{Connection, client::Client, events, output};
+use anyhow::Result;
+use api::device::{Device, DeviceDetail, Presence};
+use api::event::{Event, TimelineQuery};
+use api::reach::{Reach, Woken};
+use api::value::{Value, ValueQuery};
+
+#[derive(clap::Args)]
+pub struct Timeline {
+    /// An id, or anything that finds exactly one
+    device: String,
+    /// Only this kind, or with a dot at its end all that begin so; may be repeated
+    #[arg(long)]
+    kind: Vec<String>,
+    #[command(flatten)]
+    part: Part,
+}
+
+#[derive(clap::Args)]
+pub struct Values {
+    /// An id, or anything that finds exactly one
+    device: String,
+    /// A parameter, or an object with everything below it [default: everything]
+    path: Option<String>,
+    /// Only where path or value contain this
+    #[arg(long)]
+    search: Option<String>,
+    #[command(flatten)]
+    part: Part,
+}
+
+pub async fn detail(device: &str, connection: &Connection) -> Result<()> {
+    let client = Client::new(connection)?;
+    let found = find(&client, device).await?;
+    let detail = client
+        .call("device_show", &[&found.id.to_string()], &[])
+        .await?;
+    print(&detail, connection.json)
+}
+
+pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
+    let client = Client::new(connection)?;
+    let found = find(&client, device).await?;
+    let reach: Reach = client
+        .call("device_reach", &[&found.id.to_string()], &[])
+        .await?;
+    if connection.json {
+        return output::json(&reach);
+    }
+    println!("{}: {}", found.name, in_words(&reach.presence));
+    if let Some(reason) = &reach.likely_reason {
+        println!("{reason}");
+    }
+    if let Some(advice) = &reach.advice {
+        println!("-> {advice}");
+    }
+    for path in &reach.paths {
+        println!("\n{} over {}", path.protocol, path.transport);
+        let state = match (path.connected, path.connected_since, path.disconnected_at) {
+            (true, since, _) => format!("open since {}", output::ago(since)),
+            (false, _, Some(at)) => format!("closed {}", output::ago(Some(at))),
+            (false, _, None) => "never open".to_owned(),
+        };
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let mut rows = vec![
+            ("identity", path.identity.clone()),
+            ("state", state),
+            ("peer", text(&path.peer)),
+            ("credential", text(&path.credential)),
+            ("encrypted", path.tls.map_or("-", output::yes).to_owned()),
+        ];
+        if let Some(why) = &path.disconnect_reason {
+            rows.push(("closed because", why.clone()));
+        }
+        if let Some(url) = &path.dial_url {
+            rows.push(("dialled at", url.clone()));
+        }
+        for attempt in &path.attempts {
+            let words = format!("{}: {}", output::ago(Some(attempt.at)), attempt.words);
+            rows.push(("attempt", words));
+        }
+        output::facts(&rows);
+    }
+    for refusal in &reach.refusals {
+        println!(
+            "\nturned away {} from {}: {}",
+            output::ago(Some(refusal.at)),
+            refusal.peer,
+            refusal.words
+        );
+    }
+    println!("\nwake: {}", reach.wake.words);
+    Ok(())
+}
+
+pub async fn wake(device: &str, connection: &Connection) -> Result<()> {
+    let client = Client::new(connection)?;
+    let id = find(&client, device).await?.id.to_string();
+    let woken: Woken = client.call("device_wake", &[&id], &[]).await?;
+    if connection.json {
+        return output::json(&woken);
+    }
+    println!("{}", woken.words);
+    Ok(())
+}
+
+pub async fn timeline(args: Timeline, connection: &Connection) -> Result<()> {
+    let client = Client::new(connection)?;
+    let id = find(&client, &args.device).await?.id.to_string();
+    let query = api::query_pairs(&TimelineQuery {
+        kind: args.kind,
+        ..TimelineQuery::default()
+    });
+    let page = args
+        .part
+        .fetch::<Event>(&client, "device_timeline", &[&id], &query)
+        .await?;
+    if connection.json {
+        return output::json(&page);
+    }
+    if page.items.is_empty() {
+        eprintln!("no events");
+    }
+    for event in &page.items {
+        events::print(event, false)?;
+    }
+    Ok(())
+}
+
+pub async fn values(args: Values, connection: &Connection) -> Result<()> {
+    let client = Client::new(connection)?;
+    let id = find(&client, &args.device).await?.id.to_string();
+    let query = |path: Option<String>| {
+        api::query_pairs(&ValueQuery {
+            path,
+            q: args.search.clone(),
+            ..ValueQuery::default()
+        })
+    };
+    let asked = query(args.path.clone());
+    let mut page = args
+        .part
+        .fetch::<Value>(&client, "device_values", &[&id], &asked)
+        .await?;
+    // An object whose dot was left out looks like a parameter that has no value.
+    if let (true, Some(path)) = (page.items.is_empty(), &args.path) {
+        let asked = query(act::object(path).ok());
+        page = args
+            .part
+            .fetch(&client, "device_values", &[&id], &asked)
+            .await?;
+    }
+    let header = ["path", "value", "read", "how"];
+    output::list(&page, connection.json, "values", header, |value: &Value| {
+        [
+            value.path.clone(),
+            output::or_dash(Some(&value.value)).to_owned(),
+            output::ago(Some(value.at)),
+            value.source.clone(),
+        ]
+    })
+}
+
+/// Prints a device with everything known about it but its values.
+pub fn print(detail: &DeviceDetail, json: bool) -> Result<()> {
+    if json {
+        return output::json(detail);
+    }
+    show(detail);
+    Ok(())
+}
+
+/// The same for people.
+pub fn show(detail: &DeviceDetail) {
+    let device = &detail.device;
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let values = match detail.values_known {
+        0 => "none".to_owned(),
+        known => format!("{known}, the newest {}", output::ago(detail.values_at)),
+    };
+    let mut rows = vec![
+        ("name", device.name.clone()),
+        ("id", device.id.to_string()),
+        ("presence", in_words(&device.presence)),
+        ("manufacturer", text(&device.manufacturer)),
+        ("model", text(&device.model)),
+        ("serial", text(&device.serial)),
+        ("software", text(&device.software_version)),
+        ("address", text(&device.ip)),
+        ("last boot", booted(device)),
+        ("tags", device.tags.join(", ")),
+        ("admission", detail.admission.words.clone()),
+        ("values known", values),
+        ("open operations", detail.open_operations.to_string()),
+    ];
+    if let Some(url) = &detail.dial_url {
+        rows.push(("dialled at", url.clone()));
+    }
+    if detail.admission.certificate_required {
+        rows.push(("certificate", "required".to_owned()));
+    }
+    for identity in &detail.identities {
+        rows.push((identity.kind.as_str(), identity.value.clone()));
+    }
+    output::facts(&rows);
+}
+
+fn booted(device: &Device) -> String {
+    match device.last_boot_at {
+        Some(at) => output::ago(Some(at)),
+        None => "not known".to_owned(),
+    }
+}
+
+fn in_words(presence: &Presence) -> String {
+    let word = output::word(&presence.word);
+    match (presence.evidence_at, presence.evidence_source.as_deref()) {
+        (None, _) => word,
+        (at, source) => format!(
+            "{word}, {} {}",
+            source.unwrap_or("last seen"),
+            output::ago(at)
+        ),
+    }
+}

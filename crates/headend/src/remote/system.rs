@@ -1,0 +1,69 @@
+//! `system`: the installation itself, and the description of its API.
+
+use super::{Connection, client::Client, output};
+use anyhow::Result;
+use api::system::System;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Show version, listeners and database
+    Show {
+        /// With the limits one can meet, and why they are so
+        #[arg(long)]
+        limits: bool,
+    },
+    /// Print the API's description (OpenAPI 3.1)
+    Openapi,
+}
+
+pub async fn run(command: Command, connection: &Connection) -> Result<()> {
+    let client = Client::new(connection)?;
+    let limits = match command {
+        Command::Show { limits } => limits,
+        Command::Openapi => {
+            let document: serde_json::Value = client.call("openapi_show", &[], &[]).await?;
+            return output::json(&document);
+        }
+    };
+    let system: System = client.call("system_show", &[], &[]).await?;
+    if connection.json {
+        return output::json(&system);
+    }
+    let silent = format!(
+        "after {} s without a sign of life",
+        system.presence_silent_seconds
+    );
+    let mut rows = vec![
+        ("version", system.version.clone()),
+        ("started", output::ago(Some(system.started_at))),
+        ("its clock", system.now.to_string()),
+        ("endpoint id", system.endpoint_id.clone()),
+        ("database", system.database.clone()),
+        ("silent", silent),
+    ];
+    if let Some(connections) = system.connections {
+        rows.push(("connected devices", connections.to_string()));
+    }
+    output::facts(&rows);
+    println!();
+    let mut table = output::table(&["listens for", "protocol", "address", "url"]);
+    for listener in &system.listeners {
+        let row = [
+            &listener.purpose,
+            &listener.protocol,
+            &listener.address,
+            &listener.url,
+        ];
+        table.add_row(row);
+    }
+    output::print(&table);
+    if limits {
+        println!();
+        let mut table = output::table(&["limit", "value", "why"]);
+        for limit in &system.limits {
+            table.add_row([&limit.name, &limit.value.to_string(), &limit.reason]);
+        }
+        output::print(&table);
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! What an operator reads when the server does not start, and when it does.
+
+use std::process::{Command, Output};
+
+fn serve(folder: &std::path::Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_headend"))
+        .arg("serve")
+        .args(arguments)
+        .env_remove("HEADEND_CONFIG")
+        .env("HEADEND_LOG", "warn")
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_wrong_configuration_is_named_with_file_line_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("headend.toml");
+    for (text, code, expected) in [
+        (
+            "[http]\nlisten_adress = 1\n",
+            1,
+            ["headend.toml", "line 2", "listen_adress"],
+        ),
+        (
+            "[usp]\nlisten = \"8081\"\n",
+            1,
+            ["headend.toml", "line 2", "listen = \"8081\""],
+        ),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let ended = serve(folder.path(), &["--config", "headend.toml"]);
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{said}");
+        for word in expected {
+            assert!(said.contains(word), "no {word}: {said}");
+        }
+    }
+    let ended = serve(folder.path(), &["--config", "nowhere.toml"]);
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(
+        said,
+        "headend: nowhere.toml: No such file or directory (os error 2)\n"
+    );
+    let ended = serve(folder.path(), &["--set", "usp.listn=x"]);
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("--set usp.listn") && said.contains("unknown field"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_address_in_use_is_named_with_the_flag_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (flag, other) in [
+        ("--http", "--usp"),
+        ("--usp", "--http"),
+        ("--usp-tls", "--http"),
+    ] {
+        let ended = serve(
+            folder.path(),
+            &[flag, &address, other, "127.0.0.1:0", "--set", "data_dir=d"],
+        );
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains(&address) && said.contains(&format!("with {flag} ")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn every_key_of_the_configuration_stands_in_the_operators_guide() {
+    let guide = include_str!("../../../../docs/operating.md");
+    // What an unknown key is told are the keys there are.
+    let folder = tempfile::tempdir().unwrap();
+    for section in [
+        "",
+        "http.",
+        "http.tls.",
+        "usp.",
+        "usp.tls.",
+        "presence.",
+        "retention.",
+    ] {
+        let ended = serve(folder.path(), &["--set", &format!("{section}x=1")]);
+        let said = String::from_utf8(ended.stderr).unwrap();
+        let keys: Vec<&str> = said.split('`').skip(3).step_by(2).collect();
+        let after = said
+            .split("expected")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{section}: {said}"));
+        for key in after.split('`').skip(1).step_by(2) {
+            let sections = ["http", "usp", "presence", "retention", "tls"];
+            let named = guide.contains(&format!("`{section}{key}`"))
+                || guide.contains(&format!("`.{key}`"));
+            assert!(
+                named || sections.contains(&key),
+                "`{section}{key}` of {keys:?}"
+            );
+        }
+    }
+}
