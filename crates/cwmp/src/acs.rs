@@ -184,6 +184,14 @@ impl Session {
         }
         self.phase = Phase::Ended;
         (self.exchange, self.asked) = (None, None);
+        // What nobody has taken yet can no longer be answered; the CPE says it again.
+        let void = |event: &Event| {
+            matches!(
+                event,
+                Event::Turn | Event::Informed { .. } | Event::Requested { .. }
+            )
+        };
+        self.events.retain(|event| !void(event));
         let lost = self
             .outstanding
             .take()
@@ -255,7 +263,8 @@ impl Session {
         Ok(())
     }
 
-    /// Answers an Inform, or another request whose response has no content, once it is stored.
+    /// Answers an Inform, or another request whose response has no content, once it is stored. An
+    /// error says that it is too late, and the CPE will say it again.
     pub fn acknowledge(&mut self, now: Instant, token: Token) -> Result<(), Error> {
         let method = match &self.exchange {
             Some((Waits::Answer { method, .. }, _)) => *method,
@@ -271,7 +280,8 @@ impl Session {
         }
     }
 
-    /// Answers a request of the CPE. Fault 8005 to an Inform asks for the same one again; any
+    /// Answers a request of the CPE. An error says that it is too late: the session is over, or
+    /// was answered for after `think`. Fault 8005 to an Inform asks for the same one again; any
     /// other ends the session.
     pub fn respond(
         &mut self,

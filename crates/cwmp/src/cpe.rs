@@ -384,17 +384,23 @@ impl Session {
     /// Forgets an open session, without a word.
     fn drop_session(&mut self) {
         if self.active.take().is_some() {
-            self.transmits.clear();
-            self.transmits.push_back(Transmit::Close);
+            self.hang_up();
         }
+    }
+
+    /// Closes the connection in the middle: what waited to be sent or to be answered is void.
+    fn hang_up(&mut self) {
+        let void = |event: &Event| matches!(event, Event::Starting | Event::Requested { .. });
+        self.events.retain(|event| !void(event));
+        self.transmits.clear();
+        self.transmits.push_back(Transmit::Close);
     }
 
     fn fail(&mut self, now: Instant, failure: Failure) {
         let Some(active) = self.active.take() else {
             return;
         };
-        self.transmits.clear();
-        self.transmits.push_back(Transmit::Close);
+        self.hang_up();
         self.queue.session_failed(&active.told);
         self.retry_count = self.retry_count.saturating_add(1);
         self.ended(now, Err(failure), true);

@@ -559,6 +559,29 @@ fn a_restart_forgets_what_does_not_outlive_it_and_a_reset_forgets_all() {
     );
 }
 
+/// Who takes the events of a session that is gone would answer in the wrong one.
+#[test]
+fn what_waited_in_a_session_that_is_gone_is_not_told() {
+    let clock = Clock::new();
+    let mut cpe = cpe();
+    let now = clock.at(0);
+    cpe.boot(now, false).unwrap();
+    cpe.boot(now, false).unwrap();
+    assert_eq!(cpe.poll_transmit(), Some(Transmit::Close));
+    welcomed(&mut cpe, now);
+    assert_eq!((posted(&mut cpe), cpe.poll_event()), (None, None));
+    answer(&mut cpe, now, &envelope("1", FactoryReset {}));
+    cpe.connection_failed(now);
+    assert!(matches!(
+        cpe.poll_event(),
+        Some(Event::Ended {
+            result: Err(Failure::Connection),
+            ..
+        })
+    ));
+    assert_eq!(cpe.poll_event(), None);
+}
+
 #[test]
 fn a_heartbeat_goes_alone() {
     let clock = Clock::new();

@@ -131,7 +131,7 @@ fn the_same_inform_after_a_session_is_another_session() {
         acs.finish(clock.at(0)).unwrap();
         acs.poll_transmit();
         acs.connection_closed();
-        assert_eq!(events(&mut acs), [Event::Turn, Event::Ended(End::Complete)]);
+        assert_eq!(events(&mut acs), [Event::Ended(End::Complete)]);
     }
 }
 
@@ -177,4 +177,24 @@ fn a_request_that_comes_again_after_the_cpe_went_on_is_refused() {
     assert_eq!(events(&mut acs), [Event::Turn]);
     acs.finish(now).unwrap();
     assert!(acs.poll_transmit().is_some());
+}
+
+/// Who takes the events of a session that is gone would answer in the wrong one.
+#[test]
+fn what_waited_in_a_session_that_is_gone_is_not_told() {
+    let clock = Clock::new();
+    let mut acs = acs(&clock);
+    let now = clock.at(0);
+    informed(&mut acs, now);
+    assert_eq!(post(&mut acs, now, b""), None);
+    assert_eq!(post(&mut acs, now, &envelope("2", inform())), None);
+    assert_eq!(acs.poll_event(), Some(Event::Ended(End::Superseded)));
+    acknowledge(&mut acs, now);
+    assert_eq!(
+        (
+            acs.poll_event(),
+            acs.poll_transmit().map(|reply| reply.status)
+        ),
+        (None, Some(200))
+    );
 }
