@@ -97,6 +97,23 @@ pub struct Known {
     pub readmit: bool,
 }
 
+impl Known {
+    /// Whether a setup key that is in force is enough for this device.
+    pub fn opened_by_setup_key(&self) -> Result<(), Refusal> {
+        if self.certificate_required {
+            Err(Refusal::CertificateRequired)
+        } else if self.readmit {
+            Ok(())
+        } else if self.has_current_token {
+            Err(Refusal::ReadmitNeeded)
+        } else if self.expects_own_token {
+            Err(Refusal::TokenExpected)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// A link with the same endpoint id that is open now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rival {
@@ -229,11 +246,9 @@ fn prove(
             if *limited {
                 return Err(Refusal::SetupKeyLimited);
             }
-            match known {
-                Some(k) if k.readmit => admission.readmitted = true,
-                Some(k) if k.has_current_token => return Err(Refusal::ReadmitNeeded),
-                Some(k) if k.expects_own_token => return Err(Refusal::TokenExpected),
-                _ => {}
+            if let Some(known) = known {
+                known.opened_by_setup_key()?;
+                admission.readmitted = known.readmit;
             }
             (admission.setup_key, admission.swap) = (Some(*key), true);
         }

@@ -184,6 +184,19 @@ fn where_a_certificate_is_required_nothing_else_opens() {
 }
 
 #[test]
+fn what_was_registered_while_a_newcomer_was_on_its_way_is_asked_again() {
+    let mut there = known(1, false, false).unwrap();
+    assert_eq!(there.opened_by_setup_key(), Ok(()));
+    there.expects_own_token = true;
+    assert_eq!(there.opened_by_setup_key(), Err(Refusal::TokenExpected));
+    there.certificate_required = true;
+    assert_eq!(
+        there.opened_by_setup_key(),
+        Err(Refusal::CertificateRequired)
+    );
+}
+
+#[test]
 fn a_pending_token_becomes_current_when_it_is_first_seen() {
     let pending = token(1, TokenStatus::Pending);
     assert!(

@@ -2,15 +2,16 @@
 //! gone, the store is told why, and the peer gets a reason.
 
 use fleet::southbound::Failure;
-use fleet::{EventKind, Fact};
+use fleet::{DeviceId, EventKind, Fact, TenantId};
 use mtp::ws::{CloseCode, Link, LinkError, reason};
 use serde_json::json;
 use store::PathEnd;
+use tokio::sync::mpsc;
 use usp::ErrorCode;
 use usp::controller::Sent;
 
 use super::TRANSPORT;
-use super::adapter::Core;
+use super::adapter::{Core, Ends};
 use super::admission::Ticket;
 use super::jobs;
 use super::link::{Command, Replaced, Running, Stop};
@@ -39,7 +40,7 @@ pub(super) async fn turn_away(core: &Core, link: Link, ticket: &Ticket, error: U
                 peer: link.peer_addr(),
                 endpoint: ticket.endpoint.as_str().to_owned(),
                 reason: refusal.as_str().to_owned(),
-                detail: refusal.explanation().to_owned(),
+                detail: String::new(),
             });
             (CloseCode::Policy, refusal.as_str())
         }
@@ -52,6 +53,36 @@ pub(super) async fn turn_away(core: &Core, link: Link, ticket: &Ticket, error: U
     link.close(code, text).await;
 }
 
+/// What came for a link that takes nothing any more: jobs end unsent, whoever asks hears that it is
+/// gone. Gives back who takes over, if somebody does.
+pub(super) async fn hand_back(
+    commands: &mut mpsc::Receiver<Command>,
+    ends: &Ends,
+    tenant: &TenantId,
+    device: DeviceId,
+    reason: &str,
+) -> Option<Box<Replaced>> {
+    let mut replaced = None;
+    commands.close();
+    while let Ok(command) = commands.try_recv() {
+        match command {
+            Command::Job(job) => {
+                let reason = reason.to_owned();
+                let result = Err(Failure::Unsent { reason });
+                let fact = Fact::Done {
+                    job: job.id,
+                    result,
+                };
+                // Nobody listens after the stop.
+                let _ = ends.facts.send((tenant.clone(), device, fact)).await;
+            }
+            Command::Replaced(by) => replaced = Some(by),
+            _ => {}
+        }
+    }
+    replaced
+}
+
 impl Running {
     /// Ends what waits, tells everybody, and closes.
     pub(super) async fn finish(mut self, end: End) {
@@ -61,7 +92,7 @@ impl Running {
             End::Stop(why) => Some(why.as_str()),
             _ => None,
         };
-        // Commands that came too late.
+        // Commands that come too late are turned away at the door.
         self.commands.close();
         let mut replaced = match end {
             End::Replaced(by) => Some(by),
@@ -76,22 +107,16 @@ impl Running {
             self.answered(*waiting, jobs::Outcome::Over(sent, words.clone()))
                 .await;
         }
-        while let Ok(command) = self.commands.try_recv() {
-            match command {
-                Command::Job(job) => {
-                    let failure = Failure::Unsent {
-                        reason: words.clone(),
-                    };
-                    self.report(Fact::Done {
-                        job: job.id,
-                        result: Err(failure),
-                    })
-                    .await;
-                }
-                Command::Replaced(by) => replaced = Some(by),
-                _ => {}
-            }
-        }
+        let (entry, ends) = (&self.entry, &self.ends);
+        let late = hand_back(
+            &mut self.commands,
+            ends,
+            &entry.tenant,
+            entry.device,
+            &words,
+        )
+        .await;
+        replaced = late.or(replaced);
         let ours = self.core.links.leave(&self.entry);
         if ours {
             self.withdraw(&words).await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use fleet::onboarding::Who;
 use fleet::southbound::Job;
 use fleet::{DeviceId, Fact, TenantId, Timestamp};
 use mtp::ws::{CloseCode, Incoming, Link, LinkError, reason};
@@ -18,7 +19,7 @@ use usp::session::Ignored;
 use super::adapter::{Core, Ends};
 use super::admission::Ticket;
 use super::ask::{Ask, AskError};
-use super::goodbye::{End, closed_words, turn_away};
+use super::goodbye::{End, closed_words, hand_back, turn_away};
 use super::jobs::{self, Waiting};
 use super::limits::LINK_INBOX;
 use super::refusal::Complaint;
@@ -90,12 +91,16 @@ pub async fn run(core: Arc<Core>, link: Link, ticket: Box<Ticket>, first: Option
             .await;
     };
     let peer = link.peer_addr();
-    let (inbox, commands) = mpsc::channel(LINK_INBOX);
+    let (inbox, mut commands) = mpsc::channel(LINK_INBOX);
     let settled = Box::pin(settle::settle(&core, &ticket, peer, inbox)).await;
     let settled = match settled {
         Ok(settled) => settled,
         Err(error) => {
-            // Whoever took the place waits for an answer of ours.
+            // Whoever took the place waits for an answer of ours, and so does who gave us a job.
+            if let Who::Known(device) = ticket.decision.who {
+                let (tenant, reason) = (&ticket.decision.tenant, "the link did not come about");
+                drop(hand_back(&mut commands, &ends, tenant, device, reason).await);
+            }
             drop(commands);
             return Box::pin(turn_away(&core, link, &ticket, error)).await;
         }

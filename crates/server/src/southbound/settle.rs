@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::TRANSPORT;
 use super::adapter::Core;
-use super::admission::Ticket;
+use super::admission::{self, Ticket};
 use super::limits::REPLACE_TIME_MAX;
 use super::link::{Command, Replaced};
 use super::registry::{Entry, NewEntry};
@@ -202,12 +202,16 @@ async fn register(core: &Core, ticket: &Ticket) -> Result<DeviceId, Unsettled> {
         }
         // Meanwhile it was revoked, or others used it up.
         Ok(false) => Err(Unsettled::Refused(Refusal::SetupKeyUnusable)),
-        // Two connections of one new device at the same time: the other one was faster.
+        // Two connections of one new device at the same time, and the other one was faster; or an
+        // operator has registered it since, and then the key may not be enough.
         Err(error @ store::Error::Conflict { .. }) => {
-            match core.store.device_by_identity(tenant, &identity).await? {
-                Some(device) => Ok(device),
-                None => Err(error.into()),
-            }
+            let Some(device) = core.store.device_by_identity(tenant, &identity).await? else {
+                return Err(error.into());
+            };
+            let path = core.store.path(tenant, device, TRANSPORT).await?;
+            let known = admission::known(device, path.as_ref());
+            known.opened_by_setup_key().map_err(Unsettled::Refused)?;
+            Ok(device)
         }
         Err(error) => Err(error.into()),
     }

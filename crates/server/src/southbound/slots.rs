@@ -23,6 +23,16 @@ struct Share {
     waiting: VecDeque<oneshot::Sender<Slot>>,
 }
 
+impl Share {
+    /// One more waits. Those who left are swept out before there is need for more memory.
+    fn wait(&mut self, sender: oneshot::Sender<Slot>) {
+        if self.waiting.len() == self.waiting.capacity() {
+            self.waiting.retain(|waiter| !waiter.is_closed());
+        }
+        self.waiting.push_back(sender);
+    }
+}
+
 /// One place; given back when dropped.
 pub struct Slot {
     slots: Slots,
@@ -44,8 +54,7 @@ impl Slots {
                 .tenants
                 .entry(tenant.clone())
                 .or_default()
-                .waiting
-                .push_back(sender);
+                .wait(sender);
             self.grant();
             if let Ok(slot) = granted.await {
                 return slot;
@@ -158,5 +167,20 @@ mod tests {
         slots.grant();
         assert!(slots.lock().tenants.is_empty());
         assert_eq!(slots.lock().free, 4);
+    }
+
+    #[test]
+    fn devices_that_come_and_go_while_another_waits_leave_nothing_behind() {
+        let slots = Slots::new(1);
+        let held = all(&slots, "a");
+        let a = tenant("a");
+        let mut first = Box::pin(slots.take(&a));
+        assert!(first.as_mut().now_or_never().is_none());
+        for _ in 0..10_000 {
+            assert!(slots.take(&a).now_or_never().is_none());
+        }
+        assert!(slots.lock().tenants[&a].waiting.capacity() < 64);
+        drop(held);
+        assert!(first.now_or_never().is_some());
     }
 }
