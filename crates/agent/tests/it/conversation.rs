@@ -217,6 +217,21 @@ async fn a_reboot_is_answered_disconnects_and_comes_back_with_boot() {
     agent.stop().await;
 }
 
+/// `CLOSING_TIME_MAX`: the farewell is answered by nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_stops_does_not_wait_long_for_a_silent_controller() {
+    let mut desk = Desk::open().await;
+    let agent = start(&desk.url("/usp/key"), MemoryStorage::new(), false).await;
+    let mut talk = desk.accept().await;
+    talk.connected().await;
+    let before = std::time::Instant::now();
+    agent.stop().await;
+    let took = before.elapsed();
+    let [ours, theirs] = [agent::limits::CLOSING_TIME_MAX, mtp::limits::CLOSE_TIME_MAX];
+    assert!(took >= ours && took < theirs, "{took:?}");
+    drop(talk);
+}
+
 async fn dial_agent(
     at: SocketAddr,
     as_whom: &str,
