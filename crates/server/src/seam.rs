@@ -38,6 +38,10 @@ pub trait South: Send + Sync {
     /// The last attempts to dial the device, newest first.
     fn attempts(&self, tenant: &TenantId, device: DeviceId) -> Vec<Attempt>;
 
+    /// When a device that is connected to this node was last heard: any record or pong of it. The
+    /// store hears of it a little later.
+    fn heard(&self, device: DeviceId) -> Option<Timestamp>;
+
     /// Devices connected to this node.
     fn connections(&self) -> u64;
 }
@@ -63,6 +67,10 @@ impl South for Detached {
 
     fn attempts(&self, _: &TenantId, _: DeviceId) -> Vec<Attempt> {
         Vec::new()
+    }
+
+    fn heard(&self, _: DeviceId) -> Option<Timestamp> {
+        None
     }
 
     fn connections(&self) -> u64 {

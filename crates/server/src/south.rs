@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use fleet::{DeviceId, OperationId, TenantId};
+use fleet::{DeviceId, OperationId, TenantId, Timestamp};
 
 use crate::dispatch::Handle;
 use crate::seam::{Attempt, South};
@@ -27,6 +27,9 @@ pub trait Links: fleet::Southbound {
 
     /// The last attempts to dial the device, newest first.
     fn attempts(&self, tenant: &TenantId, device: DeviceId) -> Vec<Attempt>;
+
+    /// When a device that is linked to this node was last heard.
+    fn heard(&self, device: DeviceId) -> Option<Timestamp>;
 
     /// Devices linked to this node.
     fn connections(&self) -> u64;
@@ -76,6 +79,10 @@ impl South for Devices {
 
     fn attempts(&self, tenant: &TenantId, device: DeviceId) -> Vec<Attempt> {
         self.links.attempts(tenant, device)
+    }
+
+    fn heard(&self, device: DeviceId) -> Option<Timestamp> {
+        self.links.heard(device)
     }
 
     fn connections(&self) -> u64 {

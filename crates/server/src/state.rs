@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-use store::Store;
+use store::{DeviceRecord, Store};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -88,6 +88,13 @@ impl State {
             metrics,
             names: Mutex::default(),
         }))
+    }
+
+    /// A device with what this node has heard of it since the store was told.
+    pub fn fresh(&self, mut record: DeviceRecord) -> DeviceRecord {
+        let evidence = &mut record.device.evidence;
+        evidence.heard_at = evidence.heard_at.max(self.south.heard(record.device.id));
+        record
     }
 
     /// How presence is derived here.

@@ -48,6 +48,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "search",
         include_str!("../migrations/sqlite/0003_search.sql"),
     ),
+    (
+        4,
+        "protocol version",
+        include_str!("../migrations/sqlite/0004_protocol_version.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -66,6 +71,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         3,
         "search",
         include_str!("../migrations/postgres/0003_search.sql"),
+    ),
+    (
+        4,
+        "protocol version",
+        include_str!("../migrations/postgres/0004_protocol_version.sql"),
     ),
 ];
 

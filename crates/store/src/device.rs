@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::identity::attach;
 use crate::search::reindex;
 use crate::sql::{Row, from_json_or_empty, json, sql};
+use crate::tag::write_tags;
 use crate::text::{check_tags, check_text, cut};
 use crate::writer::Tx;
 use crate::{Store, setup_key, touched};
@@ -52,6 +53,8 @@ pub struct DeviceRecord {
     pub device: Device,
     /// Management protocol.
     pub protocol: String,
+    /// The newest version of it that both speak; empty when not known.
+    pub protocol_version: String,
     /// Its USP endpoint id; empty when it has none.
     pub endpoint_id: String,
     /// Address of its WAN side; empty when not known.
@@ -81,8 +84,10 @@ pub struct DevicePatch {
     pub external_ip: Option<String>,
     /// Key of its supported model.
     pub model_key: Option<String>,
-    /// When and why it started.
+    /// When and why it started; the reason is empty where only its up time tells.
     pub boot: Option<(Timestamp, String)>,
+    /// The newest version of its protocol that both speak.
+    pub protocol_version: Option<String>,
     /// What it says about itself.
     pub description: Option<Description>,
 }
@@ -91,7 +96,7 @@ pub struct DevicePatch {
 pub(crate) const SELECT: &str = "SELECT d.id, d.tenant, d.name, d.tags, d.protocol, d.onboarding, d.manufacturer, d.oui, d.product_class, \
      d.serial, d.model_name, d.hardware_version, d.software_version, d.endpoint_id, d.external_ip, d.address, \
      d.model_key, d.created_at, d.updated_at, d.first_seen_at, d.connected_at, d.disconnected_at, d.heard_at, \
-     d.booted_at, d.boot_cause FROM device d";
+     d.booted_at, d.boot_cause, d.protocol_version FROM device d";
 
 impl Store {
     /// Makes a device with its identities. An identity that leads elsewhere already is a conflict.
@@ -320,6 +325,9 @@ pub(crate) async fn update(
     if let Some(key) = &patch.model_key {
         update.push(", model_key = ").arg(key);
     }
+    if let Some(version) = &patch.protocol_version {
+        update.push(", protocol_version = ").arg(version);
+    }
     if let Some((at, cause)) = &patch.boot {
         update.push(", booted_at = ").arg(*at);
         update.push(", boot_cause = ").arg(cause);
@@ -398,23 +406,6 @@ pub(crate) fn sort_name(name: &str, description: &Description, endpoint: &str) -
     cut(shown).to_lowercase()
 }
 
-async fn write_tags(
-    tx: &mut Tx,
-    tenant: &TenantId,
-    device: DeviceId,
-    tags: &[String],
-) -> Result<()> {
-    for tag in tags {
-        let insert =
-            sql("INSERT INTO device_tag (tenant, tag, device) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-                .bind(tenant)
-                .bind(tag)
-                .bind(device);
-        tx.execute(insert).await?;
-    }
-    Ok(())
-}
-
 /// 0 means never.
 fn ever(at: Timestamp) -> Option<Timestamp> {
     (at.0 != 0).then_some(at)
@@ -468,6 +459,7 @@ pub(crate) fn read(row: &Row) -> Result<DeviceRecord> {
         address,
         model_key,
         boot_cause: c.take()?,
+        protocol_version: c.take()?,
         first_seen_at,
         updated_at,
     })

@@ -28,6 +28,7 @@ mod search;
 pub mod session;
 pub mod setup_key;
 mod sql;
+mod tag;
 pub mod tenant;
 pub mod testing;
 mod text;

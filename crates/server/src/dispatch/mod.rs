@@ -342,16 +342,16 @@ async fn evidence(
         let page = store
             .events_after(&operation.tenant, after, &filter, limits::EVIDENCE_PAGE)
             .await?;
-        let Some(last) = page.events.last() else {
-            break;
-        };
-        after = last.seq;
         let events = page.events.iter().map(|record| &record.event);
         found.extend(
             events
                 .filter_map(crate::southbound::notice::evidence)
                 .filter(|(_, notice)| speaks_of(notice, &key)),
         );
+        match page.next.filter(|_| page.more) {
+            Some(next) => after = next,
+            None => break,
+        }
     }
     found.truncate(limits::EVIDENCE_MAX);
     Ok(found)

@@ -3,7 +3,7 @@
 use super::device_view::{admission, domain, name, view};
 use super::setup_key::device_urls;
 use super::validate::Checks;
-use super::{stamp, time};
+use super::{some, stamp, time};
 use crate::auth::Caller;
 use crate::http::extract::{Body, Id, Query};
 use crate::http::page;
@@ -80,8 +80,8 @@ pub async fn list(
     };
     let items = found
         .devices
-        .iter()
-        .map(|one| view(one, at, &presence))
+        .into_iter()
+        .map(|one| view(&state.fresh(one), at, &presence))
         .collect();
     Ok(Json(Page {
         items,
@@ -429,7 +429,7 @@ pub async fn readmit(
 /// Everything about one device but its values.
 pub async fn detail(state: &State, caller: &Caller, id: DeviceId) -> Result<DeviceDetail> {
     let tenant = &caller.tenant;
-    let record = state.store.device(tenant, id).await?;
+    let record = state.fresh(state.store.device(tenant, id).await?);
     let identities = state.store.identity_list(tenant, id).await?;
     let path = state.store.path(tenant, id, WEBSOCKET).await?;
     let objects = state.store.value_objects(tenant, id).await?;
@@ -450,13 +450,6 @@ pub async fn detail(state: &State, caller: &Caller, id: DeviceId) -> Result<Devi
         }
     };
     let at = now();
-    let version = path.as_ref().and_then(|path| {
-        let version = path
-            .info
-            .get("version")
-            .or_else(|| path.info.get("usp_version"))?;
-        version.as_str().map(str::to_owned)
-    });
     Ok(DeviceDetail {
         device: view(&record, at, &state.presence()),
         open_operations: u32::try_from(open).unwrap_or(u32::MAX),
@@ -475,6 +468,6 @@ pub async fn detail(state: &State, caller: &Caller, id: DeviceId) -> Result<Devi
         model_discovered_at: model.map(|model| time(model.discovered_at)),
         values_known: objects.iter().map(|(_, count, _)| count).sum(),
         values_at: objects.iter().map(|(_, _, at)| *at).max().map(time),
-        protocol_version: version,
+        protocol_version: some(&record.protocol_version),
     })
 }

@@ -30,7 +30,7 @@ pub async fn show(
 ) -> Result<Json<Reach>> {
     let id = DeviceId::from(id);
     let tenant = &caller.tenant;
-    let record = state.store.device(tenant, id).await?;
+    let record = state.fresh(state.store.device(tenant, id).await?);
     let paths = state.store.path_list(tenant, id).await?;
     let at = now();
     let verdict = presence(&record.device.evidence, at, &state.presence());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fleet::southbound::{Failure, Job, Southbound};
-use fleet::{DeviceId, Fact, NodeId, TenantId};
+use fleet::{DeviceId, Fact, NodeId, TenantId, Timestamp};
 use mtp::ws::{KeepAlive, LinkLimits};
 use store::Store;
 use tokio::sync::{Notify, mpsc};
@@ -225,6 +225,10 @@ impl Links for Adapter {
 
     fn attempts(&self, _: &TenantId, device: DeviceId) -> Vec<Attempt> {
         self.dials.attempts(device)
+    }
+
+    fn heard(&self, device: DeviceId) -> Option<Timestamp> {
+        self.core.links.get(device).map(|link| link.heard())
     }
 
     fn connections(&self) -> u64 {

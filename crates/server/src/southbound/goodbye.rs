@@ -28,6 +28,8 @@ pub(super) enum End {
     Replaced(Box<Replaced>),
     Stop(Stop),
     NotStored(store::Error),
+    /// The task of the link panicked.
+    Defect,
 }
 
 /// A link that cannot settle.
@@ -197,6 +199,14 @@ impl Running {
                 CloseCode::Normal,
                 reason::DONE,
             ),
+            End::Defect => {
+                tracing::error!(
+                    peer = %self.entry.peer, endpoint = %self.endpoint(),
+                    "a defect of the server ended this link"
+                );
+                let words = "a defect of the server ended the link".to_owned();
+                (words, CloseCode::TryAgainLater, "internal error")
+            }
             End::NotStored(error) => {
                 tracing::error!(%error, "a notification cannot be stored; the link is closed");
                 let words = format!("a notification could not be stored: {error}");

@@ -122,6 +122,14 @@ pub const SWAP_WAIT: Duration = Duration::from_secs(8);
 /// Characters of one message in a transcript: enough to read, not a second database.
 pub const TRANSCRIPT_CHARS_MAX: usize = 16 * 1024;
 
+/// How much of the end of each log is looked through at the start for values that were not written
+/// down before a kill: longer than they ever wait.
+pub const REPLAY_BACK: Duration = Duration::from_secs(30);
+
+/// Events looked through for that, for each tenant. What is older was written down long ago, unless
+/// the database was too slow for everything.
+pub const REPLAY_EVENTS_MAX: usize = 100_000;
+
 /// How often the evidence of open links is written down, in one commit; more often where silence
 /// is noticed sooner.
 pub const HEARD_EVERY: Duration = Duration::from_secs(15);

@@ -3,6 +3,7 @@
 //! most are idle. What happens rarely lives in boxes.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use fleet::onboarding::Who;
 use fleet::southbound::Job;
 use fleet::{DeviceId, Fact, TenantId, Timestamp};
+use futures_util::FutureExt;
 use mtp::ws::{CloseCode, Incoming, Link, LinkError, reason};
 use tokio::sync::{mpsc, oneshot};
 use usp::EndpointId;
@@ -106,8 +108,14 @@ pub async fn run(core: Arc<Core>, link: Link, ticket: Box<Ticket>, first: Option
         }
     };
     let mut running = Running::new(core, ends, link, commands, *ticket, settled);
-    let end = running.serve(first).await;
+    let end = defended(running.serve(first)).await;
     Box::pin(running.finish(end)).await;
+}
+
+/// A defect of ours ends the link like everything else does: with an end for each of its jobs.
+async fn defended(serve: impl Future<Output = End>) -> End {
+    let served = AssertUnwindSafe(serve).catch_unwind().await;
+    served.unwrap_or(End::Defect)
 }
 
 /// A link at work.
@@ -463,6 +471,12 @@ mod tests {
 
     fn size<F: Future>(_: impl Fn(Arc<Core>, Link, Box<Ticket>, Option<Bytes>) -> F) -> usize {
         size_of::<F>()
+    }
+
+    #[tokio::test]
+    async fn a_defect_ends_a_link_in_order() {
+        let end = defended(async { panic!("a defect") }).await;
+        assert!(matches!(end, End::Defect));
     }
 
     #[test]

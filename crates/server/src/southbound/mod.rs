@@ -20,6 +20,7 @@ mod own;
 mod recorder;
 mod refusal;
 mod registry;
+mod replay;
 mod settle;
 mod slots;
 mod tenants;

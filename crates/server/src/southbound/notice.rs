@@ -82,6 +82,25 @@ fn shown<'a>(pairs: impl IntoIterator<Item = (&'a String, &'a String)>) -> Value
     Value::Object(shown.collect())
 }
 
+/// The notice of an event, of those kinds that tell of values. Secrets are masked in it.
+pub fn of_values(event: &Event) -> Option<Notice> {
+    let text = |name: &str| event.data[name].as_str().map(str::to_owned);
+    Some(match event.kind {
+        EventKind::DeviceValueChanged => Notice::ValueChange {
+            path: text("path")?,
+            value: text("value")?,
+        },
+        EventKind::DeviceObjectCreated => Notice::ObjectCreated {
+            path: text("path")?,
+            keys: serde_json::from_value(event.data["keys"].clone()).unwrap_or_default(),
+        },
+        EventKind::DeviceObjectDeleted => Notice::ObjectDeleted {
+            path: text("path")?,
+        },
+        _ => return None,
+    })
+}
+
 /// The notice of an event, of those kinds that can decide an operation.
 pub fn evidence(event: &Event) -> Option<(Timestamp, Notice)> {
     let text = |name: &str| event.data[name].as_str().unwrap_or_default().to_owned();
@@ -145,6 +164,29 @@ mod tests {
             let event = event(&tenant, device, at, &notice);
             assert_eq!(evidence(&event), Some((at, notice)));
         }
+    }
+
+    #[test]
+    fn what_tells_of_values_reads_back_from_the_log() {
+        let tenant = TenantId::parse("acme").unwrap();
+        let device = DeviceId(uuid::Uuid::nil());
+        let path = "Device.T.1.".to_owned();
+        for notice in [
+            Notice::ValueChange {
+                path: "Device.T.1.Name".into(),
+                value: "x".into(),
+            },
+            Notice::ObjectCreated {
+                path: path.clone(),
+                keys: BTreeMap::from([("Name".to_owned(), "x".to_owned())]),
+            },
+            Notice::ObjectDeleted { path },
+        ] {
+            let event = event(&tenant, device, Timestamp::default(), &notice);
+            assert_eq!(of_values(&event), Some(notice));
+        }
+        let periodic = event(&tenant, device, Timestamp::default(), &Notice::Periodic);
+        assert_eq!(of_values(&periodic), None);
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub async fn remember(
 }
 
 /// The values in a notification.
-fn knowledge(notice: &Notice, at: Timestamp) -> ValueUpdate {
+pub fn knowledge(notice: &Notice, at: Timestamp) -> ValueUpdate {
     let known = |values: Vec<(String, String)>, source| {
         let shown = values.into_iter().map(|(path, value)| {
             let value = fleet::secret::kept(&path, value);

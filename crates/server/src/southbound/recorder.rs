@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::adapter::Core;
 use super::limits::{RECORD_RETRY, RECORD_TRIES, RECORDER_INBOX, VALUES_EVERY};
 use super::link::Command;
+use super::replay;
 use crate::state::now;
 
 type Of = (TenantId, DeviceId);
@@ -42,7 +43,7 @@ impl Recorder {
 }
 
 /// Adds later knowledge to earlier: what it forgets was known before it.
-fn merge(into: &mut ValueUpdate, later: ValueUpdate) {
+pub fn merge(into: &mut ValueUpdate, later: ValueUpdate) {
     for gone in &later.forget {
         let object = gone.is_empty() || gone.ends_with('.');
         into.values.retain(|known| {
@@ -66,6 +67,9 @@ pub async fn run(
     heard_every: Duration,
 ) {
     let mut pending: HashMap<Of, ValueUpdate> = HashMap::new();
+    if let Err(error) = catch_up(&core, &store).await {
+        tracing::warn!(%error, "what devices said before the last end may be missing from their values");
+    }
     let mut written: HashMap<DeviceId, Timestamp> = HashMap::new();
     let mut flush_at: Option<Instant> = None;
     let mut heard_at = Instant::now() + heard_every;
@@ -97,6 +101,16 @@ pub async fn run(
         }
     }
     flush(&core, &store, &mut pending).await;
+}
+
+/// Writes down what the life before did not come to.
+async fn catch_up(core: &Weak<Core>, store: &Store) -> store::Result<()> {
+    for tenant in store.tenant_list().await? {
+        let told = replay::told(store, &tenant.id).await?;
+        let of = |(device, update)| ((tenant.id.clone(), device), update);
+        flush(core, store, &mut told.into_iter().map(of).collect()).await;
+    }
+    Ok(())
 }
 
 async fn flush(core: &Weak<Core>, store: &Store, pending: &mut HashMap<Of, ValueUpdate>) {

@@ -64,6 +64,7 @@ pub(super) fn begin(link: &mut Running) {
         unfinished: work.unfinished,
         swap: work.swap.clone(),
         introduced: work.introduced.clone(),
+        stamped: link.session.version(),
     };
     tokio::spawn(onboarding::run(Box::new(job)));
 }

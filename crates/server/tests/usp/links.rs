@@ -180,6 +180,104 @@ async fn an_agent_that_takes_its_leave_is_asked_again_after_it_connects_again() 
 }
 
 #[tokio::test]
+async fn what_an_agent_that_left_was_asked_is_lost_at_once() {
+    // R-MTP.7
+    each(|mut world| async move {
+        let token = give_token(&world, EID).await;
+        let device = world.device(EID).await;
+        let mut puppet = Puppet::dial(&world.url(&token), EID, &world.own)
+            .await
+            .unwrap();
+        let busy = tokio::spawn(async move {
+            let seen = puppet
+                .serve(|request| match request {
+                    Request::Operate(_) => Reply::Stop,
+                    other => plain(other),
+                })
+                .await;
+            assert!(matches!(seen, Seen::Event(Event::Requested { .. })));
+            puppet
+                .session
+                .disconnect(usp::ErrorCode::default(), "maintenance");
+            puppet.flush().await;
+            puppet.session.channel_closed(std::time::Instant::now());
+            // The channel stays open.
+            puppet.serve(|_| Reply::Not).await
+        });
+        world.connected().await;
+        let asked = std::time::Instant::now();
+        let operate = Op::Operate {
+            command: "Device.Reboot()".into(),
+            key: "k".into(),
+            args: Default::default(),
+        };
+        let Err(Failure::Lost { reason }) = world.ask(device, operate).await else {
+            panic!("it may have run");
+        };
+        // It would have had ten seconds to answer.
+        assert!(asked.elapsed() < Duration::from_secs(5), "{reason}");
+        assert!(!reason.contains("in time"), "{reason}");
+        busy.abort();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_takeover_ends_the_first_link_and_its_requests_before_the_second_begins() {
+    each(|mut world| async move {
+        let token = give_token(&world, EID).await;
+        let device = world.device(EID).await;
+        let url = world.url(&token);
+        let mut first = Puppet::dial(&url, EID, &world.own).await.unwrap();
+        let (asked, mut was_asked) = tokio::sync::mpsc::channel(1);
+        let one = tokio::spawn(async move {
+            first
+                .serve(|request| match request {
+                    Request::Operate(_) => {
+                        asked.try_send(()).unwrap();
+                        Reply::Not
+                    }
+                    other => plain(other),
+                })
+                .await
+        });
+        world.connected().await;
+        let operate = Op::Operate {
+            command: "Device.X_T.Go()".into(),
+            key: "k".into(),
+            args: Default::default(),
+        };
+        let job = world.submit(device, operate);
+        was_asked.recv().await.unwrap();
+        let mut second = Puppet::dial(&url, EID, &world.own).await.unwrap();
+        let two = tokio::spawn(async move { second.serve(plain).await });
+        let mut order = Vec::new();
+        while order.last() != Some(&"connected") {
+            let what = world
+                .fact("the takeover", |fact| match fact {
+                    fleet::Fact::Done { job: done, result } if *done == job => {
+                        assert!(matches!(result, Err(Failure::Lost { .. })));
+                        Some("lost")
+                    }
+                    fleet::Fact::Disconnected { reason, .. } => {
+                        assert!(reason.contains("took over"), "{reason}");
+                        Some("disconnected")
+                    }
+                    fleet::Fact::Connected { .. } => Some("connected"),
+                    _ => None,
+                })
+                .await;
+            order.push(what);
+        }
+        assert_eq!(order, ["lost", "disconnected", "connected"]);
+        assert!(matches!(one.await.unwrap(), Seen::Closed(_)));
+        assert!(world.adapter.is_linked(device));
+        two.abort();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_stop_says_goodbye_with_a_disconnect_record_and_its_reason() {
     // R-MTP.9
     each(|mut world| async move {

@@ -144,3 +144,62 @@ async fn another_firmware_is_told_and_looked_at_again() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_was_acknowledged_before_a_kill_is_known_after_the_next_start() {
+    each(|mut world| async move {
+        give_token(&world, EID).await;
+        let device = world.device(EID).await;
+        let at = server::state::now();
+        let known = |path: &str, value: &str, at| {
+            let pair = (path.to_owned(), value.to_owned());
+            store::ValueUpdate::of([pair], store::ValueSource::Read, at)
+        };
+        // Known before: an old value, a row that goes, a row with the number of one that went.
+        let second = std::time::Duration::from_secs(1);
+        for (path, value, at) in [
+            ("Device.X_T.1.Name", "old", at.minus(second)),
+            ("Device.X_T.2.Name", "gone", at.minus(second)),
+            ("Device.X_T.3.Name", "a new row", at.plus(second)),
+        ] {
+            let update = known(path, value, at);
+            let store = &world.store;
+            let updated = store.value_update(&world.tenant, device, update, at).await;
+            updated.unwrap();
+        }
+        // Committed and acknowledged; killed before the values were written down.
+        let removed = |path: &str| Notice::ObjectDeleted { path: path.into() };
+        let notices = [
+            Notice::ValueChange {
+                path: "Device.X_T.1.Name".into(),
+                value: "new".into(),
+            },
+            removed("Device.X_T.2."),
+            removed("Device.X_T.3."),
+        ];
+        let events = notices
+            .map(|notice| server::southbound::notice::event(&world.tenant, device, at, &notice));
+        let appended = world
+            .store
+            .event_append(&world.tenant, events.to_vec())
+            .await;
+        appended.unwrap();
+        world.restart().await;
+        let paths = [1, 2, 3].map(|n| format!("Device.X_T.{n}.Name"));
+        until("the values are true again", || async {
+            let store = &world.store;
+            let known = store.value_of(&world.tenant, device, &paths).await.unwrap();
+            let known: Vec<_> = known
+                .iter()
+                .map(|known| (known.path.as_str(), known.value.as_str()))
+                .collect();
+            let wanted = [
+                ("Device.X_T.1.Name", "new"),
+                ("Device.X_T.3.Name", "a new row"),
+            ];
+            (known == wanted).then_some(())
+        })
+        .await;
+    })
+    .await;
+}

@@ -240,3 +240,41 @@ async fn a_device_that_was_registered_by_its_serial_number_becomes_that_one() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_version_spoken_and_the_last_start_are_known_without_a_boot() {
+    each(|world| async move {
+        let mut puppet = Puppet::dial(&world.url(&world.key), EID, &world.own)
+            .await
+            .unwrap();
+        let busy = tokio::spawn(async move {
+            puppet
+                .serve(|request| match request {
+                    Request::Get(get) if get.param_paths == ["Device.DeviceInfo."] => {
+                        let mut result = msg::RequestedPathResult {
+                            requested_path: "Device.DeviceInfo.".into(),
+                            ..Default::default()
+                        };
+                        result.resolved_path_results.push(msg::ResolvedPathResult {
+                            resolved_path: "Device.DeviceInfo.".into(),
+                            result_params: msg::Map::from([("UpTime", "3600")]),
+                        });
+                        let response = msg::GetResp {
+                            req_path_results: vec![result],
+                        };
+                        Reply::With(Ok(response.into()))
+                    }
+                    other => plain(other),
+                })
+                .await
+        });
+        let record = world.onboarded(EID).await;
+        // Of what its session says, and ours.
+        assert_eq!(record.protocol_version, "1.5");
+        let started = record.device.booted_at.unwrap();
+        let age = now().since(started).as_secs();
+        assert!((3600..3700).contains(&age), "{age}");
+        busy.abort();
+    })
+    .await;
+}

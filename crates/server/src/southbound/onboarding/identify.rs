@@ -1,8 +1,10 @@
 //! Who a device says it is: its description, the identities that follow from it, and what to do
 //! when another device has one of them.
 
+use std::time::Duration;
+
 use fleet::device::Description;
-use fleet::{DeviceId, EventKind, Identity};
+use fleet::{DeviceId, EventKind, Identity, Timestamp};
 use serde_json::json;
 use store::{ValueSource, ValueUpdate};
 use usp::msg::{self, Response};
@@ -14,8 +16,36 @@ use crate::southbound::recorder::firmware_changed;
 use crate::southbound::settle::event;
 use crate::state::now;
 
+/// Seconds since the device started.
+const UP_TIME: &str = "Device.DeviceInfo.UpTime";
+
+/// A start that its up time tells of is another one than the one that is known when it was this much
+/// later: up times are counted, and told, less exactly.
+const ANOTHER_START: Duration = Duration::from_secs(120);
+
+/// What a device says about itself.
+pub struct Told {
+    /// Its description.
+    pub description: Description,
+    /// When it started, by its up time.
+    pub started: Option<Timestamp>,
+}
+
+/// When a device with this up time started.
+fn started(up_time: &str, now: Timestamp) -> Option<Timestamp> {
+    let up_time = Duration::from_secs(up_time.parse().ok()?);
+    let at = now.minus(up_time);
+    // A device that claims to be older than the calendar has no idea.
+    (at > Timestamp::default()).then_some(at)
+}
+
+/// Whether this start is news: none was known, or the device never told of this one.
+pub fn is_another_start(known: Option<Timestamp>, started: Timestamp) -> bool {
+    known.is_none_or(|known| started > known.plus(ANOTHER_START))
+}
+
 /// Reads what the device says about itself, and remembers it.
-pub async fn describe(job: &Job, notes: &mut Notes) -> Result<Description, Stopped> {
+pub async fn describe(job: &Job, notes: &mut Notes) -> Result<Told, Stopped> {
     const OBJECT: &str = "Device.DeviceInfo.";
     let mut description = Description::default();
     if let Some((oui, product_class, serial)) = &job.introduced {
@@ -33,11 +63,15 @@ pub async fn describe(job: &Job, notes: &mut Notes) -> Result<Description, Stopp
         }
     };
     let mut known: Vec<(String, String)> = Vec::new();
+    let mut start = None;
     for (path, value) in read.values {
         if !path.starts_with(OBJECT) || value.len() > store::limits::VALUE_BYTES_MAX {
             continue;
         }
         description.apply(&path, &value);
+        if path == UP_TIME {
+            start = started(&value, now());
+        }
         let value = fleet::secret::kept(&path, value);
         known.push((path, value));
     }
@@ -60,7 +94,10 @@ pub async fn describe(job: &Job, notes: &mut Notes) -> Result<Description, Stopp
     if let Some(changed) = changed {
         firmware_changed(store, tenant, device, &changed).await;
     }
-    Ok(description)
+    Ok(Told {
+        description,
+        started: start,
+    })
 }
 
 /// Attaches the identities of a description. True when the device turned out to be one that was
@@ -140,4 +177,30 @@ async fn is_free(job: &Job, device: DeviceId) -> Result<bool, Stopped> {
     Ok(path.is_none_or(|path| {
         !path.has_current && path.pending_at.is_none() && path.connected_at.is_none()
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_up_time_tells_when_a_device_started() {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        assert_eq!(
+            started("3600", now),
+            Some(now.minus(Duration::from_secs(3600)))
+        );
+        for nonsense in ["", "-1", "soon", "18446744073709551615"] {
+            assert_eq!(started(nonsense, now), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_start_that_is_known_is_not_told_again() {
+        let known = Timestamp::from_millis(1_000_000_000);
+        assert!(is_another_start(None, known));
+        assert!(!is_another_start(Some(known), known.minus(ANOTHER_START)));
+        assert!(!is_another_start(Some(known), known.plus(ANOTHER_START)));
+        assert!(is_another_start(Some(known), known.plus(2 * ANOTHER_START)));
+    }
 }

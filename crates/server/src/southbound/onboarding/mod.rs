@@ -13,10 +13,14 @@ use std::time::Duration;
 
 use fleet::device::{Description, OnboardingState};
 use fleet::model::Model;
-use fleet::{DeviceId, EventKind, TenantId};
+use fleet::{DeviceId, EventKind, TenantId, Timestamp};
+use identify::Told;
 use serde_json::json;
 use store::{DevicePatch, Store};
-use usp::{Versions, msg};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use usp::msg::{self, Response};
+use usp::{Version, Versions};
 
 use super::adapter::{Core, Ends};
 use super::ask::{AskError, Asker};
@@ -41,6 +45,8 @@ pub struct Job {
     pub swap: Option<String>,
     /// OUI, product class and serial number, as it introduced itself.
     pub introduced: Option<(String, String, String)>,
+    /// The version of the protocol that its records allow.
+    pub stamped: Version,
 }
 
 /// How it went.
@@ -112,8 +118,44 @@ impl Job {
     }
 }
 
+/// Tells the link of the end of its onboarding, also when that was a defect of ours: the link would
+/// wait for it for ever, and its operations with it.
+struct Promise {
+    inbox: Option<mpsc::Sender<Command>>,
+    device: DeviceId,
+}
+
+impl Promise {
+    async fn keep(mut self, ended: Ended) {
+        if let Some(inbox) = self.inbox.take() {
+            // The link may be gone.
+            let _ = inbox.send(Command::Worked(Box::new(ended))).await;
+        }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let Some(inbox) = self.inbox.take().filter(|inbox| !inbox.is_closed()) else {
+            return;
+        };
+        metrics::counter!("headend_onboardings_total", "result" => "defect").increment(1);
+        tracing::error!(device = %self.device, "onboarding ended by a defect; it will be tried again");
+        let worked = Command::Worked(Box::default());
+        if let (Err(mpsc::error::TrySendError::Full(worked)), Ok(runtime)) =
+            (inbox.try_send(worked), Handle::try_current())
+        {
+            runtime.spawn(async move { inbox.send(worked).await });
+        }
+    }
+}
+
 /// Runs an onboarding and tells the link.
 pub async fn run(job: Box<Job>) {
+    let promise = Promise {
+        inbox: Some(job.asker.inbox.clone()),
+        device: job.device(),
+    };
     let mut ended = Ended::default();
     let permit = tokio::select! {
         permit = job.core.onboardings.take(&job.tenant) => permit,
@@ -147,8 +189,7 @@ pub async fn run(job: Box<Job>) {
             () = tokio::time::sleep(SWAP_WAIT) => {}
         }
     }
-    // The link may be gone.
-    let _ = job.asker.inbox.send(Command::Worked(Box::new(ended))).await;
+    promise.keep(ended).await;
 }
 
 async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
@@ -156,18 +197,37 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
     let (tenant, device) = (&job.tenant, job.device());
     let mut notes = Notes::default();
 
-    let versions = msg::get_supported_protocol(&Versions::default());
-    match asker.ask(versions).await {
+    let ours = Versions::default();
+    let version = match asker.ask(msg::get_supported_protocol(&ours)).await {
+        Ok(Response::GetSupportedProtocolResp(theirs)) => {
+            ours.best(&theirs.agent_supported_protocol_versions)
+        }
         Err(error) if error.is_over() => return Err(Stopped::at("protocol")(error)),
         // Agents before 1.0 of the request's time answer 7001; their records say enough.
-        _ => {}
-    }
+        _ => None,
+    };
+    let version = version.unwrap_or(job.stamped).to_string();
 
     let known = store
         .device(tenant, device)
         .await
         .map_err(Stopped::store("registry"))?;
-    let description = identify::describe(job, &mut notes).await?;
+    let Told {
+        description,
+        started,
+    } = identify::describe(job, &mut notes).await?;
+    let another = |at: &Timestamp| identify::is_another_start(known.device.booted_at, *at);
+    let patch = DevicePatch {
+        boot: started.filter(another).map(|at| (at, String::new())),
+        protocol_version: (known.protocol_version != version).then_some(version),
+        ..DevicePatch::default()
+    };
+    if patch != DevicePatch::default() {
+        store
+            .device_update(tenant, device, patch, now(), Vec::new())
+            .await
+            .map_err(Stopped::store("registry"))?;
+    }
     if identify::attach(job, &description, &mut notes).await? {
         ended.merged = true;
         return Ok(());
@@ -261,5 +321,27 @@ mod tests {
         let mut notes = Notes::default();
         (0..ONBOARD_NOTES_MAX + 5).for_each(|n| notes.add(n.to_string()));
         assert_eq!(notes.0.len(), ONBOARD_NOTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_link_hears_of_the_end_of_its_onboarding_whatever_that_was() {
+        for room in [1, 2] {
+            let (inbox, mut commands) = mpsc::channel(room);
+            inbox.send(Command::Refresh).await.unwrap();
+            let promise = Promise {
+                inbox: Some(inbox),
+                device: DeviceId(uuid::Uuid::nil()),
+            };
+            let task = tokio::spawn(async move {
+                let _promise = promise;
+                panic!("a defect");
+            });
+            assert!(task.await.is_err());
+            assert!(matches!(commands.recv().await, Some(Command::Refresh)));
+            match commands.recv().await {
+                Some(Command::Worked(ended)) => assert!(!ended.complete),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }
