@@ -23,20 +23,31 @@ pub struct Raw {
 impl Raw {
     /// Dials with the last part of the path and an endpoint id; else the HTTP status of the refusal.
     pub async fn dial(server: &Server, key: &str, endpoint: &str) -> Result<Raw, u16> {
-        let url = format!("ws://{}/usp/{key}?eid={endpoint}", server.usp);
+        let found = Raw::reach(&server.usp, &server.endpoint, key, endpoint).await;
+        found.expect("no answer to the handshake")
+    }
+
+    /// The same for an address where perhaps nobody is: nothing then.
+    pub async fn reach(
+        address: &str,
+        controller: &str,
+        key: &str,
+        endpoint: &str,
+    ) -> Option<Result<Raw, u16>> {
+        let url = format!("ws://{address}/usp/{key}?eid={endpoint}");
         let mut request = url.into_client_request().unwrap();
         let protocol = HeaderValue::from_static("v1.usp");
         request
             .headers_mut()
             .insert("Sec-WebSocket-Protocol", protocol);
         match tokio_tungstenite::connect_async(request).await {
-            Ok((socket, _)) => Ok(Raw {
+            Ok((socket, _)) => Some(Ok(Raw {
                 socket,
                 own: EndpointId::parse(endpoint).unwrap(),
-                controller: EndpointId::parse(&server.endpoint).unwrap(),
-            }),
-            Err(Error::Http(answer)) => Err(answer.status().as_u16()),
-            Err(error) => panic!("no answer to the handshake: {error}"),
+                controller: EndpointId::parse(controller).unwrap(),
+            })),
+            Err(Error::Http(answer)) => Some(Err(answer.status().as_u16())),
+            Err(_) => None,
         }
     }
 
@@ -50,6 +61,25 @@ impl Raw {
 
     pub async fn send(&mut self, message: Message) {
         self.socket.send(message).await.unwrap();
+    }
+
+    /// Sends a record; false when the link is gone.
+    pub async fn send_record(&mut self, record: Vec<u8>) -> bool {
+        self.socket
+            .send(Message::Binary(record.into()))
+            .await
+            .is_ok()
+    }
+
+    /// The next record; nothing when the link is gone.
+    pub async fn record(&mut self) -> Option<Vec<u8>> {
+        loop {
+            match self.socket.next().await?.ok()? {
+                Message::Binary(bytes) => return Some(bytes.to_vec()),
+                Message::Close(_) => return None,
+                _ => {}
+            }
+        }
     }
 
     /// The close code the server ends with, and the records it sent before.

@@ -192,6 +192,7 @@ pub fn show(detail: &DeviceDetail) {
         ("software", text(&device.software_version)),
         ("address", text(&device.ip)),
         ("last boot", booted(device)),
+        ("protocol", spoken(detail)),
         ("tags", device.tags.join(", ")),
         ("admission", detail.admission.words.clone()),
         ("values known", values),
@@ -207,6 +208,13 @@ pub fn show(detail: &DeviceDetail) {
         rows.push((identity.kind.as_str(), identity.value.clone()));
     }
     output::facts(&rows);
+}
+
+fn spoken(detail: &DeviceDetail) -> String {
+    match &detail.protocol_version {
+        Some(version) => format!("USP {version}"),
+        None => "not known".to_owned(),
+    }
 }
 
 fn booted(device: &Device) -> String {
