@@ -253,4 +253,33 @@ mod tests {
         let endless = in_batches(|| async { Ok(1) }).await.unwrap();
         assert_eq!(endless, limits::SWEEP_BATCHES_MAX as u64);
     }
+
+    #[tokio::test]
+    async fn a_sweep_forgets_idempotency_keys_and_sign_ins_that_are_over() {
+        let (state, _database) = state::tests::alone().await;
+        let tenant = fleet::TenantId::parse("acme").unwrap();
+        let at = state::now();
+        let record = store::TenantRecord {
+            id: tenant.clone(),
+            name: "Acme".to_owned(),
+            created_at: at,
+            disabled_at: None,
+        };
+        state.store.tenant_insert(record, vec![]).await.unwrap();
+        let begin = |name: &str, at| {
+            let key = store::IdempotencyKey {
+                principal: "ann".to_owned(),
+                endpoint: "operation_create".to_owned(),
+                key: name.to_owned(),
+            };
+            state.store.idempotency_begin(&tenant, key, [1; 32], at)
+        };
+        let long_ago = at.minus(limits::IDEMPOTENCY_LIFE + std::time::Duration::from_secs(1));
+        begin("old", long_ago).await.unwrap();
+        begin("young", at).await.unwrap();
+        sweep_once(&state).await.unwrap();
+        assert_eq!(begin("old", at).await.unwrap(), store::Idempotency::New);
+        let still = store::Idempotency::InProgress { since: at };
+        assert_eq!(begin("young", at).await.unwrap(), still);
+    }
 }

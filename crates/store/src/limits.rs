@@ -106,8 +106,8 @@ pub const SIGN_INS_PER_USER_MAX: u64 = 50;
 /// Networks from where one person is known to sign in; the one not used for longest goes first.
 pub const KNOWN_NETWORKS_PER_USER_MAX: u64 = 20;
 
-/// Tokens of one tenant.
+/// Tokens of one tenant; of those that are revoked or expired the oldest gives its place to a new one.
 pub const TOKENS_PER_TENANT_MAX: u64 = 10_000;
 
-/// Setup keys of one tenant.
+/// Setup keys of one tenant; of those that are revoked or expired the oldest gives its place to a new one.
 pub const SETUP_KEYS_PER_TENANT_MAX: u64 = 1_000;

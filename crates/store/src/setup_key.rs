@@ -71,7 +71,13 @@ impl Store {
             Box::pin(async move {
                 tx.head(&tenant).await?;
                 let count = sql("SELECT count(*) FROM setup_key WHERE tenant = $1").bind(&tenant);
-                tx.at_most(count, "setup keys", SETUP_KEYS_PER_TENANT_MAX).await?;
+                // The one that has been over for longest gives its place to the new one.
+                let over = sql("DELETE FROM setup_key WHERE tenant = $1 AND id IN (SELECT id FROM setup_key \
+                     WHERE tenant = $1 AND (revoked_at IS NOT NULL OR expires_at <= $2) \
+                     ORDER BY coalesce(revoked_at, expires_at), id LIMIT 1)")
+                .bind(&tenant)
+                .bind(key.created_at);
+                tx.at_most_after(count, over, "setup keys", SETUP_KEYS_PER_TENANT_MAX).await?;
                 let insert = sql("INSERT INTO setup_key (id, tenant, name, hash, prefix, created_at, created_by, \
                      expires_at, uses_max, uses) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)")
                 .bind(key.id)

@@ -69,7 +69,13 @@ impl Store {
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
                 let count = sql("SELECT count(*) FROM token WHERE tenant = $1").bind(&tenant);
-                tx.at_most(count, "tokens", TOKENS_PER_TENANT_MAX).await?;
+                // The one that has been over for longest gives its place to the new one.
+                let over = sql("DELETE FROM token WHERE tenant = $1 AND id IN (SELECT id FROM token \
+                     WHERE tenant = $1 AND (revoked_at IS NOT NULL OR expires_at <= $2) \
+                     ORDER BY coalesce(revoked_at, expires_at), id LIMIT 1)")
+                .bind(&tenant)
+                .bind(token.created_at);
+                tx.at_most_after(count, over, "tokens", TOKENS_PER_TENANT_MAX).await?;
                 let insert = sql("INSERT INTO token (id, tenant, user_id, name, hash, prefix, scopes, created_at, \
                      expires_at) SELECT $1, u.tenant, u.id, $4, $5, $6, $7, $8, $9 FROM app_user u \
                      WHERE u.id = $3 AND u.tenant = $2")

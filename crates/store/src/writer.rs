@@ -140,6 +140,22 @@ impl Tx {
         }
     }
 
+    /// The same, after `make_room` has removed what is over when there is none.
+    pub(crate) async fn at_most_after(
+        &mut self,
+        count: Sql,
+        make_room: Sql,
+        what: &'static str,
+        max: u64,
+    ) -> Result<()> {
+        match self.at_most(count.clone(), what, max).await {
+            Err(Error::LimitExceeded { .. }) if self.execute(make_room).await? > 0 => {
+                self.at_most(count, what, max).await
+            }
+            done => done,
+        }
+    }
+
     async fn begin(&mut self, tenant: Option<&TenantId>) -> Result<()> {
         if self.conn.is_none() {
             self.conn = Some(self.connector.connect().await?);

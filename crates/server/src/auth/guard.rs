@@ -167,15 +167,7 @@ mod tests {
     #[tokio::test]
     async fn a_handler_that_does_not_answer_is_given_up() {
         use tower::ServiceExt;
-        let database = store::testing::sqlite().await.unwrap();
-        let state = State::new(
-            database.store.clone(),
-            crate::Config::default(),
-            std::sync::Arc::new(crate::seam::Detached),
-            crate::state::Bound::default(),
-            tokio_util::sync::CancellationToken::new(),
-            crate::http::metrics::recorder(),
-        );
+        let (state, _database) = crate::state::tests::alone().await;
         let guard = Guard {
             state,
             endpoint: api::endpoint("session_create").unwrap(),

@@ -171,6 +171,18 @@ mod tests {
         assert_eq!(fail.0.kind, ProblemKind::Unavailable);
     }
 
+    #[tokio::test]
+    async fn so_many_passwords_are_hashed_at_once_and_the_next_waits() {
+        let passwords = Passwords::new();
+        let all = u32::try_from(limits::HASHES_AT_ONCE).unwrap();
+        let busy = passwords.working.clone().acquire_many_owned(all).await;
+        let mut waiting = Box::pin(passwords.hash("whatever it is".into()));
+        let early = tokio::time::timeout(std::time::Duration::from_millis(50), &mut waiting);
+        assert!(early.await.is_err());
+        drop(busy);
+        assert!(waiting.await.is_ok());
+    }
+
     #[test]
     fn weak_passwords_are_named() {
         for (password, word) in [

@@ -17,9 +17,9 @@ use fleet::{DeviceId, OperationId};
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 use store::{EventFilter, EventHead};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// The header with which a browser resumes a stream.
@@ -238,6 +238,124 @@ impl Drop for Seat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{secret, state};
+    use fleet::{TenantId, TokenId, UserId};
+    use store::testing::TestDatabase;
+    use store::{NewToken, NewUser, TenantRecord};
+
+    struct World {
+        state: State,
+        tenant: TenantId,
+        headers: HeaderMap,
+        token: TokenId,
+        _database: TestDatabase,
+    }
+
+    async fn world() -> World {
+        let (state, database) = state::tests::alone().await;
+        let (tenant, at) = (TenantId::parse("acme").unwrap(), state::now());
+        let record = TenantRecord {
+            id: tenant.clone(),
+            name: "Acme".to_owned(),
+            created_at: at,
+            disabled_at: None,
+        };
+        state.store.tenant_insert(record, vec![]).await.unwrap();
+        let user = NewUser {
+            id: UserId::new(at, secret::id_bits()),
+            tenant: tenant.clone(),
+            login: "ann".to_owned(),
+            display_name: "Ann".to_owned(),
+            role: "viewer".to_owned(),
+            platform: false,
+            password_hash: String::new(),
+            must_change_password: false,
+            created_at: at,
+            disabled_at: None,
+            last_sign_in_at: None,
+        };
+        let (id, text) = (user.id, secret::new(secret::TOKEN));
+        state
+            .store
+            .user_insert(&tenant, user, vec![])
+            .await
+            .unwrap();
+        let token = NewToken {
+            id: TokenId::new(at, secret::id_bits()),
+            user: id,
+            name: "stream".to_owned(),
+            hash: secret::hash(&text),
+            prefix: secret::hint(&text),
+            scopes: vec!["event:read".to_owned()],
+            created_at: at,
+            expires_at: None,
+        };
+        let token_id = token.id;
+        state
+            .store
+            .token_insert(&tenant, token, vec![])
+            .await
+            .unwrap();
+        let mut headers = HeaderMap::new();
+        let bearer = format!("Bearer {text}").parse().unwrap();
+        headers.insert(header::AUTHORIZATION, bearer);
+        World {
+            state,
+            tenant,
+            headers,
+            token: token_id,
+            _database: database,
+        }
+    }
+
+    async fn stream(world: &World) -> Stream {
+        let state = world.state.clone();
+        let caller = authenticate(&state, &world.headers).await.unwrap().unwrap();
+        Stream {
+            nudges: state.store.watch_events(),
+            credentials: state.credentials.subscribe(),
+            _seat: Seat::take(&state, caller.key()).unwrap(),
+            state,
+            caller,
+            headers: world.headers.clone(),
+            filter: EventFilter::default(),
+            after: 0,
+            ready: VecDeque::new(),
+            more: true,
+            checked: Instant::now(),
+            ended: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_quiet_stream_says_that_it_is_alive_and_looks_whether_its_caller_may_still_read() {
+        let world = world().await;
+        let mut stream = stream(&world).await;
+        tokio::time::pause();
+        let started = Instant::now();
+        let text = |message: Message| format!("{message:?}");
+        assert!(text(stream.next().await.unwrap()).contains("alive"));
+        assert_eq!(
+            started.elapsed().as_secs(),
+            limits::STREAM_HEARTBEAT.as_secs()
+        );
+        // Revoked by another node, which tells nobody.
+        let revoke =
+            world
+                .state
+                .store
+                .token_revoke(&world.tenant, world.token, state::now(), vec![]);
+        revoke.await.unwrap();
+        loop {
+            let message = text(stream.next().await.unwrap());
+            if message.contains("signed-out") {
+                break;
+            }
+            assert!(message.contains("alive"), "{message}");
+            assert!(started.elapsed() <= limits::STREAM_RECHECK + limits::STREAM_HEARTBEAT);
+        }
+        assert!(stream.next().await.is_none());
+    }
 
     #[tokio::test]
     async fn beyond_the_streams_there_may_be_one_is_refused_and_a_place_comes_back() {

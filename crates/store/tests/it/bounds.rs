@@ -74,13 +74,18 @@ async fn there_may_be_so_many_tenants_users_tokens_and_setup_keys() {
         let login = [("id", "id"), ("login", "text")];
         raw.multiply("app_user", "true", &login, USERS_PER_TENANT_MAX - 2)
             .await;
-        store.token_insert(&tenant, token(2), vec![]).await.unwrap();
+        let token_2 = token(2);
+        store
+            .token_insert(&tenant, token_2.clone(), vec![])
+            .await
+            .unwrap();
         full(
             store.token_insert(&tenant, token(3), vec![]).await,
             TOKENS_PER_TENANT_MAX,
         );
+        let key_2 = key(2);
         store
-            .setup_key_insert(&tenant, key(2), vec![])
+            .setup_key_insert(&tenant, key_2.clone(), vec![])
             .await
             .unwrap();
         full(
@@ -94,6 +99,26 @@ async fn there_may_be_so_many_tenants_users_tokens_and_setup_keys() {
         full(
             store.user_insert(&tenant, other_user("more"), vec![]).await,
             USERS_PER_TENANT_MAX,
+        );
+        // What is over makes room.
+        let revoke = store.token_revoke(&tenant, token_2.id, at(1), vec![]);
+        revoke.await.unwrap();
+        store.token_insert(&tenant, token(4), vec![]).await.unwrap();
+        assert!(store.token(&tenant, token_2.id).await.is_err());
+        full(
+            store.token_insert(&tenant, token(5), vec![]).await,
+            TOKENS_PER_TENANT_MAX,
+        );
+        let revoke = store.setup_key_revoke(&tenant, key_2.id, at(1), vec![]);
+        revoke.await.unwrap();
+        store
+            .setup_key_insert(&tenant, key(4), vec![])
+            .await
+            .unwrap();
+        assert!(store.setup_key(&tenant, key_2.id).await.is_err());
+        full(
+            store.setup_key_insert(&tenant, key(5), vec![]).await,
+            SETUP_KEYS_PER_TENANT_MAX,
         );
         // Other tenants have room.
         let mut elsewhere = other_user("elsewhere");
