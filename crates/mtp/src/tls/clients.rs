@@ -117,6 +117,10 @@ fn refusal(error: &io::Error, rejected: Option<&CertificateInfo>) -> Refusal {
                 format!("the device ended the TLS handshake with the alert {alert:?}; {hint}");
             (RefusalReason::TlsFailed, text)
         }
+        Some(Error::PeerIncompatible(why)) => {
+            let text = format!("it speaks no TLS that we do, which is 1.2 and 1.3 ({why:?})");
+            (RefusalReason::TlsFailed, text)
+        }
         Some(_) => (RefusalReason::TlsFailed, error.to_string()),
         None => (RefusalReason::HandshakeAbandoned, error.to_string()),
     };

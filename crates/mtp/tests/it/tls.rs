@@ -147,6 +147,22 @@ async fn tls_1_2_and_1_3_are_both_spoken() {
 }
 
 #[tokio::test]
+async fn older_tls_is_refused_and_named() {
+    let site = Site::new();
+    let mut running = site.listen(ClientCertificates::Ignored).await;
+    // A ClientHello of TLS 1.1: version, 32 random bytes, no session, one cipher, no compression.
+    let mut hello = vec![0x16, 3, 1, 0, 45, 1, 0, 0, 41, 3, 2];
+    hello.extend([7; 32]);
+    hello.extend([0, 0, 2, 0, 0x2F, 1, 0]);
+    let mut raw = Raw::connect(running.addr).await;
+    raw.send(hello).await;
+    raw.rest().await;
+    let refused = running.next_refused().await.refusal;
+    assert_eq!(refused.reason, RefusalReason::TlsFailed);
+    assert!(refused.detail.contains("1.2 and 1.3"), "{}", refused.detail);
+}
+
+#[tokio::test]
 async fn a_demanded_client_certificate_has_to_name_the_endpoint_that_dials() {
     // R-SEC.0a, R-SEC.9
     let site = Site::new();
