@@ -101,6 +101,63 @@ describe('a device', () => {
     await page.getByRole('button', { name: 'Edit SSID' }).waitFor();
   });
 
+  it('ranks the object of that name first, counts all hits, and edits within the window with the timeline open', async () => {
+    await page.goto(`/devices/${id}?tab=model`);
+    const search = page.getByRole('textbox', { name: 'Search paths and values' });
+    await search.fill('ssid');
+    await page.getByText(/^\d+ hits$/).waitFor();
+    const hits = page.getByRole('button', { name: /^Device\./ });
+    expect(await hits.first().getAttribute('aria-label')).toBe('Device.WiFi.SSID.');
+    await search.fill('e');
+    await page.getByText(/^first 200 of [\d,]+ hits$/).waitFor();
+
+    await page.goto(`/devices/${id}?tab=model&path=Device.WiFi.SSID.1.`);
+    await page.getByRole('complementary', { name: 'Timeline' }).waitFor();
+    await page.getByRole('button', { name: 'Edit LowerLayers' }).click();
+    const table = await page.getByRole('region', { name: 'Parameters' }).boundingBox();
+    for (const part of [page.getByRole('textbox', { name: 'New value of LowerLayers' }), page.getByRole('button', { name: 'Stage', exact: true }), page.getByRole('button', { name: 'Cancel', exact: true })]) {
+      const box = await part.boundingBox();
+      if (!box || !table) throw new Error('not shown');
+      expect(box.x + box.width).toBeLessThanOrEqual(table.x + table.width);
+      expect(await part.evaluate((element) => {
+        const { left, right, top, bottom } = element.getBoundingClientRect();
+        return [left + 2, right - 2].every((x) => element.contains(document.elementFromPoint(x, (top + bottom) / 2)) || document.elementFromPoint(x, (top + bottom) / 2)?.contains(element));
+      })).toBe(true);
+    }
+  });
+
+  it('keeps a staged change while one is elsewhere, and leads back to it', async () => {
+    await page.goto(`/devices/${id}`);
+    await section('Wi-Fi networks').getByRole('button', { name: 'Edit Name' }).first().click();
+    await page.getByRole('textbox', { name: 'New value of Name' }).fill('Kept');
+    await page.getByRole('button', { name: 'Stage', exact: true }).click();
+    await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Operations' }).click();
+    await page.getByRole('link', { name: `1 staged change for ${name}` }).click();
+    await page.getByRole('heading', { name: '1 staged change' }).waitFor();
+    const asked = page.waitForEvent('dialog');
+    const reload = page.reload().catch(() => {});
+    const dialog = await asked;
+    expect(dialog.type()).toBe('beforeunload');
+    await dialog.accept();
+    await reload;
+  });
+
+  it('lists the commands of objects that are there, and wants a factory reset typed', async () => {
+    await page.goto(`/devices/${id}?tab=commands`);
+    const list = page.getByRole('navigation', { name: 'Commands' });
+    await list.getByRole('button', { name: 'Device.Reboot()', exact: true }).waitFor();
+    const absent = list.getByRole('button', { name: 'Device.ATM.Diagnostics.F5Loopback()' });
+    expect(await absent.isVisible()).toBe(false);
+    await list.getByText(/^Supported, but no such object/).click();
+    await absent.waitFor();
+    await list.getByRole('button', { name: 'Device.FactoryReset()', exact: true }).click();
+    await page.getByRole('button', { name: 'Run', exact: true }).click();
+    const dialog = page.getByRole('dialog', { name: 'Run FactoryReset()?' });
+    expect(await dialog.getByRole('button', { name: 'Run' }).isDisabled()).toBe(true);
+    await dialog.getByLabel(`Type ${name} to confirm`).waitFor();
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+  });
+
   it('reads an object again and shows when', async () => {
     await page.goto(`/devices/${id}?tab=model&path=Device.DeviceInfo.`);
     await page.getByRole('button', { name: 'Read now: Device.DeviceInfo.' }).click();

@@ -56,6 +56,10 @@ describe('the list of devices', () => {
     await grid().getByRole('link', { name: one?.name, exact: true }).waitFor();
     await page.goto('/devices?q=nothing-is-called-like-this');
     await page.getByRole('heading', { name: 'No device fits these filters' }).waitFor();
+    await filter.fill('nor-like-that');
+    await filter.press('Enter');
+    // The menu is gone, so that nothing lies over the way out.
+    await page.getByRole('listbox', { name: 'Filter devices' }).waitFor({ state: 'hidden' });
     await page.getByRole('button', { name: 'Clear filters' }).click();
     await page.getByText(`${all.length} devices`, { exact: true }).waitFor();
   });
@@ -90,6 +94,18 @@ describe('the list of devices', () => {
     await grid().getByRole('button', { name: 'Software' }).click();
     await grid().getByRole('columnheader', { name: 'Software' }).and(page.locator('[aria-sort="ascending"]')).waitFor();
     expect(page.url()).toContain('sort=software_version');
+  });
+
+  it('fits a window of 1440 pixels, and keeps the name in sight while a narrower one scrolls', async () => {
+    await page.goto('/devices');
+    await rows().first().waitFor();
+    const overflow = () => grid().evaluate((element) => element.scrollWidth - element.clientWidth);
+    expect(await overflow()).toBe(0);
+    await page.setViewportSize({ width: 1000, height: 700 });
+    expect(await overflow()).toBeGreaterThan(0);
+    await grid().evaluate((element) => element.scrollTo({ left: 300 }));
+    const edge = (await grid().boundingBox())?.x ?? 0;
+    expect((await rows().first().getByRole('gridcell').first().boundingBox())?.x).toBeCloseTo(edge, 0);
   });
 
   it('shows and hides columns, and remembers it', async () => {

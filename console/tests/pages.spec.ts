@@ -1,7 +1,9 @@
 // Every page: loads without an error, has a name for everything one can use, and works in both colour schemes.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { devices, launch, signedIn, until } from './support';
+import { anonymous, devices, launch, signedIn, until } from './support';
 
 let browser: Browser;
 let context: BrowserContext;
@@ -34,6 +36,44 @@ function unnamed(page: Page): Promise<string[]> {
       .map((element) => element.outerHTML.slice(0, 160));
   });
 }
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What keeps people with other eyes, ears or hands out, seriously or altogether. */
+async function barriers(page: Page): Promise<string[]> {
+  // Evaluated, not added as a script: the page's security policy stays in force.
+  await page.evaluate(axeSource);
+  return page.evaluate(async () => {
+    const { axe } = window as unknown as { axe: { run: (options: object) => Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> } };
+    // The rule that is off takes the branch below a tree item for its label.
+    const rules = { 'label-content-name-mismatch': { enabled: false } };
+    const { violations } = await axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'], rules, resultTypes: ['violations'] });
+    return violations.filter((one) => one.impact === 'serious' || one.impact === 'critical').map((one) => `${one.id}: ${one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | ')}`);
+  });
+}
+
+describe.each(['light', 'dark'] as const)('every page in %s', (scheme) => {
+  it('has no serious barrier', async () => {
+    const own = await signedIn(browser, { scheme });
+    const page = await own.newPage();
+    const found: Record<string, string[]> = {};
+    for (const path of [...paths(), `/devices/${device}?tab=model&path=Device.DeviceInfo.`, '/no/such/page']) {
+      await page.goto(path);
+      await page.getByRole('main').waitFor();
+      await until(`${path} is no longer busy`, async () => (await page.locator('[aria-busy="true"]').count()) === 0);
+      const here = await barriers(page);
+      if (here.length > 0) found[path] = here;
+    }
+    expect(found).toEqual({});
+    await own.close();
+    const stranger = await anonymous(browser, { scheme });
+    const front = await stranger.newPage();
+    await front.goto('/sign-in');
+    await front.getByRole('button', { name: 'Sign in' }).waitFor();
+    expect(await barriers(front)).toEqual([]);
+    await stranger.close();
+  }, 120_000);
+});
 
 describe('every page', () => {
   it('loads without an error and names everything that can be used', async () => {

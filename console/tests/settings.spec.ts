@@ -27,6 +27,8 @@ describe('settings', () => {
     const dialog = page.getByRole('dialog', { name: 'New API token' });
     await dialog.getByLabel('What is it for?').fill(name);
     await dialog.getByRole('checkbox', { name: /^device:read/ }).check();
+    const bottom = await dialog.getByRole('button', { name: 'Create' }).boundingBox();
+    expect((bottom?.y ?? 9999) + (bottom?.height ?? 0)).toBeLessThan(900);
     await dialog.getByRole('button', { name: 'Create' }).click();
     const secret = (await dialog.getByLabel('Token', { exact: true }).textContent()) ?? '';
     expect(secret).toMatch(/^het_/);
@@ -79,6 +81,44 @@ describe('settings', () => {
     await theirs.getByRole('tooltip').getByText(/does not include the permission device:write/).waitFor();
     await add.click({ force: true });
     expect(await theirs.getByRole('dialog').count()).toBe(0);
+    await other.close();
+  });
+
+  it('gives a new one-time password, and its owner chooses another twice', async () => {
+    const login = unique('support').replace(' ', '-');
+    const made = await context.request.post('/api/v1/users', { data: { login, display_name: 'Ada Support', role: 'support' } });
+    expect(made.ok()).toBe(true);
+    await page.goto('/settings/users');
+    await page.getByRole('row').filter({ hasText: login }).getByRole('button', { name: 'Actions for Ada Support' }).click();
+    await page.getByRole('menuitem', { name: 'New one-time password' }).click();
+    await page.getByRole('dialog', { name: 'Give a new one-time password?' }).getByRole('button', { name: 'New one-time password' }).click();
+    const once = (await page.getByRole('dialog', { name: 'One-time password' }).getByLabel('One-time password').first().textContent()) ?? '';
+    const other = await anonymous(browser);
+    const theirs = await other.newPage();
+    const signIn = async (secret: string) => {
+      await theirs.goto('/sign-in');
+      await theirs.getByLabel('Login').fill(login);
+      await theirs.getByLabel('Password', { exact: true }).fill(secret);
+      await theirs.getByRole('button', { name: 'Sign in' }).click();
+    };
+    const choose = async (next: string) => {
+      await theirs.getByLabel('New password', { exact: true }).fill(next);
+      await theirs.getByLabel('New password, once more').fill(next);
+      await theirs.getByRole('button', { name: 'Change the password' }).click();
+    };
+    await signIn(once);
+    await choose('four quiet words here');
+    await theirs.getByRole('grid', { name: 'Devices' }).waitFor();
+    await theirs.goto('/settings/account');
+    await theirs.getByLabel('Your present password').fill('four quiet words here');
+    await choose('four louder words there');
+    await theirs.getByText('The password is changed.', { exact: false }).waitFor();
+    await theirs.getByRole('button', { name: /^Ada Support.*account$/ }).click();
+    await theirs.getByRole('menuitem', { name: 'Sign out' }).click();
+    await signIn('four quiet words here');
+    await theirs.getByRole('alert').waitFor();
+    await signIn('four louder words there');
+    await theirs.getByRole('grid', { name: 'Devices' }).waitFor();
     await other.close();
   });
 

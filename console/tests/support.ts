@@ -11,7 +11,7 @@ export const password = `${oneTimePassword}-and-my-own`;
 const results = new URL('../test-results/', import.meta.url);
 const stateFile = new URL(`signed-in-${url.replace(/\W+/g, '-')}.json`, results);
 
-function need(name: string): string {
+export function need(name: string): string {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set: the browser tests need a running server (cargo xtask test starts one)`);
   return value;

@@ -112,15 +112,17 @@ function AccountMenu({ small }: { small: boolean }) {
   const navigate = useNavigate();
   const { setColorScheme } = useMantineColorScheme();
   const colorScheme = useComputedColorScheme('light');
+  const place = session.tenants.length > 1 ? session.user.role : session.tenant.name;
   return (
     <Menu position="right-end" width={220}>
       <Menu.Target>
-        <button type="button" className={classes.footButton} aria-label={t.frame.account(session.user.display_name)} title={session.user.login}>
+        <button type="button" className={classes.footButton} aria-label={small ? t.frame.account(session.user.display_name) : undefined} title={session.user.login}>
           <Icon name="user" />
           {small ? null : (
             <span className={classes.who}>
               <span className="ellipsis">{session.user.display_name}</span>
-              <span className="ellipsis dim" style={{ fontSize: 12 }}>{session.tenants.length > 1 ? session.user.role : session.tenant.name}</span>
+              <span className="ellipsis dim" style={{ fontSize: 12 }}>{place}</span>
+              <span className="sr-only">{t.frame.accountOf}</span>
             </span>
           )}
         </button>

@@ -12,6 +12,7 @@ interface Props extends Omit<ButtonProps, 'disabled'> {
   form?: string;
   children: ReactNode;
   'aria-label'?: string;
+  autoFocus?: boolean;
 }
 
 export function ActionButton({ disabledReason, hint, onClick, children, type = 'button', ...rest }: Props) {

@@ -1,5 +1,4 @@
 // Whether a device can be talked to: one word, with the evidence behind it.
-import { Tooltip } from '@mantine/core';
 import type { Schemas } from '~/api/client';
 import type { PresenceWord } from '~/api/devices';
 import { t } from '~/text';
@@ -11,7 +10,8 @@ export const presenceTone: Record<PresenceWord, Tone> = { online: 'ok', silent: 
 export function PresenceState({ presence, strong }: { presence: Schemas['Presence']; strong?: boolean }) {
   const word = <State tone={presenceTone[presence.word]} strong={strong}>{t.presence[presence.word]}</State>;
   if (!presence.evidence_source) return word;
-  return <Tooltip label={t.presence.source(presence.evidence_source)}><span>{word}</span></Tooltip>;
+  // A plain title: a table has one in each row, and rows come and go while it is scrolled.
+  return <span title={t.presence.source(presence.evidence_source)}>{word}</span>;
 }
 
 /** "last heard 2 min ago, WebSocket pong" */

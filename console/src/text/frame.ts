@@ -13,6 +13,7 @@ export const frame = {
   tenants: 'Act in another tenant',
   tenantNow: (name: string) => `Tenant ${name}: choose another`,
   account: (name: string) => `Account of ${name}`,
+  accountOf: 'account',
   accountSettings: 'Account and password',
   light: 'Light colours',
   dark: 'Dark colours',

@@ -1,6 +1,6 @@
 // A value that can be changed in its place: shows what is staged beside what is, and stages an edit.
 import { ActionIcon, Button, Tooltip } from '@mantine/core';
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import type { ValueType } from '~/api/devices';
 import { Icon } from '~/components/icon';
 import { t } from '~/text';
@@ -26,6 +26,13 @@ interface Props {
 
 export function Editable({ path, name, value, shown, type, secret, staging, readOnly, onEditing }: Props) {
   const [draft, setDraftOnly] = useState<string>();
+  const pen = useRef<HTMLButtonElement>(null);
+  const wasEditing = useRef(false);
+  useEffect(() => {
+    // Whoever works with the keyboard goes on from where editing began.
+    if (wasEditing.current && draft === undefined) pen.current?.focus({ preventScroll: true });
+    wasEditing.current = draft !== undefined;
+  }, [draft]);
   const setDraft = (next: string | undefined) => {
     setDraftOnly(next);
     onEditing?.(next !== undefined);
@@ -71,7 +78,7 @@ export function Editable({ path, name, value, shown, type, secret, staging, read
       {readOnly === undefined ? (
         <span className={classes.tools}>
           <Tooltip label={t.model.edit(name)}>
-            <ActionIcon size={22} aria-label={t.model.edit(name)} onClick={() => setDraft(to ?? (secret ? '' : (value ?? '')))}><Icon name="edit" size={13} /></ActionIcon>
+            <ActionIcon ref={pen} size={22} aria-label={t.model.edit(name)} onClick={() => setDraft(to ?? (secret ? '' : (value ?? '')))}><Icon name="edit" size={13} /></ActionIcon>
           </Tooltip>
           {to !== undefined ? (
             <Tooltip label={t.model.unstage(name)}>

@@ -100,7 +100,7 @@ function Previewed({ device, staging, found, onBack, onApplied }: { device: Devi
       tools={
         <>
           <Button size="compact-sm" onClick={onBack}>{d.back}</Button>
-          <ActionButton size="compact-sm" variant="filled" loading={run.isPending} disabledReason={mayNot ?? (found.blocked ? d.blocked : undefined)} onClick={() => run.mutate()}>{d.apply}</ActionButton>
+          <ActionButton size="compact-sm" variant="filled" loading={run.isPending} disabledReason={mayNot ?? (found.blocked ? d.blocked : undefined)} autoFocus onClick={() => run.mutate()}>{d.apply}</ActionButton>
         </>
       }
     >
@@ -162,7 +162,7 @@ function Applied({ ids, changes, staging, onClose }: { ids: string[]; changes: S
             </Button>
           ) : null}
           {ids.map((id) => <Link key={id} to="/operations/$operationId" params={{ operationId: id }} className="small">{t.device.openOperation}</Link>)}
-          <Button size="compact-sm" onClick={onClose}>{d.close}</Button>
+          <Button size="compact-sm" autoFocus onClick={onClose}>{d.close}</Button>
         </>
       }
     >
