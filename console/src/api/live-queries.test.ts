@@ -24,6 +24,14 @@ describe('what an event changes', () => {
     expect([...g.values]).toEqual(['a']);
   });
 
+  it('a connection that was turned away changes the doctor, and the device it was', () => {
+    const g = gatherNothing();
+    gather(g, { kind: 'connection.refused', device_id: 'a' });
+    expect(g.refused).toBe(true);
+    expect([...g.devices]).toEqual(['a']);
+    expect(g.values.size).toBe(0);
+  });
+
   it('an operation changes itself and its device', () => {
     const g = gatherNothing();
     gather(g, { kind: 'operation.finished', device_id: 'a', operation_id: 'o' });

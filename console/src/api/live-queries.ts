@@ -24,6 +24,8 @@ export interface Gathered {
   membership: boolean;
   /** Devices whose values changed. */
   values: Set<string>;
+  /** A connection was turned away: by which device, where that is known. */
+  refused: boolean;
 }
 
 /** The device said something; who and where it is stays as it was. */
@@ -31,7 +33,7 @@ const onlyValues = new Set(['device.value_changed', 'device.object_created', 'de
 /** Devices came into being or went. */
 const membership = new Set(['device.created', 'device.deleted', 'device.merged']);
 
-export const gatherNothing = (): Gathered => ({ devices: new Set(), operations: new Set(), membership: false, values: new Set() });
+export const gatherNothing = (): Gathered => ({ devices: new Set(), operations: new Set(), membership: false, values: new Set(), refused: false });
 
 /** Notes what one event changes. */
 export function gather(into: Gathered, event: Partial<Event>): void {
@@ -39,6 +41,10 @@ export function gather(into: Gathered, event: Partial<Event>): void {
   if (event.device_id && (kind.startsWith('device.') || kind.startsWith('operation.'))) {
     into.values.add(event.device_id);
     if (!onlyValues.has(kind)) into.devices.add(event.device_id);
+  }
+  if (kind === 'connection.refused') {
+    into.refused = true;
+    if (event.device_id) into.devices.add(event.device_id);
   }
   if (event.operation_id) into.operations.add(event.operation_id);
   if (membership.has(kind)) into.membership = true;
@@ -134,6 +140,7 @@ export function connectLiveQueries(queries: QueryClient): () => void {
     const now = gathered;
     gathered = gatherNothing();
     if (now.membership) refreshLists();
+    if (now.refused) void queries.invalidateQueries({ queryKey: ['doctor'] });
     if (now.devices.size > 0) void refreshRows(now.devices);
     for (const id of now.devices) {
       void queries.invalidateQueries({ queryKey: ['device', id, 'detail'] });

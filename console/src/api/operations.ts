@@ -74,7 +74,7 @@ export async function preview(device: string, ops: Op[]): Promise<Preview> {
   return mergePreviews(previews);
 }
 
-export function mergePreviews(previews: Preview[]): Preview {
+function mergePreviews(previews: Preview[]): Preview {
   return {
     summary: previews.map((one) => one.summary).join('; '),
     items: previews.flatMap((one) => one.items),

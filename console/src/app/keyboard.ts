@@ -5,7 +5,7 @@ import { useEffect, useRef } from 'react';
 /** After `g` the second key has to come within this time. */
 const CHORD_MS = 1200;
 
-export const goKeys: Record<string, string> = { d: '/devices', o: '/operations', e: '/events', c: '/doctor', s: '/settings' };
+const goKeys: Record<string, string> = { d: '/devices', o: '/operations', e: '/events', c: '/doctor', s: '/settings' };
 
 export function isEditable(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || target.matches('input, textarea, select, [role="textbox"]'));
@@ -15,7 +15,7 @@ function dialogIsOpen(): boolean {
   return document.querySelector('[role="dialog"]') !== null;
 }
 
-export const focusSearch = (text?: string) => dispatchEvent(new CustomEvent('headend:search', { detail: text }));
+const focusSearch = (text?: string) => dispatchEvent(new CustomEvent('headend:search', { detail: text }));
 
 export function useGlobalKeys(open: { palette: () => void; shortcuts: () => void }): void {
   const navigate = useNavigate();

@@ -5,7 +5,7 @@ import { t } from '~/text';
 import { State, type Tone } from './state';
 import { Ago } from './time';
 
-export const presenceTone: Record<PresenceWord, Tone> = { online: 'ok', silent: 'warn', offline: 'bad', never: 'waiting' };
+const presenceTone: Record<PresenceWord, Tone> = { online: 'ok', silent: 'warn', offline: 'bad', never: 'waiting' };
 
 export function PresenceState({ presence, strong }: { presence: Schemas['Presence']; strong?: boolean }) {
   const word = <State tone={presenceTone[presence.word]} strong={strong}>{t.presence[presence.word]}</State>;

@@ -69,7 +69,6 @@ export const device = {
     readBy: (source: string) => source,
     nothing: 'Nothing of this device has been read yet.',
     nothingHow: 'Read it now; when the device is not connected, the reading waits for it.',
-    nothingHere: 'Not read, or the device has none.',
     more: (n: number) => `${n} more in the data model`,
     facts: {
       manufacturer: 'Manufacturer',
@@ -122,7 +121,6 @@ export const device = {
     sentTitle: 'Applying',
     doneTitle: 'Result',
     close: 'Close',
-    noPermission: 'Staging is possible, applying is not.',
     ticks: {
       waiting: 'waiting',
       sent: 'sent',

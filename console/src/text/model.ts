@@ -17,8 +17,6 @@ export const model = {
   access: { read_only: 'read only', read_write: 'writable', write_only: 'write only', write_once: 'writable while adding' },
   source: { discovered: 'As the device says', standard: 'As the standard says; the device has not been asked yet', values: 'From values only' },
   sourceAt: 'The device was asked',
-  discover: 'Ask the device what it supports',
-  noParameters: 'This object has no parameters of its own.',
   noRows: 'No rows are known. If the device has some, reading the object finds them.',
   noneKnown: 'Nothing is known below this object.',
   addRow: 'Add a row',
@@ -46,8 +44,4 @@ export const model = {
   readWaits: 'The device is not here: this reading waits for it.',
   readFailed: 'Reading failed',
   default: (value: string) => `Default: ${value === '' ? 'empty' : value}`,
-  up: 'One object up',
-  openCommand: 'Run',
-  expand: (name: string) => `Open ${name}`,
-  collapse: (name: string) => `Close ${name}`,
 };

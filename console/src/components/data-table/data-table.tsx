@@ -139,9 +139,10 @@ export function DataTable<Row>(props: Props<Row>) {
           );
         })}
       </div>
-      {rows === undefined && props.failed ? <div className={classes.notice}>{props.failed}</div> : null}
-      {rows !== undefined && count === 0 ? <div className={classes.notice}>{props.empty}</div> : null}
-      {loadingMore && count > 0 ? <div className={classes.more} role="status">{t.common.loadingMore}</div> : null}
+      {/* What is said in the place of rows is in a row too: a grid has nothing else. */}
+      {rows === undefined && props.failed ? <div role="row"><div role="gridcell" className={classes.notice}>{props.failed}</div></div> : null}
+      {rows !== undefined && count === 0 ? <div role="row"><div role="gridcell" className={classes.notice}>{props.empty}</div></div> : null}
+      {loadingMore && count > 0 ? <div role="row" className={classes.more}><div role="gridcell" aria-live="polite">{t.common.loadingMore}</div></div> : null}
     </div>
   );
 }

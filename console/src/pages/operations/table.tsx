@@ -13,7 +13,7 @@ import { t } from '~/text';
 
 const c = t.operations.columns;
 
-export const operationColumns: Column<Operation>[] = [
+const operationColumns: Column<Operation>[] = [
   { id: 'state', header: c.state, width: 130, fixed: true, cell: (o) => <OperationStateWord state={o.state} /> },
   {
     id: 'summary', header: c.summary, width: 330, fixed: true,
