@@ -87,7 +87,8 @@ impl From<store::Error> for Fail {
             }
             store::Error::Invalid(words) => Fail::new(ProblemKind::Malformed, sentence(&words)),
             store::Error::Unavailable(cause) => {
-                tracing::warn!(%cause, "the database cannot be reached or written");
+                // The store has told the operator once.
+                tracing::debug!(%cause, "the database cannot be reached or written");
                 let mut fail = Fail::new(
                     ProblemKind::Unavailable,
                     "The database cannot be reached or written at the moment.",

@@ -2,6 +2,7 @@
 //! connection broken is repeated once on a new one, which costs nothing while nothing is broken; sqlx's own pool looks
 //! after every use whether a connection still works, and that costs as much as a small query.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -19,6 +20,8 @@ pub(crate) struct Readers {
     connector: Connector,
     idle: Arc<Mutex<Vec<Conn>>>,
     permits: Arc<Semaphore>,
+    /// The last read did not succeed.
+    failing: Arc<AtomicBool>,
 }
 
 impl Readers {
@@ -28,6 +31,7 @@ impl Readers {
             connector,
             idle: Arc::default(),
             permits: Arc::new(Semaphore::new(READERS_MAX)),
+            failing: Arc::default(),
         }
     }
 
@@ -52,7 +56,19 @@ impl Readers {
                 done => return done,
             }
         }
-        self.read(self.connector.connect().await?, sql).await
+        let done = match self.connector.connect().await {
+            Ok(conn) => self.read(conn, sql).await,
+            Err(error) => Err(error),
+        };
+        let failed = matches!(done, Err(Error::Unavailable(_)));
+        // The first of a row is told to the operator; callers say the others themselves.
+        if self.failing.swap(failed, Ordering::Relaxed) != failed {
+            match &done {
+                Err(error) if failed => tracing::warn!(%error, "the database cannot be read"),
+                _ => tracing::info!("the database can be read again"),
+            }
+        }
+        done
     }
 
     /// The first row, if there is one.

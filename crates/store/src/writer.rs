@@ -430,7 +430,9 @@ async fn commit_group(tx: &mut Tx, group: Vec<Box<dyn Job>>, told: &Told) {
     };
     match committed {
         Ok(grown) => {
-            told.failing.store(false, Ordering::Relaxed);
+            if told.failing.swap(false, Ordering::Relaxed) {
+                tracing::info!("the database takes writes again");
+            }
             for (job, outcome) in done {
                 job.done(outcome);
             }
