@@ -35,6 +35,10 @@ const BUILT: &str = "console/dist/index.html";
 
 pub fn run(args: &Args) -> Result<()> {
     prerequisites::c_compiler()?;
+    if !args.without_console {
+        prerequisites::node()
+            .context("the console is built with Node; --without-console leaves it out")?;
+    }
     let program = cmd::target_dir().join(PROFILE).join("headend");
     if !program.exists() {
         println!(
@@ -45,8 +49,6 @@ pub fn run(args: &Args) -> Result<()> {
     if args.without_console {
         println!("[1/2] The console: left out");
     } else {
-        prerequisites::node()
-            .context("the console is built with Node; --without-console leaves it out")?;
         println!("[1/2] The console");
         build_console()?;
     }

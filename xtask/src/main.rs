@@ -17,7 +17,11 @@ mod tidy;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Builds, runs, tests and checks Headend")]
+#[command(
+    name = "xtask",
+    bin_name = "cargo xtask",
+    about = "Builds, runs, tests and checks Headend"
+)]
 struct Args {
     #[command(subcommand)]
     task: Task,

@@ -14,6 +14,7 @@ const STEPS: &[Step] = &[
     ("licences", licences),
     ("console", console),
     ("clippy", clippy),
+    ("docs", docs),
     ("generated", || gen_files::run(true)),
     ("rust", rust),
     ("browser", crate::browser::run),
@@ -21,7 +22,7 @@ const STEPS: &[Step] = &[
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only these steps (prerequisites, format, tidy, licences, console, clippy, generated, rust, browser)
+    /// Only these steps (prerequisites, format, tidy, licences, console, clippy, docs, generated, rust, browser)
     steps: Vec<String>,
 }
 
@@ -94,6 +95,15 @@ fn clippy() -> Result<()> {
         "-D",
         "warnings",
     ])
+}
+
+/// The documentation of our crates: links that lead nowhere are warnings.
+fn docs() -> Result<()> {
+    cmd::run(
+        cmd::command(cmd::cargo_program(), "")
+            .args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
 }
 
 fn rust() -> Result<()> {

@@ -16,22 +16,27 @@ use std::path::{Path, PathBuf};
 )]
 pub struct Args {
     /// Configuration file (TOML); every key is in docs/operating.md
-    #[arg(long, env = "HEADEND_CONFIG")]
+    #[arg(
+        long,
+        env = "HEADEND_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
     /// Folder for the embedded database, keys and certificates
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
     /// Address of console and API, like 0.0.0.0:8080
-    #[arg(long)]
+    #[arg(long, value_name = "ADDRESS")]
     http: Option<String>,
     /// Address for agents without TLS, like 0.0.0.0:8081
-    #[arg(long)]
+    #[arg(long, value_name = "ADDRESS")]
     usp: Option<String>,
     /// Address for agents with TLS, like 0.0.0.0:8443
-    #[arg(long)]
+    #[arg(long, value_name = "ADDRESS")]
     usp_tls: Option<String>,
     /// `sqlite://path` or `postgres://user@host/database`
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     database: Option<String>,
     /// Any other key of the configuration
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -1,6 +1,6 @@
 //! An operation: something a person or a rule asked of one device, and what became of it.
 //!
-//! The types here are what the store keeps. How an operation moves is in [`machine`]; who runs it,
+//! The types here are what the store keeps. How an operation moves is in `machine`; who runs it,
 //! and when, in [`crate::dispatch`].
 
 mod add;

@@ -21,22 +21,22 @@ use tokio_util::sync::CancellationToken;
 #[derive(clap::Args)]
 pub struct Args {
     /// How many simulated CPEs
-    #[arg(long, default_value_t = 25)]
+    #[arg(long, default_value_t = 25, value_name = "COUNT")]
     devices: u32,
     /// Folder for everything; kept between runs
-    #[arg(long, default_value = ".demo")]
+    #[arg(long, default_value = ".demo", value_name = "FOLDER")]
     data: PathBuf,
     /// Address of console and API
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     http: SocketAddr,
     /// Address for agents
-    #[arg(long, default_value = "127.0.0.1:8081")]
+    #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
     usp: SocketAddr,
     /// Without the agent of this machine
     #[arg(long)]
     no_agent: bool,
     /// Write addresses and credentials here as JSON once all devices are there
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
 }
 

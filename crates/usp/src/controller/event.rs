@@ -87,7 +87,7 @@ pub enum Event {
         /// Why, for people.
         reason: String,
     },
-    /// The agent reports something. Store it, then call [`Session::acknowledge`].
+    /// The agent reports something. Store it, then call [`Session::acknowledge`](crate::controller::Session::acknowledge).
     Notified {
         /// To acknowledge it with.
         token: NotifyToken,
