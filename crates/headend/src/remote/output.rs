@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use api::Page;
-use comfy_table::{Cell, ContentArrangement, Table, presets};
+use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
 /// Prints the value as the API gives it.
@@ -86,8 +86,21 @@ pub fn print(table: &Table) {
 /// The lines of a table without the blanks at their ends.
 fn lines(table: &Table) -> Vec<String> {
     let mut table = table.clone();
-    for column in table.column_iter_mut() {
+    let header: Vec<usize> = match table.header() {
+        Some(header) => header
+            .cell_iter()
+            .map(|cell| cell.content().len())
+            .collect(),
+        None => Vec::new(),
+    };
+    for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
+        // On a narrow terminal the names stay whole, and so do the headers.
+        let width = header.get(index).copied().unwrap_or_default() + 2;
+        column.set_constraint(match index {
+            0 => ColumnConstraint::ContentWidth,
+            _ => ColumnConstraint::LowerBoundary(Width::Fixed(width.try_into().unwrap_or(0))),
+        });
     }
     table
         .lines()
@@ -214,5 +227,18 @@ mod tests {
         let mut table = table(&["a", "b"]);
         table.add_row(["1", "a longer one"]);
         assert_eq!(lines(&table), ["A  B", "1  a longer one"]);
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_names_and_headers_stay_whole() {
+        let mut table = table(&["name", "manufacturer"]);
+        table.set_width(28);
+        table.add_row(["HG26000001", "Northwind Access of the North"]);
+        let lines = lines(&table);
+        assert_eq!(lines[0], "NAME        MANUFACTURER");
+        assert!(
+            lines[1].starts_with("HG26000001  ") && lines.len() > 2,
+            "{lines:?}"
+        );
     }
 }
