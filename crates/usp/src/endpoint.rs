@@ -334,6 +334,7 @@ mod tests {
     }
 
     /// `INSTANCE_ID_CHARS_MAX`, `PEN_DIGITS_MAX`
+    /// R-ARC.5
     #[test]
     fn an_instance_part_has_one_to_fifty_characters() {
         assert!(EndpointId::parse(&format!("proto::{}", "x".repeat(50))).is_ok());

@@ -240,7 +240,7 @@ async fn dial_agent(
     dial(&DialConfig::new(format!("ws://{at}{path}"), id(as_whom))).await
 }
 
-/// R-WS.6, TP-469 7.2: an agent listens, lets only its controllers in, and the newer session replaces the older.
+/// R-WS.4, R-WS.6; TP-469 7.2: an agent listens, lets only its controllers in, and the newer session replaces the older.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_listens_for_its_controllers() {
     let agent = start("", MemoryStorage::new(), true).await;

@@ -353,7 +353,7 @@ fn a_set_through_a_search_is_all_or_nothing() {
     );
 }
 
-/// TP-469 1.96, 1.104
+/// R-KEY.1; TP-469 1.96, 1.104
 #[test]
 fn non_functional_keys_and_write_once_parameters_do_not_change() {
     let mut rig = Rig::new();
