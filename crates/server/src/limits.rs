@@ -97,9 +97,6 @@ pub const DEVICE_NAMES_MAX: usize = 20_000;
 /// How long a remembered name may be out of date.
 pub const DEVICE_NAME_LIFE: Duration = Duration::from_secs(30);
 
-/// Refused connections the doctor looks at: a page of the store, which keeps the newest.
-pub const DOCTOR_REFUSALS_MAX: usize = 500;
-
 /// Devices the doctor shows for one search: whoever gets more looks for another word.
 pub const DOCTOR_DEVICES_MAX: usize = 5;
 

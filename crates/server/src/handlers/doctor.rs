@@ -6,7 +6,6 @@ use super::{some, stamp, time};
 use crate::auth::Caller;
 use crate::http::extract::Query;
 use crate::http::page::{self, Order};
-use crate::limits::DOCTOR_REFUSALS_MAX;
 use crate::problem::Result;
 use crate::state::{State, now};
 use api::Page;
@@ -17,6 +16,7 @@ use axum::extract::State as Extract;
 use fleet::Timestamp;
 use std::collections::HashSet;
 use store::RefusalRecord;
+use store::limits::PAGE_MAX;
 
 /// Refused connections, newest first.
 pub async fn refusals(
@@ -75,16 +75,10 @@ pub(super) async fn read(
     since: Timestamp,
 ) -> Result<Vec<RefusalRecord>> {
     let tenant = Some(&caller.tenant);
-    let mut found = state
-        .store
-        .refusal_list(tenant, since, DOCTOR_REFUSALS_MAX)
-        .await?;
+    let mut found = state.store.refusal_list(tenant, since, PAGE_MAX).await?;
     if caller.principal.platform {
         let known: HashSet<_> = found.iter().map(|one| one.last.key).collect();
-        let nobodys = state
-            .store
-            .refusal_list(None, since, DOCTOR_REFUSALS_MAX)
-            .await?;
+        let nobodys = state.store.refusal_list(None, since, PAGE_MAX).await?;
         found.extend(
             nobodys
                 .into_iter()

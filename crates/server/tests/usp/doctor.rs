@@ -292,3 +292,15 @@ async fn a_reset_device_is_shown_as_refused_on_its_page_and_by_the_doctor() {
     let device = world.read(&page).await;
     assert_eq!(device["admission"]["state"], "readmitted");
 }
+
+#[tokio::test]
+async fn a_word_that_finds_many_devices_shows_the_first_of_them() {
+    let world = world().await;
+    for n in 0..server::limits::DOCTOR_DEVICES_MAX + 2 {
+        let body = json!({"endpoint_id": format!("os::00256D-MANY{n}")});
+        assert_eq!(world.post("/api/v1/devices", body).await.status(), 201);
+    }
+    let all = findings(&world, "MANY").await;
+    let shown = all.iter().filter(|one| one["code"] == "device-never-seen");
+    assert_eq!(shown.count(), server::limits::DOCTOR_DEVICES_MAX);
+}
