@@ -480,6 +480,9 @@ fn a_stop_that_nobody_carried_to_the_device_is_not_counted_as_carried() {
     op.unsend();
     let step = op.step(Input::Proceed, at(21));
     assert!(matches!(step, Step::SaveThenSend(Op::Operate { .. })));
+    // Stored, and perhaps killed before it left.
+    let step = op.step(Input::Claimed(&[]), at(30));
+    assert!(matches!(step, Step::SaveThenSend(Op::Operate { .. })));
 }
 
 #[test]

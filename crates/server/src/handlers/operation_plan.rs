@@ -395,3 +395,23 @@ fn field(op: &Op, problem: &fleet::plan::Problem) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_that_ends_in_a_path_has_one_dot() {
+        let delete = "One change: delete Device.NAT.PortMapping.1.";
+        assert_eq!(sentence(delete.to_owned()), delete);
+        assert_eq!(sentence("Reads Device.A.B".to_owned()), "Reads Device.A.B.");
+    }
+
+    #[test]
+    fn what_a_search_path_may_lead_to_is_looked_for_where_it_begins_to_search() {
+        assert_eq!(fixed("Device.WiFi.SSID.1.SSID"), "Device.WiFi.SSID.1.SSID");
+        assert_eq!(fixed("Device.WiFi.SSID.*.SSID"), "Device.WiFi.SSID.");
+        assert_eq!(fixed("Device.T.[Name==\"x\"].A"), "Device.T.");
+        assert_eq!(fixed("Device.T.1.Ref+.Name"), "Device.");
+    }
+}
