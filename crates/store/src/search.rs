@@ -107,11 +107,16 @@ pub(crate) async fn words(store: &Store, tenant: &TenantId, q: Option<&str>) -> 
     let mut statement = sql("SELECT ");
     for (n, word) in words.iter().enumerate() {
         statement.push(if n == 0 { "(" } else { ", (" });
-        statement.push("SELECT count(*) FROM (SELECT 1 AS one FROM device_term WHERE tenant = ");
-        statement.arg(tenant).push(" AND ");
-        in_either_range(&mut statement, &word.text);
-        statement.push(" LIMIT ").arg(SEARCH_LEAD_MAX + 1);
-        statement.push(") AS counted)");
+        // One range after the other: of two at once PostgreSQL reads all before it counts the first.
+        for (n, (from, to)) in ranges(&word.text).into_iter().enumerate() {
+            statement.push(if n == 0 { "" } else { " + " });
+            statement
+                .push("(SELECT count(*) FROM (SELECT 1 AS one FROM device_term WHERE tenant = ");
+            statement.arg(tenant).push(" AND term >= ").arg(from);
+            statement.push(" AND term < ").arg(to).push(" LIMIT ");
+            statement.arg(SEARCH_LEAD_MAX + 1).push(") AS counted)");
+        }
+        statement.push(")");
     }
     let row = store.one(statement).await?;
     let mut columns = row.columns();
@@ -147,15 +152,25 @@ pub(crate) fn condition(statement: &mut Sql, tenant: &TenantId, words: &[Word]) 
 }
 
 /// The terms that a word is the beginning or, from three characters on, the end of.
-fn in_either_range(statement: &mut Sql, word: &str) {
-    statement.push("((term >= ").arg(word);
-    statement.push(" AND term < ").arg(format!("{word}{LAST}"));
+fn ranges(word: &str) -> Vec<(String, String)> {
+    let range = |word: String| (word.clone(), format!("{word}{LAST}"));
+    let mut ranges = vec![range(word.to_owned())];
     if word.chars().count() >= 3 {
-        let end = backwards(word);
-        statement.push(") OR (term >= ").arg(&end);
-        statement.push(" AND term < ").arg(format!("{end}{LAST}"));
+        ranges.push(range(backwards(word)));
     }
-    statement.push("))");
+    ranges
+}
+
+fn in_either_range(statement: &mut Sql, word: &str) {
+    for (n, (from, to)) in ranges(word).into_iter().enumerate() {
+        statement.push(if n == 0 {
+            "((term >= "
+        } else {
+            " OR (term >= "
+        });
+        statement.arg(from).push(" AND term < ").arg(to).push(")");
+    }
+    statement.push(")");
 }
 
 /// Brings the terms of a device in line with its row and identities.
