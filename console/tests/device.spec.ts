@@ -146,7 +146,7 @@ describe('a device', () => {
     await page.goto(`/devices/${id}?tab=commands`);
     const list = page.getByRole('navigation', { name: 'Commands' });
     await list.getByRole('button', { name: 'Device.Reboot()', exact: true }).waitFor();
-    const absent = list.getByRole('button', { name: 'Device.ATM.Diagnostics.F5Loopback()' });
+    const absent = list.getByRole('button', { name: 'Device.LocalAgent.Request.{i}.Cancel()' });
     expect(await absent.isVisible()).toBe(false);
     await list.getByText(/^Supported, but no such object/).click();
     await absent.waitFor();
