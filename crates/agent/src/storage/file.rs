@@ -17,8 +17,16 @@ const HEADER: &str = "headend-agent-state 1\n";
 #[derive(Debug)]
 pub struct FileStorage {
     directory: PathBuf,
+    /// The directory itself, to be synchronised after a rename in it.
+    names: File,
+    /// The file that is called `state.journal` now, for appending.
     journal: File,
+    /// Bytes of the journal that were acknowledged.
     length: u64,
+    /// More than `length` may be in the journal: a write failed, and cutting its rest off failed as well.
+    torn: bool,
+    /// The journal got its name, but the directory is not synchronised: a power cut may bring the old one back.
+    unnamed: bool,
     /// Length right after the last snapshot.
     compacted: u64,
     /// Held for its lock as long as the storage is open.
@@ -46,23 +54,40 @@ impl FileStorage {
             }
             Err(fs::TryLockError::Error(source)) => return Err(io_error(&lock_path)(source)),
         }
+        let names = File::open(directory).map_err(io_error(directory))?;
         let path = directory.join("state.journal");
-        let new = !path.exists();
-        if new {
-            write_atomically(directory, HEADER.as_bytes()).map_err(io_error(&path))?;
-        }
-        let journal = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .open(&path)
-            .map_err(io_error(&path))?;
+        let journal = match OpenOptions::new().read(true).append(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let journal = replace(directory, HEADER.as_bytes()).map_err(io_error(&path))?;
+                names.sync_all().map_err(io_error(directory))?;
+                journal
+            }
+            other => other.map_err(io_error(&path))?,
+        };
         Ok(FileStorage {
             directory: directory.to_owned(),
+            names,
             journal,
             length: 0,
+            torn: false,
+            unnamed: false,
             compacted: 0,
             _lock: lock,
         })
+    }
+
+    /// Makes good what an earlier failure left; nothing is acknowledged before it is.
+    fn mend(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.journal.set_len(self.length)?;
+            self.journal.sync_all()?;
+            self.torn = false;
+        }
+        if self.unnamed {
+            self.names.sync_all()?;
+            self.unnamed = false;
+        }
+        Ok(())
     }
 
     /// The journal's file name.
@@ -126,13 +151,15 @@ impl Storage for FileStorage {
         }
         let path = self.path();
         let line = encode(entries).map_err(io_error(&path))?;
+        self.mend().map_err(io_error(&path))?;
         let written = self
             .journal
             .write_all(&line)
             .and_then(|()| self.journal.sync_data());
         if let Err(source) = written {
             // Whatever part reached the file must not be replayed: the controller hears that it failed.
-            if let Err(error) = self.journal.set_len(self.length) {
+            self.torn = true;
+            if let Err(error) = self.mend() {
                 tracing::error!(%error, "the journal could not be cut back after a failed write");
             }
             return Err(io_error(&path)(source));
@@ -147,15 +174,12 @@ impl Storage for FileStorage {
         if !snapshot.is_empty() {
             bytes.extend(encode(snapshot).map_err(io_error(&path))?);
         }
-        write_atomically(&self.directory, &bytes).map_err(io_error(&path))?;
-        self.journal = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .open(&path)
-            .map_err(io_error(&path))?;
+        // From the rename on this is the journal, whatever fails after it: the old one has no name any more.
+        self.journal = replace(&self.directory, &bytes).map_err(io_error(&path))?;
         self.length = bytes.len() as u64;
         self.compacted = self.length;
-        Ok(())
+        (self.torn, self.unnamed) = (false, true);
+        self.mend().map_err(io_error(&self.directory))
     }
 }
 
@@ -167,16 +191,21 @@ fn io_error(path: &Path) -> impl Fn(io::Error) -> StorageError {
     }
 }
 
-/// Write aside, synchronise, rename, synchronise the directory: at any instant there is one whole file.
-fn write_atomically(directory: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes aside, synchronises and renames: at any instant there is one whole journal. Returns the new one, for
+/// appending; its name is safe only when the directory is synchronised.
+fn replace(directory: &Path, bytes: &[u8]) -> io::Result<File> {
     let aside = directory.join("state.tmp");
+    match fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(true).mode(0o600);
+    options.create_new(true).read(true).append(true).mode(0o600);
     let mut file = options.open(&aside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&aside, directory.join("state.journal"))?;
-    File::open(directory)?.sync_all()
+    Ok(file)
 }
 
 fn encode(entries: &[Entry]) -> io::Result<Vec<u8>> {
@@ -296,5 +325,46 @@ mod tests {
         storage.compact(&set(7)).unwrap();
         assert!(!storage.commit(&set(8)).unwrap());
         assert_eq!(storage.load().unwrap(), [set(7), set(8)].concat());
+    }
+
+    /// Something that can be neither written nor synchronised nor cut.
+    fn full_disk() -> File {
+        OpenOptions::new().append(true).open("/dev/full").unwrap()
+    }
+
+    #[test]
+    fn a_compaction_that_fails_after_the_rename_loses_nothing_that_is_acknowledged_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut storage = FileStorage::open(directory.path()).unwrap();
+        storage.load().unwrap();
+        storage.commit(&set(1)).unwrap();
+        let names = std::mem::replace(&mut storage.names, full_disk());
+        assert!(storage.compact(&set(7)).is_err());
+        // As long as a power cut might bring the old journal back, nothing is acknowledged.
+        assert!(storage.commit(&set(8)).is_err());
+        storage.names = names;
+        storage.commit(&set(9)).unwrap();
+        drop(storage);
+        let mut storage = FileStorage::open(directory.path()).unwrap();
+        assert_eq!(storage.load().unwrap(), [set(7), set(9)].concat());
+    }
+
+    #[test]
+    fn after_a_write_whose_rest_cannot_be_cut_off_nothing_is_acknowledged_until_it_can() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut storage = FileStorage::open(directory.path()).unwrap();
+        storage.load().unwrap();
+        storage.commit(&set(1)).unwrap();
+        // Half a line reaches the file before the disk gives up.
+        let torn = encode(&set(2)).unwrap();
+        storage.journal.write_all(&torn[..torn.len() / 2]).unwrap();
+        let journal = std::mem::replace(&mut storage.journal, full_disk());
+        assert!(storage.commit(&set(2)).is_err());
+        assert!(storage.commit(&set(3)).is_err());
+        storage.journal = journal;
+        storage.commit(&set(4)).unwrap();
+        drop(storage);
+        let mut storage = FileStorage::open(directory.path()).unwrap();
+        assert_eq!(storage.load().unwrap(), [set(1), set(4)].concat());
     }
 }
