@@ -208,6 +208,16 @@ fn a_device_keeps_only_so_much_configuration() {
     assert!(error.message.contains("STATE_BYTES_MAX"), "{error}");
     assert!(rig.engine.state.bytes() <= crate::limits::STATE_BYTES_MAX);
     assert_eq!(rig.value("Device.NAT.PortMappingNumberOfEntries"), "0");
+    // A value that gets shorter, or is exchanged for one as long, needs no room, however full it is.
+    let free = crate::limits::STATE_BYTES_MAX - rig.engine.state.bytes();
+    let filled = rig.engine.state.value("~other").unwrap().len() + free;
+    rig.engine.state.set("~other", &"x".repeat(filled));
+    rig.engine.persist().unwrap();
+    assert_eq!(rig.engine.state.bytes(), crate::limits::STATE_BYTES_MAX);
+    rig.set(ssid, "fast").unwrap();
+    assert_eq!(rig.set(ssid, "longer").unwrap_err().code.0, 7005);
+    rig.set(ssid, "off").unwrap();
+    assert_eq!(rig.value(ssid), "off");
     // What goes makes room.
     rig.engine.state.unset("~other");
     rig.engine.persist().unwrap();

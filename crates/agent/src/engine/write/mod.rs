@@ -195,14 +195,16 @@ impl Engine {
             _ => normal,
         };
         self.local_value_check(&full, &normal)?;
-        self.has_room(full.len() + normal.len())?;
+        let before = self.state.value(&full);
+        let freed = before.map_or(0, |value| full.len() + value.len());
+        self.has_room((full.len() + normal.len()).saturating_sub(freed))?;
         self.state.set(&full, &normal);
         Ok(())
     }
 
     /// Is there room for that many more bytes of state?
     fn has_room(&self, bytes: usize) -> Result<(), Fault> {
-        if self.state.bytes() + bytes <= STATE_BYTES_MAX {
+        if bytes == 0 || self.state.bytes() + bytes <= STATE_BYTES_MAX {
             return Ok(());
         }
         Err(Fault::resources_exceeded(format!(
