@@ -45,11 +45,13 @@ impl Engine {
         let mut budget = ANSWER_VALUES_MAX;
         let results = request.obj_paths.into_iter().map(|req_obj_path| {
             let data_model_inst_uri = MODEL_URI.to_owned();
-            let described =
-                self.describe(now, actor, &req_obj_path, request.first_level_only, wanted);
-            let described = described.and_then(|objects| {
-                // Bounded one by one by the model, and together by this.
-                spend(&mut budget, objects.iter().map(elements).sum())?;
+            // Bounded one by one by the model, and together by this: one path too many uses it up, so that the paths
+            // after it cost nothing.
+            let described = spend(&mut budget, 1).and_then(|()| {
+                let first_level = request.first_level_only;
+                let objects = self.describe(now, actor, &req_obj_path, first_level, wanted)?;
+                let told = objects.iter().map(elements).sum();
+                spend(&mut budget, told).inspect_err(|_| budget = 0)?;
                 Ok(objects)
             });
             match described {
