@@ -159,8 +159,8 @@ impl Driver {
         let mut stop = pin!(shutdown.cancelled());
         let mut alarm = pin!(tokio::time::sleep_until(self.clock.now().at.into()));
         loop {
-            let tick = self.engine.tick(self.clock.now());
-            if let Some(restart) = self.settle().await? {
+            let (tick, restart) = self.settle().await;
+            if let Some(restart) = restart {
                 self.leave("the device restarts").await;
                 let Some(down) = self.engine.go_down(self.clock.now(), &restart)? else {
                     tracing::info!(agent = %self.engine.endpoint_id(), "the device restarts; this process waits for its end");
@@ -344,10 +344,12 @@ impl Driver {
     }
 
     /// Carries everything out that can be done now: requests are answered, answers sent, then effects, until nothing
-    /// is left. Returns a restart, if one is wanted.
-    async fn settle(&mut self) -> Result<Option<Restart>, RunError> {
+    /// is left. Returns when the engine wants to be called again after all that, and a restart, if one is wanted.
+    async fn settle(&mut self) -> (Option<Instant>, Option<Restart>) {
         let mut restart = None;
         loop {
+            // Also reports commands that finished at once, after their answers.
+            let tick = self.engine.tick(self.clock.now());
             let mut busy = false;
             for at in 0..self.peers.len() {
                 while let Some(event) = self.peers[at].session.poll_event() {
@@ -366,10 +368,8 @@ impl Driver {
                 }
             }
             if !busy {
-                return Ok(restart);
+                return (tick, restart);
             }
-            // Commands that finished at once are reported now, after their answers.
-            self.engine.tick(self.clock.now());
         }
     }
 
