@@ -35,6 +35,13 @@ pub fn run(check: bool) -> Result<()> {
         let name = file.strip_prefix(root())?.display().to_string();
         read(&name, &text, &mut found);
     }
+    let wrong = not_to_be_cited(&found);
+    if !wrong.is_empty() {
+        bail!(
+            "tests cite cases that are set apart in xtask/src/conformance/cases.rs: {}",
+            wrong.join(", ")
+        );
+    }
     let page = page(&found);
     let target = root().join(PAGE);
     if std::fs::read_to_string(&target).unwrap_or_default() == page {
@@ -125,6 +132,33 @@ fn page(found: &Found) -> String {
     out
 }
 
+/// Why a case does not apply, when it does not.
+fn apart(area: &Area, number: u32) -> Option<&'static str> {
+    let mut apart = area.apart.iter();
+    let found = apart.find(|(cases, _)| cases.contains(&number));
+    found.map(|(_, why)| *why)
+}
+
+/// Cases that a test cites although there is no such case, or it does not apply: no test can prove those.
+fn not_to_be_cited(found: &Found) -> Vec<String> {
+    let wrong = |id: &Id| match id {
+        Id::Case(section, number) => !AREAS.iter().any(|area| {
+            let known = area.section == *section && (1..=area.last).contains(number);
+            known && apart(area, *number).is_none()
+        }),
+        Id::Requirement(..) => false,
+    };
+    let cited = found
+        .iter()
+        .filter(|(id, cited)| wrong(id) && !cited.tests.is_empty());
+    cited
+        .map(|(id, cited)| {
+            let names: Vec<&str> = cited.tests.iter().map(|(_, name)| name.as_str()).collect();
+            format!("{id} ({})", names.join(", "))
+        })
+        .collect()
+}
+
 fn cases(found: &Found, out: &mut String) {
     let proofs = |id: &Id| {
         let tests = found.get(id).map(|cited| &cited.tests);
@@ -133,24 +167,13 @@ fn cases(found: &Found, out: &mut String) {
     let (mut proven, mut all) = (0, 0);
     let mut table = String::from("\n| case | proven by |\n|---|---|\n");
     let mut left = String::new();
-    for Area {
-        section,
-        last,
-        apart,
-    } in AREAS
-    {
-        for number in 1..=*last {
-            let id = Id::Case(*section, number);
-            let why = apart
-                .iter()
-                .find(|(cases, _)| cases.contains(&number))
-                .map(|(_, why)| *why);
-            let tests = proofs(&id);
-            match why {
-                Some(why) if tests.is_empty() => {
-                    _ = writeln!(left, "| {section}.{number} | {why} |");
-                }
-                _ => {
+    for area in AREAS {
+        let section = area.section;
+        for number in 1..=area.last {
+            let tests = proofs(&Id::Case(section, number));
+            match apart(area, number) {
+                Some(why) => _ = writeln!(left, "| {section}.{number} | {why} |"),
+                None => {
                     all += 1;
                     proven += u32::from(!tests.is_empty());
                     let tests = match tests.is_empty() {
@@ -222,6 +245,18 @@ mod tests {
                 .iter()
                 .any(|(_, name)| name == "it_answers")
         );
+    }
+
+    #[test]
+    fn a_case_that_is_set_apart_is_never_proven_and_a_test_that_cites_it_is_an_error() {
+        let text = "/// TP-469 1.1, 1.69, 1.108\n#[test]\nfn it_answers() {\n}\n";
+        let mut found = Found::new();
+        read("crates/a/tests/b.rs", text, &mut found);
+        assert_eq!(
+            not_to_be_cited(&found),
+            ["1.69 (it_answers)", "1.108 (it_answers)"]
+        );
+        assert!(page(&found).contains("| 1.69 | withdrawn from the test plan |"));
     }
 
     #[test]

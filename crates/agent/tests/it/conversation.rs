@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent::{
     AgentConfig, Backend, Call, ControllerConfig, ListenConfig, MemoryStorage, Now, Outcome,
@@ -131,6 +131,43 @@ async fn an_agent_dials_announces_itself_and_serves() {
     };
     assert!(!leave.is_empty());
     assert!(talk.event().await.is_none());
+    agent.stop().await;
+}
+
+/// TP-469 1.65
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_wants_no_answer_gets_none_and_completes_all_the_same() {
+    let mut desk = Desk::open().await;
+    let agent = start(&desk.url("/usp/key"), MemoryStorage::new(), false).await;
+    let mut talk = desk.accept().await;
+    talk.connected().await;
+    let timer = "Device.ScheduleTimer()";
+    subscribe(&mut talk, "oc", "OperationComplete", timer, false).await;
+    let quiet = usp::proto::msg::Operate {
+        send_resp: false,
+        ..usp::msg::operate(
+            timer,
+            "quiet",
+            [("DelaySeconds", "1")].into_iter().collect::<usp::Map>(),
+        )
+    };
+    let asked = talk
+        .session
+        .request(Instant::now(), quiet, PATIENCE)
+        .unwrap();
+    loop {
+        match talk.event().await.expect("the connection lasts") {
+            Event::Answered { id, result } if id == asked => panic!("answered: {result:?}"),
+            Event::Notified { notify, .. } => match notify.notification {
+                Notification::OperComplete(complete) => {
+                    assert_eq!(complete.command_key, "quiet");
+                    break;
+                }
+                _ => continue,
+            },
+            _ => {}
+        }
+    }
     agent.stop().await;
 }
 

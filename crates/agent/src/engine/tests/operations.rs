@@ -112,7 +112,7 @@ fn a_factory_reset_forgets_what_was_set_and_keeps_the_cause() {
     assert_eq!(again.value("Device.WiFi.SSID.1.SSID"), "net1");
 }
 
-/// R-OPR.3; TP-469 1.64, 1.65
+/// R-OPR.3; TP-469 1.64
 #[test]
 fn an_asynchronous_command_has_a_request_and_ends_with_operation_complete() {
     let mut rig = Rig::new();
@@ -191,7 +191,6 @@ fn schedule_timer_runs_on_time_survives_a_restart_and_checks_its_arguments() {
     assert!(completions(&mut again).is_empty());
 }
 
-/// TP-469 9.8, in kind
 #[test]
 fn cancelling_a_request_completes_it_with_7023() {
     let mut rig = Rig::new();
@@ -213,6 +212,39 @@ fn cancelling_a_request_completes_it_with_7023() {
     );
     rig.pass(3600);
     assert!(completions(&mut rig).is_empty());
+}
+
+/// R-OPR.2
+#[test]
+fn a_command_by_a_search_path_has_a_result_for_each_object_and_none_when_nothing_is_found() {
+    let mut rig = Rig::new();
+    let mut rows = Vec::new();
+    for key in ["a", "b"] {
+        let delay = [("DelaySeconds", "3600")];
+        rows.push(request(&operate(
+            &mut rig,
+            "Device.ScheduleTimer()",
+            key,
+            &delay,
+        )));
+    }
+    let none = "Device.LocalAgent.Request.[CommandKey==\"c\"].Cancel()";
+    assert!(operate(&mut rig, none, "", &[]).is_empty());
+    let results = operate(&mut rig, "Device.LocalAgent.Request.*.Cancel()", "", &[]);
+    let executed: Vec<&str> = results
+        .iter()
+        .map(|r| r.executed_command.as_str())
+        .collect();
+    assert_eq!(
+        executed,
+        rows.iter()
+            .map(|row| format!("{row}Cancel()"))
+            .collect::<Vec<_>>()
+    );
+    let good = |r: &msg::OperationResult| {
+        matches!(r.operation_resp, Some(OperationResp::ReqOutputArgs(_)))
+    };
+    assert!(results.iter().all(good));
 }
 
 #[test]
@@ -237,7 +269,7 @@ fn a_command_that_finishes_at_once_still_completes_after_its_answer() {
     assert_eq!(args.output_args.get("Host"), Some("127.0.0.1"));
 }
 
-/// R-OPR.2, R-OPR.7; TP-469 1.92: one result an object; what is not given has the standard's default.
+/// R-OPR.7; TP-469 1.92: what is not given has the standard's default.
 #[test]
 fn arguments_that_are_left_out_have_their_defaults() {
     let mut rig = Rig::new();
