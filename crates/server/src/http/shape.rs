@@ -14,18 +14,7 @@ const ECHO_CHARS_MAX: usize = 40;
 
 /// What is wrong with the shape of a body whose schema has this name.
 pub fn check(schema: &str, body: &Value) -> Vec<FieldProblem> {
-    static SCHEMAS: OnceLock<Value> = OnceLock::new();
-    let schemas = SCHEMAS.get_or_init(|| {
-        let mut document = serde_json::to_value(api::openapi()).unwrap_or_default();
-        document["components"]["schemas"].take()
-    });
-    let mut shape = Shape {
-        schemas,
-        problems: Vec::new(),
-    };
-    shape.walk(&schemas[schema], body, "");
-    shape.problems.truncate(PROBLEMS_MAX);
-    shape.problems
+    Shape::of(schema, body).problems
 }
 
 struct Shape<'a> {
@@ -34,7 +23,29 @@ struct Shape<'a> {
 }
 
 impl<'a> Shape<'a> {
+    fn of(schema: &str, body: &Value) -> Self {
+        static SCHEMAS: OnceLock<Value> = OnceLock::new();
+        let schemas = SCHEMAS.get_or_init(|| {
+            let mut document = serde_json::to_value(api::openapi()).unwrap_or_default();
+            document["components"]["schemas"].take()
+        });
+        let mut shape = Shape {
+            schemas,
+            problems: Vec::new(),
+        };
+        shape.walk(&schemas[schema], body, "");
+        shape
+    }
+
+    /// Whether there is no use in looking further.
+    fn full(&self) -> bool {
+        self.problems.len() >= PROBLEMS_MAX
+    }
+
     fn add(&mut self, at: &str, problem: impl Into<String>) {
+        if self.full() {
+            return;
+        }
         let at = if at.is_empty() { "body" } else { at };
         self.problems.push(FieldProblem::body(at, problem));
     }
@@ -45,7 +56,7 @@ impl<'a> Shape<'a> {
     }
 
     fn walk(&mut self, schema: &'a Value, value: &Value, at: &str) {
-        if self.problems.len() >= PROBLEMS_MAX {
+        if self.full() {
             return;
         }
         let schema = self.resolve(schema);
@@ -65,6 +76,9 @@ impl<'a> Shape<'a> {
             Value::Object(fields) => self.object(schema, fields, at),
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
+                    if self.full() {
+                        return;
+                    }
                     self.walk(&schema["items"], item, &format!("{at}[{index}]"));
                 }
             }
@@ -123,17 +137,23 @@ impl<'a> Shape<'a> {
             }
         }
         let rest = &schema["additionalProperties"];
+        let mut there_are = None;
         for (name, value) in fields {
+            if self.full() {
+                return;
+            }
             match known.and_then(|known| known.get(name)) {
                 Some(schema) => self.walk(schema, value, &place(name)),
                 None if rest.is_object() => self.walk(rest, value, &place(name)),
                 None if *rest == false => {
-                    let names: Vec<_> = known.into_iter().flatten().map(|(name, _)| name).collect();
-                    let names: Vec<_> = names.into_iter().map(String::as_str).collect();
+                    let there_are = there_are.get_or_insert_with(|| {
+                        let names = known.into_iter().flatten().map(|(name, _)| name.as_str());
+                        names.collect::<Vec<_>>().join(", ")
+                    });
                     let name: String = name.chars().take(ECHO_CHARS_MAX).collect();
                     self.add(
                         &place(&name),
-                        format!("is unknown here; there are: {}", names.join(", ")),
+                        format!("is unknown here; there are: {there_are}"),
                     );
                 }
                 None => {}
@@ -268,7 +288,10 @@ mod tests {
         let many: Map<String, Value> = (0..1_000)
             .map(|n| (format!("{n}").repeat(100), json!(1)))
             .collect();
-        let problems = check("TenantCreate", &Value::Object(many));
+        // Nothing is made that is only thrown away again.
+        let shape = Shape::of("TenantCreate", &Value::Object(many));
+        assert!(shape.problems.capacity() <= PROBLEMS_MAX * 2);
+        let problems = shape.problems;
         assert_eq!(problems.len(), PROBLEMS_MAX);
         assert!(
             problems
