@@ -29,6 +29,13 @@ pub const REQUESTS_BURST: u32 = 400;
 /// Requests a signed-in caller may make in the long run. A console makes 2, a busy script 100.
 pub const REQUESTS_PER_SECOND: f64 = 200.0;
 
+/// Attempts to sign in from one network, right or wrong, before it has to wait: each reads the database before anything
+/// is known of who it is. An office that comes to work at once is far below.
+pub const SIGN_INS_BURST: u32 = 100;
+
+/// After that, so many attempts per second.
+pub const SIGN_INS_PER_SECOND: f64 = 5.0;
+
 /// Wrong passwords from one network, for logins that have not been used from there, before it has to wait.
 /// A success gives back its own attempt only: an account of one's own buys no more guesses at others.
 pub const SIGN_IN_ADDRESS_BURST: u32 = 10;

@@ -107,6 +107,8 @@ pub fn domain(permission: Permission) -> fleet::auth::Permission {
 /// The rate limits of the listener.
 #[derive(Debug)]
 pub struct Limiters {
+    /// Attempts to sign in by network, right or wrong.
+    pub sign_ins: Limiter,
     /// Wrong passwords by network, from where the login has not been used.
     pub sign_in_address: Limiter,
     /// Wrong passwords by login, from everywhere it has not been used.
@@ -131,6 +133,10 @@ impl Limiters {
             })
         };
         Self {
+            sign_ins: Limiter::new(Rate {
+                burst: limits::SIGN_INS_BURST,
+                per_second: limits::SIGN_INS_PER_SECOND,
+            }),
             sign_in_address: every(
                 limits::SIGN_IN_ADDRESS_BURST,
                 limits::SIGN_IN_ADDRESS_SECONDS,

@@ -37,14 +37,23 @@ pub async fn create(
     let possible = login.len() <= api::limits::NAME_CHARS_MAX * 4
         && body.password.chars().count() <= api::limits::PASSWORD_CHARS_MAX
         && !login.contains('\0');
-    let user = match possible {
-        true => state.store.user_by_login(&login).await?,
-        false => None,
-    };
-    let attempt = Attempt::take(&state, user.as_ref(), &login, &network).await?;
+    state
+        .limiters
+        .sign_ins
+        .take(&network, Instant::now())
+        .map_err(|wait| {
+            Fail::limited(
+                "Too many attempts to sign in came from your network. Wait, then try again.",
+                wait,
+            )
+        })?;
     if !possible {
+        // What cannot be a login is not remembered as one.
+        Attempt::take_of_network(&state, &network)?;
         return Err(wrong());
     }
+    let user = state.store.user_by_login(&login).await?;
+    let attempt = Attempt::take(&state, user.as_ref(), &login, &network).await?;
     let stored = user.as_ref().map(|user| user.password_hash.clone());
     let fits = state.passwords.verify(body.password, stored).await?;
     let user = match user {
@@ -205,12 +214,7 @@ impl Attempt {
                 )),
             };
         }
-        limiters.sign_in_address.take(network, at).map_err(|wait| {
-            Fail::limited(
-                "Too many wrong passwords came from your network. Wait, then try again.",
-                wait,
-            )
-        })?;
+        Self::take_of_network(state, network)?;
         limiters.sign_in_login.take(login, at).map_err(|wait| {
             limiters.sign_in_address.give_back(network);
             Fail::limited(
@@ -222,6 +226,16 @@ impl Attempt {
         Ok(Self::New {
             network: network.to_owned(),
             login: login.to_owned(),
+        })
+    }
+
+    fn take_of_network(state: &State, network: &str) -> Result<()> {
+        let limiter = &state.limiters.sign_in_address;
+        limiter.take(network, Instant::now()).map_err(|wait| {
+            Fail::limited(
+                "Too many wrong passwords came from your network. Wait, then try again.",
+                wait,
+            )
         })
     }
 

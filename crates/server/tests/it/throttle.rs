@@ -1,7 +1,7 @@
 //! Guessing passwords is slowed down, and does not keep the owner of a login out.
 
 use crate::world::{PASSWORD, World, behind_a_proxy};
-use server::limits::{SIGN_IN_ADDRESS_BURST, SIGN_IN_LOGIN_BURST};
+use server::limits::{SIGN_IN_ADDRESS_BURST, SIGN_IN_LOGIN_BURST, SIGN_INS_BURST};
 
 async fn from(world: &World, address: &str, login: &str, password: &str) -> reqwest::Response {
     let body = serde_json::json!({"login": login, "password": password});
@@ -121,4 +121,38 @@ async fn guesses_sent_at_once_all_count_and_logins_that_do_not_exist_behave_alik
             "{login}: {statuses:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn what_is_too_long_for_a_login_is_not_remembered_as_one() {
+    let world = behind_a_proxy().await;
+    let login = "x".repeat(500_000);
+    for number in 0..SIGN_IN_LOGIN_BURST * 2 {
+        // Each from another network: a bucket of the login would be empty in between.
+        let address = format!("2001:db8:0:{number:x}::1");
+        assert_eq!(status(&world, &address, &login, "wrong").await, 401);
+    }
+    for _ in 1..SIGN_IN_ADDRESS_BURST {
+        assert_eq!(status(&world, "2001:db8::1", &login, "wrong").await, 401);
+    }
+    assert_eq!(status(&world, "2001:db8::1", &login, "wrong").await, 429);
+}
+
+#[tokio::test]
+async fn a_network_that_never_stops_trying_is_stopped_before_anything_is_looked_up() {
+    let world = behind_a_proxy().await;
+    let attempts = (0..SIGN_INS_BURST * 2).map(|_| async {
+        let refused = from(&world, "203.0.113.9", "nobody", "wrong").await;
+        refused.text().await.unwrap()
+    });
+    let answers = futures_util::future::join_all(attempts).await;
+    let stopped = answers
+        .iter()
+        .filter(|one| one.contains("Too many attempts to sign in"));
+    assert!(stopped.count() > 0);
+    // Nobody else is.
+    assert_eq!(
+        status(&world, "203.0.114.9", "somebody", "wrong").await,
+        401
+    );
 }
