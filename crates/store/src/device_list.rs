@@ -188,13 +188,23 @@ impl Store {
             .push(order)
             .push(" LIMIT ")
             .arg(limit + 1);
-        let mut rows = self.all(statement).await?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let devices = readable(&rows, "device", device::read)?;
-        let next = devices.last().filter(|_| more);
-        let next = next.map(|last| cursor_of(sort.by, last));
-        Ok(DevicePage { devices, next })
+        let mut passed = 0;
+        loop {
+            let mut page = statement.clone();
+            page.push(" OFFSET ").arg(passed);
+            let mut rows = self.all(page).await?;
+            let more = rows.len() > limit;
+            rows.truncate(limit);
+            let devices = readable(&rows, "device", device::read)?;
+            // Where all rows of a page are damaged, none says where the next begins.
+            if devices.is_empty() && more {
+                passed += limit;
+                continue;
+            }
+            let next = devices.last().filter(|_| more);
+            let next = next.map(|last| cursor_of(sort.by, last));
+            return Ok(DevicePage { devices, next });
+        }
     }
 
     /// How many devices match, and whether there are more than that.

@@ -48,6 +48,44 @@ async fn a_device_whose_tags_are_damaged_is_listed_without_them() {
 }
 
 #[tokio::test]
+async fn devices_are_listed_past_a_page_of_which_every_row_is_damaged() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        for n in 0..7 {
+            insert_device(&db.store, &tenant, &format!("S{n}")).await;
+        }
+        let mut raw = Raw::open(&db.url).await;
+        if let Raw::Postgres(_) = raw {
+            // It refuses text that is none.
+            continue;
+        }
+        raw.run("UPDATE device SET boot_cause = CAST(x'ff' AS TEXT) WHERE serial > 'S0' AND serial < 'S6'")
+            .await;
+        let search = Search::new(DeviceFilter::default(), NOW);
+        for (descending, wanted) in [(false, ["S0", "S6"]), (true, ["S6", "S0"])] {
+            let sort = DeviceSort {
+                descending,
+                ..DeviceSort::default()
+            };
+            let (mut cursor, mut serials) = (None::<String>, Vec::new());
+            loop {
+                let list = db
+                    .store
+                    .device_list(&tenant, &search, sort, cursor.as_deref(), 2);
+                let page = list.await.unwrap();
+                let devices = page.devices.into_iter();
+                serials.extend(devices.map(|one| one.device.description.serial));
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(serials, wanted);
+        }
+    }
+}
+
+#[tokio::test]
 async fn operations_that_are_damaged_are_left_out_and_pages_stay_full() {
     for db in worlds().await {
         let tenant = tenant("acme");
