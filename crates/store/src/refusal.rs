@@ -9,6 +9,9 @@ use crate::sql::{Row, sql};
 use crate::writer::Tx;
 use crate::{SecretHash, Store, readable};
 
+/// What a tenant is told in place of an address that is none of its business, in words that follow "from".
+pub const PEER_HIDDEN: &str = "an address not shown";
+
 /// A refused connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRefusal {
@@ -18,7 +21,7 @@ pub struct NewRefusal {
     pub reason: String,
     /// More about it.
     pub detail: String,
-    /// Address it came from.
+    /// Address it came from, or [`PEER_HIDDEN`].
     pub peer: String,
     /// Endpoint id it claimed; may be empty.
     pub endpoint_id: String,
@@ -60,7 +63,9 @@ impl Store {
     }
 
     /// The refusals since a time, last first. Those of a tenant are the ones that were turned away in its name, and
-    /// those of nobody that claimed the endpoint id of one of its devices; `None` has all those of nobody.
+    /// those of nobody that claimed the endpoint id of one of its devices; `None` has all those of nobody. An endpoint id
+    /// can be guessed and registered: of those of nobody that claimed one which has never connected to this tenant,
+    /// the address is not told.
     pub async fn refusal_list(
         &self,
         tenant: Option<&TenantId>,
@@ -89,9 +94,21 @@ impl Store {
         endpoint: Option<&str>,
         limit: usize,
     ) -> Result<Vec<RefusalRecord>> {
-        let mut statement = sql(
-            "SELECT last_at, reason, detail, peer, endpoint_id, transport, key, first_at, times \
-             FROM refusal r WHERE r.last_at >= ",
+        let mut statement = sql("SELECT last_at, reason, detail, ");
+        match tenant {
+            None => statement.push("peer"),
+            Some(tenant) => statement
+                .push("CASE WHEN r.tenant <> '' OR EXISTS (SELECT 1 FROM identity i JOIN device d \
+                     ON d.tenant = i.tenant AND d.id = i.device WHERE d.first_seen_at > 0 AND i.tenant = ")
+                .arg(tenant)
+                .push(" AND i.kind = ")
+                .arg(IdentityKind::UspEndpoint.as_str())
+                .push(" AND i.value = r.endpoint_id) THEN peer ELSE ")
+                .arg(PEER_HIDDEN)
+                .push(" END"),
+        };
+        statement.push(
+            ", endpoint_id, transport, key, first_at, times FROM refusal r WHERE r.last_at >= ",
         );
         statement.arg(since).push(" AND (r.tenant = ");
         statement.arg(tenant.map_or("", |tenant| tenant.as_str()));
