@@ -22,7 +22,7 @@ mod saving;
 mod timers;
 mod types;
 
-pub use types::{Claimed, Command, Config, Input, Saved, Write};
+pub use types::{Claimed, Command, Config, Input, Saved};
 
 #[derive(Debug)]
 enum Then {
@@ -43,8 +43,6 @@ enum Waiting {
 struct Active {
     operation: Operation,
     stored: OperationState,
-    /// The state that went into the write under way, and the number of that write.
-    writing: (u64, OperationState),
     fence: i64,
     /// When it was claimed: from then on its time goes evenly.
     since: Now,
@@ -111,7 +109,6 @@ pub struct Dispatcher {
     driven: usize,
     resting: usize,
     next_job: u64,
-    next_write: u64,
 }
 
 impl Dispatcher {
@@ -126,7 +123,6 @@ impl Dispatcher {
             driven: 0,
             resting: 0,
             next_job: 1,
-            next_write: 1,
         }
     }
 
@@ -143,8 +139,8 @@ impl Dispatcher {
             }
             Input::Claimed(device, claimed) => self.claimed(device, claimed, now),
             Input::ClaimFailed(device) => self.claim_failed(device, now),
-            Input::Saved(device, operation, write, saved) => {
-                self.saved(device, operation, write, saved, now);
+            Input::Saved(device, operation, fence, saved) => {
+                self.saved(device, operation, fence, saved, now);
             }
             Input::Renewed(device, operation, fence, saved) => {
                 self.renewed(device, operation, fence, saved, now);
@@ -306,7 +302,6 @@ impl Dispatcher {
         let active = Active {
             operation,
             stored,
-            writing: (0, stored),
             fence,
             since: now,
             lease_until,

@@ -1,11 +1,11 @@
-//! Devices that somebody registers before they come, or to be dialled. Those that come by themselves with a setup key
-//! are made in `device`.
+//! Devices that somebody registers before they come, or to be dialled, and changes later. Those that come by themselves
+//! with a setup key are made in `device`.
 
 use fleet::{DeviceId, Event, TenantId, Timestamp};
 
-use crate::device::{self, NewDevice};
-use crate::error::Result;
-use crate::path::PathSetup;
+use crate::device::{self, DevicePatch, NewDevice};
+use crate::error::{Error, Result};
+use crate::path::{PathPatch, PathSetup};
 use crate::sql::{Sql, sql};
 use crate::writer::Tx;
 use crate::{SecretHash, Store};
@@ -37,21 +37,72 @@ impl Store {
         })
         .await
     }
+
+    /// Changes what is noted about a device and how it is reached, its path made when there is none: all of it or
+    /// nothing. Credentials stay. A path that we dial and that only a client certificate opens is invalid.
+    pub async fn device_revise(
+        &self,
+        tenant: &TenantId,
+        id: DeviceId,
+        patch: DevicePatch,
+        reach: PathPatch,
+        now: Timestamp,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                device::update(tx, &tenant, id, patch, now).await?;
+                if reach.dial_url.is_some() || reach.certificate_required.is_some() {
+                    redirect(tx, &tenant, id, reach).await?;
+                }
+                tx.append_all(events).await
+            })
+        })
+        .await
+    }
 }
 
-/// Makes a path, or changes how it is reached, within a transaction.
-pub(crate) async fn put(
-    tx: &mut Tx,
-    tenant: &TenantId,
-    device: DeviceId,
-    setup: PathSetup,
-) -> Result<()> {
+async fn redirect(tx: &mut Tx, tenant: &TenantId, device: DeviceId, to: PathPatch) -> Result<()> {
+    let setup = PathSetup {
+        transport: to.transport.clone(),
+        endpoint_id: to.endpoint_id,
+        ..PathSetup::default()
+    };
+    put(tx, tenant, device, setup).await?;
+    let mut update = sql("UPDATE management_path SET device = device");
+    if let Some(url) = to.dial_url {
+        update.push(", dial_url = ").arg(url);
+    }
+    if let Some(required) = to.certificate_required {
+        update.push(", certificate_required = ").arg(required);
+    }
+    update.push(" WHERE tenant = ").arg(tenant);
+    update.push(" AND device = ").arg(device);
+    update.push(" AND transport = ").arg(&to.transport);
+    tx.execute(update).await?;
+    let both = sql(
+        "SELECT link FROM management_path WHERE tenant = $1 AND device = $2 AND transport = $3 \
+         AND dial_url IS NOT NULL AND certificate_required = 1",
+    )
+    .bind(tenant)
+    .bind(device)
+    .bind(to.transport);
+    match tx.optional(both).await? {
+        None => Ok(()),
+        Some(_) => Err(Error::Invalid(
+            "a device that is dialled cannot be asked for a certificate".to_owned(),
+        )),
+    }
+}
+
+/// Makes a path within a transaction, where there is none yet.
+async fn put(tx: &mut Tx, tenant: &TenantId, device: DeviceId, setup: PathSetup) -> Result<()> {
     let upsert = sql(
         "INSERT INTO management_path (tenant, device, transport, endpoint_id, dial_url, \
          certificate_required, info, peer, authenticated_by, link, disconnect_reason) \
          VALUES ($1, $2, $3, $4, $5, $6, 'null', '', '', 0, '') \
-         ON CONFLICT (tenant, device, transport) DO UPDATE SET endpoint_id = excluded.endpoint_id, \
-         dial_url = excluded.dial_url, certificate_required = excluded.certificate_required",
+         ON CONFLICT (tenant, device, transport) DO NOTHING",
     )
     .bind(tenant)
     .bind(device)

@@ -8,9 +8,10 @@ use fleet::{DeviceId, Event, TenantId};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
+use crate::job::Job;
 use crate::limits::{RECENT_DEVICES_MAX, RECENT_PER_DEVICE_MAX};
 use crate::sql::sql;
-use crate::writer::{BoxFuture, Job, Tx};
+use crate::writer::{BoxFuture, Tx};
 use crate::{SecretHash, Store};
 
 /// A notification as an adapter received it.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::limits::PAGE_MAX;
 use crate::sql::{Row, from_json_or_empty, json, sql};
-use crate::{SecretHash, Store, collect, device, expect, readable, touched};
+use crate::{SecretHash, Store, collect, expect, readable, touched};
 
 /// A way to a device.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +51,7 @@ pub struct PathRecord {
     pub disconnect_reason: String,
 }
 
-/// A path to make or change.
+/// A path to make.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PathSetup {
     /// Transport: `websocket`.
@@ -62,6 +62,19 @@ pub struct PathSetup {
     pub dial_url: Option<String>,
     /// Only a client certificate opens it.
     pub certificate_required: bool,
+}
+
+/// What may be changed about how a device is reached; `None` leaves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathPatch {
+    /// Transport: `websocket`.
+    pub transport: String,
+    /// Endpoint id of a path that is made because there is none yet.
+    pub endpoint_id: String,
+    /// Where we dial it, or that we do not.
+    pub dial_url: Option<Option<String>>,
+    /// Only a client certificate opens it.
+    pub certificate_required: Option<bool>,
 }
 
 /// A link that was made.
@@ -192,25 +205,6 @@ impl Store {
             .push(" ORDER BY device LIMIT ")
             .arg(limit.clamp(1, PAGE_MAX));
         readable(&self.all(statement).await?, "path", read)
-    }
-
-    /// Makes a path, or changes how it is reached; credentials stay.
-    pub async fn path_put(
-        &self,
-        tenant: &TenantId,
-        device: DeviceId,
-        setup: PathSetup,
-        events: Vec<Event>,
-    ) -> Result<()> {
-        let tenant = tenant.clone();
-        self.write(&tenant.clone(), move |tx| {
-            Box::pin(async move {
-                device::exists(tx, &tenant, device).await?;
-                expect::put(tx, &tenant, device, setup).await?;
-                tx.append_all(events).await
-            })
-        })
-        .await
     }
 
     /// Removes a path with its credentials.

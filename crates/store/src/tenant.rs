@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::idempotency::IdempotentAnswer;
 use crate::limits::{RETENTION_BATCH_MAX, TENANTS_MAX};
 use crate::sql::{Row, sql};
-use crate::{Store, readable, touched};
+use crate::{Store, readable, touched, user};
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,15 @@ pub struct TenantRecord {
     pub created_at: Timestamp,
     /// Since when nobody may use it.
     pub disabled_at: Option<Timestamp>,
+}
+
+/// What may be changed about a tenant; `None` leaves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TenantPatch {
+    /// Its name for people.
+    pub name: Option<String>,
+    /// Disabled since, or enabled.
+    pub disabled_at: Option<Option<Timestamp>>,
 }
 
 const COLUMNS: &str = "SELECT id, name, created_at, disabled_at FROM tenant";
@@ -92,22 +101,33 @@ impl Store {
         readable(&rows, "tenant", read)
     }
 
-    /// Changes name and whether it is disabled.
+    /// Changes a tenant. Disabling the last one with platform administrators fails.
     pub async fn tenant_update(
         &self,
         tenant: &TenantId,
-        name: String,
-        disabled_at: Option<Timestamp>,
+        patch: TenantPatch,
         events: Vec<Event>,
     ) -> Result<()> {
         let id = tenant.clone();
         self.write(tenant, move |tx| {
             Box::pin(async move {
-                let update = sql("UPDATE tenant SET name = $1, disabled_at = $2 WHERE id = $3")
-                    .bind(name)
-                    .bind(disabled_at)
-                    .bind(&id);
+                let disabled = matches!(patch.disabled_at, Some(Some(_)));
+                let last = match disabled {
+                    true => user::platform_administrator(tx, &id).await?,
+                    false => None,
+                };
+                let mut update = sql("UPDATE tenant SET id = id");
+                if let Some(name) = patch.name {
+                    update.push(", name = ").arg(name);
+                }
+                if let Some(at) = patch.disabled_at {
+                    update.push(", disabled_at = ").arg(at);
+                }
+                update.push(" WHERE id = ").arg(&id);
                 touched(tx.execute(update).await?, "tenant")?;
+                if let Some(login) = last {
+                    user::keeps_platform(tx, login).await?;
+                }
                 tx.append_all(events).await
             })
         })

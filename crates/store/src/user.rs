@@ -6,9 +6,12 @@ use fleet::{Event, TenantId, Timestamp, UserId};
 
 use crate::error::{Error, Result};
 use crate::limits::USERS_PER_TENANT_MAX;
-use crate::sql::{Columns, Row, sql};
+use crate::sql::{Columns, Conn, Row, Sql, sql};
 use crate::writer::Tx;
 use crate::{Store, readable, touched};
+
+/// The number of the advisory lock under which the administrators of the platform change: any, but always the same.
+const PLATFORM_LOCK: i64 = 0x6865_6164_656e_6401;
 
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,6 +230,19 @@ impl Store {
     }
 }
 
+/// From here to its end this transaction alone changes who administers the platform, whatever their tenant. SQLite has
+/// one writer anyway.
+async fn lock_platform(tx: &mut Tx) -> Result<()> {
+    match tx.conn()? {
+        Conn::Sqlite(_) => Ok(()),
+        // Not the rows themselves: two transactions that each hold one of them already would wait for each other.
+        Conn::Postgres(_) => {
+            let lock = sql("SELECT 1 FROM pg_advisory_xact_lock($1)").bind(PLATFORM_LOCK);
+            tx.optional(lock).await.map(drop)
+        }
+    }
+}
+
 /// The person as it is before a change in this transaction.
 async fn locked(tx: &mut Tx, tenant: &TenantId, id: UserId) -> Result<UserRecord> {
     // On PostgreSQL this orders the changes of one tenant's people, also between nodes.
@@ -235,11 +251,12 @@ async fn locked(tx: &mut Tx, tenant: &TenantId, id: UserId) -> Result<UserRecord
         .then(" WHERE u.id = $1 AND u.tenant = $2")
         .bind(id)
         .bind(tenant);
-    read(
-        &tx.optional(statement)
-            .await?
-            .ok_or(Error::NotFound("user"))?,
-    )
+    let row = tx.optional(statement).await?;
+    let before = read(&row.ok_or(Error::NotFound("user"))?)?;
+    if before.platform {
+        lock_platform(tx).await?;
+    }
+    Ok(before)
 }
 
 /// Fails when the change just made to a person who was an administrator has left none.
@@ -248,28 +265,52 @@ async fn keeps_administrators(tx: &mut Tx, before: &UserRecord) -> Result<()> {
         return Ok(());
     }
     let role = Role::Administrator.as_str();
-    let of_tenant = sql(
-        "SELECT count(*) FROM app_user WHERE tenant = $1 AND role = $2 AND disabled_at IS NULL",
-    )
-    .bind(&before.tenant)
-    .bind(role);
-    let of_platform =
-        sql("SELECT count(*) FROM app_user WHERE platform = 1 AND disabled_at IS NULL");
-    for (was, count, of) in [
-        (before.role == role, of_tenant, "tenant"),
-        (before.platform, of_platform, "platform"),
-    ] {
-        if !was {
-            continue;
-        }
-        let row = tx.optional(count).await?;
-        let left: u64 = row.map_or(Ok(0), |row| row.columns().take())?;
-        if left == 0 {
-            let login = before.login.clone();
-            return Err(Error::LastAdministrator { login, of });
-        }
+    if before.role == role {
+        let left = sql(
+            "SELECT count(*) FROM app_user WHERE tenant = $1 AND role = $2 AND disabled_at IS NULL",
+        )
+        .bind(&before.tenant)
+        .bind(role);
+        some_left(tx, left, before.login.clone(), "tenant").await?;
+    }
+    if before.platform {
+        keeps_platform(tx, before.login.clone()).await?;
     }
     Ok(())
+}
+
+/// The login of somebody of a tenant who administers the platform, if there is one, before a change that shuts all
+/// people of the tenant out.
+pub(crate) async fn platform_administrator(
+    tx: &mut Tx,
+    tenant: &TenantId,
+) -> Result<Option<String>> {
+    tx.head(tenant).await?;
+    lock_platform(tx).await?;
+    let statement = sql(
+        "SELECT login FROM app_user WHERE tenant = $1 AND platform = 1 \
+         AND disabled_at IS NULL ORDER BY login LIMIT 1",
+    )
+    .bind(tenant);
+    let row = tx.optional(statement).await?;
+    row.map(|row| row.columns().take()).transpose()
+}
+
+/// Fails when nobody is left who administers the platform and can sign in.
+pub(crate) async fn keeps_platform(tx: &mut Tx, login: String) -> Result<()> {
+    let left = sql(
+        "SELECT count(*) FROM app_user u JOIN tenant t ON t.id = u.tenant WHERE u.platform = 1 \
+         AND u.disabled_at IS NULL AND t.disabled_at IS NULL",
+    );
+    some_left(tx, left, login, "platform").await
+}
+
+async fn some_left(tx: &mut Tx, count: Sql, login: String, of: &'static str) -> Result<()> {
+    let row = tx.optional(count).await?;
+    match row.map_or(Ok(0), |row| row.columns().take::<u64>())? {
+        0 => Err(Error::LastAdministrator { login, of }),
+        _ => Ok(()),
+    }
 }
 
 async fn end_sessions(

@@ -18,6 +18,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::database::Connector;
 use crate::error::{Error, Result};
 use crate::event::{self, EventHead, Pending};
+use crate::job::{Closure, Job};
 use crate::limits::{WRITE_GROUP_MAX, WRITE_QUEUE_MAX};
 use crate::notification::{Recent, Staged};
 use crate::sql::{Arg, Conn, Row, Sql, bulk_values, sql};
@@ -62,7 +63,7 @@ impl Tx {
         self.conn()?.optional(sql).await
     }
 
-    fn conn(&mut self) -> Result<&mut Conn> {
+    pub(crate) fn conn(&mut self) -> Result<&mut Conn> {
         self.conn
             .as_mut()
             .ok_or_else(|| Error::Unavailable("not connected".to_owned()))
@@ -230,62 +231,12 @@ impl Tx {
     }
 }
 
-/// A write that waits for its turn.
-pub(crate) trait Job: Send {
-    /// The tenant whose rows it touches; `None` for the few tables that stand above tenants.
-    fn tenant(&self) -> Option<&TenantId>;
-    /// Whether it changes rows at once, so that a failure needs something to be undone in the database.
-    fn touches_rows(&self) -> bool {
-        true
-    }
-    /// Does the work. Called once.
-    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<()>>;
-    /// Tells the caller how it ended. Called once, after the commit.
-    fn done(self: Box<Self>, outcome: Result<()>);
-}
-
-struct Closure<T, F> {
-    tenant: Option<TenantId>,
-    work: Option<F>,
-    value: Option<T>,
-    reply: oneshot::Sender<Result<T>>,
-}
-
-impl<T, F> Job for Closure<T, F>
-where
-    T: Send + 'static,
-    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
-{
-    fn tenant(&self) -> Option<&TenantId> {
-        self.tenant.as_ref()
-    }
-
-    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<()>> {
-        Box::pin(async move {
-            if let Some(work) = self.work.take() {
-                self.value = Some(work(tx).await?);
-            }
-            Ok(())
-        })
-    }
-
-    fn done(self: Box<Self>, outcome: Result<()>) {
-        let answer = match (outcome, self.value) {
-            (Ok(()), Some(value)) => Ok(value),
-            (Ok(()), None) => Err(Error::Unavailable("the write was not run".to_owned())),
-            (Err(error), _) => Err(error),
-        };
-        // The caller may have gone away; the write stands all the same.
-        let _ = self.reply.send(answer);
-    }
-}
-
 /// The way to the writers.
 #[derive(Debug, Clone)]
 pub(crate) struct Writers {
     queues: Vec<mpsc::Sender<Box<dyn Job>>>,
-    /// The last commit did not succeed.
-    failing: Arc<AtomicBool>,
+    /// Of each writer, whether its last commit did not succeed.
+    failing: Vec<Arc<AtomicBool>>,
 }
 
 impl Writers {
@@ -294,25 +245,25 @@ impl Writers {
         connectors: Vec<Connector>,
         heads: [broadcast::Sender<EventHead>; 2],
     ) -> Writers {
-        let failing = Arc::new(AtomicBool::new(false));
-        let queues = connectors
+        let (queues, failing) = connectors
             .into_iter()
             .map(|connector| {
+                let failing = Arc::new(AtomicBool::new(false));
                 let (queue, waiting) = mpsc::channel(WRITE_QUEUE_MAX);
                 let told = Told {
                     heads: heads.clone(),
                     failing: failing.clone(),
                 };
                 tokio::spawn(write(connector, waiting, told));
-                queue
+                (queue, failing)
             })
-            .collect();
+            .unzip();
         Writers { queues, failing }
     }
 
-    /// Whether the last commit did not succeed.
+    /// Whether the last commit of a writer did not succeed.
     pub(crate) fn failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
+        self.failing.iter().any(|one| one.load(Ordering::Relaxed))
     }
 
     /// Runs `work` in a transaction and answers once it is durable.
@@ -495,4 +446,49 @@ async fn guarded(job: &mut dyn Job, tx: &mut Tx) -> Result<()> {
         tx.conn = None;
         Err(Error::Unavailable("a write panicked".to_owned()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_writer_that_fails_is_known_to_fail_while_another_one_commits() {
+        let good = crate::testing::sqlite().await.unwrap();
+        let nowhere = std::env::temp_dir().join("a folder that is not there/one.db");
+        let connector = |options| Connector::Sqlite(Box::new(options));
+        let connectors = vec![
+            connector(SqliteConnectOptions::new().filename(nowhere)),
+            connector(good.url.parse().unwrap()),
+        ];
+        let heads = || broadcast::channel(1).0;
+        let writers = Writers::start(connectors, [heads(), heads()]);
+        let write = async |tenant: &str| {
+            let tenant = TenantId::parse(tenant).unwrap();
+            let look = writers.write(Some(&tenant), |tx| {
+                Box::pin(async move { tx.optional(sql("SELECT 1")).await.map(drop) })
+            });
+            look.await
+        };
+        let broken = |tenant: &str| {
+            tenant
+                .bytes()
+                .map(usize::from)
+                .sum::<usize>()
+                .is_multiple_of(2)
+        };
+        assert!(
+            broken("bb") && !broken("bc"),
+            "31 is odd, so the sum tells whose turn it is"
+        );
+        assert!(!writers.failing());
+        write("bc").await.unwrap();
+        assert!(!writers.failing());
+        write("bb").await.unwrap_err();
+        assert!(writers.failing());
+        write("bc").await.unwrap();
+        assert!(writers.failing(), "the first still takes no writes");
+    }
 }

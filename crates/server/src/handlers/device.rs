@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use fleet::device::{Description, OnboardingState};
 use fleet::{DeviceId, EventKind};
 use std::time::Duration;
-use store::path::{PathRecord, PathSetup};
+use store::path::{PathPatch, PathSetup};
 use store::{DeviceFilter, DevicePatch as StorePatch, DeviceSort, DeviceSortBy, NewDevice, Search};
 
 /// The transport of the management paths there are now.
@@ -276,7 +276,7 @@ pub async fn update(
 ) -> Result<Json<DeviceDetail>> {
     let id = DeviceId::from(id);
     let tenant = &caller.tenant;
-    state.store.device(tenant, id).await?;
+    let record = state.store.device(tenant, id).await?;
     let mut checks = Checks::default();
     let name = body.label.map(|name| checks.text("label", &name));
     let tags = body.tags.map(|tags| checks.tags("tags", &tags));
@@ -284,9 +284,14 @@ pub async fn update(
         .dial_url
         .map(|url| (!url.trim().is_empty()).then(|| checks.dial_url("dial_url", &url)));
     let path = state.store.path(tenant, id, WEBSOCKET).await?;
-    let reach = Wanted::new(path, dial_url.clone(), body.certificate_required);
-    let (required, dialled) = (reach.certificate_required, reach.dial_url.is_some());
-    check_certificate(&mut checks, &state, required, dialled);
+    let url_was = path.as_ref().and_then(|path| path.dial_url.clone());
+    let was = path.as_ref().is_some_and(|path| path.certificate_required);
+    let required = body.certificate_required.unwrap_or(was);
+    let dialled = dial_url.as_ref().unwrap_or(&url_was).is_some();
+    // What is as it was needs no look: the configuration may be another by now.
+    if (required && !was) || matches!(dial_url, Some(Some(_))) {
+        check_certificate(&mut checks, &state, required, dialled);
+    }
     checks.done()?;
     let mut data = serde_json::Map::new();
     if let Some(name) = &name {
@@ -298,7 +303,7 @@ pub async fn update(
     if let Some(url) = &dial_url {
         data.insert("dial_url".to_owned(), url.clone().into());
     }
-    if reach.certificate_required != reach.certificate_was_required {
+    if required != was {
         data.insert("certificate_required".to_owned(), required.into());
     }
     if data.is_empty() {
@@ -313,41 +318,22 @@ pub async fn update(
         tags,
         ..StorePatch::default()
     };
+    let redialled = dial_url.as_ref().is_some_and(|url| *url != url_was);
+    let endpoint_id = path.map_or(record.endpoint_id, |path| path.endpoint_id);
+    let reach = PathPatch {
+        transport: WEBSOCKET.to_owned(),
+        endpoint_id,
+        dial_url,
+        certificate_required: (required != was).then_some(required),
+    };
     state
         .store
-        .device_update(tenant, id, patch, now(), vec![event])
+        .device_revise(tenant, id, patch, reach, now(), vec![event])
         .await?;
-    if dial_url.is_some() || reach.certificate_required != reach.certificate_was_required {
-        redirect(&state, &caller, id, reach).await?;
+    if redialled {
+        state.south.dialling_changed(tenant, id);
     }
     detail(&state, &caller, id).await.map(Json)
-}
-
-/// How a device is to be reached after a change.
-struct Wanted {
-    endpoint_id: Option<String>,
-    dial_url: Option<String>,
-    dial_url_was: Option<String>,
-    certificate_required: bool,
-    certificate_was_required: bool,
-}
-
-impl Wanted {
-    fn new(
-        path: Option<PathRecord>,
-        dial_url: Option<Option<String>>,
-        certificate_required: Option<bool>,
-    ) -> Self {
-        let was = path.as_ref().is_some_and(|path| path.certificate_required);
-        let dial_url_was = path.as_ref().and_then(|path| path.dial_url.clone());
-        Self {
-            endpoint_id: path.map(|path| path.endpoint_id),
-            dial_url: dial_url.unwrap_or_else(|| dial_url_was.clone()),
-            dial_url_was,
-            certificate_required: certificate_required.unwrap_or(was),
-            certificate_was_required: was,
-        }
-    }
 }
 
 /// A required certificate has to be one that can be shown.
@@ -365,27 +351,6 @@ fn check_certificate(checks: &mut Checks, state: &State, required: bool, dialled
             "needs a server that asks devices for certificates: usp.tls_listen with usp.tls.client_ca",
         );
     }
-}
-
-/// Dials the device elsewhere, or no more; takes other credentials, or no others.
-async fn redirect(state: &State, caller: &Caller, id: DeviceId, wanted: Wanted) -> Result<()> {
-    let tenant = &caller.tenant;
-    let endpoint_id = match wanted.endpoint_id {
-        Some(endpoint_id) => endpoint_id,
-        None => state.store.device(tenant, id).await?.endpoint_id,
-    };
-    let redialled = wanted.dial_url != wanted.dial_url_was;
-    let setup = PathSetup {
-        transport: WEBSOCKET.to_owned(),
-        endpoint_id,
-        dial_url: wanted.dial_url,
-        certificate_required: wanted.certificate_required,
-    };
-    state.store.path_put(tenant, id, setup, Vec::new()).await?;
-    if redialled {
-        state.south.dialling_changed(tenant, id);
-    }
-    Ok(())
 }
 
 /// Removes one.

@@ -10,14 +10,14 @@ use crate::problem::{Fail, Result};
 use crate::state::{State, now};
 use api::Page;
 use api::page::PageQuery;
-use api::tenant::{Tenant, TenantCreate, TenantPatch};
+use api::tenant::{Tenant, TenantCreate, TenantPatch as Change};
 use api::{Permission, ProblemKind};
 use axum::Json;
 use axum::extract::{Extension, State as Extract};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fleet::{Event, EventKind, TenantId};
-use store::TenantRecord;
+use store::{TenantPatch, TenantRecord};
 
 /// Those the caller may act in.
 pub async fn list(
@@ -90,16 +90,17 @@ pub async fn update(
     Extract(state): Extract<State>,
     caller: Caller,
     Slug(id): Slug,
-    Body(body): Body<TenantPatch>,
+    Body(body): Body<Change>,
 ) -> Result<Json<Tenant>> {
-    let mut record = find(&state, &caller, &id).await?;
+    let record = find(&state, &caller, &id).await?;
     let mut checks = Checks::default();
     let name = body.name.map(|name| checks.name("name", &name));
     checks.done()?;
     let mut data = serde_json::Map::new();
+    let mut patch = TenantPatch::default();
     if let Some(name) = name.filter(|name| *name != record.name) {
         data.insert("name".to_owned(), name.clone().into());
-        record.name = name;
+        patch.name = Some(name);
     }
     let disabled = body.disabled;
     if let Some(disabled) = disabled.filter(|new| *new != record.disabled_at.is_some()) {
@@ -113,20 +114,19 @@ pub async fn update(
             ));
         }
         data.insert("disabled".to_owned(), disabled.into());
-        record.disabled_at = disabled.then(now);
+        patch.disabled_at = Some(disabled.then(now));
     }
-    if !data.is_empty() {
-        let event = Event::new(id.clone(), now(), EventKind::TenantUpdated)
-            .actor(caller.principal.actor())
-            .data(data.into());
-        state
-            .store
-            .tenant_update(&id, record.name.clone(), record.disabled_at, vec![event])
-            .await?;
-        state.south.tenants_changed();
-        state.credentials.send_replace(());
+    if data.is_empty() {
+        return Ok(Json(view(&record)));
     }
-    Ok(Json(view(&record)))
+    let event = Event::new(id.clone(), now(), EventKind::TenantUpdated)
+        .actor(caller.principal.actor())
+        .data(data.into());
+    state.store.tenant_update(&id, patch, vec![event]).await?;
+    state.south.tenants_changed();
+    state.credentials.send_replace(());
+    // What others changed meanwhile stands.
+    Ok(Json(view(&find(&state, &caller, &id).await?)))
 }
 
 async fn find(state: &State, caller: &Caller, id: &TenantId) -> Result<TenantRecord> {

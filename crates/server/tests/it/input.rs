@@ -468,3 +468,39 @@ fn shaped(random: &mut StdRng) -> Value {
         _ => json!({"name": a}),
     }
 }
+
+#[tokio::test]
+async fn a_device_that_requires_a_certificate_keeps_a_name_where_none_is_asked_for_any_more() {
+    let world = world().await;
+    let id = world.device("os::00256D-CERT").await;
+    let device = id.parse().unwrap();
+    let reach = store::PathPatch {
+        transport: "websocket".into(),
+        certificate_required: Some(true),
+        ..Default::default()
+    };
+    let tenant = fleet::TenantId::parse("default").unwrap();
+    let (patch, at) = (Default::default(), server::state::now());
+    let revised = world
+        .store()
+        .device_revise(&tenant, device, patch, reach, at, vec![]);
+    revised.await.unwrap();
+    let change = async |body: Value| {
+        let request = world.request(Method::PATCH, &format!("/api/v1/devices/{id}"));
+        let response = request.json(&body).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json::<Value>().await.unwrap())
+    };
+    for body in [
+        json!({"label": "attic"}),
+        json!({"label": "cellar", "certificate_required": true}),
+        json!({"dial_url": ""}),
+    ] {
+        let (status, answer) = change(body).await;
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(answer["admission"]["certificate_required"], true);
+    }
+    let (status, answer) = change(json!({"dial_url": "ws://192.0.2.1/usp"})).await;
+    assert_eq!(status, 422, "{answer}");
+    assert_eq!(answer["errors"][0]["field"], "certificate_required");
+}

@@ -16,7 +16,7 @@ use server::southbound::limits::Limits;
 use server::southbound::{self, Adapter, Setup, Started};
 use server::{Config, secret, state::now};
 use store::testing::{TestDatabase, databases};
-use store::{DeviceRecord, NewDevice, NewSetupKey, PathSetup, Store, TenantRecord};
+use store::{DeviceRecord, NewDevice, NewSetupKey, PathPatch, PathSetup, Store, TenantRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -287,11 +287,15 @@ pub async fn register(
     };
     let (store, tenant) = (&world.store, &world.tenant);
     store.device_insert(tenant, new, vec![]).await.unwrap();
-    let setup = PathSetup {
+    let reach = PathPatch {
         transport: "websocket".into(),
-        ..setup
+        endpoint_id: setup.endpoint_id,
+        dial_url: Some(setup.dial_url),
+        certificate_required: Some(setup.certificate_required),
     };
-    store.path_put(tenant, id, setup, vec![]).await.unwrap();
+    let patch = Default::default();
+    let revised = store.device_revise(tenant, id, patch, reach, now(), vec![]);
+    revised.await.unwrap();
     id
 }
 

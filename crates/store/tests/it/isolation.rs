@@ -5,12 +5,12 @@ use fleet::{
     UserId,
 };
 use store::idempotency::IdempotencyKey;
-use store::path::{PathEnd, PathLink, PathSetup};
+use store::path::{PathEnd, PathLink, PathPatch, PathSetup};
 use store::{
     Claim, DeviceFilter, DevicePatch, DeviceSort, Error, EventFilter, EventOrder, FacetField,
     Idempotency, IdempotentAnswer, NewDevice, NewRefusal, NewSession, NewSetupKey, NewToken,
-    Notification, OperationFilter, OperationSave, Search, Store, TranscriptEntry, UserPatch,
-    UserRecord, ValueSource, ValueUpdate,
+    Notification, OperationFilter, OperationSave, Search, Store, TenantPatch, TranscriptEntry,
+    UserPatch, UserRecord, ValueSource, ValueUpdate,
 };
 
 use crate::raw::Raw;
@@ -102,6 +102,16 @@ fn setup(tenant: &TenantId) -> PathSetup {
     }
 }
 
+fn reach(tenant: &TenantId) -> PathPatch {
+    let setup = setup(tenant);
+    PathPatch {
+        transport: setup.transport,
+        endpoint_id: setup.endpoint_id,
+        dial_url: Some(setup.dial_url),
+        certificate_required: None,
+    }
+}
+
 fn entries() -> Vec<TranscriptEntry> {
     vec![TranscriptEntry {
         at: NOW,
@@ -120,11 +130,7 @@ pub async fn fill(store: &Store, tenant: &TenantId, device: DeviceId) -> Operati
     };
     let updated = vec![event(tenant, EventKind::DeviceUpdated).device(device)];
     store
-        .device_update(tenant, device, patch, NOW, updated)
-        .await
-        .unwrap();
-    store
-        .path_put(tenant, device, setup(tenant), vec![])
+        .device_revise(tenant, device, patch, reach(tenant), NOW, updated)
         .await
         .unwrap();
     store
@@ -261,6 +267,7 @@ const TRIED: &[&str] = &[
     "device_expect",
     "device",
     "device_update",
+    "device_revise",
     "device_delete",
     "device_merge",
     "device_heard",
@@ -274,7 +281,6 @@ const TRIED: &[&str] = &[
     "path_list",
     "path",
     "path_list_dialled",
-    "path_put",
     "path_delete",
     "path_set_pending",
     "path_confirm",
@@ -465,7 +471,9 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
             .unwrap()
             .is_empty()
     );
-    none(store.path_put(me, id, setup(me), e()).await);
+    let patch = DevicePatch::default();
+    let revised = store.device_revise(me, id, patch, reach(me), now, e());
+    none(revised.await);
     none(store.path_delete(me, id, ws, e()).await);
     none(
         store
@@ -628,10 +636,11 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
         .unwrap();
     assert_eq!(store.idempotency_purge(me, far).await.unwrap(), 0);
     // The same keys are free here.
-    store
-        .tenant_update(me, "Mine".to_owned(), None, vec![])
-        .await
-        .unwrap();
+    let patch = TenantPatch {
+        name: Some("Mine".to_owned()),
+        ..TenantPatch::default()
+    };
+    store.tenant_update(me, patch, vec![]).await.unwrap();
     assert_eq!(store.tenant(me).await.unwrap().name, "Mine");
     store.device_delete(me, mine, vec![]).await.unwrap();
     let own = vec![event(me, EventKind::TenantUpdated)];

@@ -1,10 +1,11 @@
 //! Management paths: credentials and links.
 
-use fleet::NodeId;
 use fleet::onboarding::TokenStatus;
-use store::path::{PathEnd, PathLink, PathSetup};
+use fleet::{DeviceId, EventKind, NodeId};
+use store::path::{PathEnd, PathLink, PathPatch};
+use store::{DevicePatch, Error, Store};
 
-use crate::world::{NOW, at, hash, insert_device, tenant, worlds};
+use crate::world::{NOW, at, event, hash, insert_device, tenant, worlds};
 
 const WS: &str = "websocket";
 
@@ -19,6 +20,25 @@ fn link(node: &str, seconds: i64) -> PathLink {
         info: serde_json::json!({ "version": "1.4" }),
         at: at(seconds),
     }
+}
+
+/// Changes how a device of `acme` is reached.
+async fn revise(
+    store: &Store,
+    device: DeviceId,
+    dial_url: Option<Option<String>>,
+    certificate_required: Option<bool>,
+) -> Result<(), Error> {
+    let reach = PathPatch {
+        transport: WS.to_owned(),
+        endpoint_id: format!("os::{device}"),
+        dial_url,
+        certificate_required,
+    };
+    let patch = DevicePatch::default();
+    store
+        .device_revise(&tenant("acme"), device, patch, reach, NOW, vec![])
+        .await
 }
 
 fn end(link: u64, seconds: i64) -> PathEnd {
@@ -199,16 +219,8 @@ async fn the_devices_we_dial_are_listed() {
         let mut devices = Vec::new();
         for n in 0..5 {
             let device = insert_device(&db.store, &tenant, &format!("S{n}")).await;
-            let setup = PathSetup {
-                transport: WS.to_owned(),
-                endpoint_id: format!("os::{n}"),
-                dial_url: (n != 2).then(|| format!("ws://192.0.2.{n}/")),
-                certificate_required: false,
-            };
-            db.store
-                .path_put(&tenant, device, setup, vec![])
-                .await
-                .unwrap();
+            let url = (n != 2).then(|| format!("ws://192.0.2.{n}/"));
+            revise(&db.store, device, Some(url), None).await.unwrap();
             if n != 2 {
                 devices.push(device);
             }
@@ -232,5 +244,49 @@ async fn the_devices_we_dial_are_listed() {
                 .unwrap()
                 .is_empty()
         );
+    }
+}
+
+#[tokio::test]
+async fn how_a_device_is_reached_changes_only_where_it_is_named_and_together_with_the_device() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let device = insert_device(&db.store, &tenant, "S1").await;
+        let path = async || {
+            let path = db.store.path(&tenant, device, WS).await.unwrap().unwrap();
+            (path.dial_url, path.certificate_required)
+        };
+        revise(&db.store, device, None, Some(true)).await.unwrap();
+        assert_eq!(path().await, (None, true));
+        let url = Some("ws://192.0.2.1/".to_owned());
+        // Two changes, each of which was right when it was asked for.
+        let both = revise(&db.store, device, Some(url.clone()), None).await;
+        assert!(matches!(both, Err(Error::Invalid(_))), "{both:?}");
+        assert_eq!(path().await, (None, true));
+        revise(&db.store, device, None, Some(false)).await.unwrap();
+        revise(&db.store, device, Some(url.clone()), None)
+            .await
+            .unwrap();
+        revise(&db.store, device, None, Some(false)).await.unwrap();
+        assert_eq!(path().await, (url.clone(), false));
+        // All or nothing, the event too.
+        let patch = DevicePatch {
+            name: Some("new".to_owned()),
+            ..DevicePatch::default()
+        };
+        let reach = PathPatch {
+            transport: WS.to_owned(),
+            certificate_required: Some(true),
+            ..PathPatch::default()
+        };
+        let told = vec![event(&tenant, EventKind::DeviceUpdated)];
+        let before = db.store.event_head(&tenant).await.unwrap();
+        let refused = db
+            .store
+            .device_revise(&tenant, device, patch, reach, NOW, told);
+        refused.await.unwrap_err();
+        let record = db.store.device(&tenant, device).await.unwrap();
+        assert_eq!(record.device.name, "");
+        assert_eq!(db.store.event_head(&tenant).await.unwrap(), before);
     }
 }

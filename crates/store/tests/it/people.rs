@@ -5,7 +5,7 @@ use store::idempotency::IdempotencyKey;
 use store::limits::{KNOWN_NETWORKS_PER_USER_MAX, REFUSALS_MAX, SIGN_INS_PER_USER_MAX};
 use store::{
     DeviceFilter, Error, Idempotency, IdempotentAnswer, NewDevice, NewRefusal, NewSession,
-    NewSetupKey, NewToken, Search, Store, UserPatch, UserRecord,
+    NewSetupKey, NewToken, PathLink, Search, Store, TenantPatch, UserPatch, UserRecord,
 };
 
 use crate::world::{NOW, at, bits, event, hash, new_device, tenant, worlds};
@@ -203,6 +203,108 @@ async fn the_last_administrator_stays_one() {
     }
 }
 
+/// Two tenants, each with an administrator of the platform.
+async fn two_owners(store: &Store) -> [(TenantId, UserId); 2] {
+    let mut owners = Vec::new();
+    for slug in ["acme", "other"] {
+        let tenant = tenant(slug);
+        let owner = UserRecord {
+            id: UserId::new(NOW, bits()),
+            tenant: tenant.clone(),
+            login: format!("owner@{slug}"),
+            display_name: "Owner".to_owned(),
+            role: "operator".to_owned(),
+            platform: true,
+            password_hash: "old".to_owned(),
+            must_change_password: false,
+            created_at: NOW,
+            disabled_at: None,
+            last_sign_in_at: None,
+        };
+        let id = owner.id;
+        store.user_insert(&tenant, owner, vec![]).await.unwrap();
+        owners.push((tenant, id));
+    }
+    owners.try_into().unwrap()
+}
+
+#[tokio::test]
+async fn of_two_last_platform_administrators_of_two_tenants_one_stays() {
+    for db in worlds().await {
+        let owners = two_owners(&db.store).await;
+        // Two nodes on one PostgreSQL; SQLite has one.
+        let other = match db.store.database() {
+            "postgres" => Store::open(&db.url).await.unwrap(),
+            _ => db.store.clone(),
+        };
+        let set = async |store: &Store, of: usize, at: Option<Timestamp>| {
+            let (tenant, id) = &owners[of];
+            let patch = UserPatch {
+                disabled_at: Some(at),
+                ..UserPatch::default()
+            };
+            store.user_update(tenant, *id, patch, vec![]).await
+        };
+        for round in 0..20 {
+            let both = tokio::join!(set(&db.store, 0, Some(NOW)), set(&other, 1, Some(NOW)));
+            assert!(both.0.is_ok() != both.1.is_ok(), "round {round}: {both:?}");
+            for of in [0, 1] {
+                set(&db.store, of, None).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_belongs_to_a_disabled_tenant_administers_no_platform() {
+    for db in worlds().await {
+        let [(acme, one), (other, two)] = two_owners(&db.store).await;
+        let shut = |disabled_at| TenantPatch {
+            disabled_at: Some(disabled_at),
+            ..TenantPatch::default()
+        };
+        let last = |done: Result<(), Error>| {
+            let of = matches!(done, Err(Error::LastAdministrator { of: "platform", .. }));
+            assert!(of, "{done:?}");
+        };
+        let store = &db.store;
+        let closed = shut(Some(NOW));
+        store
+            .tenant_update(&acme, closed.clone(), vec![])
+            .await
+            .unwrap();
+        last(store.tenant_update(&other, closed, vec![]).await);
+        assert_eq!(store.tenant(&other).await.unwrap().disabled_at, None);
+        last(store.user_delete(&other, two, vec![]).await);
+        store
+            .tenant_update(&acme, shut(None), vec![])
+            .await
+            .unwrap();
+        store.user_delete(&other, two, vec![]).await.unwrap();
+        last(store.user_delete(&acme, one, vec![]).await);
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_a_tenant_leaves_what_it_does_not_name() {
+    for db in worlds().await {
+        let acme = tenant("acme");
+        let shut = TenantPatch {
+            disabled_at: Some(Some(NOW)),
+            ..TenantPatch::default()
+        };
+        let named = TenantPatch {
+            name: Some("New".to_owned()),
+            ..TenantPatch::default()
+        };
+        for patch in [shut, named] {
+            db.store.tenant_update(&acme, patch, vec![]).await.unwrap();
+        }
+        let found = db.store.tenant(&acme).await.unwrap();
+        assert_eq!((found.name.as_str(), found.disabled_at), ("New", Some(NOW)));
+    }
+}
+
 #[tokio::test]
 async fn a_token_goes_with_its_person_and_is_revoked_once() {
     for db in worlds().await {
@@ -314,12 +416,13 @@ async fn who_claims_the_endpoint_id_of_a_device_and_is_nobodys_is_shown_to_its_t
             identities: vec![Identity::endpoint(endpoint)],
             ..new_device("SEEN")
         };
+        let id = device.id;
         db.store.device_insert(&acme, device, vec![]).await.unwrap();
         for (n, claimed) in [(1, endpoint), (2, "os::00256D-ELSE"), (3, "")] {
             let refusal = NewRefusal {
                 at: NOW,
                 reason: "unknown_credential".to_owned(),
-                detail: String::new(),
+                detail: "why".to_owned(),
                 peer: "192.0.2.1:5".to_owned(),
                 endpoint_id: claimed.to_owned(),
                 transport: "websocket".to_owned(),
@@ -341,6 +444,33 @@ async fn who_claims_the_endpoint_id_of_a_device_and_is_nobodys_is_shown_to_its_t
         assert_eq!(named.unwrap().len(), 1);
         let named = db.store.refusal_list_of(&other, endpoint, NOW, 10).await;
         assert!(named.unwrap().is_empty());
+        // Anybody can register an endpoint id; whose device it is shows when it connects.
+        let told = async |tenant| {
+            let found = db.store.refusal_list(tenant, NOW, 10).await.unwrap();
+            let last = found.into_iter().map(|one| one.last);
+            let mut last = last.filter(|one| one.endpoint_id == endpoint);
+            let last = last.next().unwrap();
+            (last.peer, last.detail)
+        };
+        let all = ("192.0.2.1:5".to_owned(), "why".to_owned());
+        assert_eq!(told(None).await, all);
+        let hidden = (store::refusal::PEER_HIDDEN.to_owned(), all.1.clone());
+        assert_eq!(told(Some(&acme)).await, hidden);
+        let link = PathLink {
+            transport: "websocket".to_owned(),
+            endpoint_id: endpoint.to_owned(),
+            node: fleet::NodeId::parse("n1").unwrap(),
+            peer: "192.0.2.1:6".to_owned(),
+            authenticated_by: "token".to_owned(),
+            setup_key: None,
+            info: serde_json::json!({}),
+            at: NOW,
+        };
+        db.store
+            .path_connected(&acme, id, link, vec![])
+            .await
+            .unwrap();
+        assert_eq!(told(Some(&acme)).await, all);
     }
 }
 
