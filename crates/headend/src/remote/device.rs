@@ -231,7 +231,13 @@ async fn facets(
     Ok(())
 }
 
-/// The one device that an id, endpoint id, serial or other words mean.
+/// So many devices that some words find are looked at, to tell whether they mean exactly one.
+const FOUND_MAX: u32 = 500;
+/// So many of them are named when they do not.
+const NAMED_MAX: usize = 10;
+
+/// The one device that an id, endpoint id, serial or other words mean. An endpoint id is of one device alone; names and
+/// serials may be of several, and then none of them is meant.
 pub async fn find(client: &Client, text: &str) -> Result<Device> {
     if let Ok(id) = text.parse::<uuid::Uuid>() {
         let detail: DeviceDetail = client.call("device_show", &[&id.to_string()], &[]).await?;
@@ -239,30 +245,47 @@ pub async fn find(client: &Client, text: &str) -> Result<Device> {
     }
     let query = DeviceQuery {
         q: Some(text.to_owned()),
-        limit: Some(20),
+        limit: Some(FOUND_MAX),
         ..DeviceQuery::default()
     };
     let page: Page<Device> = client
         .call("device_list", &[], &api::query_pairs(&query))
         .await?;
-    let exact = page.items.iter().position(|device| {
-        device.serial.as_deref() == Some(text)
-            || device.name == text
-            || device.endpoint_ids.iter().any(|id| id == text)
-    });
-    let mut items = page.items;
-    match (exact, items.len()) {
-        (Some(index), _) => Ok(items.swap_remove(index)),
-        (None, 1) => Ok(items.swap_remove(0)),
-        (None, 0) => Err(Exit::error(
+    let more = page.next.is_some();
+    let mut found = page.items;
+    let own = |device: &Device| device.endpoint_ids.iter().any(|id| id == text);
+    if let Some(at) = found.iter().position(own) {
+        return Ok(found.swap_remove(at));
+    }
+    let exact = |device: &Device| device.serial.as_deref() == Some(text) || device.name == text;
+    if found.iter().any(exact) {
+        found.retain(exact);
+    }
+    if found.is_empty() {
+        return Err(Exit::error(
             Failure::NotFound,
             format!("no device is found by `{text}`; `headend doctor {text}` may say why"),
-        )),
-        (None, _) => {
-            let names: Vec<String> = items.into_iter().map(|device| device.name).collect();
-            let words = format!("`{text}` finds several devices: {}", names.join(", "));
-            Err(Exit::error(Failure::Refused, words))
-        }
+        ));
+    }
+    if found.len() == 1 && !more {
+        return Ok(found.swap_remove(0));
+    }
+    let mut names: Vec<String> = found.iter().take(NAMED_MAX).map(called).collect();
+    if more || found.len() > NAMED_MAX {
+        names.push("and more".to_owned());
+    }
+    let words = format!(
+        "`{text}` finds several devices: {}; an endpoint id says which",
+        names.join(", ")
+    );
+    Err(Exit::error(Failure::Refused, words))
+}
+
+/// A device by its name and endpoint id, so that nobody takes it for another.
+pub fn called(device: &Device) -> String {
+    match device.endpoint_ids.first() {
+        Some(id) if *id != device.name => format!("{} ({id})", device.name),
+        _ => device.name.clone(),
     }
 }
 

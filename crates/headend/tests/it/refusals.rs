@@ -137,3 +137,38 @@ async fn an_operation_that_waits_for_its_device_is_told_as_still_open() {
     let ended = cli.fails(6, &["operation", "show", id, "--follow"]);
     assert!(ended.contains("ended cancelled"), "{ended}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_serial_of_two_devices_means_neither_of_them_and_an_endpoint_id_always_one() {
+    let server = Server::start(&[]).await;
+    let cli = Cli::administrator(&server);
+    // The label of one is the serial of another, and the endpoint id of a third.
+    let register = |id: &str, label: &str| {
+        cli.done(&["device", "register", id, "--label", label]);
+    };
+    register("os::00256D-1", "twin");
+    register("os::00256D-2", "twin");
+    register("os::00256D-3", "os::00256D-1");
+    let words = [
+        "device",
+        "operate",
+        "twin",
+        "Device.FactoryReset()",
+        "--yes",
+    ];
+    let both = cli.fails(8, &words);
+    assert!(
+        both.contains("twin (os::00256D-1), twin (os::00256D-2)"),
+        "{both}"
+    );
+    let shown = cli.done_json(&["device", "show", "os::00256D-1"]);
+    assert_eq!(shown["name"], "twin");
+    // What is confirmed is named.
+    let words = ["device", "operate", "os::00256D-2", "Device.FactoryReset()"];
+    let asked = cli.fails(2, &words);
+    assert!(asked.contains("twin (os::00256D-2)"), "{asked}");
+    let asked = cli.fails(2, &["device", "forget", "os::00256D-3"]);
+    assert!(asked.contains("os::00256D-1 (os::00256D-3)"), "{asked}");
+    let none = cli.done_json(&["operation", "list"]);
+    assert!(none["items"].as_array().unwrap().is_empty(), "{none:#}");
+}

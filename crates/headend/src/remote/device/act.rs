@@ -1,9 +1,10 @@
 //! What can be done on a device. Each is an operation: see `how`.
 
 use super::how::{How, ask, finish};
+use super::{called, find};
 use crate::remote::confirm::Sure;
 use crate::remote::typed::Name;
-use crate::remote::{Connection, output, wait};
+use crate::remote::{Connection, client::Client, output, wait};
 use anyhow::Result;
 use api::operation::{AddParameter, NotificationKind, Op, SetParameter};
 
@@ -170,11 +171,15 @@ pub async fn delete(args: Delete, connection: &Connection) -> Result<()> {
     finish(&args.device, op, names, &args.how, connection).await
 }
 
-pub async fn operate(args: Operate, connection: &Connection) -> Result<()> {
+pub async fn operate(mut args: Operate, connection: &Connection) -> Result<()> {
     if args.command.ends_with("FactoryReset()") && !args.how.is_preview() {
-        args.sure.about(
-            "The device forgets all its settings, and afterwards has to be re-admitted to come back.",
-        )?;
+        let device = find(&Client::new(connection)?, &args.device).await?;
+        args.sure.about(&format!(
+            "{} forgets all its settings, and afterwards has to be re-admitted to come back.",
+            called(&device)
+        ))?;
+        // The very one that was confirmed.
+        args.device = device.id.to_string();
     }
     let mut names: Vec<Name> = Vec::new();
     for (name, _) in &args.input {

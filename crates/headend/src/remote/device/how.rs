@@ -47,13 +47,13 @@ pub async fn finish(
     let Some(ended) = ask(device, op, names, how, connection).await? else {
         return Ok(());
     };
-    if !connection.json {
+    if !connection.json && ended.state.is_final() {
         operation::show(&ended);
     }
     wait::succeeded(&ended)
 }
 
-/// Submits the op and waits for its end; `None` when there is nothing to wait for. `names` says
+/// Submits the op and waits for its end, or as long as `how` says; `None` when there is nothing to wait for. `names` says
 /// what the person typed for the fields of the op.
 pub async fn ask(
     device: &str,

@@ -1,7 +1,7 @@
 //! What we note about a device, not what it says itself: registering, labels, letting it in again,
 //! forgetting it.
 
-use super::{find, look};
+use super::{called, find, look};
 use crate::remote::confirm::Sure;
 use crate::remote::{Connection, client::Client, output, typed};
 use anyhow::Result;
@@ -117,11 +117,11 @@ pub async fn forget(args: Forget, connection: &Connection) -> Result<()> {
     let device = find(&client, &args.device).await?;
     args.sure.about(&format!(
         "{} is forgotten with its values and operations, and its credential stops working.",
-        device.name
+        called(&device)
     ))?;
     client
         .perform("device_delete", &[&device.id.to_string()])
         .await?;
-    output::done(connection.json, &format!("forgot {}", device.name));
+    output::done(connection.json, &format!("forgot {}", called(&device)));
     Ok(())
 }

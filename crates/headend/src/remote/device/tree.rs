@@ -58,7 +58,7 @@ pub async fn tree(args: Tree, connection: &Connection) -> Result<()> {
         nodes.push(node);
     }
     if connection.json {
-        return output::json(&Page::whole(nodes));
+        return output::json(&page(nodes, waiting.is_empty()));
     }
     for node in &nodes {
         print(node);
@@ -67,6 +67,15 @@ pub async fn tree(args: Tree, connection: &Connection) -> Result<()> {
         eprintln!("There is more: {NODES_MAX} objects are shown. Begin further down.");
     }
     Ok(())
+}
+
+/// The nodes as a page; what is cut off is told by a total that is not exact.
+fn page(nodes: Vec<ModelNode>, whole: bool) -> Page<ModelNode> {
+    let mut page = Page::whole(nodes);
+    if let Some(total) = &mut page.total {
+        total.exact = whole;
+    }
+    page
 }
 
 pub async fn search(args: Search, connection: &Connection) -> Result<()> {
@@ -121,5 +130,16 @@ fn print(node: &ModelNode) {
             _ => String::new(),
         };
         println!("  {}.{rows}", object.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_that_is_cut_off_does_not_say_that_it_is_all() {
+        let exact = |whole| page(Vec::new(), whole).total.unwrap().exact;
+        assert!(exact(true) && !exact(false));
     }
 }
