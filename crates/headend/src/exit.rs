@@ -94,6 +94,12 @@ impl fmt::Display for Exit {
 
 impl std::error::Error for Exit {}
 
+/// Whether it is the way to the server that failed, so that the same may work later.
+pub fn is_unreachable(error: &anyhow::Error) -> bool {
+    let exit = error.downcast_ref::<Exit>();
+    exit.is_some_and(|exit| exit.failure == Failure::Unreachable)
+}
+
 /// Prints the error to standard error and gives its code. As JSON it is always a problem
 /// document (RFC 9457): the server's own, or one of ours around the same words.
 pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
@@ -101,7 +107,7 @@ pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     let failure = exit.map_or(Failure::Other, |exit| exit.failure);
     match exit.and_then(|exit| exit.problem.as_deref()) {
         _ if !json => eprintln!("headend: {}", chain(error)),
-        Some(problem) => eprintln!("{}", serde_json::json!(problem)),
+        Some(problem) => eprintln!("{}", serde_json::json!(in_context(problem, error))),
         None => eprintln!(
             "{}",
             serde_json::json!({
@@ -112,6 +118,18 @@ pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
         ),
     }
     ExitCode::from(failure as u8)
+}
+
+/// The server's problem with what was said around it in front of its detail.
+fn in_context(problem: &Problem, error: &anyhow::Error) -> Problem {
+    let around = error.chain().take_while(|cause| !cause.is::<Exit>());
+    let mut words: Vec<String> = around.map(ToString::to_string).collect();
+    words.push(problem.detail.clone());
+    words.retain(|part| !part.is_empty());
+    Problem {
+        detail: words.join(": "),
+        ..problem.clone()
+    }
 }
 
 /// The error and its causes; a cause that its error already repeats is not said twice.
@@ -157,6 +175,22 @@ mod tests {
             error.downcast_ref::<Exit>().unwrap().failure,
             Failure::NotFound
         );
+    }
+
+    #[test]
+    fn what_is_said_around_a_problem_of_the_server_stands_in_front_of_its_detail() {
+        let problem = Problem {
+            detail: "the token is not valid".to_owned(),
+            ..Problem::new(api::ProblemKind::Unauthenticated, "")
+        };
+        let failed: anyhow::Result<()> = Err(anyhow::Error::new(Exit {
+            failure: Failure::NotAllowed,
+            words: "not signed in".to_owned(),
+            problem: Some(Box::new(problem.clone())),
+        }));
+        let error = failed.context("operation 7 goes on").unwrap_err();
+        let told = in_context(&problem, &error);
+        assert_eq!(told.detail, "operation 7 goes on: the token is not valid");
     }
 
     #[test]

@@ -16,8 +16,10 @@ use cli::{Cli, Command};
 use exit::{Exit, Failure};
 
 fn main() -> std::process::ExitCode {
-    end_with_a_closed_pipe();
     let cli = Cli::parse();
+    if matches!(cli.command, Command::Remote(_) | Command::Completion { .. }) {
+        end_with_a_closed_pipe();
+    }
     let json = cli.command.json();
     // Every TLS end in this process uses the same provider; a second installation is harmless.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -50,13 +52,16 @@ fn completion(shell: clap_complete::Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// As a shell tells that a program was ended by SIGPIPE: not a success, since what it printed was not read.
+const CLOSED_PIPE: i32 = 141;
+
 /// `headend device list | head -1` ends quietly: printing to a pipe that nobody reads panics otherwise.
 fn end_with_a_closed_pipe() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let message = info.payload_as_str().unwrap_or_default();
         if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
-            std::process::exit(0);
+            std::process::exit(CLOSED_PIPE);
         }
         usual(info);
     }));

@@ -5,7 +5,7 @@ use crate::{lifetime, start};
 use anyhow::Result;
 use server::config::{Config, ConfigError, Override};
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 #[command(
@@ -45,12 +45,15 @@ pub struct Args {
 
 impl Args {
     fn overrides(&self) -> Result<Vec<Override>> {
-        let mut all = Override::from_env(std::env::vars());
-        let data = self
-            .data
-            .as_deref()
-            .and_then(Path::to_str)
-            .map(str::to_owned);
+        let mut all = Override::from_env(environment()?.into_iter());
+        let data = match self.data.as_deref().map(|path| (path, path.to_str())) {
+            Some((path, None)) => {
+                let words = format!("--data {}: the path is not UTF-8", path.display());
+                return Err(Exit::error(Failure::Usage, words));
+            }
+            Some((_, text)) => text.map(str::to_owned),
+            None => None,
+        };
         let flags = [
             ("data", "data_dir", &data),
             ("http", "http.listen", &self.http),
@@ -73,6 +76,22 @@ impl Args {
         }
         Ok(all)
     }
+}
+
+/// The variables of the environment. Those that are no text are nobody's business, unless they are ours.
+fn environment() -> Result<Vec<(String, String)>> {
+    let mut all = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => all.push((name, value)),
+            (Ok(name), Err(_)) if name.starts_with("HEADEND__") => {
+                let words = format!("{name}: its value is not UTF-8");
+                return Err(Exit::error(Failure::Usage, words));
+            }
+            _ => {}
+        }
+    }
+    Ok(all)
 }
 
 pub async fn run(args: Args) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::Connection;
 use super::sign_in;
 use super::typed;
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use anyhow::{Context, Result};
 use api::ProblemKind;
 use serde::Serialize;
@@ -18,6 +18,9 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
 const PATIENCE_MAX: usize = 5;
 /// A longer wait than this is told instead of sat out.
 const PATIENCE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often a request whose answer was lost is sent again, and after which pause.
+const LOST_MAX: usize = 2;
+const LOST_PAUSE: Duration = Duration::from_secs(1);
 /// How long connecting may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -83,18 +86,29 @@ impl Client {
         decode(self.send(request.timeout(REQUEST_TIME_MAX)).await?).await
     }
 
-    /// Calls an operation with a body, under an idempotency key of its own.
+    /// Calls an operation with a body, under an idempotency key of its own: when the answer is lost, it is sent again
+    /// and still done once.
     pub async fn submit<B: Serialize, T: DeserializeOwned>(
         &self,
         id: &str,
         path: &[&str],
         body: &B,
     ) -> Result<T> {
-        let request = self
-            .request(id, path)?
-            .header(api::IDEMPOTENCY_HEADER, uuid::Uuid::new_v4().to_string())
-            .json(body);
-        decode(self.send(request.timeout(REQUEST_TIME_MAX)).await?).await
+        let key = uuid::Uuid::new_v4().to_string();
+        let mut again = LOST_MAX;
+        loop {
+            let request = self.request(id, path)?.json(body);
+            let request = request.header(api::IDEMPOTENCY_HEADER, &key);
+            let answer = match self.send(request.timeout(REQUEST_TIME_MAX)).await {
+                Ok(response) => decode(response).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Err(error) if again > 0 && exit::is_unreachable(&error) => again -= 1,
+                answer => return answer,
+            }
+            tokio::time::sleep(LOST_PAUSE).await;
+        }
     }
 
     /// Calls an operation with a body that answers nothing.
@@ -241,7 +255,11 @@ fn patience(response: &reqwest::Response) -> Option<Duration> {
 }
 
 async fn decode<T: DeserializeOwned>(response: reqwest::Response) -> Result<T> {
-    let text = response.text().await?;
+    let host = response.url().origin().ascii_serialization();
+    let text = response.text().await.map_err(|error| {
+        let words = format!("the answer of {host} broke off: {}", causes(&error));
+        Exit::error(Failure::Unreachable, words)
+    })?;
     serde_json::from_str(&text)
         .context("the server's answer is not what its API promises; is it of another version?")
 }

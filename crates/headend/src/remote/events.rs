@@ -1,7 +1,7 @@
 //! `events`: the log, and the live stream, taken up again where it broke off.
 
 use super::{Connection, client::Client, output};
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use anyhow::Result;
 use api::device::Order;
 use api::event::{Event, EventLog, EventQuery, StreamQuery};
@@ -69,6 +69,8 @@ impl About {
     }
 }
 
+/// A stream that says nothing for so long is broken: the server's heartbeat comes every 15 seconds.
+const SILENCE_MAX: Duration = Duration::from_secs(50);
 /// How long to wait before the stream is opened again.
 const REOPEN_AFTER: Duration = Duration::from_secs(2);
 /// The longest line of a stream that is read.
@@ -159,36 +161,56 @@ async fn list(client: &Client, mut query: EventQuery, most: usize, json: bool) -
 }
 
 async fn tail(client: &Client, query: &StreamQuery, count: u64, json: bool) -> Result<()> {
+    // "Now" is a place in the log, so that a stream that breaks off before its first event is taken up there again.
+    let mut last = match &query.after {
+        Some(after) => after.clone(),
+        None => head(client).await?,
+    };
     let query = api::query_pairs(query);
     let mut left = count;
-    let mut last: Option<String> = None;
     let mut opened_once = false;
     while left > 0 {
-        match client.stream("event_stream", &query, last.as_deref()).await {
+        match client.stream("event_stream", &query, Some(&last)).await {
             Ok(response) => {
                 opened_once = true;
                 read(response, json, &mut last, &mut left).await?;
             }
-            Err(error) if opened_once && is_unreachable(&error) => {}
+            Err(error) if opened_once && exit::is_unreachable(&error) => {}
             Err(error) => return Err(error),
         }
         if left > 0 {
-            eprintln!("the stream broke off; opening it again");
+            if !json {
+                eprintln!("the stream broke off; opening it again");
+            }
             tokio::time::sleep(REOPEN_AFTER).await;
         }
     }
     Ok(())
 }
 
+/// The newest place in the log.
+async fn head(client: &Client) -> Result<String> {
+    let query = EventQuery {
+        order: Some(Order::Desc),
+        limit: Some(1),
+        ..EventQuery::default()
+    };
+    let log: EventLog = client
+        .call("event_list", &[], &api::query_pairs(&query))
+        .await?;
+    Ok(log.head)
+}
+
+/// Prints events until there are enough, or the stream ends, breaks or falls silent.
 async fn read(
     response: reqwest::Response,
     json: bool,
-    last: &mut Option<String>,
+    last: &mut String,
     left: &mut u64,
 ) -> Result<()> {
     let mut body = response.bytes_stream();
     let mut buffer: Vec<u8> = Vec::new();
-    while let Some(Ok(chunk)) = body.next().await {
+    while let Ok(Some(Ok(chunk))) = tokio::time::timeout(SILENCE_MAX, body.next()).await {
         buffer.extend_from_slice(&chunk);
         while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = buffer.drain(..=end).collect();
@@ -199,7 +221,7 @@ async fn read(
             let Ok(event) = serde_json::from_str::<Event>(data.trim()) else {
                 continue;
             };
-            *last = Some(event.cursor.clone());
+            *last = event.cursor.clone();
             print(&event, json)?;
             *left -= 1;
             if *left == 0 {
@@ -233,10 +255,4 @@ pub fn print(event: &Event, json: bool) -> Result<()> {
         event.at, event.kind, device, event.summary
     );
     Ok(())
-}
-
-fn is_unreachable(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<Exit>()
-        .is_some_and(|exit| exit.failure == Failure::Unreachable)
 }

@@ -34,20 +34,15 @@ pub struct Kept {
 
 pub async fn run(args: Args, connection: &Connection) -> Result<()> {
     let client = Client::without_token(connection)?;
+    // Before anything is made at the server that could not be kept here.
+    let slot = Slot::open()?;
+    let before = kept()?.filter(|kept| kept.url == client.url());
     let session = open(&client, args.login.clone(), args.password_stdin).await?;
-    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let body = TokenCreate {
-        name: format!("command line on {}", host.trim()).trim().to_owned(),
-        scopes: session.permissions.clone(),
-        expires_at: None,
-    };
-    let made: TokenCreated = client.submit("token_create", &[], &body).await?;
-    let place = keep(&Kept {
-        url: client.url().to_owned(),
-        token_id: made.token.id,
-        token: made.secret,
-    })?;
-    client.perform("session_delete", &[]).await?;
+    let place = closing(&client, exchange(&client, &session, slot)).await?;
+    if let Some(before) = before {
+        // It may be revoked already, or its user barred: what counts is that it works no more.
+        let _ = revoke(before, connection).await;
+    }
     if connection.json {
         return output::json(&session);
     }
@@ -61,25 +56,59 @@ pub async fn run(args: Args, connection: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// Ends the session whatever came of `work` under it.
+pub async fn closing<T>(client: &Client, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let worked = work.await;
+    let ended = client.perform("session_delete", &[]).await;
+    let worked = worked?;
+    ended?;
+    Ok(worked)
+}
+
+/// Makes a token under the session and keeps it; one that cannot be kept is revoked.
+async fn exchange(client: &Client, session: &Session, slot: Slot) -> Result<PathBuf> {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let body = TokenCreate {
+        name: format!("command line on {}", host.trim()).trim().to_owned(),
+        scopes: session.permissions.clone(),
+        expires_at: None,
+    };
+    let made: TokenCreated = client.submit("token_create", &[], &body).await?;
+    let id = made.token.id;
+    let kept = slot.keep(&Kept {
+        url: client.url().to_owned(),
+        token_id: id,
+        token: made.secret,
+    });
+    if kept.is_err() {
+        client.perform("token_revoke", &[&id.to_string()]).await?;
+    }
+    kept
+}
+
 pub async fn out(connection: &Connection) -> Result<()> {
     let Some(kept) = kept()? else {
         output::done(connection.json, "nobody was signed in");
         return Ok(());
     };
-    // The kept token revokes itself at its own server, whatever --url and --token say.
+    let revoked = revoke(kept, connection).await;
+    std::fs::remove_file(place()?)?;
+    revoked.context("the token is forgotten here, but was not revoked at the server")?;
+    output::done(connection.json, "signed out");
+    Ok(())
+}
+
+/// The kept token revokes itself at its own server, whatever --url and --token say.
+async fn revoke(kept: Kept, connection: &Connection) -> Result<()> {
     let its_own = Connection {
         url: Some(kept.url),
         token: Some(kept.token),
         tenant: None,
         ..connection.clone()
     };
-    let revoked = Client::new(&its_own)?
-        .perform("token_revoke", &[&kept.token_id.to_string()])
-        .await;
-    std::fs::remove_file(place()?)?;
-    revoked.context("the token is forgotten here, but was not revoked at the server")?;
-    output::done(connection.json, "signed out");
-    Ok(())
+    let client = Client::new(&its_own)?;
+    let id = kept.token_id.to_string();
+    client.perform("token_revoke", &[&id]).await
 }
 
 /// Signs in with login and password, changing a one-time password on the way.
@@ -146,22 +175,52 @@ pub fn kept() -> Result<Option<Kept>> {
     }
 }
 
-fn keep(kept: &Kept) -> Result<PathBuf> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let place = place()?;
-    if let Some(folder) = place.parent() {
-        std::fs::create_dir_all(folder)?;
+/// A file beside the one that is kept, open for writing and readable by its owner only.
+struct Slot {
+    file: std::fs::File,
+    temporary: PathBuf,
+    place: PathBuf,
+}
+
+impl Slot {
+    fn open() -> Result<Slot> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let place = place()?;
+        let open = || {
+            if let Some(folder) = place.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            let temporary = place.with_extension("new");
+            let _ = std::fs::remove_file(&temporary);
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600);
+            Ok((options.open(&temporary)?, temporary))
+        };
+        let (file, temporary) = open()
+            .map_err(|error: std::io::Error| anyhow::Error::new(error))
+            .with_context(|| format!("the token cannot be kept in {}", place.display()))?;
+        Ok(Slot {
+            file,
+            temporary,
+            place,
+        })
     }
-    let temporary = place.with_extension("new");
-    let _ = std::fs::remove_file(&temporary);
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?
-        .write_all(toml::to_string(kept)?.as_bytes())?;
-    std::fs::rename(&temporary, &place).with_context(|| place.display().to_string())?;
-    Ok(place)
+
+    fn keep(mut self, kept: &Kept) -> Result<PathBuf> {
+        let text = toml::to_string(kept)?;
+        let written = self.file.write_all(text.as_bytes());
+        written
+            .and_then(|()| std::fs::rename(&self.temporary, &self.place))
+            .with_context(|| format!("the token cannot be kept in {}", self.place.display()))?;
+        Ok(self.place.clone())
+    }
+}
+
+impl Drop for Slot {
+    /// Nothing stays behind of a sign-in that failed.
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.temporary);
+    }
 }
 
 fn place() -> Result<PathBuf> {

@@ -5,6 +5,7 @@ use super::part::Part;
 use super::{Connection, client::Client, output, sign_in, typed, when};
 use anyhow::Result;
 use api::Permission;
+use api::session::Session;
 use api::token::{Token, TokenCreate, TokenCreated};
 use uuid::Uuid;
 
@@ -73,25 +74,32 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
             login,
             password_stdin,
         } => {
-            let (client, held) = match login {
+            let signs_in = login.is_some();
+            let (client, session) = match login {
                 Some(login) => {
                     let client = Client::without_token(connection)?;
                     let session = sign_in::open(&client, Some(login), password_stdin).await?;
-                    (client, session.permissions)
+                    (client, session)
                 }
                 None => {
                     let client = Client::new(connection)?;
-                    let session: api::session::Session =
-                        client.call("session_show", &[], &[]).await?;
-                    (client, session.permissions)
+                    let session: Session = client.call("session_show", &[], &[]).await?;
+                    (client, session)
                 }
             };
             let body = TokenCreate {
                 name,
-                scopes: if scopes.is_empty() { held } else { scopes },
+                scopes: match scopes.is_empty() {
+                    true => session.permissions,
+                    false => scopes,
+                },
                 expires_at: days.map(when::in_days),
             };
-            let made = client.submit("token_create", &[], &body).await;
+            let make = client.submit("token_create", &[], &body);
+            let made = match signs_in {
+                true => sign_in::closing(&client, make).await,
+                false => make.await,
+            };
             let names = [
                 ("name", "the name"),
                 ("scopes", "--scope"),

@@ -1,7 +1,7 @@
 //! Waiting for an operation with progress on a terminal, and saying how it ended.
 
 use super::{client::Client, output};
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use anyhow::Result;
 use api::operation::{Operation, OperationState, StepError, Who};
 use std::io::IsTerminal;
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 const POLL_FIRST: Duration = Duration::from_millis(100);
 const POLL_LAST: Duration = Duration::from_secs(2);
 
-/// Waits until the operation has ended or `limit` is over; the operation goes on either way.
+/// Waits until the operation has ended, `limit` is over or Ctrl C is pressed; it goes on either way. Returns what was
+/// last known of it. A server that cannot be reached for a while is asked again: it keeps the operation.
 pub async fn until_final(
     client: &Client,
     mut operation: Operation,
@@ -25,27 +26,34 @@ pub async fn until_final(
         indicatif::ProgressBar::hidden()
     };
     progress.enable_steady_tick(Duration::from_millis(100));
+    let id = operation.id.to_string();
     while !operation.state.is_final() {
-        if began.elapsed() > limit {
-            progress.finish_and_clear();
-            return Err(still_open(&operation));
-        }
         progress.set_message(format!(
             "{}: {}",
             output::word(&operation.state),
             operation.state_words
         ));
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = tokio::signal::ctrl_c() => {
+        let look = async {
+            tokio::time::sleep(pause).await;
+            client.call("operation_show", &[&id], &[]).await
+        };
+        let left = limit.saturating_sub(began.elapsed());
+        let looked: Result<Operation> = tokio::select! {
+            looked = tokio::time::timeout(left, look) => match looked {
+                Ok(looked) => looked,
+                Err(_) => break,
+            },
+            _ = tokio::signal::ctrl_c() => break,
+        };
+        match looked {
+            Ok(newer) => operation = newer,
+            Err(error) if exit::is_unreachable(&error) => {}
+            Err(error) => {
                 progress.finish_and_clear();
-                return Err(still_open(&operation));
+                return Err(error.context(format!("operation {id} goes on")));
             }
         }
         pause = (pause * 2).min(POLL_LAST);
-        operation = client
-            .call("operation_show", &[&operation.id.to_string()], &[])
-            .await?;
     }
     progress.finish_and_clear();
     Ok(operation)
@@ -62,10 +70,13 @@ fn still_open(operation: &Operation) -> anyhow::Error {
     Exit::error(Failure::StillOpen, words)
 }
 
-/// An error when the operation did not succeed.
+/// An error when the operation did not succeed, or has not yet.
 pub fn succeeded(operation: &Operation) -> Result<()> {
     if operation.state == OperationState::Succeeded {
         return Ok(());
+    }
+    if !operation.state.is_final() {
+        return Err(still_open(operation));
     }
     let mut words = format!(
         "operation {} ended {}: {}",

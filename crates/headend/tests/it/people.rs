@@ -125,3 +125,37 @@ async fn a_token_is_made_from_login_and_password_alone() {
     assert_eq!(nobody.code, 2, "{}", nobody.err);
     assert!(nobody.err.contains("standard input"), "{}", nobody.err);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in_leaves_one_token_and_no_session_behind() {
+    let server = Server::start(&[]).await;
+    let cli = Cli::administrator(&server);
+    let made = cli.done_json(&["user", "create", "rosa", "--role", "operator"]);
+    let once = made["one_time_password"].as_str().unwrap();
+    let rosa = Cli::fresh(&server, "rosa");
+    let words = ["sign-in", "--login", "rosa", "--password-stdin"];
+    let input = format!("{once}\n{OWN}\n");
+    assert_eq!(rosa.run_with(&words, &input).code, 0);
+    for _ in 0..2 {
+        let again = rosa.run_with(&words, OWN);
+        assert_eq!(again.code, 0, "{}", again.err);
+    }
+    rosa.done(&["device", "list"]);
+    let valid = || {
+        let all = rosa.done_json(&["token", "list"]);
+        let all = all["items"].as_array().unwrap().clone();
+        all.iter()
+            .filter(|token| token["login"] == "rosa" && token["revoked_at"].is_null())
+            .count()
+    };
+    assert_eq!(valid(), 1);
+
+    // Where nothing can be kept, nothing is made.
+    let folder = server.folder.path().join("nowhere/headend/sign-in.new");
+    std::fs::create_dir_all(folder).unwrap();
+    let nowhere = Cli::fresh(&server, "nowhere");
+    let refused = nowhere.run_with(&words, OWN);
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    assert!(refused.err.contains("cannot be kept"), "{}", refused.err);
+    assert_eq!(valid(), 1);
+}

@@ -107,3 +107,31 @@ fn every_key_of_the_configuration_stands_in_the_operators_guide() {
         }
     }
 }
+
+#[test]
+fn what_is_no_text_in_the_environment_is_left_alone_unless_it_is_a_key_of_ours() {
+    use std::os::unix::ffi::OsStrExt;
+    let odd = std::ffi::OsStr::from_bytes(b"a\xFFb");
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, variable, expected) in [
+        (
+            vec!["--set".as_ref(), "nonsense".as_ref()],
+            "OTHER",
+            "--set nonsense",
+        ),
+        (vec![], "HEADEND__HTTP__LISTEN", "HEADEND__HTTP__LISTEN: "),
+        (vec!["--data".as_ref(), odd], "OTHER", "--data a"),
+    ] {
+        let ended = Command::new(env!("CARGO_BIN_EXE_headend"))
+            .arg("serve")
+            .args(&arguments)
+            .env(variable, odd)
+            .env_remove("HEADEND_CONFIG")
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{said}");
+        assert!(said.starts_with(&format!("headend: {expected}")), "{said}");
+    }
+}
