@@ -32,6 +32,7 @@ impl From<DecodeError> for Error {
     fn from(error: DecodeError) -> Self {
         match error.kind {
             DecodeErrorKind::Limit { limit, max } => Self::LimitExceeded { limit, max },
+            DecodeErrorKind::NoInform => Self::PeerMisbehaved("a session starts with an Inform"),
             _ => Self::InvalidMessage(error),
         }
     }
@@ -82,6 +83,9 @@ pub enum DecodeErrorKind {
     /// An envelope with nothing in its body, which some send in place of an empty POST.
     #[error("the body of the envelope is empty")]
     EmptyBody,
+    /// No Inform, where nothing else may come; its arguments were not read.
+    #[error("a session starts with an Inform")]
+    NoInform,
     /// A value without which the message has no meaning.
     #[error("{element} cannot be `{text}`")]
     Value {

@@ -10,6 +10,11 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// of Device:2 with its instances stays below 100,000 parameters of four elements.
 pub const ELEMENTS_MAX: usize = 500_000;
 
+/// Items of one array of large structs: events, transfers, results of deployment units. Three bytes
+/// on the wire can cost three hundred in memory, and no device reports hundreds of these at once.
+/// Arrays of parameters and names are bounded by `ELEMENTS_MAX`.
+pub const ITEMS_MAX: usize = 4096;
+
 /// Pieces of text of one message: between elements, and each reference, comment and CDATA section
 /// by itself. A few bytes of these cost as much time as an element.
 pub const PIECES_MAX: usize = 1_000_000;

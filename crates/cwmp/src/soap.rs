@@ -189,6 +189,22 @@ pub fn decode(
     body: &[u8],
     content_type: Option<&str>,
 ) -> std::result::Result<Envelope, DecodeError> {
+    decode_from(body, content_type, false)
+}
+
+/// The same for the start of a session: of anything but an Inform no argument is read.
+pub(crate) fn decode_opening(
+    body: &[u8],
+    content_type: Option<&str>,
+) -> std::result::Result<Envelope, DecodeError> {
+    decode_from(body, content_type, true)
+}
+
+fn decode_from(
+    body: &[u8],
+    content_type: Option<&str>,
+    opening: bool,
+) -> std::result::Result<Envelope, DecodeError> {
     if body.len() > limits::BODY_BYTES_MAX {
         return Err(DecodeError::new(DecodeErrorKind::Limit {
             limit: "BODY_BYTES_MAX",
@@ -196,7 +212,10 @@ pub fn decode(
         }));
     }
     let (text, odd) = charset::text(body, content_type)?;
-    let mut partial = Partial::default();
+    let mut partial = Partial {
+        opening,
+        ..Partial::default()
+    };
     let mut reader = Reader::new(&text);
     reader.odd.add(odd);
     let body = envelope(&mut reader, &mut partial).map_err(|mut error| {
@@ -226,6 +245,8 @@ struct Partial {
     namespace: Option<Namespace>,
     header: Header,
     method: String,
+    /// Only an Inform may come.
+    opening: bool,
 }
 
 impl Partial {
@@ -288,6 +309,9 @@ fn envelope(reader: &mut Reader<'_>, partial: &mut Partial) -> Result<Body> {
 fn method(reader: &mut Reader<'_>, element: &Element<'_>, partial: &mut Partial) -> Result<Body> {
     let name = element.local();
     partial.method = excerpt(name);
+    if partial.opening && name != Method::Inform.name() {
+        return Err(DecodeError::new(DecodeErrorKind::NoInform));
+    }
     if name == "Fault" {
         return fault(reader).map(Body::Fault);
     }

@@ -63,6 +63,7 @@ impl Wire for ParameterValue {
 impl wire::Item for ParameterValue {
     const TAG: &str = "ParameterValueStruct";
     const TYPE: &str = "cwmp:ParameterValueStruct";
+    const MAX: (&'static str, usize) = wire::ANY;
 }
 
 message! {
@@ -222,4 +223,4 @@ message! {
     }
 }
 
-items! { ParameterInfoStruct SetParameterAttributesStruct ParameterAttributeStruct }
+items! { any number of: ParameterInfoStruct SetParameterAttributesStruct ParameterAttributeStruct }

@@ -3,6 +3,7 @@
 use crate::error::{DecodeError, DecodeErrorKind, excerpt};
 use crate::event::EventCode;
 use crate::fault::{FaultCode, ParameterFault};
+use crate::limits;
 use crate::value::{self, MASK, Secret, Timestamp, Url, Value};
 
 #[cfg(test)]
@@ -35,7 +36,12 @@ pub(crate) trait Item: Wire {
     const TAG: &str;
     /// The type in `arrayType`.
     const TYPE: &str;
+    /// The most of them in one array, by the name of the limit.
+    const MAX: (&'static str, usize) = ("ITEMS_MAX", limits::ITEMS_MAX);
 }
+
+/// What the most numerous items have as their limit: nothing but that of all elements.
+pub(crate) const ANY: (&str, usize) = ("ELEMENTS_MAX", limits::ELEMENTS_MAX);
 
 /// A struct of fields, read in any order and written in the standard's.
 macro_rules! message {
@@ -88,12 +94,20 @@ macro_rules! message {
 }
 pub(crate) use message;
 
-/// Makes structs array elements: the element's name is the type's.
+/// Makes structs array elements: the element's name is the type's. `any number of` are those that
+/// describe the data model.
 macro_rules! items {
     ($($name:ident)*) => {$(
         impl $crate::soap::wire::Item for $name {
             const TAG: &str = stringify!($name);
             const TYPE: &str = concat!("cwmp:", stringify!($name));
+        }
+    )*};
+    (any number of: $($name:ident)*) => {$(
+        impl $crate::soap::wire::Item for $name {
+            const TAG: &str = stringify!($name);
+            const TYPE: &str = concat!("cwmp:", stringify!($name));
+            const MAX: (&'static str, usize) = $crate::soap::wire::ANY;
         }
     )*};
 }
@@ -128,6 +142,7 @@ pub(crate) fn trim(text: &str) -> &str {
 impl Item for String {
     const TAG: &str = "string";
     const TYPE: &str = "xsd:string";
+    const MAX: (&'static str, usize) = ANY;
 }
 
 impl Wire for Secret {
@@ -378,6 +393,10 @@ impl<T: Item> Wire for Vec<T> {
             .qualified("arrayType")
             .and_then(|text| stated(&text));
         while let Some(element) = reader.argument()? {
+            let (limit, max) = T::MAX;
+            if out.len() >= max {
+                return Err(DecodeError::new(DecodeErrorKind::Limit { limit, max }));
+            }
             out.push(T::read(reader, &element)?);
         }
         if stated.is_some_and(|stated| stated != out.len()) {

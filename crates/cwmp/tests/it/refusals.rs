@@ -1,9 +1,12 @@
 //! What is not read at all, and each limit of the codec hit.
 
+use cwmp::acs::Post;
 use cwmp::error::{DecodeErrorKind, Error};
 use cwmp::fault::FaultCode;
 use cwmp::limits;
 use cwmp::soap::decode;
+
+use crate::support::*;
 
 fn refused(xml: &[u8]) -> DecodeErrorKind {
     decode(xml, None).unwrap_err().kind
@@ -125,6 +128,48 @@ fn endless_elements_are_refused() {
     assert_eq!(
         refused(list(limits::ELEMENTS_MAX - 3).as_bytes()),
         limit("ELEMENTS_MAX", limits::ELEMENTS_MAX)
+    );
+}
+
+/// `ITEMS_MAX`: what is small on the wire and large in memory.
+#[test]
+fn endless_items_of_large_structs_are_refused() {
+    for (method, array) in [
+        ("AutonomousDUStateChangeComplete", "Results"),
+        ("DUStateChangeComplete", "Results"),
+        ("GetAllQueuedTransfersResponse", "TransferList"),
+        ("Inform", "Event"),
+    ] {
+        let list = |count: usize| {
+            let items = "<a/>".repeat(count);
+            format!(
+                "<Envelope><Body><{method}><{array}>{items}</{array}></{method}></Body></Envelope>"
+            )
+        };
+        assert!(decode(list(limits::ITEMS_MAX).as_bytes(), None).is_ok());
+        assert_eq!(
+            refused(list(limits::ITEMS_MAX + 1).as_bytes()),
+            limit("ITEMS_MAX", limits::ITEMS_MAX),
+            "{method}"
+        );
+    }
+}
+
+/// Its arguments would fail if they were read.
+#[test]
+fn what_cannot_open_a_session_is_refused_before_it_is_read() {
+    let clock = Clock::new();
+    let mut acs = acs(&clock);
+    let xml = "<Envelope><Body><AddObjectResponse><InstanceNumber>x</InstanceNumber>\
+        </AddObjectResponse></Body></Envelope>";
+    assert!(matches!(
+        acs.handle_input(clock.at(0), Post::new(xml.as_bytes())),
+        Err(Error::PeerMisbehaved(_))
+    ));
+    informed(&mut acs, clock.at(0));
+    assert!(
+        acs.handle_input(clock.at(0), Post::new(xml.as_bytes()))
+            .is_ok()
     );
 }
 
