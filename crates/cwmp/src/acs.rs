@@ -49,6 +49,8 @@ enum Waits {
 struct Outstanding {
     id: RequestId,
     method: Method,
+    /// It went out a second time after a broken connection; there is no third.
+    resent: bool,
 }
 
 /// One session of an ACS. Sans-IO: give it inputs and moments, take replies and events.
@@ -142,6 +144,7 @@ impl Session {
         self.outstanding = Some(Outstanding {
             id,
             method: request.method(),
+            resent: false,
         });
         let mut envelope = Envelope::new(self.namespace, self.wire_id(id), request);
         envelope.header.hold_requests = self.hold_requests.then_some(true);

@@ -4,7 +4,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use super::{
-    End, Event, Ignored, PeerError, Phase, Post, Reply, RequestId, Session, Token, Waits, limit,
+    End, Event, Ignored, Outstanding, PeerError, Phase, Post, Reply, RequestId, Session, Token,
+    Waits, limit,
 };
 use crate::error::{DecodeError, DecodeErrorKind, Error, excerpt};
 use crate::fault::{Fault, FaultCode};
@@ -28,7 +29,11 @@ impl Session {
             return self.empty(now);
         }
         let hash = hash(post.body);
-        match soap::decode(post.body, post.content_type) {
+        let envelope = match self.phase {
+            Phase::Fresh | Phase::Ended => soap::decode_opening(post.body, post.content_type),
+            Phase::Open | Phase::Ending => soap::decode(post.body, post.content_type),
+        };
+        match envelope {
             Err(error) if error.kind == DecodeErrorKind::EmptyBody => self.empty(now),
             Err(error) => self.malformed(now, error),
             Ok(envelope) if self.repeats(now, &envelope, hash) => Ok(()),
@@ -41,8 +46,14 @@ impl Session {
             self.informed(now, envelope, hash);
             return Ok(());
         }
-        if matches!(self.phase, Phase::Fresh | Phase::Ended) {
-            return Err(Error::PeerMisbehaved("a session starts with an Inform"));
+        if matches!(self.exchange, Some((Waits::Turn, _)))
+            && !matches!(envelope.body, Body::Request(_))
+            && self.is_last_answered(&envelope.header.id)
+        {
+            // The same again, on another connection, while the caller thinks.
+            let id = envelope.header.id;
+            self.ignore(Ignored::Duplicate { id });
+            return Ok(());
         }
         if self.exchange.is_some() {
             return Err(Error::PeerMisbehaved(
@@ -205,14 +216,16 @@ impl Session {
         self.ignore(Ignored::Unserved { name });
     }
 
+    /// Whether this is the id of the request that was answered last.
+    fn is_last_answered(&self, id: &str) -> bool {
+        let last = self.last_answered;
+        !id.is_empty() && last.is_some_and(|last| self.wire_id(last) == id)
+    }
+
     /// A response or a fault: to what is outstanding, to what was (again), or to nothing.
     fn answer(&mut self, now: Instant, body: Body, id: String, oddities: Oddities) {
         let name = body.name().to_owned();
-        if !id.is_empty()
-            && self
-                .last_answered
-                .is_some_and(|last| self.wire_id(last) == id)
-        {
+        if self.is_last_answered(&id) {
             self.resend(now);
             return self.ignore(Ignored::Duplicate { id });
         }
@@ -265,12 +278,19 @@ impl Session {
                 self.reply(now, Reply::empty());
                 self.end(End::Complete);
             }
-            (None, Phase::Open) if self.broken && self.outstanding.is_some() => {
-                // It repeats its empty POST because our request did not arrive.
-                self.resend(now);
-                self.ignore(Ignored::Duplicate { id: String::new() });
-            }
             (None, Phase::Open) => match self.outstanding.take() {
+                // It may repeat its empty POST because our request did not arrive. It may also have
+                // done what we asked, so that only what does no harm twice goes out again, once.
+                Some(outstanding)
+                    if self.broken && outstanding.method.is_repeatable() && !outstanding.resent =>
+                {
+                    self.outstanding = Some(Outstanding {
+                        resent: true,
+                        ..outstanding
+                    });
+                    self.resend(now);
+                    self.ignore(Ignored::Duplicate { id: String::new() });
+                }
                 Some(outstanding) => {
                     self.answered(
                         now,

@@ -71,9 +71,38 @@ fn an_answer_repeated_gets_the_request_that_followed_it() {
     ));
 }
 
-/// An empty POST is the answer "I do not have that", unless the connection broke under our request.
+/// The caller thinks about its next request for longer than the connection lasts.
 #[test]
-fn an_empty_post_after_a_broken_connection_gets_the_request_again() {
+fn an_answer_repeated_in_our_turn_waits_for_the_same_decision() {
+    let clock = Clock::new();
+    let mut acs = acs(&clock);
+    let now = clock.at(0);
+    informed(&mut acs, now);
+    post(&mut acs, now, b"");
+    acs.request(now, get(&["A."])).unwrap();
+    let reply = acs.poll_transmit().unwrap();
+    let answer = answering(
+        &reply,
+        Response::from(GetParameterValuesResponse::default()),
+    );
+    assert_eq!(post(&mut acs, now, &answer), None);
+    assert_eq!(outcomes(&events(&mut acs)).len(), 1);
+    acs.connection_closed();
+    assert_eq!(post(&mut acs, now, &answer), None);
+    let id = read(&answer).header.id;
+    assert_eq!(
+        only(events(&mut acs)),
+        Event::Ignored(Ignored::Duplicate { id })
+    );
+    acs.request(now, get(&["B."])).unwrap();
+    assert!(acs.poll_transmit().is_some());
+}
+
+/// An empty POST is the answer "I do not have that", unless the connection broke under our request:
+/// then one that does no harm twice goes out once more. A client that closes after each answer says
+/// "I do not have that" in the same way, so it does not get it a third time.
+#[test]
+fn an_empty_post_after_a_broken_connection_gets_a_harmless_request_once_more() {
     let clock = Clock::new();
     let mut acs = acs(&clock);
     let now = clock.at(0);
@@ -82,13 +111,38 @@ fn an_empty_post_after_a_broken_connection_gets_the_request_again() {
     assert_eq!(post(&mut acs, now, b""), None);
     let again = Event::Ignored(Ignored::Duplicate { id: String::new() });
     assert_eq!(events(&mut acs), [Event::Turn, again.clone()]);
-    acs.request(now, AddObject::default()).unwrap();
+    acs.request(now, get(&["A."])).unwrap();
     let reply = acs.poll_transmit();
     acs.connection_closed();
     assert_eq!(post(&mut acs, now, b""), reply);
     assert_eq!(only(events(&mut acs)), again);
+    acs.connection_closed();
     assert_eq!(post(&mut acs, now, b""), None);
     assert_eq!(outcomes(&events(&mut acs)), [Err(PeerError::Empty)]);
+}
+
+/// The CPE may have made the instance before its connection broke.
+#[test]
+fn a_request_that_may_have_happened_is_not_sent_again_by_itself() {
+    let clock = Clock::new();
+    let now = clock.at(0);
+    let requests: [Request; 3] = [
+        AddObject::default().into(),
+        Download::default().into(),
+        Reboot::default().into(),
+    ];
+    for request in requests {
+        let mut acs = acs(&clock);
+        informed(&mut acs, now);
+        assert_eq!(post(&mut acs, now, b""), None);
+        acs.request(now, request).unwrap();
+        assert!(acs.poll_transmit().is_some());
+        acs.connection_closed();
+        assert_eq!(post(&mut acs, now, b""), None);
+        let told = outcomes(&events(&mut acs));
+        assert_eq!(told, [Err(PeerError::Empty)]);
+        assert!(PeerError::Empty.may_have_happened());
+    }
 }
 
 #[test]
