@@ -412,12 +412,14 @@ impl Session {
         };
         self.transmits.push_back(Transmit::Close);
         self.queue.session_ended();
-        self.retry_count = if active.postponed {
+        // What a good session could not deliver, the next one at once cannot either.
+        let wait = active.postponed || self.queue.is_stuck(&active.told);
+        self.retry_count = if wait {
             self.retry_count.saturating_add(1)
         } else {
             0
         };
-        self.ended(now, Ok(()), active.postponed);
+        self.ended(now, Ok(()), wait);
         self.start(now);
     }
 
@@ -434,7 +436,7 @@ impl Session {
         if self.silent_at().is_some_and(|due| due <= now) {
             self.fail(now, Failure::Silence);
         }
-        // The queue has room for one of each; a key more than it has room for is lost.
+        // The queue keeps room for one of each; a key more than it has room for is lost.
         if self.schedule.take_periodic(now) {
             _ = self
                 .queue

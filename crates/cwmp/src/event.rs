@@ -187,6 +187,14 @@ const NUMBERED: &[(EventCode, &str, Delivery, Keep)] = &[
 ];
 
 impl EventCode {
+    /// How many codes have a number.
+    pub(crate) const NUMBERED: usize = NUMBERED.len();
+
+    /// Whether it is one of the standard's numbered codes, which come once each in an Inform.
+    pub(crate) fn is_numbered(&self) -> bool {
+        !matches!(self, Self::Method(_) | Self::Other(_))
+    }
+
     /// Reads a code as the field writes it: by its number when it has one, since case, spacing and
     /// underscores vary; otherwise by its words.
     pub fn parse(text: &str) -> Self {

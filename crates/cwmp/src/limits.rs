@@ -58,7 +58,8 @@ pub const SILENCE_MIN: Duration = Duration::from_secs(30);
 /// The longest silence that a `SessionTimeout` header may ask for. Fielded clients send 60 or 300.
 pub const SILENCE_MAX: Duration = Duration::from_secs(900);
 
-/// Events that a CPE owes to its ACS: what the schema allows in one Inform.
+/// Events that a CPE owes to its ACS: what the schema allows in one Inform. A place is kept free in
+/// it for each of the standard's numbered codes.
 pub const INFORM_EVENTS_MAX: usize = 64;
 
 /// Finished transfers and other reports that a CPE keeps until the ACS has them.

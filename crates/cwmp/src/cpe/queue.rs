@@ -25,6 +25,15 @@ struct Pending {
     event: EventStruct,
     /// Whether it is reason enough for a session; a value change by passive notification is not.
     active: bool,
+    /// It happened again after the Inform that tells it was written; whether that is reason enough.
+    again: Option<bool>,
+}
+
+impl Pending {
+    fn is(&self, event: &EventStruct) -> bool {
+        self.event.code == event.code
+            && (!event.code.is_multiple() || self.event.command_key == event.command_key)
+    }
 }
 
 /// Events and reports, oldest first.
@@ -37,22 +46,40 @@ pub(super) struct Queue {
 impl Queue {
     /// Adds an event; those that come once are there once.
     pub(super) fn raise(&mut self, event: EventStruct, active: bool) -> Result<(), Error> {
-        let known = self.events.iter_mut().find(|known| {
-            known.event.code == event.code
-                && (!event.code.is_multiple() || known.event.command_key == event.command_key)
-        });
-        if let Some(known) = known {
-            known.active |= active;
-            return Ok(());
+        self.room_for(std::slice::from_ref(&event))?;
+        self.push(event, active);
+        Ok(())
+    }
+
+    fn push(&mut self, event: EventStruct, active: bool) {
+        match self.events.iter_mut().find(|known| known.is(&event)) {
+            Some(known) => {
+                known.active |= active;
+                known.again = Some(known.again.unwrap_or_default() | active);
+            }
+            None => self.events.push(Pending {
+                event,
+                active,
+                again: None,
+            }),
         }
-        if self.events.len() >= limits::INFORM_EVENTS_MAX {
-            return Err(Error::LimitExceeded {
+    }
+
+    /// Whether these fit. The numbered codes always do, since there is one of each and their places
+    /// are kept free: no backlog of finished transfers silences a boot.
+    fn room_for(&self, events: &[EventStruct]) -> Result<(), Error> {
+        let new = |event: &&EventStruct| !self.events.iter().any(|known| known.is(event));
+        let counts = |event: &&EventStruct| !event.code.is_numbered();
+        let more = events.iter().filter(counts).filter(new).count();
+        let full = self.events().filter(counts).count();
+        let max = limits::INFORM_EVENTS_MAX - EventCode::NUMBERED;
+        match more == 0 || full + more <= max {
+            true => Ok(()),
+            false => Err(Error::LimitExceeded {
                 limit: "INFORM_EVENTS_MAX",
                 max: limits::INFORM_EVENTS_MAX,
-            });
+            }),
         }
-        self.events.push(Pending { event, active });
-        Ok(())
     }
 
     /// Adds a report and its events.
@@ -68,8 +95,9 @@ impl Queue {
                 max: limits::REPORTS_MAX,
             });
         }
+        self.room_for(&events)?;
         for event in &events {
-            self.raise(event.clone(), true)?;
+            self.push(event.clone(), true);
         }
         self.reports.push_back(Report {
             id,
@@ -93,8 +121,12 @@ impl Queue {
         self.reports.len()
     }
 
-    /// What the next Inform says. A heartbeat goes alone; the others wait for a session after it.
-    pub(super) fn for_inform(&self) -> Vec<EventStruct> {
+    /// What the Inform says that is written now. A heartbeat goes alone; the others wait for a
+    /// session after it.
+    pub(super) fn for_inform(&mut self) -> Vec<EventStruct> {
+        for pending in &mut self.events {
+            pending.again = None;
+        }
         match self
             .events()
             .find(|event| event.code == EventCode::Heartbeat)
@@ -104,11 +136,28 @@ impl Queue {
         }
     }
 
-    /// The ACS has the Inform with these events.
+    /// The ACS has the Inform with these events. What happened again since it was written is still
+    /// to be told.
     pub(super) fn informed(&mut self, told: &[EventStruct]) {
-        self.events.retain(|Pending { event, .. }| {
-            event.code.delivery() != Delivery::Inform || !told.contains(event)
+        self.events.retain_mut(|pending| {
+            let event = &pending.event;
+            if event.code.delivery() != Delivery::Inform || !told.contains(event) {
+                return true;
+            }
+            pending.active = pending.again.unwrap_or_default();
+            pending.again.is_some()
         });
+    }
+
+    /// Whether another session would only tell again what a good one with these events has told:
+    /// events that go with a report, without a report.
+    pub(super) fn is_stuck(&self, told: &[EventStruct]) -> bool {
+        let mut active = self.events.iter().filter(|pending| pending.active);
+        self.is_wanted()
+            && self.reports.is_empty()
+            && active.all(|Pending { event, .. }| {
+                event.code.delivery() == Delivery::Report && told.contains(event)
+            })
     }
 
     /// The next report to try in a session.
@@ -146,7 +195,11 @@ impl Queue {
 
     /// A session that told these events has failed, so they are still to be told.
     pub(super) fn session_failed(&mut self, told: &[EventStruct]) {
-        self.forget(|event| event.code.keep() == Keep::Session && told.contains(event));
+        let again = self.events.iter().filter(|known| known.again.is_some());
+        let again: Vec<_> = again.map(|known| known.event.clone()).collect();
+        self.forget(|event| {
+            event.code.keep() == Keep::Session && told.contains(event) && !again.contains(event)
+        });
         for pending in &mut self.events {
             pending.active |= told.contains(&pending.event);
         }

@@ -13,12 +13,12 @@ use cwmp::version::Version;
 
 use crate::support::*;
 
-fn cpe() -> Session {
+pub fn cpe() -> Session {
     Session::new(Config::new(device_id()), 7)
 }
 
 /// The envelope of the next POST; `None` when it is empty.
-fn posted(cpe: &mut Session) -> Option<Envelope> {
+pub fn posted(cpe: &mut Session) -> Option<Envelope> {
     match cpe.poll_transmit() {
         Some(Transmit::Post(body)) if body.is_empty() => None,
         Some(Transmit::Post(body)) => Some(read(&body)),
@@ -26,7 +26,7 @@ fn posted(cpe: &mut Session) -> Option<Envelope> {
     }
 }
 
-fn answer(cpe: &mut Session, now: Instant, body: &[u8]) {
+pub fn answer(cpe: &mut Session, now: Instant, body: &[u8]) {
     let reply = Reply {
         status: if body.is_empty() { 204 } else { 200 },
         body,
@@ -35,17 +35,17 @@ fn answer(cpe: &mut Session, now: Instant, body: &[u8]) {
     cpe.handle_input(now, reply).unwrap();
 }
 
-fn response(envelope: &Envelope, body: impl Into<Body>) -> Vec<u8> {
+pub fn response(envelope: &Envelope, body: impl Into<Body>) -> Vec<u8> {
     let answer = Envelope::new(envelope.namespace, &envelope.header.id, body);
     soap::encode(&answer, Booleans::Digits).into_bytes()
 }
 
-fn welcome() -> Response {
+pub fn welcome() -> Response {
     InformResponse { max_envelopes: 1 }.into()
 }
 
 /// Begins a session and returns its Inform.
-fn starting(cpe: &mut Session, now: Instant) -> Envelope {
+pub fn starting(cpe: &mut Session, now: Instant) -> Envelope {
     loop {
         match cpe.poll_event() {
             Some(Event::Starting) => break,
@@ -60,20 +60,20 @@ fn starting(cpe: &mut Session, now: Instant) -> Envelope {
 }
 
 /// Begins a session up to the InformResponse.
-fn welcomed(cpe: &mut Session, now: Instant) -> Inform {
+pub fn welcomed(cpe: &mut Session, now: Instant) -> Inform {
     let opening = starting(cpe, now);
     answer(cpe, now, &response(&opening, welcome()));
     told(opening)
 }
 
-fn told(opening: Envelope) -> Inform {
+pub fn told(opening: Envelope) -> Inform {
     match opening.body {
         Body::Request(Request::Inform(inform)) => inform,
         other => panic!("{other:?}"),
     }
 }
 
-fn codes(inform: &Inform) -> Vec<String> {
+pub fn codes(inform: &Inform) -> Vec<String> {
     inform
         .events
         .iter()
@@ -82,7 +82,7 @@ fn codes(inform: &Inform) -> Vec<String> {
 }
 
 /// Ends a session after its empty POST.
-fn ended(cpe: &mut Session, now: Instant) {
+pub fn ended(cpe: &mut Session, now: Instant) {
     assert_eq!(posted(cpe), None);
     answer(cpe, now, b"");
     assert_eq!(cpe.poll_transmit(), Some(Transmit::Close));
@@ -109,7 +109,7 @@ fn failed(cpe: &mut Session) -> (Failure, Option<Duration>) {
     }
 }
 
-fn transfer(key: &str) -> TransferComplete {
+pub fn transfer(key: &str) -> TransferComplete {
     TransferComplete {
         command_key: key.into(),
         ..TransferComplete::default()
@@ -655,12 +655,27 @@ fn what_a_cpe_owes_is_bounded() {
     let mut cpe = cpe();
     let event =
         |key: usize| EventStruct::with_key(EventCode::Method(Cause::Reboot), key.to_string());
-    for key in 0..limits::INFORM_EVENTS_MAX {
+    // A place is kept for each of the 15 numbered codes.
+    for key in 0..limits::INFORM_EVENTS_MAX - 15 {
         cpe.note(event(key)).unwrap();
         // The same again is the same.
         cpe.note(event(key)).unwrap();
     }
     assert!(cpe.note(event(1000)).is_err());
+    // A report that does not fit leaves nothing behind.
+    let before = cpe.events_pending().count();
+    let report = cpe.transfer_complete(clock.at(0), transfer("one more"), Cause::Download);
+    assert!(report.is_err());
+    assert_eq!(
+        (cpe.events_pending().count(), cpe.reports_pending()),
+        (before, 0)
+    );
+    assert!(!cpe.is_active());
+    for number in 0..15 {
+        cpe.note(EventStruct::new(EventCode::parse(&number.to_string())))
+            .unwrap();
+    }
+    assert_eq!(cpe.events_pending().count(), limits::INFORM_EVENTS_MAX);
     let mut cpe = self::cpe();
     for _ in 0..limits::REPORTS_MAX {
         cpe.report(clock.at(0), GetRpcMethods {}).unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod acs;
+mod backlog;
 mod corpus;
 mod cpe;
 mod oddities;
