@@ -132,7 +132,7 @@ pub fn digest(data: &[u8]) -> bool {
             realm: "r".into(),
             algorithms: vec![shown.algorithm],
             qop: true,
-            secret: b"secret".to_vec(),
+            secret: b"secret".into(),
             life: 60,
         };
         assert!(server.check(0, &shown, "GET", b"", "password").is_err());

@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use crate::transcript::is_secret_name;
+use crate::value::MASK;
+
 /// What a fault means for the request that it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Retry {
@@ -131,8 +134,9 @@ impl fmt::Debug for FaultCode {
     }
 }
 
-/// What went wrong with one parameter of a SetParameterValues.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What went wrong with one parameter of a SetParameterValues. Its `Debug` does not show what a
+/// device says of a secret, which may be its value.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ParameterFault {
     /// The parameter's full path.
     pub name: String,
@@ -140,6 +144,16 @@ pub struct ParameterFault {
     pub code: FaultCode,
     /// Why, in the device's words.
     pub text: String,
+}
+
+impl fmt::Debug for ParameterFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, code, text } = self;
+        match is_secret_name(name) {
+            true => write!(f, "{name}: {code}"),
+            false => write!(f, "{name}: {code}: {text:?}"),
+        }
+    }
 }
 
 /// A SOAP fault.
@@ -178,6 +192,30 @@ impl Fault {
             text: text.into(),
         });
         self
+    }
+
+    /// Puts a mask over what was said of parameters that are secrets, since devices quote the value
+    /// that they refuse; and then over the text of the whole, which may quote it, too.
+    pub(crate) fn mask(&mut self, is_secret: &dyn Fn(&str) -> bool) {
+        let hide = |code: FaultCode, text: &mut String| {
+            if !text.is_empty() && code.name() != Some(text.as_str()) {
+                *text = MASK.to_owned();
+            }
+        };
+        let secrets = self.parameters.iter_mut().filter(|at| is_secret(&at.name));
+        if secrets.map(|at| hide(at.code, &mut at.text)).count() > 0 {
+            hide(self.code, &mut self.text);
+        }
+    }
+
+    /// Puts a mask over each place where a text quotes this secret.
+    pub(crate) fn hide(&mut self, secret: &str) {
+        let parameters = self.parameters.iter_mut().map(|at| &mut at.text);
+        for text in parameters.chain([&mut self.text]) {
+            if !secret.is_empty() && text.contains(secret) {
+                *text = text.replace(secret, MASK);
+            }
+        }
     }
 }
 

@@ -193,6 +193,34 @@ impl Method {
     }
 }
 
+impl Request {
+    /// What nobody may see of it: passwords, and the values of parameters that `is_secret` says of
+    /// their names.
+    pub(crate) fn secrets(&self, is_secret: IsSecret<'_>) -> Vec<&str> {
+        match self {
+            Self::SetParameterValues(set) => {
+                let secret = set.parameters.iter().filter(|at| is_secret(&at.name));
+                secret.map(|at| at.value.text.as_str()).collect()
+            }
+            Self::Download(download) => vec![&download.password.0],
+            Self::Upload(upload) => vec![&upload.password.0],
+            Self::ScheduleDownload(download) => vec![&download.password.0],
+            Self::ChangeDuState(change) => {
+                let passwords = change
+                    .operations
+                    .iter()
+                    .filter_map(|operation| match operation {
+                        DuOperation::Install(install) => install.password.as_ref(),
+                        DuOperation::Update(update) => update.password.as_ref(),
+                        DuOperation::Uninstall(_) => None,
+                    });
+                passwords.map(|password| password.0.as_str()).collect()
+            }
+            _ => vec![],
+        }
+    }
+}
+
 impl Response {
     /// The response of an ACS to a method that asks for nothing but to be heard.
     pub fn acknowledgement(method: Method) -> Option<Self> {

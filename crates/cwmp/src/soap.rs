@@ -115,9 +115,22 @@ impl Envelope {
         match &mut self.body {
             Body::Request(request) => request.mask(is_secret),
             Body::Response(response) => response.mask(is_secret),
-            Body::Fault(_) | Body::Unknown { .. } => {}
+            Body::Fault(fault) => fault.mask(is_secret),
+            Body::Unknown { .. } => {}
         }
         self
+    }
+
+    /// The same for the answer to a request, where a fault may quote what was sent: no secret of
+    /// the request is left in its texts.
+    #[must_use]
+    pub fn masked_answer(mut self, sent: &Request, is_secret: &dyn Fn(&str) -> bool) -> Self {
+        if let Body::Fault(fault) = &mut self.body {
+            sent.secrets(is_secret)
+                .into_iter()
+                .for_each(|secret| fault.hide(secret));
+        }
+        self.masked(is_secret)
     }
 }
 

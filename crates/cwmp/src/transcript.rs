@@ -105,38 +105,98 @@ pub fn raw(body: &[u8], is_secret: &dyn Fn(&str) -> bool) -> String {
         Err(_) => String::from_utf8_lossy(shown),
     };
     let mut out = String::with_capacity(text.len());
-    let mut parameter = "";
-    for (at, piece) in text.split('<').enumerate() {
-        if at > 0 {
+    // The name that was said last in this struct; a value without one may be anybody's.
+    let mut parameter = None;
+    let mut rest = &*text;
+    while let Some(at) = rest.find('<') {
+        let (before, tag) = rest.split_at(at);
+        out.push_str(before);
+        let tag = &tag[1..];
+        let end = tag
+            .find(['<', '>'])
+            .filter(|end| tag[*end..].starts_with('>'));
+        let Some(end) = end else {
+            // No tag: a piece of text, or of a CDATA section.
             out.push('<');
-        }
-        let Some((tag, content)) = piece.split_once('>').filter(|_| at > 0) else {
-            out.push_str(piece);
+            rest = tag;
             continue;
         };
-        let name = tag
-            .split(|c: char| c.is_ascii_whitespace())
-            .next()
-            .unwrap_or_default();
-        let name = name.rsplit(':').next().unwrap_or_default();
-        if name == "Name" {
-            parameter = content.trim();
-        }
-        let secret = is_secret_name(name) || (name == "Value" && is_secret(parameter));
-        let masked = match name {
-            _ if content.trim().is_empty() => content.to_owned(),
-            _ if secret => MASK.to_owned(),
-            "URL" => Url::from(content).masked(),
-            _ => content.to_owned(),
-        };
+        let (tag, after) = (&tag[..end], &tag[end + 1..]);
+        out.push('<');
         out.push_str(tag);
         out.push('>');
+        rest = after;
+        let name = local_name(tag);
+        let (is_name, is_value) = (is(name, "Name"), is(name, "Value"));
+        if !is_name && !is_value && !tag.starts_with(['!', '?']) {
+            parameter = None;
+        }
+        if tag.starts_with(['/', '!', '?']) || tag.ends_with('/') {
+            continue;
+        }
+        let content = &after[..content_length(after, name)];
+        let plain = plain(content);
+        if is_name {
+            // A name in disguise is not looked up.
+            parameter = plain.filter(|name| !name.contains('&'));
+            continue;
+        }
+        let secret = is_secret_name(name) || (is_value && parameter.take().is_none_or(is_secret));
+        let masked = match plain {
+            Some("") => continue,
+            _ if secret => MASK.to_owned(),
+            Some(url) if name.ends_with("URL") && !url.contains("&#") => Url::from(url).masked(),
+            _ if name.ends_with("URL") => MASK.to_owned(),
+            _ => continue,
+        };
         out.push_str(&masked);
+        rest = &after[content.len()..];
     }
+    out.push_str(rest);
     if shown.len() < body.len() {
         out.push_str("...");
     }
     out
+}
+
+/// The name in a tag, without its prefix.
+fn local_name(tag: &str) -> &str {
+    let name = tag.trim_start_matches('/');
+    let end = name.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>' | '<'));
+    let name = &name[..end.unwrap_or(name.len())];
+    name.rsplit(':').next().unwrap_or_default()
+}
+
+fn is(name: &str, other: &str) -> bool {
+    name.eq_ignore_ascii_case(other)
+}
+
+/// The bytes of an element's content, up to its end tag or the end of the text. What looks like a
+/// tag in a CDATA section is none.
+fn content_length(text: &str, name: &str) -> usize {
+    const CDATA: &str = "<![CDATA[";
+    let mut at = 0;
+    while let Some(next) = text[at..].find('<') {
+        at += next;
+        let rest = &text[at..];
+        if rest.starts_with("</") && is(local_name(&rest[1..]), name) {
+            return at;
+        }
+        at += match rest.strip_prefix(CDATA) {
+            Some(_) => rest.find("]]>").unwrap_or(rest.len()),
+            None => 1,
+        };
+    }
+    text.len()
+}
+
+/// The text of an element that has nothing else in it.
+fn plain(content: &str) -> Option<&str> {
+    let content = content.trim();
+    let section = content.strip_prefix("<![CDATA[");
+    let text = section.and_then(|section| section.strip_suffix("]]>"));
+    let text = text.unwrap_or(content);
+    (!text.contains('<')).then(|| text.trim())
 }
 
 /// An element of our own writing.

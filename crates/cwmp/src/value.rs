@@ -6,13 +6,20 @@ use std::fmt;
 
 use dm::{BaseType, DateTime};
 
-/// The value of a parameter: a type of XML Schema and its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The value of a parameter: a type of XML Schema and its text. Its `Debug` does not show the text,
+/// since only the parameter's name says whether it is a secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Value {
     /// The type; `String` when the sender gave none or one that is not CWMP's.
     pub base: BaseType,
     /// The value, as sent.
     pub text: String,
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of {} bytes", self.base, self.text.len())
+    }
 }
 
 impl Default for Value {
@@ -152,6 +159,22 @@ impl fmt::Debug for Secret {
 impl<T: Into<String>> From<T> for Secret {
     fn from(text: T) -> Self {
         Self(text.into())
+    }
+}
+
+/// A key, as bytes. Its `Debug` does not show it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretBytes(pub Vec<u8>);
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl<T: Into<Vec<u8>>> From<T> for SecretBytes {
+    fn from(bytes: T) -> Self {
+        Self(bytes.into())
     }
 }
 

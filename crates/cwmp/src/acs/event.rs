@@ -1,5 +1,6 @@
 //! What goes into and comes out of a session of the ACS. Deliberately no behaviour.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,13 +47,19 @@ impl Default for Config {
     }
 }
 
-/// A POST of the CPE, after authentication and decompression.
-#[derive(Clone, Copy, Debug, Default)]
+/// A POST of the CPE, after authentication and decompression. Its `Debug` does not show the body.
+#[derive(Clone, Copy, Default)]
 pub struct Post<'a> {
     /// The body; often empty, which says that the CPE has nothing to ask.
     pub body: &'a [u8],
     /// The `Content-Type` header, for its charset.
     pub content_type: Option<&'a str>,
+}
+
+impl fmt::Debug for Post<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Post of {} bytes", self.body.len())
+    }
 }
 
 impl<'a> Post<'a> {
@@ -65,8 +72,9 @@ impl<'a> Post<'a> {
     }
 }
 
-/// The answer to a POST. With a body its `Content-Type` is [`crate::soap::CONTENT_TYPE`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The answer to a POST. With a body its `Content-Type` is [`crate::soap::CONTENT_TYPE`]. Its `Debug`
+/// does not show the body, which may hold passwords.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// 200 with a body, 204 without one, 503 to shed load.
     pub status: u16,
@@ -74,6 +82,21 @@ pub struct Reply {
     pub body: Bytes,
     /// For a `Retry-After` header.
     pub retry_after: Option<Duration>,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            status,
+            body,
+            retry_after,
+        } = self;
+        write!(f, "Reply {status} of {} bytes", body.len())?;
+        match retry_after {
+            Some(wait) => write!(f, ", retry after {wait:?}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Reply {

@@ -2,12 +2,15 @@
 //! Deliberately lenient about the `uri`, which some clients leave empty and proxies change: it is
 //! hashed as sent, and only told when it is another.
 
+use std::fmt;
+
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::challenge::{Challenge, credentials, params, quoted};
 use super::nonce::{self, Age};
 use super::same;
+use crate::value::SecretBytes;
 
 /// A hash, plain or over the session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -209,7 +212,7 @@ pub struct Server {
     /// Whether `qop` is offered; some devices know only RFC 2069. Both are taken.
     pub qop: bool,
     /// Shared by all nodes.
-    pub secret: Vec<u8>,
+    pub secret: SecretBytes,
     /// Seconds that a nonce is good for.
     pub life: u64,
 }
@@ -218,7 +221,7 @@ impl Server {
     /// The values of `WWW-Authenticate` headers for an answer with status 401. `now` in seconds of
     /// a clock that all nodes share, and a random number.
     pub fn challenges(&self, now: u64, random: u64, stale: bool) -> Vec<String> {
-        let nonce = nonce::issue(&self.secret, now, random);
+        let nonce = nonce::issue(&self.secret.0, now, random);
         let realm = quoted(&self.realm);
         let qop = if self.qop { ", qop=\"auth\"" } else { "" };
         let stale = if stale { ", stale=true" } else { "" };
@@ -245,7 +248,7 @@ impl Server {
         if !self.algorithms.contains(&credentials.algorithm) {
             return Err(Denied::Algorithm);
         }
-        let age = nonce::check(&self.secret, &credentials.nonce, now, self.life);
+        let age = nonce::check(&self.secret.0, &credentials.nonce, now, self.life);
         if age == Age::Foreign {
             return Err(Denied::Foreign);
         }
@@ -261,8 +264,8 @@ impl Server {
     }
 }
 
-/// A client's side of one request.
-#[derive(Clone, Copy, Debug)]
+/// A client's side of one request. Its `Debug` shows neither password nor body.
+#[derive(Clone, Copy)]
 pub struct Client<'a> {
     /// The user.
     pub username: &'a str,
@@ -278,6 +281,13 @@ pub struct Client<'a> {
     pub count: u32,
     /// The body, for servers that offer nothing but `auth-int`.
     pub body: &'a [u8],
+}
+
+impl fmt::Debug for Client<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, method, uri) = (self.username, self.method, self.uri);
+        write!(f, "{method} {uri} by {name:?}, use {}", self.count)
+    }
 }
 
 impl Client<'_> {

@@ -1,5 +1,6 @@
 //! What goes into and comes out of a CPE. Deliberately no behaviour.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,8 +47,8 @@ impl Config {
     }
 }
 
-/// What goes to the ACS.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What goes to the ACS. Its `Debug` does not show the body, which may hold passwords.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Transmit {
     /// A POST; an empty body says that the CPE has nothing to ask. A body has the `Content-Type`
     /// [`crate::soap::CONTENT_TYPE`].
@@ -56,8 +57,18 @@ pub enum Transmit {
     Close,
 }
 
-/// The ACS's answer to a POST, after authentication, redirects and decompression.
-#[derive(Clone, Copy, Debug)]
+impl fmt::Debug for Transmit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Post(body) => write!(f, "Post of {} bytes", body.len()),
+            Self::Close => f.write_str("Close"),
+        }
+    }
+}
+
+/// The ACS's answer to a POST, after authentication, redirects and decompression. Its `Debug` does
+/// not show the body.
+#[derive(Clone, Copy)]
 pub struct Reply<'a> {
     /// The HTTP status; 200 and 204 are good.
     pub status: u16,
@@ -65,6 +76,12 @@ pub struct Reply<'a> {
     pub body: &'a [u8],
     /// The `Content-Type` header, for its charset.
     pub content_type: Option<&'a str>,
+}
+
+impl fmt::Debug for Reply<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reply {} of {} bytes", self.status, self.body.len())
+    }
 }
 
 /// A request of the ACS that waits for our answer.

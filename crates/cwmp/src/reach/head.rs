@@ -1,11 +1,24 @@
 //! The head of an HTTP message as the small servers in CPEs write it: line feeds alone, folded
 //! lines, no reason. Strict HTTP libraries refuse these, and with them half of the devices.
 
-use crate::limits;
+use std::fmt;
 
-/// Headers in their order, with names in lower case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+use crate::limits;
+use crate::value::MASK;
+
+/// Headers in their order, with names in lower case. Their `Debug` does not show credentials.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, String)>);
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().map(|(name, value)| match &**name {
+            "authorization" | "cookie" => (name, MASK),
+            _ => (name, value.as_str()),
+        });
+        f.debug_map().entries(shown).finish()
+    }
+}
 
 impl Headers {
     /// The values of a name, which is given in lower case.

@@ -2,6 +2,7 @@
 //! Each exchange has a connection of its own, which every known server bears.
 //! Deliberately no TLS and no name resolution: the caller connects as told.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -92,8 +93,8 @@ pub struct Credentials {
     pub basic: bool,
 }
 
-/// What the caller has to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the caller has to do. Its `Debug` does not show the bytes, which may hold a Basic password.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Action {
     /// Connect to the [`Target`], and then take the next action.
     Connect,
@@ -101,6 +102,16 @@ pub enum Action {
     Send(Bytes),
     /// Close the connection.
     Close,
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.write_str("Connect"),
+            Self::Send(bytes) => write!(f, "Send {} bytes", bytes.len()),
+            Self::Close => f.write_str("Close"),
+        }
+    }
 }
 
 /// How a connection request ended.

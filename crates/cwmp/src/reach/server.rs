@@ -105,7 +105,7 @@ mod tests {
                 realm: "cpe".into(),
                 algorithms: vec![Algorithm::Md5],
                 qop: true,
-                secret: b"secret".to_vec(),
+                secret: b"secret".into(),
                 life: 60,
             },
         }

@@ -1,12 +1,15 @@
 //! Reading and writing the data model.
 
+use std::fmt;
+
 use crate::soap::wire::{self, Wire, items, message};
+use crate::transcript::is_secret_name;
 use crate::value::{MASK, Value};
 
 use super::InstanceNumber;
 
-/// A parameter and its value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A parameter and its value. Its `Debug` does not show what is a secret by its name.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ParameterValue {
     /// The full path.
     pub name: String,
@@ -19,6 +22,16 @@ impl ParameterValue {
     pub fn new(name: impl Into<String>, value: Value) -> Self {
         let name = name.into();
         Self { name, value }
+    }
+}
+
+impl fmt::Debug for ParameterValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Value { base, text } = &self.value;
+        match text.is_empty() || !is_secret_name(&self.name) {
+            true => write!(f, "{}: {base:?} = {text:?}", self.name),
+            false => write!(f, "{}: {base:?} = {MASK}", self.name),
+        }
     }
 }
 

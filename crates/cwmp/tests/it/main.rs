@@ -10,5 +10,6 @@ mod oddities;
 mod pair;
 mod refusals;
 mod repeats;
+mod secrets;
 mod support;
 mod transcripts;

@@ -8,7 +8,7 @@ fn server() -> Server {
         realm: "acs".into(),
         algorithms: vec![Algorithm::Sha256, Algorithm::Md5],
         qop: true,
-        secret: b"secret".to_vec(),
+        secret: b"secret".into(),
         life: 300,
     }
 }
@@ -108,7 +108,7 @@ fn what_is_not_ours_is_told() {
     assert!(challenge.ends_with(", stale=true"));
     let good = answer(client("p"), &challenge);
     let mut other = server();
-    other.secret = b"changed".to_vec();
+    other.secret = b"changed".into();
     assert_eq!(
         other.check(1000, &good, "POST", b"", "p"),
         Err(Denied::Foreign)
