@@ -10,7 +10,8 @@ use super::{Mapping, Param, Row, wifi};
 use crate::schema::{ParamAccess, Schema};
 
 /// The number that `table` gives a row of `gateway` (supported) with `indices`: that of the source instance nearest
-/// around or beside the row. A source deeper than the row counts with its first instance.
+/// around or beside the row. A source deeper than the row counts with its first instance. Where a link leads, so does
+/// one in another table of the row around both: hosts are on the first interface of their LAN device.
 fn number_of(
     table: &Table,
     slot: u32,
@@ -18,19 +19,24 @@ fn number_of(
     indices: &[u32],
     known: &Lookup<'_>,
 ) -> Option<u32> {
+    let own = shared(gateway).unwrap_or(gateway);
     let mut nearest = None;
     for (source, at) in &table.sources {
-        let around = shared(source).filter(|_| *at == slot).unwrap_or_default();
-        let path = if !around.is_empty() && gateway.starts_with(around) {
-            fill(source, indices)
-        } else if around.matches("{i}").count() > indices.len()
-            && around.starts_with(shared(gateway).unwrap_or(gateway))
-        {
-            let mut inside = known.instances.of(source).iter();
-            let first = inside.find(|inside| inside.indices.starts_with(indices));
-            first.map(|first| first.path.clone())
-        } else {
+        let mut around = shared(source).filter(|_| *at == slot).unwrap_or_default();
+        let path = if around.is_empty() {
             None
+        } else if gateway.starts_with(around) {
+            fill(source, indices)
+        } else {
+            let is_inside = around.starts_with(own) && around.len() > own.len();
+            let within = if is_inside { own } else { common(own, around) };
+            let numbers = indices.get(..within.matches("{i}").count());
+            let numbers = numbers.filter(|n| is_inside || known.is_link && !n.is_empty());
+            let first = numbers.and_then(|numbers| known.instances.first_in(source, numbers));
+            if !is_inside {
+                around = within;
+            }
+            first.map(|first| first.path.clone())
         };
         let path = path.filter(|path| known.instances.objects.contains(path));
         let number = path.and_then(|path| known.numbers.of(table.name, &key(&path, slot)));
@@ -50,10 +56,23 @@ fn shared(gateway: &str) -> Option<&str> {
         .rfind("{i}.")
         .map(|at| &gateway[..at + "{i}.".len()])
 }
+
+/// What two supported paths have in common, up to its last `{i}.`; empty if there is none.
+fn common<'a>(one: &'a str, other: &str) -> &'a str {
+    let parts = one.split_inclusive('.').zip(other.split_inclusive('.'));
+    let same = parts.take_while(|(a, b)| a == b);
+    let length = same.map(|(part, _)| part.len()).sum();
+    one.get(..length).and_then(shared).unwrap_or_default()
+}
+
+/// What numbers are looked up in.
+#[derive(Clone, Copy)]
 struct Lookup<'a> {
     rules: &'a Rules,
     instances: &'a Instances,
     numbers: &'a Numbers,
+    /// Where a link leads is looked for, not where a row is.
+    is_link: bool,
 }
 
 impl Lookup<'_> {
@@ -105,6 +124,7 @@ impl Mapping {
             rules: self.rules,
             instances,
             numbers: &self.numbers,
+            is_link: false,
         };
         lookup.device_path(template, gateway, indices)
     }
@@ -119,6 +139,7 @@ impl Mapping {
             rules,
             instances: &instances,
             numbers: &numbers,
+            is_link: false,
         };
         self.rows.clear();
         self.params.clear();
@@ -208,6 +229,10 @@ impl Mapping {
 
     /// Works out what follows from the instances alone. Links come last, when all rows are known.
     fn fix(&mut self, lookup: &Lookup<'_>) {
+        let leads = Lookup {
+            is_link: true,
+            ..*lookup
+        };
         let mut fixed = Vec::new();
         for (path, param) in &self.params {
             let (Some(rule), Some(row)) = (param.rule, self.rows.get(param.row)) else {
@@ -223,6 +248,7 @@ impl Mapping {
                         .map(|text| (*text).to_owned())
                 }
                 How::Link(templates) => {
+                    let to = |template| leads.device_path(template, row.rule.gateway, &row.indices);
                     let mut targets = templates.iter().filter_map(to);
                     targets
                         .find(|target| self.by_device.contains_key(target))
@@ -232,7 +258,6 @@ impl Mapping {
                     let table = template.table().and_then(|table| to(&table));
                     table.map(|table| self.members(&table, &row.device))
                 }
-                How::SecurityModes => Some(wifi::modes(&param.sources)),
                 How::Band => {
                     wifi::band(&row.gateway, &self.tree).map(|band| band.name().to_owned())
                 }

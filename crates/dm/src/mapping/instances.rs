@@ -65,6 +65,14 @@ impl Instances {
         instances.map(|instance| instance.indices.as_slice())
     }
 
+    /// The first instance of a supported object whose numbers start with these.
+    pub(super) fn first_in(&self, supported: &str, indices: &[u32]) -> Option<&Instance> {
+        let all = self.of(supported);
+        let at = all.partition_point(|instance| instance.indices.as_slice() < indices);
+        all.get(at)
+            .filter(|first| first.indices.starts_with(indices))
+    }
+
     pub(super) fn of(&self, supported: &str) -> &[Instance] {
         self.by_object.get(supported).map_or(&[], Vec::as_slice)
     }
@@ -151,6 +159,12 @@ fn number_radios(
             _ => rest.push((instance, lan, band)),
         }
     }
+    // The first radio of each LAN device.
+    let mut lowest: HashMap<u32, u32> = HashMap::new();
+    for ((lan, _), number) in &radios {
+        let first = lowest.entry(*lan).or_insert(*number);
+        *first = (*first).min(*number);
+    }
     // Those that know their band first: the others join them.
     rest.sort_by_key(|(_, _, band)| band.is_none());
     for (instance, lan, band) in rest {
@@ -158,14 +172,13 @@ fn number_radios(
         let number = match radios.get(&(lan, band)) {
             Some(number) => *number,
             None => {
-                let known = radios
-                    .iter()
-                    .filter(|((of, _), _)| band.is_none() && *of == lan);
-                let first = known.map(|(_, number)| *number).min();
+                let first = lowest.get(&lan).copied().filter(|_| band.is_none());
                 first.unwrap_or_else(|| giver.fresh(numbers, &key, None))
             }
         };
         radios.insert((lan, band), number);
+        let first = lowest.entry(lan).or_insert(number);
+        *first = (*first).min(number);
         numbers.give(table.name, &key, number);
     }
 }

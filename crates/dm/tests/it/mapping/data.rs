@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use dm::mapping::{How, ObjectRule, Pair, ParamRule, Rules};
+use dm::path::supported_text;
 use dm::{BaseType, ParamAccess, ParamDef, Schema};
+
+use super::trees::{self, Tree};
 
 fn each() -> impl Iterator<Item = (&'static ObjectRule, &'static ParamRule)> {
     let rules = Rules::builtin();
@@ -192,6 +195,36 @@ fn every_link_leads_to_an_object_that_some_rule_makes() {
             let strange = to.iter().filter(|to| !made.contains(to.supported.as_str()));
             problems
                 .extend(strange.map(|to| format!("{} {}", rule.device.supported, to.supported)));
+        }
+    }
+    report(problems);
+}
+
+#[test]
+fn every_link_leads_somewhere_on_some_device() {
+    // Beside the real ones a device that has one of everything.
+    let tr098 = Schema::tr098()
+        .objects()
+        .map(|object| object.path.replace("{i}", "1"));
+    let everything: Tree = tr098.map(|path| (path, String::new())).collect();
+    let real = trees::ALL.iter().map(|(name, _)| trees::tree(name));
+    let mut leads = BTreeSet::new();
+    for tree in real.chain([everything]) {
+        let mapping = trees::mapping(&tree);
+        let fixed: BTreeSet<_> = mapping.fixed().map(|(path, _)| path).collect();
+        for object in mapping.objects() {
+            let gateway = supported_text(mapping.to_gateway(object)[0]);
+            let below = fixed
+                .range(object..)
+                .take_while(|path| path.starts_with(object));
+            leads.extend(below.map(|path| (gateway.clone(), supported_text(path))));
+        }
+    }
+    let mut problems = Vec::new();
+    for (rule, param) in each().filter(|(_, param)| matches!(param.how, How::Link(_))) {
+        let path = format!("{}{}", rule.device.supported, param.name);
+        if !leads.contains(&(rule.gateway.to_owned(), path.clone())) {
+            problems.push(format!("{path} of {}", rule.gateway));
         }
     }
     report(problems);

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use dm::Path;
+use dm::mapping::{Discovered, Mapping, Numbers, Rules};
 
 use super::trees::{self, Tree};
 
@@ -87,23 +88,88 @@ fn time(tree: &Tree, values: &BTreeMap<String, String>, all: &Path) -> Duration 
     work() - start
 }
 
-#[test]
-fn four_times_the_tree_takes_about_four_times_the_time() {
-    let all = Path::parse("Device.").unwrap();
-    let trees = [gateway(30), gateway(120)];
-    assert!(trees[1].len() > 3000, "{} parameters", trees[1].len());
-    let values = [trees::values(&trees[0]), trees::values(&trees[1])];
-    // The fastest of several turns.
+/// How long what `of` makes of `n` takes, and of four times `n`: the fastest of several turns each.
+fn quarter_and_whole<T>(
+    n: u32,
+    of: impl Fn(u32) -> T,
+    take: impl Fn(&T) -> Duration,
+) -> [Duration; 2] {
+    let each = [of(n), of(4 * n)];
     let mut fastest = [Duration::MAX; 2];
-    for _ in 0..5 {
-        for n in 0..2 {
-            fastest[n] = fastest[n].min(time(&trees[n], &values[n], &all));
+    for _ in 0..3 {
+        for (fastest, one) in fastest.iter_mut().zip(&each) {
+            *fastest = take(one).min(*fastest);
         }
     }
-    // Quadratic work would take sixteen times as long.
-    let [quarter, whole] = fastest;
+    fastest
+}
+
+/// Quadratic work would take sixteen times as long.
+fn assert_linear([quarter, whole]: [Duration; 2]) {
     assert!(
         whole < quarter * 8,
         "{quarter:?} for a quarter, {whole:?} for the whole"
     );
+}
+
+#[test]
+fn four_times_the_tree_takes_about_four_times_the_time() {
+    let all = Path::parse("Device.").unwrap();
+    let of = |n| {
+        let tree = gateway(n);
+        let values = trees::values(&tree);
+        (tree, values)
+    };
+    assert!(of(120).0.len() > 3000);
+    assert_linear(quarter_and_whole(30, of, |(tree, values)| {
+        time(tree, values, &all)
+    }));
+}
+
+/// Few rules, so that looking at others is what takes the time.
+const RULES: &str = "\
+table\tradio\tInternetGatewayDevice.LANDevice.{i}.WLANConfiguration.{i}.\tband
+table\tip\tInternetGatewayDevice.LANDevice.{i}.LANHostConfigManagement.IPInterface.{i}.
+table\tpool\tInternetGatewayDevice.LANDevice.{i}.LANHostConfigManagement.
+table\thost\tInternetGatewayDevice.LANDevice.{i}.Hosts.Host.{i}.
+object\tDevice.WiFi.Radio.{radio}.\tInternetGatewayDevice.LANDevice.{i}.WLANConfiguration.{i}.
+Name\tName
+object\tDevice.IP.Interface.{ip}.\tInternetGatewayDevice.LANDevice.{i}.LANHostConfigManagement.IPInterface.{i}.
+Alias\tAlias
+object\tDevice.DHCPv4.Server.Pool.{pool}.\tInternetGatewayDevice.LANDevice.{i}.LANHostConfigManagement.
+Interface\t-\tlink Device.IP.Interface.{ip}.
+object\tDevice.Hosts.Host.{host}.\tInternetGatewayDevice.LANDevice.{i}.Hosts.Host.{i}.
+Layer3Interface\t-\tlink Device.IP.Interface.{ip}.
+";
+
+/// How mapping grows with the objects that `of` makes of each number.
+fn assert_linear_in(of: impl Fn(u32) -> Vec<String>) {
+    let rules: &'static Rules = Box::leak(Box::new(Rules::read(&[("few", RULES)]).unwrap()));
+    let all = |n| (1..=n).flat_map(&of).collect::<Vec<_>>();
+    let take = |all: &Vec<String>| {
+        let start = work();
+        let found = all.iter().map(|path| Discovered::new(path));
+        let mapping = Mapping::with_rules(rules, found, Numbers::default()).unwrap();
+        assert!(mapping.objects().count() >= all.len());
+        work() - start
+    };
+    assert_linear(quarter_and_whole(4000, all, take));
+}
+
+#[test]
+fn a_network_in_each_of_many_lan_devices_looks_at_no_other_radio() {
+    let wlan = |n| format!("InternetGatewayDevice.LANDevice.{n}.WLANConfiguration.1.");
+    assert_linear_in(|n| vec![wlan(n)]);
+}
+
+#[test]
+fn a_link_from_each_of_many_lan_devices_looks_at_no_other_ones_interfaces() {
+    let lan = |n: u32| format!("InternetGatewayDevice.LANDevice.{n}.");
+    assert_linear_in(|n| {
+        vec![
+            format!("{}LANHostConfigManagement.IPInterface.{n}.", lan(1)),
+            format!("{}LANHostConfigManagement.", lan(n + 1)),
+            format!("{}Hosts.Host.1.", lan(n + 1)),
+        ]
+    });
 }
