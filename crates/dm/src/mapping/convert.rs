@@ -3,7 +3,7 @@
 
 use super::expand::reference;
 use super::rules::{How, Pair, ParamRule, Template};
-use super::wifi::{self, CipherError};
+use super::wifi;
 use super::{DEVICE_ROOT, GATEWAY_ROOT, Mapping};
 use crate::value::{BaseType, Value, list};
 
@@ -92,13 +92,9 @@ pub(super) fn read(
             zone_of_offset(&value).unwrap_or(value)
         }
         How::SecurityMode => wifi::mode(sources, get)?,
+        How::SecurityModes => wifi::modes(sources, get),
         How::Cipher => wifi::cipher(sources, get)?,
-        How::Const(_)
-        | How::Nth(_)
-        | How::Link(_)
-        | How::Members(_)
-        | How::SecurityModes
-        | How::Band => return None,
+        How::Const(_) | How::Nth(_) | How::Link(_) | How::Members(_) | How::Band => return None,
     })
 }
 
@@ -203,11 +199,8 @@ pub(super) fn write(
             Some(offset) => one(offset),
             None => refuse("this device only has an offset from UTC: UTC, UTC-1, UTC-05:30, ..."),
         },
-        How::SecurityMode => wifi::write_mode(sources, value).or_else(refuse),
-        How::Cipher => wifi::write_cipher(sources, value, current).map_err(|error| match error {
-            CipherError::Value(reason) => Problem::Value(reason.to_owned()),
-            CipherError::Unknown => Problem::Needs(first.clone()),
-        }),
+        How::SecurityMode => wifi::write_mode(sources, value, current),
+        How::Cipher => wifi::write_cipher(sources, value, current),
         How::Const(_)
         | How::Nth(_)
         | How::Link(_)

@@ -17,7 +17,7 @@
 //! | set | GetParameterValues of [`Mapping::context`]; SetParameterValues of [`Mapping::writes`] | read back as a get |
 //! | add | AddObject on [`Mapping::addition`]; names of the row into [`Mapping::extend`] | [`Mapping::row_in`], a set |
 //! | delete | DeleteObject on [`Mapping::deletion`] | [`Mapping::remove`] |
-//! | subscribe | SetParameterAttributes of [`Mapping::reads`] | [`Mapping::values`] of what an Inform tells |
+//! | subscribe | SetParameterAttributes of [`Mapping::reads`] | [`Mapping::values`] of what an Inform tells and of [`Mapping::missing`] |
 //! | describe | [`Mapping::schema`] | |
 //!
 //! ```

@@ -40,27 +40,39 @@ impl Mapping {
     }
 
     /// What gateway values mean: every TR-181 parameter whose sources are all in `read`, and under its own path every
-    /// gateway parameter without a counterpart. What follows from the instances alone is in [`Mapping::fixed`].
+    /// gateway parameter that is part of none of these, so that nothing a device tells is lost. What an Inform tells
+    /// alone may be one of several sources; [`Mapping::missing`] names the others. What follows from the instances
+    /// alone is in [`Mapping::fixed`].
     pub fn values(&self, read: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut values = BTreeMap::new();
         for (path, value) in read {
-            match self.depends.get(path) {
-                None if path.starts_with(GATEWAY_ROOT) => {
-                    values.insert(path.clone(), value.clone());
+            let mut is_told = !path.starts_with(GATEWAY_ROOT);
+            for device in self.depends.get(path).into_iter().flatten() {
+                if values.contains_key(device) {
+                    is_told = true;
+                } else if let Some(value) = self.value(device, read) {
+                    values.insert(device.clone(), value);
+                    is_told = true;
                 }
-                None => {}
-                Some(devices) => {
-                    for device in devices {
-                        if !values.contains_key(device)
-                            && let Some(value) = self.value(device, read)
-                        {
-                            values.insert(device.clone(), value);
-                        }
-                    }
-                }
+            }
+            if !is_told {
+                values.insert(path.clone(), value.clone());
             }
         }
         values
+    }
+
+    /// The gateway parameters that [`Mapping::values`] needs beside `read` to tell every TR-181 parameter that something
+    /// in `read` is part of: last-known values, or what is read next. Each once, in order.
+    pub fn missing(&self, read: &BTreeMap<String, String>) -> Vec<&str> {
+        let depends = read.keys().filter_map(|path| self.depends.get(path));
+        let params = depends
+            .flatten()
+            .filter_map(|device| self.params.get(device));
+        let sources = params.flat_map(|param| &param.sources);
+        let missing = sources.filter(|source| !read.contains_key(*source));
+        let missing: BTreeSet<&str> = missing.map(String::as_str).collect();
+        missing.into_iter().collect()
     }
 
     /// The value of a TR-181 parameter, if `read` has what it takes.

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use super::parse;
+use super::{parse, wifi};
 use crate::path::supported_text;
 use crate::schema::{ParamDef, Schema};
 
@@ -174,7 +174,7 @@ pub enum How {
     Offset,
     /// Wi-Fi security mode of BeaconType and the modes beside it.
     SecurityMode,
-    /// What security modes the parameters there are can express.
+    /// What security modes the parameters there are can express; which length of WEP key is among them is a value.
     SecurityModes,
     /// Wi-Fi ciphers of the encryption modes.
     Cipher,
@@ -207,23 +207,27 @@ impl How {
     pub fn is_fixed(&self) -> bool {
         matches!(
             self,
-            How::Const(_)
-                | How::Nth(_)
-                | How::Link(_)
-                | How::Members(_)
-                | How::SecurityModes
-                | How::Band
+            How::Const(_) | How::Nth(_) | How::Link(_) | How::Members(_) | How::Band
         )
     }
 }
 
 impl How {
-    /// What can be written depends on the present values of the sources.
-    pub(super) fn depends_on_present(&self) -> bool {
+    /// What is written depends on a value that other TR-181 parameters write as well.
+    pub(super) fn depends_on_others(&self) -> bool {
         match self {
             How::Cipher | How::Item(_) => true,
             How::Enum { pairs, .. } => pairs.iter().any(|pair| pair.gateway == "*"),
             _ => false,
+        }
+    }
+
+    /// The source whose present value decides what is written.
+    pub(super) fn needs<'a>(&self, sources: &'a [String]) -> Option<&'a String> {
+        match self {
+            How::SecurityMode => wifi::wep_level(sources),
+            how if how.depends_on_others() => sources.first(),
+            _ => None,
         }
     }
 }

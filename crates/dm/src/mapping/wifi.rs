@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Known;
+use super::convert::{Get, Problem};
 
 /// What a radio is told apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,6 +103,7 @@ const WPA_AUTH: &str = "WPAAuthenticationMode";
 const RSN_AUTH: &str = "IEEE11iAuthenticationMode";
 const WPA_CIPHER: &str = "WPAEncryptionModes";
 const RSN_CIPHER: &str = "IEEE11iEncryptionModes";
+const WEP_LEVEL: &str = "WEPEncryptionLevel";
 
 fn ending<'a>(sources: &'a [String], name: &str) -> Option<&'a String> {
     sources
@@ -110,20 +112,39 @@ fn ending<'a>(sources: &'a [String], name: &str) -> Option<&'a String> {
 }
 
 /// Which of WPA and WPA2 (RSN) a BeaconType has. Vendors spell it their own way (`WPAWPA2`, `WPA/WPA2`, `WPA2`); what
-/// has neither is not understood.
+/// has neither is not understood, and what lets stations in without WPA as well (`Basicand11i`) is no mode of TR-181.
 fn beacon(value: &str) -> Option<(bool, bool)> {
     let value = value.trim().to_ascii_lowercase();
     if matches!(value.as_str(), "none" | "basic") {
         return Some((false, false));
+    }
+    if ["basic", "open", "wep", "none"]
+        .iter()
+        .any(|weak| value.contains(weak))
+    {
+        return None;
     }
     let rest = value.replace("wpa2", "").replace("11i", "");
     let (wpa, rsn) = (rest.contains("wpa"), rest.len() < value.len());
     (!value.contains("wpa3") && (wpa || rsn)).then_some((wpa, rsn))
 }
 
-type Get<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// The parameter that says which lengths of WEP keys the device has.
+pub(super) fn wep_level(sources: &[String]) -> Option<&String> {
+    ending(sources, WEP_LEVEL)
+}
 
-/// `ModeEnabled` of BeaconType and what is beside it. A BeaconType that TR-098 does not have is shown as it is.
+/// The one name that WEP has on a device. Which length a network uses is nowhere said, so it is the longest there is.
+fn wep(level: &str) -> &'static str {
+    if level.contains("104") {
+        "WEP-128"
+    } else {
+        "WEP-64"
+    }
+}
+
+/// `ModeEnabled` of BeaconType and what is beside it. What TR-181 has no mode for, such as WPA2 that lets others in as
+/// well, is shown as the BeaconType is: a safe mode is only told of a network that has no other.
 pub(super) fn mode(sources: &[String], get: Get<'_>) -> Option<String> {
     let said = get(sources.first()?)?;
     let of = |name: &str| {
@@ -132,17 +153,22 @@ pub(super) fn mode(sources: &[String], get: Get<'_>) -> Option<String> {
             .unwrap_or_default()
     };
     let mode = match beacon(&said) {
-        Some((false, false)) if of(BASIC) == "WEPEncryption" => {
-            let long = of("WEPEncryptionLevel").contains("104");
-            if long { "WEP-128" } else { "WEP-64" }
-        }
+        Some((false, false)) if of(BASIC) == "WEPEncryption" => wep(&of(WEP_LEVEL)),
         Some((false, false)) => "None",
-        Some((true, false)) if is_enterprise(&of(WPA_AUTH)) => "WPA-Enterprise",
-        Some((true, false)) => "WPA-Personal",
-        Some((false, true)) if is_enterprise(&of(RSN_AUTH)) => "WPA2-Enterprise",
-        Some((false, true)) => "WPA2-Personal",
-        Some((true, true)) if is_enterprise(&of(RSN_AUTH)) => "WPA-WPA2-Enterprise",
-        Some((true, true)) => "WPA-WPA2-Personal",
+        Some((wpa, rsn)) => {
+            let said_by = |on: bool, name: &str| if on { of(name) } else { String::new() };
+            let ways = said_by(wpa, WPA_AUTH) + &said_by(rsn, RSN_AUTH);
+            match (ways.contains("EAP"), wpa, rsn) {
+                // Some stations have a key of their own, others the one of all.
+                (true, ..) if ways.contains("PSK") => return Some(said),
+                (true, true, true) => "WPA-WPA2-Enterprise",
+                (true, true, false) => "WPA-Enterprise",
+                (true, false, _) => "WPA2-Enterprise",
+                (false, true, true) => "WPA-WPA2-Personal",
+                (false, true, false) => "WPA-Personal",
+                (false, false, _) => "WPA2-Personal",
+            }
+        }
         // Later than TR-098: only read, because how it is written is each vendor's own.
         None => match said.to_ascii_lowercase().replace("wpa3", "").as_str() {
             "" => "WPA3-Personal",
@@ -155,16 +181,16 @@ pub(super) fn mode(sources: &[String], get: Get<'_>) -> Option<String> {
     Some(mode.to_owned())
 }
 
-fn is_enterprise(authentication: &str) -> bool {
-    authentication == "EAPAuthentication"
-}
-
 /// The writes that make `mode`, BeaconType last: until then the new keys and modes have no effect.
 pub(super) fn write_mode(
     sources: &[String],
     mode: &str,
-) -> Result<Vec<(String, String)>, &'static str> {
-    let beacon = sources.first().ok_or(WORDS)?;
+    get: Get<'_>,
+) -> Result<Vec<(String, String)>, Problem> {
+    let refuse = |reason: &str| Err(Problem::Value(reason.to_owned()));
+    let Some(beacon) = sources.first() else {
+        return refuse(WORDS);
+    };
     let (wpa, rsn, authentication) = match mode {
         "None" | "WEP-64" | "WEP-128" => (false, false, ""),
         "WPA-Personal" => (true, false, "PSKAuthentication"),
@@ -173,8 +199,20 @@ pub(super) fn write_mode(
         "WPA-Enterprise" => (true, false, "EAPAuthentication"),
         "WPA2-Enterprise" => (false, true, "EAPAuthentication"),
         "WPA-WPA2-Enterprise" => (true, true, "EAPAuthentication"),
-        _ => return Err(WORDS),
+        _ => return refuse(WORDS),
     };
+    if mode.starts_with("WEP") {
+        let level = match wep_level(sources) {
+            Some(level) => get(level).ok_or_else(|| Problem::Needs(level.clone()))?,
+            None => String::new(),
+        };
+        let name = wep(&level);
+        if mode != name {
+            return refuse(&format!(
+                "this device does not say which length of WEP key is in use; its WEP is {name}"
+            ));
+        }
+    }
     let mut writes = Vec::new();
     let mut put = |name: &str, value: &str| match ending(sources, name) {
         Some(source) => {
@@ -187,18 +225,18 @@ pub(super) fn write_mode(
         (false, false) => {
             let wep = mode != "None";
             if !put(BASIC, if wep { "WEPEncryption" } else { "None" }) && wep {
-                return Err("this device has no WEP");
+                return refuse("this device has no WEP");
             }
             put(BASIC_AUTH, "None");
             "Basic"
         }
         _ => {
-            let enterprise = is_enterprise(authentication);
+            let enterprise = authentication == "EAPAuthentication";
             if wpa && !put(WPA_AUTH, authentication) && enterprise {
-                return Err("this device does not say how WPA authenticates");
+                return refuse("this device does not say how WPA authenticates");
             }
             if rsn && !put(RSN_AUTH, authentication) && enterprise {
-                return Err("this device does not say how WPA2 authenticates");
+                return refuse("this device does not say how WPA2 authenticates");
             }
             match (wpa, rsn) {
                 (true, true) => "WPAand11i",
@@ -215,11 +253,12 @@ const WORDS: &str = "TR-098 knows None, WEP-64, WEP-128, WPA-Personal, WPA2-Pers
     with Enterprise";
 
 /// What [`write_mode`] can make with the parameters there are.
-pub(super) fn modes(sources: &[String]) -> String {
+pub(super) fn modes(sources: &[String], get: Get<'_>) -> String {
     let has = |name: &str| ending(sources, name).is_some();
     let mut modes = vec!["None"];
     if has(BASIC) {
-        modes.extend(["WEP-64", "WEP-128"]);
+        let level = wep_level(sources).and_then(|level| get(level));
+        modes.push(wep(&level.unwrap_or_default()));
     }
     if has(WPA_AUTH) {
         modes.extend(["WPA-Personal", "WPA-Enterprise"]);
@@ -233,23 +272,29 @@ pub(super) fn modes(sources: &[String]) -> String {
     modes.join(",")
 }
 
-/// `EncryptionMode`: the ciphers of the newest of the modes that are on.
+/// `EncryptionMode`: the ciphers of all modes that are on. WEP among them is shown as the device says it, because
+/// TR-181 has no word for it.
 pub(super) fn cipher(sources: &[String], get: Get<'_>) -> Option<String> {
     let (wpa, rsn) = beacon(&get(sources.first()?)?)?;
-    let name = match (wpa, rsn) {
-        (_, true) => RSN_CIPHER,
-        (true, false) => WPA_CIPHER,
-        _ => return Some(String::new()),
-    };
-    let said = get(ending(sources, name)?)?;
-    let mut ciphers = Vec::new();
-    if said.contains("TKIP") {
-        ciphers.push("TKIP");
+    let mut ciphers = [false; 2];
+    let mut is_said = !wpa && !rsn;
+    for (_, name) in [(wpa, WPA_CIPHER), (rsn, RSN_CIPHER)]
+        .iter()
+        .filter(|(on, _)| *on)
+    {
+        let Some(said) = ending(sources, name).and_then(|source| get(source)) else {
+            continue;
+        };
+        if said.contains("WEP") {
+            return Some(said);
+        }
+        is_said = true;
+        ciphers[0] |= said.contains("TKIP");
+        ciphers[1] |= said.contains("AES");
     }
-    if said.contains("AES") {
-        ciphers.push("AES");
-    }
-    Some(ciphers.join(","))
+    let names = ["TKIP", "AES"].into_iter().zip(ciphers);
+    let on: Vec<_> = names.filter(|(_, on)| *on).map(|(name, _)| name).collect();
+    is_said.then(|| on.join(","))
 }
 
 /// The writes that make the ciphers, for each of the modes that is on.
@@ -257,10 +302,17 @@ pub(super) fn write_cipher(
     sources: &[String],
     value: &str,
     get: Get<'_>,
-) -> Result<Vec<(String, String)>, CipherError> {
-    let first = sources.first().ok_or(CipherError::Value(WORDS))?;
-    let beacon = get(first).and_then(|value| beacon(&value));
-    let (wpa, rsn) = beacon.ok_or(CipherError::Unknown)?;
+) -> Result<Vec<(String, String)>, Problem> {
+    let refuse = |reason: &str| Err(Problem::Value(reason.to_owned()));
+    let Some(first) = sources.first() else {
+        return refuse(WORDS);
+    };
+    let present = get(first).ok_or_else(|| Problem::Needs(first.clone()))?;
+    let Some((wpa, rsn)) = beacon(&present) else {
+        return refuse(&format!(
+            "the security mode that is on, {present:?}, is not one of TR-181; set ModeEnabled, too"
+        ));
+    };
     let mut ciphers: Vec<_> = crate::value::list::items(value).collect();
     ciphers.sort_unstable();
     let said = match ciphers.iter().map(AsRef::as_ref).collect::<Vec<&str>>()[..] {
@@ -270,9 +322,7 @@ pub(super) fn write_cipher(
         // A mode without ciphers has none.
         [] if !wpa && !rsn => return Ok(Vec::new()),
         _ => {
-            return Err(CipherError::Value(
-                "TR-098 knows TKIP, AES and both together",
-            ));
+            return refuse("TR-098 knows TKIP, AES and both together");
         }
     };
     let mut writes = Vec::new();
@@ -282,19 +332,9 @@ pub(super) fn write_cipher(
         }
     }
     if writes.is_empty() {
-        return Err(CipherError::Value(
-            "the security mode that is on has no ciphers to choose from",
-        ));
+        return refuse("the security mode that is on has no ciphers to choose from");
     }
     Ok(writes)
-}
-
-/// Why ciphers cannot be written.
-pub(super) enum CipherError {
-    /// This value cannot be.
-    Value(&'static str),
-    /// The present mode must be known.
-    Unknown,
 }
 
 #[cfg(test)]
@@ -310,6 +350,7 @@ mod tests {
             RSN_AUTH,
             WPA_CIPHER,
             RSN_CIPHER,
+            WEP_LEVEL,
         ]
         .map(str::to_owned)
         .into()
@@ -317,23 +358,29 @@ mod tests {
 
     #[test]
     fn every_mode_that_is_offered_can_be_written_and_is_read_back() {
-        let sources = sources();
-        for offered in modes(&sources).split(',') {
-            let writes = write_mode(&sources, offered).unwrap();
-            assert_eq!(writes.last().unwrap().0, "BeaconType");
-            let get = |path: &str| {
-                let level = (path == "WEPEncryptionLevel").then(|| "104-bit".to_owned());
-                let write = writes.iter().find(|(written, _)| written == path);
-                write.map(|(_, value)| value.clone()).or(level)
-            };
-            let read = mode(&sources, &get).unwrap();
-            // Which length a WEP key has is the key's, not the mode's.
-            assert_eq!(
-                read.trim_end_matches("-64").trim_end_matches("-128"),
-                offered.trim_end_matches("-64").trim_end_matches("-128")
-            );
+        for (level, name, other) in [
+            ("Disabled,40-bit,104-bit", "WEP-128", "WEP-64"),
+            ("Disabled,40-bit", "WEP-64", "WEP-128"),
+        ] {
+            let sources = sources();
+            let level = |path: &str| (path == WEP_LEVEL).then(|| level.to_owned());
+            let offered = modes(&sources, &level);
+            assert!(offered.split(',').any(|mode| mode == name), "{offered}");
+            for offered in offered.split(',') {
+                let writes = write_mode(&sources, offered, &level).unwrap();
+                assert_eq!(writes.last().unwrap().0, "BeaconType");
+                let get = |path: &str| {
+                    let write = writes.iter().find(|(written, _)| written == path);
+                    write.map(|(_, value)| value.clone()).or(level(path))
+                };
+                assert_eq!(mode(&sources, &get).as_deref(), Some(offered));
+            }
+            let refused = write_mode(&sources, other, &level);
+            assert!(matches!(refused, Err(Problem::Value(reason)) if reason.ends_with(name)));
+            let needs = Err(Problem::Needs(WEP_LEVEL.to_owned()));
+            assert_eq!(write_mode(&sources, name, &|_| None), needs);
+            assert!(write_mode(&sources, "WPA3-Personal", &level).is_err());
         }
-        assert!(write_mode(&sources, "WPA3-Personal").is_err());
     }
 
     #[test]

@@ -125,18 +125,11 @@ impl Mapping {
 
     /// The gateway parameters whose present values [`Mapping::writes`] needs for these paths; usually none.
     pub fn context<'a>(&self, paths: impl IntoIterator<Item = &'a str>) -> Vec<&str> {
-        let mut found = Vec::new();
-        for path in paths
-            .into_iter()
-            .filter(|path| self.depends_on_others(path))
-        {
-            let param = self.params.get(path);
-            found.extend(
-                param
-                    .and_then(|param| param.sources.first())
-                    .map(String::as_str),
-            );
-        }
+        let needs = |path| {
+            let param = self.params.get(path)?;
+            param.rule?.how.needs(&param.sources).map(String::as_str)
+        };
+        let mut found: Vec<&str> = paths.into_iter().filter_map(needs).collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -144,7 +137,7 @@ impl Mapping {
 
     fn depends_on_others(&self, path: &str) -> bool {
         let rule = self.params.get(path).and_then(|param| param.rule);
-        rule.is_some_and(|rule| rule.how.depends_on_present())
+        rule.is_some_and(|rule| rule.how.depends_on_others())
     }
 
     fn write_one(

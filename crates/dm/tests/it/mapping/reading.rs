@@ -218,6 +218,15 @@ fn references_lead_to_the_counterparts() {
         ),
         "Device.IP.Interface.5"
     );
+    // Hosts and conditional pools are on the first interface of their LAN device.
+    assert_eq!(
+        one("dual-band", "Device.Hosts.Host.17.Layer3Interface"),
+        "Device.IP.Interface.1"
+    );
+    assert_eq!(
+        one("ipoe-ont", "Device.DHCPv4.Server.Pool.2.Interface"),
+        "Device.IP.Interface.1"
+    );
     // And they can be followed, as in any TR-181 device.
     assert_eq!(
         get("adsl-router", "Device.IP.Interface.2.LowerLayers+.Username"),
@@ -332,15 +341,70 @@ fn a_notified_value_is_told_as_what_it_means() {
             "Device.PPP.Interface.1.Status=Down",
         ]
     );
-    // One of several parameters that make a mode is not enough to tell it.
+}
+
+#[test]
+fn one_of_several_parameters_that_changed_is_told_and_what_is_missing_is_named() {
+    let tree = trees::tree("triple-play");
+    let mapping = trees::mapping(&tree);
     let beacon = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.BeaconType";
     assert!(
         mapping
             .to_device(beacon)
             .contains(&"Device.WiFi.AccessPoint.1.Security.ModeEnabled")
     );
-    let told = mapping.values(&BTreeMap::from([(beacon.to_owned(), "11i".to_owned())]));
-    assert!(told.is_empty());
+    let inform = BTreeMap::from([(beacon.to_owned(), "11i".to_owned())]);
+    // Alone it does not say what mode that is, but it is not lost.
+    assert_eq!(mapping.values(&inform), inform);
+    let missing = mapping.missing(&inform);
+    assert!(
+        missing.len() > 1 && !missing.contains(&beacon),
+        "{missing:?}"
+    );
+    let mut read = inform;
+    read.extend(
+        missing
+            .iter()
+            .map(|path| ((*path).to_owned(), tree[*path].clone())),
+    );
+    let told = mapping.values(&read);
+    assert_eq!(
+        told["Device.WiFi.AccessPoint.1.Security.ModeEnabled"],
+        "WPA2-Personal"
+    );
+    assert!(told.contains_key("Device.WiFi.AccessPoint.1.Security.EncryptionMode"));
+    assert!(!told.contains_key(beacon), "{told:?}");
+    // Nothing is missing of what one parameter is.
+    let ssid = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.SSID";
+    let one = BTreeMap::from([(ssid.to_owned(), "new".to_owned())]);
+    assert_eq!(mapping.missing(&one), [""; 0]);
+}
+
+#[test]
+fn a_network_that_lets_others_in_as_well_is_not_told_as_a_safe_mode() {
+    let wlan = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.";
+    let path = "Device.WiFi.AccessPoint.1.Security.ModeEnabled";
+    let mode = |beacon: &str, wpa: &str, rsn: &str| {
+        let mut tree = trees::tree("dual-band");
+        for (name, value) in [
+            ("BeaconType", beacon),
+            ("WPAAuthenticationMode", wpa),
+            ("IEEE11iAuthenticationMode", rsn),
+        ] {
+            tree.insert(format!("{wlan}{name}"), value.to_owned());
+        }
+        let mapping = trees::mapping(&tree);
+        answer(&mapping, &tree, path).remove(path).unwrap()
+    };
+    let (psk, eap) = ("PSKAuthentication", "EAPAuthentication");
+    for mixed in ["Basicand11i", "BasicandWPA", "BasicandWPAand11i"] {
+        assert_eq!(mode(mixed, psk, psk), mixed);
+    }
+    assert_eq!(mode("11i", psk, "EAPandPSKAuthentication"), "11i");
+    assert_eq!(mode("WPAand11i", eap, psk), "WPAand11i");
+    assert_eq!(mode("WPAand11i", psk, psk), "WPA-WPA2-Personal");
+    assert_eq!(mode("WPAand11i", eap, eap), "WPA-WPA2-Enterprise");
+    assert_eq!(mode("WPA", eap, psk), "WPA-Enterprise");
 }
 
 #[test]

@@ -390,3 +390,97 @@ fn a_pin_keeps_its_zeros() {
         ["LANDevice.1.WLANConfiguration.1.WPS.DevicePassword=01234565"]
     );
 }
+
+#[test]
+fn hardening_a_mixed_network_is_written_although_it_has_wpa2_already() {
+    let path = "Device.WiFi.AccessPoint.1.Security.ModeEnabled";
+    let wlan = "LANDevice.1.WLANConfiguration.1.";
+    let harden = |beacon: &str, rsn: &str| {
+        let mut tree = trees::tree("dual-band");
+        tree.insert(format!("{WLAN}BeaconType"), beacon.to_owned());
+        tree.insert(format!("{WLAN}IEEE11iAuthenticationMode"), rsn.to_owned());
+        let mapping = trees::mapping(&tree);
+        let current = |path: &str| tree.get(path).cloned();
+        let sets = [
+            (path, "WPA2-Personal"),
+            ("Device.WiFi.AccessPoint.1.Security.EncryptionMode", "AES"),
+        ];
+        // Ciphers alone would be those of a mode that is none.
+        let alone = mapping.writes([sets[1]], &current);
+        assert_eq!(alone.refused.is_empty(), beacon == "11i", "{alone:?}");
+        assert!(!matches!(
+            alone.refused.first().map(|refused| &refused.reason),
+            Some(Refusal::Needs { .. })
+        ));
+        writes(&mapping.writes(sets, &current))
+    };
+    let wanted = [
+        format!("{wlan}IEEE11iAuthenticationMode=PSKAuthentication"),
+        format!("{wlan}IEEE11iEncryptionModes=AESEncryption"),
+        format!("{wlan}BeaconType=11i"),
+    ];
+    for (beacon, rsn) in [
+        ("Basicand11i", "PSKAuthentication"),
+        ("BasicandWPAand11i", "PSKAuthentication"),
+        ("11i", "EAPandPSKAuthentication"),
+    ] {
+        assert_eq!(harden(beacon, rsn), wanted, "{beacon} {rsn}");
+    }
+}
+
+#[test]
+fn wep_has_the_one_name_that_it_is_read_back_by() {
+    let point = "Device.WiFi.AccessPoint.1.Security.";
+    let (mode, level) = (
+        format!("{point}ModeEnabled"),
+        format!("{WLAN}WEPEncryptionLevel"),
+    );
+    let mut tree = trees::tree("adsl-router");
+    for (lengths, name, other) in [
+        ("Disabled,40-bit,104-bit", "WEP-128", "WEP-64"),
+        ("Disabled,40-bit", "WEP-64", "WEP-128"),
+    ] {
+        tree.insert(level.clone(), lengths.to_owned());
+        let mapping = trees::mapping(&tree);
+        let offered = &mapping.values(&trees::values(&tree))[&format!("{point}ModesSupported")];
+        assert!(offered.split(',').any(|mode| mode == name), "{offered}");
+        assert!(!offered.contains(other), "{offered}");
+        assert_eq!(mapping.context([mode.as_str()]), [level.as_str()]);
+        let current = |path: &str| (path == level).then(|| lengths.to_owned());
+        assert_eq!(
+            mapping.writes([(mode.as_str(), name)], &current).refused,
+            []
+        );
+        let refused = mapping.writes([(mode.as_str(), other)], &current).refused;
+        assert!(refused[0].to_string().ends_with(name), "{}", refused[0]);
+    }
+}
+
+#[test]
+fn ciphers_are_those_of_all_modes_and_a_weak_one_is_taken_out() {
+    let path = "Device.WiFi.AccessPoint.1.Security.EncryptionMode";
+    let (wpa, rsn) = (
+        format!("{WLAN}WPAEncryptionModes"),
+        format!("{WLAN}IEEE11iEncryptionModes"),
+    );
+    let mut tree = trees::tree("dual-band");
+    for (of_wpa, of_rsn, read) in [
+        ("TKIPEncryption", "AESEncryption", "TKIP,AES"),
+        (
+            "WEPandAESEncryption",
+            "AESEncryption",
+            "WEPandAESEncryption",
+        ),
+        ("AESEncryption", "AESEncryption", "AES"),
+    ] {
+        tree.insert(wpa.clone(), of_wpa.to_owned());
+        tree.insert(rsn.clone(), of_rsn.to_owned());
+        let mapping = trees::mapping(&tree);
+        assert_eq!(mapping.values(&trees::values(&tree))[path], read);
+        let done = mapping.writes([(path, "AES")], &|path| tree.get(path).cloned());
+        let wanted = ["WPAEncryptionModes", "IEEE11iEncryptionModes"];
+        let wanted =
+            wanted.map(|name| format!("LANDevice.1.WLANConfiguration.1.{name}=AESEncryption"));
+        assert_eq!(writes(&done), wanted);
+    }
+}
