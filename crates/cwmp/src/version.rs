@@ -103,16 +103,25 @@ impl fmt::Display for Namespace {
     }
 }
 
-/// Reads a `SupportedCWMPVersions` header: known versions, in any order and spacing.
-pub fn supported(list: &str) -> Vec<Version> {
-    let mut versions: Vec<_> = list
-        .split([',', ' '])
+/// Reads a `SupportedCWMPVersions` header: known versions, in any order and spacing. `None` when
+/// there is nothing like a version in it, so that it says as much as no header.
+pub fn supported(list: &str) -> Option<Vec<Version>> {
+    let numbers = |text: &&str| {
+        let is = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        text.split_once('.').is_some_and(|(a, b)| is(a) && is(b))
+    };
+    let listed: Vec<_> = list
+        .split([',', ';', ' ', '\t', '\r', '\n'])
         .take(limits::VERSIONS_MAX)
-        .filter_map(Version::parse)
+        .filter(numbers)
         .collect();
+    if listed.is_empty() {
+        return None;
+    }
+    let mut versions: Vec<_> = listed.into_iter().filter_map(Version::parse).collect();
     versions.sort_unstable();
     versions.dedup();
-    versions
+    Some(versions)
 }
 
 /// The header's text for these versions.
@@ -169,10 +178,14 @@ mod tests {
 
     #[test]
     fn the_newest_common_version_is_chosen() {
-        let theirs = supported("1.0, 1.1,1.2 , 1.3");
+        let theirs = supported("1.0, 1.1,1.2 , 1.3").unwrap();
         assert_eq!(theirs, Version::ALL[..4]);
+        assert_eq!(
+            supported("1.0;1.1\t1.0"),
+            Some(vec![Version::V1_0, Version::V1_1])
+        );
         assert_eq!(newest(&Version::ALL, &theirs), Some(Version::V1_3));
-        assert_eq!(newest(&Version::ALL, &supported("2.0,1.9")), None);
+        assert_eq!(newest(&Version::ALL, &supported("2.0,1.9").unwrap()), None);
         assert_eq!(list(&theirs), "1.0,1.1,1.2,1.3");
     }
 
@@ -180,7 +193,14 @@ mod tests {
     #[test]
     fn an_endless_list_of_versions_is_cut() {
         let list = format!("{}1.4", "9.9,".repeat(limits::VERSIONS_MAX));
-        assert!(supported(&list).is_empty());
+        assert_eq!(supported(&list), Some(vec![]));
+    }
+
+    #[test]
+    fn a_list_without_a_version_is_no_list() {
+        for list in ["", " ", ",", "V1.2", "all", "1", "1.", "1.x"] {
+            assert_eq!(supported(list), None, "{list:?}");
+        }
     }
 
     #[test]

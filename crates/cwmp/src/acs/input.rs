@@ -96,7 +96,7 @@ impl Session {
             namespace,
             header,
             body: Body::Request(Request::Inform(inform)),
-            oddities,
+            mut oddities,
         } = envelope
         else {
             return;
@@ -110,8 +110,13 @@ impl Session {
         (self.cpe_requests, self.messages) = (0, 1);
         let asked = Duration::from_secs(header.session_timeout.unwrap_or_default().into());
         self.silence = self.bounded_silence().max(asked.min(limits::SILENCE_MAX));
-        let chosen = match &header.supported_versions {
-            Some(list) => version::newest(&self.config.versions, &version::supported(list)),
+        let list = header.supported_versions.as_deref();
+        let theirs = list.and_then(version::supported);
+        if list.is_some() && theirs.is_none() {
+            oddities.add(Oddities::VERSIONS);
+        }
+        let chosen = match &theirs {
+            Some(theirs) => version::newest(&self.config.versions, theirs),
             None => Some(version::inferred(
                 namespace,
                 header.session_timeout.is_some(),
@@ -129,7 +134,7 @@ impl Session {
         };
         self.version = version;
         // A CPE that did not list its versions must not see the header.
-        let use_version = header.supported_versions.is_some().then_some(version);
+        let use_version = theirs.map(|_| version);
         let token = self.wait(now, header.id.clone(), Method::Inform, use_version);
         let inform = Box::new(inform);
         self.events.push_back(Event::Informed {

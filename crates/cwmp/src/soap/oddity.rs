@@ -36,6 +36,7 @@ oddities! {
     UNKNOWN_HEADER 15 "demands to understand a header that CWMP does not have"
     INVALID_BYTES 16 "sends bytes that its text encoding does not have"
     MISSING_FAULT 17 "sends a SOAP fault without a CWMP fault"
+    VERSIONS 18 "lists the CWMP versions it supports in a way that cannot be read"
 }
 
 impl Oddities {

@@ -217,6 +217,34 @@ fn the_newest_common_version_is_used_and_none_is_told() {
     assert_eq!(events(&mut acs), expected);
 }
 
+/// An empty header, or one of nobody's form, says as much as none: the namespace does.
+#[test]
+fn a_list_of_versions_that_cannot_be_read_shuts_nobody_out() {
+    let clock = Clock::new();
+    for (list, version, told, odd) in [
+        ("", Version::V1_2, None, true),
+        ("V1.4", Version::V1_2, None, true),
+        ("1.0;1.1", Version::V1_1, Some("1.1"), false),
+    ] {
+        let mut acs = acs(&clock);
+        let mut opening = Envelope::new(namespace(), "1", inform());
+        opening.header.supported_versions = Some(list.into());
+        let opening = soap::encode(&opening, Booleans::Digits);
+        assert_eq!(post(&mut acs, clock.at(0), opening.as_bytes()), None);
+        let Event::Informed {
+            token, oddities, ..
+        } = only(events(&mut acs))
+        else {
+            panic!("{list:?}");
+        };
+        assert_eq!(oddities.has(Oddities::VERSIONS), odd);
+        acs.acknowledge(clock.at(0), token).unwrap();
+        let reply = acs.poll_transmit().unwrap();
+        assert_eq!(read(&reply.body).header.use_version.as_deref(), told);
+        assert_eq!(acs.version(), version);
+    }
+}
+
 #[test]
 fn the_namespace_of_the_cpe_comes_back() {
     let clock = Clock::new();
