@@ -90,15 +90,19 @@ pub const CHALLENGES_MAX: usize = 8;
 /// How far a request counter may run behind the highest one seen, in requests.
 pub const NC_WINDOW: u32 = 64;
 
+/// Nonces whose uses the connection request server of a CPE remembers: good requests within the life
+/// of a nonce. More are told to come later, so that none can be replayed.
+pub const USED_NONCES_MAX: usize = 64;
+
 /// Bytes of a `Cookie` header that are looked at.
 pub const COOKIE_BYTES_MAX: usize = 8192;
 
 /// Bytes of the head of a connection request's answer, or of the request at the CPE.
 pub const HEAD_BYTES_MAX: usize = 8192;
 
-/// Exchanges of one connection request: the first, the one with credentials, and one more for a
-/// stale nonce or a dropped connection.
-pub const CONNECTION_REQUEST_EXCHANGES_MAX: u32 = 3;
+/// Exchanges of one connection request: the first, the one with credentials, and two more for a
+/// dropped connection and a nonce that is stale, as it may be after just that.
+pub const CONNECTION_REQUEST_EXCHANGES_MAX: u32 = 4;
 
 /// Bytes of a STUN message; a datagram that is not fragmented.
 pub const STUN_BYTES_MAX: usize = 1472;

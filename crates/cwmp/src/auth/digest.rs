@@ -1,6 +1,6 @@
 //! Digest authentication (RFC 7616, and its ancestors 2617 and 2069) from both ends.
 //! Deliberately lenient about the `uri`, which some clients leave empty and proxies change: it is
-//! hashed as sent, and only told when it is another.
+//! hashed as sent, and whether it is another is the caller's to ask.
 
 use std::fmt;
 
@@ -140,6 +140,12 @@ impl Credentials {
         }
     }
 
+    /// Whether the `uri` that the client has hashed is this target of its request: a path or a whole
+    /// URL, either of which may stand for the other. An empty one is any.
+    pub fn uri_matches(&self, target: &str) -> bool {
+        self.uri.is_empty() || path_of(&self.uri) == path_of(target)
+    }
+
     fn expected(&self, method: &str, body: &[u8], password: &str) -> String {
         let user = [
             self.username.as_bytes(),
@@ -179,6 +185,16 @@ impl Credentials {
             middle[2],
             second.as_bytes(),
         ])
+    }
+}
+
+/// The path and query of a request's target, which some clients write as a whole URL.
+pub(crate) fn path_of(target: &str) -> &str {
+    match target.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains(['/', '?']) => {
+            rest.find('/').map_or("/", |at| &rest[at..])
+        }
+        _ => target,
     }
 }
 

@@ -101,6 +101,9 @@ pub fn question(bytes: &[u8]) -> Result<Option<Question>, HeadError> {
 
 /// The first line and the headers, up to the first empty line.
 fn split(bytes: &[u8], start: &[u8]) -> Result<Option<(String, Headers)>, HeadError> {
+    let whole = bytes.len();
+    // With the empty lines before it, which could have no end either.
+    let bytes = &bytes[..whole.min(limits::HEAD_BYTES_MAX)];
     let blank = bytes
         .iter()
         .take_while(|byte| matches!(byte, b'\r' | b'\n'))
@@ -110,9 +113,8 @@ fn split(bytes: &[u8], start: &[u8]) -> Result<Option<(String, Headers)>, HeadEr
     if bytes[..known] != start[..known] {
         return Err(HeadError::NotHttp);
     }
-    let bytes = &bytes[..bytes.len().min(limits::HEAD_BYTES_MAX)];
     let Some(end) = end_of(bytes) else {
-        return match bytes.len() < limits::HEAD_BYTES_MAX {
+        return match whole < limits::HEAD_BYTES_MAX {
             true => Ok(None),
             false => Err(HeadError::TooLong),
         };
@@ -194,5 +196,8 @@ mod tests {
             "x".repeat(limits::HEAD_BYTES_MAX)
         );
         assert_eq!(answer(text.as_bytes()), Err(HeadError::TooLong));
+        let blank = "\r\n".repeat(limits::HEAD_BYTES_MAX / 2);
+        assert_eq!(question(blank.as_bytes()), Err(HeadError::TooLong));
+        assert_eq!(question(&blank.as_bytes()[1..]), Ok(None));
     }
 }

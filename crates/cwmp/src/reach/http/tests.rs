@@ -132,12 +132,16 @@ fn each_end_is_told() {
     assert_eq!(after(false, &[DIGEST, DIGEST]), Some(Outcome::Unauthorized));
     assert_eq!(after(false, &[DIGEST, STALE, OK]), Some(Outcome::Accepted));
     assert_eq!(
-        after(false, &[DIGEST, STALE, STALE]),
+        after(false, &[DIGEST, STALE, STALE, STALE]),
         Some(Outcome::Unauthorized)
     );
     // Dropped once in place of the answer to our credentials.
     assert_eq!(after(false, &[DIGEST, "", OK]), Some(Outcome::Accepted));
-    assert_eq!(after(false, &[DIGEST, "", ""]), Some(Outcome::Dropped));
+    assert_eq!(
+        after(false, &[DIGEST, "", STALE, OK]),
+        Some(Outcome::Accepted)
+    );
+    assert_eq!(after(false, &[DIGEST, "", "", ""]), Some(Outcome::Dropped));
     // The password is not shown unless it may be.
     assert_eq!(
         after(false, &[BASIC]),
