@@ -1,6 +1,8 @@
 //! How one value crosses, in either direction. What a device reports is never refused: what cannot be translated is
 //! shown as it is. What somebody wants to write is translated exactly or refused with a reason.
 
+use std::collections::BTreeMap;
+
 use super::expand::reference;
 use super::rules::{How, Pair, ParamRule, Template};
 use super::wifi;
@@ -171,18 +173,7 @@ pub(super) fn write(
         }
         How::Item(n) => {
             let present = current(first).ok_or_else(|| Problem::Needs(first.clone()))?;
-            let mut items: Vec<_> = list::items(&present)
-                .map(|item| item.into_owned())
-                .collect();
-            match (items.get_mut(n - 1), value) {
-                (Some(_), "") => {
-                    items.remove(n - 1);
-                }
-                (Some(item), value) => value.clone_into(item),
-                (None, "") => {}
-                (None, value) => items.push(value.to_owned()),
-            }
-            one(list::join(items))
+            one(with_items(&present, &BTreeMap::from([(*n, value)]))?)
         }
         How::HexBase64 => match Value::parse(BaseType::HexBinary, value) {
             Ok(Value::HexBinary(bytes)) => one(Value::Base64(bytes).to_string()),
@@ -207,6 +198,38 @@ pub(super) fn write(
         | How::Members(_)
         | How::SecurityModes
         | How::Band => refuse("it follows from what the device has"),
+    }
+}
+
+/// A gateway list with some items, by their number from 1, set anew. Each of the others stays in its place: where that
+/// would leave a gap the list cannot say it.
+pub(super) fn with_items(present: &str, set: &BTreeMap<usize, &str>) -> Result<String, Problem> {
+    let there: Vec<_> = list::items(present).collect();
+    let mut items: Vec<&str> = there.iter().map(AsRef::as_ref).collect();
+    for (n, value) in set {
+        if items.len() < *n {
+            items.resize(*n, "");
+        }
+        if let Some(item) = items.get_mut(n - 1) {
+            *item = value;
+        }
+    }
+    while items.last().is_some_and(|last| last.is_empty()) {
+        items.pop();
+    }
+    let is_new = |at: usize| there.get(at).is_none_or(|item| !item.is_empty());
+    let gap = items
+        .iter()
+        .enumerate()
+        .find(|(at, item)| item.is_empty() && is_new(*at));
+    match gap {
+        Some((at, _)) => refuse(format!(
+            "the list of this device cannot have item {} without item {}",
+            items.len(),
+            at + 1
+        )),
+        None if there == items => Ok(present.to_owned()),
+        None => Ok(list::join(items)),
     }
 }
 

@@ -61,6 +61,7 @@ mod wifi;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 pub use numbers::{Numbers, NumbersError};
 pub use parse::RulesError;
@@ -76,8 +77,8 @@ pub const DEVICE_ROOT: &str = "Device.";
 /// Root of TR-098.
 pub const GATEWAY_ROOT: &str = "InternetGatewayDevice.";
 
-/// Something of a device's TR-098 tree, as discovery found it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Something of a device's TR-098 tree, as discovery found it. As a value may be a secret, Debug only shows its length.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Discovered<'a> {
     path: &'a str,
     writable: Option<bool>,
@@ -109,6 +110,17 @@ impl<'a> Discovered<'a> {
     }
 }
 
+impl fmt::Debug for Discovered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.map(|value| format!("{} bytes", value.len()));
+        f.debug_struct("Discovered")
+            .field("path", &self.path)
+            .field("writable", &self.writable)
+            .field("value", &value)
+            .finish()
+    }
+}
+
 /// A tree too large to be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -120,6 +132,7 @@ pub struct TooLarge;
 #[derive(Debug, Clone, Default)]
 struct Known {
     writable: Option<bool>,
+    /// Only of the few that [`Mapping::wants`] names, of which none is a secret.
     value: Option<String>,
 }
 

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fmt;
 
 use super::convert::{self, Get, Problem};
-use super::{GATEWAY_ROOT, Mapping, Rules};
+use super::{GATEWAY_ROOT, How, Mapping, Rules};
 use crate::path::supported_text;
 use crate::schema::{ParamAccess, Schema};
 use crate::value::BaseType;
 
-/// One value to write to the gateway.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One value to write to the gateway. As it may be a secret, Debug only shows its length.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Write {
     /// The gateway parameter.
     pub path: String,
@@ -20,6 +21,17 @@ pub struct Write {
     pub base: BaseType,
     /// The paths somebody set that brought it about.
     pub because: Vec<String>,
+}
+
+impl fmt::Debug for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Write")
+            .field("path", &self.path)
+            .field("value", &format_args!("{} bytes", self.value.len()))
+            .field("base", &self.base)
+            .field("because", &self.because)
+            .finish()
+    }
 }
 
 /// What a Set comes to.
@@ -106,10 +118,21 @@ impl Mapping {
         let mut sets: Vec<_> = sets.into_iter().collect();
         // What depends on values that other paths of the same Set change comes behind them.
         sets.sort_by_key(|(path, _)| self.depends_on_others(path));
+        let mut lists: BTreeMap<&str, BTreeMap<usize, &str>> = BTreeMap::new();
+        for (path, value) in &sets {
+            if let Some((gateway, n)) = self.list_item(path) {
+                lists.entry(gateway).or_default().entry(n).or_insert(value);
+            }
+        }
         let mut pending = Pending::default();
         let mut refused = Vec::new();
         for (path, value) in sets {
-            let written = pending.overlay(current, |get| self.write_one(path, value, get));
+            let item = self.list_item(path);
+            let items = item.and_then(|(gateway, n)| Some((gateway, n, lists.get(gateway)?)));
+            let written = match items {
+                Some((gateway, n, items)) => write_item(path, value, gateway, n, items, current),
+                None => pending.overlay(current, |get| self.write_one(path, value, get)),
+            };
             let result = written.and_then(|writes| pending.add(path, writes));
             if let Err(reason) = result {
                 refused.push(Refused {
@@ -133,6 +156,15 @@ impl Mapping {
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    /// The gateway list that a path which can be written is an item of, and its number there.
+    fn list_item(&self, path: &str) -> Option<(&str, usize)> {
+        let param = self.params.get(path).filter(|param| param.writable)?;
+        match param.rule?.how {
+            How::Item(n) => Some((param.sources.first()?, n)),
+            _ => None,
+        }
     }
 
     fn depends_on_others(&self, path: &str) -> bool {
@@ -183,9 +215,8 @@ impl Mapping {
             });
         }
         let rule = param.rule.ok_or(Refusal::ReadOnly)?;
-        let writes = convert::write(self, rule, &param.sources, value, current);
-        let writes = match writes {
-            _ if self.is_already(path, value, current) => {
+        let writes = match convert::write(self, rule, &param.sources, value, current) {
+            writes if self.is_already(path, value, current) => {
                 // Several TR-098 values can mean this one, so the one that is there is the right one.
                 let paths = writes.unwrap_or_default().into_iter().map(|(path, _)| path);
                 paths
@@ -193,8 +224,7 @@ impl Mapping {
                     .collect()
             }
             Ok(writes) => writes,
-            Err(Problem::Value(reason)) => return Err(Refusal::Value { reason }),
-            Err(Problem::Needs(gateway)) => return Err(Refusal::Needs { gateway }),
+            Err(problem) => return Err(problem.into()),
         };
         match writes
             .iter()
@@ -225,6 +255,35 @@ impl Mapping {
         match counterpart(self.rules, path) {
             Some(gateway) => Refusal::NotThere { gateway },
             None => Refusal::NoCounterpart,
+        }
+    }
+}
+
+/// The write of one item of a list: that of all `items` which the Set has of it, so that their order is no matter.
+fn write_item(
+    path: &str,
+    value: &str,
+    gateway: &str,
+    n: usize,
+    items: &BTreeMap<usize, &str>,
+    current: Get<'_>,
+) -> Result<Vec<(String, String)>, Refusal> {
+    if items.get(&n).is_some_and(|other| *other != value) {
+        return Err(Refusal::Conflict {
+            gateway: gateway.to_owned(),
+            other: path.to_owned(),
+        });
+    }
+    let present = current(gateway).ok_or_else(|| Problem::Needs(gateway.to_owned()))?;
+    let list = convert::with_items(&present, items)?;
+    Ok(vec![(gateway.to_owned(), list)])
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Refusal {
+        match problem {
+            Problem::Value(reason) => Refusal::Value { reason },
+            Problem::Needs(gateway) => Refusal::Needs { gateway },
         }
     }
 }
@@ -261,7 +320,6 @@ impl Pending {
             let there = self.by_path.get(path).and_then(|at| self.writes.get(*at));
             if let Some(there) = there
                 && !same(path, &there.value, value)
-                && !is_list_item(path, &there.because, because)
             {
                 return Err(Refusal::Conflict {
                     gateway: path.clone(),
@@ -298,18 +356,6 @@ fn same(gateway: &str, a: &str, b: &str) -> bool {
         Some(param) => param.ty.same(a, b),
         None => a == b,
     }
-}
-
-/// Two items of one list are set one after the other, the second on top of the first.
-fn is_list_item(gateway: &str, there: &[String], because: &str) -> bool {
-    let is_list = Schema::tr098()
-        .param(gateway)
-        .is_some_and(|param| param.ty.is_list());
-    let name = |path: &str| path.rsplit('.').next().map(str::to_owned);
-    is_list
-        && there
-            .iter()
-            .all(|path| path != because && name(path) == name(because))
 }
 
 /// Devices that apply one value after the other should not switch on what is not yet set.

@@ -484,3 +484,78 @@ fn ciphers_are_those_of_all_modes_and_a_weak_one_is_taken_out() {
         assert_eq!(writes(&done), wanted);
     }
 }
+
+#[test]
+fn items_of_a_list_are_set_together_whatever_their_order_and_read_back_where_they_were_set() {
+    let server = |n: u32| format!("Device.DNS.Client.Server.{}.DNSServer", n + 6);
+    let list =
+        "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.2.WANPPPConnection.1.DNSServers";
+    let mut tree = trees::tree("triple-play");
+    let mut set = |present: &str, sets: &[(u32, &str)]| {
+        tree.insert(list.to_owned(), present.to_owned());
+        let mapping = trees::mapping(&tree);
+        let sets: Vec<_> = sets.iter().map(|(n, value)| (server(*n), *value)).collect();
+        let pairs = || sets.iter().map(|(path, value)| (path.as_str(), *value));
+        let current = |path: &str| (path == list).then(|| present.to_owned());
+        let done = mapping.writes(pairs(), &current);
+        assert_eq!(
+            mapping.writes(pairs().rev(), &current).refused.len(),
+            done.refused.len()
+        );
+        if !done.refused.is_empty() {
+            assert!(done.writes.is_empty(), "{done:?}");
+            return Err(done.refused.len());
+        }
+        let written = done.writes[0].value.clone();
+        let backwards = mapping.writes(pairs().rev(), &current);
+        assert_eq!(backwards.writes[0].value, written);
+        let mut after = trees::values(&tree);
+        after.insert(list.to_owned(), written.clone());
+        for (path, value) in pairs() {
+            assert_eq!(
+                mapping.value(path, &after).as_deref(),
+                Some(value),
+                "{written}"
+            );
+        }
+        Ok(written)
+    };
+    let written = |text: &str| Ok(text.to_owned());
+    assert_eq!(set("a,b", &[(1, ""), (2, "")]), written(""));
+    assert_eq!(set("a,b", &[(1, "x"), (2, "")]), written("x"));
+    assert_eq!(set("a,b", &[(2, "")]), written("a"));
+    assert_eq!(set("", &[(1, "x"), (2, "y")]), written("x,y"));
+    assert_eq!(set("a,b,c", &[(2, "x")]), written("a,x,c"));
+    // What is there already is not spelled anew.
+    assert_eq!(set("a, b", &[(1, "a"), (2, "b")]), written("a, b"));
+    // A list has no second item without a first.
+    assert_eq!(set("", &[(2, "x")]), Err(1));
+    assert_eq!(set("a,b", &[(1, ""), (2, "x")]), Err(2));
+    assert_eq!(set("a,b", &[(1, "")]), Err(1));
+    // But a device that says so may keep it.
+    assert_eq!(set(",b", &[(2, "x")]), written(",x"));
+    // One item is not two things.
+    let mapping = trees::mapping(&trees::tree("triple-play"));
+    let (a, b) = (server(1), server(1));
+    let done = mapping.writes([(a.as_str(), "x"), (b.as_str(), "y")], &|_| {
+        Some(String::new())
+    });
+    assert!(matches!(done.refused[0].reason, Refusal::Conflict { .. }));
+    assert_eq!(
+        (done.writes[0].value.as_str(), done.refused.len()),
+        ("x", 1)
+    );
+}
+
+#[test]
+fn a_secret_to_write_is_not_in_what_is_logged() {
+    let path = "Device.WiFi.AccessPoint.1.Security.KeyPassphrase";
+    let done = set("lte-router", false, &[(path, "hunter2!")]);
+    assert_eq!(done.writes[0].value, "hunter2!");
+    let found = Discovered::new("InternetGatewayDevice.X_ACME_Key").value("hunter2!");
+    let logged = format!("{done:?} {found:?}");
+    assert!(
+        logged.contains("8 bytes") && !logged.contains("hunter2"),
+        "{logged}"
+    );
+}
