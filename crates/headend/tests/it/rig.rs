@@ -335,13 +335,18 @@ impl Api {
     }
 
     /// Waits for the end of an operation and expects it to be good.
-    pub async fn succeeded(&self, id: &str) -> Value {
+    /// The operation once it has come to its end, whichever.
+    pub async fn ended(&self, id: &str) -> Value {
         let what = format!("operation {id} to end");
-        let operation = until(&what, SOON, async || {
+        until(&what, SOON, async || {
             let operation = self.operation(id).await;
             operation["finished_at"].is_string().then_some(operation)
         })
-        .await;
+        .await
+    }
+
+    pub async fn succeeded(&self, id: &str) -> Value {
+        let operation = self.ended(id).await;
         assert_eq!(operation["state"], "succeeded", "{operation:#}");
         operation
     }
