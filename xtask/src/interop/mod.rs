@@ -182,10 +182,14 @@ impl<'a> Scenario<'a> {
     }
 
     fn is_discovered(&self) -> Result<String> {
-        let nodes = self.server.ask(&["device", "tree", &self.device])?;
-        let objects = nodes[0]["objects"].as_array().map_or(0, Vec::len);
-        if nodes[0]["source"] != "discovered" || objects == 0 {
-            bail!("the model is not discovered: {}", nodes[0]["source"]);
+        let tree = self.server.ask(&["device", "tree", &self.device])?;
+        // The command line's own test of what this scenario reads keeps this shape.
+        let root = tree["items"]
+            .get(0)
+            .with_context(|| format!("no nodes: {tree}"))?;
+        let objects = root["objects"].as_array().map_or(0, Vec::len);
+        if root["source"] != "discovered" || objects == 0 {
+            bail!("the model is not discovered: {}", root["source"]);
         }
         Ok(format!("{objects} objects below Device."))
     }
