@@ -21,6 +21,8 @@ const PATIENCE_TIME_MAX: Duration = Duration::from_secs(10);
 /// How often a request whose answer was lost is sent again, and after which pause.
 const LOST_MAX: usize = 2;
 const LOST_PAUSE: Duration = Duration::from_secs(1);
+/// What is said when a change was sent and nobody heard what became of it.
+const IN_DOUBT: &str = "it is not known whether this was done, so look before you ask again";
 /// How long connecting may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -86,8 +88,8 @@ impl Client {
         decode(self.send(request.timeout(REQUEST_TIME_MAX)).await?).await
     }
 
-    /// Calls an operation with a body, under an idempotency key of its own: when the answer is lost, it is sent again
-    /// and still done once.
+    /// Calls an operation with a body, under an idempotency key of its own. Where the server honours the key, a request
+    /// whose answer is lost is sent again and still done once; elsewhere it could be done twice, and is not.
     pub async fn submit<B: Serialize, T: DeserializeOwned>(
         &self,
         id: &str,
@@ -95,12 +97,13 @@ impl Client {
         body: &B,
     ) -> Result<T> {
         let key = uuid::Uuid::new_v4().to_string();
-        let mut again = LOST_MAX;
+        let honoured = api::endpoint(id).is_some_and(|endpoint| endpoint.idempotent);
+        let mut again = if honoured { LOST_MAX } else { 0 };
         loop {
             let request = self.request(id, path)?.json(body);
             let request = request.header(api::IDEMPOTENCY_HEADER, &key);
             let answer = match self.send(request.timeout(REQUEST_TIME_MAX)).await {
-                Ok(response) => decode(response).await,
+                Ok(response) => decode(response).await.context(IN_DOUBT),
                 Err(error) => Err(error),
             };
             match answer {
@@ -157,7 +160,9 @@ impl Client {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
-        let mut request = request;
+        let request = request.build();
+        let mut request = request.map_err(|error| self.unanswered(&error))?;
+        let changes = !request.method().is_safe();
         for _ in 0..PATIENCE_MAX {
             // Signing in is for people, who rather hear why than wait.
             let again = request.try_clone().filter(|_| self.token.is_some());
@@ -168,45 +173,56 @@ impl Client {
                     tokio::time::sleep(pause).await;
                     request = again;
                 }
-                _ => return self.accepted(response).await,
+                _ => return self.accepted(response, changes).await,
             }
         }
-        self.accepted(self.send_once(request).await?).await
+        self.accepted(self.send_once(request).await?, changes).await
     }
 
-    async fn send_once(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response> {
-        request.send().await.map_err(|error| {
-            let words = match error.is_builder() {
-                true => format!(
-                    "{} is not the address of a server: {}",
-                    self.base,
-                    causes(&error)
-                ),
-                false => format!("{} does not answer: {}", self.base, causes(&error)),
-            };
-            let failure = match error.is_builder() {
-                true => Failure::Usage,
-                false => Failure::Unreachable,
-            };
-            Exit::error(failure, words)
+    async fn send_once(&self, request: reqwest::Request) -> Result<reqwest::Response> {
+        let changes = !request.method().is_safe();
+        self.http.execute(request).await.map_err(|error| {
+            let sent = !error.is_builder() && !error.is_connect();
+            in_doubt(changes && sent, self.unanswered(&error))
         })
     }
 
-    async fn accepted(&self, response: reqwest::Response) -> Result<reqwest::Response> {
+    fn unanswered(&self, error: &reqwest::Error) -> anyhow::Error {
+        let why = causes(error);
+        if error.is_builder() {
+            let words = format!("{} is not the address of a server: {why}", self.base);
+            return Exit::error(Failure::Usage, words);
+        }
+        let words = format!("{} does not answer: {why}", self.base);
+        Exit::error(Failure::Unreachable, words)
+    }
+
+    async fn accepted(
+        &self,
+        response: reqwest::Response,
+        changes: bool,
+    ) -> Result<reqwest::Response> {
         match response.status().is_success() {
             true => Ok(response),
-            false => Err(self.refusal(response).await),
+            false => Err(self.refusal(response, changes).await),
         }
     }
 
-    async fn refusal(&self, response: reqwest::Response) -> anyhow::Error {
+    async fn refusal(&self, response: reqwest::Response, changes: bool) -> anyhow::Error {
         let status = response.status().as_u16();
         let text = response.text().await.unwrap_or_default();
         let Ok(mut problem) = serde_json::from_str::<api::Problem>(&text) else {
+            // A proxy that speaks for a server it does not reach.
+            if matches!(status, 502..=504) {
+                let words = format!("{} answered {status}: the server is away", self.base);
+                return in_doubt(changes, Exit::error(Failure::Unreachable, words));
+            }
             let words = format!("{} answered {status}: is this a Headend server?", self.base);
             return Exit::error(Failure::Other, words);
         };
         let failure = match status {
+            // The first of several same requests is still being answered: the same may work later.
+            409 if problem.kind == ProblemKind::IdempotencyInProgress => Failure::Unreachable,
             401 | 403 => Failure::NotAllowed,
             404 => Failure::NotFound,
             400 | 409 | 410 | 413 | 415 | 422 => Failure::Refused,
@@ -241,6 +257,13 @@ pub fn address(text: &str) -> Result<String, String> {
     {
         Some(rest) if !rest.is_empty() => Ok(text.to_owned()),
         _ => Err("write it like http://127.0.0.1:8080 or https://headend.example.net".to_owned()),
+    }
+}
+
+fn in_doubt(doubtful: bool, error: anyhow::Error) -> anyhow::Error {
+    match doubtful {
+        true => error.context(IN_DOUBT),
+        false => error,
     }
 }
 

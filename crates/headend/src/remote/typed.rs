@@ -10,14 +10,13 @@ pub type Name = (String, String);
 
 /// The names of an error's fields, turned into what was typed. Of several that fit, the first.
 pub fn named<T>(result: Result<T>, names: &[Name]) -> Result<T> {
-    result.map_err(|error| match error.downcast::<Exit>() {
-        Ok(Exit {
+    result.map_err(|error| match error.downcast_ref::<Exit>() {
+        Some(Exit {
             failure,
             problem: Some(problem),
             ..
-        }) => refusal(failure, *problem, names),
-        Ok(exit) => exit.into(),
-        Err(error) => error,
+        }) => refusal(*failure, (**problem).clone(), names),
+        _ => error,
     })
 }
 

@@ -13,6 +13,8 @@ pub enum Way {
     Lost,
     /// Only the head of the answer arrives.
     Cut,
+    /// The server does not get it; this is the answer.
+    Says(&'static str),
 }
 
 /// Listens for requests, one a connection.
@@ -71,6 +73,9 @@ async fn pass(
         client.read_buf(&mut body).await?;
     }
     let way = tokio::task::block_in_place(|| way(&head));
+    if let Way::Says(answer) = way {
+        return client.write_all(answer.as_bytes()).await;
+    }
     let mut upstream = TcpStream::connect(server).await?;
     let (first, rest) = head.split_once("\r\n").unwrap();
     let request = format!("{first}\r\nconnection: close\r\n{rest}");
@@ -83,6 +88,7 @@ async fn pass(
             let (head, _) = head_of(&mut upstream).await?;
             client.write_all(head.as_bytes()).await?;
         }
+        Way::Says(_) => {}
     }
     Ok(())
 }
