@@ -66,7 +66,7 @@ pub struct Device {
     pub presence: Presence,
     /// When it last started, as it said or as its up time tells; null when that is not known.
     pub last_boot_at: Option<Time>,
-    /// The address it connects from.
+    /// The address of its WAN side, else the one it last connected from.
     pub ip: Option<String>,
     /// Words to group devices by.
     pub tags: Vec<String>,

@@ -53,6 +53,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "protocol version",
         include_str!("../migrations/sqlite/0004_protocol_version.sql"),
     ),
+    (
+        5,
+        "address",
+        include_str!("../migrations/sqlite/0005_address.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -76,6 +81,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         4,
         "protocol version",
         include_str!("../migrations/postgres/0004_protocol_version.sql"),
+    ),
+    (
+        5,
+        "address",
+        include_str!("../migrations/postgres/0005_address.sql"),
     ),
 ];
 

@@ -71,6 +71,22 @@ pub struct DeviceRecord {
     pub updated_at: Timestamp,
 }
 
+impl DeviceRecord {
+    /// The address to show and to find it by: of its WAN side, else the one it last came from; empty when it never came.
+    pub fn ip(&self) -> String {
+        match self.external_ip.as_str() {
+            "" => ip_of(&self.address),
+            told => told.to_owned(),
+        }
+    }
+}
+
+/// An address without its port.
+pub(crate) fn ip_of(address: &str) -> String {
+    let socket = address.parse::<std::net::SocketAddr>();
+    socket.map_or_else(|_| address.to_owned(), |socket| socket.ip().to_string())
+}
+
 /// What may be changed about a device; `None` leaves it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DevicePatch {

@@ -1,6 +1,8 @@
 //! The device list: typed filters, free text, sorting, pages by keyset cursor (never OFFSET), bounded counts and
 //! facets. Presence is a filter over evidence columns with the caller's clock, because it is stored nowhere.
 
+use std::net::IpAddr;
+
 use fleet::presence::PresenceConfig;
 use fleet::{DeviceId, Presence, TenantId, Timestamp};
 
@@ -28,8 +30,8 @@ pub struct DeviceFilter {
     pub software_version: Vec<String>,
     /// Serial number.
     pub serial: Vec<String>,
-    /// WAN address.
-    pub external_ip: Vec<String>,
+    /// Address: of the WAN side, else the one it last came from.
+    pub ip: Vec<String>,
     /// Management protocol.
     pub protocol: Vec<String>,
     /// Tags, one of which the device has.
@@ -321,7 +323,6 @@ fn conditions(statement: &mut Sql, tenant: &TenantId, search: &Search, words: &[
         ("d.product_class", &filter.product_class),
         ("d.software_version", &filter.software_version),
         ("d.serial", &filter.serial),
-        ("d.external_ip", &filter.external_ip),
         ("d.protocol", &filter.protocol),
     ] {
         if !values.is_empty() {
@@ -331,6 +332,9 @@ fn conditions(statement: &mut Sql, tenant: &TenantId, search: &Search, words: &[
                 .push(" IN ")
                 .list(values);
         }
+    }
+    if !filter.ip.is_empty() {
+        address(statement, &filter.ip);
     }
     if !filter.tags.is_empty() {
         statement
@@ -351,6 +355,25 @@ fn conditions(statement: &mut Sql, tenant: &TenantId, search: &Search, words: &[
         presence(statement, search);
     }
     search::condition(statement, tenant, words);
+}
+
+/// The words of [`device::DeviceRecord::ip`] over its columns: what is kept of a connection has its port behind it.
+fn address(statement: &mut Sql, ips: &[String]) {
+    statement.push(" AND (d.external_ip IN ").list(ips);
+    for ip in ips.iter().filter(|ip| !ip.is_empty()) {
+        let host = match ip.parse() {
+            Ok(IpAddr::V6(ip)) => format!("[{ip}]"),
+            Ok(IpAddr::V4(_)) | Err(_) => ip.clone(),
+        };
+        statement
+            .push(" OR (d.external_ip = '' AND d.address = ")
+            .arg(ip);
+        statement.push(") OR (d.external_ip = '' AND d.address > ");
+        // The character after the colon ends the range of the ports.
+        statement.arg(format!("{host}:")).push(" AND d.address < ");
+        statement.arg(format!("{host};")).push(")");
+    }
+    statement.push(")");
 }
 
 /// The words of `fleet::presence::presence` over the evidence columns; a test compares the two.

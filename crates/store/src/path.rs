@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::limits::PAGE_MAX;
 use crate::sql::{Row, from_json_or_empty, json, sql};
-use crate::{SecretHash, Store, collect, expect, readable, touched};
+use crate::{SecretHash, Store, collect, expect, readable, search, touched};
 
 /// A way to a device.
 #[derive(Debug, Clone, PartialEq)]
@@ -311,6 +311,12 @@ impl Store {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
+                let before = sql("SELECT external_ip, address FROM device WHERE tenant = $1 AND id = $2")
+                    .bind(&tenant)
+                    .bind(device);
+                let before = tx.optional(before).await?.ok_or(Error::NotFound("device"))?;
+                let mut before = before.columns();
+                let (told, before): (String, String) = (before.take()?, before.take()?);
                 let update = sql("UPDATE device SET connected_at = $1, address = $2, \
                      heard_at = CASE WHEN heard_at > $1 THEN heard_at ELSE $1 END, \
                      first_seen_at = CASE WHEN first_seen_at = 0 THEN $1 ELSE first_seen_at END \
@@ -320,6 +326,9 @@ impl Store {
                 .bind(&tenant)
                 .bind(device);
                 touched(tx.execute(update).await?, "device")?;
+                if told.is_empty() {
+                    search::came_from(tx, &tenant, device, &before, &link.peer).await?;
+                }
                 let upsert = sql("INSERT INTO management_path (tenant, device, transport, endpoint_id, setup_key, \
                      certificate_required, info, peer, authenticated_by, node, link, connected_at, \
                      disconnect_reason) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, 1, $10, '') \

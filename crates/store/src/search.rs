@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use fleet::{DeviceId, TenantId};
 
 use crate::Store;
+use crate::device::ip_of;
 use crate::error::Result;
 use crate::limits::{SEARCH_LEAD_MAX, SEARCH_TERMS_MAX, SEARCH_WORDS_MAX, TEXT_CHARS_MAX};
 use crate::sql::{Sql, sql};
@@ -173,10 +174,32 @@ fn in_either_range(statement: &mut Sql, word: &str) {
     statement.push(")");
 }
 
+/// Brings the terms of a device in line with the address it now comes from, where they are not yet: most devices come
+/// again from where they were, and that costs one look.
+pub(crate) async fn came_from(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    device: DeviceId,
+    before: &str,
+    address: &str,
+) -> Result<()> {
+    let ip = ip_of(address);
+    let term = parts(&cut(&ip)).pop().unwrap_or_default();
+    let known =
+        sql("SELECT 1 AS one FROM device_term WHERE tenant = $1 AND device = $2 AND term = $3")
+            .bind(tenant)
+            .bind(device)
+            .bind(term);
+    if ip_of(before) == ip && tx.optional(known).await?.is_some() {
+        return Ok(());
+    }
+    reindex(tx, tenant, device).await
+}
+
 /// Brings the terms of a device in line with its row and identities.
 pub(crate) async fn reindex(tx: &mut Tx, tenant: &TenantId, device: DeviceId) -> Result<()> {
     let statement = sql("SELECT name, tags, manufacturer, model_name, product_class, software_version, external_ip, \
-         serial, endpoint_id FROM device WHERE tenant = $1 AND id = $2")
+         address, serial, endpoint_id FROM device WHERE tenant = $1 AND id = $2")
     .bind(tenant)
     .bind(device);
     let Some(row) = tx.optional(statement).await? else {
@@ -189,9 +212,15 @@ pub(crate) async fn reindex(tx: &mut Tx, tenant: &TenantId, device: DeviceId) ->
         &c.take::<String>()?,
         "tags of a device",
     ));
-    for _ in 0..5 {
+    for _ in 0..4 {
         words.push(c.take()?);
     }
+    let (told, address): (String, String) = (c.take()?, c.take()?);
+    words.push(if told.is_empty() {
+        ip_of(&address)
+    } else {
+        told
+    });
     let mut ids: Vec<String> = vec![c.take()?, c.take()?];
     let statement = sql("SELECT value FROM identity WHERE tenant = $1 AND device = $2")
         .bind(tenant)

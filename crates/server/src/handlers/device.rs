@@ -109,7 +109,7 @@ fn filter(query: &DeviceQuery) -> DeviceFilter {
         product_class: query.product_class.clone(),
         software_version: query.software_version.clone(),
         serial: query.serial.clone(),
-        external_ip: query.ip.clone(),
+        ip: query.ip.clone(),
         protocol: query.protocol.clone(),
         tags: query.tag.clone(),
         heard_after: query.seen_after.map(stamp),

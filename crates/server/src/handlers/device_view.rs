@@ -24,8 +24,6 @@ pub fn name(record: &DeviceRecord) -> String {
 pub fn view(record: &DeviceRecord, at: Timestamp, config: &PresenceConfig) -> Device {
     let device = &record.device;
     let told = &device.description;
-    let peer = record.address.parse::<std::net::SocketAddr>();
-    let peer = peer.map_or_else(|_| record.address.clone(), |addr| addr.ip().to_string());
     Device {
         id: device.id.as_uuid(),
         name: name(record),
@@ -41,7 +39,7 @@ pub fn view(record: &DeviceRecord, at: Timestamp, config: &PresenceConfig) -> De
         hardware_version: some(&told.hardware_version),
         presence: presence(&device.evidence, at, config),
         last_boot_at: device.booted_at.map(time),
-        ip: some(&record.external_ip).or_else(|| some(&peer)),
+        ip: some(&record.ip()),
         tags: device.tags.clone(),
         created_at: time(device.created_at),
     }

@@ -107,6 +107,63 @@ async fn a_device_reads_back_as_it_was_made_and_changed() {
 }
 
 #[tokio::test]
+async fn a_device_is_found_by_the_address_that_is_shown() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let device = insert_device(&db.store, &tenant, "A").await;
+        insert_device(&db.store, &tenant, "B").await;
+        let found_by = async |ip: &str| {
+            let filter = DeviceFilter {
+                ip: vec![ip.to_owned()],
+                ..DeviceFilter::default()
+            };
+            let word = DeviceFilter {
+                q: Some(ip.to_owned()),
+                ..DeviceFilter::default()
+            };
+            let found_by = found(&db.store, &tenant, filter).await;
+            assert_eq!(found_by, found(&db.store, &tenant, word).await, "{ip}");
+            found_by
+        };
+        let come = async |peer: &str| {
+            let link = PathLink {
+                peer: peer.to_owned(),
+                ..link(at(1))
+            };
+            let come = db.store.path_connected(&tenant, device, link, vec![]);
+            come.await.unwrap();
+            db.store.device(&tenant, device).await.unwrap().ip()
+        };
+        assert!(found_by("192.0.2.7").await.is_empty());
+        let mut last = None;
+        for (peer, ip) in [
+            ("192.0.2.7:1234", "192.0.2.7"),
+            ("192.0.2.7:1235", "192.0.2.7"),
+            ("10.20.30.40:5", "10.20.30.40"),
+            ("[2001:db8::7]:1234", "2001:db8::7"),
+        ] {
+            assert_eq!(come(peer).await, ip);
+            assert_eq!(found_by(ip).await, ["A"]);
+            if let Some(last) = last.filter(|last| *last != ip) {
+                assert!(found_by(last).await.is_empty(), "{last}");
+            }
+            last = Some(ip);
+        }
+        assert!(found_by("2001:db8::70").await.is_empty());
+        let patch = DevicePatch {
+            external_ip: Some("203.0.113.5".to_owned()),
+            ..DevicePatch::default()
+        };
+        let told = db.store.device_update(&tenant, device, patch, NOW, vec![]);
+        told.await.unwrap();
+        assert_eq!(come("192.0.2.7:1").await, "203.0.113.5");
+        assert_eq!(found_by("203.0.113.5").await, ["A"]);
+        assert!(found_by("192.0.2.7").await.is_empty());
+        assert!(found_by("2001:db8::7").await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn an_identity_leads_to_one_device() {
     for db in worlds().await {
         let tenant = tenant("acme");
