@@ -27,10 +27,10 @@ pub enum LinkError {
         code: CloseCode,
     },
     /// The peer did not read for too long while we had something to send.
-    #[error("the peer has not read anything for {0:?}")]
+    #[error("the peer has not read anything for {}", about(.0))]
     PeerStalled(Duration),
     /// The peer answered no ping.
-    #[error("the peer has been silent for {0:?} after a ping")]
+    #[error("the peer has been silent for {} after a ping", about(.0))]
     PeerSilent(Duration),
     /// The connection ended without a closing handshake.
     #[error("the connection ended without a closing handshake")]
@@ -41,6 +41,14 @@ pub enum LinkError {
     /// The link was already closed, by us or by an error reported before.
     #[error("the link is closed")]
     ApiMisuse,
+}
+
+/// A time in words: whole seconds, and below one second milliseconds.
+fn about(time: &Duration) -> String {
+    match time.as_millis() {
+        short @ ..1_000 => format!("{short} ms"),
+        long => format!("{} s", (long + 500) / 1_000),
+    }
 }
 
 /// Why dialling failed.
@@ -100,4 +108,18 @@ pub enum DialError {
     /// The connection broke during the upgrade.
     #[error("connection lost during the upgrade: {0}")]
     Io(#[from] io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silence_is_told_in_whole_seconds() {
+        let told = |micros| LinkError::PeerSilent(Duration::from_micros(micros)).to_string();
+        let words = "the peer has been silent for 5 s after a ping";
+        assert_eq!(told(5_000_565), words);
+        assert_eq!(told(4_999_999), words);
+        assert!(told(250_100).contains(" 250 ms "), "{}", told(250_100));
+    }
 }
