@@ -838,7 +838,7 @@ export interface components {
              * @description The id.
              */
             id: string;
-            /** @description The address it connects from. */
+            /** @description The address of its WAN side, else the one it last connected from. */
             ip?: string | null;
             /** @description The name people gave it; null when nobody did. */
             label?: string | null;
@@ -1568,7 +1568,7 @@ export interface components {
          * @description The kinds of problems. A kind is never renamed and never changes its status.
          * @enum {string}
          */
-        ProblemKind: "urn:headend:problem:malformed" | "urn:headend:problem:unauthenticated" | "urn:headend:problem:bad-credentials" | "urn:headend:problem:forbidden" | "urn:headend:problem:password-change-required" | "urn:headend:problem:cross-site" | "urn:headend:problem:not-found" | "urn:headend:problem:method-not-allowed" | "urn:headend:problem:conflict" | "urn:headend:problem:idempotency-mismatch" | "urn:headend:problem:idempotency-in-progress" | "urn:headend:problem:cursor-expired" | "urn:headend:problem:too-large" | "urn:headend:problem:unsupported-media-type" | "urn:headend:problem:invalid" | "urn:headend:problem:rate-limited" | "urn:headend:problem:limit-reached" | "urn:headend:problem:timed-out" | "urn:headend:problem:unavailable" | "urn:headend:problem:internal";
+        ProblemKind: "urn:headend:problem:malformed" | "urn:headend:problem:unauthenticated" | "urn:headend:problem:bad-credentials" | "urn:headend:problem:forbidden" | "urn:headend:problem:password-change-required" | "urn:headend:problem:cross-site" | "urn:headend:problem:not-found" | "urn:headend:problem:method-not-allowed" | "urn:headend:problem:request-timed-out" | "urn:headend:problem:conflict" | "urn:headend:problem:idempotency-mismatch" | "urn:headend:problem:idempotency-in-progress" | "urn:headend:problem:cursor-expired" | "urn:headend:problem:too-large" | "urn:headend:problem:unsupported-media-type" | "urn:headend:problem:invalid" | "urn:headend:problem:rate-limited" | "urn:headend:problem:limit-reached" | "urn:headend:problem:timed-out" | "urn:headend:problem:unavailable" | "urn:headend:problem:internal";
         /** @description Everything known about reaching a device. */
         Reach: {
             /** @description What to do about it. */

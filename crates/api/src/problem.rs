@@ -153,6 +153,8 @@ kinds! {
     NotFound = "urn:headend:problem:not-found", 404, "Not found";
     /// The path exists, the method does not.
     MethodNotAllowed = "urn:headend:problem:method-not-allowed", 405, "This method is not allowed here";
+    /// The body of the request did not arrive whole in time. Nothing was done.
+    RequestTimedOut = "urn:headend:problem:request-timed-out", 408, "The request took too long to arrive";
     /// The request contradicts the present state.
     Conflict = "urn:headend:problem:conflict", 409, "This conflicts with the present state";
     /// The same idempotency key was used for another request.

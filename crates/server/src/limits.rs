@@ -11,6 +11,13 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// only holds resources for a caller who has given up.
 pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// Time for a client to send the body of its request. Below [`REQUEST_TIME_MAX`], so that who is slow learns that
+/// nothing was done.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Bytes of a request's line and headers: a browser sends some two thousand, and the longest search fits.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+
 /// Time for a client to send its request line and headers: a slow sender costs one task.
 pub const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -120,6 +127,16 @@ pub const SHOWN: &[(&str, u64, &str)] = &[
         "body_bytes_max",
         BODY_BYTES_MAX as u64,
         "Bytes of a request's body",
+    ),
+    (
+        "body_seconds_max",
+        BODY_TIME_MAX.as_secs(),
+        "Seconds until a request's body is there",
+    ),
+    (
+        "header_bytes_max",
+        HEADER_BYTES_MAX as u64,
+        "Bytes of a request's line and headers",
     ),
     (
         "request_seconds_max",

@@ -1,6 +1,6 @@
 //! Reading a request: body, query, path. Whatever is wrong is named field by field.
 
-use crate::limits::BODY_BYTES_MAX;
+use crate::limits::{BODY_BYTES_MAX, BODY_TIME_MAX};
 use crate::problem::{Fail, Result};
 use api::{Endpoint, FieldProblem, Location, ProblemKind};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
@@ -29,7 +29,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-/// Reads the whole body within the limit.
+/// Reads the whole body within the limits of size and time.
 pub async fn read(request: Request) -> Result<Bytes> {
     let too_large = || {
         Fail::new(
@@ -43,8 +43,16 @@ pub async fn read(request: Request) -> Result<Bytes> {
         return Err(too_large());
     }
     let mut broke_off = false;
-    let bytes = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX)
+    let reading = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX);
+    let bytes = tokio::time::timeout(BODY_TIME_MAX, reading)
         .await
+        .map_err(|_| {
+            let seconds = BODY_TIME_MAX.as_secs();
+            let words = format!(
+                "The request did not arrive whole within {seconds} s (body_seconds_max). Nothing was done."
+            );
+            Fail::new(ProblemKind::RequestTimedOut, words)
+        })?
         .map_err(|error| {
             let limit = std::error::Error::source(&error)
                 .is_some_and(|source| source.to_string().contains("length limit"));
@@ -322,6 +330,20 @@ mod tests {
         assert_eq!(found.manufacturer, ["A, Inc.", "B"]);
         assert_eq!(found.presence, [api::device::PresenceWord::Online]);
         assert_eq!(found.limit, Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_arrive_whole_is_given_up_as_nothing_done() {
+        use futures_util::StreamExt as _;
+        let byte = std::future::ready(Ok::<_, std::io::Error>(Bytes::from_static(b"{")));
+        let body = futures_util::stream::once(byte).chain(futures_util::stream::pending());
+        let request = Request::post("/").body(axum::body::Body::from_stream(body));
+        let began = tokio::time::Instant::now();
+        let fail = read(request.unwrap()).await.unwrap_err();
+        assert_eq!(fail.0.kind, ProblemKind::RequestTimedOut);
+        assert!(
+            began.elapsed() >= BODY_TIME_MAX && BODY_TIME_MAX < crate::limits::REQUEST_TIME_MAX
+        );
     }
 
     #[test]

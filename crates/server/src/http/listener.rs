@@ -22,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+/// [`limits::HEADER_BYTES_MAX`] as HTTP/2 counts it.
+const HEADER_LIST_BYTES_MAX: u32 = limits::HEADER_BYTES_MAX as u32;
+
 /// A bound listener.
 pub struct Listener {
     socket: TcpListener,
@@ -129,10 +132,12 @@ where
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEADER_TIME_MAX);
+        .header_read_timeout(limits::HEADER_TIME_MAX)
+        .max_buf_size(limits::HEADER_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
+        .max_header_list_size(HEADER_LIST_BYTES_MAX)
         .max_concurrent_streams(128)
         .keep_alive_interval(Duration::from_secs(60));
     let serving = builder.serve_connection(TokioIo::new(stream), service);
@@ -208,6 +213,33 @@ mod tests {
         let mut rest = [0; 512];
         let answered = tokio::time::timeout(Duration::from_secs(10), second.read(&mut rest)).await;
         assert!(answered.unwrap().unwrap() > 0);
+        stop.cancel();
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn headers_without_end_are_refused_and_long_ones_are_not() {
+        let any = ([127, 0, 0, 1], 0).into();
+        let listener = Listener::bind(any, None).await.unwrap();
+        let addr = listener.addr().unwrap();
+        let stop = CancellationToken::new();
+        let router = Router::new().route("/healthz", axum::routing::get(|| async { "ok" }));
+        let serving = tokio::spawn(listener.serve(router, stop.clone()));
+        let begin = "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ";
+        let answered = async |size: usize, end: &str| {
+            let long = "a".repeat(size - begin.len() - end.len());
+            let mut socket = TcpStream::connect(addr).await.unwrap();
+            let request = format!("{begin}{long}{end}");
+            socket.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = [0; 12];
+            let read = socket.read_exact(&mut answer);
+            let read = tokio::time::timeout(Duration::from_secs(5), read).await;
+            read.expect("there is an answer").unwrap();
+            String::from_utf8(answer.to_vec()).unwrap()
+        };
+        let most = limits::HEADER_BYTES_MAX;
+        assert_eq!(answered(most - 1, "\r\n\r\n").await, "HTTP/1.1 200");
+        assert_eq!(answered(most, "").await, "HTTP/1.1 431");
         stop.cancel();
         serving.await.unwrap();
     }
