@@ -63,7 +63,7 @@ function Results({ step, reading }: { step: Step; reading: boolean }) {
             <tr key={result.path}>
               <td className="mono wrap">{result.path}</td>
               {reading ? (
-                <td className="wrap">{result.error ? <ErrorWords error={result.error} /> : <Text value={result.after} />}</td>
+                <td className="wrap"><Outcome result={result} /></td>
               ) : (
                 <>
                   <td className="wrap"><Change result={result} /></td>
@@ -79,6 +79,13 @@ function Results({ step, reading }: { step: Step; reading: boolean }) {
       ) : null}
     </div>
   );
+}
+
+/** What came of an op at a path: who refused it, what was read there, or that it was done. */
+function Outcome({ result }: { result: PathResult }) {
+  if (result.error) return <ErrorWords error={result.error} />;
+  if (result.after == null && result.verified === true) return <State tone="ok">{t.operations.stepStates.done}</State>;
+  return <Text value={result.after} />;
 }
 
 function ErrorWords({ error }: { error: StepError }) {

@@ -67,6 +67,7 @@ export const device = {
     hosts: 'Devices in the home',
     ports: 'Ethernet ports',
     readBy: (source: string) => source,
+    oldest: 'the oldest',
     nothing: 'Nothing of this device has been read yet.',
     nothingHow: 'Read it now; when the device is not connected, the reading waits for it.',
     more: (n: number) => `${n} more in the data model`,

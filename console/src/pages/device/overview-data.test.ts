@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Value } from '~/api/devices';
-import { bytes, evidence, hosts, ipInterfaces, rowsOf, toMap, wifiNetworks } from './overview-data';
+import { bytes, evidence, hosts, ipInterfaces, rowsOf, toMap, upSince, wifiNetworks } from './overview-data';
 
 const values = (entries: Record<string, string>, at = '2026-01-01T00:00:00.000Z') =>
   toMap([Object.entries(entries).map(([path, value]) => ({ path, value, source: 'read by USP', at }) as Value)]);
@@ -56,6 +56,23 @@ describe('a device in plain words', () => {
     const map = toMap([[...values({ 'A.B': '1' }, '2026-01-01T00:00:00Z').values()], [...values({ 'A.C': '1' }, '2026-01-02T00:00:00Z').values()]]);
     expect(evidence(map, ['A.'])?.at).toBe('2026-01-02T00:00:00Z');
     expect(evidence(map, ['X.'])).toBeUndefined();
+  });
+
+  it('says how old the oldest of several values is when they are not of one reading', () => {
+    const at = (path: string, time: string) => [...values({ [path]: '1' }, time).values()];
+    const map = toMap([at('A.B', '2026-01-01T00:10:00Z'), at('A.C', '2026-01-01T00:24:00Z'), at('A.D', '2026-01-01T00:23:50Z')]);
+    expect(evidence(map, ['A.'])).toMatchObject({ at: '2026-01-01T00:24:00Z', oldest: '2026-01-01T00:10:00Z' });
+    expect(evidence(map, ['A.C', 'A.D'])?.oldest).toBeUndefined();
+  });
+
+  it('counts the up time back from when it was read, unless the device has started since', () => {
+    const read = Date.parse('2026-01-01T00:10:00.000Z');
+    const map = values({ 'Device.DeviceInfo.UpTime': '60' }, '2026-01-01T00:10:00.000Z');
+    const started = read - 60_000;
+    expect(upSince(map, null)).toBe(started);
+    expect(upSince(map, '2026-01-01T00:09:01.000Z')).toBe(started);
+    expect(upSince(map, '2026-01-01T00:17:00.000Z')).toBe(read + 7 * 60_000);
+    expect(upSince(values({}), '2026-01-01T00:17:00.000Z')).toBeUndefined();
   });
 
   it('leaves the loopback out of the network, and tells the Internet from the home by what an interface stands on', () => {

@@ -1,5 +1,6 @@
 // A device in plain words, out of its last-known values. Pure: values in, sections out; only what is there.
 import type { Value } from '~/api/devices';
+import { parseTime } from '~/lib/time';
 
 export type Values = ReadonlyMap<string, Value>;
 
@@ -200,11 +201,38 @@ export function bytes(n: number | undefined): string | undefined {
   return `${value >= 100 || at === 0 ? Math.round(value) : value.toFixed(1)} ${units[at]}`;
 }
 
-/** The newest reading below the paths, with where it comes from. */
-export function evidence(values: Values, prefixes: string[]): { at: string; source: string } | undefined {
+/** Readings of one answer lie less far apart. */
+const ONE_READING_MS = 60_000;
+
+export interface Evidence {
+  at: string;
+  source: string;
+  /** The oldest reading among them, when it is clearly older: the newest does not speak for all. */
+  oldest: string | undefined;
+}
+
+/** The newest reading below the paths with where it comes from, and how far back the others go. */
+export function evidence(values: Values, prefixes: string[]): Evidence | undefined {
   let newest: Value | undefined;
+  let oldest: Value | undefined;
   for (const value of values.values()) {
-    if (prefixes.some((prefix) => value.path.startsWith(prefix)) && (!newest || value.at > newest.at)) newest = value;
+    if (!prefixes.some((prefix) => value.path.startsWith(prefix))) continue;
+    if (!newest || value.at > newest.at) newest = value;
+    if (!oldest || value.at < oldest.at) oldest = value;
   }
-  return newest ? { at: newest.at, source: newest.source } : undefined;
+  if (!newest || !oldest) return undefined;
+  const apart = (parseTime(newest.at) ?? 0) - (parseTime(oldest.at) ?? 0);
+  return { at: newest.at, source: newest.source, oldest: apart > ONE_READING_MS ? oldest.at : undefined };
+}
+
+/**
+ * When the device started, in milliseconds: what it was up for when that was read, counted back from the reading. A
+ * start that was heard since then is a later one. Undefined while its up time was never read.
+ */
+export function upSince(values: Values, lastBoot: string | null | undefined): number | undefined {
+  const read = parseTime(values.get('Device.DeviceInfo.UpTime')?.at);
+  const seconds = number(values, 'Device.DeviceInfo.UpTime');
+  if (read === undefined || seconds === undefined) return undefined;
+  const boot = parseTime(lastBoot);
+  return boot !== undefined && boot > read ? boot : read - seconds * 1000;
 }

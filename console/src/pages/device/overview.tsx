@@ -7,13 +7,14 @@ import { modelQuery, valuesQuery, type DeviceDetail, type ValueType } from '~/ap
 import { Empty, Failure } from '~/components/notice';
 import { State, type Tone } from '~/components/state';
 import { Ago, useStale } from '~/components/time';
+import { useClock } from '~/lib/clock';
 import { duration, parseTime } from '~/lib/time';
 import { timeValue } from '~/lib/time-value';
 import { t } from '~/text';
 import { Editable } from './editable';
 import { ActionButton } from '~/components/action-button';
 import { useMay } from '~/api/session';
-import { bytes, evidence, flag, hosts, ipInterfaces, number, overviewPaths, readPaths, rowsOf, text, toMap, wifiNetworks, type Values } from './overview-data';
+import { bytes, evidence, flag, hosts, ipInterfaces, number, overviewPaths, readPaths, rowsOf, text, toMap, upSince, wifiNetworks, type Values } from './overview-data';
 import { ReadNow, useReadNow } from './read-now';
 import type { Staging } from './staging';
 import classes from './overview.module.css';
@@ -22,7 +23,7 @@ import classes from './overview.module.css';
 const STALE_MS = 60 * 60 * 1000;
 const HOSTS_SHOWN = 30;
 /** A device that started so recently may still be settling. */
-const RECENT_BOOT_SECONDS = 10 * 60;
+const RECENT_BOOT_MS = 10 * 60 * 1000;
 
 const plain = (base: string, more: Partial<ValueType> = {}): ValueType => ({ base, list: false, enumeration: [], ranges: [], words: base, ...more });
 // What the standard says of the few parameters that are edited here; the data model page has all of them.
@@ -87,7 +88,7 @@ function Section({ title, device, values, prefixes, children }: { title: string;
     <section className={classes.section} aria-label={title}>
       <div className={classes.head}>
         <h2>{title}</h2>
-        <span className="dim small nowrap">{found ? <>{t.device.overview.readBy(found.source)} <Ago at={found.at} /></> : null}</span>
+        <span className="dim small nowrap">{found ? <>{t.device.overview.readBy(found.source)} <Ago at={found.at} />{found.oldest ? <>, {t.device.overview.oldest} <Ago at={found.oldest} /></> : null}</> : null}</span>
         <ReadNow device={device.id} paths={prefixes} name={title} />
       </div>
       <div className={classes.body} data-stale={stale || undefined}>{children}</div>
@@ -95,21 +96,37 @@ function Section({ title, device, values, prefixes, children }: { title: string;
   );
 }
 
+/** How long the device is up by now, or was when it was heard last; whether that is so short that it may still be settling. */
+function useUpFor(device: DeviceDetail, values: Values): { words: string | undefined; recent: boolean } {
+  const since = upSince(values, device.last_boot_at);
+  const heard = isHere(device) ? undefined : parseTime(device.presence.evidence_at);
+  const upFor = (now: number) => (since === undefined ? undefined : Math.max(1000, (heard ?? now) - since));
+  const words = useClock((now) => {
+    const up = upFor(now);
+    return up === undefined ? undefined : duration(up);
+  });
+  const recent = useClock((now) => (upFor(now) ?? RECENT_BOOT_MS) < RECENT_BOOT_MS);
+  return { words, recent };
+}
+
+const isHere = (device: DeviceDetail) => device.presence.word === 'online' || device.presence.word === 'silent';
+
 /** What one wants to know first, each with a state: the Internet, the Wi-Fi, who is there, how long it is up. */
 function Glance({ device, values }: { device: DeviceDetail; values: Values }) {
   const o = t.device.overview;
-  const here = device.presence.word === 'online' || device.presence.word === 'silent';
+  const here = isHere(device);
   const internet = ipInterfaces(values).filter((one) => one.side === 'internet');
   const networks = wifiNetworks(values);
   const on = networks.filter((one) => one.enabled && (one.status === undefined || one.status === 'Up'));
-  const there = hosts(values).filter((host) => host.active).length;
-  const uptime = number(values, 'Device.DeviceInfo.UpTime');
-  const up = internet.find((one) => one.status === 'Up');
+  const known = hosts(values);
+  const there = known.filter((host) => host.active).length;
+  const up = useUpFor(device, values);
+  const connected = internet.find((one) => one.status === 'Up');
   const items: [string, Tone, string][] = [];
-  if (internet.length > 0) items.push([o.glance.internet, up ? 'ok' : 'bad', up ? [o.up, up.addresses[0]].filter(Boolean).join(', ') : o.down]);
+  if (internet.length > 0) items.push([o.glance.internet, connected ? 'ok' : 'bad', connected ? [o.up, connected.addresses[0]].filter(Boolean).join(', ') : o.down]);
   if (networks.length > 0) items.push([o.glance.wifi, on.length === networks.length ? 'ok' : on.length > 0 ? 'warn' : 'idle', o.glance.wifiOn(on.length, networks.length)]);
-  if (values.has('Device.Hosts.HostNumberOfEntries') || there > 0) items.push([o.glance.hosts, there > 0 ? 'ok' : 'idle', o.glance.connected(there)]);
-  if (uptime !== undefined) items.push([o.facts.uptime, uptime < RECENT_BOOT_SECONDS ? 'warn' : 'ok', duration(uptime * 1000)]);
+  if (values.has('Device.Hosts.HostNumberOfEntries') || known.length > 0) items.push([o.glance.hosts, there > 0 ? 'ok' : 'idle', o.glance.connected(there)]);
+  if (up.words !== undefined) items.push([o.facts.uptime, up.recent ? 'warn' : 'ok', up.words]);
   if (device.last_boot_at) items.push([o.glance.boot, 'idle', '']);
   if (items.length === 0) return null;
   return (
@@ -131,7 +148,7 @@ function About({ device, values }: { device: DeviceDetail; values: Values }) {
   const total = number(values, `${info}MemoryStatus.Total`);
   const free = number(values, `${info}MemoryStatus.Free`);
   const cpu = number(values, `${info}ProcessStatus.CPUUsage`);
-  const uptime = number(values, `${info}UpTime`);
+  const up = useUpFor(device, values);
   const temperature = rowsOf(values, `${info}TemperatureStatus.TemperatureSensor.`).map((row) => number(values, `${row}Value`)).find((n) => n !== undefined);
   const facts: [string, ReactNode][] = [
     [f.manufacturer, text(values, `${info}Manufacturer`) ?? device.manufacturer],
@@ -139,7 +156,7 @@ function About({ device, values }: { device: DeviceDetail; values: Values }) {
     [f.serial, device.serial ? <span className="mono">{device.serial}</span> : undefined],
     [f.hardware, text(values, `${info}HardwareVersion`) ?? device.hardware_version],
     [f.software, text(values, `${info}SoftwareVersion`) ?? device.software_version],
-    [f.uptime, uptime === undefined ? undefined : duration(uptime * 1000)],
+    [f.uptime, up.words],
     [
       f.memory,
       total === undefined || free === undefined || total === 0
@@ -154,8 +171,11 @@ function About({ device, values }: { device: DeviceDetail; values: Values }) {
     [f.admission, device.admission.words],
     [f.registered, <Ago key="r" at={device.created_at} />],
   ];
+  // The clock is shown here, and is read on its own.
+  const clock = 'Device.Time.CurrentLocalTime';
+  const shown = values.has(clock) ? [info, clock] : [info];
   return (
-    <Section title={t.device.overview.device} device={device} values={values} prefixes={['Device.DeviceInfo.']}>
+    <Section title={t.device.overview.device} device={device} values={values} prefixes={shown}>
       <dl className={classes.facts}>
         {facts.filter(([, value]) => value !== undefined && value !== null).map(([name, value]) => (
           <div key={name}><dt>{name}</dt><dd className="wrap">{value}</dd></div>

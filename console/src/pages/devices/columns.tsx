@@ -11,7 +11,7 @@ const text = (value: string | null | undefined) => (value ? <span title={value}>
 const mono = (value: string | null | undefined) => (value ? <span className="mono" title={value}>{value}</span> : <span className="dim">-</span>);
 const c = t.devices.columns;
 
-/** Those shown by themselves fit a window of 1440 pixels beside the rail; with more, the name stays while the rest scrolls. */
+/** Those shown by themselves fit a window of 1440 pixels beside the rail and a scrollbar; with more, the name stays while the rest scrolls. */
 export const deviceColumns: Column<Device>[] = [
   {
     id: 'name', header: c.name, width: 180, sort: 'name', fixed: true,
@@ -19,8 +19,8 @@ export const deviceColumns: Column<Device>[] = [
   },
   { id: 'presence', header: c.presence, width: 112, cell: (d) => <PresenceState presence={d.presence} /> },
   { id: 'evidence', header: c.evidence, width: 102, sort: 'last_seen', cell: (d) => <Ago at={d.presence.evidence_at} /> },
-  { id: 'model', header: c.model, width: 140, sort: 'model', cell: (d) => text(d.model) },
-  { id: 'manufacturer', header: c.manufacturer, width: 140, sort: 'manufacturer', cell: (d) => text(d.manufacturer) },
+  { id: 'model', header: c.model, width: 132, sort: 'model', cell: (d) => text(d.model) },
+  { id: 'manufacturer', header: c.manufacturer, width: 126, sort: 'manufacturer', cell: (d) => text(d.manufacturer) },
   { id: 'software', header: c.software, width: 96, sort: 'software_version', cell: (d) => text(d.software_version) },
   { id: 'serial', header: c.serial, width: 130, sort: 'serial', cell: (d) => mono(d.serial) },
   { id: 'ip', header: c.ip, width: 128, cell: (d) => mono(d.ip) },
