@@ -1,8 +1,16 @@
 //! How a command ends: exit codes for scripts, words for people, problem details under `--json`.
 
+use anyhow::Result;
 use api::Problem;
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// As a shell tells that a program was ended by SIGPIPE: not a success, since what it printed was not read.
+const CLOSED_PIPE: u8 = 141;
+/// How the command ends when nobody reads what it prints now.
+static UNREAD: AtomicU8 = AtomicU8::new(CLOSED_PIPE);
 
 /// Why a command failed, as far as a script cares; the number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,15 +104,47 @@ impl std::error::Error for Exit {}
 
 /// Whether it is the way to the server that failed, so that the same may work later.
 pub fn is_unreachable(error: &anyhow::Error) -> bool {
+    failure(error) == Failure::Unreachable
+}
+
+fn failure(error: &anyhow::Error) -> Failure {
     let exit = error.downcast_ref::<Exit>();
-    exit.is_some_and(|exit| exit.failure == Failure::Unreachable)
+    exit.map_or(Failure::Other, |exit| exit.failure)
+}
+
+/// Prints what belongs to an ending that is known by then: a failure stays the ending of the command
+/// also when nobody reads what is printed.
+pub fn ending(ending: Result<()>, print: impl FnOnce() -> Result<()>) -> Result<()> {
+    if let Err(error) = &ending {
+        UNREAD.store(failure(error) as u8, Ordering::Relaxed);
+    }
+    print()?;
+    ending
+}
+
+/// `headend device list | head -1` ends quietly: printing to a pipe that nobody reads panics
+/// otherwise. For commands that answer once; see [`tell`] for those that go on.
+pub fn end_with_a_closed_pipe() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let message = info.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
+            std::process::exit(UNREAD.load(Ordering::Relaxed).into());
+        }
+        usual(info);
+    }));
+}
+
+/// Prints lines of a command that serves others, and goes on whether or not anybody reads them.
+pub fn tell(lines: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{lines}");
 }
 
 /// Prints the error to standard error and gives its code. As JSON it is always a problem
 /// document (RFC 9457): the server's own, or one of ours around the same words.
 pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     let exit = error.downcast_ref::<Exit>();
-    let failure = exit.map_or(Failure::Other, |exit| exit.failure);
+    let failure = failure(error);
     match exit.and_then(|exit| exit.problem.as_deref()) {
         _ if !json => eprintln!("headend: {}", chain(error)),
         Some(problem) => eprintln!("{}", serde_json::json!(in_context(problem, error))),

@@ -1,6 +1,6 @@
 //! `serve`: the server with its configuration, until it is told to stop.
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::{lifetime, start};
 use anyhow::Result;
 use server::config::{Config, ConfigError, Override};
@@ -101,23 +101,25 @@ pub async fn run(args: Args) -> Result<()> {
     let running = server::start(config, lifetime::until_stopped())
         .await
         .map_err(|error| start::refused(error, flag))?;
-    println!("console and API  {}", running.url());
+    let mut lines = vec![format!("console and API  {}", running.url())];
     if let Some(address) = running.usp {
-        println!("agents           ws://{address}/usp/<setup key>");
+        lines.push(format!("agents           ws://{address}/usp/<setup key>"));
     }
     if let Some(address) = running.usp_tls {
-        println!("agents           wss://{address}/usp/<setup key>");
+        lines.push(format!("agents           wss://{address}/usp/<setup key>"));
     }
-    println!("endpoint id      {}", running.endpoint_id);
-    println!("data             {}", data_dir.display());
+    lines.push(format!("endpoint id      {}", running.endpoint_id));
+    lines.push(format!("data             {}", data_dir.display()));
     if let Some(first) = &running.first_administrator {
-        println!(
+        lines.push(format!(
             "\nNobody has signed in yet: sign in as `{}` with the one-time password",
             first.login
-        );
-        println!("\n    {}\n", first.one_time_password);
-        println!("It has to be changed at the first sign-in and is not shown after that.");
+        ));
+        lines.push(format!("\n    {}\n", first.one_time_password));
+        let once = "It has to be changed at the first sign-in and is not shown after that.";
+        lines.push(once.to_owned());
     }
+    exit::tell(&lines.join("\n"));
     running.wait().await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `sim`: simulated CPEs against any controller.
 
-use crate::lifetime;
+use crate::{exit, lifetime};
 use anyhow::Result;
 use sim::model::Kind;
 use sim::swarm::{SwarmConfig, run as run_swarm};
@@ -59,7 +59,10 @@ pub async fn run(args: Args) -> Result<()> {
         data: args.data,
         ramp_per_second: args.ramp,
     };
-    println!("{} simulated devices dial {}", config.count, args.url);
+    exit::tell(&format!(
+        "{} simulated devices dial {}",
+        config.count, args.url
+    ));
     let shutdown = lifetime::until_stopped();
     if args.until_stdin_ends {
         lifetime::with_stdin(&shutdown);

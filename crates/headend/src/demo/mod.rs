@@ -4,7 +4,7 @@
 mod child;
 mod ready;
 
-use crate::{lifetime, serve, start};
+use crate::{exit, lifetime, serve, start};
 use anyhow::{Context, Result, bail};
 use child::Child;
 use fleet::{SetupKeyId, TenantId, Timestamp};
@@ -93,11 +93,13 @@ pub async fn run(args: Args) -> Result<()> {
             ));
         }
     }
-    println!("\n{}\n", boxed(&lines));
+    exit::tell(&format!("\n{}\n", boxed(&lines)));
     let expected = args.devices as usize + usize::from(!args.no_agent);
     let watch = async {
         ready::all_online(&running.store, &tenant, expected).await?;
-        println!("{expected} devices are online. Ctrl C ends the demo.");
+        exit::tell(&format!(
+            "{expected} devices are online. Ctrl C ends the demo."
+        ));
         if let Some(path) = &args.ready_file {
             let first = running.first_administrator.as_ref();
             let password = first.map(|first| first.one_time_password.as_str());
@@ -129,7 +131,7 @@ pub async fn run(args: Args) -> Result<()> {
         Ok(()) => Ok(()),
         Err(_) => ended,
     };
-    println!("Stopping.");
+    exit::tell("Stopping.");
     simulator.stop().await;
     if let Some(agent) = agent {
         agent.stop().await;

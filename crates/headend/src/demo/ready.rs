@@ -34,10 +34,10 @@ pub async fn all_online(store: &Store, tenant: &TenantId, expected: usize) -> Re
         if began.elapsed() > READY_WITHIN && !said {
             said = true;
             progress.suspend(|| {
-                println!(
+                crate::exit::tell(&format!(
                     "{online} of {expected} devices are online; \
                      Doctor in the console says what is missing"
-                );
+                ));
             });
         }
         tokio::time::sleep(LOOK_EVERY).await;

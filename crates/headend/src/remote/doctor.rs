@@ -2,7 +2,7 @@
 
 use super::part::Part;
 use super::{Connection, client::Client, output, when};
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use anyhow::Result;
 use api::Page;
 use api::doctor::{Diagnosis, DoctorQuery, Refusal, RefusalQuery, Severity};
@@ -35,14 +35,20 @@ pub async fn run(args: Args, connection: &Connection) -> Result<()> {
         Some(_) => None,
         None => Some(refusals(&client, &args).await?),
     };
-    if connection.json {
-        output::json(&serde_json::json!({ "diagnosis": diagnosis, "refusals": refusals }))?;
-    } else {
+    exit::ending(verdict(&diagnosis), || {
+        if connection.json {
+            let both = serde_json::json!({ "diagnosis": diagnosis, "refusals": refusals });
+            return output::json(&both);
+        }
         show(&diagnosis);
         if let Some(refusals) = &refusals {
             show_refusals(&refusals.items);
         }
-    }
+        Ok(())
+    })
+}
+
+fn verdict(diagnosis: &Diagnosis) -> Result<()> {
     match diagnosis.verdict {
         Severity::Problem => {
             let problems = diagnosis.findings.iter();

@@ -2,6 +2,7 @@
 
 use super::part::Part;
 use super::{Connection, client::Client, output, wait, when};
+use crate::exit;
 use anyhow::Result;
 use api::operation::{Operation, OperationQuery, OperationState};
 use api::transcript::TranscriptEntry;
@@ -105,15 +106,17 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
             if follow {
                 operation = wait::until_final(&client, operation, FOLLOW_MAX).await?;
             }
-            if json {
-                output::json(&operation)?;
-            } else {
-                show(&operation);
-            }
-            match follow {
+            let ending = match follow {
                 true => wait::succeeded(&operation),
                 false => Ok(()),
-            }
+            };
+            exit::ending(ending, || {
+                if json {
+                    return output::json(&operation);
+                }
+                show(&operation);
+                Ok(())
+            })
         }
         Command::Transcript { id, part } => {
             let page = part

@@ -1,5 +1,6 @@
 //! What an operator reads when the server does not start, and when it does.
 
+use crate::rig::{Process, SOON, until};
 use std::process::{Command, Output};
 
 fn serve(folder: &std::path::Path, arguments: &[&str]) -> Output {
@@ -50,6 +51,45 @@ fn a_wrong_configuration_is_named_with_file_line_and_key() {
         said.contains("--set usp.listn") && said.contains("unknown field"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_standard_output_nobody_reads_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let log = folder.path().join("serve.log");
+    let child = Command::new(env!("CARGO_BIN_EXE_headend"))
+        .args([
+            "serve",
+            "--http",
+            &address,
+            "--usp",
+            "127.0.0.1:0",
+            "--data",
+        ])
+        .arg(folder.path().join("data"))
+        .env_remove("HEADEND_CONFIG")
+        .stdout(writer)
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let mut server = Process { child, log };
+    let http = reqwest::Client::new();
+    until("the server to serve", SOON, async || {
+        assert_eq!(server.child.try_wait().unwrap(), None);
+        let ready = http.get(format!("http://{address}/readyz")).send().await;
+        ready.ok().filter(|answer| answer.status().is_success())
+    })
+    .await;
+    server.signal("-TERM");
+    let ended = until("the server to stop", SOON, async || {
+        server.child.try_wait().unwrap()
+    });
+    assert_eq!(ended.await.code(), Some(0));
 }
 
 #[test]

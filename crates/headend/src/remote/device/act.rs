@@ -2,6 +2,7 @@
 
 use super::how::{How, ask, finish};
 use super::{called, find};
+use crate::exit;
 use crate::remote::confirm::Sure;
 use crate::remote::typed::Name;
 use crate::remote::{Connection, client::Client, output, wait};
@@ -120,7 +121,10 @@ pub async fn get(args: Get, connection: &Connection) -> Result<()> {
     let Some(operation) = ask(&args.device, op, names, &args.how, connection).await? else {
         return Ok(());
     };
-    if !connection.json {
+    exit::ending(wait::succeeded(&operation), || {
+        if connection.json {
+            return output::json(&operation);
+        }
         for result in operation.steps.iter().flat_map(|step| &step.results) {
             match (&result.error, &result.after) {
                 // Told by what follows.
@@ -133,8 +137,8 @@ pub async fn get(args: Get, connection: &Connection) -> Result<()> {
         if operation.steps.iter().any(|step| step.truncated) {
             eprintln!("There are more: `headend device values` shows all that was read.");
         }
-    }
-    wait::succeeded(&operation)
+        Ok(())
+    })
 }
 
 pub async fn set(args: Set, connection: &Connection) -> Result<()> {

@@ -1,7 +1,7 @@
 //! How an operation on a device is asked for: previewed, or stored and waited for.
 
 use super::find;
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::remote::typed::{self, Name};
 use crate::remote::{Connection, client::Client, operation, output, wait};
 use anyhow::Result;
@@ -47,10 +47,14 @@ pub async fn finish(
     let Some(ended) = ask(device, op, names, how, connection).await? else {
         return Ok(());
     };
-    if !connection.json && ended.state.is_final() {
-        operation::show(&ended);
-    }
-    wait::succeeded(&ended)
+    exit::ending(wait::succeeded(&ended), || {
+        match (connection.json, ended.state.is_final()) {
+            (true, _) => output::json(&ended)?,
+            (false, true) => operation::show(&ended),
+            (false, false) => {}
+        }
+        Ok(())
+    })
 }
 
 /// Submits the op and waits for its end, or as long as `how` says; `None` when there is nothing to wait for. `names` says
@@ -82,15 +86,18 @@ pub async fn ask(
         .await;
     let submitted: OperationSubmitted = typed::named(submitted, &names)?;
     let Some(operation) = submitted.operation else {
-        if connection.json {
-            output::json(&submitted.preview)?;
-        } else {
-            show_preview(&submitted.preview);
-        }
-        return match submitted.preview.blocked {
+        let allowed = match submitted.preview.blocked {
             true => Err(Exit::error(Failure::Refused, "this would be refused")),
-            false => Ok(None),
+            false => Ok(()),
         };
+        exit::ending(allowed, || {
+            if connection.json {
+                return output::json(&submitted.preview);
+            }
+            show_preview(&submitted.preview);
+            Ok(())
+        })?;
+        return Ok(None);
     };
     if how.no_wait {
         if connection.json {
@@ -100,11 +107,8 @@ pub async fn ask(
         }
         return Ok(None);
     }
-    let ended = wait::until_final(&client, operation, Duration::from_secs(how.wait)).await?;
-    if connection.json {
-        output::json(&ended)?;
-    }
-    Ok(Some(ended))
+    let limit = Duration::from_secs(how.wait);
+    Ok(Some(wait::until_final(&client, operation, limit).await?))
 }
 
 fn show_preview(preview: &Preview) {
