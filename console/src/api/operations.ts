@@ -40,6 +40,15 @@ export const operationsQuery = (filter: OperationFilter) =>
     placeholderData: keepPreviousData,
   });
 
+/** Shown instead of a secret. */
+const MASK = '********';
+
+/** Whether an op told the device something that is shown masked, so that the op cannot be sent again as it is shown. */
+export function holdsSecret(op: Op): boolean {
+  if (op.kind === 'set' || op.kind === 'add') return op.parameters?.some((one) => one.value === MASK) ?? false;
+  return op.kind === 'operate' && Object.values(op.input ?? {}).includes(MASK);
+}
+
 export const operationQuery = (id: string) =>
   queryOptions({
     queryKey: ['operation', id, 'detail'],

@@ -2,7 +2,7 @@
 import { Button, Skeleton } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useState } from 'react';
-import { transcriptQuery, type Operation, type TranscriptEntry } from '~/api/operations';
+import { isFinal, transcriptQuery, type Operation, type TranscriptEntry } from '~/api/operations';
 import { clockTime, duration, exact, parseTime } from '~/lib/time';
 import { t } from '~/text';
 import { CopyButton } from './copy';
@@ -36,7 +36,7 @@ export function Transcript({ operation }: { operation: Operation }) {
       </div>
       {list.error ? <Failure error={list.error} retry={() => void list.refetch()} /> : null}
       {!entries && !list.error ? <div className="stack" aria-busy="true"><Skeleton height={26} /><Skeleton height={26} /></div> : null}
-      {entries?.length === 0 ? <p className="dim">{o.transcriptEmpty}</p> : null}
+      {entries?.length === 0 ? <p className="dim">{!isFinal(operation.state) ? o.transcriptEmpty : operation.attempts === 0 ? o.transcriptNone : o.transcriptLost}</p> : null}
       <ol className={classes.list}>
         {entries?.map((entry) => <Message key={entry.index} entry={entry} first={first} open={!closed.has(entry.index)} onToggle={() => toggle(entry.index)} />)}
       </ol>

@@ -3,7 +3,7 @@ import { Skeleton } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { useState, type ReactNode } from 'react';
-import { applyAll, cancelOperation, freshKey, isFinal, operationQuery, type Operation } from '~/api/operations';
+import { applyAll, cancelOperation, freshKey, holdsSecret, isFinal, operationQuery, type Operation } from '~/api/operations';
 import { asProblem } from '~/api/problem';
 import { useMay } from '~/api/session';
 import { announce } from '~/app/announce';
@@ -61,6 +61,7 @@ function Head({ operation }: { operation: Operation }) {
   const over = isFinal(operation.state);
   const commands = operation.ops.flatMap((op) => (op.kind === 'operate' ? [op.command] : []));
   const dangerous = commands.some(isHarmful) || operation.ops.some((op) => op.kind === 'delete');
+  const noRepeat = mayNot ?? (operation.ops.some(holdsSecret) ? o.repeatSecret : undefined);
   const loses = commands.some(losesEverything);
   const noCancel = mayNot ?? (operation.cancellable ? undefined : over ? o.over : o.cannotCancel);
   const cancel = useMutation({
@@ -98,7 +99,7 @@ function Head({ operation }: { operation: Operation }) {
         <span role="status"><OperationStateWord state={operation.state} strong /></span>
         <span className="grow" />
         {over ? (
-          <ActionButton leftSection={<Icon name="refresh" size={13} />} disabledReason={mayNot} onClick={() => setAsking('repeat')}>{o.repeat}</ActionButton>
+          <ActionButton leftSection={<Icon name="refresh" size={13} />} disabledReason={noRepeat} onClick={() => setAsking('repeat')}>{o.repeat}</ActionButton>
         ) : (
           <ActionButton leftSection={<Icon name="close" size={13} />} disabledReason={noCancel} onClick={() => setAsking('cancel')}>{o.cancel}</ActionButton>
         )}

@@ -2,6 +2,7 @@
 //! rule by which everything is masked that people may read: operations, previews, events,
 //! transcripts and last-known values, for their owners too.
 
+use crate::operation::Request;
 use crate::plan::is_secured;
 use crate::southbound::Op;
 
@@ -144,6 +145,34 @@ pub fn told(op: &Op) -> Vec<&str> {
             .map(|(_, value)| value.as_str())
             .collect(),
         _ => Vec::new(),
+    }
+}
+
+/// Takes out of a request the secrets that it tells the device: when it has ended nobody needs them
+/// any more. That there were some stays visible.
+pub fn forget(request: &mut Request) {
+    let forget = |path: &str, value: &mut String| {
+        if hides(path, value) {
+            MASK.clone_into(value);
+        }
+    };
+    match request {
+        Request::Set { values, .. } => {
+            for one in values {
+                forget(&one.path, &mut one.value);
+            }
+        }
+        Request::Add { object, values } => {
+            for (name, value) in values {
+                forget(&format!("{object}1.{name}"), value);
+            }
+        }
+        Request::Operate { args, .. } => {
+            for (name, value) in args {
+                forget(name, value);
+            }
+        }
+        Request::Get { .. } | Request::Delete { .. } | Request::Discover { .. } => {}
     }
 }
 

@@ -162,6 +162,14 @@ impl Op {
         !matches!(self, Op::Add { .. } | Op::Operate { .. })
     }
 
+    /// Whether it may leave the device other than it was.
+    pub fn changes(&self) -> bool {
+        matches!(
+            self,
+            Op::Set { .. } | Op::Add { .. } | Op::Delete { .. } | Op::Operate { .. }
+        )
+    }
+
     /// A short name for logs and transcripts.
     pub fn name(&self) -> &'static str {
         match self {

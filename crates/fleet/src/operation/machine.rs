@@ -194,6 +194,7 @@ impl Operation {
         }
         self.state = state;
         self.finished = Some(now);
+        crate::secret::forget(&mut self.request);
         self.outcome.cause = cause.map(str::to_owned);
     }
 

@@ -63,9 +63,10 @@ fn faults(result: &mut Result<Answer, Failure>) -> Vec<&mut Fault> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{acting, at, ok, state_of, values, written};
-    use super::super::{OperationState, OutcomeState, Request};
+    use super::super::{Input, OperationState, OutcomeState, Request};
     use super::*;
     use crate::southbound::PathValue;
+    use std::collections::BTreeMap;
 
     #[test]
     fn secrets_are_neither_kept_nor_repeated() {
@@ -88,7 +89,7 @@ mod tests {
             state_of(&differs, PATH),
             OutcomeState::Differs { .. }
         ));
-        for op in [refused, differs] {
+        for op in [&refused, &differs] {
             let kept = serde_json::to_string(&op.outcome).unwrap();
             assert!(!kept.contains("hunter22hunter"), "{kept}");
             assert!(!kept.contains("correct horse"), "{kept}");
@@ -98,5 +99,73 @@ mod tests {
         hidden.step(ok(Answer::Set(Vec::new())), at(3));
         hidden.step(ok(values(&[(PATH, "********")])), at(4));
         assert_eq!(*state_of(&hidden, PATH), OutcomeState::Accepted);
+    }
+
+    #[test]
+    fn an_operation_that_has_ended_keeps_no_secret_and_an_open_one_what_it_still_has_to_tell() {
+        const SECRET: &str = "hunter22hunter";
+        let credential = format!("hed_{}", "a1".repeat(16));
+        let of = |values: &[(&str, &str)]| {
+            let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            values.iter().map(own).collect::<BTreeMap<_, _>>()
+        };
+        let requests = [
+            Request::Set {
+                values: vec![
+                    PathValue::new("Device.WiFi.AccessPoint.1.Security.KeyPassphrase", SECRET),
+                    PathValue::new("Device.WiFi.SSID.1.SSID", "stays"),
+                ],
+                allow_partial: false,
+            },
+            Request::Add {
+                object: "Device.Users.User.".to_owned(),
+                values: of(&[("Password", SECRET), ("Username", "stays")]),
+            },
+            Request::Operate {
+                command: "Device.X_ACME_Cloud.Enroll()".to_owned(),
+                args: of(&[
+                    ("Password", SECRET),
+                    ("Url", &credential),
+                    ("Name", "stays"),
+                ]),
+            },
+        ];
+        let document = |op: &Operation| serde_json::to_string(op).unwrap();
+        let ends: [fn(&mut Operation); 3] = [
+            |op| op.cancel(at(5)),
+            |op| op.expire(at(5)),
+            |op| {
+                let fault = Fault::new(7004, "no");
+                let paths = Vec::new();
+                op.step(Input::Answer(Err(Failure::Refused { fault, paths })), at(5));
+            },
+        ];
+        for request in requests {
+            for end in ends {
+                let before = match request {
+                    Request::Set { .. } => Some(values(&[])),
+                    Request::Add { .. } => Some(Answer::Instances(Vec::new())),
+                    _ => None,
+                };
+                let mut op = acting(request.clone(), before);
+                assert!(document(&op).contains(SECRET), "{}", document(&op));
+                end(&mut op);
+                if !op.state.is_final() {
+                    // A person's wish does not undo what was sent; it goes on, and ends some time.
+                    assert!(document(&op).contains(SECRET), "{}", document(&op));
+                    op.expire(at(100_001));
+                }
+                let kept = document(&op);
+                assert!(op.state.is_final());
+                assert!(
+                    !kept.contains(SECRET) && !kept.contains(&credential),
+                    "{kept}"
+                );
+                assert!(
+                    kept.contains(crate::secret::MASK) && kept.contains("stays"),
+                    "{kept}"
+                );
+            }
+        }
     }
 }

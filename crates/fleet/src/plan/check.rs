@@ -8,7 +8,7 @@ use super::{Change, Context, Effect, Plan, Trouble, definition};
 use crate::limits;
 use crate::model::{ModelObject, ObjectAccess, ParamAccess, split, supported};
 use crate::operation::{Request, is_search, same_value};
-use crate::secret::{hides, scrubbed};
+use crate::secret::{MASK, hides, scrubbed};
 
 /// Sizes first: nothing below looks at more than this. False when there is nothing left to look at.
 pub(super) fn size(request: &Request, plan: &mut Plan) -> bool {
@@ -50,6 +50,11 @@ pub(super) fn size(request: &Request, plan: &mut Plan) -> bool {
         }
     }
     for (name, value) in &values {
+        if *value == MASK {
+            // Read from an operation or a last-known value; the device would take it as its secret.
+            let message = "this is what is shown instead of a secret: give the value anew";
+            plan.blocked(name, Trouble::BadValue, message);
+        }
         if value.len() > limits::VALUE_BYTES_MAX {
             let max = limits::VALUE_BYTES_MAX;
             plan.blocked(

@@ -57,6 +57,29 @@ fn a_value_that_does_not_fit_its_type_is_named() {
 }
 
 #[test]
+fn what_is_shown_instead_of_a_secret_is_not_taken_for_its_value() {
+    let one = |name: &str| BTreeMap::from([(name.to_owned(), crate::secret::MASK.to_owned())]);
+    for request in [
+        set(
+            "Device.WiFi.AccessPoint.1.Security.KeyPassphrase",
+            crate::secret::MASK,
+        ),
+        Request::Add {
+            object: "Device.Users.User.".to_owned(),
+            values: one("Password"),
+        },
+        Request::Operate {
+            command: "Device.X_ACME_Cloud.Enroll()".to_owned(),
+            args: one("Password"),
+        },
+    ] {
+        let plan = look(request);
+        assert_eq!(only_trouble(&plan), Trouble::BadValue);
+        assert!(!plan.is_acceptable());
+    }
+}
+
+#[test]
 fn a_read_only_parameter_is_not_writable() {
     let plan = look(set("Device.DeviceInfo.SerialNumber", "x"));
     assert_eq!(only_trouble(&plan), Trouble::NotWritable);

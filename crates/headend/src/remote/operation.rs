@@ -126,7 +126,9 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
                 return output::json(&page);
             }
             if page.items.is_empty() {
-                eprintln!("nothing went over the wire yet");
+                eprintln!(
+                    "no message is written down: none was sent yet, or its server ended before the answer"
+                );
             }
             for entry in &page.items {
                 let kind = format!("{} {}", output::word(&entry.direction), entry.kind);

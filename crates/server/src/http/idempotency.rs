@@ -24,7 +24,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 pub struct Keyed {
     /// The key, unique in the tenant: it contains the caller.
     pub key: String,
-    /// The hash of path and body.
+    /// The hash of key, path and body.
     pub fingerprint: [u8; 32],
     row: IdempotencyKey,
 }
@@ -67,6 +67,9 @@ pub async fn run(
     }
     let uri = request(bytes::Bytes::new(), None).uri().path().to_owned();
     let fingerprint: [u8; 32] = Sha256::new()
+        // The key is the salt: a body may hold a guessable secret, and equal ones must not look equal.
+        .chain_update(given.as_bytes())
+        .chain_update([0])
         .chain_update(uri.as_bytes())
         .chain_update([0])
         .chain_update(&body)

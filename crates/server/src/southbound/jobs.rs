@@ -25,11 +25,19 @@ pub enum Waiting {
         id: JobId,
         /// What it asks.
         op: Op,
-        /// Where to write down what went over the wire, and what did.
-        transcript: Option<(OperationId, TranscriptEntry)>,
+        /// Where to write down what went over the wire.
+        transcript: Option<Transcript>,
     },
     /// Onboarding.
     Ask(oneshot::Sender<Result<Response, AskError>>),
+}
+
+/// What is written down of a request for people.
+pub struct Transcript {
+    operation: OperationId,
+    msg_id: String,
+    /// What left, unless it is written down already.
+    unwritten: Vec<TranscriptEntry>,
 }
 
 /// How a request ended.
@@ -65,12 +73,21 @@ impl Running {
                     self.entry.expect(Some(Parting::Restart));
                 }
                 let msg_id = self.session.msg_id(id);
-                let transcript = shown.map(|(operation, request)| {
-                    (
+                let mut transcript = shown.map(|(operation, request)| {
+                    let msg = Msg::request(msg_id.clone(), request);
+                    let unwritten = vec![entry(now(), "out", msg, &job.op)];
+                    Transcript {
                         operation,
-                        entry(now(), "out", Msg::request(msg_id, request), &job.op),
-                    )
+                        msg_id,
+                        unwritten,
+                    }
                 });
+                // Nothing leaves before this returns: whatever becomes of this server, what changes a
+                // device is written down. A read whose answer is lost is asked again.
+                if let Some(kept) = transcript.as_mut().filter(|_| job.op.changes()) {
+                    let out = std::mem::take(&mut kept.unwritten);
+                    self.append(kept.operation, out).await;
+                }
                 let waiting = Waiting::Job {
                     id: job.id,
                     op: job.op,
@@ -134,8 +151,8 @@ impl Running {
                 let _ = reply.send(reply_of(outcome));
             }
             Waiting::Job { id, op, transcript } => {
-                if let Some((operation, out)) = transcript {
-                    self.write_down(operation, out, &op, &outcome).await;
+                if let Some(transcript) = transcript {
+                    self.write_down(transcript, &op, &outcome).await;
                 }
                 let result = result_of(&op, outcome);
                 if restarts(&op) && refused(&result) {
@@ -158,26 +175,19 @@ impl Running {
         }
     }
 
-    /// Both directions in one write, before anybody hears of the end.
-    async fn write_down(
-        &self,
-        operation: OperationId,
-        out: TranscriptEntry,
-        op: &Op,
-        outcome: &Outcome,
-    ) {
-        let id = out
-            .text
-            .split_whitespace()
-            .nth(1)
-            .unwrap_or_default()
-            .to_owned();
+    /// Writes down what came back, with what is not written yet, before anybody hears of the end.
+    async fn write_down(&self, transcript: Transcript, op: &Op, outcome: &Outcome) {
+        let Transcript {
+            operation,
+            msg_id,
+            unwritten: mut entries,
+        } = transcript;
         let back = match outcome {
             Outcome::Answered(Ok(response)) => {
-                entry(now(), "in", Msg::response(id, response.clone()), op)
+                entry(now(), "in", Msg::response(msg_id, response.clone()), op)
             }
             Outcome::Answered(Err(PeerError::Refused(error))) => {
-                entry(now(), "in", Msg::error(id, error.clone()), op)
+                entry(now(), "in", Msg::error(msg_id, error.clone()), op)
             }
             Outcome::Answered(Err(error)) => remark(error.to_string()),
             Outcome::TimedOut(Sent::Yes) => remark("no answer came in time".to_owned()),
@@ -186,10 +196,15 @@ impl Running {
             }
             Outcome::Over(Sent::Yes, why) => remark(format!("no answer came: {why}")),
         };
+        entries.push(back);
+        self.append(operation, entries).await;
+    }
+
+    async fn append(&self, operation: OperationId, entries: Vec<TranscriptEntry>) {
         let written = self
             .core
             .store
-            .transcript_append(self.tenant(), operation, vec![out, back])
+            .transcript_append(self.tenant(), operation, entries)
             .await;
         if let Err(error) = written {
             tracing::warn!(%error, %operation, "a transcript could not be written");

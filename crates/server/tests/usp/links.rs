@@ -5,6 +5,7 @@ use std::time::Duration;
 use fleet::southbound::{Answer, Failure, Op};
 use mtp::ws::CloseCode;
 use server::south::Links;
+use server::state::now;
 use usp::agent::Event;
 use usp::msg::{self, Request};
 
@@ -90,6 +91,77 @@ async fn what_was_sent_is_lost_with_the_link_and_what_was_not_is_unsent() {
         })
         .await;
         assert!(record.device.evidence.heard_at.is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_changes_a_device_is_in_the_transcript_before_the_device_has_it() {
+    each(|mut world| async move {
+        let token = give_token(&world, EID).await;
+        let device = world.device(EID).await;
+        let mut puppet = Puppet::dial(&world.url(&token), EID, &world.own)
+            .await
+            .unwrap();
+        let (go, gone) = tokio::sync::oneshot::channel::<()>();
+        let (asked, was_asked) = tokio::sync::oneshot::channel();
+        let busy = tokio::spawn(async move {
+            let seen = puppet
+                .serve(|request| match request {
+                    Request::Operate(_) => Reply::Stop,
+                    other => plain(other),
+                })
+                .await;
+            // The device has it, and answers nothing until the test has looked.
+            asked.send(()).unwrap();
+            gone.await.unwrap();
+            drop((puppet, seen));
+        });
+        world.connected().await;
+        let operation = fleet::Operation::new(
+            fleet::OperationId::new(now(), server::secret::id_bits()),
+            world.tenant.clone(),
+            device,
+            fleet::operation::Request::Operate {
+                command: "Device.Reboot()".into(),
+                args: Default::default(),
+            },
+            "test",
+            now(),
+            now().plus(Duration::from_secs(600)),
+        );
+        let id = operation.id;
+        let op = Op::Operate {
+            command: "Device.Reboot()".into(),
+            key: operation.command_key(),
+            args: Default::default(),
+        };
+        world
+            .store
+            .operation_insert(&world.tenant, operation, None, vec![])
+            .await
+            .unwrap();
+        let job = world.submit_for(Some(id), device, op);
+        was_asked.await.unwrap();
+        let brief = |list: Vec<store::TranscriptEntry>| {
+            let brief = |one: store::TranscriptEntry| format!("{} {}", one.direction, one.what);
+            list.into_iter().map(brief).collect::<Vec<_>>()
+        };
+        let sent = world
+            .store
+            .transcript_list(&world.tenant, id)
+            .await
+            .unwrap();
+        assert_eq!(brief(sent), ["out OPERATE"]);
+        go.send(()).unwrap();
+        assert!(matches!(world.done(job).await, Err(Failure::Lost { .. })));
+        let all = world
+            .store
+            .transcript_list(&world.tenant, id)
+            .await
+            .unwrap();
+        assert_eq!(brief(all), ["out OPERATE", "in nothing"]);
+        busy.await.unwrap();
     })
     .await;
 }

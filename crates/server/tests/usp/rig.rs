@@ -11,7 +11,7 @@ use agent::{
 };
 use fleet::device::OnboardingState;
 use fleet::southbound::{Answer, Fact, Failure, Job, JobId, Op};
-use fleet::{DeviceId, SetupKeyId, Southbound, TenantId};
+use fleet::{DeviceId, OperationId, SetupKeyId, Southbound, TenantId};
 use server::southbound::limits::Limits;
 use server::southbound::{self, Adapter, Setup, Started};
 use server::{Config, secret, state::now};
@@ -148,13 +148,23 @@ impl World {
 
     /// Hands a job down without waiting for its end.
     pub fn submit(&mut self, device: DeviceId, op: Op) -> JobId {
+        self.submit_for(None, device, op)
+    }
+
+    /// The same for an operation, whose transcript it goes into.
+    pub fn submit_for(
+        &mut self,
+        transcript: Option<OperationId>,
+        device: DeviceId,
+        op: Op,
+    ) -> JobId {
         self.jobs += 1;
         let id = JobId(self.jobs);
         let job = Job {
             id,
             op,
             timeout: Duration::from_secs(10),
-            transcript: None,
+            transcript,
         };
         self.adapter.submit(&self.tenant, device, job);
         id
