@@ -1,7 +1,8 @@
 //! The command line as one readable contract. No behaviour here.
 
 use crate::{demo, exit, remote, serve, simulate};
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Open device management for internet service providers.
 #[derive(Parser)]
@@ -13,8 +14,65 @@ use clap::{Parser, Subcommand};
     max_term_width = 100
 )]
 pub struct Cli {
+    #[command(flatten)]
+    first: First,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The options of [`remote::Connection`], where they stand before the command: by their equal names they reach it.
+/// They are not shown, since each command that has them says so, and they take nothing from the environment.
+#[derive(clap::Args)]
+struct First {
+    /// The server's address
+    #[arg(long, global = true, hide = true, value_parser = remote::address)]
+    url: Option<String>,
+    /// An API token
+    #[arg(long, global = true, hide = true)]
+    token: Option<String>,
+    /// PEM file of a certificate authority to trust
+    #[arg(long, global = true, hide = true)]
+    ca: Option<std::path::PathBuf>,
+    /// The tenant to act in
+    #[arg(long, global = true, hide = true)]
+    tenant: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true, hide = true)]
+    json: bool,
+}
+
+impl Cli {
+    /// Says what is wrong and ends the process where an option of the connection is given to a command that asks no
+    /// server.
+    pub fn read() -> Cli {
+        let cli = Cli::parse();
+        if let Some(option) = cli.misplaced() {
+            let words = format!("{option} belongs to the commands that ask a server");
+            Cli::command()
+                .error(ErrorKind::UnknownArgument, words)
+                .exit();
+        }
+        cli
+    }
+
+    fn misplaced(&self) -> Option<&'static str> {
+        let first = &self.first;
+        // `sim` has a URL and an authority of its own.
+        let own = match self.command {
+            Command::Remote(_) => return None,
+            Command::Sim(_) => true,
+            _ => false,
+        };
+        [
+            ("--url", first.url.is_some() && !own),
+            ("--token", first.token.is_some()),
+            ("--ca", first.ca.is_some() && !own),
+            ("--tenant", first.tenant.is_some()),
+            ("--json", first.json),
+        ]
+        .into_iter()
+        .find_map(|(option, given)| given.then_some(option))
+    }
 }
 
 #[derive(Subcommand)]
@@ -50,7 +108,6 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_holds_together() {
@@ -78,11 +135,43 @@ mod tests {
 
     #[test]
     fn options_of_the_connection_may_stand_anywhere() {
-        let words = ["headend", "device", "--json", "list", "--url", "http://a"];
+        for words in [
+            ["headend", "device", "--json", "list", "--url", "http://a"],
+            ["headend", "--url", "http://a", "--json", "device", "list"],
+            ["headend", "--json", "--url", "http://a", "doctor", "x"],
+            ["headend", "--url", "http://a", "device", "list", "--json"],
+        ] {
+            let cli = Cli::parse_from(words);
+            assert_eq!(cli.misplaced(), None);
+            let Command::Remote(command) = cli.command else {
+                panic!("not a remote command");
+            };
+            assert!(command.connection().json, "{words:?}");
+            let url = command.connection().url.as_deref();
+            assert_eq!(url, Some("http://a"), "{words:?}");
+        }
+        let words = [
+            "headend", "--url", "http://a", "whoami", "--url", "http://b",
+        ];
         let Command::Remote(command) = Cli::parse_from(words).command else {
             panic!("not a remote command");
         };
-        assert!(command.connection().json);
-        assert_eq!(command.connection().url.as_deref(), Some("http://a"));
+        assert_eq!(command.connection().url.as_deref(), Some("http://b"));
+    }
+
+    #[test]
+    fn a_command_that_asks_no_server_takes_no_option_of_the_connection() {
+        let misplaced = |words: &[&str]| Cli::parse_from(words).misplaced();
+        assert_eq!(
+            misplaced(&["headend", "--url", "http://a", "serve"]),
+            Some("--url")
+        );
+        assert_eq!(misplaced(&["headend", "demo", "--json"]), Some("--json"));
+        let words = "headend sim --setup-key k --controller c --url ws://127.0.0.1:1/usp --ca f";
+        let words: Vec<_> = words.split(' ').collect();
+        assert_eq!(misplaced(&words), None);
+        let Command::Sim(_) = Cli::parse_from(words).command else {
+            panic!("not a simulation");
+        };
     }
 }

@@ -11,12 +11,12 @@ mod serve;
 mod simulate;
 mod start;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use cli::{Cli, Command};
 use exit::{Exit, Failure};
 
 fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     if matches!(cli.command, Command::Remote(_) | Command::Completion { .. }) {
         exit::end_with_a_closed_pipe();
     }

@@ -257,7 +257,10 @@ pub async fn find(client: &Client, text: &str) -> Result<Device> {
     if let Some(at) = found.iter().position(own) {
         return Ok(found.swap_remove(at));
     }
-    let exact = |device: &Device| device.serial.as_deref() == Some(text) || device.name == text;
+    let exact = |device: &Device| {
+        let named = [device.serial.as_deref(), device.ip.as_deref()].contains(&Some(text));
+        named || device.name == text
+    };
     if found.iter().any(exact) {
         found.retain(exact);
     }

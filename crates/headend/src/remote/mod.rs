@@ -22,6 +22,7 @@ mod when;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+pub use client::address;
 
 #[derive(Subcommand)]
 pub enum Command {
