@@ -191,6 +191,15 @@ pub fn segments(path: &str) -> Vec<&str> {
     out
 }
 
+/// The parameter that counts the rows of the table that a row is in: a table's count is beside it
+/// and named after it. `Device.NAT.PortMapping.3.` is counted by
+/// `Device.NAT.PortMappingNumberOfEntries`; what is no row by none.
+pub fn counted_by(row: &str) -> Option<String> {
+    let (table, number) = row.strip_suffix('.')?.rsplit_once('.')?;
+    let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| format!("{table}NumberOfEntries"))
+}
+
 /// The supported form of a path: instance numbers, wildcards and search expressions become `{i}`.
 pub fn supported(path: &str) -> String {
     let mut out = String::with_capacity(path.len() + 4);
@@ -206,4 +215,31 @@ pub fn supported(path: &str) -> String {
         out.pop();
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_counted_beside_its_table() {
+        assert_eq!(
+            counted_by("Device.NAT.PortMapping.3.").as_deref(),
+            Some("Device.NAT.PortMappingNumberOfEntries")
+        );
+        assert_eq!(
+            counted_by("Device.Hosts.Host.7.IPv4Address.1.").as_deref(),
+            Some("Device.Hosts.Host.7.IPv4AddressNumberOfEntries")
+        );
+        for no_row in [
+            "",
+            ".",
+            "1.",
+            "Device.NAT.",
+            "Device.NAT.PortMapping.*.",
+            "Device.X.3",
+        ] {
+            assert_eq!(counted_by(no_row), None, "{no_row}");
+        }
+    }
 }

@@ -1,5 +1,8 @@
 //! What an operation's step leaves in the event log.
 
+use std::collections::BTreeSet;
+
+use fleet::model::counted_by;
 use fleet::operation::{OutcomeState, Request};
 use fleet::secret::kept;
 use fleet::{Event, EventKind, Operation, OperationState, Timestamp};
@@ -65,17 +68,39 @@ pub fn learned(operation: &Operation, now: Timestamp) -> Option<store::ValueUpda
         .filter(|v| v.value.len() <= store::limits::VALUE_BYTES_MAX)
         .map(|v| (v.path.clone(), kept(&v.path, v.value.clone())));
     let mut update = store::ValueUpdate::of(values, source, now);
-    if matches!(operation.request, Request::Delete { .. }) {
-        let gone = |p: &&fleet::operation::PathOutcome| {
-            matches!(p.state, OutcomeState::Done | OutcomeState::Absent) && p.path.ends_with('.')
-        };
-        update.forget = operation
-            .outcome
-            .paths
-            .iter()
-            .filter(gone)
-            .map(|p| p.path.clone())
-            .collect();
-    }
+    update.forget = outdated(operation);
     (!update.values.is_empty() || !update.forget.is_empty()).then_some(update)
+}
+
+/// What was known and is not true any more when rows came or went: the values of rows that are gone,
+/// and how many rows a table has.
+fn outdated(operation: &Operation) -> Vec<String> {
+    let delete = match operation.request {
+        Request::Delete { .. } => true,
+        Request::Add { .. } => false,
+        _ => return Vec::new(),
+    };
+    let mut out = BTreeSet::new();
+    for one in operation
+        .outcome
+        .paths
+        .iter()
+        .filter(|p| p.path.ends_with('.'))
+    {
+        match one.state {
+            OutcomeState::Refused { .. } | OutcomeState::Differs { .. } => continue,
+            OutcomeState::Done | OutcomeState::Absent if delete => {
+                out.insert(one.path.clone());
+            }
+            _ => {}
+        }
+        out.extend(counted_by(&one.path));
+    }
+    // An Add of which nobody can tell: there may be a row more.
+    if let Request::Add { object, .. } = &operation.request
+        && operation.state == OperationState::Unconfirmed
+    {
+        out.extend(counted_by(&format!("{object}1.")));
+    }
+    out.into_iter().collect()
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use fleet::Event;
-use fleet::operation::OperationState as State;
+use fleet::operation::{OperationState as State, OutcomeState, PathOutcome};
 use fleet::southbound::{
     Answer, CommandOutcome, CommandResult, Job, Op, PathValue, ReadResult, WriteResult,
 };
@@ -553,4 +553,55 @@ fn secrets_that_a_device_shows_are_not_remembered() {
     let learned = events::learned(&operation, now()).unwrap();
     let values: Vec<&str> = learned.values.iter().map(|v| v.value.as_str()).collect();
     assert_eq!(values, ["", "", "", "home"]);
+}
+
+/// An operation on port mappings that ended with these rows.
+fn ended(request: Request, state: State, rows: &[(&str, OutcomeState)]) -> Vec<String> {
+    let tenant = TenantId::parse("acme").unwrap();
+    let (id, device) = (OperationId(uuid::Uuid::nil()), DeviceId(uuid::Uuid::nil()));
+    let mut operation = Operation::new(id, tenant, device, request, "test", now(), now());
+    operation.state = state;
+    let paths = rows.iter().map(|(path, state)| PathOutcome {
+        path: (*path).to_owned(),
+        state: state.clone(),
+    });
+    operation.outcome.paths = paths.collect();
+    events::learned(&operation, now()).map_or_else(Vec::new, |learned| learned.forget)
+}
+
+#[test]
+fn the_known_size_of_a_table_is_forgotten_when_rows_come_and_go() {
+    const ROW: &str = "Device.NAT.PortMapping.3.";
+    const COUNT: &str = "Device.NAT.PortMappingNumberOfEntries";
+    let add = || Request::Add {
+        object: "Device.NAT.PortMapping.".into(),
+        values: BTreeMap::new(),
+    };
+    let delete = || Request::Delete {
+        paths: vec![ROW.into()],
+        allow_partial: false,
+    };
+    let refused = OutcomeState::Refused {
+        fault: fleet::southbound::Fault::new(7000, "no"),
+    };
+    let done = OutcomeState::Done;
+    assert_eq!(
+        ended(add(), State::Succeeded, &[(ROW, done.clone())]),
+        [COUNT]
+    );
+    assert_eq!(
+        ended(delete(), State::Succeeded, &[(ROW, done)]),
+        [ROW, COUNT]
+    );
+    // Nobody can tell, so nobody can tell how many there are either.
+    assert_eq!(ended(add(), State::Unconfirmed, &[]), [COUNT]);
+    let unknown = [(ROW, OutcomeState::Unknown)];
+    assert_eq!(ended(delete(), State::Unconfirmed, &unknown), [COUNT]);
+    for request in [add(), delete()] {
+        let nothing: [&str; 0] = [];
+        assert_eq!(
+            ended(request, State::Failed, &[(ROW, refused.clone())]),
+            nothing
+        );
+    }
 }

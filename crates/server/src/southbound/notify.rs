@@ -1,6 +1,7 @@
 //! Notifications: recognised when they come twice, committed to the event log, only then
 //! acknowledged (R-NOT.8), and what they say of values remembered.
 
+use fleet::model::counted_by;
 use fleet::southbound::Notice;
 use fleet::{DeviceId, TenantId, Timestamp};
 use sha2::{Digest, Sha256};
@@ -108,10 +109,13 @@ pub fn knowledge(notice: &Notice, at: Timestamp) -> ValueUpdate {
             let keys = keys
                 .iter()
                 .map(|(name, value)| (format!("{path}{name}"), value.clone()));
-            known(keys.collect(), ValueSource::Notified)
+            ValueUpdate {
+                forget: counted_by(path).into_iter().collect(),
+                ..known(keys.collect(), ValueSource::Notified)
+            }
         }
         Notice::ObjectDeleted { path } => ValueUpdate {
-            forget: vec![path.clone()],
+            forget: [path.clone()].into_iter().chain(counted_by(path)).collect(),
             values: Vec::new(),
         },
         Notice::Boot(boot) => {
@@ -148,14 +152,25 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_row_takes_its_values_along() {
+    fn a_removed_row_takes_its_values_and_the_count_of_its_table_along() {
         let gone = Notice::ObjectDeleted {
             path: "Device.A.1.".into(),
         };
         assert_eq!(
             knowledge(&gone, Timestamp::default()).forget,
-            ["Device.A.1."]
+            ["Device.A.1.", "Device.ANumberOfEntries"]
         );
+    }
+
+    #[test]
+    fn a_new_row_makes_the_known_count_of_its_table_untrue() {
+        let new = Notice::ObjectCreated {
+            path: "Device.A.2.".into(),
+            keys: [("Alias".to_owned(), "two".to_owned())].into(),
+        };
+        let told = knowledge(&new, Timestamp::default());
+        assert_eq!(told.forget, ["Device.ANumberOfEntries"]);
+        assert_eq!(told.values[0].path, "Device.A.2.Alias");
     }
 
     #[test]

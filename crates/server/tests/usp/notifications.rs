@@ -160,6 +160,7 @@ async fn what_was_acknowledged_before_a_kill_is_known_after_the_next_start() {
         for (path, value, at) in [
             ("Device.X_T.1.Name", "old", at.minus(second)),
             ("Device.X_T.2.Name", "gone", at.minus(second)),
+            ("Device.X_TNumberOfEntries", "3", at.minus(second)),
             ("Device.X_T.3.Name", "a new row", at.plus(second)),
         ] {
             let update = known(path, value, at);
@@ -185,7 +186,8 @@ async fn what_was_acknowledged_before_a_kill_is_known_after_the_next_start() {
             .await;
         appended.unwrap();
         world.restart().await;
-        let paths = [1, 2, 3].map(|n| format!("Device.X_T.{n}.Name"));
+        let paths = ["T.1.Name", "T.2.Name", "T.3.Name", "TNumberOfEntries"];
+        let paths = paths.map(|path| format!("Device.X_{path}"));
         until("the values are true again", || async {
             let store = &world.store;
             let known = store.value_of(&world.tenant, device, &paths).await.unwrap();
