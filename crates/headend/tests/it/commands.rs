@@ -163,6 +163,36 @@ async fn a_device_is_looked_at_and_changed_by_its_commands() {
     assert!(asks.contains("--yes"), "{asks}");
 }
 
+/// `cargo xtask interop` reads these places; what moves here has to move there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_interoperability_scenario_reads_is_where_it_looks() {
+    let server = Server::start(&[]).await;
+    let _sim = server.sim(1, None);
+    server.devices(1).await;
+    let cli = Cli::administrator(&server);
+    let found = cli.done_json(&["device", "list"]);
+    let device = found["items"][0]["name"].as_str().unwrap();
+    let shown = cli.done_json(&["device", "show", device]);
+    assert_eq!(shown["onboarding"], "complete", "{shown:#}");
+    let tree = cli.done_json(&["device", "tree", device]);
+    let root = &tree["items"][0];
+    assert_eq!(root["source"], "discovered", "{tree:#}");
+    assert!(!root["objects"].as_array().unwrap().is_empty(), "{tree:#}");
+    let ssid = "Device.WiFi.SSID.1.SSID";
+    let set = cli.done_json(&["device", "set", device, &format!("{ssid}=Attic")]);
+    assert_eq!(set["state"], "succeeded", "{set:#}");
+    let results = set["steps"].as_array().unwrap().iter();
+    let mut results = results.flat_map(|step| step["results"].as_array().unwrap());
+    assert!(
+        results.any(|result| result["path"] == ssid && result["after"] == "Attic"),
+        "{set:#}"
+    );
+    let asked = cli.done_json(&["device", "operate", device, "Device.Reboot()", "--no-wait"]);
+    let id = asked["id"].as_str().unwrap();
+    let done = cli.done_json(&["operation", "show", id, "--follow"]);
+    assert_eq!(done["state"], "succeeded", "{done:#}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_we_note_about_a_device_is_made_changed_and_forgotten() {
     let server = Server::start(&[]).await;
