@@ -1,8 +1,7 @@
 //! The seam to the devices: [`Op`]s go down, [`Fact`]s come up, in TR-181 terms.
 //!
-//! One vocabulary for every management protocol. Nothing here knows how a message looks on the
-//! wire; an adapter (USP today) translates. Paths are instantiated TR-181 names (objects end in
-//! `.`, commands in `()`, events in `!`), values are text in TR-106 form.
+//! One vocabulary for every management protocol; an adapter (USP today) translates. Paths are instantiated
+//! TR-181 names (objects end in `.`, commands in `()`, events in `!`), values are text in TR-106 form.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -490,8 +489,7 @@ pub enum Fact {
     },
 }
 
-/// An adapter to the devices of one management protocol. Neither call waits; what happens comes
-/// back as [`Fact`]s.
+/// An adapter to the devices of one protocol. Neither call waits; what happens comes back as [`Fact`]s.
 pub trait Southbound: Send + Sync {
     /// Hands a job to the device's link. Without a link, [`Fact::Done`] follows with
     /// [`Failure::Unsent`].
