@@ -277,8 +277,10 @@ async fn assert_reboots_happened_once(api: &Api, all: &BTreeMap<String, Value>) 
             sent <= 1 + kept,
             "{id} was sent {sent} times: {transcript:#}"
         );
+        written += sent;
     }
     assert_eq!(reboots, DEVICES);
+    assert!(written > 0, "no transcript tells of a reboot");
 }
 
 fn text(value: &Value, name: &str) -> String {
