@@ -2,12 +2,22 @@
 
 use super::verify::{is_search, wanted_for};
 use super::{Operation, OperationState, OutcomeState, Phase, Request};
+use crate::model::supported;
 use crate::southbound::{DeleteResult, Fault, PathValue, WriteResult};
 use crate::time::Timestamp;
 
 /// 7016 Object does not exist, which some devices say of a row that is not there.
 fn is_nothing_there(fault: &Fault) -> bool {
     fault.code == 7016
+}
+
+/// Whether a parameter belongs to the rows of a path, which may search for them.
+fn is_of(path: &str, parameter: &str) -> bool {
+    if !is_search(path) {
+        return parameter.starts_with(path);
+    }
+    // Where a reference leads is known to the device, which was asked for nothing else.
+    path.contains(['+', '#']) || supported(parameter).starts_with(&supported(path))
 }
 
 impl Operation {
@@ -48,7 +58,7 @@ impl Operation {
                 .outcome
                 .paths
                 .iter()
-                .any(|p| crate::model::supported(&p.path) == crate::model::supported(path));
+                .any(|p| supported(&p.path) == supported(path));
             if !hit {
                 let fault = Fault::new(7016, "no object matches");
                 self.outcome.set(path, OutcomeState::Refused { fault });
@@ -67,6 +77,12 @@ impl Operation {
     }
 
     pub(super) fn delete_answered(&mut self, results: Vec<DeleteResult>, now: Timestamp) {
+        for path in self.requested() {
+            // No word of it in an answer that refuses nothing.
+            if !results.iter().any(|result| result.requested == path) {
+                self.outcome.set(&path, OutcomeState::Accepted);
+            }
+        }
         for result in results {
             match result.result {
                 Ok(gone) => {
@@ -98,6 +114,12 @@ impl Operation {
         self.verify(now);
     }
 
+    /// Whether the read before the change showed something of what was to be removed.
+    fn was_there(&self) -> bool {
+        let mut before = self.outcome.before.iter();
+        before.any(|known| self.requested().iter().any(|path| is_of(path, &known.path)))
+    }
+
     /// A whole Delete was refused because the one row of it is not there (R-DEL.1). Of several, the
     /// others are there still.
     pub(super) fn is_refused_delete_of_nothing(
@@ -109,10 +131,14 @@ impl Operation {
             && is_nothing_there(paths.first().map_or(fault, |(_, own)| own))
     }
 
-    /// A Delete that had nothing to do: as it was wanted, and nobody did it.
+    /// A Delete that had nothing to do: as it was wanted, and nobody did it. Where the read before
+    /// showed something, that is looked for again.
     pub(super) fn nothing_was_there(&mut self, now: Timestamp) {
         for path in self.requested() {
             self.outcome.set(&path, OutcomeState::Absent);
+        }
+        if self.was_there() {
+            return self.verify(now);
         }
         let words = self.outcome.absent_words();
         self.finish(OperationState::Succeeded, words.as_deref(), now);
@@ -124,7 +150,7 @@ impl Operation {
             Request::Delete { .. } => {
                 for outcome in &mut self.outcome.paths {
                     if matches!(outcome.state, OutcomeState::Accepted | OutcomeState::Absent) {
-                        let there = found.iter().any(|v| v.path.starts_with(&outcome.path));
+                        let there = found.iter().any(|v| is_of(&outcome.path, &v.path));
                         outcome.state = if there {
                             OutcomeState::Differs {
                                 read: "still there".to_owned(),
@@ -162,5 +188,63 @@ impl Operation {
         self.outcome.keep_after(found);
         let words = self.outcome.absent_words();
         self.finish(self.outcome.verdict(), words.as_deref(), now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{acting, at, ok, values};
+    use super::*;
+    use crate::operation::{Input, Step};
+    use crate::southbound::{Answer, Failure, Op};
+
+    #[test]
+    fn a_delete_of_a_row_that_was_seen_is_looked_after_whatever_the_device_says() {
+        const NAME: &str = "Device.T.1.Name";
+        let empty = |requested: &str| DeleteResult {
+            requested: requested.into(),
+            result: Ok(Vec::new()),
+            faults: Vec::new(),
+        };
+        let refused = || {
+            Err(Failure::Refused {
+                fault: Fault::new(7016, "no such object"),
+                paths: Vec::new(),
+            })
+        };
+        for path in ["Device.T.1.", "Device.T.[Name==\"a\"]."] {
+            let answers = [
+                Ok(Answer::Deleted(Vec::new())),
+                Ok(Answer::Deleted(vec![empty(path)])),
+                refused(),
+            ];
+            for answer in answers {
+                let delete = || {
+                    let paths = vec![path.to_owned()];
+                    let request = Request::Delete {
+                        paths,
+                        allow_partial: false,
+                    };
+                    let mut op = acting(request, Some(values(&[(NAME, "a")])));
+                    let step = op.step(Input::Answer(answer.clone()), at(3));
+                    assert!(matches!(step, Step::Send(Op::Get { .. })), "{answer:?}");
+                    op
+                };
+                let mut stays = delete();
+                stays.step(ok(values(&[(NAME, "a")])), at(4));
+                assert_eq!(stays.state, OperationState::Failed, "{path} {answer:?}");
+                let mut gone = delete();
+                gone.step(ok(values(&[])), at(4));
+                assert_eq!(gone.state, OperationState::Succeeded, "{path} {answer:?}");
+            }
+        }
+        // An answer without a word of the row is looked after also when nothing was seen.
+        let request = Request::Delete {
+            paths: vec!["Device.T.1.".to_owned()],
+            allow_partial: false,
+        };
+        let mut op = acting(request, Some(values(&[])));
+        let step = op.step(ok(Answer::Deleted(Vec::new())), at(3));
+        assert!(matches!(step, Step::Send(Op::Get { .. })));
     }
 }
