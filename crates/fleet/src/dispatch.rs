@@ -22,7 +22,7 @@ mod saving;
 mod timers;
 mod types;
 
-pub use types::{Claimed, Command, Config, Input, Saved};
+pub use types::{Claimed, Command, Config, Input, Saved, Write};
 
 #[derive(Debug)]
 enum Then {
@@ -43,6 +43,8 @@ enum Waiting {
 struct Active {
     operation: Operation,
     stored: OperationState,
+    /// The state that went into the write under way, and the number of that write.
+    writing: (u64, OperationState),
     fence: i64,
     /// When it was claimed: from then on its time goes evenly.
     since: Now,
@@ -109,6 +111,7 @@ pub struct Dispatcher {
     driven: usize,
     resting: usize,
     next_job: u64,
+    next_write: u64,
 }
 
 impl Dispatcher {
@@ -123,6 +126,7 @@ impl Dispatcher {
             driven: 0,
             resting: 0,
             next_job: 1,
+            next_write: 1,
         }
     }
 
@@ -139,8 +143,8 @@ impl Dispatcher {
             }
             Input::Claimed(device, claimed) => self.claimed(device, claimed, now),
             Input::ClaimFailed(device) => self.claim_failed(device, now),
-            Input::Saved(device, operation, fence, saved) => {
-                self.saved(device, operation, fence, saved, now);
+            Input::Saved(device, operation, write, saved) => {
+                self.saved(device, operation, write, saved, now);
             }
             Input::Renewed(device, operation, fence, saved) => {
                 self.renewed(device, operation, fence, saved, now);
@@ -302,6 +306,7 @@ impl Dispatcher {
         let active = Active {
             operation,
             stored,
+            writing: (0, stored),
             fence,
             since: now,
             lease_until,

@@ -104,6 +104,10 @@ impl Dispatcher {
             Waiting::Save(Then::Proceed | Then::Send(_)) => {
                 active.operation.hear(input, time);
             }
+            // Given back. Nobody may take it up to be told, and the write under way says what was.
+            Waiting::Save(Then::Release) if matches!(input, OpInput::Cancel) => {
+                active.operation.cancel(time);
+            }
             // Given back, or decided: the log has it for the next claim.
             Waiting::Save(Then::Release | Then::Done) => {}
         }

@@ -1,6 +1,6 @@
 //! How the dispatcher writes operations down, and what follows when they are.
 
-use super::{Command, Dispatcher, Lane, Saved, Then, Waiting};
+use super::{Command, Dispatcher, Lane, Saved, Then, Waiting, Write};
 use crate::id::{DeviceId, OperationId};
 use crate::limits;
 use crate::operation::Input as OpInput;
@@ -17,17 +17,23 @@ impl Dispatcher {
 
     /// Asks for the write that is waited for.
     pub(super) fn write(&mut self, device: DeviceId, now: Now) {
+        let number = self.next_write;
         let Some(active) = self.active(device) else {
             return;
         };
         let release = matches!(active.waiting, Waiting::Save(Then::Done | Then::Release));
         active.retry_save_at = None;
+        active.writing = (number, active.operation.state);
         let command = Command::Save {
             operation: Box::new(active.operation.clone()),
             previous: active.stored,
-            fence: active.fence,
+            write: Write {
+                fence: active.fence,
+                number,
+            },
             lease_until: (!release).then(|| now.wall.plus(limits::LEASE)),
         };
+        self.next_write += 1;
         self.out.push_back(command);
         self.set_timer(device, now);
     }
@@ -43,7 +49,7 @@ impl Dispatcher {
         &mut self,
         device: DeviceId,
         operation: OperationId,
-        fence: i64,
+        write: Write,
         saved: Saved,
         now: Now,
     ) {
@@ -54,15 +60,16 @@ impl Dispatcher {
         let Lane::Active(active) = &mut entry.lane else {
             return;
         };
-        if active.operation.id != operation || active.fence != fence {
+        if active.operation.id != operation || active.fence != write.fence {
             return;
         }
         if saved == Saved::Fenced {
             self.drop_active(device, now);
             return;
         }
-        if !matches!(active.waiting, Waiting::Save(_)) {
-            // A write that was asked twice because its answer was slow; the first one counted.
+        let (number, state) = active.writing;
+        if write.number != number || !matches!(active.waiting, Waiting::Save(_)) {
+            // Its answer was slow and it was asked again; the last one counts.
             return;
         }
         if saved == Saved::Failed {
@@ -70,7 +77,8 @@ impl Dispatcher {
             self.set_timer(device, now);
             return;
         }
-        active.stored = active.operation.state;
+        // Not what it has become meanwhile: that is yet to be written.
+        active.stored = state;
         active.lease_until = active.lease_next;
         active.renewing = None;
         let held = now.mono < active.lease_until;
@@ -78,6 +86,10 @@ impl Dispatcher {
         let waiting = std::mem::replace(&mut active.waiting, Waiting::Save(Then::Proceed));
         let Waiting::Save(then) = waiting else { return };
         match then {
+            // Stopped while it was given back: as nobody may come to take it up, its end is ours.
+            Then::Release if active.operation.state != active.stored => {
+                self.save(device, Then::Done, now);
+            }
             Then::Done | Then::Release => {
                 self.end_active(device);
                 self.make_ready(device);

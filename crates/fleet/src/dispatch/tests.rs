@@ -15,6 +15,8 @@ struct Bench {
     tenant: TenantId,
     device: DeviceId,
     now: Now,
+    /// The last one that was asked for, and the state that it counts as stored.
+    write: Option<(Write, OperationState)>,
 }
 
 impl Bench {
@@ -25,6 +27,7 @@ impl Bench {
             tenant: TenantId::parse("acme").unwrap(),
             device: DeviceId(uuid::Uuid::from_u128(1)),
             now: start(),
+            write: None,
         };
         bench.tell(Input::Reachable(bench.tenant.clone(), bench.device));
         assert!(matches!(bench.next(), Some(Command::Claim { .. })));
@@ -36,7 +39,18 @@ impl Bench {
     }
 
     fn next(&mut self) -> Option<Command> {
-        self.dispatcher.poll()
+        let command = self.dispatcher.poll();
+        if let Some(Command::Save {
+            write, previous, ..
+        }) = &command
+        {
+            self.write = Some((*write, *previous));
+        }
+        command
+    }
+
+    fn previous(&self) -> OperationState {
+        self.write.unwrap().1
     }
 
     /// Time passes evenly.
@@ -64,7 +78,8 @@ impl Bench {
     }
 
     fn saved(&mut self, operation: &Operation, saved: Saved) {
-        self.tell(Input::Saved(self.device, operation.id, 1, saved));
+        let (write, _) = self.write.unwrap();
+        self.tell(Input::Saved(self.device, operation.id, write, saved));
     }
 
     /// The operation that is to be written now.
@@ -86,6 +101,14 @@ impl Bench {
         let at = self.now.wall;
         let fact = Fact::Notified { at, notice };
         self.tell(Input::Fact(self.device, fact));
+    }
+}
+
+/// The next thing to do is to write; as what.
+fn saved_with(dispatcher: &mut Dispatcher) -> Write {
+    match dispatcher.poll() {
+        Some(Command::Save { write, .. }) => write,
+        other => panic!("not a write: {other:?}"),
     }
 }
 
@@ -169,8 +192,8 @@ fn a_node_that_lost_its_lease_sends_nothing() {
         cancelled: false,
     };
     dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
-    assert!(matches!(dispatcher.poll(), Some(Command::Save { .. })));
-    dispatcher.handle(Input::Saved(device, id, 1, Saved::Fenced), now);
+    let write = saved_with(&mut dispatcher);
+    dispatcher.handle(Input::Saved(device, id, write, Saved::Fenced), now);
     assert_eq!(dispatcher.poll(), None);
     assert_eq!(dispatcher.busy(), 0);
 }
@@ -271,16 +294,16 @@ fn the_answer_to_a_renewal_is_not_taken_for_a_write() {
         result: Ok(crate::southbound::Answer::Instances(Vec::new())),
     };
     dispatcher.handle(Input::Fact(device, fact), later);
-    assert!(matches!(dispatcher.poll(), Some(Command::Save { .. })));
+    let write = saved_with(&mut dispatcher);
     // The Add may not leave before it is stored as sent.
     dispatcher.handle(Input::Renewed(device, id, 1, Saved::Durable), later);
     assert_eq!(dispatcher.poll(), None);
-    dispatcher.handle(Input::Saved(device, id, 1, Saved::Durable), later);
+    dispatcher.handle(Input::Saved(device, id, write, Saved::Durable), later);
     let Some(Command::Submit { job, .. }) = dispatcher.poll() else {
         panic!("the Add is sent once it is stored");
     };
     // And a late answer to a write does not end the wait for the device's.
-    dispatcher.handle(Input::Saved(device, id, 1, Saved::Durable), later);
+    dispatcher.handle(Input::Saved(device, id, write, Saved::Durable), later);
     let fact = crate::southbound::Fact::Done {
         job: job.id,
         result: Err(Failure::Lost {
@@ -456,7 +479,58 @@ fn an_end_that_is_told_during_a_write_is_written_after_it() {
     bench.saved(&verifying, Saved::Durable);
     let ended = bench.written();
     assert_eq!(ended.state, OperationState::Succeeded);
+    // What the log tells of an end is made of the difference.
+    assert_eq!(bench.previous(), OperationState::Verifying);
     assert_eq!(ended.outcome.paths[0].state, OutcomeState::Done);
+}
+
+#[test]
+fn the_slow_answer_of_a_write_is_not_taken_for_that_of_the_next_one() {
+    let mut bench = Bench::claiming();
+    let operation = bench.operation(reboot());
+    bench.claimed(operation, 1);
+    let first = bench.written();
+    let (slow, _) = bench.write.unwrap();
+    bench.pass(limits::LEASE);
+    let again = bench.written();
+    assert_eq!(again.id, first.id);
+    bench.tell(Input::Saved(bench.device, first.id, slow, Saved::Durable));
+    assert_eq!(bench.next(), None, "sent before the last write is durable");
+    // It is known to be lost whichever of them finds out.
+    bench.tell(Input::Saved(bench.device, first.id, slow, Saved::Fenced));
+    bench.saved(&again, Saved::Durable);
+    assert_eq!(bench.next(), None);
+}
+
+#[test]
+fn a_cancel_that_is_heard_while_the_claim_is_given_back_ends_what_was_not_sent() {
+    let mut bench = Bench::claiming();
+    let operation = bench.operation(set());
+    bench.claimed(operation, 1);
+    bench.submitted();
+    let gone = Input::Unreachable(bench.device, "gone".into());
+    bench.tell(gone);
+    let mut given_back = bench.next();
+    while !matches!(
+        given_back,
+        Some(Command::Save {
+            lease_until: None,
+            ..
+        })
+    ) {
+        assert!(given_back.is_some(), "it is not given back");
+        bench.pass(SECOND);
+        given_back = bench.next();
+    }
+    let id = OperationId(uuid::Uuid::from_u128(7));
+    bench.tell(Input::Cancel(bench.device, id));
+    let operation = bench.operation(set());
+    bench.saved(&operation, Saved::Durable);
+    let ended = bench.written();
+    assert_eq!(ended.state, OperationState::Cancelled);
+    assert_eq!(bench.previous(), OperationState::Queued);
+    bench.saved(&ended, Saved::Durable);
+    assert_eq!(bench.dispatcher.busy(), 0);
 }
 
 #[test]
@@ -499,8 +573,8 @@ fn devices_that_only_wait_do_not_keep_the_others_waiting_up_to_a_bound() {
     // One of them leaves: what is given back makes room.
     let device = DeviceId(uuid::Uuid::from_u128(0));
     dispatcher.handle(Input::Unreachable(device, "gone".into()), now);
-    assert!(matches!(dispatcher.poll(), Some(Command::Save { .. })));
+    let write = saved_with(&mut dispatcher);
     let id = OperationId(uuid::Uuid::from_u128(101));
-    dispatcher.handle(Input::Saved(device, id, 1, Saved::Durable), now);
+    dispatcher.handle(Input::Saved(device, id, write, Saved::Durable), now);
     assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
 }

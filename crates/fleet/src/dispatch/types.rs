@@ -42,6 +42,15 @@ pub struct Claimed {
     pub cancelled: bool,
 }
 
+/// One write of an operation: its answer carries the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Write {
+    /// The fence of the claim.
+    pub fence: i64,
+    /// No other write of this node has it: a slow answer is not taken for that of a later write.
+    pub number: u64,
+}
+
 /// How a write ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
@@ -67,7 +76,7 @@ pub enum Input {
     /// The claim could not be made now (the store failed, another node has it).
     ClaimFailed(DeviceId),
     /// The answer to [`Command::Save`].
-    Saved(DeviceId, OperationId, i64, Saved),
+    Saved(DeviceId, OperationId, Write, Saved),
     /// The answer to [`Command::Renew`]; never taken for the one of a write that is under way too.
     Renewed(DeviceId, OperationId, i64, Saved),
     /// Something an adapter reported.
@@ -96,8 +105,8 @@ pub enum Command {
         operation: Box<Operation>,
         /// The state it was stored with before.
         previous: OperationState,
-        /// The fence of the claim.
-        fence: i64,
+        /// For which claim, and which of its writes.
+        write: Write,
         /// `None` gives the claim back.
         lease_until: Option<Timestamp>,
     },

@@ -12,7 +12,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Saved};
+use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Saved, Write};
 use fleet::operation::Request;
 use fleet::{
     DeviceId, EventKind, Fact, NodeId, Now, Operation, OperationId, OperationState, Southbound,
@@ -218,9 +218,9 @@ impl Runtime {
                 Command::Save {
                     operation,
                     previous,
-                    fence,
+                    write,
                     lease_until,
-                } => save(&store, operation, previous, fence, lease_until).await,
+                } => save(&store, operation, previous, write, lease_until).await,
                 Command::Renew {
                     tenant,
                     device,
@@ -369,7 +369,7 @@ async fn save(
     store: &Store,
     operation: Box<Operation>,
     previous: OperationState,
-    fence: i64,
+    write: Write,
     lease_until: Option<Timestamp>,
 ) -> Input {
     let now = now();
@@ -385,7 +385,7 @@ async fn save(
         events: events::of(previous, &operation, now),
         values: events::learned(&operation, now),
         operation: *operation,
-        fence,
+        fence: write.fence,
         lease_until,
         now,
     };
@@ -403,7 +403,7 @@ async fn save(
         save.values = None;
         result = store.operation_save(&tenant, save).await;
     }
-    Input::Saved(device, id, fence, written(result))
+    Input::Saved(device, id, write, written(result))
 }
 
 fn written(result: store::Result<()>) -> Saved {

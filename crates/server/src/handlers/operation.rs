@@ -18,7 +18,7 @@ use axum::Json;
 use axum::extract::{Extension, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use fleet::{DeviceId, EventKind, OperationId, OperationState, TenantId};
+use fleet::{DeviceId, Event, EventKind, OperationId, OperationState, TenantId};
 use store::{Created, OperationFilter, OperationRecord};
 
 /// Previews one, or stores it.
@@ -208,25 +208,34 @@ pub async fn cancel(
         .event(EventKind::OperationCancelRequested)
         .device(device)
         .operation(id);
+    if !stop(&state, tenant, id, vec![asked.clone()]).await? {
+        // Written first: whoever holds it may be killed before it hears of this.
+        state.store.event_append(tenant, vec![asked]).await?;
+        state.south.operation_cancel(tenant, device, id);
+        // Last: whoever held it may have given it back before it heard of this.
+        stop(&state, tenant, id, Vec::new()).await?;
+    }
+    let record = state.store.operation(tenant, id).await?;
+    shown(&state, tenant, &record).await.map(Json)
+}
+
+/// Stops one that nobody holds; false when somebody does, or it is at its end.
+async fn stop(
+    state: &State,
+    tenant: &TenantId,
+    id: OperationId,
+    mut events: Vec<Event>,
+) -> Result<bool> {
     let at = now();
-    let template = asked.clone();
     let edited = state
         .store
         .operation_edit(tenant, id, at, move |operation| {
             let was = operation.state;
             operation.cancel(at);
-            let mut events = vec![template];
             events.extend(crate::dispatch::events::of(was, operation, at));
             events
-        })
-        .await?;
-    if !edited {
-        // Written first: whoever holds it may be killed before it hears of this.
-        state.store.event_append(tenant, vec![asked]).await?;
-        state.south.operation_cancel(tenant, device, id);
-    }
-    let record = state.store.operation(tenant, id).await?;
-    shown(&state, tenant, &record).await.map(Json)
+        });
+    Ok(edited.await?)
 }
 
 /// What went over the wire.

@@ -312,7 +312,7 @@ impl World {
             }
             Command::Save {
                 operation,
-                fence,
+                write,
                 lease_until,
                 ..
             } => {
@@ -320,7 +320,7 @@ impl World {
                 let written = !self.bad(self.luck.store);
                 let reported = !self.bad(self.luck.store);
                 let stored = self.store.iter_mut().find(|s| s.op.id == op).unwrap();
-                let result = if stored.fence != fence {
+                let result = if stored.fence != write.fence {
                     Saved::Fenced
                 } else if written {
                     let again = stored.op == *operation;
@@ -338,7 +338,7 @@ impl World {
                 } else {
                     Saved::Failed
                 };
-                self.tell(node, Input::Saved(device, op, fence, result));
+                self.tell(node, Input::Saved(device, op, write, result));
             }
             Command::Renew {
                 device,
