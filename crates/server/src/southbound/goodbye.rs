@@ -1,6 +1,8 @@
 //! How the task of a link ends: every job has its end before the domain hears that the device is
 //! gone, the store is told why, and the peer gets a reason.
 
+use std::time::Instant;
+
 use fleet::southbound::Failure;
 use fleet::{DeviceId, EventKind, Fact, TenantId};
 use mtp::ws::{CloseCode, Link, LinkError, reason};
@@ -221,7 +223,7 @@ impl Running {
 
     /// Why this end is nothing to worry about: what we asked for, or what we did ourselves.
     fn expected(&self, ours: Option<&'static str>) -> Option<&'static str> {
-        ours.or_else(|| self.entry.parting().map(Parting::as_str))
+        ours.or_else(|| self.entry.parting(Instant::now()).map(Parting::as_str))
     }
 
     async fn note_end(&self, words: &str, ours: Option<&'static str>) {

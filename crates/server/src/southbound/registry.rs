@@ -4,10 +4,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use fleet::limits::BOOT_WAIT_MAX;
 use fleet::onboarding::{Flaps, Refusal, Rival, Strength};
 use fleet::{DeviceId, TenantId, Timestamp};
 use tokio::sync::mpsc;
@@ -30,7 +31,7 @@ pub struct Entry {
     pub inbox: mpsc::Sender<Command>,
     /// When it was last heard, in milliseconds.
     heard: AtomicI64,
-    parting: AtomicU8,
+    parting: Mutex<Option<(Parting, Instant)>>,
     /// Takeovers of this place lately, handed on from link to link.
     flaps: Flaps,
     generation: u64,
@@ -38,12 +39,11 @@ pub struct Entry {
 
 /// Why a link is expected to end: we made its device leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Parting {
     /// It was given a credential of its own and comes back with it.
-    Credential = 1,
+    Credential,
     /// It was asked to start again.
-    Restart = 2,
+    Restart,
 }
 
 impl Parting {
@@ -64,17 +64,19 @@ impl Entry {
 
     /// From now on its end is expected for this reason, or for none.
     pub fn expect(&self, parting: Option<Parting>) {
-        let value = parting.map_or(0, |parting| parting as u8);
-        self.parting.store(value, Ordering::Relaxed);
+        *self.parting_lock() = parting.map(|parting| (parting, Instant::now()));
     }
 
-    /// Why its end is expected, if it is.
-    pub fn parting(&self) -> Option<Parting> {
-        match self.parting.load(Ordering::Relaxed) {
-            1 => Some(Parting::Credential),
-            2 => Some(Parting::Restart),
-            _ => None,
-        }
+    /// Why its end is expected, if it is: a device that leaves long after it was told to does so for
+    /// another reason.
+    pub fn parting(&self, now: Instant) -> Option<Parting> {
+        let (parting, since) = (*self.parting_lock())?;
+        let fresh = now.saturating_duration_since(since) <= BOOT_WAIT_MAX;
+        fresh.then_some(parting)
+    }
+
+    fn parting_lock(&self) -> MutexGuard<'_, Option<(Parting, Instant)>> {
+        self.parting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rival(&self, at: Timestamp) -> Rival {
@@ -159,7 +161,7 @@ impl Registry {
             strength: new.strength,
             inbox: new.inbox,
             heard: AtomicI64::new(now().as_millis()),
-            parting: AtomicU8::new(0),
+            parting: Mutex::default(),
             flaps,
             generation: self.generations.fetch_add(1, Ordering::Relaxed),
         });
@@ -241,6 +243,21 @@ mod tests {
         assert_eq!(links.rival(device).map(|r| r.takeovers), Some(1));
         assert!(links.leave(&second.entry));
         assert_eq!(links.len(), 0);
+    }
+
+    #[test]
+    fn a_loss_long_after_a_restart_was_asked_for_is_not_its_doing() {
+        let links = Registry::default();
+        let entry = links.claim(new(Strength::DeviceToken)).ok().unwrap().entry;
+        let before = Instant::now();
+        assert_eq!(entry.parting(before), None);
+        entry.expect(Some(Parting::Restart));
+        let within = before + BOOT_WAIT_MAX;
+        assert_eq!(entry.parting(within), Some(Parting::Restart));
+        let late = Instant::now() + BOOT_WAIT_MAX + std::time::Duration::from_secs(1);
+        assert_eq!(entry.parting(late), None);
+        entry.expect(None);
+        assert_eq!(entry.parting(before), None);
     }
 
     #[test]

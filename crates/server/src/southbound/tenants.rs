@@ -53,6 +53,9 @@ async fn look(
     }
     for tenant in disabled.difference(known) {
         tracing::info!(%tenant, "a tenant is disabled: its devices are not served");
+    }
+    // All of them at each look: the address of a device may have been changed since the last one.
+    for tenant in &disabled {
         dials.end(tenant);
     }
     for tenant in known.difference(&disabled) {

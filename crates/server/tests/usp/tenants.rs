@@ -96,3 +96,25 @@ async fn a_device_of_a_disabled_tenant_is_not_dialled() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_new_address_of_a_device_of_a_disabled_tenant_is_not_dialled() {
+    for db in store::testing::databases().await.unwrap() {
+        let world = World::with(db, |_, limits| {
+            limits.tenants_every = std::time::Duration::from_millis(50);
+        })
+        .await;
+        let device = crate::rig::dialled(&world, "ws://127.0.0.1:1/usp").await;
+        let dialled = || async {
+            let wanted = world.adapter.reach(&world.tenant, device);
+            wanted.ok()
+        };
+        world.adapter.dialling_changed(&world.tenant, device);
+        until("it is dialled", dialled).await;
+        let stopped = || async { dialled().await.is_none().then_some(()) };
+        set_disabled(&world, true).await;
+        until("its dialling is over", stopped).await;
+        world.adapter.dialling_changed(&world.tenant, device);
+        until("its dialling is over again", stopped).await;
+    }
+}
