@@ -2,6 +2,9 @@
 //! rule by which everything is masked that people may read: operations, previews, events,
 //! transcripts and last-known values, for their owners too.
 
+use std::cmp::Reverse;
+use std::ops::Range;
+
 use crate::operation::Request;
 use crate::plan::is_secured;
 use crate::southbound::Op;
@@ -66,21 +69,25 @@ pub fn is_secret(path: &str) -> bool {
 
 /// Why a text may not be shown although its name is harmless: it holds one of our credentials.
 pub fn holds_credential(text: &str) -> bool {
-    credential(text, CREDENTIAL_CHARS).is_some()
+    credentials(text, CREDENTIAL_CHARS).next().is_some()
 }
 
-/// Where a credential of at least this many characters after its prefix is.
-fn credential(text: &str, chars_min: usize) -> Option<std::ops::Range<usize>> {
-    [DEVICE, SETUP_KEY].iter().find_map(|prefix| {
-        text.match_indices(prefix).find_map(|(at, _)| {
-            let start = at + prefix.len();
-            let alphanumeric = |byte: &u8| byte.is_ascii_alphanumeric();
-            let chars = text.as_bytes()[start..]
-                .iter()
-                .take_while(|byte| alphanumeric(byte))
-                .count();
-            (chars >= chars_min).then_some(start..start + chars)
-        })
+/// Where credentials of at least this many characters after their prefixes are, without these. Looks
+/// at no character more than twice: what a device says can be long.
+fn credentials(text: &str, chars_min: usize) -> impl Iterator<Item = Range<usize>> {
+    text.match_indices('_').filter_map(move |(at, _)| {
+        let start = at + 1;
+        let ours = [DEVICE, SETUP_KEY]
+            .iter()
+            .any(|prefix| text[..start].ends_with(prefix));
+        if !ours {
+            return None;
+        }
+        let chars = text.as_bytes()[start..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphanumeric())
+            .count();
+        (chars >= chars_min).then_some(start..start + chars)
     })
 }
 
@@ -88,10 +95,14 @@ fn credential(text: &str, chars_min: usize) -> Option<std::ops::Range<usize>> {
 /// of one is taken out too: somebody may have mistyped it.
 pub fn without_credentials(text: &str) -> String {
     const PART: usize = 8;
-    let mut out = text.to_owned();
-    while let Some(found) = credential(&out, PART) {
-        out.replace_range(found, "...");
+    let mut out = String::with_capacity(text.len());
+    let mut rest = 0;
+    for found in credentials(text, PART) {
+        out.push_str(&text[rest..found.start]);
+        out.push_str("...");
+        rest = found.end;
     }
+    out.push_str(&text[rest..]);
     out
 }
 
@@ -181,6 +192,9 @@ pub fn forget(request: &mut Request) {
 pub fn scrubbed<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
     /// Shorter ones are part of many words; a device that repeats them gives nothing away.
     const SHORTEST: usize = 4;
+    // One secret may be a part of another, of which the rest would stay.
+    let mut secrets: Vec<&str> = secrets.into_iter().collect();
+    secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
     let mut out = without_credentials(text);
     for secret in secrets {
         if secret.len() >= SHORTEST && out.contains(secret) {
@@ -188,6 +202,27 @@ pub fn scrubbed<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> S
         }
     }
     out
+}
+
+/// The beginning of a text of any length, scrubbed, and whether that is not all of it. What the
+/// cut may have left of a secret is not in it.
+pub fn excerpt(text: &str, secrets: &[&str], chars_max: usize) -> (String, bool) {
+    /// Masks may be shorter than what they stand for: so much more is looked at.
+    const MORE: usize = 4;
+    let end = |text: &str, chars: usize| text.char_indices().nth(chars).map(|(at, _)| at);
+    let first = end(text, chars_max.saturating_mul(MORE));
+    let mut out = scrubbed(
+        &text[..first.unwrap_or(text.len())],
+        secrets.iter().copied(),
+    );
+    if first.is_some() {
+        let longest = secrets.iter().map(|secret| secret.len()).max();
+        let whole = out.len().saturating_sub(longest.unwrap_or_default());
+        out.truncate(out.floor_char_boundary(whole));
+    }
+    let cut = end(&out, chars_max);
+    out.truncate(cut.unwrap_or(out.len()));
+    (out, cut.or(first).is_some())
 }
 
 #[cfg(test)]
@@ -260,5 +295,43 @@ mod tests {
         let reason = "hunter22 is too short, says hunter22's checker";
         let shown = scrubbed(reason, ["hunter22", "is"]);
         assert_eq!(shown, "******** is too short, says ********'s checker");
+    }
+
+    #[test]
+    fn of_a_secret_that_begins_with_another_one_nothing_is_left() {
+        let shown = scrubbed("password1 is too short", ["pass", "password1"]);
+        assert_eq!(shown, "******** is too short");
+    }
+
+    #[test]
+    fn a_text_as_long_as_a_message_may_be_is_looked_through_once() {
+        const MESSAGE: usize = 5 << 20;
+        let begun = std::time::Instant::now();
+        for piece in ["hed_aaaaaaaa ", "hes_hed_", "hed_aaaaaaaahed_", "hed_", "_"] {
+            let text = piece.repeat(MESSAGE / piece.len());
+            let out = without_credentials(&text);
+            assert!(!out.contains("aaaaaaaa"), "{piece}");
+            assert!(!holds_credential(&text), "{piece}");
+        }
+        // A pass for each find would take the better part of an hour.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_credential_that_stands_behind_another_one_is_taken_out_too() {
+        let two = "hed_aaaaaaaahed_bbbbbbbb";
+        assert_eq!(without_credentials(two), "hed_..._...");
+    }
+
+    #[test]
+    fn an_excerpt_is_of_the_beginning_and_ends_in_no_part_of_a_secret() {
+        assert_eq!(excerpt("short", &[], 5), ("short".to_owned(), false));
+        assert_eq!(excerpt("longer", &[], 5), ("longe".to_owned(), true));
+        let secret = "correct horse battery staple, correct horse battery staple";
+        let text = format!("{secret}{secret}");
+        let (out, cut) = excerpt(&text, &[secret], 20);
+        assert!(cut && !out.contains("correct"), "{out}");
+        let long = "hed_aaaaaaaa ".repeat(1 << 16);
+        assert_eq!(excerpt(&long, &[], 100).0.chars().count(), 100);
     }
 }

@@ -7,7 +7,7 @@ use crate::southbound::{Answer, CommandOutcome, Failure, Fault};
 
 impl Operation {
     /// A reason, without the secrets of this operation.
-    pub(super) fn scrubbed(&self, fault: &Fault) -> Fault {
+    pub fn scrubbed(&self, fault: &Fault) -> Fault {
         let op = self.op();
         Fault::new(fault.code, scrubbed(&fault.message, told(&op)))
     }
@@ -19,8 +19,11 @@ impl Operation {
     ) -> Result<Answer, Failure> {
         let op = self.op();
         let secrets = told(&op);
-        if secrets.is_empty() {
-            return result;
+        if let Err(
+            Failure::Unsent { reason } | Failure::Lost { reason } | Failure::Garbled { reason },
+        ) = &mut result
+        {
+            *reason = scrubbed(reason, secrets.iter().copied());
         }
         for fault in faults(&mut result) {
             fault.message = scrubbed(&fault.message, secrets.iter().copied());
@@ -48,6 +51,15 @@ fn faults(result: &mut Result<Answer, Failure>) -> Vec<&mut Fault> {
                 }
             }
         }
+        Ok(Answer::Values(results)) => {
+            out.extend(results.iter_mut().filter_map(|r| r.result.as_mut().err()));
+        }
+        Ok(Answer::Deleted(results)) => {
+            for deleted in results {
+                out.extend(deleted.result.as_mut().err());
+                out.extend(deleted.faults.iter_mut().map(|(_, fault)| fault));
+            }
+        }
         Ok(Answer::Operated(results)) => {
             for ran in results {
                 if let CommandOutcome::Failed { fault } = &mut ran.outcome {
@@ -67,6 +79,21 @@ mod tests {
     use super::*;
     use crate::southbound::PathValue;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn a_credential_is_not_repeated_by_an_operation_that_told_none() {
+        const PATH: &str = "Device.X_T.A";
+        let request = Request::Set {
+            values: vec![PathValue::new(PATH, "1")],
+            allow_partial: true,
+        };
+        let mut refused = acting(request, Some(values(&[(PATH, "0")])));
+        let fault = Fault::new(7012, "not over /usp/hed_0123456789abcdef");
+        let answer = Answer::Set(vec![written(PATH, Err(fault))]);
+        refused.step(ok(answer), at(3));
+        let kept = serde_json::to_string(&refused.outcome).unwrap();
+        assert!(!kept.contains("0123456789abcdef"), "{kept}");
+    }
 
     #[test]
     fn secrets_are_neither_kept_nor_repeated() {

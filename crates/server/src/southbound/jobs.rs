@@ -238,6 +238,7 @@ fn entry(at: Timestamp, direction: &str, msg: Msg, op: &Op) -> TranscriptEntry {
 }
 
 fn remark(text: String) -> TranscriptEntry {
+    let text = transcript::said(&text, &[]);
     TranscriptEntry {
         at: now(),
         direction: "in".to_owned(),
@@ -249,7 +250,10 @@ fn remark(text: String) -> TranscriptEntry {
 fn reply_of(outcome: Outcome) -> Result<Response, AskError> {
     match outcome {
         Outcome::Answered(Ok(response)) => Ok(response),
-        Outcome::Answered(Err(PeerError::Refused(error))) => Err(AskError::Refused(error)),
+        Outcome::Answered(Err(PeerError::Refused(mut error))) => {
+            error.message = transcript::said(&error.message, &[]);
+            Err(AskError::Refused(error))
+        }
         Outcome::Answered(Err(PeerError::Disconnected)) => {
             Err(AskError::Gone("the agent took its leave".to_owned()))
         }
@@ -262,7 +266,9 @@ fn reply_of(outcome: Outcome) -> Result<Response, AskError> {
 fn result_of(op: &Op, outcome: Outcome) -> Result<Answer, Failure> {
     match outcome {
         Outcome::Answered(Ok(response)) => translate::answer(op, response),
-        Outcome::Answered(Err(PeerError::Refused(error))) => Err(translate::refused(&error)),
+        Outcome::Answered(Err(PeerError::Refused(error))) => {
+            Err(translate::refused(fleet::secret::told(op), &error))
+        }
         Outcome::Answered(Err(error @ PeerError::Disconnected)) => Err(Failure::Lost {
             reason: error.to_string(),
         }),

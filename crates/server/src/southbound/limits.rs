@@ -122,6 +122,10 @@ pub const SWAP_WAIT: Duration = Duration::from_secs(8);
 /// Characters of one message in a transcript: enough to read, not a second database.
 pub const TRANSCRIPT_CHARS_MAX: usize = 16 * 1024;
 
+/// Characters of a reason that a device gives: some lines that people read. It is kept with the
+/// operation for each path, and in events.
+pub const REASON_CHARS_MAX: usize = 1024;
+
 /// How much of the end of each log is looked through at the start for values that were not written
 /// down before a kill: longer than they ever wait.
 pub const REPLAY_BACK: Duration = Duration::from_secs(30);

@@ -3,7 +3,7 @@
 
 use fleet::model::counted_by;
 use fleet::southbound::Notice;
-use fleet::{DeviceId, TenantId, Timestamp};
+use fleet::{DeviceId, OperationId, TenantId, Timestamp};
 use sha2::{Digest, Sha256};
 use store::{Committed, DevicePatch, Notification, SecretHash, Store, ValueSource, ValueUpdate};
 use tokio::time::Instant;
@@ -11,7 +11,7 @@ use usp::msg::{Msg, Notify};
 
 use super::limits::{COMMIT_RETRY, COMMIT_TIME_MAX};
 use super::recorder::Recorder;
-use super::{notice, translate};
+use super::{notice, transcript, translate};
 
 /// What a notification said, once it is stored.
 pub struct Stored {
@@ -42,7 +42,8 @@ pub async fn commit(
     notify: Notify,
 ) -> Result<Stored, store::Error> {
     let key = key(msg_id, &notify);
-    let notice = translate::notice(notify.notification);
+    let mut notice = translate::notice(notify.notification);
+    keep_secrets(store, tenant, device, &mut notice).await;
     let mut event = notice::event(tenant, device, at, &notice);
     let give_up = Instant::now() + COMMIT_TIME_MAX;
     loop {
@@ -66,6 +67,29 @@ pub async fn commit(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The reason of a command that failed may repeat a secret that the command was told: its operation
+/// knows. Without that nothing is kept of the reason but the code.
+async fn keep_secrets(store: &Store, tenant: &TenantId, device: DeviceId, notice: &mut Notice) {
+    let Notice::CommandCompleted {
+        key,
+        result: Err(fault),
+        ..
+    } = notice
+    else {
+        return;
+    };
+    if let Ok(id) = key.parse::<OperationId>() {
+        match store.operation(tenant, id).await {
+            Ok(record) if record.operation.device == device => {
+                *fault = record.operation.scrubbed(fault);
+            }
+            Ok(_) | Err(store::Error::NotFound(_)) => {}
+            Err(_) => fault.message.clear(),
+        }
+    }
+    fault.message = transcript::said(&fault.message, &[]);
 }
 
 /// Remembers what a stored notification says of the device.
@@ -181,5 +205,85 @@ mod tests {
             value: "hunter22".into(),
         };
         assert_eq!(knowledge(&told, Timestamp::default()).values[0].value, "");
+    }
+    #[tokio::test]
+    async fn why_a_command_failed_is_kept_without_the_secrets_it_was_told() {
+        let db = store::testing::sqlite().await.unwrap();
+        let tenant = TenantId::parse("acme").unwrap();
+        let at = Timestamp::from_millis(5);
+        let device = DeviceId::new(at, crate::secret::id_bits());
+        let new = store::NewDevice {
+            id: device,
+            name: String::new(),
+            tags: Vec::new(),
+            protocol: "usp".into(),
+            description: fleet::device::Description::default(),
+            identities: Vec::new(),
+            source: "test".into(),
+            onboarding: fleet::device::OnboardingState::Complete,
+            created_at: at,
+        };
+        let acme = store::TenantRecord {
+            id: tenant.clone(),
+            name: "Acme".into(),
+            created_at: at,
+            disabled_at: None,
+        };
+        db.store.tenant_insert(acme, Vec::new()).await.unwrap();
+        db.store
+            .device_insert(&tenant, new, Vec::new())
+            .await
+            .unwrap();
+        let request = fleet::operation::Request::Operate {
+            command: "Device.X_T.Download()".into(),
+            args: [("Password".to_owned(), "hunter22".to_owned())].into(),
+        };
+        let id = OperationId::new(at, crate::secret::id_bits());
+        let expires = at.plus(fleet::limits::EXPIRY_DEFAULT);
+        let operation =
+            fleet::Operation::new(id, tenant.clone(), device, request, "t", at, expires);
+        db.store
+            .operation_insert(&tenant, operation, None, Vec::new())
+            .await
+            .unwrap();
+        let failed = |key: &str, msg: &str| {
+            let end = usp::msg::OperationComplete {
+                obj_path: "Device.X_T.".into(),
+                command_name: "Download()".into(),
+                command_key: key.into(),
+                completion: Some(usp::msg::Completion::CmdFailure(usp::msg::CommandFailure {
+                    err_code: 7022,
+                    err_msg: msg.into(),
+                })),
+            };
+            notify("s", end)
+        };
+        let reason = "no access as ann:hunter22 to /usp/hed_0123456789abcdef";
+        for (key, kept) in [
+            (id.to_string(), "no access as ann:******** to /usp/hed_..."),
+            // Of a command that another controller started.
+            (
+                "key".to_owned(),
+                "no access as ann:hunter22 to /usp/hed_...",
+            ),
+        ] {
+            let notify = failed(&key, reason);
+            let stored = commit(&db.store, &tenant, device, at, &key, notify)
+                .await
+                .unwrap();
+            assert!(
+                matches!(&stored.notice, Notice::CommandCompleted { result: Err(fault), .. } if fault.message == kept),
+                "{:?}",
+                stored.notice
+            );
+        }
+        let order = store::EventOrder::Before(None);
+        let filter = store::EventFilter::default();
+        let page = db.store.events(&tenant, order, &filter, 10).await.unwrap();
+        let told: Vec<&str> = (page.events.iter())
+            .filter_map(|one| one.event.data["fault"]["message"].as_str())
+            .collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told.iter().any(|one| one.contains("ann:********")));
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::limits::{
     REFUSAL_EVENT_EVERY, REFUSAL_EVENTS_MAX, REFUSALS_QUEUED_MAX, REFUSALS_TOLD_MAX,
 };
+use super::transcript;
 use crate::state::now;
 
 /// Somebody who was turned away, or who breaks the protocol.
@@ -54,7 +55,8 @@ impl RefusalLog {
     }
 
     /// Remembers it, unless there is a flood.
-    pub fn take(&self, complaint: Complaint) {
+    pub fn take(&self, mut complaint: Complaint) {
+        complaint.detail = transcript::said(&complaint.detail, &[]);
         metrics::counter!("headend_usp_complaints_total", "reason" => label(&complaint.reason))
             .increment(1);
         if self.queue.try_send(complaint).is_err() {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use fleet::model::{
     Model, ModelCommand, ModelEvent, ModelObject, ModelParam, ObjectAccess, ParamAccess,
 };
+use fleet::secret;
 use fleet::southbound::{
     AddResult, Answer, Boot, CommandOutcome, CommandResult, Created, DeleteResult, Failure, Fault,
     Notice, ObjectSettings, Op, PathValue, ReadResult, Row, Subscription, SubscriptionKind,
@@ -13,6 +14,8 @@ use fleet::southbound::{
 };
 use usp::msg::{self, Notification, ParamSetting, Request, Response};
 use usp::outcome::{self, Ran};
+
+use super::transcript;
 
 /// The table of subscriptions.
 pub const SUBSCRIPTIONS: &str = "Device.LocalAgent.Subscription.";
@@ -82,8 +85,17 @@ pub fn subscribe(subscription: &Subscription) -> msg::Settings {
     (SUBSCRIPTIONS.to_owned(), values)
 }
 
-fn fault(failure: &outcome::Failure) -> Fault {
-    Fault::new(failure.code.0, failure.message.clone())
+/// What the device says of one thing that it did not do, without the secrets it was told.
+struct Told<'a>(Vec<&'a str>);
+
+impl Told<'_> {
+    fn fault(&self, code: u32, message: &str) -> Fault {
+        Fault::new(code, transcript::said(message, &self.0))
+    }
+
+    fn failure(&self, failure: &outcome::Failure) -> Fault {
+        self.fault(failure.code.0, &failure.message)
+    }
 }
 
 fn map(map: &usp::Map) -> BTreeMap<String, String> {
@@ -94,9 +106,10 @@ fn map(map: &usp::Map) -> BTreeMap<String, String> {
 
 /// An answer in the domain's words.
 pub fn answer(op: &Op, response: Response) -> Result<Answer, Failure> {
+    let told = Told(secret::told(op));
     Ok(match (op, response) {
-        (Op::Get { .. }, Response::GetResp(r)) => Answer::Values(read(&r)),
-        (Op::Instances { .. }, Response::GetInstancesResp(r)) => Answer::Instances(rows(r)),
+        (Op::Get { .. }, Response::GetResp(r)) => Answer::Values(read(&told, &r)),
+        (Op::Instances { .. }, Response::GetInstancesResp(r)) => Answer::Instances(rows(&told, r)),
         (Op::Set { .. }, Response::SetResp(r)) => {
             let set = outcome::set(&r);
             let written = set.written.into_iter().map(|(path, value)| WriteResult {
@@ -105,7 +118,7 @@ pub fn answer(op: &Op, response: Response) -> Result<Answer, Failure> {
             });
             let failed = set.failures.iter().map(|f| WriteResult {
                 path: f.path.clone(),
-                result: Err(fault(f)),
+                result: Err(told.failure(f)),
             });
             Answer::Set(
                 written
@@ -115,8 +128,8 @@ pub fn answer(op: &Op, response: Response) -> Result<Answer, Failure> {
                     .collect(),
             )
         }
-        (Op::Add { .. }, Response::AddResp(r)) => Answer::Added(added(&r)),
-        (Op::Delete { .. }, Response::DeleteResp(r)) => Answer::Deleted(deleted(&r)),
+        (Op::Add { .. }, Response::AddResp(r)) => Answer::Added(added(&told, &r)),
+        (Op::Delete { .. }, Response::DeleteResp(r)) => Answer::Deleted(deleted(&told, &r)),
         (Op::Operate { .. }, Response::OperateResp(r)) => {
             let result = |(command, ran): (String, Ran)| CommandResult {
                 command,
@@ -126,7 +139,7 @@ pub fn answer(op: &Op, response: Response) -> Result<Answer, Failure> {
                     },
                     Ran::Started(request) => CommandOutcome::Accepted { request },
                     Ran::Failed(failure) => CommandOutcome::Failed {
-                        fault: fault(&failure),
+                        fault: told.failure(&failure),
                     },
                 },
             };
@@ -146,8 +159,10 @@ pub fn answer(op: &Op, response: Response) -> Result<Answer, Failure> {
             match (add.created.into_iter().next(), add.failures.first()) {
                 (Some(created), _) => Answer::Subscribed(created.path),
                 (None, failure) => {
-                    let fault =
-                        failure.map_or_else(|| Fault::new(7003, "nothing was added"), fault);
+                    let fault = failure.map_or_else(
+                        || Fault::new(7003, "nothing was added"),
+                        |failure| told.failure(failure),
+                    );
                     return Err(Failure::Refused {
                         fault,
                         paths: Vec::new(),
@@ -162,27 +177,23 @@ pub fn answer(op: &Op, response: Response) -> Result<Answer, Failure> {
     })
 }
 
-/// An Error message in the domain's words.
-pub fn refused(error: &usp::UspError) -> Failure {
+/// An Error message in the domain's words, without the secrets that it answers.
+pub fn refused(secrets: Vec<&str>, error: &usp::UspError) -> Failure {
+    let told = Told(secrets);
     Failure::Refused {
-        fault: Fault::new(error.code.0, error.message.clone()),
+        fault: told.fault(error.code.0, &error.message),
         paths: error
             .param_errs
             .iter()
-            .map(|e| {
-                (
-                    e.param_path.clone(),
-                    Fault::new(e.err_code, e.err_msg.clone()),
-                )
-            })
+            .map(|e| (e.param_path.clone(), told.fault(e.err_code, &e.err_msg)))
             .collect(),
     }
 }
 
-fn read(response: &msg::GetResp) -> Vec<ReadResult<PathValue>> {
+fn read(told: &Told<'_>, response: &msg::GetResp) -> Vec<ReadResult<PathValue>> {
     let one = |requested: &msg::RequestedPathResult| {
         let result = if requested.err_code != 0 {
-            Err(Fault::new(requested.err_code, requested.err_msg.clone()))
+            Err(told.fault(requested.err_code, &requested.err_msg))
         } else {
             // Both historic shapes: relative names may hold `Sub.Param` (before 1.2).
             Ok(requested
@@ -203,10 +214,10 @@ fn read(response: &msg::GetResp) -> Vec<ReadResult<PathValue>> {
     response.req_path_results.iter().map(one).collect()
 }
 
-fn rows(response: msg::GetInstancesResp) -> Vec<ReadResult<Row>> {
+fn rows(told: &Told<'_>, response: msg::GetInstancesResp) -> Vec<ReadResult<Row>> {
     let one = |requested: msg::InstancesPathResult| {
         let result = if requested.err_code != 0 {
-            Err(Fault::new(requested.err_code, requested.err_msg))
+            Err(told.fault(requested.err_code, &requested.err_msg))
         } else {
             Ok(requested
                 .curr_insts
@@ -225,7 +236,7 @@ fn rows(response: msg::GetInstancesResp) -> Vec<ReadResult<Row>> {
     response.req_path_results.into_iter().map(one).collect()
 }
 
-fn added(response: &msg::AddResp) -> Vec<AddResult> {
+fn added(told: &Told<'_>, response: &msg::AddResp) -> Vec<AddResult> {
     let add = outcome::add(response);
     let mut failures = add.failures;
     let mut out: Vec<AddResult> = add
@@ -235,7 +246,7 @@ fn added(response: &msg::AddResp) -> Vec<AddResult> {
             let mut faults = Vec::new();
             failures.retain(|f| match f.path.strip_prefix(&created.path) {
                 Some(name) if !name.is_empty() => {
-                    faults.push((name.to_owned(), fault(f)));
+                    faults.push((name.to_owned(), told.failure(f)));
                     false
                 }
                 _ => true,
@@ -253,12 +264,12 @@ fn added(response: &msg::AddResp) -> Vec<AddResult> {
         .collect();
     out.extend(failures.iter().map(|f| AddResult {
         requested: f.path.clone(),
-        result: Err(fault(f)),
+        result: Err(told.failure(f)),
     }));
     out
 }
 
-fn deleted(response: &msg::DeleteResp) -> Vec<DeleteResult> {
+fn deleted(told: &Told<'_>, response: &msg::DeleteResp) -> Vec<DeleteResult> {
     use usp::msg::DeleteStatus;
     let one = |result: &msg::DeletedObjectResult| {
         let (done, faults) = match &result.oper_status {
@@ -269,13 +280,13 @@ fn deleted(response: &msg::DeleteResp) -> Vec<DeleteResult> {
                     .map(|e| {
                         (
                             e.unaffected_path.clone(),
-                            Fault::new(e.err_code, e.err_msg.clone()),
+                            told.fault(e.err_code, &e.err_msg),
                         )
                     })
                     .collect(),
             ),
             DeleteStatus::OperFailure(no) => {
-                (Err(Fault::new(no.err_code, no.err_msg.clone())), Vec::new())
+                (Err(told.fault(no.err_code, &no.err_msg)), Vec::new())
             }
         };
         DeleteResult {
@@ -291,8 +302,8 @@ fn deleted(response: &msg::DeleteResp) -> Vec<DeleteResult> {
 pub fn model(supported: outcome::Supported) -> Model {
     let mut out = Model::default();
     for failure in supported.failures {
-        out.gaps
-            .push((failure.path.clone(), fault(&failure).to_string()));
+        let fault = Told(Vec::new()).failure(&failure);
+        out.gaps.push((failure.path, fault.to_string()));
     }
     for object in supported
         .objects
@@ -405,7 +416,8 @@ pub fn notice(notification: Notification) -> Notice {
                 key: o.command_key.clone(),
                 result: match done.result {
                     Ok(outputs) => Ok(map(&outputs)),
-                    Err(failure) => Err(fault(&failure)),
+                    // Which secrets it may repeat is known to the operation.
+                    Err(failure) => Err(Fault::new(failure.code.0, failure.message)),
                 },
             }
         }

@@ -1,12 +1,15 @@
 //! From the first connection to a device that is known.
 
+use std::sync::{Arc, Mutex};
+
 use fleet::DeviceId;
 use fleet::device::OnboardingState;
 use fleet::southbound::{Answer, Op};
 use server::south::Links;
 use server::state::now;
-use store::{NewDevice, Search};
+use store::{EventFilter, EventOrder, NewDevice, Search};
 use usp::msg::{self, Request};
+use usp::{ErrorCode, UspError};
 
 use crate::puppet::{Puppet, Reply, no, object, plain};
 use crate::rig::{Real, each, until};
@@ -274,6 +277,64 @@ async fn the_version_spoken_and_the_last_start_are_known_without_a_boot() {
         let started = record.device.booted_at.unwrap();
         let age = now().since(started).as_secs();
         assert!((3600..3700).contains(&age), "{age}");
+        busy.abort();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_device_that_quotes_its_new_token_while_it_refuses_it_does_not_write_it_to_the_log() {
+    each(|world| async move {
+        let own = world.own.clone();
+        let mut puppet = Puppet::dial(&world.url(&world.key), EID, &own)
+            .await
+            .unwrap();
+        let quoted = Arc::new(Mutex::new(String::new()));
+        let seen = quoted.clone();
+        let busy = tokio::spawn(async move {
+            puppet
+                .serve(|request| match request {
+                    Request::Get(get) if get.param_paths == ["Device.LocalAgent.Controller."] => {
+                        let row = msg::ResolvedPathResult {
+                            resolved_path: "Device.LocalAgent.Controller.1.".into(),
+                            result_params: msg::Map::from([
+                                ("EndpointID", own.as_str()),
+                                ("MTP.1.Protocol", "WebSocket"),
+                                ("MTP.1.WebSocket.Path", ""),
+                            ]),
+                        };
+                        let result = msg::RequestedPathResult {
+                            requested_path: get.param_paths[0].clone(),
+                            resolved_path_results: vec![row],
+                            ..Default::default()
+                        };
+                        let response = msg::GetResp {
+                            req_path_results: vec![result],
+                        };
+                        Reply::With(Ok(response.into()))
+                    }
+                    Request::Set(set) => {
+                        let value = &set.update_objs[0].param_settings[0].value;
+                        seen.lock().unwrap().clone_from(value);
+                        let words = format!("{value} is not what I like");
+                        Reply::With(Err(UspError::new(ErrorCode::INVALID_VALUE, words)))
+                    }
+                    other => plain(other),
+                })
+                .await
+        });
+        let log = until("the refusal is in the log", || async {
+            let newest = EventOrder::Before(None);
+            let all = EventFilter::default();
+            let page = world.store.events(&world.tenant, newest, &all, 100).await;
+            let log = format!("{:?}", page.unwrap());
+            log.contains("is not what I like").then_some(log)
+        })
+        .await;
+        let quoted = quoted.lock().unwrap().clone();
+        let (_, token) = quoted.rsplit_once('/').unwrap();
+        assert!(token.starts_with("hed_"), "{token}");
+        assert!(!log.contains(token), "{log}");
         busy.abort();
     })
     .await;

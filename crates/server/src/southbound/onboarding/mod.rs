@@ -27,6 +27,7 @@ use super::ask::{AskError, Asker};
 use super::limits::{ONBOARD_NOTES_MAX, SWAP_WAIT};
 use super::link::Command;
 use super::settle::event;
+use super::transcript;
 use crate::state::now;
 
 /// One onboarding.
@@ -103,7 +104,7 @@ impl Notes {
     /// One more.
     pub fn add(&mut self, note: impl Into<String>) {
         if self.0.len() < ONBOARD_NOTES_MAX {
-            self.0.push(note.into());
+            self.0.push(transcript::said(&note.into(), &[]));
         }
     }
 }
@@ -176,8 +177,9 @@ pub async fn run(job: Box<Job>) {
     {
         let (tenant, device) = (&job.tenant, job.device());
         tracing::info!(%device, step = stopped.step, reason = stopped.reason, "onboarding stopped");
-        let event = event(tenant, device, EventKind::DeviceOnboardingFailed)
-            .data(json!({ "step": stopped.step, "reason": stopped.reason }));
+        let event = event(tenant, device, EventKind::DeviceOnboardingFailed).data(
+            json!({ "step": stopped.step, "reason": transcript::said(&stopped.reason, &[]) }),
+        );
         if let Err(error) = job.store().event_append(tenant, vec![event]).await {
             tracing::warn!(%error, %device, "a failed onboarding could not be written to the log");
         }
@@ -321,6 +323,13 @@ mod tests {
         let mut notes = Notes::default();
         (0..ONBOARD_NOTES_MAX + 5).for_each(|n| notes.add(n.to_string()));
         assert_eq!(notes.0.len(), ONBOARD_NOTES_MAX);
+    }
+
+    #[test]
+    fn a_note_does_not_repeat_a_credential() {
+        let mut notes = Notes::default();
+        notes.add("no such path: /usp/hes_0123456789abcdef");
+        assert_eq!(notes.0, ["no such path: /usp/hes_..."]);
     }
 
     #[tokio::test]

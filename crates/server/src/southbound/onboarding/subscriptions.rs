@@ -122,7 +122,7 @@ pub async fn ensure(
         one(asker, &rows, subscription).await
     };
     made.await.map_err(|error| match error {
-        AskError::Refused(error) => translate::refused(&error),
+        AskError::Refused(error) => translate::refused(Vec::new(), &error),
         // Doing it again does no harm, whatever has reached the device.
         AskError::TimedOut | AskError::Gone(_) | AskError::Silent => Failure::Lost {
             reason: error.to_string(),

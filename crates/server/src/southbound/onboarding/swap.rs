@@ -11,7 +11,7 @@ use crate::secret;
 use crate::southbound::TRANSPORT;
 use crate::southbound::ask::{AskError, Asker};
 use crate::southbound::registry::Parting;
-use crate::southbound::settle;
+use crate::southbound::{settle, transcript};
 use crate::state::now;
 
 const CONTROLLERS: &str = "Device.LocalAgent.Controller.";
@@ -104,9 +104,9 @@ pub async fn onboarded(
 pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<bool, Stopped> {
     let (store, tenant, device) = (job.store(), &job.tenant, job.device());
     let refused = async |why: String| {
-        let event = settle::credential(tenant, device, "refused");
-        let event = event
-            .clone()
+        // It may quote the path, and the token in that one opens the door from now on.
+        let why = transcript::said(&why, &[]);
+        let event = settle::credential(tenant, device, "refused")
             .data(serde_json::json!({ "state": "refused", "reason": why }));
         store
             .event_append(tenant, vec![event])
