@@ -86,15 +86,13 @@ impl Dispatcher {
         let waiting = std::mem::replace(&mut active.waiting, Waiting::Save(Then::Proceed));
         let Waiting::Save(then) = waiting else { return };
         match then {
+            // Decided or stopped meanwhile, and a second write has that already.
+            _ if state.is_final() => self.settled(device),
             // Stopped while it was given back: as nobody may come to take it up, its end is ours.
             Then::Release if active.operation.state != active.stored => {
                 self.save(device, Then::Done, now);
             }
-            Then::Done | Then::Release => {
-                self.end_active(device);
-                self.make_ready(device);
-                self.forget_if_idle(device);
-            }
+            Then::Done | Then::Release => self.settled(device),
             // Decided or stopped while it was written down: it must not leave any more.
             Then::Send(_) if active.operation.is_stopped() => {
                 active.operation.unsend();
@@ -113,6 +111,12 @@ impl Dispatcher {
             }
             Then::Proceed => self.proceed(device, now),
         }
+    }
+
+    fn settled(&mut self, device: DeviceId) {
+        self.end_active(device);
+        self.make_ready(device);
+        self.forget_if_idle(device);
     }
 
     fn proceed(&mut self, device: DeviceId, now: Now) {

@@ -204,6 +204,8 @@ impl World {
         let stored = &mut self.store[pick];
         if stored.op.state == OperationState::Queued && stored.lease.is_none() {
             stored.op.cancel(now);
+            // As the store does: what was claimed before must not overwrite this.
+            stored.fence += 1;
         } else if !stored.op.state.is_final() {
             stored.cancel = true;
             let (device, op) = (stored.op.device, stored.op.id);
@@ -320,14 +322,15 @@ impl World {
                 let written = !self.bad(self.luck.store);
                 let reported = !self.bad(self.luck.store);
                 let stored = self.store.iter_mut().find(|s| s.op.id == op).unwrap();
-                let result = if stored.fence != write.fence {
+                let outdated = stored.fence != write.fence;
+                let ended = stored.op.state.is_final();
+                assert!(
+                    outdated || !ended || stored.op == *operation,
+                    "an end is overwritten"
+                );
+                let result = if outdated || ended {
                     Saved::Fenced
                 } else if written {
-                    let again = stored.op == *operation;
-                    assert!(
-                        again || !stored.op.state.is_final(),
-                        "an end is overwritten"
-                    );
                     stored.op = *operation;
                     stored.lease = lease_until.map(|until| (node, until));
                     if reported {
