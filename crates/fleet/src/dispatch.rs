@@ -281,6 +281,7 @@ impl Dispatcher {
         };
         let Some(claimed) = claimed else {
             self.make_ready(device);
+            self.rest(device);
             self.forget_if_idle(device);
             return;
         };
@@ -371,8 +372,20 @@ impl Dispatcher {
                     let wait = until.since(active.time(now)).min(limits::TIMER_MAX);
                     self.wait_for(device, Waiting::Until(now.later(wait)));
                     self.set_timer(device, now);
+                    self.rest(device);
                 }
             }
+        }
+    }
+
+    /// Nothing is asked of a device that is there, unless there is more to look for.
+    fn rest(&mut self, device: DeviceId) {
+        let Some(entry) = self.devices.get(&device).filter(|entry| entry.reachable) else {
+            return;
+        };
+        if let Lane::Idle | Lane::Active(_) = entry.lane {
+            let tenant = entry.tenant.clone();
+            self.out.push_back(Command::Rest { tenant, device });
         }
     }
 

@@ -1,6 +1,6 @@
 //! The seam to the devices: [`Op`]s go down, [`Fact`]s come up, in TR-181 terms.
 //!
-//! One vocabulary for every management protocol; an adapter (USP today) translates. Paths are instantiated
+//! One vocabulary for every management protocol; an adapter translates. Paths are instantiated
 //! TR-181 names (objects end in `.`, commands in `()`, events in `!`), values are text in TR-106 form.
 
 use std::collections::BTreeMap;
@@ -185,7 +185,8 @@ impl Op {
 }
 
 /// Why a device refused something, in its own words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code} {message}")]
 pub struct Fault {
     /// The protocol's code (7000 to 7999 for USP).
     pub code: u32,
@@ -200,12 +201,6 @@ impl Fault {
             code,
             message: message.into(),
         }
-    }
-}
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.code, self.message)
     }
 }
 
@@ -491,10 +486,12 @@ pub enum Fact {
 
 /// An adapter to the devices of one protocol. Neither call waits; what happens comes back as [`Fact`]s.
 pub trait Southbound: Send + Sync {
-    /// Hands a job to the device's link. Without a link, [`Fact::Done`] follows with
-    /// [`Failure::Unsent`].
+    /// Hands a job to the device's link; without one, [`Failure::Unsent`] follows.
     fn submit(&self, tenant: &TenantId, device: DeviceId, job: Job);
 
     /// Asks the device to come (a connection request, a dial), where the protocol can.
     fn wake(&self, tenant: &TenantId, device: DeviceId);
+
+    /// Nothing is asked of the device for now: a link that exists for questions only may end.
+    fn rest(&self, _: &TenantId, _: DeviceId) {}
 }

@@ -133,10 +133,10 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let mut tasks = Vec::new();
     // Devices last: what they say finds the dispatcher there, and stops before it does.
     let (facts, reported) = tokio::sync::mpsc::channel(dispatch::limits::INBOX);
-    let devices = southbound::start(southbound::Setup {
+    let devices = southbound::usp::start(southbound::usp::Setup {
         store: store.clone(),
         config: config.clone(),
-        limits: southbound::limits::Limits::default(),
+        limits: southbound::usp::limits::Limits::default(),
         facts,
         shutdown: shutdown.clone(),
     })

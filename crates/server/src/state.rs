@@ -58,7 +58,7 @@ pub struct Bound {
     /// Devices, TLS.
     pub usp_tls: Option<SocketAddr>,
     /// The certificate of that one.
-    pub certificate: Option<crate::southbound::Certificate>,
+    pub certificate: Option<crate::southbound::usp::Certificate>,
     /// The endpoint id of the controller.
     pub endpoint_id: String,
 }

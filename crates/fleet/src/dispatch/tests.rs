@@ -167,7 +167,37 @@ fn a_window_bounds_what_is_driven_at_the_same_time() {
         Input::Claimed(DeviceId(uuid::Uuid::from_u128(0)), None),
         now,
     );
-    assert_eq!(std::iter::from_fn(|| dispatcher.poll()).count(), 1);
+    let rest = |n| Command::Rest {
+        tenant: tenant.clone(),
+        device: DeviceId(uuid::Uuid::from_u128(n)),
+    };
+    assert_eq!(dispatcher.poll(), Some(rest(0)));
+    assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
+    assert_eq!(dispatcher.poll(), None);
+}
+
+#[test]
+fn a_device_that_nothing_is_asked_of_may_rest() {
+    let mut bench = Bench::claiming();
+    let rest = Some(Command::Rest {
+        tenant: bench.tenant.clone(),
+        device: bench.device,
+    });
+    // There may be more by now: it is looked at first.
+    bench.tell(Input::Wake(bench.device));
+    bench.tell(Input::Claimed(bench.device, None));
+    assert!(matches!(bench.next(), Some(Command::Claim { .. })));
+    bench.tell(Input::Claimed(bench.device, None));
+    assert_eq!(bench.next(), rest);
+    // What only waits leaves it alone too.
+    bench.tell(Input::Wake(bench.device));
+    assert!(matches!(bench.next(), Some(Command::Claim { .. })));
+    let mut waiting = sent_reboot(&bench);
+    waiting.state = OperationState::Verifying;
+    waiting.progress.phase = crate::operation::Phase::Await;
+    bench.claimed(waiting, 1);
+    assert_eq!(bench.next(), rest);
+    assert_eq!(bench.next(), None);
 }
 
 #[test]
@@ -371,6 +401,7 @@ fn a_clock_that_is_set_does_not_change_what_is_waited_for() {
                     break *operation;
                 }
                 Some(Command::Save { operation, .. }) => bench.saved(&operation, Saved::Durable),
+                Some(Command::Rest { .. }) => {}
                 Some(other) => panic!("{other:?}"),
                 None => {
                     bench.pass(SECOND);
@@ -548,8 +579,10 @@ fn devices_that_only_wait_do_not_keep_the_others_waiting_up_to_a_bound() {
     }
     let mut claims = 0;
     while let Some(command) = dispatcher.poll() {
-        let Command::Claim { device, .. } = command else {
-            panic!("{command:?}");
+        let device = match command {
+            Command::Claim { device, .. } => device,
+            Command::Rest { .. } => continue,
+            other => panic!("{other:?}"),
         };
         claims += 1;
         // It waits for the end of a command.

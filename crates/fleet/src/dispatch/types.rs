@@ -132,4 +132,11 @@ pub enum Command {
         /// What.
         job: Job,
     },
+    /// Tell the adapter that nothing is asked of a device for now.
+    Rest {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        device: DeviceId,
+    },
 }

@@ -202,6 +202,7 @@ impl Runtime {
             } => {
                 return self.southbound.submit(&tenant, device, job);
             }
+            Command::Rest { tenant, device } => return self.southbound.rest(&tenant, device),
             other => other,
         };
         let Ok(permit) = Arc::clone(&self.calls).acquire_owned().await else {
@@ -233,7 +234,7 @@ impl Runtime {
                         .await;
                     Input::Renewed(device, operation, fence, written(renewed))
                 }
-                Command::Submit { .. } => return,
+                Command::Submit { .. } | Command::Rest { .. } => return,
             };
             drop(permit);
             // Nobody listens any more: the server stops.
@@ -345,7 +346,7 @@ async fn evidence(
         let events = page.events.iter().map(|record| &record.event);
         found.extend(
             events
-                .filter_map(crate::southbound::notice::evidence)
+                .filter_map(crate::southbound::usp::notice::evidence)
                 .filter(|(_, notice)| speaks_of(notice, &key)),
         );
         match page.next.filter(|_| page.more) {

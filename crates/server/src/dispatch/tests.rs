@@ -333,7 +333,7 @@ async fn a_command_whose_answer_was_lost_is_decided_by_the_event_log() {
         key: id.to_string(),
         result: Ok(BTreeMap::from([("Result".to_owned(), "fine".to_owned())])),
     };
-    let event = crate::southbound::notice::event(&tenant, device, now(), &notice);
+    let event = crate::southbound::usp::notice::event(&tenant, device, now(), &notice);
     // Between those of other controllers, of which there may be many.
     let mut others = Vec::new();
     for number in 0..2 * limits::EVIDENCE_PAGE {

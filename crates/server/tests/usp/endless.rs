@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fleet::southbound::{Failure, Op};
 use fleet::{EventKind, Fact};
-use server::southbound::limits::{
+use server::southbound::usp::limits::{
     FIRST_VALUES_MAX, LINK_INBOX, MODEL_WALK_REQUESTS_MAX, SUBSCRIBED_COMMANDS_MAX,
 };
 use store::{EventFilter, EventOrder};

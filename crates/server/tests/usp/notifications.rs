@@ -178,8 +178,9 @@ async fn what_was_acknowledged_before_a_kill_is_known_after_the_next_start() {
             removed("Device.X_T.2."),
             removed("Device.X_T.3."),
         ];
-        let events = notices
-            .map(|notice| server::southbound::notice::event(&world.tenant, device, at, &notice));
+        let events = notices.map(|notice| {
+            server::southbound::usp::notice::event(&world.tenant, device, at, &notice)
+        });
         let appended = world
             .store
             .event_append(&world.tenant, events.to_vec())

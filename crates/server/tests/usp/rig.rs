@@ -12,8 +12,8 @@ use agent::{
 use fleet::device::OnboardingState;
 use fleet::southbound::{Answer, Fact, Failure, Job, JobId, Op};
 use fleet::{DeviceId, OperationId, SetupKeyId, Southbound, TenantId};
-use server::southbound::limits::Limits;
-use server::southbound::{self, Adapter, Setup, Started};
+use server::southbound::usp::limits::Limits;
+use server::southbound::usp::{self as southbound, Adapter, Setup, Started};
 use server::{Config, secret, state::now};
 use store::testing::{TestDatabase, databases};
 use store::{DeviceRecord, NewDevice, NewSetupKey, PathPatch, PathSetup, Store, TenantRecord};

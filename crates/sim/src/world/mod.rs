@@ -364,6 +364,7 @@ impl World {
                 self.tell(node, Input::Renewed(device, operation, fence, result));
             }
             Command::Submit { device, job, .. } => self.submit(node, device, job),
+            Command::Rest { .. } => {}
         }
     }
 

@@ -8,9 +8,9 @@ use usp::msg::{self, Response};
 use usp::outcome;
 
 use super::{Job, Notes, Stopped};
-use crate::southbound::ask::AskError;
-use crate::southbound::limits::{MODEL_OBJECTS_MAX, MODEL_WALK_REQUESTS_MAX};
-use crate::southbound::translate;
+use crate::southbound::usp::ask::AskError;
+use crate::southbound::usp::limits::{MODEL_OBJECTS_MAX, MODEL_WALK_REQUESTS_MAX};
+use crate::southbound::usp::translate;
 use crate::state::now;
 
 const ROOT: &str = "Device.";

@@ -8,10 +8,10 @@ use usp::outcome;
 
 use super::{Job, Notes, Stopped};
 use crate::secret;
-use crate::southbound::TRANSPORT;
-use crate::southbound::ask::{AskError, Asker};
-use crate::southbound::registry::Parting;
-use crate::southbound::{settle, transcript};
+use crate::southbound::usp::TRANSPORT;
+use crate::southbound::usp::ask::{AskError, Asker};
+use crate::southbound::usp::registry::Parting;
+use crate::southbound::usp::{settle, transcript};
 use crate::state::now;
 
 const CONTROLLERS: &str = "Device.LocalAgent.Controller.";

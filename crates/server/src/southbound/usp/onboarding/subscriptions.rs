@@ -11,9 +11,9 @@ use usp::msg::{self, Response};
 use usp::outcome;
 
 use super::{Job, Notes, Stopped, swap};
-use crate::southbound::ask::{AskError, Asker};
-use crate::southbound::limits::SUBSCRIBED_COMMANDS_MAX;
-use crate::southbound::translate;
+use crate::southbound::usp::ask::{AskError, Asker};
+use crate::southbound::usp::limits::SUBSCRIBED_COMMANDS_MAX;
+use crate::southbound::usp::translate;
 
 /// Beginning of the names of our subscriptions on a device.
 const PREFIX: &str = "headend-";

@@ -9,7 +9,7 @@ use usp::msg::{self, Response};
 use usp::outcome;
 
 use super::{Job, Notes, Stopped};
-use crate::southbound::limits::FIRST_VALUES_MAX;
+use crate::southbound::usp::limits::FIRST_VALUES_MAX;
 use crate::state::now;
 
 /// The top-level objects of a model.

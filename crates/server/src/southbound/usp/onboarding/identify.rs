@@ -11,9 +11,9 @@ use usp::msg::{self, Response};
 use usp::outcome;
 
 use super::{Job, Notes, Stopped};
-use crate::southbound::TRANSPORT;
-use crate::southbound::recorder::firmware_changed;
-use crate::southbound::settle::event;
+use crate::southbound::usp::TRANSPORT;
+use crate::southbound::usp::recorder::firmware_changed;
+use crate::southbound::usp::settle::event;
 use crate::state::now;
 
 /// Seconds since the device started.
