@@ -73,7 +73,7 @@ impl Server {
         let end = Instant::now() + START_TIME;
         let said = loop {
             let said = std::fs::read_to_string(&log)?;
-            if said.contains("It is shown only now") {
+            if said.contains("not shown after that") {
                 break said;
             }
             if Instant::now() > end {
