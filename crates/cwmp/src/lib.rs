@@ -120,7 +120,6 @@ pub mod event;
 pub mod fault;
 pub mod limits;
 pub mod reach;
-pub mod retry;
 pub mod rpc;
 pub mod soap;
 pub mod transcript;
@@ -129,6 +128,7 @@ pub mod version;
 
 pub use acs::Session as AcsSession;
 pub use cpe::Session as CpeSession;
+pub use dm::retry;
 pub use error::Error;
 pub use fault::{Fault, FaultCode};
 pub use rpc::{Method, Request, Response};

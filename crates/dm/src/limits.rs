@@ -52,3 +52,10 @@ pub const MAPPING_PATHS_MAX: usize = 131_072;
 /// Most numbers of TR-181 rows that a mapping remembers beyond those of living instances: hosts and port mappings come
 /// and go for years, and each entry is some sixty bytes stored with the device.
 pub const MAPPING_NUMBERS_MAX: usize = 4096;
+
+/// The failure from which the wait between retries no longer grows ("10 and higher" is one row of the standards' table).
+pub const RETRY_ATTEMPT_LAST: u32 = 10;
+
+/// A wait between retries, whatever a peer or the data model configures: one week. The largest values that parameters
+/// can have give millions of years, which no clock can add.
+pub const RETRY_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);

@@ -86,13 +86,6 @@ pub const RETRY_MINIMUM_WAIT: Duration = Duration::from_secs(5);
 /// Default of `SessionRetryIntervalMultiplier` in thousandths (R-WS.19).
 pub const RETRY_INTERVAL_MULTIPLIER: u32 = 2_000;
 
-/// The attempt from which the retry interval grows no more (R-WS.20: "10 and higher").
-pub const RETRY_ATTEMPT_MAX: u32 = 10;
-
-/// A wait between two attempts, whatever the data model's parameters multiply to: a week. Their
-/// largest values give millions of years, which no clock can add.
-pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-
 /// The largest certificate, key or CA file read. A bundle of all public CAs has about 250 KiB.
 pub const PEM_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 

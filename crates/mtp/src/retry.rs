@@ -1,20 +1,19 @@
-//! The standard's retry arithmetic for connections (R-WS.19 to .21, and the same for other
+//! Counts failures towards a peer and says how long to wait (R-WS.19 to .21, and the same for other
 //! transports): attempt `n` waits a random time in `[m*(k/1000)^(n-1), m*(k/1000)^n]`, and from the
-//! tenth attempt on the interval grows no more. No wait is longer than [`RETRY_WAIT_MAX`].
+//! tenth attempt on the interval grows no more. The arithmetic is [`usp::RetryPolicy`]'s.
 //!
 //! Pure: the randomness comes in, the waiting is the caller's.
 
 use std::time::Duration;
 
-use crate::limits::{
-    RETRY_ATTEMPT_MAX, RETRY_INTERVAL_MULTIPLIER, RETRY_MINIMUM_WAIT, RETRY_WAIT_MAX,
-};
+use usp::RetryPolicy;
+
+use crate::limits::{RETRY_INTERVAL_MULTIPLIER, RETRY_MINIMUM_WAIT};
 
 /// Counts failed attempts towards one peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    minimum_wait: Duration,
-    interval_multiplier: u32,
+    policy: RetryPolicy,
     failures: u32,
 }
 
@@ -23,8 +22,11 @@ impl Backoff {
     /// `SessionRetryIntervalMultiplier`, in thousandths, at least 1000.
     pub fn new(minimum_wait: Duration, interval_multiplier: u32) -> Self {
         Self {
-            minimum_wait,
-            interval_multiplier: interval_multiplier.max(1000),
+            policy: RetryPolicy {
+                min_wait: minimum_wait,
+                multiplier: interval_multiplier.max(1000),
+                expires: None,
+            },
             failures: 0,
         }
     }
@@ -33,23 +35,12 @@ impl Backoff {
     /// `u64::MAX` its upper.
     pub fn next(&mut self, random: u64) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        let (low, high) = self.interval(self.failures);
-        let share = random as f64 / u64::MAX as f64;
-        low + (high - low).mul_f64(share)
+        self.policy.wait(self.failures, random)
     }
 
     /// The interval attempt `n` (from 1) picks from.
     pub fn interval(&self, n: u32) -> (Duration, Duration) {
-        // R-WS.20: "10 and higher" is one row of the table.
-        let n = n.clamp(1, RETRY_ATTEMPT_MAX) as i32;
-        let factor = f64::from(self.interval_multiplier) / 1000.0;
-        let at = |power: i32| {
-            let seconds = self.minimum_wait.as_secs_f64() * factor.powi(power);
-            Duration::try_from_secs_f64(seconds)
-                .unwrap_or(RETRY_WAIT_MAX)
-                .min(RETRY_WAIT_MAX)
-        };
-        (at(n - 1), at(n))
+        self.policy.range(n)
     }
 
     /// How many attempts have failed since the last success.
@@ -74,6 +65,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Longer than a week no wait is, whatever is multiplied.
+    const WEEK: f64 = 7.0 * 24.0 * 3600.0;
 
     /// TP-469 7.8
     #[test]
@@ -101,8 +95,8 @@ mod tests {
                 for _ in 1..n.min(10) {
                     low *= f64::from(multiplier) / 1000.0;
                 }
-                let high = (low * f64::from(multiplier) / 1000.0).min(RETRY_WAIT_MAX.as_secs_f64());
-                let low = low.min(RETRY_WAIT_MAX.as_secs_f64());
+                let high = (low * f64::from(multiplier) / 1000.0).min(WEEK);
+                let low = low.min(WEEK);
                 let wait = backoff.next(random).as_secs_f64();
                 prop_assert!(low * 0.999_999 <= wait && wait <= high * 1.000_001, "{low} {wait} {high}");
                 prop_assert_eq!(backoff.failures(), n);

@@ -54,9 +54,3 @@ pub const NOTIFIES_PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How long an agent waits for the answer to a notification that it will not send again.
 pub const NOTIFY_ANSWER_WAIT: Duration = Duration::from_secs(60);
-
-/// The attempt from which the wait between retries no longer grows (R-NOT.2, common table).
-pub const RETRY_ATTEMPT_LAST: u32 = 10;
-
-/// A wait between retries, whatever the peer configures: one week.
-pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
