@@ -65,12 +65,6 @@ pub const INFORM_EVENTS_MAX: usize = 64;
 /// Finished transfers and other reports that a CPE keeps until the ACS has them.
 pub const REPORTS_MAX: usize = 64;
 
-/// The attempt from which the wait between sessions no longer grows.
-pub const RETRY_ATTEMPT_LAST: u32 = 10;
-
-/// A wait between sessions, whatever is configured: one week.
-pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-
 /// Informs of one CPE session that the ACS asks to send again (fault 8005).
 pub const INFORM_REPEATS_MAX: u32 = 3;
 
@@ -115,3 +109,7 @@ pub const UDP_REQUEST_BYTES_MAX: usize = 1472;
 
 /// Bytes of an XMPP stanza.
 pub const STANZA_BYTES_MAX: usize = 16 * 1024;
+
+/// Rounds of the password hash that an XMPP server may ask for. Servers ask for 4,096 to 20,000;
+/// this many take a tenth of a second.
+pub const SCRAM_ITERATIONS_MAX: u32 = 100_000;

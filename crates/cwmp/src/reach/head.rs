@@ -138,6 +138,19 @@ fn split(bytes: &[u8], start: &[u8]) -> Result<Option<(String, Headers)>, HeadEr
     Ok(Some((first, headers)))
 }
 
+/// What follows the first head.
+pub(super) fn rest(bytes: &[u8]) -> &[u8] {
+    let blank = bytes
+        .iter()
+        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+        .count();
+    let head = &bytes[blank..];
+    match end_of(head).map(|end| &head[end + 1..]) {
+        Some([b'\r', b'\n', rest @ ..] | [b'\n', rest @ ..]) => rest,
+        _ => &[],
+    }
+}
+
 /// Where the first empty line begins.
 fn end_of(bytes: &[u8]) -> Option<usize> {
     let feeds = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');

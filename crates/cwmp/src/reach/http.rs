@@ -218,16 +218,21 @@ impl ConnectionRequest {
         let room = (limits::HEAD_BYTES_MAX + 1).saturating_sub(self.input.len());
         self.input
             .extend_from_slice(&bytes[..bytes.len().min(room)]);
-        match head::answer(&self.input) {
-            Ok(None) => {}
-            Ok(Some(answer)) => self.answered(&answer),
-            Err(_) => self.end(Outcome::NotHttp),
+        loop {
+            match head::answer(&self.input) {
+                Ok(None) => return,
+                // No answer yet: that follows.
+                Ok(Some(answer)) if (100..200).contains(&answer.status) => {
+                    self.input = head::rest(&self.input).to_vec();
+                }
+                Ok(Some(answer)) => return self.answered(&answer),
+                Err(_) => return self.end(Outcome::NotHttp),
+            }
         }
     }
 
     fn answered(&mut self, answer: &Answer) {
         match answer.status {
-            100..=199 => {}
             200..=299 => self.end(Outcome::Accepted),
             401 => self.challenged(challenges(answer.headers.all("www-authenticate"))),
             503 => self.end(Outcome::Busy),

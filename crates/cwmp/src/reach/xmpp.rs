@@ -1,5 +1,9 @@
-//! The XMPP connection request of Annex K: an `iq` from the ACS and what the CPE answers.
-//! Deliberately only the stanzas; the stream that carries them is the caller's.
+//! The XMPP connection request of Annex K: an `iq` from the ACS and what the CPE answers, and the
+//! stream that carries it ([`stream`]). Deliberately without sockets and TLS.
+
+mod frames;
+mod scram;
+pub mod stream;
 
 use crate::limits;
 use crate::soap::Booleans;

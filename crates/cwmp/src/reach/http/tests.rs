@@ -117,7 +117,10 @@ fn a_challenge_is_answered_on_a_new_connection() {
 #[test]
 fn each_end_is_told() {
     assert_eq!(after(false, &[OK]), Some(Outcome::Accepted));
-    assert_eq!(after(false, &["HTTP/1.1 100 Continue\r\n\r\n"]), None);
+    let go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    assert_eq!(after(false, &[go_on]), None);
+    let then = format!("{go_on}\r\n{go_on}{OK}");
+    assert_eq!(after(false, &[&then]), Some(Outcome::Accepted));
     assert_eq!(
         after(false, &["HTTP/1.1 503 Busy\r\n\r\n"]),
         Some(Outcome::Busy)
