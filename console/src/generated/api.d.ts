@@ -968,12 +968,21 @@ export interface components {
             /** @description The worst of the findings. */
             verdict: components["schemas"]["Severity"];
         };
-        /** @description One attempt to dial a device. */
+        /** @description One attempt to reach a device: to dial it, or to ask it to come. */
         DialAttempt: {
+            /** @description Where to. */
+            address: string;
             /** @description When. */
             at: components["schemas"]["Time"];
+            /** @description How: `websocket`, or a connection request over `http`, `udp` or `xmpp`. */
+            method: string;
             /** @description Whether it worked. */
             ok: boolean;
+            /**
+             * Format: int64
+             * @description How long it took, in milliseconds.
+             */
+            took_ms: number;
             /** @description What happened, in words. */
             words: string;
         };

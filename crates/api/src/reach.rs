@@ -60,13 +60,19 @@ pub struct ManagementPath {
     pub attempts: Vec<DialAttempt>,
 }
 
-/// One attempt to dial a device.
+/// One attempt to reach a device: to dial it, or to ask it to come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DialAttempt {
     /// When.
     pub at: Time,
     /// Whether it worked.
     pub ok: bool,
+    /// How: `websocket`, or a connection request over `http`, `udp` or `xmpp`.
+    pub method: String,
+    /// Where to.
+    pub address: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
     /// What happened, in words.
     pub words: String,
 }

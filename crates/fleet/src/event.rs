@@ -47,6 +47,8 @@ kinds! {
     DeviceDisconnected = "device.disconnected",
     /// It has not been heard for longer than it should take, on an open link. Data: `heard_at`.
     DeviceSilent = "device.silent",
+    /// Every way to ask it to come failed. Data: `reason`, `attempts` (`method`, `address`, `words`).
+    DeviceWakeFailed = "device.wake_failed",
     /// A link was replaced by another one with the same endpoint id. Data: `peer`, `previous_peer`.
     DeviceTakenOver = "device.taken_over",
     /// A device introduced itself. Data: `oui`, `product_class`, `serial`, `versions`.

@@ -1,15 +1,23 @@
 //! What the API asks of the side that talks to devices. The southbound adapter and the dispatcher
 //! stand behind [`South`]; [`Detached`] stands in where no device listener runs.
 
+use std::time::Duration;
+
 use fleet::{DeviceId, OperationId, TenantId, Timestamp};
 
-/// One attempt to dial a device.
+/// One attempt to reach a device: to dial it, or to ask it to come.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// When.
     pub at: Timestamp,
     /// Whether it worked.
     pub ok: bool,
+    /// How: `websocket`, `http`, `udp`, `xmpp`.
+    pub method: String,
+    /// Where to, without credentials.
+    pub address: String,
+    /// How long it took.
+    pub took: Duration,
     /// What happened, in words.
     pub words: String,
 }
@@ -35,7 +43,7 @@ pub trait South: Send + Sync {
     /// Where, or whether, the device is dialled was changed.
     fn dialling_changed(&self, tenant: &TenantId, device: DeviceId);
 
-    /// The last attempts to dial the device, newest first.
+    /// The last attempts to reach the device, newest first.
     fn attempts(&self, tenant: &TenantId, device: DeviceId) -> Vec<Attempt>;
 
     /// When a device that is connected to this node was last heard: any record or pong of it. The

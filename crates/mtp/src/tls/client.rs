@@ -96,7 +96,8 @@ impl ClientTls {
         Self::load(&ClientTlsConfig::default())
     }
 
-    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+    /// For connections that are not made here.
+    pub fn config(&self) -> Arc<ClientConfig> {
         self.config.clone()
     }
 }

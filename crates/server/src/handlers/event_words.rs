@@ -64,6 +64,7 @@ pub fn summary(event: &Event) -> String {
         },
         K::DeviceEvent => with("Event", "event"),
         K::DeviceModelDiscovered => "Its data model is known".to_owned(),
+        K::DeviceWakeFailed => with("Could not be woken", "reason"),
         K::DeviceMisbehaved => with("Broke the protocol", "reason"),
         K::ConnectionRefused => match text("reason") {
             "" => "A connection was refused".to_owned(),

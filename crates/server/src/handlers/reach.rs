@@ -22,6 +22,9 @@ const REFUSALS_SINCE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Refusals shown.
 const REFUSALS_MAX: usize = 10;
 
+/// The transport of links, which is also how they are dialled.
+const WEBSOCKET: &str = crate::southbound::usp::TRANSPORT;
+
 /// The reach panel.
 pub async fn show(
     Extract(state): Extract<State>,
@@ -117,11 +120,9 @@ fn view(
     let open = connected(path);
     let evidence = &record.device.evidence;
     let heard: Option<Timestamp> = evidence.heard_at.max(path.connected_at);
-    let attempts = if path.dial_url.is_some() {
-        state.south.attempts(&caller.tenant, path.device)
-    } else {
-        Vec::new()
-    };
+    // Links are dialled over their own transport; a CPE is asked to come in several ways.
+    let mut attempts = state.south.attempts(&caller.tenant, path.device);
+    attempts.retain(|one| (one.method == WEBSOCKET) == (path.transport == WEBSOCKET));
     let direction = if path.dial_url.is_some() {
         ", dialled by us"
     } else {
@@ -154,6 +155,9 @@ fn view(
             .map(|one| DialAttempt {
                 at: time(one.at),
                 ok: one.ok,
+                method: one.method,
+                address: one.address,
+                took_ms: u64::try_from(one.took.as_millis()).unwrap_or(u64::MAX),
                 words: one.words,
             })
             .collect(),

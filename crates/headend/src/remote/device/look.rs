@@ -80,7 +80,14 @@ pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
             rows.push(("dialled at", url.clone()));
         }
         for attempt in &path.attempts {
-            let words = format!("{}: {}", output::ago(Some(attempt.at)), attempt.words);
+            let words = format!(
+                "{}, {} to {} ({} ms): {}",
+                output::ago(Some(attempt.at)),
+                attempt.method,
+                attempt.address,
+                attempt.took_ms,
+                attempt.words
+            );
             rows.push(("attempt", words));
         }
         output::facts(&rows);

@@ -184,7 +184,9 @@ impl Dials {
     async fn once(&self, tenant: &TenantId, path: PathRecord, dialled: &Dialled) {
         let device = path.device;
         let url = path.dial_url.clone().unwrap_or_default();
-        let mut config = DialConfig::new(url, self.core.own.clone());
+        let begun = Instant::now();
+        let note = |ok: bool, words: String| dialled.note(&url, begun, ok, words);
+        let mut config = DialConfig::new(url.clone(), self.core.own.clone());
         config.link = self.core.link_limits;
         config.tls.clone_from(&self.tls);
         let dialling = async {
@@ -199,16 +201,16 @@ impl Dials {
         metrics::counter!("headend_usp_dials_total", "result" => result).increment(1);
         let link = match outcome {
             Ok(link) => link,
-            Err(error) => return dialled.note(false, error.to_string()),
+            Err(error) => return note(false, error.to_string()),
         };
         let (link, endpoint, first) = match introduce(link, &path.endpoint_id).await {
             Ok(known) => known,
-            Err(why) => return dialled.note(false, why),
+            Err(why) => return note(false, why),
         };
         let peer = link.peer_addr();
         match self.admit(tenant, device, endpoint, &link).await {
             Ok(ticket) => {
-                dialled.note(true, format!("connected to {peer}"));
+                note(true, format!("connected to {peer}"));
                 let running = link::run(self.core.clone(), link, ticket, first);
                 tokio::pin!(running);
                 tokio::select! {
@@ -221,7 +223,7 @@ impl Dials {
                 running.await;
             }
             Err(why) => {
-                dialled.note(false, why);
+                note(false, why);
                 link.close(CloseCode::Policy, "refused").await;
             }
         }
@@ -301,13 +303,17 @@ impl Dials {
 }
 
 impl Dialled {
-    fn note(&self, ok: bool, words: String) {
+    /// How a dial that began then went.
+    fn note(&self, url: &str, begun: Instant, ok: bool, words: String) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         attempts.truncate(ATTEMPTS_KEPT - 1);
         let words = fleet::secret::without_credentials(&words);
         attempts.push_front(Attempt {
             at: now(),
             ok,
+            method: TRANSPORT.to_owned(),
+            address: fleet::secret::without_credentials(url),
+            took: begun.elapsed(),
             words,
         });
     }
@@ -356,7 +362,8 @@ mod tests {
             now: Notify::new(),
             over: CancellationToken::new(),
         };
-        (0..ATTEMPTS_KEPT + 3).for_each(|n| dialled.note(false, n.to_string()));
+        (0..ATTEMPTS_KEPT + 3)
+            .for_each(|n| dialled.note("ws://h/", Instant::now(), false, n.to_string()));
         let attempts = dialled.attempts.lock().unwrap();
         assert_eq!(attempts.len(), ATTEMPTS_KEPT);
         assert_eq!(attempts[0].words, (ATTEMPTS_KEPT + 2).to_string());
