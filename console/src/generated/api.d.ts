@@ -1703,6 +1703,11 @@ export interface components {
             created_at: components["schemas"]["Time"];
             /** @description Who made it. */
             created_by?: string | null;
+            /**
+             * @description Whether a CWMP device may show it with HTTP Digest. A key made by a version without
+             *     CWMP works with Basic and over USP only: make a new one for devices that insist on Digest.
+             */
+            digest: boolean;
             expires_at?: components["schemas"]["Time"] | null;
             /** @description How the secret begins, to recognise it: `hes_Ab3d`. */
             hint: string;

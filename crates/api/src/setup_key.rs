@@ -31,6 +31,9 @@ pub struct SetupKey {
     pub last_used_at: Option<Time>,
     /// When it was revoked.
     pub revoked_at: Option<Time>,
+    /// Whether a CWMP device may show it with HTTP Digest. A key made by a version without
+    /// CWMP works with Basic and over USP only: make a new one for devices that insist on Digest.
+    pub digest: bool,
 }
 
 /// A setup key to be made.

@@ -15,6 +15,9 @@ use crate::time::Timestamp;
 pub enum IdentityKind {
     /// USP endpoint id.
     UspEndpoint,
+    /// `OUI-ProductClass-Serial` as the device tells it in its Informs: under this name it comes
+    /// over CWMP.
+    CwmpDevice,
     /// `OUI-ProductClass-Serial`, as CWMP and OnBoardRequest tell it.
     OuiClassSerial,
     /// `OUI-Serial`: the same device whatever its firmware calls the product class.
@@ -27,8 +30,9 @@ pub enum IdentityKind {
 
 impl IdentityKind {
     /// All kinds.
-    pub const ALL: [IdentityKind; 5] = [
+    pub const ALL: [IdentityKind; 6] = [
         Self::UspEndpoint,
+        Self::CwmpDevice,
         Self::OuiClassSerial,
         Self::OuiSerial,
         Self::Mac,
@@ -39,6 +43,7 @@ impl IdentityKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UspEndpoint => "usp_endpoint",
+            Self::CwmpDevice => "cwmp_device",
             Self::OuiClassSerial => "oui_class_serial",
             Self::OuiSerial => "oui_serial",
             Self::Mac => "mac",
@@ -51,7 +56,7 @@ impl IdentityKind {
     pub fn merges(self) -> bool {
         matches!(
             self,
-            Self::UspEndpoint | Self::OuiClassSerial | Self::OuiSerial
+            Self::UspEndpoint | Self::CwmpDevice | Self::OuiClassSerial | Self::OuiSerial
         )
     }
 }
@@ -81,15 +86,75 @@ impl Identity {
         }
     }
 
+    /// What the `DeviceId` of an Inform gives: the name under which the device comes over CWMP, then
+    /// what its serial number says. Nothing for a device without OUI or without serial number.
+    pub fn of_cwmp(oui: &str, product_class: &str, serial: &str) -> Vec<Self> {
+        if oui.trim().is_empty() || is_placeholder(serial.trim()) {
+            return Vec::new();
+        }
+        let (oui, class) = (oui.trim().to_ascii_uppercase(), product_class.trim());
+        let name = Self {
+            kind: IdentityKind::CwmpDevice,
+            value: format!("{oui}-{class}-{}", serial.trim()),
+        };
+        let mut out = vec![name];
+        out.extend(Self::of_serial(&oui, product_class, serial));
+        out
+    }
+
+    /// What an endpoint id of the schemes `os` and `ops` says of the serial number (TR-369, 2.2.2);
+    /// nothing for any other.
+    pub fn of_endpoint(id: &str) -> Vec<Self> {
+        let parts = |text: &str| {
+            text.split_once('-')
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        };
+        if let Some((oui, serial)) = id.strip_prefix("os::").and_then(parts) {
+            return Self::of_serial(&oui, "", &decoded(&serial));
+        }
+        let Some((oui, rest)) = id.strip_prefix("ops::").and_then(parts) else {
+            return Vec::new();
+        };
+        rest.rsplit_once('-')
+            .map_or_else(Vec::new, |(class, serial)| {
+                Self::of_serial(&oui, &decoded(class), &decoded(serial))
+            })
+    }
+
+    /// A MAC address in any of the usual ways to write it; `None` for one that no single device has.
+    pub fn of_mac(text: &str) -> Option<Self> {
+        let digits: String = text
+            .trim()
+            .chars()
+            .filter(|c| !matches!(c, ':' | '-' | '.'))
+            .collect::<String>()
+            .to_ascii_lowercase();
+        let hex = digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        // Groups, and the addresses that makers leave in place of a real one.
+        let first = u8::from_str_radix(digits.get(..2)?, 16).unwrap_or(1);
+        let same = digits
+            .bytes()
+            .all(|b| Some(&b) == digits.as_bytes().first());
+        if !hex || first & 1 == 1 || same {
+            return None;
+        }
+        let pairs: Vec<&str> = (0..12)
+            .step_by(2)
+            .filter_map(|n| digits.get(n..n + 2))
+            .collect();
+        Some(Self {
+            kind: IdentityKind::Mac,
+            value: pairs.join(":"),
+        })
+    }
+
     /// What an OUI, product class and serial number give: with the class when there is one, and
     /// without it. Empty parts give nothing, so that makers who leave the serial empty do not
     /// become one device.
     pub fn of_serial(oui: &str, product_class: &str, serial: &str) -> Vec<Self> {
         let (oui, serial) = (oui.trim().to_ascii_uppercase(), serial.trim());
-        let placeholder = serial
-            .bytes()
-            .all(|b| matches!(b, b'0' | b'-' | b':' | b'.'));
-        if oui.len() != 6 || !oui.bytes().all(|b| b.is_ascii_hexdigit()) || placeholder {
+        let hex = oui.len() == 6 && oui.bytes().all(|b| b.is_ascii_hexdigit());
+        if !hex || is_placeholder(serial) {
             return Vec::new();
         }
         let mut out = Vec::with_capacity(2);
@@ -105,6 +170,33 @@ impl Identity {
         });
         out
     }
+}
+
+/// Whether a serial number is none.
+fn is_placeholder(serial: &str) -> bool {
+    let mut bytes = serial.bytes();
+    bytes.all(|b| matches!(b, b'0' | b'-' | b':' | b'.'))
+}
+
+/// A part of an endpoint id without its percent-encoding; what is no encoding stays.
+fn decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match byte.filter(|_| *first == b'%') {
+            Some(byte) => {
+                out.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// What a device says about itself, kept as indexed columns.
@@ -258,6 +350,58 @@ mod tests {
         assert_ne!(before[0], after[0]);
         assert_eq!(before[1], after[1]);
         assert!(before[1].kind.merges());
+    }
+
+    #[test]
+    fn an_endpoint_id_and_an_inform_of_one_device_have_its_serial_number_in_common() {
+        let informed = Identity::of_cwmp("00256d", "Gateway", "S-1");
+        assert_eq!(informed[0].kind, IdentityKind::CwmpDevice);
+        assert_eq!(informed[0].value, "00256D-Gateway-S-1");
+        for (endpoint, common) in [
+            ("os::00256D-S-1", 1),
+            ("os::00256D-S%2d1", 1),
+            ("ops::00256D-Gateway-S%2D1", 2),
+            // Where the class ends cannot be told; the whole is the same name.
+            ("ops::00256D-Gateway-S-1", 1),
+            ("os::00256D-S1", 0),
+            ("oui:00256D:S-1", 0),
+            ("os::00256D", 0),
+            ("ops::00256D-S-1", 0),
+            ("proto::S-1", 0),
+        ] {
+            let said = Identity::of_endpoint(endpoint);
+            let shared = said.iter().filter(|one| informed.contains(one)).count();
+            assert_eq!(shared, common, "{endpoint}: {said:?}");
+        }
+        assert_eq!(decoded("100%"), "100%");
+        assert_eq!(decoded("a%zz%41"), "a%zzA");
+        assert!(Identity::of_cwmp("", "Gateway", "S1").is_empty());
+        assert!(Identity::of_cwmp("00256D", "Gateway", "0000").is_empty());
+        // Makers who put no OUI there are still told apart by what they put.
+        assert_eq!(Identity::of_cwmp("ACME", "", "S1").len(), 1);
+    }
+
+    #[test]
+    fn a_mac_address_reads_the_same_however_it_is_written() {
+        for text in [
+            "02:9A:bc:00:11:22",
+            "02-9a-bc-00-11-22",
+            "029a.bc00.1122",
+            " 029ABC001122 ",
+        ] {
+            let value = Identity::of_mac(text).map(|mac| mac.value);
+            assert_eq!(value.as_deref(), Some("02:9a:bc:00:11:22"), "{text}");
+        }
+        for none in [
+            "",
+            "00:00:00:00:00:00",
+            "ff:ff:ff:ff:ff:ff",
+            "01:00:5e:00:00:01",
+            "02:9a",
+            "xx:9a:bc:00:11:22",
+        ] {
+            assert_eq!(Identity::of_mac(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! Whether a device is there, derived from what was last heard of it; never stored as a truth.
+//!
+//! A device shows itself in two ways: by a link that stays open (USP), and by coming at intervals
+//! (CWMP). One that does both is there when either says so.
 
 use std::time::Duration;
 
@@ -16,6 +19,8 @@ pub struct Evidence {
     pub disconnected_at: Option<Timestamp>,
     /// When the device was last heard (message, pong, connect).
     pub heard_at: Option<Timestamp>,
+    /// Of a device that comes at intervals: until when silence is normal.
+    pub expected_by: Option<Timestamp>,
 }
 
 impl Evidence {
@@ -26,6 +31,14 @@ impl Evidence {
             (Some(_), None) => true,
             (None, _) => false,
         }
+    }
+
+    /// Of a device that comes at intervals: from when on it counts as gone. One that is late by less
+    /// than the time it was given is only silent.
+    pub fn lapses_at(&self) -> Option<Timestamp> {
+        let by = self.expected_by?;
+        let given = by.since(self.heard_at.unwrap_or(by));
+        Some(by.plus(given))
     }
 
     /// The newest time that says anything.
@@ -52,14 +65,14 @@ impl Default for PresenceConfig {
 }
 
 /// What the evidence amounts to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
-    /// Linked and heard lately.
+    /// Linked and heard lately, or not yet expected again.
     Online,
-    /// Linked, but not heard for longer than it should take.
+    /// Linked, but not heard for longer than it should take; or late.
     Silent,
-    /// Not linked.
+    /// Neither linked nor coming any more.
     Offline,
     /// Never seen.
     Never,
@@ -87,24 +100,30 @@ impl std::str::FromStr for Presence {
     }
 }
 
-/// Derives presence. Equivalent SQL: linked is `connected_at > coalesce(disconnected_at, -1)`,
-/// heard lately is `heard_at >= now - silent_after`.
+/// Derives presence. `store::device_list` says the same in SQL; a test of it compares the two.
 pub fn presence(evidence: &Evidence, now: Timestamp, config: &PresenceConfig) -> Presence {
     if evidence.newest().is_none() {
         return Presence::Never;
     }
-    if !evidence.linked() {
-        return Presence::Offline;
-    }
-    let heard = evidence
-        .heard_at
-        .max(evidence.connected_at)
-        .unwrap_or_default();
-    if now.since(heard) > config.silent_after {
-        Presence::Silent
-    } else {
-        Presence::Online
-    }
+    let by_link = evidence.linked().then(|| {
+        let heard = evidence.heard_at.max(evidence.connected_at);
+        if now.since(heard.unwrap_or_default()) > config.silent_after {
+            Presence::Silent
+        } else {
+            Presence::Online
+        }
+    });
+    let by_interval = evidence.expected_by.map(|by| {
+        if now <= by {
+            Presence::Online
+        } else if Some(now) <= evidence.lapses_at() {
+            Presence::Silent
+        } else {
+            Presence::Offline
+        }
+    });
+    let best = by_link.into_iter().chain(by_interval).min();
+    best.unwrap_or(Presence::Offline)
 }
 
 #[cfg(test)]
@@ -127,6 +146,7 @@ mod tests {
                     connected_at,
                     disconnected_at,
                     heard_at,
+                    expected_by: None,
                 },
                 now,
                 &config,
@@ -139,6 +159,50 @@ mod tests {
         assert_eq!(of(at(10), at(990), at(990)), Presence::Offline);
         assert_eq!(of(at(999), at(990), at(990)), Presence::Online);
         assert_eq!(of(at(990), at(990), None), Presence::Offline);
+    }
+
+    #[test]
+    fn a_device_that_comes_at_intervals_is_online_until_it_is_late_and_gone_when_it_is_twice_as_late()
+     {
+        let of = |now, heard_at, expected_by| {
+            let evidence = Evidence {
+                heard_at: at(heard_at),
+                expected_by: at(expected_by),
+                ..Evidence::default()
+            };
+            let now = Timestamp::from_millis(now);
+            presence(&evidence, now, &PresenceConfig::default())
+        };
+        assert_eq!(of(100, 100, 400), Presence::Online);
+        assert_eq!(of(400, 100, 400), Presence::Online);
+        assert_eq!(of(401, 100, 400), Presence::Silent);
+        assert_eq!(of(700, 100, 400), Presence::Silent);
+        assert_eq!(of(701, 100, 400), Presence::Offline);
+        // Heard on a link meanwhile, which is gone.
+        assert_eq!(of(400, 500, 400), Presence::Online);
+        assert_eq!(of(401, 500, 400), Presence::Offline);
+    }
+
+    #[test]
+    fn of_two_ways_the_one_that_says_more_counts() {
+        let config = PresenceConfig {
+            silent_after: Duration::from_millis(100),
+        };
+        let of = |now, linked: bool, heard_at, expected_by| {
+            let evidence = Evidence {
+                connected_at: at(10),
+                disconnected_at: (!linked).then_some(at(20)).flatten(),
+                heard_at: at(heard_at),
+                expected_by: at(expected_by),
+            };
+            presence(&evidence, Timestamp::from_millis(now), &config)
+        };
+        assert_eq!(of(500, false, 300, 600), Presence::Online);
+        assert_eq!(of(500, true, 300, 600), Presence::Online);
+        assert_eq!(of(700, true, 650, 600), Presence::Online);
+        assert_eq!(of(700, true, 300, 600), Presence::Silent);
+        assert_eq!(of(7_000, true, 300, 600), Presence::Silent);
+        assert_eq!(of(7_000, false, 300, 600), Presence::Offline);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Config {
     pub presence: Presence,
     /// How long things are kept.
     pub retention: Retention,
+    /// Where the key is that secrets are sealed with.
+    pub secrets: Secrets,
 }
 
 impl Default for Config {
@@ -33,6 +35,7 @@ impl Default for Config {
             usp: Usp::default(),
             presence: Presence::default(),
             retention: Retention::default(),
+            secrets: Secrets::default(),
         }
     }
 }
@@ -155,6 +158,14 @@ impl Default for Retention {
     fn default() -> Self {
         Self { events_days: 90 }
     }
+}
+
+/// Where the key is that secrets are sealed with and passwords of devices derived from.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Secrets {
+    /// A file with the master key, the same for all nodes of one database; absent is `master.key` in `data_dir`.
+    pub key_file: Option<PathBuf>,
 }
 
 /// Why a configuration cannot be used.

@@ -14,6 +14,7 @@ pub mod secret;
 pub mod south;
 pub mod southbound;
 pub mod state;
+pub mod vault;
 
 pub use auth::first_run::FirstAdministrator;
 pub use config::{Config, ConfigError, Override};
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use store::Store;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use vault::Vault;
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +71,9 @@ pub enum StartError {
     /// The side of the devices cannot start.
     #[error("devices: {0}")]
     Devices(String),
+    /// The master key cannot be used.
+    #[error(transparent)]
+    Vault(#[from] vault::VaultError),
     /// A defect of ours.
     #[error("defect: {0}")]
     Bug(String),
@@ -88,6 +93,8 @@ pub struct Running {
     pub first_administrator: Option<FirstAdministrator>,
     /// What is remembered, for tests and local commands.
     pub store: Store,
+    /// The master key.
+    pub vault: Vault,
     /// The endpoint id under which devices know this controller.
     pub endpoint_id: String,
     tasks: Vec<JoinHandle<()>>,
@@ -123,6 +130,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let data_dir = DataDir::take(&config.data_dir)?;
     let metrics = http::metrics::recorder();
     let store = Store::open(&config.database_url()).await?;
+    let vault = Vault::unlock(&config, &store).await?;
     let listener = Listener::bind(config.http.listen, config.http.tls.as_ref()).await?;
     let address = listener.addr().map_err(|source| StartError::Bind {
         what: "http.listen",
@@ -168,6 +176,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let endpoint_id = bound.endpoint_id.clone();
     let state = State::new(
         store.clone(),
+        vault.clone(),
         config,
         south,
         bound,
@@ -186,6 +195,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         usp_tls,
         first_administrator,
         store,
+        vault,
         endpoint_id,
         tasks,
         _data_dir: data_dir,

@@ -101,6 +101,12 @@ impl From<store::Error> for Fail {
     }
 }
 
+impl From<crate::vault::VaultError> for Fail {
+    fn from(error: crate::vault::VaultError) -> Self {
+        internal(error)
+    }
+}
+
 /// A first letter in upper case and a full stop.
 fn sentence(words: &str) -> String {
     let mut chars = words.chars();

@@ -4,6 +4,7 @@ use crate::auth::{Limiters, password::Passwords};
 use crate::config::Config;
 use crate::limits;
 use crate::seam::South;
+use crate::vault::Vault;
 use fleet::presence::PresenceConfig;
 use fleet::{DeviceId, TenantId, Timestamp};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -23,6 +24,8 @@ pub struct State(Arc<Inner>);
 pub struct Inner {
     /// What is remembered.
     pub store: Store,
+    /// The master key.
+    pub vault: Vault,
     /// As the server was started.
     pub config: Config,
     /// The side of the devices.
@@ -67,6 +70,7 @@ impl State {
     /// All parts together.
     pub fn new(
         store: Store,
+        vault: Vault,
         config: Config,
         south: Arc<dyn South>,
         bound: Bound,
@@ -75,6 +79,7 @@ impl State {
     ) -> Self {
         Self(Arc::new(Inner {
             store,
+            vault,
             config,
             south,
             bound,
@@ -152,6 +157,7 @@ pub(crate) mod tests {
         let database = store::testing::sqlite().await.unwrap();
         let state = State::new(
             database.store.clone(),
+            Vault::of(&[7; 32]).unwrap(),
             Config::default(),
             Arc::new(crate::seam::Detached),
             Bound::default(),

@@ -58,6 +58,21 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "address",
         include_str!("../migrations/sqlite/0005_address.sql"),
     ),
+    (
+        6,
+        "adapter state",
+        include_str!("../migrations/sqlite/0006_adapter_state.sql"),
+    ),
+    (
+        7,
+        "master key",
+        include_str!("../migrations/sqlite/0007_master_key.sql"),
+    ),
+    (
+        8,
+        "expected by",
+        include_str!("../migrations/sqlite/0008_expected_by.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -86,6 +101,21 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         5,
         "address",
         include_str!("../migrations/postgres/0005_address.sql"),
+    ),
+    (
+        6,
+        "adapter state",
+        include_str!("../migrations/postgres/0006_adapter_state.sql"),
+    ),
+    (
+        7,
+        "master key",
+        include_str!("../migrations/postgres/0007_master_key.sql"),
+    ),
+    (
+        8,
+        "expected by",
+        include_str!("../migrations/postgres/0008_expected_by.sql"),
     ),
 ];
 

@@ -23,7 +23,7 @@ pub struct NewDevice {
     pub name: String,
     /// Tags.
     pub tags: Vec<String>,
-    /// Management protocol: `usp`.
+    /// Management protocols, in the order in which they came: `usp`, `cwmp`, `cwmp usp`.
     pub protocol: String,
     /// What is known of it already.
     pub description: Description,
@@ -40,8 +40,20 @@ pub struct NewDevice {
 impl NewDevice {
     /// Its USP endpoint id; empty when it has none.
     fn endpoint(&self) -> &str {
+        self.known_as(IdentityKind::UspEndpoint)
+    }
+
+    /// The name that its first path has: its USP endpoint id, else that under which it comes over CWMP.
+    fn first_name(&self) -> &str {
+        match self.endpoint() {
+            "" => self.known_as(IdentityKind::CwmpDevice),
+            endpoint => endpoint,
+        }
+    }
+
+    fn known_as(&self, kind: IdentityKind) -> &str {
         let mut all = self.identities.iter();
-        all.find(|identity| identity.kind == IdentityKind::UspEndpoint)
+        all.find(|identity| identity.kind == kind)
             .map_or("", |identity| &identity.value)
     }
 }
@@ -51,7 +63,7 @@ impl NewDevice {
 pub struct DeviceRecord {
     /// The device.
     pub device: Device,
-    /// Management protocol.
+    /// Management protocols, separated by a blank: `usp`, `cwmp`, or both.
     pub protocol: String,
     /// The newest version of it that both speak; empty when not known.
     pub protocol_version: String,
@@ -112,7 +124,7 @@ pub struct DevicePatch {
 pub(crate) const SELECT: &str = "SELECT d.id, d.tenant, d.name, d.tags, d.protocol, d.onboarding, d.manufacturer, d.oui, d.product_class, \
      d.serial, d.model_name, d.hardware_version, d.software_version, d.endpoint_id, d.external_ip, d.address, \
      d.model_key, d.created_at, d.updated_at, d.first_seen_at, d.connected_at, d.disconnected_at, d.heard_at, \
-     d.booted_at, d.boot_cause, d.protocol_version FROM device d";
+     d.booted_at, d.boot_cause, d.protocol_version, d.expected_by FROM device d";
 
 impl Store {
     /// Makes a device with its identities. An identity that leads elsewhere already is a conflict.
@@ -143,7 +155,7 @@ impl Store {
         events: Vec<Event>,
     ) -> Result<bool> {
         let (tenant, transport) = (tenant.clone(), transport.to_owned());
-        let endpoint = new.endpoint().to_owned();
+        let endpoint = new.first_name().to_owned();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
                 let used = setup_key::count(&tenant, key, new.created_at);
@@ -217,6 +229,7 @@ impl Store {
                     TRANSCRIPTS,
                     "DELETE FROM operation WHERE tenant = $1 AND device = $2",
                     "DELETE FROM value_document WHERE tenant = $1 AND device = $2",
+                    "DELETE FROM device_state WHERE tenant = $1 AND device = $2",
                     "DELETE FROM management_path WHERE tenant = $1 AND device = $2",
                     "DELETE FROM identity WHERE tenant = $1 AND device = $2",
                     "DELETE FROM device_tag WHERE tenant = $1 AND device = $2",
@@ -423,7 +436,7 @@ pub(crate) fn sort_name(name: &str, description: &Description, endpoint: &str) -
 }
 
 /// 0 means never.
-fn ever(at: Timestamp) -> Option<Timestamp> {
+pub(crate) fn ever(at: Timestamp) -> Option<Timestamp> {
     (at.0 != 0).then_some(at)
 }
 
@@ -451,12 +464,16 @@ pub(crate) fn read(row: &Row) -> Result<DeviceRecord> {
         (c.take()?, c.take()?, c.take()?, c.take()?);
     let (created_at, updated_at) = (c.take()?, c.take()?);
     let first_seen_at = ever(c.take()?);
-    let evidence = Evidence {
-        connected_at: ever(c.take()?),
-        disconnected_at: ever(c.take()?),
-        heard_at: ever(c.take()?),
-    };
+    let (connected_at, disconnected_at, heard_at) =
+        (ever(c.take()?), ever(c.take()?), ever(c.take()?));
     let booted_at = ever(c.take()?);
+    let (boot_cause, protocol_version) = (c.take()?, c.take()?);
+    let evidence = Evidence {
+        connected_at,
+        disconnected_at,
+        heard_at,
+        expected_by: ever(c.take()?),
+    };
     Ok(DeviceRecord {
         device: Device {
             id,
@@ -474,8 +491,8 @@ pub(crate) fn read(row: &Row) -> Result<DeviceRecord> {
         external_ip,
         address,
         model_key,
-        boot_cause: c.take()?,
-        protocol_version: c.take()?,
+        boot_cause,
+        protocol_version,
         first_seen_at,
         updated_at,
     })

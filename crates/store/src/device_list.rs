@@ -247,7 +247,8 @@ impl Store {
             statement.push(" JOIN device_tag t ON t.tenant = d.tenant AND t.device = d.id");
         }
         conditions(&mut statement, tenant, search, &words);
-        if prefix.is_empty() {
+        // A device with two protocols begins with the first of them.
+        if prefix.is_empty() || field == FacetField::Protocol {
             statement.push(" AND ").push(column).push(" <> ''");
         } else {
             statement
@@ -265,12 +266,16 @@ impl Store {
         statement
             .push(") AS counted GROUP BY value ORDER BY times DESC, value LIMIT ")
             .arg(limit.clamp(1, FACET_VALUES_MAX));
-        collect(&self.all(statement).await?, |row| {
+        let facets = collect(&self.all(statement).await?, |row| {
             let mut c = row.columns();
             Ok(Facet {
                 value: c.take()?,
                 count: c.take()?,
             })
+        })?;
+        Ok(match field {
+            FacetField::Protocol => crate::protocol::each(facets, prefix),
+            _ => facets,
         })
     }
 
@@ -323,7 +328,7 @@ fn conditions(statement: &mut Sql, tenant: &TenantId, search: &Search, words: &[
         ("d.product_class", &filter.product_class),
         ("d.software_version", &filter.software_version),
         ("d.serial", &filter.serial),
-        ("d.protocol", &filter.protocol),
+        ("d.protocol", &crate::protocol::having(&filter.protocol)),
     ] {
         if !values.is_empty() {
             statement
@@ -378,24 +383,35 @@ fn address(statement: &mut Sql, ips: &[String]) {
 
 /// The words of `fleet::presence::presence` over the evidence columns; a test compares the two.
 fn presence(statement: &mut Sql, search: &Search) {
-    let cutoff = search.now.minus(search.presence.silent_after);
+    let (now, cutoff) = (search.now, search.now.minus(search.presence.silent_after));
     statement.push(" AND (");
     for (n, presence) in search.filter.presence.iter().enumerate() {
         if n > 0 {
             statement.push(" OR ");
         }
+        // Of a device that comes at intervals: late by less than the time it was given, or by more. Without such
+        // a time (0) it is as if it were late by more.
         match presence {
             Presence::Online => statement
                 .push("(d.connected_at > d.disconnected_at AND d.heard_at >= ")
                 .arg(cutoff)
+                .push(" OR d.expected_by >= ")
+                .arg(now)
                 .push(")"),
             Presence::Silent => statement
-                .push("(d.connected_at > d.disconnected_at AND d.heard_at < ")
+                .push("(d.expected_by < ")
+                .arg(now)
+                .push(" AND (d.connected_at > d.disconnected_at AND d.heard_at < ")
                 .arg(cutoff)
-                .push(")"),
-            Presence::Offline => statement.push(
-                "(d.connected_at <= d.disconnected_at AND (d.disconnected_at > 0 OR d.heard_at > 0))",
-            ),
+                .push(" OR d.connected_at <= d.disconnected_at AND d.expected_by > 0 AND d.expected_by - d.heard_at >= ")
+                .arg(now)
+                .push(" - d.expected_by))"),
+            Presence::Offline => statement
+                .push("(d.connected_at <= d.disconnected_at AND (d.disconnected_at > 0 OR d.heard_at > 0) AND d.expected_by < ")
+                .arg(now)
+                .push(" AND d.expected_by - d.heard_at < ")
+                .arg(now)
+                .push(" - d.expected_by)"),
             Presence::Never => statement.push("(d.connected_at = 0 AND d.disconnected_at = 0 AND d.heard_at = 0)"),
         };
     }

@@ -10,7 +10,7 @@ use crate::search::reindex;
 use crate::sql::{Row, sql};
 use crate::text::check_text;
 use crate::writer::Tx;
-use crate::{Store, readable, touched};
+use crate::{Store, protocol, readable, touched};
 
 /// An identity with its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Store {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
-                exists(tx, &tenant, into).await?;
+                adopt_protocol(tx, &tenant, from, into).await?;
                 let delete = sql("DELETE FROM device WHERE tenant = $1 AND id = $2")
                     .bind(&tenant)
                     .bind(from);
@@ -125,12 +125,15 @@ impl Store {
                      (SELECT transport FROM management_path WHERE tenant = $1 AND device = $3)",
                     "UPDATE value_document SET device = $3 WHERE tenant = $1 AND device = $2 AND object NOT IN \
                      (SELECT object FROM value_document WHERE tenant = $1 AND device = $3)",
+                    "UPDATE device_state SET device = $3 WHERE tenant = $1 AND device = $2 AND name NOT IN \
+                     (SELECT name FROM device_state WHERE tenant = $1 AND device = $3)",
                 ] {
                     tx.execute(sql(text).bind(&tenant).bind(from).bind(into)).await?;
                 }
                 crate::operation::adopt(tx, &tenant, from, into).await?;
                 for text in [
                     "DELETE FROM value_document WHERE tenant = $1 AND device = $2",
+                    "DELETE FROM device_state WHERE tenant = $1 AND device = $2",
                     "DELETE FROM management_path WHERE tenant = $1 AND device = $2",
                     "DELETE FROM device_tag WHERE tenant = $1 AND device = $2",
                     "DELETE FROM device_term WHERE tenant = $1 AND device = $2",
@@ -143,6 +146,43 @@ impl Store {
         })
         .await
     }
+}
+
+/// The device is managed by the protocols of both from now on; and it is expected, and was heard, when either was.
+async fn adopt_protocol(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    from: DeviceId,
+    into: DeviceId,
+) -> Result<()> {
+    let mut both: Vec<(String, i64, i64, i64)> = Vec::with_capacity(2);
+    for device in [from, into] {
+        let statement = sql(
+            "SELECT protocol, heard_at, expected_by, first_seen_at FROM device \
+             WHERE tenant = $1 AND id = $2",
+        )
+        .bind(tenant)
+        .bind(device);
+        let row = tx.optional(statement).await?;
+        let row = row.ok_or(Error::NotFound("device"))?;
+        let mut c = row.columns();
+        both.push((c.take()?, c.take()?, c.take()?, c.take()?));
+    }
+    let [a, b] = both.as_slice() else {
+        return Ok(());
+    };
+    let first = [a.3, b.3].into_iter().filter(|at| *at > 0).min();
+    let update = sql(
+        "UPDATE device SET protocol = $1, heard_at = $2, expected_by = $3, first_seen_at = $4 \
+         WHERE tenant = $5 AND id = $6",
+    )
+    .bind(protocol::union(&a.0, &b.0))
+    .bind(a.1.max(b.1))
+    .bind(a.2.max(b.2))
+    .bind(first.unwrap_or(0))
+    .bind(tenant)
+    .bind(into);
+    tx.execute(update).await.map(drop)
 }
 
 /// Adds identities; those that lead to another device are returned.

@@ -111,3 +111,20 @@ pub const TOKENS_PER_TENANT_MAX: u64 = 10_000;
 
 /// Setup keys of one tenant; of those that are revoked or expired the oldest gives its place to a new one.
 pub const SETUP_KEYS_PER_TENANT_MAX: u64 = 1_000;
+
+/// Setup keys of a tenant that one Digest check may try: each costs two hashes, and nobody has so many in use.
+pub const SETUP_KEYS_READABLE_MAX: u64 = 32;
+
+/// Bytes of one document that an adapter keeps of a device or a model. The instance numbers of the largest device in
+/// the field stay far below; a whole data model belongs into its own table.
+pub const STATE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Documents that adapters keep of one device, and of one model: they have a handful of names each.
+pub const STATES_MAX: u64 = 32;
+
+/// Documents that adapters keep of all models of a tenant; the one not written for longest goes first.
+pub const MODEL_STATES_PER_TENANT_MAX: u64 = 4_000;
+
+/// Milliseconds for which a device may be expected to stay away: periodic Informs are minutes or hours apart, and one
+/// that says a hundred years would never be missed.
+pub const VISIT_EXPECTED_MAX: i64 = 32 * 24 * 3600 * 1000;

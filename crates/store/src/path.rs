@@ -5,6 +5,7 @@ use fleet::onboarding::TokenStatus;
 use fleet::{DeviceId, Event, NodeId, SetupKeyId, TenantId, Timestamp};
 use serde_json::Value;
 
+use crate::device::ever;
 use crate::error::{Error, Result};
 use crate::limits::PAGE_MAX;
 use crate::sql::{Row, from_json_or_empty, json, sql};
@@ -49,6 +50,10 @@ pub struct PathRecord {
     pub disconnected_at: Option<Timestamp>,
     /// Why.
     pub disconnect_reason: String,
+    /// Of one that is used at intervals: when it was last used.
+    pub heard_at: Option<Timestamp>,
+    /// Of one that is used at intervals: until when it was expected again.
+    pub expected_by: Option<Timestamp>,
 }
 
 /// A path to make.
@@ -128,7 +133,7 @@ pub struct CredentialMatch {
 
 const SELECT: &str = "SELECT tenant, device, transport, endpoint_id, dial_url, credential_hash, pending_at, \
      setup_key, readmit_until, certificate_required, info, peer, authenticated_by, node, link, connected_at, \
-     disconnected_at, disconnect_reason FROM management_path";
+     disconnected_at, disconnect_reason, heard_at, expected_by FROM management_path";
 
 impl Store {
     /// The path that a credential opens, in whichever tenant.
@@ -470,5 +475,7 @@ fn read(row: &Row) -> Result<PathRecord> {
         connected_at: c.take()?,
         disconnected_at: c.take()?,
         disconnect_reason: c.take()?,
+        heard_at: ever(c.take()?),
+        expected_by: ever(c.take()?),
     })
 }

@@ -3,8 +3,8 @@
 use fleet::{Event, SetupKeyId, TenantId, Timestamp, UserId};
 
 use crate::error::{Error, Result};
-use crate::limits::SETUP_KEYS_PER_TENANT_MAX;
-use crate::sql::{Row, sql};
+use crate::limits::{SETUP_KEYS_PER_TENANT_MAX, SETUP_KEYS_READABLE_MAX};
+use crate::sql::{Columns, Row, sql};
 use crate::{SecretHash, Store, readable, touched};
 
 /// A setup key to be made.
@@ -16,6 +16,8 @@ pub struct NewSetupKey {
     pub name: String,
     /// Hash of the secret.
     pub hash: SecretHash,
+    /// The secret, sealed with a key that the database does not have: for checks that need it (HTTP Digest).
+    pub sealed: Option<Vec<u8>>,
     /// First characters of the secret.
     pub prefix: String,
     /// When it was made.
@@ -53,10 +55,12 @@ pub struct SetupKeyRecord {
     pub last_used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// Whether there is a sealed copy of its secret.
+    pub readable: bool,
 }
 
 const SELECT: &str = "SELECT id, tenant, name, prefix, created_at, created_by, expires_at, uses_max, uses, \
-     last_used_at, revoked_at FROM setup_key";
+     last_used_at, revoked_at, CAST(CASE WHEN sealed IS NULL THEN 0 ELSE 1 END AS BIGINT), sealed FROM setup_key";
 
 impl Store {
     /// Makes a setup key.
@@ -79,7 +83,7 @@ impl Store {
                 .bind(key.created_at);
                 tx.at_most_after(count, over, "setup keys", SETUP_KEYS_PER_TENANT_MAX).await?;
                 let insert = sql("INSERT INTO setup_key (id, tenant, name, hash, prefix, created_at, created_by, \
-                     expires_at, uses_max, uses) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)")
+                     expires_at, uses_max, uses, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10)")
                 .bind(key.id)
                 .bind(&tenant)
                 .bind(&key.name)
@@ -88,7 +92,8 @@ impl Store {
                 .bind(key.created_at)
                 .bind(key.created_by)
                 .bind(key.expires_at)
-                .bind(key.uses_max);
+                .bind(key.uses_max)
+                .bind(key.sealed);
                 tx.execute(insert)
                     .await
                     .map_err(|e| e.or_conflict("setup key", key.name))?;
@@ -124,6 +129,29 @@ impl Store {
             .bind(SETUP_KEYS_PER_TENANT_MAX);
         let rows = self.all(statement).await?;
         readable(&rows, "setup key", read)
+    }
+
+    /// The setup keys of a tenant that are neither revoked nor expired and have a sealed copy of their secret, with
+    /// that copy: newest first, at most [`SETUP_KEYS_READABLE_MAX`].
+    pub async fn setup_key_list_sealed(
+        &self,
+        tenant: &TenantId,
+        now: Timestamp,
+    ) -> Result<Vec<(SetupKeyRecord, Vec<u8>)>> {
+        let statement = sql(SELECT)
+            .then(
+                " WHERE tenant = $1 AND sealed IS NOT NULL AND revoked_at IS NULL \
+                 AND (expires_at IS NULL OR expires_at > $2) ORDER BY id DESC LIMIT $3",
+            )
+            .bind(tenant)
+            .bind(now)
+            .bind(SETUP_KEYS_READABLE_MAX);
+        let rows = self.all(statement).await?;
+        readable(&rows, "setup key", |row| {
+            let mut c = row.columns();
+            let record = columns(&mut c)?;
+            Ok((record, c.take()?))
+        })
     }
 
     /// Changes name, end and number of devices.
@@ -194,7 +222,11 @@ pub(crate) fn count(tenant: &TenantId, id: SetupKeyId, now: Timestamp) -> crate:
 }
 
 fn read(row: &Row) -> Result<SetupKeyRecord> {
-    let mut c = row.columns();
+    columns(&mut row.columns())
+}
+
+/// The columns of [`SELECT`] but the last, the sealed copy.
+fn columns(c: &mut Columns<'_>) -> Result<SetupKeyRecord> {
     Ok(SetupKeyRecord {
         id: c.take()?,
         tenant: c.take()?,
@@ -207,5 +239,6 @@ fn read(row: &Row) -> Result<SetupKeyRecord> {
         uses: c.take()?,
         last_used_at: c.take()?,
         revoked_at: c.take()?,
+        readable: c.take()?,
     })
 }

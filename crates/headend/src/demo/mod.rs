@@ -68,7 +68,7 @@ pub async fn run(args: Args) -> Result<()> {
     write_whole(&args.data.join(USP_ADDRESS), &usp.to_string())?;
     let usp_url = format!("ws://{usp}/usp");
     let tenant = TenantId::parse(TENANT).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let setup_key = setup_key(&running.store, &tenant, &args.data).await?;
+    let setup_key = setup_key(&running, &tenant, &args.data).await?;
     let endpoint_id = &running.endpoint_id;
     let mut simulator = simulator(&args, &usp_url, &setup_key, endpoint_id)?;
     let mut agent = match args.no_agent {
@@ -162,7 +162,8 @@ fn usp_address(wanted: SocketAddr, data: &Path) -> Result<SocketAddr> {
 }
 
 /// The demo's setup key; made at the first run and kept for the next.
-async fn setup_key(store: &store::Store, tenant: &TenantId, data: &Path) -> Result<String> {
+async fn setup_key(running: &server::Running, tenant: &TenantId, data: &Path) -> Result<String> {
+    let store = &running.store;
     let path = data.join("setup-key");
     if let Ok(kept) = std::fs::read_to_string(&path) {
         let kept = kept.trim().to_owned();
@@ -173,8 +174,10 @@ async fn setup_key(store: &store::Store, tenant: &TenantId, data: &Path) -> Resu
     }
     let made = secret::new(secret::SETUP_KEY);
     let now = now();
+    let id = SetupKeyId::new(now, secret::id_bits());
     let key = NewSetupKey {
-        id: SetupKeyId::new(now, secret::id_bits()),
+        id,
+        sealed: Some(running.vault.seal_setup_key(tenant, id, &made)?),
         name: "Demo".to_owned(),
         hash: secret::hash(&made),
         prefix: secret::hint(&made),

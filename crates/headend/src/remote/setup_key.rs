@@ -127,8 +127,17 @@ fn show(key: &SetupKey, json: bool) -> Result<()> {
         ("made", output::ago(Some(key.created_at))),
         ("made by", key.created_by.clone().unwrap_or_default()),
         ("ends", output::until(key.expires_at)),
+        ("digest", digest(key).to_owned()),
     ]);
     Ok(())
+}
+
+fn digest(key: &SetupKey) -> &'static str {
+    if key.digest {
+        "yes"
+    } else {
+        "no: made by a version without CWMP; a CWMP device can show it with Basic only"
+    }
 }
 
 fn used(key: &SetupKey) -> String {

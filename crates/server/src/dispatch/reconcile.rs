@@ -24,6 +24,7 @@ pub async fn run(
         report("overdue operations", overdue(&store, now()).await);
         report("waiting operations", waiting(&store, &handle, now()).await);
         report("silent devices", silent(&store, presence, now()).await);
+        report("devices that stay away", lapsed(&store, now()).await);
         if purged.is_none_or(|at| at.elapsed() > limits::PURGE_EVERY) {
             purged = Some(tokio::time::Instant::now());
             report("old operations", purge(&store, now()).await);
@@ -114,7 +115,19 @@ pub async fn waiting(store: &Store, handle: &Handle, now: Timestamp) -> store::R
     }
 }
 
-/// Says once of each linked device that it fell silent.
+/// Notes of devices that come at intervals, and do not come any more, that they are gone.
+pub async fn lapsed(store: &Store, now: Timestamp) -> store::Result<u64> {
+    let mut count = 0;
+    for tenant in store.tenant_list().await? {
+        let gone = store
+            .device_lapse(&tenant.id, now, limits::SILENT_BATCH)
+            .await?;
+        count += gone.len() as u64;
+    }
+    Ok(count)
+}
+
+/// Says once of each device that it fell silent: on its link, or late where it comes at intervals.
 pub async fn silent(store: &Store, presence: PresenceConfig, now: Timestamp) -> store::Result<u64> {
     let mut count = 0;
     for tenant in store.tenant_list().await? {

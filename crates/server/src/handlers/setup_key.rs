@@ -60,10 +60,12 @@ pub async fn create(
     }
     checks.done()?;
     let (text, at) = (secret::new(secret::SETUP_KEY), now());
+    let id = SetupKeyId::new(at, secret::id_bits());
     let new = NewSetupKey {
-        id: SetupKeyId::new(at, secret::id_bits()),
+        id,
         name: name.clone(),
         hash: secret::hash(&text),
+        sealed: Some(state.vault.seal_setup_key(&caller.tenant, id, &text)?),
         prefix: secret::hint(&text),
         created_at: at,
         created_by: (caller.tenant == caller.principal.tenant).then_some(caller.principal.user),
@@ -81,6 +83,7 @@ pub async fn create(
         uses: 0,
         last_used_at: None,
         revoked_at: None,
+        digest: true,
     };
     let event = caller
         .event(EventKind::SetupKeyCreated)
@@ -206,5 +209,6 @@ fn view(key: &SetupKeyRecord, logins: &HashMap<UserId, String>) -> SetupKey {
         uses: number(key.uses),
         last_used_at: key.last_used_at.map(time),
         revoked_at: key.revoked_at.map(time),
+        digest: key.readable,
     }
 }

@@ -249,6 +249,7 @@ pub async fn add_key(
         id,
         name: format!("key {}", id.as_uuid()),
         hash: secret::hash(&key),
+        sealed: None,
         prefix: secret::hint(&key),
         created_at: now(),
         created_by: None,

@@ -45,6 +45,7 @@ async fn there_may_be_so_many_tenants_users_tokens_and_setup_keys() {
             id: SetupKeyId::new(NOW, bits()),
             name: "k".to_owned(),
             hash: hash(n),
+            sealed: None,
             prefix: "hes_1234".to_owned(),
             created_at: NOW,
             created_by: None,

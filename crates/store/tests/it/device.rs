@@ -25,7 +25,7 @@ fn by(by: DeviceSortBy, descending: bool) -> DeviceSort {
 async fn found(store: &Store, tenant: &TenantId, filter: DeviceFilter) -> Vec<String> {
     let search = Search::new(filter, NOW);
     let page = store
-        .device_list(tenant, &search, DeviceSort::default(), None, 100)
+        .device_list(tenant, &search, DeviceSort::default(), None, 500)
         .await
         .unwrap();
     let (count, more) = store.device_count(tenant, &search).await.unwrap();
@@ -449,6 +449,23 @@ async fn presence_filters_say_what_fleet_derives() {
                 }
             }
         }
+        // Devices that come at intervals, some of which have a link too.
+        for up in [None, Some(at(-1000)), Some(at(-100))] {
+            for heard in [-1000, -300, -100] {
+                for given in [100, 200, 400] {
+                    let device = insert_device(&db.store, &tenant, &format!("P{n}")).await;
+                    n += 1;
+                    if let Some(up) = up {
+                        db.store
+                            .path_connected(&tenant, device, link(up), vec![])
+                            .await
+                            .unwrap();
+                    }
+                    let visit = crate::visit::visit(device, heard, heard + given);
+                    db.store.device_visited(&tenant, vec![visit]).await.unwrap();
+                }
+            }
+        }
         let all = Search::new(DeviceFilter::default(), NOW);
         let all = db
             .store
@@ -474,14 +491,14 @@ async fn presence_filters_say_what_fleet_derives() {
             assert!(!got.is_empty(), "{wanted:?}");
             total += got.len();
         }
-        assert_eq!(total, 125);
+        assert_eq!(total, 125 + 27);
         let search = Search::new(DeviceFilter::default(), NOW);
         let facets = db
             .store
             .device_facets(&tenant, &search, FacetField::Presence, "", 9)
             .await
             .unwrap();
-        assert_eq!(facets.iter().map(|facet| facet.count).sum::<u64>(), 125);
+        assert_eq!(facets.iter().map(|facet| facet.count).sum::<u64>(), 152);
     }
 }
 

@@ -14,6 +14,7 @@ use store::{
 };
 
 use crate::raw::Raw;
+use crate::tried::TRIED;
 use crate::world::{NOW, at, bits, event, hash, insert_device, new_device, reboot, tenant, worlds};
 
 /// Ids of the rows of one tenant.
@@ -164,6 +165,7 @@ pub async fn fill(store: &Store, tenant: &TenantId, device: DeviceId) -> Operati
         .transcript_append(tenant, id, entries())
         .await
         .unwrap();
+    crate::foreign::fill(store, tenant, device).await;
     id
 }
 
@@ -200,6 +202,7 @@ async fn rows(store: &Store, tenant: &TenantId) -> Rows {
         id: SetupKeyId::new(NOW, bits()),
         name: "k".to_owned(),
         hash: hash(n + 6_000),
+        sealed: None,
         prefix: "hes_x".to_owned(),
         created_at: NOW,
         created_by: Some(user_id),
@@ -210,6 +213,7 @@ async fn rows(store: &Store, tenant: &TenantId) -> Rows {
     store.setup_key_insert(tenant, key, vec![]).await.unwrap();
     let model = fleet::model::Model::default();
     store.model_put(tenant, "key", &model, NOW).await.unwrap();
+    crate::foreign::fill_tenant(store, tenant).await;
     store.refusal_record(Some(tenant), refusal()).await.unwrap();
     let begun = store
         .idempotency_begin(tenant, idempotency_key(), hash(1), NOW)
@@ -226,108 +230,14 @@ async fn rows(store: &Store, tenant: &TenantId) -> Rows {
     }
 }
 
-fn none<T: std::fmt::Debug>(result: Result<T, Error>) {
+pub fn none<T: std::fmt::Debug>(result: Result<T, Error>) {
     assert!(
         matches!(result, Err(Error::NotFound(_) | Error::Fenced(_))),
         "{result:?}"
     );
 }
 
-/// What `tenant` gets when it names rows of somebody else. The names of all functions that take a tenant and are
-/// tried here, in either direction: a new function is missing from this list until it is tried.
-const TRIED: &[&str] = &[
-    "tenant",
-    "tenant_update",
-    "tenant_delete",
-    "user_insert",
-    "user",
-    "user_list",
-    "user_update",
-    "user_set_password",
-    "user_delete",
-    "session_insert",
-    "session_list",
-    "session_network_known",
-    "session_touch",
-    "session_delete",
-    "session_delete_for_user",
-    "token_insert",
-    "token",
-    "token_list",
-    "token_revoke",
-    "token_delete",
-    "token_touch",
-    "setup_key_insert",
-    "setup_key",
-    "setup_key_list",
-    "setup_key_update",
-    "setup_key_revoke",
-    "device_insert",
-    "device_register",
-    "device_expect",
-    "device",
-    "device_update",
-    "device_revise",
-    "device_delete",
-    "device_merge",
-    "device_heard",
-    "device_by_identity",
-    "identity_list",
-    "identity_attach",
-    "identity_detach",
-    "device_list",
-    "device_count",
-    "device_facets",
-    "path_list",
-    "path",
-    "path_list_dialled",
-    "path_delete",
-    "path_set_pending",
-    "path_confirm",
-    "path_revoke",
-    "path_readmit",
-    "path_connected",
-    "path_disconnected",
-    "path_reset_node",
-    "model_put",
-    "model",
-    "model_touch",
-    "value_update",
-    "value_list",
-    "value_of",
-    "value_objects",
-    "operation_insert",
-    "operation",
-    "operation_list",
-    "operation_open_count",
-    "operation_claim",
-    "operation_save",
-    "operation_renew",
-    "operation_edit",
-    "operation_put_away",
-    "operation_release_node",
-    "operation_purge",
-    "transcript_append",
-    "transcript_list",
-    "event_append",
-    "event_head",
-    "event_oldest",
-    "events_after",
-    "events_before",
-    "events",
-    "event",
-    "event_purge",
-    "commit_notifications",
-    "commit_notification",
-    "refusal_record",
-    "refusal_list",
-    "refusal_list_of",
-    "idempotency_begin",
-    "idempotency_finish",
-    "idempotency_forget",
-    "idempotency_purge",
-];
-
+/// What `me` gets when it names rows of somebody else, in every function of [`TRIED`].
 async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     let now = at(1);
     let far = Timestamp(i64::MAX);
@@ -508,6 +418,7 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     let path = ["Device.WiFi.SSID.1.SSID".to_owned()];
     assert!(store.value_of(me, id, &path).await.unwrap().is_empty());
     assert!(store.value_objects(me, id).await.unwrap().is_empty());
+    crate::foreign::intrude(store, me, id).await;
     // Operations.
     none(store.operation_insert(me, reboot(me, id), None, e()).await);
     none(store.operation(me, of.operation).await);

@@ -358,6 +358,7 @@ async fn a_setup_key_lets_in_as_many_devices_as_it_says_also_when_they_come_at_o
             id: SetupKeyId::new(NOW, bits()),
             name: "van".to_owned(),
             hash: hash(1),
+            sealed: None,
             prefix: "hes_1234".to_owned(),
             created_at: NOW,
             created_by: None,

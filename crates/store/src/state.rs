@@ -1,0 +1,134 @@
+//! What an adapter remembers of a device, or of a model with one firmware, in documents of its own: the store keeps
+//! them and does not look inside. No secrets belong here: nothing is masked or sealed.
+
+use fleet::{DeviceId, TenantId, Timestamp};
+
+use crate::error::{Error, Result};
+use crate::limits::{MODEL_STATES_PER_TENANT_MAX, STATE_BYTES_MAX, STATES_MAX};
+use crate::sql::{Row, sql};
+use crate::text::check_text;
+use crate::{Store, touched};
+
+impl Store {
+    /// What was kept of a device under a name.
+    pub async fn state_get(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>> {
+        let statement = sql(
+            "SELECT document FROM device_state WHERE tenant = $1 AND device = $2 AND name = $3",
+        )
+        .bind(tenant)
+        .bind(device)
+        .bind(name);
+        document(self.optional(statement).await?)
+    }
+
+    /// Keeps a document of a device under a name, in place of the one before. It goes with the device.
+    pub async fn state_put(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        name: &str,
+        document: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<()> {
+        check(name, &document)?;
+        let (tenant, name) = (tenant.clone(), name.to_owned());
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let others = sql("SELECT count(*) FROM device_state WHERE tenant = $1 AND device = $2 AND name <> $3")
+                    .bind(&tenant)
+                    .bind(device)
+                    .bind(&name);
+                tx.at_most(others, "documents of a device", STATES_MAX).await?;
+                // Only where there is a device: one that is removed meanwhile leaves nothing behind.
+                let upsert = sql("INSERT INTO device_state (tenant, device, name, document, updated_at) \
+                     SELECT tenant, id, $3, $4, $5 FROM device WHERE tenant = $1 AND id = $2 \
+                     ON CONFLICT (tenant, device, name) DO UPDATE SET document = excluded.document, \
+                     updated_at = excluded.updated_at")
+                .bind(&tenant)
+                .bind(device)
+                .bind(name)
+                .bind(document)
+                .bind(now);
+                touched(tx.execute(upsert).await?, "device")
+            })
+        })
+        .await
+    }
+
+    /// What was kept of a model under a name.
+    pub async fn model_state_get(
+        &self,
+        tenant: &TenantId,
+        model_key: &str,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>> {
+        let statement = sql(
+            "SELECT document FROM model_state WHERE tenant = $1 AND model_key = $2 AND name = $3",
+        )
+        .bind(tenant)
+        .bind(model_key)
+        .bind(name);
+        document(self.optional(statement).await?)
+    }
+
+    /// Keeps a document of a model under a name, in place of the one before; what was not written for longest goes.
+    pub async fn model_state_put(
+        &self,
+        tenant: &TenantId,
+        model_key: &str,
+        name: &str,
+        document: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<()> {
+        check(name, &document)?;
+        let (tenant, key, name) = (tenant.clone(), model_key.to_owned(), name.to_owned());
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                tx.head(&tenant).await?;
+                let others = sql(
+                    "SELECT count(*) FROM model_state WHERE tenant = $1 AND model_key = $2 AND name <> $3",
+                )
+                .bind(&tenant)
+                .bind(&key)
+                .bind(&name);
+                tx.at_most(others, "documents of a model", STATES_MAX).await?;
+                let upsert = sql("INSERT INTO model_state (tenant, model_key, name, document, updated_at) \
+                     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant, model_key, name) \
+                     DO UPDATE SET document = excluded.document, updated_at = excluded.updated_at")
+                .bind(&tenant)
+                .bind(key)
+                .bind(name)
+                .bind(document)
+                .bind(now);
+                tx.execute(upsert).await?;
+                let trim = sql("DELETE FROM model_state WHERE tenant = $1 AND (model_key, name) IN \
+                     (SELECT model_key, name FROM model_state WHERE tenant = $1 \
+                     ORDER BY updated_at DESC, model_key, name LIMIT 100 OFFSET $2)")
+                .bind(&tenant)
+                .bind(MODEL_STATES_PER_TENANT_MAX);
+                tx.execute(trim).await.map(drop)
+            })
+        })
+        .await
+    }
+}
+
+fn document(row: Option<Row>) -> Result<Option<Vec<u8>>> {
+    row.map(|row| row.columns().take()).transpose()
+}
+
+fn check(name: &str, document: &[u8]) -> Result<()> {
+    check_text(name)?;
+    if document.len() > STATE_BYTES_MAX {
+        return Err(Error::LimitExceeded {
+            what: "bytes of an adapter's document",
+            max: STATE_BYTES_MAX as u64,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! Devices that come at intervals instead of keeping a link open: that they came, until when their silence is normal,
+//! and that they stay away. How presence follows from that is decided in `fleet::presence`.
+
+use fleet::presence::{Evidence, Presence, PresenceConfig};
+use fleet::{DeviceId, Event, EventKind, SetupKeyId, TenantId, Timestamp};
+use serde_json::{Value, json};
+
+use crate::device::ever;
+use crate::error::Result;
+use crate::limits::VISIT_EXPECTED_MAX;
+use crate::sql::{json as text, sql};
+use crate::writer::Tx;
+use crate::{Store, collect, search};
+
+/// A device came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Visit {
+    /// Which.
+    pub device: DeviceId,
+    /// When.
+    pub at: Timestamp,
+    /// Until when it need not come again; no more than [`VISIT_EXPECTED_MAX`] from now counts.
+    pub expected_by: Timestamp,
+    /// The way it came.
+    pub path: VisitPath,
+}
+
+/// The way a device came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VisitPath {
+    /// Transport: `cwmp`.
+    pub transport: String,
+    /// The name it has there.
+    pub endpoint_id: String,
+    /// Address it came from.
+    pub peer: String,
+    /// How it proved who it is.
+    pub authenticated_by: String,
+    /// The setup key it came with.
+    pub setup_key: Option<SetupKeyId>,
+    /// What it told, for people.
+    pub info: Value,
+}
+
+impl Store {
+    /// Notes that devices came; a path is made where there is none. One that was gone, or never there, is told to the
+    /// log (`device.connected`). One commit for all of them; those that were removed meanwhile are left out.
+    pub async fn device_visited(&self, tenant: &TenantId, visits: Vec<Visit>) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                for visit in visits {
+                    came(tx, &tenant, visit).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Notes of devices that stay away that they are gone, and tells the log once of each
+    /// (`device.disconnected`). Which; no more than `limit`.
+    pub async fn device_lapse(
+        &self,
+        tenant: &TenantId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<DeviceId>> {
+        let tenant = tenant.clone();
+        // The words of `Evidence::lapses_at`. Looked up before the write: mostly there is none.
+        let overdue = sql(
+            "SELECT id FROM device WHERE tenant = $1 AND expected_by > 0 AND expected_by < $2 \
+             AND expected_by - heard_at < $2 - expected_by ORDER BY id LIMIT $3",
+        )
+        .bind(&tenant)
+        .bind(now)
+        .bind(limit);
+        let found: Vec<DeviceId> = collect(&self.all(overdue).await?, |row| row.columns().take())?;
+        if found.is_empty() {
+            return Ok(found);
+        }
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let mut gone = Vec::new();
+                for device in found {
+                    if lapse(tx, &tenant, device, now).await? {
+                        gone.push(device);
+                    }
+                }
+                Ok(gone)
+            })
+        })
+        .await
+    }
+}
+
+async fn came(tx: &mut Tx, tenant: &TenantId, visit: Visit) -> Result<()> {
+    let Visit {
+        device, at, path, ..
+    } = visit;
+    let expected_by = visit
+        .expected_by
+        .min(Timestamp(at.0.saturating_add(VISIT_EXPECTED_MAX)));
+    let Some((before, external_ip, address)) = evidence(tx, tenant, device).await? else {
+        return Ok(());
+    };
+    let update = sql("UPDATE device SET address = $1, expected_by = $2, \
+         heard_at = CASE WHEN heard_at > $3 THEN heard_at ELSE $3 END, \
+         first_seen_at = CASE WHEN first_seen_at = 0 THEN $3 ELSE first_seen_at END \
+         WHERE tenant = $4 AND id = $5")
+    .bind(&path.peer)
+    .bind(expected_by)
+    .bind(at)
+    .bind(tenant)
+    .bind(device);
+    tx.execute(update).await?;
+    if external_ip.is_empty() {
+        search::came_from(tx, tenant, device, &address, &path.peer).await?;
+    }
+    let was = fleet::presence::presence(&before, at, &PresenceConfig::default());
+    if matches!(was, Presence::Offline | Presence::Never) {
+        let event = Event::new(tenant.clone(), at, EventKind::DeviceConnected)
+            .device(device)
+            .data(json!({
+                "transport": path.transport,
+                "peer": path.peer,
+                "credential": path.authenticated_by,
+            }));
+        tx.append(event, None).await?;
+    }
+    let upsert = sql("INSERT INTO management_path (tenant, device, transport, endpoint_id, setup_key, \
+         certificate_required, info, peer, authenticated_by, link, connected_at, disconnect_reason, heard_at, \
+         expected_by) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, 0, $9, '', $9, $10) \
+         ON CONFLICT (tenant, device, transport) DO UPDATE SET endpoint_id = excluded.endpoint_id, \
+         setup_key = coalesce(excluded.setup_key, management_path.setup_key), info = excluded.info, \
+         peer = excluded.peer, authenticated_by = excluded.authenticated_by, \
+         connected_at = CASE WHEN management_path.expected_by = 0 \
+         OR management_path.disconnected_at >= management_path.connected_at \
+         THEN excluded.connected_at ELSE management_path.connected_at END, \
+         heard_at = excluded.heard_at, expected_by = excluded.expected_by")
+    .bind(tenant)
+    .bind(device)
+    .bind(path.transport)
+    .bind(path.endpoint_id)
+    .bind(path.setup_key)
+    .bind(text(&path.info)?)
+    .bind(path.peer)
+    .bind(path.authenticated_by)
+    .bind(at)
+    .bind(expected_by);
+    tx.execute(upsert).await.map(drop)
+}
+
+/// Whether it is gone in fact: it may have come since it was looked up.
+async fn lapse(tx: &mut Tx, tenant: &TenantId, device: DeviceId, now: Timestamp) -> Result<bool> {
+    let Some((evidence, ..)) = evidence(tx, tenant, device).await? else {
+        return Ok(false);
+    };
+    let Some(lapsed) = evidence.lapses_at().filter(|at| *at < now) else {
+        return Ok(false);
+    };
+    let linked = evidence.linked();
+    let update = sql("UPDATE device SET expected_by = 0, disconnected_at = CASE WHEN $1 = 1 OR disconnected_at > $2 \
+         THEN disconnected_at ELSE $2 END WHERE tenant = $3 AND id = $4")
+    .bind(linked)
+    .bind(lapsed)
+    .bind(tenant)
+    .bind(device);
+    tx.execute(update).await?;
+    let reason = "it did not come when it was expected";
+    let path = sql(
+        "UPDATE management_path SET disconnected_at = $1, disconnect_reason = $2 \
+         WHERE tenant = $3 AND device = $4 AND expected_by > 0",
+    )
+    .bind(lapsed)
+    .bind(reason)
+    .bind(tenant)
+    .bind(device);
+    tx.execute(path).await?;
+    if !linked {
+        let event = Event::new(tenant.clone(), now, EventKind::DeviceDisconnected)
+            .device(device)
+            .actor("system")
+            .data(json!({
+                "reason": reason,
+                "expected_by": evidence.expected_by.unwrap_or_default().to_string(),
+            }));
+        tx.append(event, None).await?;
+    }
+    Ok(!linked)
+}
+
+/// What is known of the device's presence, its WAN address and where it last came from.
+async fn evidence(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    device: DeviceId,
+) -> Result<Option<(Evidence, String, String)>> {
+    let statement = sql(
+        "SELECT connected_at, disconnected_at, heard_at, expected_by, external_ip, address \
+         FROM device WHERE tenant = $1 AND id = $2",
+    )
+    .bind(tenant)
+    .bind(device);
+    let Some(row) = tx.optional(statement).await? else {
+        return Ok(None);
+    };
+    let mut c = row.columns();
+    let evidence = Evidence {
+        connected_at: ever(c.take()?),
+        disconnected_at: ever(c.take()?),
+        heard_at: ever(c.take()?),
+        expected_by: ever(c.take()?),
+    };
+    Ok(Some((evidence, c.take()?, c.take()?)))
+}
