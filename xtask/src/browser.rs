@@ -71,6 +71,8 @@ pub fn start_demo(bin: &Path, data: &Path, devices: &str) -> Result<(Running, Re
             "127.0.0.1:0",
             "--usp",
             "127.0.0.1:0",
+            "--cwmp",
+            "127.0.0.1:0",
             "--data",
         ])
         .arg(data.join("demo"))

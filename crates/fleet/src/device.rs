@@ -170,6 +170,39 @@ impl Identity {
         });
         out
     }
+
+    /// Characters of one part of a CPE's name. The standard has 64.
+    pub const PART_CHARS_MAX: usize = 128;
+
+    /// What a CPE that speaks CWMP is known by. As [`Self::of_serial`]; where its OUI is none, as
+    /// happens, the maker's name stands in its place.
+    pub fn of_cpe(manufacturer: &str, oui: &str, product_class: &str, serial: &str) -> Vec<Self> {
+        let parts = [manufacturer, oui, product_class, serial];
+        if parts
+            .iter()
+            .any(|part| part.chars().count() > Self::PART_CHARS_MAX)
+        {
+            return Vec::new();
+        }
+        let found = Self::of_serial(oui, product_class, serial);
+        let maker = match oui.trim() {
+            "" => manufacturer.trim(),
+            oui => oui,
+        };
+        // With a good OUI it is the serial number that says nothing.
+        let good = !Self::of_serial(oui, product_class, "S1").is_empty();
+        if !found.is_empty() || good || maker.is_empty() {
+            return found;
+        }
+        let stand_in = Self::of_serial("000000", "x", serial);
+        match stand_in.is_empty() {
+            true => Vec::new(),
+            false => vec![Self {
+                kind: IdentityKind::OuiClassSerial,
+                value: format!("{maker}-{}-{}", product_class.trim(), serial.trim()),
+            }],
+        }
+    }
 }
 
 /// Whether a serial number is none.
@@ -414,6 +447,29 @@ mod tests {
         }
         assert!(Identity::of_serial("", "x", "S1").is_empty());
         assert!(Identity::of_serial("nothex", "x", "S1").is_empty());
+    }
+
+    #[test]
+    fn a_cpe_without_an_oui_is_known_by_its_maker_and_never_by_its_serial_number_alone() {
+        assert_eq!(
+            Identity::of_cpe("Maker", "00256d", "Box", "S1"),
+            Identity::of_serial("00256D", "Box", "S1")
+        );
+        let one = Identity::of_cpe("Maker", "", "Box", "S1");
+        let other = Identity::of_cpe("Other", "", "Box", "S1");
+        assert_eq!((one.len(), other.len()), (1, 1));
+        assert_ne!(one, other);
+        assert_ne!(Identity::of_cpe("Maker", "XYZ", "Box", "S1"), one);
+        let long = "x".repeat(Identity::PART_CHARS_MAX + 1);
+        for (maker, oui, serial) in [
+            ("", "", "S1"),
+            ("Maker", "", "0000"),
+            ("Maker", "00256D", ""),
+            ("Maker", "00256D", long.as_str()),
+        ] {
+            let none = Identity::of_cpe(maker, oui, "Box", serial);
+            assert!(none.is_empty(), "{maker} {oui} {serial}");
+        }
     }
 
     #[test]

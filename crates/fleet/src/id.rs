@@ -188,10 +188,6 @@ uuid_id!(
     OperationId
 );
 uuid_id!(
-    /// One management session of a device that comes at intervals.
-    SessionId
-);
-uuid_id!(
     /// A person who can sign in.
     UserId
 );

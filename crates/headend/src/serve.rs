@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(
     after_help = "Without any of these: files in headend-data/, console on http://127.0.0.1:8080, \
-                  agents on port 8081.\nThe environment HEADEND__HTTP__LISTEN is the key http.listen; \
+                  agents on port 8081, CPEs that speak TR-069 on port 7547.\nThe environment HEADEND__HTTP__LISTEN is the key http.listen; \
                   it beats the file, and flags beat both.\nHEADEND_LOG=info,server=debug chooses \
                   what is logged to standard error. Ctrl C or SIGTERM stops the server."
 )]
@@ -35,6 +35,12 @@ pub struct Args {
     /// Address for agents with TLS, like 0.0.0.0:8443
     #[arg(long, value_name = "ADDRESS")]
     usp_tls: Option<String>,
+    /// Address for CPEs that speak TR-069, by HTTP, like 0.0.0.0:7547
+    #[arg(long, value_name = "ADDRESS")]
+    cwmp: Option<String>,
+    /// Address for CPEs that speak TR-069, by HTTPS, like 0.0.0.0:7548
+    #[arg(long, value_name = "ADDRESS")]
+    cwmp_tls: Option<String>,
     /// `sqlite://path` or `postgres://user@host/database`
     #[arg(long, value_name = "URL")]
     database: Option<String>,
@@ -59,6 +65,8 @@ impl Args {
             ("http", "http.listen", &self.http),
             ("usp", "usp.listen", &self.usp),
             ("usp-tls", "usp.tls_listen", &self.usp_tls),
+            ("cwmp", "cwmp.listen", &self.cwmp),
+            ("cwmp-tls", "cwmp.tls_listen", &self.cwmp_tls),
             ("database", "database", &self.database),
         ];
         for (flag, key, value) in flags {
@@ -107,6 +115,12 @@ pub async fn run(args: Args) -> Result<()> {
     }
     if let Some(address) = running.usp_tls {
         lines.push(format!("agents           wss://{address}/usp/<setup key>"));
+    }
+    if let Some(address) = running.cwmp {
+        lines.push(format!("CPEs (TR-069)    http://{address}/"));
+    }
+    if let Some(address) = running.cwmp_tls {
+        lines.push(format!("CPEs (TR-069)    https://{address}/"));
     }
     lines.push(format!("endpoint id      {}", running.endpoint_id));
     lines.push(format!("data             {}", data_dir.display()));
@@ -159,6 +173,8 @@ pub fn flag(key: &str) -> String {
         "http.listen" => "--http",
         "usp.listen" => "--usp",
         "usp.tls_listen" => "--usp-tls",
+        "cwmp.listen" => "--cwmp",
+        "cwmp.tls_listen" => "--cwmp-tls",
         other => return other.to_owned(),
     };
     format!("{flag} (or {key} in the configuration)")

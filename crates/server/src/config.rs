@@ -2,6 +2,10 @@
 //! then the command line. A wrong key or value is named with its line, variable or flag. Nothing
 //! here opens anything.
 
+mod cwmp;
+
+pub use cwmp::{Cwmp, DigestHash, OfferBasic};
+
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,8 +20,10 @@ pub struct Config {
     pub database: Option<String>,
     /// The console and the API.
     pub http: Http,
-    /// The side of the devices.
+    /// The side of the devices that speak USP.
     pub usp: Usp,
+    /// The side of the devices that speak TR-069 (CWMP).
+    pub cwmp: Cwmp,
     /// When a device counts as silent.
     pub presence: Presence,
     /// How long things are kept.
@@ -33,6 +39,7 @@ impl Default for Config {
             database: None,
             http: Http::default(),
             usp: Usp::default(),
+            cwmp: Cwmp::default(),
             presence: Presence::default(),
             retention: Retention::default(),
             secrets: Secrets::default(),
@@ -80,7 +87,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// The side of the devices.
+/// The side of the devices that speak USP.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Usp {
@@ -91,7 +98,7 @@ pub struct Usp {
     #[serde(deserialize_with = "address_or_none")]
     pub tls_listen: Option<SocketAddr>,
     /// The certificate of the TLS listener; absent makes a development authority in `data_dir`.
-    pub tls: Option<UspTls>,
+    pub tls: Option<DeviceTls>,
     /// The endpoint id of this controller; absent makes one at the first start and keeps it.
     pub endpoint_id: Option<String>,
     /// The URL under which devices reach a listener, like `wss://usp.example.net/usp`.
@@ -117,10 +124,10 @@ impl Default for Usp {
     }
 }
 
-/// The certificate of the TLS listener of devices.
+/// The certificate of a TLS listener of devices.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-pub struct UspTls {
+pub struct DeviceTls {
     /// The certificate, then its intermediates.
     pub certificate: PathBuf,
     /// The private key.

@@ -89,6 +89,10 @@ pub struct Running {
     pub usp: Option<SocketAddr>,
     /// Where devices connect with TLS.
     pub usp_tls: Option<SocketAddr>,
+    /// Where devices that speak TR-069 connect by HTTP.
+    pub cwmp: Option<SocketAddr>,
+    /// Where devices that speak TR-069 connect by HTTPS.
+    pub cwmp_tls: Option<SocketAddr>,
     /// At the very first start: whom to sign in as. To be shown once.
     pub first_administrator: Option<FirstAdministrator>,
     /// What is remembered, for tests and local commands.
@@ -141,38 +145,50 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let mut tasks = Vec::new();
     // Devices last: what they say finds the dispatcher there, and stops before it does.
     let (facts, reported) = tokio::sync::mpsc::channel(dispatch::limits::INBOX);
-    let devices = southbound::usp::start(southbound::usp::Setup {
+    let usp = southbound::usp::start(southbound::usp::Setup {
         store: store.clone(),
         config: config.clone(),
         limits: southbound::usp::limits::Limits::default(),
-        facts,
+        facts: facts.clone(),
         shutdown: shutdown.clone(),
     })
     .await?;
+    let cwmp = southbound::cwmp::start(southbound::cwmp::Setup {
+        store: store.clone(),
+        config: config.clone(),
+        limits: southbound::cwmp::limits::Limits::default(),
+        facts,
+        node: usp.node.clone(),
+        vault: vault.clone(),
+        shutdown: shutdown.clone(),
+    })
+    .await?;
+    let devices = Arc::new(southbound::Both::new(usp.southbound, cwmp.southbound));
     let dispatch = dispatch::start(dispatch::Setup {
         store: store.clone(),
-        southbound: devices.southbound.clone(),
+        southbound: devices.clone(),
         facts: reported,
         shutdown: shutdown.clone(),
-        node: devices.node,
+        node: usp.node,
         presence: fleet::presence::PresenceConfig {
             silent_after: std::time::Duration::from_secs(config.presence.silent_after_seconds),
         },
     });
-    let south: Arc<dyn South> = Arc::new(south::Devices::new(
-        devices.southbound,
-        dispatch.handle.clone(),
-    ));
-    tasks.push(devices.task);
+    let south: Arc<dyn South> = Arc::new(south::Devices::new(devices, dispatch.handle.clone()));
+    tasks.extend([usp.task, cwmp.task]);
     tasks.extend(dispatch.tasks);
     let bound = Bound {
         http: Some(address),
-        usp: devices.usp,
-        usp_tls: devices.usp_tls,
-        certificate: devices.certificate,
-        endpoint_id: devices.endpoint_id,
+        usp: usp.usp,
+        usp_tls: usp.usp_tls,
+        certificate: usp.certificate,
+        endpoint_id: usp.endpoint_id,
+        cwmp: cwmp.http,
+        cwmp_tls: cwmp.https,
+        cwmp_certificate: cwmp.certificate,
     };
     let (usp, usp_tls) = (bound.usp, bound.usp_tls);
+    let (cwmp, cwmp_tls) = (bound.cwmp, bound.cwmp_tls);
     let endpoint_id = bound.endpoint_id.clone();
     let state = State::new(
         store.clone(),
@@ -193,6 +209,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         https,
         usp,
         usp_tls,
+        cwmp,
+        cwmp_tls,
         first_administrator,
         store,
         vault,

@@ -61,7 +61,13 @@ pub struct Bound {
     /// Devices, TLS.
     pub usp_tls: Option<SocketAddr>,
     /// The certificate of that one.
-    pub certificate: Option<crate::southbound::usp::Certificate>,
+    pub certificate: Option<crate::southbound::certificate::Certificate>,
+    /// Devices that speak TR-069, by HTTP.
+    pub cwmp: Option<SocketAddr>,
+    /// Devices that speak TR-069, by HTTPS.
+    pub cwmp_tls: Option<SocketAddr>,
+    /// The certificate of that one.
+    pub cwmp_certificate: Option<crate::southbound::certificate::Certificate>,
     /// The endpoint id of the controller.
     pub endpoint_id: String,
 }

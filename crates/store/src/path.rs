@@ -193,6 +193,20 @@ impl Store {
         row.map(|row| read(&row)).transpose()
     }
 
+    /// One way to a device, in whichever tenant it is.
+    pub async fn path_of_device(
+        &self,
+        device: DeviceId,
+        transport: &str,
+    ) -> Result<Option<PathRecord>> {
+        let statement = sql(SELECT)
+            .then(" WHERE device = $1 AND transport = $2")
+            .bind(device)
+            .bind(transport);
+        let row = self.optional(statement).await?;
+        row.map(|row| read(&row)).transpose()
+    }
+
     /// The paths of a tenant that we dial, in order of the device after the given one.
     pub async fn path_list_dialled(
         &self,

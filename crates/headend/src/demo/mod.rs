@@ -32,6 +32,9 @@ pub struct Args {
     /// Address for agents
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
     usp: SocketAddr,
+    /// Address for CPEs that speak TR-069
+    #[arg(long, default_value = "127.0.0.1:7547", value_name = "ADDRESS")]
+    cwmp: SocketAddr,
     /// Without the agent of this machine
     #[arg(long)]
     no_agent: bool,
@@ -54,6 +57,10 @@ pub async fn run(args: Args) -> Result<()> {
         },
         usp: server::config::Usp {
             listen: Some(usp_address(args.usp, &args.data)?),
+            ..Default::default()
+        },
+        cwmp: server::config::Cwmp {
+            listen: Some(args.cwmp),
             ..Default::default()
         },
         ..Config::default()
@@ -236,13 +243,14 @@ fn refused(error: StartError, data: &Path) -> anyhow::Error {
     if let StartError::DataDirInUse { .. } = error {
         return anyhow::anyhow!(
             "a demo is running in {} already: stop it (Ctrl C where it runs), or give this one \
-             another folder and other ports (--data, --http, --usp)",
+             another folder and other ports (--data, --http, --usp, --cwmp)",
             data.display()
         );
     }
     start::refused(error, |key| match key {
         "http.listen" => "--http".to_owned(),
         "usp.listen" => "--usp".to_owned(),
+        "cwmp.listen" => "--cwmp".to_owned(),
         other => other.to_owned(),
     })
 }

@@ -24,6 +24,7 @@ fn demo(folder: &Path) -> Command {
     command
         .args(["demo", "--no-agent", "--devices", &DEVICES.to_string()])
         .args(["--http", "127.0.0.1:0", "--usp", "127.0.0.1:0"])
+        .args(["--cwmp", "127.0.0.1:0"])
         .arg("--data")
         .arg(folder.join("demo"))
         .arg("--ready-file")
@@ -150,7 +151,8 @@ async fn a_second_demo_on_the_same_folder_says_that_one_is_running() {
 
     let taken = ready["url"].as_str().unwrap().trim_start_matches("http://");
     let third = Command::new(env!("CARGO_BIN_EXE_headend"))
-        .args(["demo", "--http", taken, "--usp", "127.0.0.1:0", "--data"])
+        .args(["demo", "--http", taken, "--usp", "127.0.0.1:0"])
+        .args(["--cwmp", "127.0.0.1:0", "--data"])
         .arg(folder.path().join("another"))
         .output()
         .unwrap();

@@ -69,6 +69,8 @@ async fn a_server_whose_standard_output_nobody_reads_serves() {
             &address,
             "--usp",
             "127.0.0.1:0",
+            "--cwmp",
+            "127.0.0.1:0",
             "--data",
         ])
         .arg(folder.path().join("data"))
@@ -101,11 +103,17 @@ fn an_address_in_use_is_named_with_the_flag_for_another() {
         ("--http", "--usp"),
         ("--usp", "--http"),
         ("--usp-tls", "--http"),
+        ("--cwmp", "--http"),
+        ("--cwmp-tls", "--http"),
     ] {
-        let ended = serve(
-            folder.path(),
-            &[flag, &address, other, "127.0.0.1:0", "--set", "data_dir=d"],
-        );
+        let any = "127.0.0.1:0";
+        let mut args = vec![flag, &address, other, any, "--set", "data_dir=d"];
+        for more in ["--usp", "--cwmp"] {
+            if more != flag && more != other {
+                args.extend([more, any]);
+            }
+        }
+        let ended = serve(folder.path(), &args);
         let said = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(1), "{said}");
         assert!(
@@ -126,6 +134,8 @@ fn every_key_of_the_configuration_stands_in_the_operators_guide() {
         "http.tls.",
         "usp.",
         "usp.tls.",
+        "cwmp.",
+        "cwmp.tls.",
         "presence.",
         "retention.",
     ] {
@@ -137,7 +147,7 @@ fn every_key_of_the_configuration_stands_in_the_operators_guide() {
             .nth(1)
             .unwrap_or_else(|| panic!("{section}: {said}"));
         for key in after.split('`').skip(1).step_by(2) {
-            let sections = ["http", "usp", "presence", "retention", "tls"];
+            let sections = ["http", "usp", "cwmp", "presence", "retention", "tls"];
             let named = guide.contains(&format!("`{section}{key}`"))
                 || guide.contains(&format!("`.{key}`"));
             assert!(

@@ -34,6 +34,24 @@ pub fn certificate_ids(certificate: &CertificateDer<'_>) -> Result<Vec<EndpointI
     Ok(ids(&parse(certificate)?))
 }
 
+/// Every name that a certificate is for, as text: the common names of its subject, its DNS names,
+/// and its endpoint ids. For protocols in which a device goes by a name of another form.
+pub fn certificate_names(certificate: &CertificateDer<'_>) -> Result<Vec<String>, TlsError> {
+    let parsed = parse(certificate)?;
+    let common = parsed.subject().iter_common_name();
+    let common = common.filter_map(|name| name.as_str().ok().map(str::to_owned));
+    let dns = names(&parsed).filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    });
+    let ids = ids(&parsed).into_iter().map(|id| id.as_str().to_owned());
+    Ok(common
+        .chain(dns)
+        .chain(ids)
+        .take(CERTIFICATE_IDS_MAX)
+        .collect())
+}
+
 /// What a certificate says.
 pub fn describe(certificate: &CertificateDer<'_>) -> Result<CertificateInfo, TlsError> {
     let parsed = parse(certificate)?;
@@ -140,6 +158,18 @@ mod tests {
             .collect();
         let uris: Vec<&str> = uris.iter().map(String::as_str).collect();
         assert_eq!(found(&[], &uris).len(), CERTIFICATE_IDS_MAX);
+    }
+
+    #[test]
+    fn the_names_of_a_certificate_are_its_common_name_and_all_others() {
+        let mut params = CertificateParams::new(vec!["box.example".to_owned()]).unwrap();
+        let common = rcgen::DnType::CommonName;
+        params.distinguished_name.push(common, "00256D-Box-S1");
+        let pair = KeyPair::generate().unwrap();
+        let made = params.self_signed(&pair).unwrap();
+        let names = certificate_names(made.der()).unwrap();
+        assert!(names.contains(&"00256D-Box-S1".to_owned()), "{names:?}");
+        assert!(names.contains(&"box.example".to_owned()), "{names:?}");
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl ClientCertVerifier for Naming {
 
 /// The server's side of a handshake. `claimed` is set to the endpoint id of a certificate that was
 /// rejected, for whoever reports the refusal.
-pub(crate) async fn accept(
+pub async fn accept(
     acceptor: TlsAcceptor,
     tcp: TcpStream,
     claimed: &mut Option<EndpointId>,

@@ -18,9 +18,9 @@ use std::{path::Path, sync::Arc};
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-pub use certificate::{CertificateInfo, certificate_ids, describe};
+pub use certificate::{CertificateInfo, certificate_ids, certificate_names, describe};
 pub use client::{ClientTls, ClientTlsConfig, Roots};
-pub(crate) use clients::accept;
+pub use clients::accept;
 pub use server::{ClientCertificates, ServerTls, ServerTlsConfig};
 
 use crate::limits::PEM_FILE_BYTES_MAX;

@@ -103,7 +103,8 @@ impl ServerTls {
             .clone()
     }
 
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+    /// What a handshake that begins now is made with.
+    pub fn config(&self) -> Arc<ServerConfig> {
         self.current
             .read()
             .unwrap_or_else(PoisonError::into_inner)

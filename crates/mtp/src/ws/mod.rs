@@ -26,6 +26,7 @@ pub use error::{DialError, LinkError};
 pub use keepalive::KeepAlive;
 pub use link::{Closed, Incoming, Link, LinkLimits, Role};
 pub use listener::{Accepted, Listener, ListenerConfig};
+pub use seats::{Seat, Seats};
 
 /// The WebSocket subprotocol of USP (R-WS.10).
 pub const SUBPROTOCOL: &str = "v1.usp";

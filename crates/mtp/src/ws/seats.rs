@@ -11,11 +11,11 @@ use super::admission::{Refusal, RefusalReason};
 
 /// The limits of one listener.
 #[derive(Debug)]
-pub(super) struct Seats {
-    pub(super) connections_max: usize,
-    pub(super) connections_per_address_max: usize,
-    pub(super) handshakes_per_address_max: usize,
-    pub(super) uncounted: Vec<IpAddr>,
+pub struct Seats {
+    connections_max: usize,
+    connections_per_address_max: usize,
+    handshakes_per_address_max: usize,
+    uncounted: Vec<IpAddr>,
     taken: Mutex<Taken>,
 }
 
@@ -33,7 +33,7 @@ struct Address {
 
 /// One connection's place; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub struct Seat {
     seats: Arc<Seats>,
     /// `None` where the address is not counted.
     address: Option<IpAddr>,
@@ -41,7 +41,9 @@ pub(super) struct Seat {
 }
 
 impl Seats {
-    pub(super) fn new(
+    /// So many connections in all and from one address, so many handshakes from one address under
+    /// way; these addresses are not counted.
+    pub fn new(
         connections_max: usize,
         connections_per_address_max: usize,
         handshakes_per_address_max: usize,
@@ -57,12 +59,12 @@ impl Seats {
     }
 
     /// Connections there are, those in their handshake included.
-    pub(super) fn taken(&self) -> usize {
+    pub fn taken(&self) -> usize {
         self.lock().connections
     }
 
     /// A place for a connection that begins its handshake.
-    pub(super) fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Seat, Refusal> {
+    pub fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Seat, Refusal> {
         let mut taken = self.lock();
         if taken.connections >= self.connections_max {
             let detail = format!(
@@ -104,7 +106,7 @@ impl Seats {
 
 impl Seat {
     /// The handshake is over; the connection stays.
-    pub(super) fn established(&mut self) {
+    pub fn established(&mut self) {
         self.leave_handshake(&mut self.seats.clone().lock());
     }
 

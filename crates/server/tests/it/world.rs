@@ -80,7 +80,7 @@ impl World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
         let mut config =
-            Config::parse("[http]\nlisten = \"127.0.0.1:0\"\n[usp]\nlisten = \"127.0.0.1:0\"\n")
+            Config::parse("[http]\nlisten = \"127.0.0.1:0\"\n[usp]\nlisten = \"127.0.0.1:0\"\n[cwmp]\nlisten = \"127.0.0.1:0\"\n")
                 .unwrap();
         config.data_dir = directory.path().to_owned();
         config.database = Some(database.url.clone());

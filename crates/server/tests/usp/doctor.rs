@@ -91,7 +91,7 @@ async fn the_certificate_of_the_listener_is_shown_and_an_expired_one_is_a_proble
     let database = store::testing::sqlite().await.unwrap();
     let mut world = World::with(database, |config| {
         config.usp.tls_listen = Some("127.0.0.1:0".parse().unwrap());
-        config.usp.tls = Some(server::config::UspTls {
+        config.usp.tls = Some(server::config::DeviceTls {
             certificate: old.certificate,
             key: old.key,
             client_ca: None,

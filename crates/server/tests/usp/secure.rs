@@ -12,7 +12,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
 };
 use serde_json::{Value, json};
-use server::{Config, config::UspTls};
+use server::{Config, config::DeviceTls};
 use tokio_util::sync::CancellationToken;
 
 use crate::api_world::World;
@@ -99,7 +99,7 @@ impl Site {
         let client_ca = Some(ca.file.clone());
         let mut world = World::with(store::testing::sqlite().await.unwrap(), |config| {
             config.usp.tls_listen = Some(LOCAL);
-            config.usp.tls = Some(UspTls {
+            config.usp.tls = Some(DeviceTls {
                 certificate: own.certificate,
                 key: own.key,
                 client_ca,
@@ -246,7 +246,7 @@ async fn files_that_cannot_be_used_stop_the_start_and_are_named() {
         };
         config.http.listen = LOCAL;
         (config.usp.listen, config.usp.tls_listen) = (None, Some(LOCAL));
-        config.usp.tls = Some(UspTls {
+        config.usp.tls = Some(DeviceTls {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
             client_ca: client_ca.map(Path::to_owned),
@@ -290,7 +290,7 @@ async fn a_renewed_certificate_is_taken_up_without_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let ca = Authority::new(dir.path(), "ca");
     let own = ca.issue("server", None, true);
-    let files = UspTls {
+    let files = DeviceTls {
         certificate: own.certificate,
         key: own.key,
         client_ca: None,

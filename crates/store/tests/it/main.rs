@@ -9,7 +9,6 @@ mod event;
 mod foreign;
 mod isolation;
 mod limit;
-mod management_session;
 mod operation;
 mod path;
 mod people;

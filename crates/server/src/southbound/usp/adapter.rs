@@ -12,17 +12,16 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use usp::{EndpointId, controller};
 
-use super::Reported;
 use super::dial::Dials;
 use super::limits::{HEARD_EVERY, Limits, PING_EVERY_MAX, PONG_TIME_MAX};
 use super::link::{Command, Stop};
 use super::recorder::Recorder;
-use super::refusal::RefusalLog;
-use super::registry::Registry;
-use super::slots::Slots;
+use super::{Registry, Reported, TRANSPORT};
 use crate::Config;
 use crate::seam::Attempt;
 use crate::south::Links;
+use crate::southbound::refusal::RefusalLog;
+use crate::southbound::slots::Slots;
 
 /// What all links share.
 pub struct Core {
@@ -91,7 +90,7 @@ impl Core {
             ..LinkLimits::default()
         };
         Self {
-            refusals: RefusalLog::start(store.clone()),
+            refusals: RefusalLog::start(store.clone(), TRANSPORT),
             store,
             own,
             node,

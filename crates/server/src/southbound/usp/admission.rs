@@ -2,21 +2,19 @@
 //! remembered with its reason. Changes nothing: the peer may go away before it is answered.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
 use fleet::onboarding::{self, Admission as Decision, Credential, Known, Newcomer, Refusal};
-use fleet::{DeviceId, Identity, SetupKeyId, TenantId, Timestamp};
+use fleet::{Identity, TenantId};
 use mtp::ws::{Admission, Admitted, Hello, RefusalReason};
-use store::{PathRecord, SecretHash, SetupKeyRecord};
+use store::{PathRecord, SecretHash};
 use usp::EndpointId;
 
 use super::TRANSPORT;
 use super::adapter::Core;
-use super::limits::{Limits, SETUP_KEYS_COUNTED_MAX};
-use super::refusal::Complaint;
 use crate::secret;
+use crate::southbound::admission::{self, Uses};
+use crate::southbound::refusal::Complaint;
 use crate::state::now;
 
 /// What is known of a link before its first record.
@@ -38,55 +36,6 @@ pub struct Ticket {
 pub struct Gate {
     core: Arc<Core>,
     uses: Uses,
-}
-
-/// How often setup keys were used lately.
-struct Uses {
-    burst: f64,
-    per_second: f64,
-    buckets: Mutex<HashMap<SetupKeyId, Bucket>>,
-}
-
-/// Uses of one setup key: a bucket that leaks.
-struct Bucket {
-    level: f64,
-    at: Instant,
-}
-
-impl Uses {
-    fn new(limits: &Limits) -> Self {
-        Self {
-            burst: limits.setup_key_burst,
-            per_second: limits.setup_key_per_second,
-            buckets: Mutex::default(),
-        }
-    }
-
-    /// One more use; true when there were too many.
-    fn limited(&self, key: SetupKeyId, now: Instant) -> bool {
-        let level = |bucket: &Bucket| {
-            let since = now.saturating_duration_since(bucket.at);
-            (bucket.level - since.as_secs_f64() * self.per_second).max(0.0)
-        };
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= SETUP_KEYS_COUNTED_MAX && !buckets.contains_key(&key) {
-            buckets.retain(|_, bucket| level(bucket) > 0.0);
-            if buckets.len() >= SETUP_KEYS_COUNTED_MAX {
-                return true;
-            }
-        }
-        let bucket = buckets.entry(key).or_insert(Bucket {
-            level: 0.0,
-            at: now,
-        });
-        bucket.level = level(bucket);
-        bucket.at = now;
-        let limited = bucket.level + 1.0 > self.burst;
-        if !limited {
-            bucket.level += 1.0;
-        }
-        limited
-    }
 }
 
 /// What was found for the credential of a newcomer.
@@ -113,7 +62,10 @@ impl Found {
 impl Gate {
     /// A door.
     pub fn new(core: Arc<Core>) -> Self {
-        let uses = Uses::new(&core.limits);
+        let uses = Uses::new(
+            core.limits.setup_key_burst,
+            core.limits.setup_key_per_second,
+        );
         Self { core, uses }
     }
 
@@ -146,7 +98,9 @@ impl Gate {
             .as_ref()
             .is_some_and(|endpoint| hello.certificate_ids.contains(endpoint));
         if !(certified && known.is_some()) {
-            self.judge_use(&mut found, path.as_ref());
+            let used_up = found.used_up;
+            self.uses
+                .judge(&mut found.credential, used_up, path.as_ref());
         }
         let newcomer = Newcomer {
             credential: &found.credential,
@@ -181,7 +135,14 @@ impl Gate {
         let store = &self.core.store;
         if secret::looks_like(shown, secret::SETUP_KEY) {
             let key = store.setup_key_by_hash(&secret::hash(shown)).await?;
-            return Ok(key.map_or(Found::of(Credential::Unknown), |key| setup_key(&key, now())));
+            let Some(key) = key else {
+                return Ok(Found::of(Credential::Unknown));
+            };
+            let (credential, used_up) = admission::setup_key(&key, now());
+            return Ok(Found {
+                used_up,
+                ..Found::of(credential)
+            });
         }
         if secret::looks_like(shown, secret::DEVICE) {
             let hash = secret::hash(shown);
@@ -206,25 +167,8 @@ impl Gate {
         if hello.certificate_ids.is_empty() {
             return Ok(Found::of(Credential::Unknown));
         }
-        let tenant = self.named(shown).await?;
+        let tenant = admission::tenant_named(store, shown).await?;
         Ok(Found::of(Credential::Certificate { tenant }))
-    }
-
-    /// The tenant of this name; where there is only one, that one.
-    async fn named(&self, name: &str) -> Result<Option<TenantId>, Turned> {
-        let store = &self.core.store;
-        if let Ok(tenant) = TenantId::parse(name) {
-            match store.tenant(&tenant).await {
-                Ok(_) => return Ok(Some(tenant)),
-                Err(store::Error::NotFound(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let mut all = store.tenant_list().await?;
-        Ok(match all.len() {
-            1 => all.pop().map(|tenant| tenant.id),
-            _ => None,
-        })
     }
 
     async fn known(
@@ -238,37 +182,7 @@ impl Gate {
             return Ok((None, None));
         };
         let path = store.path(tenant, device, TRANSPORT).await?;
-        Ok((Some(known(device, path.as_ref())), path))
-    }
-
-    fn judge_use(&self, found: &mut Found, path: Option<&PathRecord>) {
-        let used_up = found.used_up;
-        let Credential::SetupKey {
-            key,
-            usable,
-            limited,
-            ..
-        } = &mut found.credential
-        else {
-            return;
-        };
-        *usable |= used_up && path.is_some_and(|path| path.setup_key == Some(*key));
-        if *usable {
-            *limited = self.uses.limited(*key, Instant::now());
-        }
-    }
-}
-
-/// What the way to a device says about who may take it.
-pub fn known(device: DeviceId, path: Option<&PathRecord>) -> Known {
-    let is = |what: fn(&PathRecord) -> bool| path.is_some_and(what);
-    Known {
-        device,
-        has_current_token: is(|path| path.has_current),
-        // A token that onboarding wrote is pending, too, but then the device came with a setup key.
-        expects_own_token: is(|path| path.pending_at.is_some() && path.setup_key.is_none()),
-        certificate_required: is(|path| path.certificate_required),
-        readmit: is(|path| path.readmit_until.is_some_and(|until| until > now())),
+        Ok((Some(admission::known(device, path.as_ref())), path))
     }
 }
 
@@ -291,21 +205,6 @@ fn detail(refusal: Refusal, hello: &Hello, tenant: Option<&TenantId>) -> String 
         }
         (Refusal::TenantDisabled, Some(tenant)) => format!("tenant {tenant}"),
         _ => String::new(),
-    }
-}
-
-fn setup_key(key: &SetupKeyRecord, now: Timestamp) -> Found {
-    let open = key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now);
-    let used_up = key.uses_max.is_some_and(|max| key.uses >= max);
-    let credential = Credential::SetupKey {
-        tenant: key.tenant.clone(),
-        key: key.id,
-        usable: open && !used_up,
-        limited: false,
-    };
-    Found {
-        used_up: open && used_up,
-        ..Found::of(credential)
     }
 }
 
@@ -366,36 +265,5 @@ impl Admission for Gate {
             reason,
             detail,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn a_setup_key_is_limited_after_a_burst_and_serves_again_later() {
-        let limits = Limits::default();
-        let (uses, now) = (Uses::new(&limits), Instant::now());
-        let key = SetupKeyId(uuid::Uuid::nil());
-        let burst = limits.setup_key_burst as usize;
-        assert!((0..burst).all(|_| !uses.limited(key, now)));
-        assert!(uses.limited(key, now));
-        assert!(!uses.limited(SetupKeyId(uuid::Uuid::max()), now));
-        let soon = now + Duration::from_secs_f64(1.0 / limits.setup_key_per_second);
-        assert!(!uses.limited(key, soon));
-        assert!(uses.limited(key, soon));
-    }
-
-    #[test]
-    fn only_so_many_setup_keys_are_counted_and_the_idle_ones_are_forgotten() {
-        let (uses, now) = (Uses::new(&Limits::default()), Instant::now());
-        let key = |n: usize| SetupKeyId(uuid::Uuid::from_u128(n as u128));
-        assert!((0..SETUP_KEYS_COUNTED_MAX).all(|n| !uses.limited(key(n), now)));
-        assert!(uses.limited(key(SETUP_KEYS_COUNTED_MAX), now));
-        let later = now + Duration::from_secs(1);
-        assert!(!uses.limited(key(SETUP_KEYS_COUNTED_MAX), later));
-        assert_eq!(uses.buckets.lock().unwrap().len(), 1);
     }
 }

@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use usp::UspError;
 use usp::msg::{Request, Response};
 
+use super::Entry;
 use super::limits::{Limits, ONBOARD_TIMEOUTS_MAX};
 use super::link::Command;
-use super::registry::Entry;
 
 /// A question on its way to the task of a link.
 #[derive(Debug)]

@@ -18,13 +18,14 @@ use usp::EndpointId;
 
 use super::TRANSPORT;
 use super::adapter::{Core, stop};
-use super::admission::{self, Ticket};
+use super::admission::Ticket;
 use super::limits::{
     ATTEMPTS_KEPT, CONNECT_RECORD_TIME, DIAL_STABLE, DIAL_WAIT_MAX, DIAL_WAIT_MIN, DIALS_AT_ONCE,
 };
 use super::link::{self, Stop};
-use super::refusal::Complaint;
 use crate::seam::Attempt;
+use crate::southbound::admission;
+use crate::southbound::refusal::Complaint;
 use crate::state::now;
 
 /// Devices that are dialled.

@@ -17,9 +17,9 @@ use super::adapter::{Core, Ends};
 use super::admission::Ticket;
 use super::jobs;
 use super::link::{Command, Replaced, Running, Stop};
-use super::refusal::Complaint;
-use super::registry::Parting;
 use super::settle::{self, Unsettled};
+use crate::southbound::refusal::Complaint;
+use crate::southbound::registry::Parting;
 use crate::state::now;
 
 /// How a link came to its end.

@@ -13,8 +13,8 @@ use usp::msg::{Msg, Response};
 
 use super::ask::{AskError, Asker};
 use super::link::Running;
-use super::registry::Parting;
 use super::{onboarding, transcript, translate};
+use crate::southbound::registry::Parting;
 use crate::state::now;
 
 /// Who waits for an answer.

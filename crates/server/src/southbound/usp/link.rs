@@ -24,11 +24,10 @@ use super::ask::{Ask, AskError};
 use super::goodbye::{End, closed_words, hand_back, turn_away};
 use super::jobs::{self, Waiting};
 use super::limits::LINK_INBOX;
-use super::refusal::Complaint;
-use super::registry::Entry;
 use super::settle::{self, Settled};
 use super::work::{self, Work};
-use super::{notify, onboarding};
+use super::{Entry, notify, onboarding};
+use crate::southbound::refusal::Complaint;
 use crate::state::now;
 
 /// What the task of a link is told.

@@ -16,13 +16,10 @@ mod listen;
 pub mod notice;
 mod notify;
 mod onboarding;
-mod own;
+pub(super) mod own;
 mod recorder;
-mod refusal;
-mod registry;
 mod replay;
 mod settle;
-mod slots;
 mod tenants;
 mod transcript;
 mod translate;
@@ -40,8 +37,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use adapter::Adapter;
-pub use listen::Certificate;
 
+use super::certificate::Certificate;
+use super::registry;
 use crate::dispatch::Reported;
 use crate::state::now;
 use crate::{Config, StartError};
@@ -52,6 +50,12 @@ use recorder::Recorder;
 
 /// The name of the one transport there is, in the store.
 pub(crate) const TRANSPORT: &str = "websocket";
+
+/// The open links.
+type Registry = registry::Registry<link::Command>;
+
+/// One of them.
+type Entry = registry::Entry<link::Command>;
 
 /// Where the facts about devices go.
 pub type Facts = mpsc::Sender<Reported>;

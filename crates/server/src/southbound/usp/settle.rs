@@ -10,16 +10,16 @@ use fleet::device::{Description, OnboardingState};
 use fleet::onboarding::{Refusal, Who};
 use fleet::{DeviceId, Event, EventKind, Fact, Identity, TenantId, Timestamp};
 use serde_json::json;
-use store::{DevicePatch, NewDevice, PathLink};
+use store::{DevicePatch, PathLink};
 use tokio::sync::{mpsc, oneshot};
 
-use super::TRANSPORT;
 use super::adapter::Core;
-use super::admission::{self, Ticket};
+use super::admission::Ticket;
 use super::limits::REPLACE_TIME_MAX;
 use super::link::{Command, Replaced};
-use super::registry::{Entry, NewEntry};
-use crate::secret;
+use super::{Entry, TRANSPORT};
+use crate::southbound::register::{self, Newcomer, Unregistered};
+use crate::southbound::registry::NewEntry;
 use crate::state::now;
 
 /// A link that is known to everybody.
@@ -167,54 +167,19 @@ async fn connect(
 
 /// Registers a device that nobody has seen before.
 async fn register(core: &Core, ticket: &Ticket) -> Result<DeviceId, Unsettled> {
-    let decision = &ticket.decision;
-    let tenant = &decision.tenant;
-    let at = now();
-    let Some(key) = decision.setup_key else {
-        return Err(Unsettled::Refused(Refusal::NotRegistered));
-    };
-    let id = DeviceId::new(at, secret::id_bits());
     let identity = Identity::endpoint(ticket.endpoint.as_str());
-    let device = NewDevice {
-        id,
-        name: String::new(),
-        tags: Vec::new(),
-        protocol: "usp".to_owned(),
+    let newcomer = Newcomer {
+        protocol: "usp",
+        transport: TRANSPORT,
         description: Description::default(),
-        identities: vec![identity.clone()],
-        source: "setup".to_owned(),
-        onboarding: OnboardingState::Started,
-        created_at: at,
+        identities: vec![identity],
     };
-    let created = Event::new(tenant.clone(), at, EventKind::DeviceCreated)
-        .device(id)
-        .data(json!({
-            "name": "", "endpoint": identity.value, "how": "setup_key",
-        }));
-    let registered = core
-        .store
-        .device_register(tenant, device, TRANSPORT, key, vec![created])
-        .await;
-    match registered {
-        Ok(true) => {
-            metrics::counter!("headend_devices_registered_total").increment(1);
-            Ok(id)
-        }
-        // Meanwhile it was revoked, or others used it up.
-        Ok(false) => Err(Unsettled::Refused(Refusal::SetupKeyUnusable)),
-        // Two connections of one new device at the same time, and the other one was faster; or an
-        // operator has registered it since, and then the key may not be enough.
-        Err(error @ store::Error::Conflict { .. }) => {
-            let Some(device) = core.store.device_by_identity(tenant, &identity).await? else {
-                return Err(error.into());
-            };
-            let path = core.store.path(tenant, device, TRANSPORT).await?;
-            let known = admission::known(device, path.as_ref());
-            known.opened_by_setup_key().map_err(Unsettled::Refused)?;
-            Ok(device)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let (store, decision) = (&core.store, &ticket.decision);
+    let registered = register::register(store, &decision.tenant, decision.setup_key, newcomer);
+    registered.await.map_err(|error| match error {
+        Unregistered::Refused(refusal) => Unsettled::Refused(refusal),
+        Unregistered::Store(error) => Unsettled::Store(error),
+    })
 }
 
 /// An event of a device, now.

@@ -6,7 +6,8 @@ use usp::msg::{
     Body, CreateStatus, Msg, Notification, OperationResp, Request, Response, UpdateStatus,
 };
 
-use super::limits::{REASON_CHARS_MAX, TRANSCRIPT_CHARS_MAX};
+use super::limits::TRANSCRIPT_CHARS_MAX;
+pub use crate::southbound::refusal::said;
 
 /// A message of an exchange in which these secrets were told, as text.
 pub fn text(mut msg: Msg, secrets: &[&str]) -> String {
@@ -15,12 +16,6 @@ pub fn text(mut msg: Msg, secrets: &[&str]) -> String {
         (text, true) => format!("{text}\n(the rest is left out)\n"),
         (text, false) => text,
     }
-}
-
-/// What a device gave as a reason, to be kept: a line for people, without credentials and without
-/// what the device was told in secret.
-pub fn said(reason: &str, secrets: &[&str]) -> String {
-    secret::excerpt(reason, secrets, REASON_CHARS_MAX).0
 }
 
 fn mask(msg: &mut Msg) {
@@ -177,13 +172,6 @@ mod tests {
         let error = usp::UspError::new(usp::ErrorCode::INVALID_VALUE, "hunter22 is too short");
         let text = text(Msg::error("1", error), &["hunter22"]);
         assert!(!text.contains("hunter22"), "{text}");
-    }
-
-    #[test]
-    fn a_reason_as_long_as_a_message_is_cut() {
-        let text = said(&"hed_aaaaaaaa ".repeat(400_000), &[]);
-        assert_eq!(text.chars().count(), REASON_CHARS_MAX);
-        assert!(!text.contains("aaaaaaaa"));
     }
 
     #[test]

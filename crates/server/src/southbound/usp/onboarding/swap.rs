@@ -8,9 +8,9 @@ use usp::outcome;
 
 use super::{Job, Notes, Stopped};
 use crate::secret;
+use crate::southbound::registry::Parting;
 use crate::southbound::usp::TRANSPORT;
 use crate::southbound::usp::ask::{AskError, Asker};
-use crate::southbound::usp::registry::Parting;
 use crate::southbound::usp::{settle, transcript};
 use crate::state::now;
 

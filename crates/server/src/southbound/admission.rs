@@ -1,0 +1,161 @@
+//! What the doors of all adapters have in common: how the store's rows become what
+//! `fleet::onboarding` decides by, and how often setup keys may be used.
+//!
+//! Not here: what a newcomer shows, and where (in each adapter).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use fleet::onboarding::{Credential, Known};
+use fleet::{DeviceId, SetupKeyId, TenantId, Timestamp};
+use store::{PathRecord, SetupKeyRecord, Store};
+
+use super::limits::SETUP_KEYS_COUNTED_MAX;
+use crate::state::now;
+
+/// How often setup keys were used lately.
+pub struct Uses {
+    burst: f64,
+    per_second: f64,
+    buckets: Mutex<HashMap<SetupKeyId, Bucket>>,
+}
+
+/// Uses of one setup key: a bucket that leaks.
+struct Bucket {
+    level: f64,
+    at: Instant,
+}
+
+impl Uses {
+    /// So many at once, so many in the long run.
+    pub fn new(burst: f64, per_second: f64) -> Self {
+        Self {
+            burst,
+            per_second,
+            buckets: Mutex::default(),
+        }
+    }
+
+    /// Counts the use of a setup key. One that is only used up still serves the devices it has let
+    /// in.
+    pub fn judge(&self, credential: &mut Credential, used_up: bool, path: Option<&PathRecord>) {
+        let Credential::SetupKey {
+            key,
+            usable,
+            limited,
+            ..
+        } = credential
+        else {
+            return;
+        };
+        *usable |= used_up && path.is_some_and(|path| path.setup_key == Some(*key));
+        if *usable {
+            *limited = self.limited(*key, Instant::now());
+        }
+    }
+
+    /// One more use; true when there were too many.
+    fn limited(&self, key: SetupKeyId, now: Instant) -> bool {
+        let level = |bucket: &Bucket| {
+            let since = now.saturating_duration_since(bucket.at);
+            (bucket.level - since.as_secs_f64() * self.per_second).max(0.0)
+        };
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= SETUP_KEYS_COUNTED_MAX && !buckets.contains_key(&key) {
+            buckets.retain(|_, bucket| level(bucket) > 0.0);
+            if buckets.len() >= SETUP_KEYS_COUNTED_MAX {
+                return true;
+            }
+        }
+        let bucket = buckets.entry(key).or_insert(Bucket {
+            level: 0.0,
+            at: now,
+        });
+        bucket.level = level(bucket);
+        bucket.at = now;
+        let limited = bucket.level + 1.0 > self.burst;
+        if !limited {
+            bucket.level += 1.0;
+        }
+        limited
+    }
+}
+
+/// What the way to a device says about who may take it.
+pub fn known(device: DeviceId, path: Option<&PathRecord>) -> Known {
+    let is = |what: fn(&PathRecord) -> bool| path.is_some_and(what);
+    Known {
+        device,
+        has_current_token: is(|path| path.has_current),
+        // A token that onboarding wrote is pending, too, but then the device came with a setup key.
+        expects_own_token: is(|path| path.pending_at.is_some() && path.setup_key.is_none()),
+        certificate_required: is(|path| path.certificate_required),
+        readmit: is(|path| path.readmit_until.is_some_and(|until| until > now())),
+    }
+}
+
+/// What a setup key opens, and whether nothing but its count has run out.
+pub fn setup_key(key: &SetupKeyRecord, now: Timestamp) -> (Credential, bool) {
+    let open = key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now);
+    let used_up = key.uses_max.is_some_and(|max| key.uses >= max);
+    let credential = Credential::SetupKey {
+        tenant: key.tenant.clone(),
+        key: key.id,
+        usable: open && !used_up,
+        limited: false,
+    };
+    (credential, open && used_up)
+}
+
+/// The tenant of this name; where there is only one, that one.
+pub async fn tenant_named(store: &Store, name: &str) -> store::Result<Option<TenantId>> {
+    if let Ok(tenant) = TenantId::parse(name) {
+        match store.tenant(&tenant).await {
+            Ok(_) => return Ok(Some(tenant)),
+            Err(store::Error::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut all = store.tenant_list().await?;
+    Ok(match all.len() {
+        1 => all.pop().map(|tenant| tenant.id),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use super::super::limits::{SETUP_KEY_BURST, SETUP_KEY_PER_SECOND};
+
+    fn uses() -> Uses {
+        Uses::new(SETUP_KEY_BURST, SETUP_KEY_PER_SECOND)
+    }
+
+    #[test]
+    fn a_setup_key_is_limited_after_a_burst_and_serves_again_later() {
+        let (uses, now) = (uses(), Instant::now());
+        let key = SetupKeyId(uuid::Uuid::nil());
+        let burst = SETUP_KEY_BURST as usize;
+        assert!((0..burst).all(|_| !uses.limited(key, now)));
+        assert!(uses.limited(key, now));
+        assert!(!uses.limited(SetupKeyId(uuid::Uuid::max()), now));
+        let soon = now + Duration::from_secs_f64(1.0 / SETUP_KEY_PER_SECOND);
+        assert!(!uses.limited(key, soon));
+        assert!(uses.limited(key, soon));
+    }
+
+    #[test]
+    fn only_so_many_setup_keys_are_counted_and_the_idle_ones_are_forgotten() {
+        let (uses, now) = (uses(), Instant::now());
+        let key = |n: usize| SetupKeyId(uuid::Uuid::from_u128(n as u128));
+        assert!((0..SETUP_KEYS_COUNTED_MAX).all(|n| !uses.limited(key(n), now)));
+        assert!(uses.limited(key(SETUP_KEYS_COUNTED_MAX), now));
+        let later = now + Duration::from_secs(1);
+        assert!(!uses.limited(key(SETUP_KEYS_COUNTED_MAX), later));
+        assert_eq!(uses.buckets.lock().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,443 @@
+//! Who may come in, now that it has said who it is: what is known of it is looked up,
+//! `fleet::onboarding` decides, and it takes its place. Everything may be done again: a crash at any
+//! point leaves what the next session continues.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ::cwmp::rpc::DeviceId as Cpe;
+use fleet::device::Description;
+use fleet::onboarding::{self, Credential, Known, Newcomer, Refusal, Who};
+use fleet::{DeviceId, Event, EventKind, Identity, IdentityKind, TenantId};
+use serde_json::json;
+use store::{PathRecord, Store, Visit, VisitPath};
+use tokio::sync::mpsc;
+
+use super::TRANSPORT;
+use super::core::{Command, Core, Entry, Stop};
+use super::cpe::Guest;
+use super::door::{Proof, Shown};
+use super::limits::{EXPECTED_FIRST, REPLACE_TIME_MAX, SESSION_INBOX};
+use crate::southbound::admission;
+use crate::southbound::register::{self, Unregistered};
+use crate::southbound::registry::NewEntry;
+use crate::state::now;
+
+/// A device that was let in.
+pub struct Admitted {
+    /// Who it is.
+    pub guest: Guest,
+    /// Its place.
+    pub entry: Arc<Entry>,
+    /// What comes for it.
+    pub commands: mpsc::Receiver<Command>,
+}
+
+/// Not now, or not at all.
+#[derive(Debug)]
+pub enum Turned {
+    /// The store does not answer.
+    Later(String),
+    /// Another session of the device has come since.
+    Replaced,
+    /// No.
+    No {
+        /// In whose name.
+        tenant: Option<TenantId>,
+        /// Why.
+        refusal: Refusal,
+        /// What the refusal's own words do not say.
+        detail: String,
+    },
+}
+
+impl From<store::Error> for Turned {
+    fn from(error: store::Error) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
+/// What a CPE calls itself, for people: `OUI-ProductClass-SerialNumber`.
+pub fn name(cpe: &Cpe) -> String {
+    let parts = [&cpe.oui, &cpe.product_class, &cpe.serial_number];
+    let parts = parts.map(|part| part.trim().chars().take(Identity::PART_CHARS_MAX).collect());
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|part: &String| !part.is_empty())
+        .collect();
+    parts.join("-")
+}
+
+/// Decides, and lets it in.
+pub async fn admit(
+    core: &Arc<Core>,
+    shown: &Shown,
+    cpe: &Cpe,
+    peer: SocketAddr,
+    info: &serde_json::Value,
+) -> Result<Admitted, Turned> {
+    let store = &core.store;
+    if core.shutdown.is_cancelled() {
+        return Err(Turned::Later("the server shuts down".to_owned()));
+    }
+    let (mut credential, used_up) = credential(store, &shown.proof).await?;
+    let tenant = credential.tenant().cloned();
+    let tenant_disabled = match &tenant {
+        Some(tenant) => store.tenant(tenant).await?.disabled_at.is_some(),
+        None => false,
+    };
+    let identities = Identity::of_cpe(
+        &cpe.manufacturer,
+        &cpe.oui,
+        &cpe.product_class,
+        &cpe.serial_number,
+    );
+    let found = match &tenant {
+        Some(tenant) => find(store, tenant, identities, &shown.proof).await?,
+        None => Found::default(),
+    };
+    let names = shown.certificate.as_deref().unwrap_or_default();
+    let certified = names.iter().any(|name| names_cpe(name, cpe));
+    if !(certified && found.known.is_some()) {
+        let uses = &core.door.uses;
+        uses.judge(&mut credential, used_up, found.path.as_ref());
+    }
+    let name = name(cpe);
+    let newcomer = Newcomer {
+        credential: &credential,
+        tenant_disabled,
+        endpoint: (!found.identities.is_empty() || found.known.is_some()).then_some(name.as_str()),
+        certified,
+        known: found.known,
+        rival: found.known.and_then(|known| core.links.rival(known.device)),
+    };
+    let no = |refusal| Turned::No {
+        detail: detail(refusal, names, cpe),
+        tenant: tenant.clone(),
+        refusal,
+    };
+    let decision = onboarding::admit(&newcomer).map_err(no)?;
+    let tenant = &decision.tenant;
+    let device = match decision.who {
+        Who::Known(device) => device,
+        Who::New => {
+            let newcomer = register::Newcomer {
+                protocol: "cwmp",
+                transport: TRANSPORT,
+                description: description(cpe),
+                identities: found.identities,
+            };
+            let registered = register::register(store, tenant, decision.setup_key, newcomer).await;
+            registered.map_err(|error| match error {
+                Unregistered::Refused(refusal) => no(refusal),
+                Unregistered::Store(error) => error.into(),
+            })?
+        }
+    };
+    if let (true, Proof::Device { hash, .. }) = (decision.promote, &shown.proof) {
+        let event = Event::new(tenant.clone(), now(), EventKind::DeviceCredential)
+            .device(device)
+            .data(json!({ "state": "current" }));
+        // False when it is current already: another session was faster.
+        store
+            .path_confirm(tenant, device, TRANSPORT, *hash, vec![event])
+            .await?;
+    }
+    let (inbox, commands) = mpsc::channel(SESSION_INBOX);
+    let entry = NewEntry {
+        tenant: tenant.clone(),
+        device,
+        peer,
+        strength: decision.strength,
+        inbox,
+    };
+    let (entry, events) = take_place(core, entry).await.map_err(|why| match why {
+        Some(refusal) => no(refusal),
+        None => Turned::Replaced,
+    })?;
+    let way = Way {
+        endpoint_id: name,
+        authenticated_by: strength(decision.strength),
+        setup_key: decision.setup_key,
+        info: info.clone(),
+    };
+    if let Err(error) = visited(core, &entry, way, found.path.as_ref(), events).await {
+        core.links.leave(&entry);
+        return Err(error.into());
+    }
+    let guest = Guest {
+        tenant: tenant.clone(),
+        device,
+        strength: decision.strength,
+        wants_credential: decision.swap,
+        peer,
+    };
+    Ok(Admitted {
+        guest,
+        entry,
+        commands,
+    })
+}
+
+/// How a device came.
+struct Way {
+    endpoint_id: String,
+    authenticated_by: String,
+    setup_key: Option<fleet::SetupKeyId>,
+    info: serde_json::Value,
+}
+
+/// Tells the store. Until when it need not come again is what it was the last time, until the
+/// conversation knows better.
+async fn visited(
+    core: &Core,
+    entry: &Entry,
+    way: Way,
+    before: Option<&PathRecord>,
+    events: Vec<Event>,
+) -> store::Result<()> {
+    let at = now();
+    let given = before.and_then(|path| Some(path.expected_by?.since(path.heard_at?)));
+    let expected_by = at.plus(
+        given
+            .filter(|given| !given.is_zero())
+            .unwrap_or(EXPECTED_FIRST),
+    );
+    let visit = Visit {
+        device: entry.device,
+        at,
+        expected_by,
+        path: VisitPath {
+            transport: TRANSPORT.to_owned(),
+            endpoint_id: way.endpoint_id,
+            peer: entry.peer.to_string(),
+            authenticated_by: way.authenticated_by,
+            setup_key: way.setup_key,
+            info: way.info,
+        },
+    };
+    let store = &core.store;
+    store.device_visited(&entry.tenant, vec![visit]).await?;
+    if !events.is_empty() {
+        store.event_append(&entry.tenant, events).await?;
+    }
+    Ok(())
+}
+
+fn strength(strength: onboarding::Strength) -> String {
+    let name = serde_json::to_value(strength).ok();
+    let name = name.and_then(|name| name.as_str().map(str::to_owned));
+    name.unwrap_or_default()
+}
+
+fn description(cpe: &Cpe) -> Description {
+    Description {
+        manufacturer: cpe.manufacturer.clone(),
+        oui: cpe.oui.clone(),
+        product_class: cpe.product_class.clone(),
+        serial: cpe.serial_number.clone(),
+        ..Description::default()
+    }
+}
+
+/// What a proof is worth now: it may have been a while since it was shown.
+async fn credential(store: &Store, proof: &Proof) -> Result<(Credential, bool), Turned> {
+    match proof {
+        Proof::SetupKey { tenant, key } => match store.setup_key(tenant, *key).await {
+            Ok(key) => Ok(admission::setup_key(&key, now())),
+            Err(store::Error::NotFound(_)) => Ok((Credential::Unknown, false)),
+            Err(error) => Err(error.into()),
+        },
+        Proof::Device {
+            tenant,
+            device,
+            hash,
+        } => {
+            let found = store.path_by_credential(hash).await?;
+            let credential = found.map_or(Credential::Unknown, |found| Credential::DeviceToken {
+                tenant: tenant.clone(),
+                device: *device,
+                status: found.status,
+            });
+            Ok((credential, false))
+        }
+        Proof::Certificate { tenant } => {
+            let tenant = tenant.clone();
+            Ok((Credential::Certificate { tenant }, false))
+        }
+    }
+}
+
+/// What is known of a device by its names.
+#[derive(Default)]
+struct Found {
+    known: Option<Known>,
+    path: Option<PathRecord>,
+    /// The names under which it may be registered.
+    identities: Vec<Identity>,
+}
+
+async fn find(
+    store: &Store,
+    tenant: &TenantId,
+    identities: Vec<Identity>,
+    proof: &Proof,
+) -> Result<Found, Turned> {
+    let proved = match proof {
+        Proof::Device { device, .. } => Some(*device),
+        _ => None,
+    };
+    let mut free = Vec::with_capacity(identities.len());
+    let classed = identities
+        .iter()
+        .any(|identity| identity.kind == IdentityKind::OuiClassSerial);
+    for identity in identities {
+        let Some(device) = store.device_by_identity(tenant, &identity).await? else {
+            free.push(identity);
+            continue;
+        };
+        // Serial numbers are unique within a product class. One of another class is the same device
+        // when it proves so (a firmware has renamed the class), and else another one.
+        let loose = classed && identity.kind == IdentityKind::OuiSerial;
+        if loose && proved != Some(device) && has_class(store, tenant, device).await? {
+            continue;
+        }
+        let path = store.path(tenant, device, TRANSPORT).await?;
+        return Ok(Found {
+            known: Some(admission::known(device, path.as_ref())),
+            path,
+            identities: free,
+        });
+    }
+    Ok(Found {
+        identities: free,
+        ..Found::default()
+    })
+}
+
+async fn has_class(store: &Store, tenant: &TenantId, device: DeviceId) -> Result<bool, Turned> {
+    let all = store.identity_list(tenant, device).await?;
+    Ok(all
+        .iter()
+        .any(|one| one.identity.kind == IdentityKind::OuiClassSerial))
+}
+
+/// Whether a name in a certificate is that of the CPE: `OUI-SerialNumber`,
+/// `OUI-ProductClass-SerialNumber`, percent-encoded where the device found that necessary, or the
+/// endpoint id that it has in USP.
+fn names_cpe(name: &str, cpe: &Cpe) -> bool {
+    let (oui, class, serial) = (&cpe.oui, &cpe.product_class, &cpe.serial_number);
+    if oui.is_empty() || serial.is_empty() {
+        return false;
+    }
+    let name = ["os::", "ops::"]
+        .iter()
+        .find_map(|scheme| name.strip_prefix(scheme))
+        .unwrap_or(name);
+    let plain = decoded(name);
+    let same =
+        |wanted: String| plain.eq_ignore_ascii_case(&wanted) || name.eq_ignore_ascii_case(&wanted);
+    same(format!("{oui}-{serial}"))
+        || (!class.is_empty() && same(format!("{oui}-{class}-{serial}")))
+}
+
+fn decoded(text: &str) -> String {
+    // A plus sign is one here.
+    let text = text.replace('+', "%2B");
+    let pair = format!("x={text}");
+    let mut pairs = form_urlencoded::parse(pair.as_bytes());
+    pairs
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
+
+fn detail(refusal: Refusal, certificate: &[String], cpe: &Cpe) -> String {
+    match refusal {
+        Refusal::EndpointMissing => format!(
+            "OUI {:?}, product class {:?}, serial number {:?}",
+            cpe.oui, cpe.product_class, cpe.serial_number
+        ),
+        Refusal::NotRegistered | Refusal::TenantMissing if !certificate.is_empty() => {
+            format!("its certificate is for {}", certificate.join(", "))
+        }
+        Refusal::CertificateRequired if !certificate.is_empty() => format!(
+            "its certificate is for {}, it calls itself {}",
+            certificate.join(", "),
+            name(cpe)
+        ),
+        _ => String::new(),
+    }
+}
+
+/// Takes the place of the device. A session that had it until now ends first: its questions have to
+/// be over before ours begin. `None` where a third one has come meanwhile.
+async fn take_place(
+    core: &Core,
+    new: NewEntry<Command>,
+) -> Result<(Arc<Entry>, Vec<Event>), Option<Refusal>> {
+    let (tenant, device, peer) = (new.tenant.clone(), new.device, new.peer);
+    let claimed = core.links.claim(new).map_err(Some)?;
+    let Some(old) = claimed.displaced else {
+        return Ok((claimed.entry, Vec::new()));
+    };
+    metrics::counter!("headend_cwmp_takeovers_total").increment(1);
+    let mut events = Vec::new();
+    // A device that lost its connection comes from where it was.
+    if old.peer.ip() != peer.ip() {
+        let event = Event::new(tenant, now(), EventKind::DeviceTakenOver)
+            .device(device)
+            .data(json!({ "peer": peer.to_string(), "previous_peer": old.peer.to_string() }));
+        events.push(event);
+    }
+    let ended = async {
+        if old
+            .inbox
+            .send(Command::Stop(Stop::Replaced(peer)))
+            .await
+            .is_ok()
+        {
+            old.inbox.closed().await;
+        }
+    };
+    let _ = tokio::time::timeout(REPLACE_TIME_MAX, ended).await;
+    if !core.links.holds(&claimed.entry) {
+        return Err(None);
+    }
+    Ok((claimed.entry, events))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_names_a_device_in_the_forms_of_the_field() {
+        let cpe = Cpe {
+            oui: "00256d".into(),
+            product_class: "Box 1".into(),
+            serial_number: "S/1".into(),
+            ..Cpe::default()
+        };
+        for name in [
+            "00256D-S/1",
+            "00256D-S%2F1",
+            "00256D-Box%201-S%2F1",
+            "00256d-Box 1-S/1",
+            "os::00256D-S%2F1",
+            "ops::00256D-Box%201-S%2F1",
+        ] {
+            assert!(names_cpe(name, &cpe), "{name}");
+        }
+        for name in [
+            "",
+            "S/1",
+            "00256D-S/2",
+            "00256D-Box-S/1",
+            "fqdn::00256D-S/1",
+        ] {
+            assert!(!names_cpe(name, &cpe), "{name}");
+        }
+        assert!(!names_cpe("-", &Cpe::default()));
+    }
+}

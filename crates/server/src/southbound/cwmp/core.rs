@@ -1,0 +1,204 @@
+//! What everything in the ACS shares, and what the task of a session is told.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::cwmp::acs;
+use fleet::southbound::{Failure, Job};
+use fleet::{DeviceId, Fact, NodeId, TenantId};
+use store::Store;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::TRANSPORT;
+use super::door::Door;
+use super::limits::Limits;
+use super::sessions::Sessions;
+use crate::Config;
+use crate::dispatch::Reported;
+use crate::southbound::refusal::{Complaint, RefusalLog};
+use crate::southbound::registry;
+use crate::southbound::slots::Slots;
+
+/// The sessions that devices can be asked in: a device has one at a time.
+pub type Registry = registry::Registry<Command>;
+
+/// One of them.
+pub type Entry = registry::Entry<Command>;
+
+/// What a session is told. A job and [`Command::Rest`] go on to the conversation.
+#[derive(Debug)]
+pub enum Command {
+    /// A job of the dispatcher.
+    Job(Box<Job>),
+    /// Nothing more is asked for now: the session may end when the device has said all.
+    Rest,
+    /// The session ends now. The conversation hears why; its questions are not answered any more.
+    Stop(Stop),
+}
+
+/// Why a session is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The server stops.
+    Shutdown,
+    /// The device was removed.
+    Removed,
+    /// Its tenant was disabled.
+    TenantDisabled,
+    /// A newer session of the device has come, from there.
+    Replaced(SocketAddr),
+    /// It takes longer than any session may.
+    TooLong,
+}
+
+impl Stop {
+    /// Why, for people.
+    pub fn words(self) -> String {
+        match self {
+            Self::Shutdown => "the server was stopped".to_owned(),
+            Self::Removed => "the device was removed".to_owned(),
+            Self::TenantDisabled => "its tenant was disabled".to_owned(),
+            Self::Replaced(peer) => {
+                format!("another session of this device took its place, from {peer}")
+            }
+            Self::TooLong => "limit SESSION_TIME_MAX: it took too long".to_owned(),
+        }
+    }
+}
+
+/// What everything shares.
+pub struct Core {
+    /// What is remembered.
+    pub store: Store,
+    /// Which node this is.
+    pub node: NodeId,
+    /// As the server was started.
+    pub config: Arc<Config>,
+    /// What a test may set lower.
+    pub limits: Limits,
+    /// The sessions by device.
+    pub links: Registry,
+    /// The sessions by their own number, as their cookies name them.
+    pub sessions: Sessions,
+    /// Who may come in.
+    pub door: Door,
+    /// Room for sessions.
+    pub budget: Slots,
+    /// Room for bodies, in KiB.
+    pub bodies: Arc<Semaphore>,
+    /// Whom complaints go to.
+    pub refusals: RefusalLog,
+    /// How we talk.
+    pub protocol: Arc<acs::Config>,
+    /// Told when a tenant may have been disabled.
+    pub tenants_changed: Notify,
+    /// The server stops.
+    pub shutdown: CancellationToken,
+    facts: Mutex<Option<mpsc::Sender<Reported>>>,
+}
+
+impl Core {
+    /// All parts together.
+    pub fn new(
+        store: Store,
+        node: NodeId,
+        config: Arc<Config>,
+        limits: Limits,
+        door: Door,
+        facts: mpsc::Sender<Reported>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            refusals: RefusalLog::start(store.clone(), TRANSPORT),
+            store,
+            node,
+            config,
+            links: Registry::default(),
+            sessions: Sessions::default(),
+            door,
+            budget: Slots::new(limits.sessions_max),
+            bodies: Arc::new(Semaphore::new(limits.bodies_bytes_max / 1024)),
+            limits,
+            protocol: Arc::default(),
+            tenants_changed: Notify::new(),
+            shutdown,
+            facts: Mutex::new(Some(facts)),
+        }
+    }
+
+    fn facts(&self) -> Option<mpsc::Sender<Reported>> {
+        self.facts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Nothing is reported from now on: whoever listens sees that nothing follows.
+    pub(super) fn release(&self) {
+        self.facts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
+    /// Tells the domain what happened to a device; waits when it is behind.
+    pub async fn report(&self, tenant: &TenantId, device: DeviceId, fact: Fact) {
+        if let Some(facts) = self.facts() {
+            // After the stop nobody listens.
+            let _ = facts.send((tenant.clone(), device, fact)).await;
+        }
+    }
+
+    /// Reports the end of a job that no session has, without waiting.
+    pub fn unsent(&self, tenant: &TenantId, device: DeviceId, job: &Job, reason: &str) {
+        let Some(facts) = self.facts() else { return };
+        let reason = reason.to_owned();
+        let fact = Fact::Done {
+            job: job.id,
+            result: Err(Failure::Unsent { reason }),
+        };
+        if let Err(mpsc::error::TrySendError::Full(fact)) =
+            facts.try_send((tenant.clone(), device, fact))
+        {
+            tokio::spawn(async move { facts.send(fact).await });
+        }
+    }
+
+    /// Remembers for the doctor what somebody did wrong.
+    pub fn complain(&self, who: &Culprit, reason: &str, detail: impl Into<String>) {
+        self.refusals.take(Complaint {
+            tenant: who.tenant.clone(),
+            device: who.device,
+            peer: who.peer,
+            endpoint: who.name.clone(),
+            reason: reason.to_owned(),
+            detail: detail.into(),
+        });
+    }
+}
+
+/// Who did something wrong, as far as that is known.
+#[derive(Clone, Debug)]
+pub struct Culprit {
+    /// Whose.
+    pub tenant: Option<TenantId>,
+    /// Which device, where it is one that was let in.
+    pub device: Option<DeviceId>,
+    /// Where it came from.
+    pub peer: SocketAddr,
+    /// What it calls itself; may be empty.
+    pub name: String,
+}
+
+impl Culprit {
+    /// Somebody at an address.
+    pub fn at(peer: SocketAddr) -> Self {
+        Self {
+            tenant: None,
+            device: None,
+            peer,
+            name: String::new(),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The credential of its own that a device comes with after the setup key: the user name is the
+//! device's id, the password is derived from the master key and a generation. What is stored is the
+//! generation and, as for every other transport, the hash of the password with its state.
+
+use fleet::{DeviceId, Event, TenantId};
+use store::SecretHash;
+
+use super::TRANSPORT;
+use super::core::Core;
+use crate::secret;
+use crate::state::now;
+use crate::vault::Vault;
+
+/// For what the password is, to the vault.
+const PURPOSE: &str = "acs";
+
+/// Under which name the generation is kept.
+const STATE: &str = "acs_credential";
+
+/// What is to be written into the device: `ManagementServer.Username` and `.Password`.
+pub struct Credential {
+    /// The user name.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+/// A credential for a device, pending until it comes with it. One that is pending already is given
+/// again: the device may have taken it without our hearing so.
+pub async fn issue(
+    core: &Core,
+    tenant: &TenantId,
+    device: DeviceId,
+    events: Vec<Event>,
+) -> store::Result<Credential> {
+    let store = &core.store;
+    let last = generation(core, tenant, device).await?;
+    let path = store.path(tenant, device, TRANSPORT).await?;
+    let pending = path.is_some_and(|path| path.pending_at.is_some());
+    let generation = match pending && last > 0 {
+        true => last,
+        false => last + 1,
+    };
+    let password = password(core.door.vault(), tenant, device, generation);
+    if generation != last {
+        let document = generation.to_string().into_bytes();
+        store
+            .state_put(tenant, device, STATE, document, now())
+            .await?;
+    }
+    let hash = secret::hash(&password);
+    store
+        .path_set_pending(tenant, device, TRANSPORT, hash, now(), events)
+        .await?;
+    Ok(Credential {
+        username: device.to_string(),
+        password,
+    })
+}
+
+/// The passwords that a device may come with, the newest first, with their hashes.
+pub async fn candidates(
+    core: &Core,
+    tenant: &TenantId,
+    device: DeviceId,
+) -> store::Result<Vec<(String, SecretHash)>> {
+    let last = generation(core, tenant, device).await?;
+    // The last one may be pending; then the one before it is in use.
+    let some = (last.saturating_sub(1)..=last)
+        .rev()
+        .filter(|generation| *generation > 0);
+    let some = some.map(|generation| {
+        let password = password(core.door.vault(), tenant, device, generation);
+        let hash = secret::hash(&password);
+        (password, hash)
+    });
+    Ok(some.collect())
+}
+
+async fn generation(core: &Core, tenant: &TenantId, device: DeviceId) -> store::Result<u32> {
+    let document = core.store.state_get(tenant, device, STATE).await?;
+    let text = document.and_then(|document| String::from_utf8(document).ok());
+    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+fn password(vault: &Vault, tenant: &TenantId, device: DeviceId, generation: u32) -> String {
+    vault.device_password(PURPOSE, tenant, device, generation)
+}

@@ -1,0 +1,326 @@
+//! What a request proves: HTTP authentication (Basic and Digest), a setup key in the path, a client
+//! certificate. Whether the device may come in is decided later, when it has said who it is: see
+//! `admission`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ::cwmp::auth::basic::{self, Basic};
+use ::cwmp::auth::digest::{Algorithm, Credentials, Denied as Wrong, Server};
+use ::cwmp::value::SecretBytes;
+use fleet::{DeviceId, SetupKeyId, TenantId};
+use store::SecretHash;
+
+use super::core::Core;
+use super::limits::{DIGEST_KEYS_MAX, Limits, NONCES_USED_MAX};
+use super::used::Used;
+use super::{TRANSPORT, credential};
+use crate::config::{Cwmp, DigestHash, OfferBasic};
+use crate::secret;
+use crate::southbound::admission::{self, Uses};
+use crate::state::now;
+use crate::vault::Vault;
+
+/// The only method that counts; Digest hashes it.
+const METHOD: &str = "POST";
+
+/// The door of the ACS.
+pub struct Door {
+    vault: Vault,
+    digest: Server,
+    cookies: [u8; 32],
+    realm: String,
+    basic: OfferBasic,
+    /// How often setup keys were used lately.
+    pub uses: Uses,
+    used: Used,
+}
+
+/// What a request shows of itself.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The `Authorization` header.
+    pub authorization: Option<&'a str>,
+    /// The path it goes to, without the query.
+    pub path: &'a str,
+    /// The names of its client certificate, where it has one that is good.
+    pub certificate: Option<&'a Arc<[String]>>,
+}
+
+/// What a request has proved.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// By what.
+    pub proof: Proof,
+    /// The user name; may be empty.
+    pub user: Arc<str>,
+    /// It came with an `Authorization` header.
+    pub authorized: bool,
+    /// The names of its client certificate.
+    pub certificate: Option<Arc<[String]>>,
+}
+
+/// What proves something.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// A tenant's setup key.
+    SetupKey {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        key: SetupKeyId,
+    },
+    /// The password of one device.
+    Device {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        device: DeviceId,
+        /// The hash of the password.
+        hash: SecretHash,
+    },
+    /// Nothing but a client certificate.
+    Certificate {
+        /// Whose; `None` where the path does not say it and there are several.
+        tenant: Option<TenantId>,
+    },
+}
+
+impl Proof {
+    /// Whose it is, where that is known.
+    pub fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::SetupKey { tenant, .. } | Self::Device { tenant, .. } => Some(tenant),
+            Self::Certificate { tenant } => tenant.as_ref(),
+        }
+    }
+}
+
+/// Why a request proves nothing.
+#[derive(Debug)]
+pub enum Denied {
+    /// It shows nothing: it is asked.
+    Ask,
+    /// What it shows is right and too old, or was used before: it is asked anew, and comes back by
+    /// itself.
+    Stale,
+    /// What it shows is wrong.
+    Wrong {
+        /// As whom it came.
+        user: String,
+        /// In whose name, where that is known.
+        tenant: Option<TenantId>,
+        /// What is wrong.
+        why: String,
+    },
+    /// That cannot be known now.
+    Later(String),
+}
+
+impl From<store::Error> for Denied {
+    fn from(error: store::Error) -> Self {
+        Self::Later(error.to_string())
+    }
+}
+
+impl Door {
+    /// A door with the secrets of this vault.
+    pub fn new(vault: Vault, config: &Cwmp, limits: &Limits) -> Self {
+        let hashes = config.digest.iter().map(|hash| match hash {
+            DigestHash::Md5 => Algorithm::Md5,
+            DigestHash::Sha256 => Algorithm::Sha256,
+        });
+        let digest = Server {
+            realm: config.realm.clone(),
+            algorithms: hashes.collect(),
+            qop: config.digest_qop,
+            secret: SecretBytes(vault.key("cwmp nonce").to_vec()),
+            life: limits.nonce_life.as_secs(),
+        };
+        Self {
+            digest,
+            cookies: vault.key("cwmp cookie"),
+            vault,
+            realm: config.realm.clone(),
+            basic: config.basic,
+            uses: Uses::new(limits.setup_key_burst, limits.setup_key_per_second),
+            used: Used::new(limits.nonce_life, NONCES_USED_MAX),
+        }
+    }
+
+    /// The master key.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// What cookies are signed with.
+    pub fn cookie_secret(&self) -> &[u8] {
+        &self.cookies
+    }
+
+    /// The values of the `WWW-Authenticate` headers of an answer with status 401.
+    pub fn challenges(&self, secure: bool, stale: bool) -> Vec<String> {
+        let mut all = self.digest.challenges(seconds(), rand::random(), stale);
+        let basic = match self.basic {
+            OfferBasic::Tls => secure,
+            OfferBasic::Always => true,
+            OfferBasic::Never => false,
+        };
+        if basic {
+            all.push(basic::challenge(&self.realm));
+        }
+        all
+    }
+}
+
+/// The wall clock in seconds, which all nodes share.
+pub fn seconds() -> u64 {
+    u64::try_from(now().as_millis() / 1000).unwrap_or_default()
+}
+
+/// The user that an `Authorization` header names.
+pub fn user(authorization: &str) -> Option<String> {
+    match Basic::parse(authorization) {
+        Some(basic) => Some(basic.username),
+        None => Credentials::parse(authorization).map(|digest| digest.username),
+    }
+}
+
+/// What a request proves.
+pub async fn authenticate(core: &Core, request: &Request<'_>) -> Result<Shown, Denied> {
+    let hint = request.path.trim_end_matches('/');
+    let hint = hint.rsplit('/').next().unwrap_or_default();
+    let shown = |proof, user: &str, authorized| Shown {
+        proof,
+        user: Arc::from(user),
+        authorized,
+        certificate: request.certificate.cloned(),
+    };
+    if let Some(header) = request.authorization {
+        if let Some(basic) = Basic::parse(header) {
+            // Some clients show nothing before they are asked, and say so.
+            if !(basic.username.is_empty() && basic.password.0.is_empty()) {
+                let proof = by_password(core, &basic).await?;
+                return Ok(shown(proof, &basic.username, true));
+            }
+        } else if let Some(digest) = Credentials::parse(header) {
+            let proof = by_digest(core, &digest, hint).await?;
+            return Ok(shown(proof, &digest.username, true));
+        } else {
+            return Err(wrong("", None, "its Authorization header cannot be read"));
+        }
+    }
+    if secret::looks_like(hint, secret::SETUP_KEY) {
+        return match core.store.setup_key_by_hash(&secret::hash(hint)).await? {
+            Some(key) => {
+                let (tenant, key) = (key.tenant, key.id);
+                Ok(shown(Proof::SetupKey { tenant, key }, "", false))
+            }
+            None => Err(wrong("", None, "the setup key in the path is unknown")),
+        };
+    }
+    if request.certificate.is_some() {
+        // It is the same authority for all tenants: the path says whose device it is.
+        let tenant = admission::tenant_named(&core.store, hint).await?;
+        return Ok(shown(Proof::Certificate { tenant }, "", false));
+    }
+    Err(Denied::Ask)
+}
+
+fn wrong(user: &str, tenant: Option<&TenantId>, why: impl Into<String>) -> Denied {
+    Denied::Wrong {
+        user: user.to_owned(),
+        tenant: tenant.cloned(),
+        why: why.into(),
+    }
+}
+
+async fn by_password(core: &Core, shown: &Basic) -> Result<Proof, Denied> {
+    let (store, user) = (&core.store, shown.username.as_str());
+    let hash = secret::hash(&shown.password.0);
+    if secret::looks_like(&shown.password.0, secret::SETUP_KEY) {
+        // The key says whose it is; what it is called by does not matter.
+        return match store.setup_key_by_hash(&hash).await? {
+            Some(key) => Ok(Proof::SetupKey {
+                tenant: key.tenant,
+                key: key.id,
+            }),
+            None => Err(wrong(user, None, "the setup key is unknown")),
+        };
+    }
+    let found = store.path_by_credential(&hash).await?;
+    match found.filter(|found| found.transport == TRANSPORT) {
+        Some(found) if Some(found.device) == device(user) => Ok(Proof::Device {
+            tenant: found.tenant,
+            device: found.device,
+            hash,
+        }),
+        Some(found) => {
+            let why = "the password is that of another user name";
+            Err(wrong(user, Some(&found.tenant), why))
+        }
+        None => Err(wrong(user, None, "the password is wrong")),
+    }
+}
+
+/// The device whose id this is.
+fn device(user: &str) -> Option<DeviceId> {
+    user.trim().parse().ok()
+}
+
+async fn by_digest(core: &Core, shown: &Credentials, hint: &str) -> Result<Proof, Denied> {
+    let (store, user) = (&core.store, shown.username.as_str());
+    let at = seconds();
+    let check = |password: &str| {
+        let outcome = core.door.digest.check(at, shown, METHOD, b"", password);
+        match outcome {
+            Ok(())
+                if core
+                    .door
+                    .used
+                    .note(&shown.nonce, shown.count(), Instant::now()) =>
+            {
+                Ok(true)
+            }
+            Ok(()) | Err(Wrong::Stale | Wrong::Foreign) => Err(Denied::Stale),
+            Err(Wrong::Password) => Ok(false),
+            Err(other) => Err(wrong(user, None, other.to_string())),
+        }
+    };
+    if let Some(device) = device(user) {
+        let Some(path) = store.path_of_device(device, TRANSPORT).await? else {
+            return Err(wrong(user, None, "no device has this user name"));
+        };
+        let tenant = path.tenant;
+        for (password, hash) in credential::candidates(core, &tenant, device).await? {
+            if check(&password)? {
+                return Ok(Proof::Device {
+                    tenant,
+                    device,
+                    hash,
+                });
+            }
+        }
+        return Err(wrong(user, Some(&tenant), "the password is wrong"));
+    }
+    let named = user.strip_suffix("/setup").unwrap_or(user);
+    let tenant = match TenantId::parse(named) {
+        Ok(tenant) if store.tenant(&tenant).await.is_ok() => Some(tenant),
+        // A device whose user name cannot be changed.
+        _ => admission::tenant_named(store, hint).await?,
+    };
+    let Some(tenant) = tenant else {
+        let why = "neither its user name nor its path says whose device it is";
+        return Err(wrong(user, None, why));
+    };
+    let keys = core.door.vault.setup_keys(store, &tenant, now()).await;
+    let keys = keys.map_err(|error| Denied::Later(error.to_string()))?;
+    for (record, text) in keys.into_iter().take(DIGEST_KEYS_MAX) {
+        if check(&text)? {
+            let key = record.id;
+            return Ok(Proof::SetupKey { tenant, key });
+        }
+    }
+    let why = "the password is none of the tenant's setup keys in force";
+    Err(wrong(user, Some(&tenant), why))
+}

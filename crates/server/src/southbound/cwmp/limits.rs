@@ -1,0 +1,162 @@
+//! Every limit of the ACS, with its reason. Those of messages are in `cwmp::limits`.
+
+use std::time::Duration;
+
+pub use crate::southbound::limits::{
+    CERTIFICATE_LOOK_EVERY, SETUP_KEY_BURST, SETUP_KEY_PER_SECOND,
+};
+
+/// Sessions open at the same time. A session lives for a second or two, so this is a mass return of
+/// thousands of devices a second; each costs some 20 KiB. A tenant may hold as many as are free: half
+/// of them when it is alone, so that there is always room for the others. Whoever comes beyond that
+/// is told to come again.
+pub const SESSIONS_MAX: usize = 10_000;
+
+/// Connections at the same time. They outlive sessions, since devices keep them open.
+pub const CONNECTIONS_MAX: usize = 50_000;
+
+/// Connections from one address (IPv6: one /64) at the same time. Homes behind one carrier-grade NAT
+/// address are thousands, not tens of thousands.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 4_096;
+
+/// TLS handshakes from one address under way at the same time: what keeps one host that opens
+/// connections and says nothing from taking the processor.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 256;
+
+/// Time for a TLS handshake. Old devices need seconds for theirs.
+pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// How long a connection may be open without a request under way and without a session: also the
+/// time for the head of a request. One with a session may be silent for as long as the session may.
+pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of a request's line and headers. Digest and cookies are some hundred each; devices that
+/// echo every cookie they ever saw send some thousand.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// How long nothing of a body may come. Devices on bad links stop for seconds.
+pub const BODY_SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Time for a whole body: 5 MB over a slow link.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// Bytes of all bodies that are in memory at the same time. Beyond that devices are told to come
+/// again, whoever they are.
+pub const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes that are read and thrown away of the body of a request that is not let in, so that the
+/// connection can be used for the next one. An Inform is some thousand.
+pub const DRAINED_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of an answer from which on it is compressed for a device that takes that.
+pub const COMPRESS_BYTES_MIN: usize = 1_024;
+
+/// Time from the first Inform of a session to its end, however busy it is: a discovery of the
+/// largest device over a slow link. More is a loop.
+pub const SESSION_TIME_MAX: Duration = Duration::from_secs(3600);
+
+/// How long a cookie is good for: a session does not live longer.
+pub const COOKIE_LIFE: Duration = Duration::from_secs(SESSION_TIME_MAX.as_secs() + 600);
+
+/// How long a nonce is good for. A device whose nonce is older is asked again and comes back by
+/// itself; a session is authenticated once, so that this is the time from challenge to Inform.
+pub const NONCE_LIFE: Duration = Duration::from_secs(300);
+
+/// Nonces whose uses are remembered while they are good, so that nobody who listened to one comes in
+/// with it again.
+pub const NONCES_USED_MAX: usize = 100_000;
+
+/// Setup keys of a tenant that one Digest is compared with. Each costs some microseconds; more keys
+/// in force at once is a tenant that never revokes any, and its newest still serve.
+pub const DIGEST_KEYS_MAX: usize = 200;
+
+/// POSTs waiting for the task of one session. A device has one under way; a second is the same
+/// again on another connection.
+pub const SESSION_POSTS: usize = 4;
+
+/// Jobs waiting for one session. A device is asked one thing after the other, so more is a defect
+/// of ours.
+pub const SESSION_INBOX: usize = 64;
+
+/// Requests of a device waiting to be looked at: it has one under way.
+pub const SAID_QUEUE: usize = 4;
+
+/// How long an answer may take, whoever is to blame; the session itself thinks for less. CPEs give
+/// up after 30 s.
+pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(28);
+
+/// Until when a device need not come again whose interval is not known yet: the standard's usual one
+/// is a day at most.
+pub const EXPECTED_FIRST: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a new session waits for the one it replaces to end.
+pub const REPLACE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long the conversation of a session that is over may take to its end.
+pub const CONVERSE_END_MAX: Duration = Duration::from_secs(20);
+
+/// The shortest wait that a device that is shed is told.
+pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(5);
+
+/// The longest: so that those that came at once come again apart.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+
+/// Time for the sessions to end when the server stops.
+pub const GOODBYE_TIME_MAX: Duration = Duration::from_secs(8);
+
+/// How long the accept loop rests when the operating system has no socket to give.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Those limits that a test sets lower, with their defaults.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// See [`SESSIONS_MAX`].
+    pub sessions_max: usize,
+    /// See [`CONNECTIONS_MAX`].
+    pub connections_max: usize,
+    /// See [`CONNECTIONS_PER_ADDRESS_MAX`].
+    pub connections_per_address_max: usize,
+    /// See [`TLS_HANDSHAKE_TIME_MAX`].
+    pub tls_handshake_time_max: Duration,
+    /// See [`CONNECTION_IDLE_MAX`].
+    pub connection_idle_max: Duration,
+    /// See [`BODY_SILENCE_MAX`].
+    pub body_silence_max: Duration,
+    /// See [`BODY_TIME_MAX`].
+    pub body_time_max: Duration,
+    /// See [`BODIES_BYTES_MAX`].
+    pub bodies_bytes_max: usize,
+    /// See [`SESSION_TIME_MAX`].
+    pub session_time_max: Duration,
+    /// See [`ANSWER_TIME_MAX`].
+    pub answer_time_max: Duration,
+    /// See [`NONCE_LIFE`].
+    pub nonce_life: Duration,
+    /// See [`SETUP_KEY_BURST`].
+    pub setup_key_burst: f64,
+    /// See [`SETUP_KEY_PER_SECOND`].
+    pub setup_key_per_second: f64,
+    /// See [`CERTIFICATE_LOOK_EVERY`].
+    pub certificate_look_every: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions_max: SESSIONS_MAX,
+            connections_max: CONNECTIONS_MAX,
+            connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
+            tls_handshake_time_max: TLS_HANDSHAKE_TIME_MAX,
+            connection_idle_max: CONNECTION_IDLE_MAX,
+            body_silence_max: BODY_SILENCE_MAX,
+            body_time_max: BODY_TIME_MAX,
+            bodies_bytes_max: BODIES_BYTES_MAX,
+            session_time_max: SESSION_TIME_MAX,
+            answer_time_max: ANSWER_TIME_MAX,
+            nonce_life: NONCE_LIFE,
+            setup_key_burst: SETUP_KEY_BURST,
+            setup_key_per_second: SETUP_KEY_PER_SECOND,
+            certificate_look_every: CERTIFICATE_LOOK_EVERY,
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! One HTTP request: it is authenticated, or belongs to a session that was; its body is read and
+//! goes to the session; the session's answer goes back. Nothing of CWMP is understood here.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ::cwmp::acs::Reply;
+use ::cwmp::soap::CONTENT_TYPE as SOAP;
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE,
+    RETRY_AFTER, SET_COOKIE, USER_AGENT, VARY, WWW_AUTHENTICATE,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::body::{self, Bounds, Unread, Whole};
+use super::core::{Core, Culprit};
+use super::door::{self, Denied, Shown};
+use super::limits::{COMPRESS_BYTES_MIN, DRAINED_BYTES_MAX, RETRY_AFTER_MAX, RETRY_AFTER_MIN};
+use super::line::Line;
+use super::session::{self, Answer, Input, New, Posted};
+use super::sessions::{self, Cookie, Handle};
+use crate::http::peer::Peer;
+
+type Reaction = Response<Body>;
+
+/// Answers a request.
+pub async fn answer(line: Arc<Line>, request: Request<Incoming>) -> Result<Reaction, Infallible> {
+    let _busy = line.busy();
+    metrics::counter!("headend_cwmp_requests_total").increment(1);
+    let (parts, body) = request.into_parts();
+    let asking = Asking::new(line, parts);
+    Ok(asking.answer(Body::new(body)).await)
+}
+
+/// A request without its body.
+struct Asking {
+    line: Arc<Line>,
+    parts: Parts,
+    peer: SocketAddr,
+    secure: bool,
+}
+
+impl Asking {
+    fn new(line: Arc<Line>, parts: Parts) -> Self {
+        let proxies = &line.core.config.cwmp.proxies;
+        let peer = Peer::of(line.peer, line.tls, &parts.headers, proxies);
+        let at = match line.proxied {
+            true => SocketAddr::new(peer.ip, 0),
+            false => line.peer,
+        };
+        Self {
+            secure: peer.secure,
+            peer: at,
+            line,
+            parts,
+        }
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.line.core
+    }
+
+    fn header(&self, name: http::HeaderName) -> Option<&str> {
+        text(&self.parts.headers, name)
+    }
+
+    fn bounds(&self, bytes_max: usize) -> Bounds {
+        let limits = &self.core().limits;
+        Bounds {
+            bytes_max,
+            silence_max: limits.body_silence_max,
+            time_max: limits.body_time_max,
+        }
+    }
+
+    fn complain(&self, reason: &str, detail: impl Into<String>) {
+        self.core()
+            .complain(&Culprit::at(self.peer), reason, detail);
+    }
+
+    async fn answer(self, body: Body) -> Reaction {
+        match self.parts.method {
+            Method::POST => {}
+            // Load balancers look whether somebody is there, and so do people.
+            Method::GET | Method::HEAD => {
+                return plain(StatusCode::OK, "This is a TR-069 ACS: devices POST here.\n");
+            }
+            _ => {
+                let mut answer = status(StatusCode::METHOD_NOT_ALLOWED);
+                answer
+                    .headers_mut()
+                    .insert(ALLOW, HeaderValue::from_static("POST"));
+                return closing(answer);
+            }
+        }
+        let (cookie, found) = self.find();
+        let mut shown = None;
+        if found.is_none() {
+            match self.authenticate().await {
+                Ok(proved) => shown = Some(proved),
+                Err(denied) => return self.denied(denied, body).await,
+            }
+        }
+        let whole = match self.whole(body).await {
+            Ok(whole) => whole,
+            Err(unread) => return self.unread(unread),
+        };
+        self.converse(cookie, found, shown, whole).await
+    }
+
+    /// The session that this request belongs to, and whether its cookie says so.
+    fn find(&self) -> (Cookie, Option<Handle>) {
+        let core = self.core();
+        let values = self.parts.headers.get_all(COOKIE).iter();
+        let values = values.filter_map(|value| value.to_str().ok());
+        let secret = core.door.cookie_secret();
+        let cookie = core
+            .sessions
+            .find(secret, &core.node, values, door::seconds());
+        let by_cookie = match &cookie {
+            Cookie::Open(handle) => Some(handle.clone()),
+            _ => None,
+        };
+        let found = by_cookie.or_else(|| {
+            let session = self.line.session()?;
+            // Whoever says that he is somebody else does not mean this session.
+            let user = self.header(AUTHORIZATION).and_then(door::user);
+            let other = user.is_some_and(|user| !user.is_empty() && *user != *session.user);
+            (!other).then_some(session)
+        });
+        (cookie, found)
+    }
+
+    async fn authenticate(&self) -> Result<Shown, Denied> {
+        let request = door::Request {
+            authorization: self.header(AUTHORIZATION),
+            path: self.parts.uri.path(),
+            certificate: self.line.certificate.as_ref(),
+        };
+        door::authenticate(self.core(), &request).await
+    }
+
+    async fn denied(&self, denied: Denied, body: Body) -> Reaction {
+        let stale = matches!(denied, Denied::Stale);
+        match denied {
+            Denied::Ask | Denied::Stale => {}
+            Denied::Wrong { user, tenant, why } => {
+                let culprit = Culprit {
+                    tenant,
+                    device: None,
+                    peer: self.peer,
+                    name: user.chars().take(200).collect(),
+                };
+                self.core().complain(&culprit, "unknown_credential", why);
+            }
+            Denied::Later(why) => {
+                self.complain("unavailable", why);
+                return closing(later());
+            }
+        }
+        // What it has sent is in the way of what it sends next on this connection.
+        let drained = body::drain(body, self.bounds(DRAINED_BYTES_MAX)).await;
+        let answer = self.challenge(stale);
+        if drained { answer } else { closing(answer) }
+    }
+
+    fn challenge(&self, stale: bool) -> Reaction {
+        let mut answer = status(StatusCode::UNAUTHORIZED);
+        for challenge in self.core().door.challenges(self.secure, stale) {
+            if let Ok(value) = HeaderValue::from_str(&challenge) {
+                answer.headers_mut().append(WWW_AUTHENTICATE, value);
+            }
+        }
+        answer
+    }
+
+    async fn whole(&self, body: Body) -> Result<Whole, Unread> {
+        let packed = body::packed(&self.parts.headers)?;
+        let (bytes_max, rooms) = (::cwmp::limits::BODY_BYTES_MAX, &self.core().bodies);
+        let whole = body::read(body, self.bounds(bytes_max), rooms).await?;
+        match packed {
+            Some(how) if !whole.bytes.is_empty() => {
+                body::unpack(how, whole, bytes_max, rooms).await
+            }
+            _ => Ok(whole),
+        }
+    }
+
+    fn unread(&self, why: Unread) -> Reaction {
+        let limits = &self.core().limits;
+        let (code, reason, detail) = match why {
+            Unread::TooLarge => {
+                let max = ::cwmp::limits::BODY_BYTES_MAX;
+                let detail = format!("limit BODY_BYTES_MAX: more than {max} bytes");
+                (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
+            }
+            Unread::Slow => {
+                let (silence, time) = (limits.body_silence_max, limits.body_time_max);
+                let detail = format!(
+                    "limits BODY_SILENCE_MAX and BODY_TIME_MAX: nothing for {silence:?}, or not complete in {time:?}"
+                );
+                (StatusCode::REQUEST_TIMEOUT, "body-slow", detail)
+            }
+            Unread::Broken => {
+                let detail = "the connection broke in the middle of a request".to_owned();
+                (StatusCode::BAD_REQUEST, "body-broken", detail)
+            }
+            Unread::Full => {
+                self.complain("too-many-bodies", "limit BODIES_BYTES_MAX");
+                return closing(later());
+            }
+            Unread::Encoding => {
+                let named = self.header(CONTENT_ENCODING).unwrap_or_default();
+                let detail = format!("Content-Encoding: {named:.100}");
+                let code = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+                (code, "body-encoding", detail)
+            }
+            Unread::Garbled => {
+                let detail = "it is not packed as its Content-Encoding says".to_owned();
+                (StatusCode::BAD_REQUEST, "body-garbled", detail)
+            }
+        };
+        self.complain(reason, detail);
+        let mut answer = status(code);
+        if why == Unread::Encoding {
+            let known = HeaderValue::from_static("gzip, deflate");
+            answer.headers_mut().insert(ACCEPT_ENCODING, known);
+        }
+        closing(answer)
+    }
+
+    async fn converse(
+        &self,
+        cookie: Cookie,
+        found: Option<Handle>,
+        shown: Option<Shown>,
+        whole: Whole,
+    ) -> Reaction {
+        let (reply, answered) = oneshot::channel();
+        let mut posted = Posted {
+            body: whole.bytes,
+            content_type: self.header(CONTENT_TYPE).map(str::to_owned),
+            line: self.line.number,
+            peer: self.peer,
+            reply,
+            room: whole.room,
+        };
+        if let Some(handle) = found {
+            let by_cookie = matches!(cookie, Cookie::Open(_));
+            self.line.carries(&handle, Some(by_cookie));
+            match handle.inbox.send(Input::Post(posted)).await {
+                Ok(()) => return self.answered(&handle, by_cookie, answered).await,
+                // It has ended just now: this begins anew, and has to prove who it is.
+                Err(error) => match error.0 {
+                    Input::Post(back) => posted = back,
+                    _ => return later(),
+                },
+            }
+        }
+        let shown = match shown {
+            Some(shown) => shown,
+            None => match self.authenticate().await {
+                Ok(shown) => shown,
+                Err(denied) => return self.denied(denied, Body::empty()).await,
+            },
+        };
+        if posted.body.iter().all(u8::is_ascii_whitespace) {
+            // A probe, or the end of a session that is over already.
+            return status(StatusCode::NO_CONTENT);
+        }
+        if let Cookie::Elsewhere(node) = &cookie {
+            let detail =
+                format!("its session is on {node}; the load balancer has to keep it there");
+            self.complain("session-elsewhere", detail);
+        }
+        let Some(handle) = self.begin(shown) else {
+            return self.shed();
+        };
+        self.line.carries(&handle, None);
+        match handle.inbox.send(Input::Post(posted)).await {
+            Ok(()) => self.answered(&handle, false, answered).await,
+            Err(_) => later(),
+        }
+    }
+
+    /// A new session, if there is room.
+    fn begin(&self, shown: Shown) -> Option<Handle> {
+        let core = self.core();
+        // Whose it is may be known only when it has said who it is; there is one room for those.
+        let nobody = fleet::TenantId::parse("nobody").ok()?;
+        let tenant = shown.proof.tenant().unwrap_or(&nobody);
+        let slot = core.budget.try_take(tenant)?;
+        let user_agent = self.header(USER_AGENT).unwrap_or_default();
+        let new = New {
+            number: rand::random(),
+            info: serde_json::json!({
+                "tls": self.secure,
+                "certificate": shown.certificate.is_some(),
+                "user_agent": user_agent.chars().take(200).collect::<String>(),
+                "listener": self.line.local.to_string(),
+            }),
+            shown,
+            peer: self.peer,
+            slot,
+        };
+        Some(session::begin(core, new))
+    }
+
+    fn shed(&self) -> Reaction {
+        metrics::counter!("headend_cwmp_shed_total").increment(1);
+        self.complain("too-many-sessions", "limit SESSIONS_MAX");
+        later()
+    }
+
+    async fn answered(
+        &self,
+        handle: &Handle,
+        by_cookie: bool,
+        answered: oneshot::Receiver<Answer>,
+    ) -> Reaction {
+        let time = self.core().limits.answer_time_max;
+        let mut reaction = match tokio::time::timeout(time, answered).await {
+            Ok(Ok(Answer::Reply(reply))) => self.reply(reply),
+            Ok(Ok(Answer::Challenge)) => return self.challenge(false),
+            Ok(Ok(Answer::Refused(code))) => {
+                return status(StatusCode::from_u16(code).unwrap_or(StatusCode::FORBIDDEN));
+            }
+            // It took another request's place, or a defect of ours.
+            Ok(Ok(Answer::Later) | Err(_)) | Err(_) => return later(),
+        };
+        if !by_cookie {
+            let core = self.core();
+            let secret = core.door.cookie_secret();
+            let at = door::seconds();
+            let cookie = sessions::set_cookie(secret, &core.node, handle.number, at);
+            if let Ok(value) = HeaderValue::from_str(&cookie) {
+                reaction.headers_mut().insert(SET_COOKIE, value);
+            }
+        }
+        reaction
+    }
+
+    fn reply(&self, reply: Reply) -> Reaction {
+        if reply.retry_after.is_some() {
+            return later();
+        }
+        let code = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let mut answer = status(code);
+        if reply.body.is_empty() {
+            return answer;
+        }
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(SOAP));
+        let mut bytes: Bytes = reply.body;
+        if bytes.len() >= COMPRESS_BYTES_MIN
+            && body::takes_gzip(&self.parts.headers)
+            && let Some(packed) = body::pack(&bytes)
+        {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+            bytes = packed;
+        }
+        *answer.body_mut() = Body::from(bytes);
+        answer
+    }
+}
+
+fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn status(code: StatusCode) -> Reaction {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = code;
+    answer
+}
+
+fn plain(code: StatusCode, words: &'static str) -> Reaction {
+    let mut answer = Response::new(Body::from(words));
+    *answer.status_mut() = code;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    answer
+}
+
+/// The connection is of no use after this.
+fn closing(mut answer: Reaction) -> Reaction {
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(CONNECTION, close);
+    answer
+}
+
+/// The seconds that somebody who is shed is told to wait: some sooner, some later.
+pub fn retry_after() -> u64 {
+    let (min, max) = (RETRY_AFTER_MIN.as_secs(), RETRY_AFTER_MAX.as_secs());
+    min + rand::random::<u64>() % (max - min + 1)
+}
+
+/// Come again.
+fn later() -> Reaction {
+    let mut answer = status(StatusCode::SERVICE_UNAVAILABLE);
+    let wait = HeaderValue::from(retry_after());
+    answer.headers_mut().insert(RETRY_AFTER, wait);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `RETRY_AFTER_MIN`, `RETRY_AFTER_MAX`
+    #[test]
+    fn those_who_are_shed_at_once_come_again_apart() {
+        let waits: std::collections::HashSet<u64> = (0..1_000).map(|_| retry_after()).collect();
+        let (min, max) = (RETRY_AFTER_MIN.as_secs(), RETRY_AFTER_MAX.as_secs());
+        assert!(waits.iter().all(|wait| (min..=max).contains(wait)));
+        assert!(waits.len() > 10, "{waits:?}");
+    }
+}

@@ -1,0 +1,302 @@
+//! The task of one session: the protocol's state machine, the POSTs that come for it, and the
+//! conversation that asks. It owns the order of things: nothing is answered before the conversation
+//! has stored it, and the conversation comes to its end before the session does.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ::cwmp::acs::{Post, Reply, Session};
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use super::core::{Core, Culprit, Stop};
+use super::door::Shown;
+use super::limits::SESSION_POSTS;
+use super::sessions::Handle;
+use super::talk::{Heard, Talk};
+use crate::southbound::slots::Slot;
+
+/// What comes for a session.
+#[derive(Debug)]
+pub enum Input {
+    /// A POST of the device.
+    Post(Posted),
+    /// A connection that carried some of its POSTs is gone.
+    Closed {
+        /// Its number.
+        line: u64,
+        /// The device has never shown the session's cookie: without the connection it cannot come
+        /// back.
+        lost: bool,
+    },
+    /// It ends now.
+    Stop(Stop),
+}
+
+/// A POST.
+#[derive(Debug)]
+pub struct Posted {
+    /// Its body, decompressed.
+    pub body: Bytes,
+    /// Its `Content-Type`.
+    pub content_type: Option<String>,
+    /// The number of the connection it came over.
+    pub line: u64,
+    /// Where that comes from.
+    pub peer: SocketAddr,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Answer>,
+    /// Room for the body; given back with it.
+    pub room: Option<OwnedSemaphorePermit>,
+}
+
+/// What a POST is answered with.
+#[derive(Debug)]
+pub enum Answer {
+    /// What the protocol says.
+    Reply(Reply),
+    /// Who it is has to be proved anew.
+    Challenge,
+    /// It is not let in.
+    Refused(u16),
+    /// Not now.
+    Later,
+}
+
+/// A session that begins.
+pub struct New {
+    /// Its number.
+    pub number: u64,
+    /// What its first request has proved.
+    pub shown: Shown,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// What the connection and the request tell, for people.
+    pub info: serde_json::Value,
+    /// Its room.
+    pub slot: Slot,
+}
+
+/// Begins a session; it ends by itself.
+pub fn begin(core: &Arc<Core>, new: New) -> Handle {
+    let (inbox, inputs) = mpsc::channel(SESSION_POSTS);
+    let handle = Handle {
+        number: new.number,
+        user: new.shown.user.clone(),
+        inbox,
+    };
+    core.sessions.enter(handle.clone());
+    metrics::counter!("headend_cwmp_sessions_total").increment(1);
+    tokio::spawn(run(core.clone(), new, inputs));
+    handle
+}
+
+/// Gives the place back, whatever happens.
+struct Place {
+    core: Arc<Core>,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.core.sessions.leave(self.number);
+    }
+}
+
+async fn run(core: Arc<Core>, new: New, inputs: mpsc::Receiver<Input>) {
+    let New {
+        number,
+        shown,
+        peer,
+        info,
+        slot,
+    } = new;
+    let place = Place {
+        core: core.clone(),
+        number,
+    };
+    let now = Instant::now();
+    let mut running = Running {
+        session: Session::new(core.protocol.clone(), now, number),
+        core,
+        inputs,
+        shown,
+        peer,
+        info,
+        pending: None,
+        line: 0,
+        begun: now,
+        who: None,
+        talk: None,
+        stopped: None,
+    };
+    running.serve().await;
+    // A POST that comes from now on begins a new session: see `post`. For those that came before,
+    // the device has to come again.
+    running.inputs.close();
+    while let Ok(input) = running.inputs.try_recv() {
+        if let Input::Post(posted) = input {
+            let _ = posted.reply.send(Answer::Later);
+        }
+    }
+    drop((place, slot));
+}
+
+/// A session at work.
+pub(super) struct Running {
+    pub(super) core: Arc<Core>,
+    pub(super) session: Session,
+    inputs: mpsc::Receiver<Input>,
+    pub(super) shown: Shown,
+    pub(super) peer: SocketAddr,
+    pub(super) info: serde_json::Value,
+    /// The POST that is not answered yet.
+    pub(super) pending: Option<oneshot::Sender<Answer>>,
+    /// The connection that it, or the last one, came over.
+    line: u64,
+    begun: Instant,
+    /// The device that the session is of, as it calls itself.
+    pub(super) who: Option<::cwmp::rpc::DeviceId>,
+    pub(super) talk: Option<Box<Talk>>,
+    /// Why it was told to end.
+    pub(super) stopped: Option<Stop>,
+}
+
+/// What happens next.
+enum Next {
+    Input(Option<Input>),
+    Heard(Heard),
+    Time,
+}
+
+impl Running {
+    async fn serve(&mut self) {
+        loop {
+            self.pump().await;
+            let nothing = self.who.is_none() && self.line != 0;
+            if self.talk.is_none() && (nothing || self.session.is_ended()) {
+                // What came first was no Inform, or it is over. Whatever comes next begins anew.
+                return;
+            }
+            let until = tokio::time::Instant::from_std(self.wake_at());
+            let next = tokio::select! {
+                input = self.inputs.recv() => Next::Input(input),
+                heard = heard(&mut self.talk) => Next::Heard(heard),
+                () = tokio::time::sleep_until(until) => Next::Time,
+            };
+            match next {
+                Next::Input(Some(Input::Post(posted))) => self.posted(posted),
+                Next::Input(Some(Input::Closed { line, lost })) => self.closed(line, lost),
+                Next::Input(Some(Input::Stop(why))) => self.stop(why),
+                // Held by the table, so this is the end of everything.
+                Next::Input(None) => self.stop(Stop::Shutdown),
+                Next::Heard(heard) => self.heard(heard).await,
+                Next::Time => self.time(),
+            }
+        }
+    }
+
+    fn wake_at(&self) -> Instant {
+        let end = self.begun + self.core.limits.session_time_max;
+        self.session.poll_timeout().map_or(end, |due| due.min(end))
+    }
+
+    fn time(&mut self) {
+        let now = Instant::now();
+        if now >= self.begun + self.core.limits.session_time_max {
+            self.complain("session-too-long", Stop::TooLong.words());
+            self.stop(Stop::TooLong);
+        }
+        self.session.handle_timeout(now);
+    }
+
+    fn posted(&mut self, posted: Posted) {
+        let Posted {
+            body,
+            content_type,
+            line,
+            peer,
+            reply,
+            room,
+        } = posted;
+        let post = Post {
+            body: &body,
+            content_type: content_type.as_deref(),
+        };
+        (self.line, self.peer) = (line, peer);
+        let taken = self.session.handle_input(Instant::now(), post);
+        drop((body, room));
+        match taken {
+            // The same again gets the answer; who came with it before is gone.
+            Ok(()) => self.pending = Some(reply),
+            Err(error) => {
+                self.refused(&error);
+                let _ = reply.send(Answer::Reply(Reply::refused()));
+            }
+        }
+    }
+
+    fn closed(&mut self, line: u64, lost: bool) {
+        // One that was left for another says nothing.
+        if line != self.line {
+            return;
+        }
+        self.pending = None;
+        if lost {
+            self.session.abandon(Instant::now());
+        } else {
+            self.session.connection_closed();
+        }
+    }
+
+    /// Ends the session; the conversation comes to its end with it.
+    pub(super) fn stop(&mut self, why: Stop) {
+        self.stopped.get_or_insert(why);
+        self.session.abandon(Instant::now());
+    }
+
+    /// Sends what is to be sent and takes what happened, until there is nothing of either.
+    async fn pump(&mut self) {
+        loop {
+            while let Some(reply) = self.session.poll_transmit() {
+                if let Some(pending) = self.pending.take() {
+                    // It may be gone; the session has the answer still.
+                    let _ = pending.send(Answer::Reply(reply));
+                }
+            }
+            match self.session.poll_event() {
+                Some(event) => Box::pin(self.event(event)).await,
+                None => return,
+            }
+        }
+    }
+
+    /// Who this is, for complaints.
+    pub(super) fn culprit(&self) -> Culprit {
+        let guest = self.talk.as_ref().map(|talk| &talk.guest);
+        Culprit {
+            tenant: guest
+                .map(|guest| guest.tenant.clone())
+                .or_else(|| self.shown.proof.tenant().cloned()),
+            device: guest.map(|guest| guest.device),
+            peer: self.peer,
+            name: self
+                .who
+                .as_ref()
+                .map_or_else(String::new, super::admission::name),
+        }
+    }
+
+    pub(super) fn complain(&self, reason: &str, detail: impl Into<String>) {
+        self.core.complain(&self.culprit(), reason, detail);
+    }
+}
+
+/// What happens in the conversation; nothing where there is none.
+async fn heard(talk: &mut Option<Box<Talk>>) -> Heard {
+    match talk {
+        Some(talk) => talk.next().await,
+        None => std::future::pending().await,
+    }
+}

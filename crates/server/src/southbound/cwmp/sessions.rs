@@ -1,0 +1,173 @@
+//! The sessions of this node by number, and the cookie that carries the number. Only the table: a
+//! session lives in its own task.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ::cwmp::auth::cookie;
+use fleet::NodeId;
+use tokio::sync::{Notify, mpsc};
+
+use super::session::Input;
+
+/// The name of the cookie; what the field has seen most.
+const COOKIE: &str = "session";
+
+/// The way to a session.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    /// Its number.
+    pub number: u64,
+    /// The user name it began with; may be empty.
+    pub user: Arc<str>,
+    /// To its task.
+    pub inbox: mpsc::Sender<Input>,
+}
+
+/// The sessions.
+#[derive(Default)]
+pub struct Sessions {
+    open: Mutex<HashMap<u64, Handle>>,
+    emptied: Notify,
+}
+
+/// What a request's cookies say.
+#[derive(Debug)]
+pub enum Cookie {
+    /// There is none of ours.
+    None,
+    /// It names a session of this node that is open.
+    Open(Handle),
+    /// It names a session that is over.
+    Over,
+    /// It names a session of another node.
+    Elsewhere(String),
+}
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Handle>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more.
+    pub fn enter(&self, handle: Handle) {
+        self.lock().insert(handle.number, handle);
+    }
+
+    /// One is over.
+    pub fn leave(&self, number: u64) {
+        let mut open = self.lock();
+        open.remove(&number);
+        if open.capacity() > 64 && open.len() * 4 < open.capacity() {
+            open.shrink_to_fit();
+        }
+        if open.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Handle> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Returns when there is none.
+    pub async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// What the cookies of a request say; `now` in seconds.
+    pub fn find<'a>(
+        &self,
+        secret: &[u8],
+        node: &NodeId,
+        headers: impl Iterator<Item = &'a str>,
+        now: u64,
+    ) -> Cookie {
+        let life = super::limits::COOKIE_LIFE.as_secs();
+        let mut best = Cookie::None;
+        for header in headers {
+            for value in cookie::find(header, COOKIE) {
+                let Some(content) = cookie::verify(secret, value, now, life) else {
+                    continue;
+                };
+                let Some((at, number)) = content.rsplit_once('/') else {
+                    continue;
+                };
+                if at != node.as_str() {
+                    best = Cookie::Elsewhere(at.to_owned());
+                    continue;
+                }
+                let number = u64::from_str_radix(number, 16).ok();
+                match number.and_then(|number| self.lock().get(&number).cloned()) {
+                    Some(handle) => return Cookie::Open(handle),
+                    None => best = Cookie::Over,
+                }
+            }
+        }
+        best
+    }
+}
+
+/// The value of the `Set-Cookie` header for a session of this node; `now` in seconds.
+pub fn set_cookie(secret: &[u8], node: &NodeId, number: u64, now: u64) -> String {
+    let content = format!("{node}/{number:x}");
+    cookie::set(COOKIE, &cookie::sign(secret, &content, now), Some("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str) -> NodeId {
+        NodeId::parse(name).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_cookie_leads_to_its_session_and_to_no_other() {
+        let sessions = Sessions::default();
+        let handle = |number| Handle {
+            number,
+            user: Arc::from(""),
+            inbox: mpsc::channel(1).0,
+        };
+        sessions.enter(handle(7));
+        let find = |value: &str, at: u64| {
+            let header = format!("other=1; {value}");
+            sessions.find(b"s", &node("node-1"), [header.as_str()].into_iter(), at)
+        };
+        let made = |name: &str, number| set_cookie(b"s", &node(name), number, 100);
+        assert!(
+            matches!(find(&made("node-1", 7), 101), Cookie::Open(handle) if handle.number == 7)
+        );
+        assert!(matches!(find(&made("node-1", 8), 101), Cookie::Over));
+        let elsewhere = find(&made("node-2", 7), 101);
+        assert!(matches!(elsewhere, Cookie::Elsewhere(name) if name == "node-2"));
+        let late = 101 + super::super::limits::COOKIE_LIFE.as_secs();
+        assert!(matches!(find(&made("node-1", 7), late), Cookie::None));
+        let forged = made("node-1", 7).replace("session=", "session=x");
+        assert!(matches!(find(&forged, 101), Cookie::None));
+        // An older one beside it does not hide it.
+        let both = format!("{}; {}", made("node-1", 8), made("node-1", 7));
+        assert!(matches!(find(&both, 101), Cookie::Open(_)));
+        sessions.leave(7);
+        sessions.emptied().await;
+        assert!(matches!(find(&made("node-1", 7), 101), Cookie::Over));
+    }
+}

@@ -1,0 +1,271 @@
+//! What a session makes of each event of the protocol and of the conversation.
+
+use std::time::Instant;
+
+use ::cwmp::acs::{End, Event, Ignored, Token};
+use ::cwmp::rpc::{DeviceId, Inform};
+use ::cwmp::{Error, Fault, FaultCode, Version};
+
+use super::admission::{self, Turned};
+use super::core::Stop;
+use super::cpe::{Ask, AskError};
+use super::session::{Answer, Running};
+use super::talk::{Begin, Heard, Talk};
+
+impl Running {
+    /// Something happened in the protocol.
+    pub(super) async fn event(&mut self, event: Event) {
+        match event {
+            Event::Informed {
+                token,
+                inform,
+                version,
+                ..
+            } => self.informed(token, *inform, version).await,
+            Event::Requested { token, request, .. } => {
+                let heard = self
+                    .talk
+                    .as_mut()
+                    .is_some_and(|talk| talk.say(token, request));
+                if !heard {
+                    // Too late for this session: the device says it again in the next one.
+                    let fault = Fault::plain(FaultCode::ACS_INTERNAL_ERROR);
+                    self.too_late(|session, at| session.respond(at, token, Err(fault)));
+                }
+            }
+            Event::Turn => {
+                if let Some(talk) = &mut self.talk {
+                    talk.turn = true;
+                }
+                self.finish_if_silent();
+            }
+            Event::Answered { id, result, .. } => {
+                let why = self.why();
+                if let Some(talk) = &mut self.talk {
+                    talk.answered(id, result, &why);
+                }
+            }
+            Event::Incompatible { theirs } => {
+                self.complain("incompatible-cwmp", format!("it speaks CWMP {theirs}"));
+            }
+            Event::Ended(end) => self.ended(end).await,
+            Event::Ignored(why) => self.ignored(why),
+        }
+    }
+
+    /// The device says who it is.
+    async fn informed(&mut self, token: Token, inform: Inform, version: Version) {
+        let name = admission::name(&inform.device_id);
+        let another = self
+            .who
+            .as_ref()
+            .is_some_and(|who| !same(who, &inform.device_id));
+        if another {
+            // What was proved was proved of the other one.
+            self.complain("another-device", format!("it goes on as {name}"));
+            return self.turn_away(Answer::Challenge);
+        }
+        self.who = Some(inform.device_id.clone());
+        let (core, shown) = (&self.core, &self.shown);
+        let who = &inform.device_id;
+        match admission::admit(core, shown, who, self.peer, &self.info).await {
+            Ok(admitted) => {
+                metrics::counter!("headend_cwmp_admissions_total", "result" => "admitted")
+                    .increment(1);
+                let begin = Begin {
+                    guest: admitted.guest,
+                    entry: admitted.entry,
+                    commands: admitted.commands,
+                    inform,
+                    version,
+                    token,
+                };
+                self.talk = Some(Talk::begin(&self.core, begin));
+            }
+            Err(turned) => {
+                metrics::counter!("headend_cwmp_admissions_total", "result" => "refused")
+                    .increment(1);
+                self.turned(turned);
+            }
+        }
+    }
+
+    fn turned(&mut self, turned: Turned) {
+        match turned {
+            Turned::No {
+                refusal,
+                tenant,
+                detail,
+            } => {
+                let mut culprit = self.culprit();
+                culprit.tenant = tenant;
+                self.core.complain(&culprit, refusal.as_str(), detail);
+                // It may have a better credential, which it shows only when it is asked.
+                let answer = match refusal.http_status() {
+                    401 => Answer::Challenge,
+                    _ if !self.shown.authorized => Answer::Challenge,
+                    status => Answer::Refused(status),
+                };
+                self.turn_away(answer);
+            }
+            Turned::Replaced => self.turn_away(Answer::Later),
+            Turned::Later(why) => {
+                tracing::warn!(%why, peer = %self.peer, "a device cannot be let in now");
+                self.complain("unavailable", why);
+                self.turn_away(Answer::Later);
+            }
+        }
+    }
+
+    /// Answers the open POST in HTTP's own words, and ends.
+    fn turn_away(&mut self, answer: Answer) {
+        if let Some(pending) = self.pending.take() {
+            let _ = pending.send(answer);
+        }
+        self.session.abandon(Instant::now());
+    }
+
+    /// Something happened in the conversation.
+    pub(super) async fn heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Stored(token, true) => {
+                self.too_late(|session, at| session.acknowledge(at, token));
+            }
+            Heard::Stored(_, false) => {
+                self.complain("unavailable", "what it says could not be stored");
+                self.turn_away(Answer::Later);
+            }
+            Heard::Replied(token, result) => {
+                self.too_late(|session, at| session.respond(at, token, result));
+            }
+            Heard::Asked(ask) => self.asked(ask),
+            Heard::Stop(why) => self.stop(why),
+            Heard::Silent | Heard::Over => self.finish_if_silent(),
+        }
+    }
+
+    /// What is answered too late is told again by the device.
+    fn too_late(
+        &mut self,
+        answer: impl FnOnce(&mut ::cwmp::acs::Session, Instant) -> Result<(), Error>,
+    ) {
+        if let Err(error) = answer(&mut self.session, Instant::now()) {
+            tracing::debug!(peer = %self.peer, %error, "an answer came too late");
+        }
+    }
+
+    fn asked(&mut self, ask: Ask) {
+        let Some(talk) = &mut self.talk else { return };
+        match self.session.request(Instant::now(), ask.request) {
+            Ok(id) => {
+                talk.turn = false;
+                talk.asking(id, ask.reply);
+            }
+            Err(error) => {
+                let _ = ask.reply.send(Err(AskError::Unsent(error.to_string())));
+            }
+        }
+    }
+
+    fn finish_if_silent(&mut self) {
+        let Some(talk) = &mut self.talk else { return };
+        if talk.turn && talk.is_silent() {
+            talk.turn = false;
+            self.too_late(|session, at| session.finish(at));
+        }
+    }
+
+    /// Why the session ends, for people.
+    fn why(&self) -> String {
+        self.stopped
+            .map_or_else(|| "the session ended".to_owned(), Stop::words)
+    }
+
+    async fn ended(&mut self, end: End) {
+        let label = match end {
+            End::Complete => "complete",
+            End::Silence => "silence",
+            End::Superseded => "superseded",
+            End::Refused | End::Incompatible => "refused",
+            End::Unanswered => "unanswered",
+            End::Abandoned => "abandoned",
+            End::Limit(_) => "limit",
+        };
+        metrics::counter!("headend_cwmp_session_ends_total", "end" => label).increment(1);
+        let words = match end {
+            End::Complete => "the session came to its end".to_owned(),
+            End::Silence => "the device fell silent in the middle of its session".to_owned(),
+            End::Superseded => "the device began its session anew".to_owned(),
+            End::Refused => "its Inform was refused".to_owned(),
+            End::Incompatible => "it speaks no version of CWMP that this server does".to_owned(),
+            End::Unanswered => "the server did not come to answer it in time".to_owned(),
+            End::Abandoned => match self.stopped {
+                Some(_) => self.why(),
+                None => "the connection broke, and the device cannot continue".to_owned(),
+            },
+            End::Limit(name) => format!("limit {name}: it said too much in one session"),
+        };
+        let Some(mut talk) = self.talk.take() else {
+            return;
+        };
+        match end {
+            End::Silence => self.complain_of(&talk, "session-silence", &words),
+            End::Limit(_) => self.complain_of(&talk, "session-limit", &words),
+            End::Unanswered => {
+                tracing::warn!(device = %talk.guest.device, "an Inform was not answered in time");
+            }
+            _ => {}
+        }
+        talk.finish().await;
+        tracing::debug!(device = %talk.guest.device, words, "session ended");
+    }
+
+    fn complain_of(&self, talk: &Talk, reason: &str, detail: &str) {
+        let mut culprit = self.culprit();
+        culprit.tenant = Some(talk.guest.tenant.clone());
+        culprit.device = Some(talk.guest.device);
+        self.core.complain(&culprit, reason, detail);
+    }
+
+    fn ignored(&self, why: Ignored) {
+        match why {
+            Ignored::Probe | Ignored::Duplicate { .. } => {}
+            Ignored::Unmatched { name, id } => {
+                self.complain("unasked-answer", format!("{name} with the id `{id}`"));
+            }
+            Ignored::Malformed(error) => self.complain("broken-message", error.to_string()),
+            Ignored::Unserved { name } => {
+                self.complain(
+                    "unknown-method",
+                    format!("{name:.100} was answered with 8000"),
+                );
+            }
+            Ignored::Unanswered => {
+                tracing::warn!(peer = %self.peer, "the server did not come to answer in time");
+            }
+        }
+    }
+
+    /// A POST was refused.
+    pub(super) fn refused(&self, error: &Error) {
+        let reason = match error {
+            Error::PeerMisbehaved(_) if self.who.is_none() => "no-session",
+            Error::PeerMisbehaved(_) => "out-of-turn",
+            Error::LimitExceeded { .. } => "message-limit",
+            _ => "broken-message",
+        };
+        self.complain(reason, error.to_string());
+    }
+}
+
+/// Whether it is the same device that says this; what it calls its maker does not matter.
+fn same(a: &DeviceId, b: &DeviceId) -> bool {
+    let parts = |id: &DeviceId| {
+        (
+            id.oui.to_ascii_uppercase(),
+            id.product_class.clone(),
+            id.serial_number.clone(),
+        )
+    };
+    parts(a) == parts(b)
+}

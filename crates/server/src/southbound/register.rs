@@ -1,0 +1,97 @@
+//! A device that nobody has seen before becomes a row of the store, whatever it speaks.
+
+use fleet::device::{Description, OnboardingState};
+use fleet::onboarding::Refusal;
+use fleet::{DeviceId, Event, EventKind, Identity, SetupKeyId, TenantId};
+use serde_json::json;
+use store::{NewDevice, Store};
+
+use super::admission;
+use crate::secret;
+use crate::state::now;
+
+/// What is known of it.
+pub struct Newcomer {
+    /// What it speaks: `usp`, `cwmp`.
+    pub protocol: &'static str,
+    /// How it comes.
+    pub transport: &'static str,
+    /// What it has said of itself.
+    pub description: Description,
+    /// What it is known by, the best name first.
+    pub identities: Vec<Identity>,
+}
+
+/// Why it is not registered.
+pub enum Unregistered {
+    /// It was decided otherwise meanwhile.
+    Refused(Refusal),
+    /// The store does not answer.
+    Store(store::Error),
+}
+
+impl From<store::Error> for Unregistered {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Registers a device that a setup key lets in.
+pub async fn register(
+    store: &Store,
+    tenant: &TenantId,
+    key: Option<SetupKeyId>,
+    newcomer: Newcomer,
+) -> Result<DeviceId, Unregistered> {
+    let at = now();
+    let Some(key) = key else {
+        return Err(Unregistered::Refused(Refusal::NotRegistered));
+    };
+    let id = DeviceId::new(at, secret::id_bits());
+    let Newcomer {
+        transport,
+        identities,
+        ..
+    } = newcomer;
+    let name = identities.first().map_or("", |best| &best.value);
+    let created = Event::new(tenant.clone(), at, EventKind::DeviceCreated)
+        .device(id)
+        .data(json!({ "name": "", "endpoint": name, "how": "setup_key" }));
+    let device = NewDevice {
+        id,
+        name: String::new(),
+        tags: Vec::new(),
+        protocol: newcomer.protocol.to_owned(),
+        description: newcomer.description,
+        identities: identities.clone(),
+        source: "setup".to_owned(),
+        onboarding: OnboardingState::Started,
+        created_at: at,
+    };
+    let registered = store
+        .device_register(tenant, device, transport, key, vec![created])
+        .await;
+    match registered {
+        Ok(true) => {
+            metrics::counter!("headend_devices_registered_total").increment(1);
+            Ok(id)
+        }
+        // Meanwhile it was revoked, or others used it up.
+        Ok(false) => Err(Unregistered::Refused(Refusal::SetupKeyUnusable)),
+        // Two connections of one new device at the same time, and the other one was faster; or an
+        // operator has registered it since, and then the key may not be enough.
+        Err(error @ store::Error::Conflict { .. }) => {
+            for identity in &identities {
+                let Some(device) = store.device_by_identity(tenant, identity).await? else {
+                    continue;
+                };
+                let path = store.path(tenant, device, transport).await?;
+                let known = admission::known(device, path.as_ref());
+                known.opened_by_setup_key().map_err(Unregistered::Refused)?;
+                return Ok(device);
+            }
+            Err(error.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
