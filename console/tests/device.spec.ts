@@ -175,6 +175,38 @@ describe('a device', () => {
     expect(await page.getByRole('dialog').count()).toBe(0);
   });
 
+  it('does not run a command while a mandatory argument is missing, and names it', async () => {
+    await page.goto(`/devices/${id}?tab=commands&path=${encodeURIComponent('Device.IP.Diagnostics.IPPing()')}`);
+    const run = page.getByRole('button', { name: /^Run/ });
+    await page.getByLabel('Host (mandatory)').waitFor();
+    expect(await run.getAttribute('aria-disabled')).toBe('true');
+    await run.hover();
+    await page.getByRole('tooltip').getByText('Fill in what is mandatory first: ProtocolVersion, Host, NumberOfRepetitions, Timeout, DataBlockSize.').waitFor();
+    let sent = 0;
+    page.on('request', (request) => (sent += request.method() === 'POST' ? 1 : 0));
+    await page.getByLabel('Host (mandatory)').press('Enter');
+    for (const [argument, value] of [['Host', '192.0.2.1'], ['NumberOfRepetitions', '1'], ['Timeout', '1000'], ['DataBlockSize', '64']] as const) {
+      await page.getByLabel(`${argument} (mandatory)`).fill(value);
+    }
+    expect(await run.getAttribute('aria-disabled')).toBe('true');
+    await page.getByRole('combobox', { name: 'ProtocolVersion (mandatory)' }).or(page.getByRole('textbox', { name: 'ProtocolVersion (mandatory)' })).click();
+    await page.getByRole('option', { name: 'Any' }).click();
+    await page.getByRole('button', { name: 'Run', exact: true }).and(page.locator(':not([aria-disabled])')).waitFor();
+    expect(sent).toBe(0);
+  });
+
+  it('can be required to show a certificate, and says what the server needs for it', async () => {
+    await page.goto(`/devices/${id}`);
+    await page.getByRole('button', { name: 'More actions' }).click();
+    await page.getByRole('menuitem', { name: 'Require a client certificate' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Require a client certificate?' });
+    await dialog.getByText(name, { exact: true }).waitFor();
+    await dialog.getByRole('button', { name: 'Require it' }).click();
+    await dialog.getByRole('alert').getByText(/needs a server that asks devices for certificates/).first().waitFor();
+    const detail = (await (await context.request.get(`/api/v1/devices/${id}`)).json()) as { admission: { certificate_required: boolean } };
+    expect(detail.admission.certificate_required).toBe(false);
+  });
+
   it('keeps the tab in the URL and turns to it with a number key', async () => {
     await page.goto(`/devices/${id}`);
     await page.getByRole('heading', { level: 1, name }).waitFor();

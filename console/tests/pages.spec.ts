@@ -96,6 +96,25 @@ describe('every page', () => {
   });
 });
 
+describe('the event log', () => {
+  it('opens an event by its link when the list does not show it, and says when there is none', async () => {
+    const page = await context.newPage();
+    const log = (await (await context.request.get('/api/v1/events?kind=device.&limit=1')).json()) as { items: { cursor: string; kind: string; summary: string }[] };
+    const event = log.items[0];
+    if (!event) throw new Error('no device has an event');
+    // The list is of people's events only.
+    await page.goto(`/events?kind=${encodeURIComponent('["user."]')}&open=${event.cursor}`);
+    const dialog = page.getByRole('dialog', { name: event.kind });
+    await dialog.getByText(event.summary, { exact: true }).waitFor();
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'detached' });
+    expect(page.url()).not.toContain('open=');
+    await page.goto('/events?open=999999999');
+    await page.getByRole('dialog', { name: 'There is no such event' }).waitFor();
+    await page.close();
+  });
+});
+
 describe('the frame', () => {
   it('goes places with the keyboard and lists its keys', async () => {
     const page = await context.newPage();

@@ -122,6 +122,25 @@ describe('settings', () => {
     await other.close();
   });
 
+  it('disables a tenant after its name was typed, and enables it again', async () => {
+    const id = `shut-${Date.now() % 1_000_000}`;
+    await context.request.post('/api/v1/tenants', { data: { id, name: `Shut ${id}` } });
+    const state = async () => ((await (await context.request.get(`/api/v1/tenants/${id}`)).json()) as { disabled_at: string | null }).disabled_at;
+    await page.goto('/settings/tenants');
+    const row = page.getByRole('row').filter({ hasText: id });
+    await row.getByRole('button', { name: `Disable Shut ${id}` }).click();
+    const dialog = page.getByRole('dialog', { name: 'Disable this tenant?' });
+    expect(await dialog.getByRole('button', { name: 'Disable' }).isDisabled()).toBe(true);
+    await dialog.getByLabel(`Type ${id} to confirm`).fill(id);
+    await dialog.getByRole('button', { name: 'Disable' }).click();
+    await row.getByText('disabled', { exact: true }).waitFor();
+    expect(await state()).not.toBeNull();
+    await row.getByRole('button', { name: `Enable Shut ${id}` }).click();
+    await page.getByRole('dialog', { name: 'Enable this tenant again?' }).getByRole('button', { name: 'Enable' }).click();
+    await row.getByText('active', { exact: true }).waitFor();
+    expect(await state()).toBeNull();
+  });
+
   it('shows a refused connection with its reason in the doctor', async () => {
     const system = (await (await context.request.get('/api/v1/system')).json()) as { listeners: { purpose: string; protocol: string; address: string }[] };
     const listener = system.listeners.find((one) => one.protocol === 'ws');

@@ -52,6 +52,10 @@ export const createTenant = (body: Schemas['TenantCreate']) => need(client.POST(
 export const renameTenant = (id: string, name: string) =>
   need(client.PATCH('/api/v1/tenants/{tenant_id}', { params: { path: { tenant_id: id } }, body: { name } }));
 
+/** Shuts everybody of a tenant out, or lets them in again. */
+export const disableTenant = (id: string, disabled: boolean) =>
+  need(client.PATCH('/api/v1/tenants/{tenant_id}', { params: { path: { tenant_id: id } }, body: { disabled } }));
+
 export const systemQuery = queryOptions({
   queryKey: ['system'],
   queryFn: ({ signal }) => need(client.GET('/api/v1/system', { signal })),

@@ -1,5 +1,5 @@
 // The event log, newest first.
-import { infiniteQueryOptions } from '@tanstack/react-query';
+import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 import { client, need, type Schemas } from './client';
 
 export type Event = Schemas['Event'];
@@ -10,6 +10,15 @@ export interface EventFilter {
 }
 
 const PAGE = 200;
+
+/** One event; it never changes. */
+export const eventQuery = (cursor: string) =>
+  queryOptions({
+    queryKey: ['events', 'detail', cursor],
+    queryFn: ({ signal }) => need(client.GET('/api/v1/events/{cursor}', { params: { path: { cursor } }, signal })),
+    staleTime: Infinity,
+    retry: false,
+  });
 
 export const eventsQuery = (filter: EventFilter) =>
   infiniteQueryOptions({

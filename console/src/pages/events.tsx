@@ -1,10 +1,11 @@
 // The event log, newest first; new ones are announced and shown on request, so that nothing jumps under the eye.
-import { Button, SegmentedControl } from '@mantine/core';
-import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
+import { Button, SegmentedControl, Skeleton } from '@mantine/core';
+import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { useCallback, useEffect, useMemo, useState } from 'react';
-import { eventsQuery, type Event } from '~/api/events';
+import { eventQuery, eventsQuery, type Event } from '~/api/events';
 import { onLiveEvent } from '~/api/live';
+import { asProblem } from '~/api/problem';
 import { useTitle } from '~/app/crumbs';
 import { parseEventsSearch, type EventsSearch } from '~/app/search-params';
 import { useChecked } from '~/app/use-search';
@@ -61,7 +62,6 @@ export function EventsPage() {
   const open = useCallback((event: Event) => void navigate({ to: '/events', search: (old: object) => ({ ...old, open: event.cursor }) }), [navigate]);
   const { fetchNextPage } = list;
   const loadMore = useCallback(() => void fetchNextPage(), [fetchNextPage]);
-  const shown = search.open ? rows?.find((event) => event.cursor === search.open) : undefined;
   return (
     <>
       <Toolbar title={t.events.title}>
@@ -101,8 +101,23 @@ export function EventsPage() {
         empty={search.kind || search.device_id ? <Empty title={t.events.noMatch} /> : <Empty title={t.events.empty}><p>{t.events.emptyDetail}</p></Empty>}
         autoFocus
       />
-      {shown ? <Detail event={shown} onClose={() => set({ ...search, open: undefined })} /> : null}
+      {search.open ? <Opened cursor={search.open} listed={rows?.find((event) => event.cursor === search.open)} onClose={() => set({ ...search, open: undefined })} /> : null}
     </>
+  );
+}
+
+/** The event of a link: off the list where it is there, else asked for by itself, however old it is. */
+function Opened({ cursor, listed, onClose }: { cursor: string; listed: Event | undefined; onClose: () => void }) {
+  const asked = useQuery({ ...eventQuery(cursor), enabled: listed === undefined });
+  const event = listed ?? asked.data;
+  if (event) return <Detail event={event} onClose={onClose} />;
+  const problem = asked.error ? asProblem(asked.error) : undefined;
+  return (
+    <Dialog onClose={onClose} title={problem?.status === 404 ? t.events.notFoundTitle : t.events.detail} size="lg">
+      {problem?.status === 404 ? <p>{t.events.notFound}</p> : null}
+      {problem && problem.status !== 404 ? <Failure error={problem} retry={() => void asked.refetch()} /> : null}
+      {problem ? null : <div className="stack" aria-busy="true"><Skeleton height={12} width="70%" /><Skeleton height={12} width="30%" /><Skeleton height={90} /></div>}
+    </Dialog>
   );
 }
 

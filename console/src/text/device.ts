@@ -16,6 +16,14 @@ export const device = {
   more: 'More actions',
   edit: 'Edit name and tags',
   readmit: 'Let it come with a setup key again',
+  certificateOn: 'Require a client certificate',
+  certificateTitle: 'Require a client certificate?',
+  certificateVerb: 'Require it',
+  certificateDetail: 'From its next connection on, only a client certificate with its identity opens this device, neither a setup key nor its own credential. Make sure that it has one: without, it is shut out until this is taken back.',
+  certificateOff: 'No longer require a certificate',
+  certificateOffTitle: 'No longer require a certificate?',
+  certificateOffVerb: 'Do not require it',
+  certificateOffDetail: 'Its own credential opens it again. One that has none comes with a setup key, once you let it.',
   remove: 'Remove',
   wake: 'Wake now',
   timelineShow: 'Show the timeline',
@@ -162,6 +170,7 @@ export const device = {
     result: 'Result',
     again: 'Run again',
     invalid: 'An argument is not right.',
+    missing: (names: string[]) => `Fill in what is mandatory first: ${names.join(', ')}.`,
   },
 
   operations: {

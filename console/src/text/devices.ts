@@ -71,8 +71,11 @@ export const devices = {
     tagsHint: 'Separated by commas',
     dialSubmit: 'Register and dial',
     registerHelp: 'Registers a device before it comes, with a credential of its own. The setup key is then not needed.',
+    certificate: 'Only a client certificate opens it',
+    certificateHint: 'It gets no credential then. The server has to ask devices for certificates.',
     registerSubmit: 'Register',
     registered: 'Registered. Write this URL into the agent:',
+    registeredCertificate: 'Registered. It comes with its certificate to this URL:',
     dialled: 'Registered. Headend dials it now; its reach panel shows each attempt.',
   },
 };

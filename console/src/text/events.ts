@@ -15,6 +15,8 @@ export const events = {
   emptyDetail: 'Everything that devices, people and Headend itself do is written here, in one order without gaps.',
   noMatch: 'No event of this kind',
   detail: 'Event',
+  notFoundTitle: 'There is no such event',
+  notFound: 'It is older than what is kept, belongs to another tenant, or the link is wrong.',
   data: 'Details',
   operation: 'Operation',
   openOperation: 'Show the operation',

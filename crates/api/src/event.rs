@@ -119,6 +119,16 @@ pub const ENDPOINTS: &[Endpoint] = &[
     .query::<EventQuery>()
     .query_schemas(&[Body::of::<Order>()]),
     Endpoint::new(
+        "event_show",
+        Method::Get,
+        "/api/v1/events/{cursor}",
+        READ,
+        TAG,
+        "Show an event",
+        Answer::Json(Body::of::<Event>()),
+    )
+    .about("By its place in the tenant's log. One that is no longer kept is not found."),
+    Endpoint::new(
         "event_stream",
         Method::Get,
         "/api/v1/events/stream",

@@ -320,7 +320,8 @@ fn refusals(endpoint: &Endpoint) -> Vec<(&'static str, &'static str)> {
 
 fn path_parameter(name: &'static str) -> Parameter {
     let schema = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
-    let schema = if name == "tenant_id" {
+    // A slug and a place in the log are plain texts; everything else is an id.
+    let schema = if matches!(name, "tenant_id" | "cursor") {
         schema
     } else {
         schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))

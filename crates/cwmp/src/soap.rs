@@ -341,21 +341,21 @@ fn method(reader: &mut Reader<'_>, element: &Element<'_>, partial: &mut Partial)
     })
 }
 
-/// A SOAP fault, of 1.1 or with the words of 1.2, with CWMP's in it or not.
+/// A SOAP fault, of 1.1 or with the words of 1.2, with CWMP's in it or not. The detail also counts
+/// inside of the words, where netcwmp has it.
 fn fault(reader: &mut Reader<'_>) -> Result<Fault> {
     let mut out = None;
     let mut soap_text = String::new();
     while let Some(element) = reader.child()? {
         match element.local() {
-            "faultstring" | "Reason" => soap_text = Wire::read(reader, &element)?,
-            "detail" | "Detail" => {
-                while let Some(element) = reader.child()? {
-                    match element.local() {
-                        "Fault" if out.is_none() => out = Some(cwmp_fault(reader)?),
-                        _ => reader.unknown()?,
-                    }
-                }
+            "faultstring" | "Reason" => {
+                let words = reader.text_around(|reader, element| match element.local() {
+                    "detail" => detail(reader, &mut out),
+                    _ => reader.unknown(),
+                })?;
+                soap_text = words.trim().to_owned();
             }
+            "detail" | "Detail" => detail(reader, &mut out)?,
             _ => reader.skip()?,
         }
     }
@@ -363,6 +363,16 @@ fn fault(reader: &mut Reader<'_>) -> Result<Fault> {
         reader.odd.add(Oddities::MISSING_FAULT);
         Fault::new(Default::default(), soap_text)
     }))
+}
+
+fn detail(reader: &mut Reader<'_>, out: &mut Option<Fault>) -> Result<()> {
+    while let Some(element) = reader.child()? {
+        match element.local() {
+            "Fault" if out.is_none() => *out = Some(cwmp_fault(reader)?),
+            _ => reader.unknown()?,
+        }
+    }
+    Ok(())
 }
 
 fn cwmp_fault(reader: &mut Reader<'_>) -> Result<Fault> {

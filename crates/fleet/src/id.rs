@@ -188,6 +188,10 @@ uuid_id!(
     OperationId
 );
 uuid_id!(
+    /// One management session of a device that comes at intervals.
+    SessionId
+);
+uuid_id!(
     /// A person who can sign in.
     UserId
 );

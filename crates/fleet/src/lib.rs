@@ -22,7 +22,7 @@ pub mod time;
 
 pub use device::{Device, Identity, IdentityKind};
 pub use event::{Event, EventKind};
-pub use id::{DeviceId, NodeId, OperationId, SetupKeyId, TenantId, TokenId, UserId};
+pub use id::{DeviceId, NodeId, OperationId, SessionId, SetupKeyId, TenantId, TokenId, UserId};
 pub use operation::{Operation, OperationState};
 pub use presence::Presence;
 pub use southbound::{Answer, Fact, Failure, Fault, Job, Notice, Op, PathValue, Southbound};

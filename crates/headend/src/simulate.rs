@@ -1,25 +1,29 @@
 //! `sim`: simulated CPEs against any controller.
 
-use crate::{exit, lifetime};
+use crate::exit::{self, Exit, Failure};
+use crate::lifetime;
 use anyhow::Result;
+use sim::cwmp::{self, FleetConfig, Provision, Troubles};
 use sim::model::Kind;
-use sim::swarm::{SwarmConfig, run as run_swarm};
+use sim::swarm::{self, SwarmConfig};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// How many devices
-    #[arg(long, default_value_t = 25)]
-    count: u32,
+    /// How many devices that speak USP [default: 25, or none when there are others]
+    #[arg(long)]
+    count: Option<u32>,
     /// The controller's WebSocket URL without the credential
     #[arg(long, default_value = "ws://127.0.0.1:8081/usp", value_parser = websocket)]
     url: String,
-    /// The tenant's setup key, the last part of the URL's path
+    /// The tenant's setup key: the last part of the URL's path, and the password of devices that
+    /// speak CWMP
     #[arg(long, env = "HEADEND_SETUP_KEY", hide_env_values = true)]
     setup_key: String,
-    /// The controller's endpoint id
+    /// The controller's endpoint id; only devices that speak USP need it
     #[arg(long)]
-    controller: String,
+    controller: Option<String>,
     /// Which devices: gateway, extender, cellular, or mixed
     #[arg(long, default_value = "mixed", value_parser = kinds)]
     model: Kinds,
@@ -35,9 +39,34 @@ pub struct Args {
     /// Devices started per second
     #[arg(long, default_value_t = 50)]
     ramp: u32,
-    /// PEM file of an authority to trust for wss
+    /// PEM file of an authority to trust for wss and https
     #[arg(long)]
     ca: Option<PathBuf>,
+    /// How many devices that speak CWMP, with the data model of today (TR-181)
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    cwmp_devices: u32,
+    /// How many devices that speak CWMP, with that of old gateways (TR-098)
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    tr098: u32,
+    /// Where devices that speak CWMP find their ACS
+    #[arg(long, default_value = "http://127.0.0.1:7547/", value_parser = http, value_name = "URL")]
+    cwmp_url: String,
+    /// Their username; {serial} and {oui} are each device's own
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    cwmp_username: String,
+    /// Where their connection requests come in
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    cwmp_listen: SocketAddr,
+    /// Seconds between their periodic informs, until the ACS sets another interval
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    cwmp_interval: u32,
+    /// They are behind NATs: woken over UDP when STUN is set up
+    #[arg(long)]
+    cwmp_nat: bool,
+    /// What goes wrong with them, like drops=50,loses=20,reboots=10,batch=16,batch-fault=9002,
+    /// silent-transfers,no-empty-path: of a thousand sessions, and names in one message
+    #[arg(long, default_value = "", value_name = "TROUBLES")]
+    cwmp_trouble: Troubles,
     /// End when standard input ends, for a program that starts this one
     #[arg(long, hide = true)]
     until_stdin_ends: bool,
@@ -48,27 +77,91 @@ struct Kinds(Vec<Kind>);
 
 pub async fn run(args: Args) -> Result<()> {
     crate::serve::log("info");
-    let config = SwarmConfig {
-        count: args.count,
-        kinds: args.model.0,
-        first_number: args.first_serial,
-        seed: args.seed,
-        controller: args.controller,
-        url: format!("{}/{}", args.url.trim_end_matches('/'), args.setup_key),
-        ca_file: args.ca,
-        data: args.data,
-        ramp_per_second: args.ramp,
-    };
-    exit::tell(&format!(
-        "{} simulated devices dial {}",
-        config.count, args.url
-    ));
     let shutdown = lifetime::until_stopped();
     if args.until_stdin_ends {
         lifetime::with_stdin(&shutdown);
     }
-    run_swarm(config, shutdown).await?;
+    let usp = usp(&args)?;
+    let cwmp = cwmp(&args);
+    if let Some(config) = &usp {
+        exit::tell(&format!(
+            "{} simulated devices dial {}",
+            config.count, args.url
+        ));
+    }
+    if let Some(config) = &cwmp {
+        let count: u32 = config.counts.iter().map(|(_, count)| count).sum();
+        exit::tell(&format!(
+            "{count} simulated devices inform {}",
+            config.provision.url
+        ));
+    }
+    let usp = async {
+        match usp {
+            Some(config) => Ok(swarm::run(config, shutdown.clone()).await?),
+            None => anyhow::Ok(()),
+        }
+    };
+    let cwmp = async {
+        match cwmp {
+            Some(config) => Ok(cwmp::run(config, shutdown.clone()).await?),
+            None => anyhow::Ok(()),
+        }
+    };
+    // When one cannot begin, the other need not go on.
+    tokio::try_join!(usp, cwmp)?;
     Ok(())
+}
+
+/// The devices that speak USP, if there are any.
+fn usp(args: &Args) -> Result<Option<SwarmConfig>> {
+    let others = args.cwmp_devices > 0 || args.tr098 > 0;
+    let count = args.count.unwrap_or(if others { 0 } else { 25 });
+    if count == 0 {
+        return Ok(None);
+    }
+    let controller = args.controller.clone().ok_or_else(|| {
+        let words = "--controller is missing: devices that speak USP have to know its endpoint id";
+        Exit::error(Failure::Usage, words.to_owned())
+    })?;
+    Ok(Some(SwarmConfig {
+        count,
+        kinds: args.model.0.clone(),
+        first_number: args.first_serial,
+        seed: args.seed,
+        controller,
+        url: format!("{}/{}", args.url.trim_end_matches('/'), args.setup_key),
+        ca_file: args.ca.clone(),
+        data: args.data.clone(),
+        ramp_per_second: args.ramp,
+    }))
+}
+
+/// The devices that speak CWMP, if there are any.
+fn cwmp(args: &Args) -> Option<FleetConfig> {
+    let counts = [
+        (cwmp::Kind::Tr181, args.cwmp_devices),
+        (cwmp::Kind::Tr098, args.tr098),
+    ];
+    let counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+    (!counts.is_empty()).then(|| FleetConfig {
+        counts,
+        first_number: args.first_serial,
+        seed: args.seed,
+        provision: Provision {
+            url: args.cwmp_url.clone(),
+            username: args.cwmp_username.clone(),
+            password: args.setup_key.clone(),
+            behind_nat: args.cwmp_nat,
+            inform_interval: args.cwmp_interval,
+            ..Provision::default()
+        },
+        listen: args.cwmp_listen,
+        troubles: args.cwmp_trouble,
+        ca_file: args.ca.clone(),
+        data: args.data.clone(),
+        ramp_per_second: args.ramp,
+    })
 }
 
 fn kinds(text: &str) -> Result<Kinds, String> {
@@ -86,6 +179,18 @@ fn websocket(text: &str) -> Result<String, String> {
         .strip_prefix("ws://")
         .or_else(|| text.strip_prefix("wss://"))
         .ok_or("agents speak WebSocket: it begins with ws:// or wss://")?;
+    with_host(text, rest)
+}
+
+fn http(text: &str) -> Result<String, String> {
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"))
+        .ok_or("CWMP is spoken over HTTP: it begins with http:// or https://")?;
+    with_host(text, rest)
+}
+
+fn with_host(text: &str, rest: &str) -> Result<String, String> {
     match rest.split('/').next() {
         Some(host) if !host.is_empty() => Ok(text.to_owned()),
         _ => Err("there is no host in it".to_owned()),
@@ -97,12 +202,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_websocket_url_is_dialled() {
+    fn usp_dials_websockets_and_cwmp_http() {
         for good in ["ws://127.0.0.1:8081/usp", "wss://usp.example.net"] {
             assert_eq!(websocket(good).as_deref(), Ok(good));
         }
         for bad in ["http://127.0.0.1:8081/usp", "127.0.0.1:8081", "ws:///usp"] {
             assert!(websocket(bad).is_err(), "{bad}");
+        }
+        for good in ["http://127.0.0.1:7547/", "https://acs.example.net/cwmp"] {
+            assert_eq!(http(good).as_deref(), Ok(good));
+        }
+        for bad in ["ws://127.0.0.1:7547/", "127.0.0.1:7547", "http:///acs"] {
+            assert!(http(bad).is_err(), "{bad}");
         }
     }
 }

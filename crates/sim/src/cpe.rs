@@ -3,6 +3,7 @@
 
 use crate::diagnostics;
 use crate::hosts::{Home, Host};
+use crate::identity::Identity;
 use crate::model::{Model, Source};
 use crate::motion::{mix, seed_of, unit};
 use agent::{Backend, Call, Fault, Hint, Notifier, Now, Outcome, Restart, View, Watch};
@@ -42,7 +43,7 @@ impl Blueprint {
         objects.insert("Device.IP.Diagnostics.".to_owned());
         // What is below an object is listed on its own: no device has all of TR-181.
         let objects: Vec<String> = objects.iter().map(|path| format!("{path}!only")).collect();
-        let schema = agent::model(&objects).map_err(|error| BlueprintError(error.to_string()))?;
+        let schema = agent::model(&objects).map_err(BlueprintError::of)?;
         let mut live = HashMap::<String, Vec<_>>::new();
         for (path, source) in &model.parameters {
             if let (false, Some((object, name))) =
@@ -64,6 +65,12 @@ impl Blueprint {
 #[derive(Debug, thiserror::Error)]
 #[error("the model cannot be built: {0}")]
 pub struct BlueprintError(String);
+
+impl BlueprintError {
+    pub(crate) fn of(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// One device.
 pub struct Cpe {
@@ -102,26 +109,21 @@ impl Cpe {
         }
     }
 
+    fn identity(&self) -> Identity<'_> {
+        Identity {
+            model: &self.blueprint.model,
+            number: self.number,
+        }
+    }
+
     /// Its serial number.
     pub fn serial(&self) -> String {
-        format!("{}{:06}", self.blueprint.model.serial_prefix, self.number)
+        self.identity().serial()
     }
 
     /// Its endpoint id, by the `os` scheme.
     pub fn endpoint_id(&self) -> String {
-        format!("os::{}-{}", self.oui(), self.serial())
-    }
-
-    fn oui(&self) -> &str {
-        match self
-            .blueprint
-            .model
-            .parameters
-            .get("Device.DeviceInfo.ManufacturerOUI")
-        {
-            Some(Source::Constant(oui)) => oui,
-            _ => "FFFFFF",
-        }
+        format!("os::{}-{}", self.blueprint.model.oui(), self.serial())
     }
 
     /// How long it is up. Every start is announced with `Boot!`, that of its process too, so every
@@ -129,38 +131,6 @@ impl Cpe {
     fn up(&self, now: Now) -> Duration {
         self.started
             .map_or(Duration::ZERO, |at| now.at.saturating_duration_since(at))
-    }
-
-    /// Replaces `{serial}` and the like by what is this device's own.
-    fn own(&self, text: &str) -> String {
-        if !text.contains('{') {
-            return text.to_owned();
-        }
-        let [.., a, b, c] = self.number.to_be_bytes();
-        let block = u32::from(self.blueprint.model.block);
-        let mut out = text
-            .replace("{serial}", &self.serial())
-            .replace("{tail}", &format!("{:04}", self.number % 10_000))
-            .replace("{imei}", &format!("35{:013}", self.number))
-            .replace(
-                "{wan}",
-                &format!("100.{}.{b}.{c}", 64 + (block as u8 & 3) * 16 + (a & 15)),
-            )
-            .replace("{ip}", &format!("192.168.1.{}", 2 + self.number % 90));
-        let oui = self.oui();
-        let vendor = |from: usize| oui.get(from..from + 2).unwrap_or("00");
-        for port in 0..8u32 {
-            let own = self.number.wrapping_mul(8).wrapping_add(port) & 0x3F_FFFF;
-            let [.., d, e, f] = (block << 22 | own).to_be_bytes();
-            let mac = format!(
-                "{}:{}:{}:{d:02X}:{e:02X}:{f:02X}",
-                vendor(0),
-                vendor(2),
-                vendor(4)
-            );
-            out = out.replace(&format!("{{mac:{port}}}"), &mac);
-        }
-        out
     }
 
     /// The host and parameter name behind a path below one of the tables of hosts.
@@ -185,7 +155,7 @@ impl Backend for Cpe {
             .parameters
             .iter()
             .filter_map(|(path, source)| match source {
-                Source::Constant(text) => Some((path.clone(), self.own(text))),
+                Source::Constant(text) => Some((path.clone(), self.identity().fill(text))),
                 _ => None,
             })
             .collect()
@@ -256,8 +226,9 @@ impl Backend for Cpe {
                 ..Restart::default()
             }),
             "Device.IP.Diagnostics.IPPing()" | "Device.IP.Diagnostics.TraceRoute()" => {
-                let (takes, result) =
-                    diagnostics::run(call, self.seed ^ mix(now.unix_ms.unsigned_abs()));
+                let seed = self.seed ^ mix(now.unix_ms.unsigned_abs());
+                let (takes, outputs) = diagnostics::run(&wanted(call), seed);
+                let result = Ok(outputs);
                 self.running.push(Running {
                     id: call.id,
                     due: now.at + takes,
@@ -315,8 +286,19 @@ impl Backend for Cpe {
     }
 }
 
+/// The test that a command asks for.
+fn wanted(call: &Call) -> diagnostics::Wanted<'_> {
+    diagnostics::Wanted {
+        is_ping: call.command.ends_with("IPPing()"),
+        host: call.arg("Host").unwrap_or_default(),
+        repetitions: call
+            .arg("NumberOfRepetitions")
+            .and_then(|text| text.parse().ok()),
+    }
+}
+
 /// `Device.WiFi.SSID.{i}.` for `Device.WiFi.SSID.1.`.
-fn supported(path: &str) -> String {
+pub(crate) fn supported(path: &str) -> String {
     path.split('.')
         .map(|part| {
             if part.parse::<u32>().is_ok() {
@@ -345,9 +327,12 @@ mod tests {
         let two = Cpe::new(blueprint, 2, 1);
         assert_ne!(one.endpoint_id(), two.endpoint_id());
         let own = "{serial} {mac:0} {mac:5} {wan} {tail}";
-        assert_ne!(one.own(own), two.own(own));
-        assert_ne!(one.own("{mac:0}"), one.own("{mac:1}"));
-        assert!(!one.own(own).contains('{'));
+        assert_ne!(one.identity().fill(own), two.identity().fill(own));
+        assert_ne!(
+            one.identity().fill("{mac:0}"),
+            one.identity().fill("{mac:1}")
+        );
+        assert!(!one.identity().fill(own).contains('{'));
     }
 
     /// Gateway and extender are of one vendor, and number 1 of each is in one home.
@@ -358,8 +343,8 @@ mod tests {
             let blueprint = Blueprint::new(kind.model().unwrap()).unwrap();
             for number in [1, 2, 31, 32, 255, 256, 70_000] {
                 let cpe = Cpe::new(blueprint.clone(), number, 1);
-                let own = (0..8).map(|port| cpe.own(&format!("{{mac:{port}}}")));
-                for address in own.chain([cpe.own("{wan}")]) {
+                let own = (0..8).map(|port| cpe.identity().fill(&format!("{{mac:{port}}}")));
+                for address in own.chain([cpe.identity().fill("{wan}")]) {
                     assert!(seen.insert(address.clone()), "{kind:?} {number}: {address}");
                 }
             }

@@ -1,35 +1,40 @@
 //! The diagnostics that a simulated CPE can run, with made-up but plausible results.
 
 use crate::motion::unit;
-use agent::{Call, CommandResult};
 use std::time::Duration;
 
 /// The most hops of a simulated route.
 const HOPS_MAX: u32 = 12;
 
-/// How long the command takes, and what comes out.
-pub fn run(call: &Call, seed: u64) -> (Duration, CommandResult) {
-    let host = call.arg("Host").unwrap_or_default();
-    if host.ends_with(".invalid") {
-        let status = vec![(
-            "Status".to_owned(),
-            "Error_CannotResolveHostName".to_owned(),
-        )];
-        return (Duration::from_secs(1), Ok(status));
+/// Names and values, by TR-181.
+pub type Outputs = Vec<(String, String)>;
+
+/// What to test.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// A ping, or else a route.
+    pub is_ping: bool,
+    /// To where.
+    pub host: &'a str,
+    /// How often.
+    pub repetitions: Option<u32>,
+}
+
+/// How long the test takes, and what comes out.
+pub fn run(wanted: &Wanted<'_>, seed: u64) -> (Duration, Outputs) {
+    if wanted.host.ends_with(".invalid") {
+        let status = ("Status", "Error_CannotResolveHostName".to_owned());
+        return (Duration::from_secs(1), named([status]));
     }
-    if call.command.ends_with("IPPing()") {
-        ping(call, seed)
+    if wanted.is_ping {
+        ping(wanted, seed)
     } else {
         route(seed)
     }
 }
 
-fn ping(call: &Call, seed: u64) -> (Duration, CommandResult) {
-    let asked: u32 = call
-        .arg("NumberOfRepetitions")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(4)
-        .clamp(1, 100);
+fn ping(wanted: &Wanted<'_>, seed: u64) -> (Duration, Outputs) {
+    let asked = wanted.repetitions.unwrap_or(4).clamp(1, 100);
     let times: Vec<f64> = (0..asked)
         .filter(|turn| unit(seed, u64::from(*turn) * 2) > 0.02)
         .map(|turn| 6.0 + 22.0 * unit(seed, u64::from(turn) * 2 + 1))
@@ -63,13 +68,11 @@ fn ping(call: &Call, seed: u64) -> (Duration, CommandResult) {
             format!("{:.0}", most * 1000.0),
         ),
     ];
-    (
-        Duration::from_millis(200 * u64::from(asked)),
-        Ok(named(outputs)),
-    )
+    let takes = Duration::from_millis(200 * u64::from(asked));
+    (takes, named(outputs))
 }
 
-fn route(seed: u64) -> (Duration, CommandResult) {
+fn route(seed: u64) -> (Duration, Outputs) {
     let hops = 3 + (unit(seed, 1) * f64::from(HOPS_MAX - 3)) as u32;
     let mut outputs = vec![
         ("Status".to_owned(), "Complete".to_owned()),
@@ -90,10 +93,10 @@ fn route(seed: u64) -> (Duration, CommandResult) {
         let time = format!("{:.0}", f64::from(hop) * (1.0 + 2.0 * near));
         outputs.push((format!("RouteHops.{hop}.RTTimes"), time));
     }
-    (Duration::from_secs(2), Ok(outputs))
+    (Duration::from_secs(2), outputs)
 }
 
-fn named<const N: usize>(outputs: [(&str, String); N]) -> Vec<(String, String)> {
+fn named<const N: usize>(outputs: [(&str, String); N]) -> Outputs {
     outputs
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
@@ -124,17 +127,12 @@ mod tests {
 
     #[test]
     fn a_ping_counts_every_packet() {
-        let call = Call {
-            id: 1,
-            command: "Device.IP.Diagnostics.IPPing()".into(),
-            command_key: String::new(),
-            args: vec![
-                ("Host".into(), "example.net".into()),
-                ("NumberOfRepetitions".into(), "50".into()),
-            ],
+        let wanted = Wanted {
+            is_ping: true,
+            host: "example.net",
+            repetitions: Some(50),
         };
-        let (_, result) = run(&call, 3);
-        let outputs = result.unwrap();
+        let (_, outputs) = run(&wanted, 3);
         let number = |name: &str| -> u32 {
             let found = outputs.iter().find(|(key, _)| key == name).unwrap();
             found.1.parse().unwrap()

@@ -83,20 +83,24 @@ impl Home {
         !self.wired || self.kind(host).1
     }
 
-    /// A value of the host's row in `Device.Hosts.Host.` or of its address below it.
+    /// A value of the host's row in its table or of its address below it, by its name in TR-181 or
+    /// TR-098.
     pub fn host_value(&self, host: Host, hosts: &Hosts, name: &str) -> Option<String> {
         let wifi = self.on_wifi(host);
         let reference = |path: &str| path.trim_end_matches('.').to_owned();
         Some(match name {
             "Alias" => format!("cpe-{}", host.number),
-            "PhysAddress" => self.mac(host),
+            "PhysAddress" | "MACAddress" => self.mac(host),
             "IPAddress" | "IPv4Address.1.IPAddress" => {
                 format!("{}{}", hosts.network, 100 + host.member)
             }
             "AddressSource" => "DHCP".to_owned(),
             "AssociatedDevice" if wifi => format!("{}{}", hosts.wifi, host.number),
-            "Layer1Interface" if wifi => reference(&hosts.interface),
-            "Layer1Interface" => hosts.wired.as_deref().map(reference)?,
+            "Layer1Interface" | "Layer2Interface" if wifi => reference(&hosts.interface),
+            "Layer1Interface" | "Layer2Interface" => hosts.wired.as_deref().map(reference)?,
+            "LeaseTimeRemaining" => "3600".to_owned(),
+            // TR-098 has the name of the standard, TR-181 that of the people.
+            "InterfaceType" if wifi && hosts.table.starts_with("Internet") => "802.11".to_owned(),
             "InterfaceType" if wifi => "Wi-Fi".to_owned(),
             "InterfaceType" => "Ethernet".to_owned(),
             "HostName" => format!("{}-{}", self.kind(host).0, host.member + 1),

@@ -50,7 +50,7 @@ pub struct Model {
     pub product_class: String,
     /// The first characters of every serial number.
     pub serial_prefix: String,
-    /// Tells the kind's MAC and WAN addresses from those of the other kinds, from 0 to 3.
+    /// Tells the kind's MAC and WAN addresses from those of the other kinds, from 0 to 7.
     pub block: u8,
     /// The hosts that come and go.
     pub hosts: Hosts,
@@ -122,6 +122,29 @@ enum Live {
 }
 
 impl Model {
+    /// `DeviceInfo.ManufacturerOUI`, under whichever root.
+    pub fn oui(&self) -> &str {
+        let roots = ["Device.", "InternetGatewayDevice."];
+        let found = roots.iter().find_map(|root| {
+            let path = format!("{root}DeviceInfo.ManufacturerOUI");
+            self.parameters.get(&path)
+        });
+        match found {
+            Some(Source::Constant(oui)) => oui,
+            _ => "FFFFFF",
+        }
+    }
+
+    /// The same model, with what `base` has besides.
+    #[must_use]
+    pub fn over(mut self, base: &Model) -> Model {
+        for (path, source) in &base.parameters {
+            let absent = || source.clone();
+            self.parameters.entry(path.clone()).or_insert_with(absent);
+        }
+        self
+    }
+
     /// Reads a model file.
     ///
     /// # Errors

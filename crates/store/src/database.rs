@@ -73,6 +73,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "expected by",
         include_str!("../migrations/sqlite/0008_expected_by.sql"),
     ),
+    (
+        9,
+        "management session",
+        include_str!("../migrations/sqlite/0009_management_session.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -116,6 +121,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         8,
         "expected by",
         include_str!("../migrations/postgres/0008_expected_by.sql"),
+    ),
+    (
+        9,
+        "management session",
+        include_str!("../migrations/postgres/0009_management_session.sql"),
     ),
 ];
 

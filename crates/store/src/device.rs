@@ -223,20 +223,7 @@ impl Store {
                     .bind(&tenant)
                     .bind(id);
                 touched(tx.execute(delete).await?, "device")?;
-                const TRANSCRIPTS: &str = "DELETE FROM transcript WHERE tenant = $1 AND operation IN \
-                     (SELECT id FROM operation WHERE tenant = $1 AND device = $2)";
-                for text in [
-                    TRANSCRIPTS,
-                    "DELETE FROM operation WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM value_document WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM device_state WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM management_path WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM identity WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM device_tag WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM device_term WHERE tenant = $1 AND device = $2",
-                ] {
-                    tx.execute(sql(text).bind(&tenant).bind(id)).await?;
-                }
+                crate::removal::of_device(tx, &tenant, id).await?;
                 tx.append_all(events).await
             })
         })

@@ -127,19 +127,12 @@ impl Store {
                      (SELECT object FROM value_document WHERE tenant = $1 AND device = $3)",
                     "UPDATE device_state SET device = $3 WHERE tenant = $1 AND device = $2 AND name NOT IN \
                      (SELECT name FROM device_state WHERE tenant = $1 AND device = $3)",
+                    "UPDATE management_session SET device = $3 WHERE tenant = $1 AND device = $2",
                 ] {
                     tx.execute(sql(text).bind(&tenant).bind(from).bind(into)).await?;
                 }
                 crate::operation::adopt(tx, &tenant, from, into).await?;
-                for text in [
-                    "DELETE FROM value_document WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM device_state WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM management_path WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM device_tag WHERE tenant = $1 AND device = $2",
-                    "DELETE FROM device_term WHERE tenant = $1 AND device = $2",
-                ] {
-                    tx.execute(sql(text).bind(&tenant).bind(from)).await?;
-                }
+                crate::removal::of_device(tx, &tenant, from).await?;
                 reindex(tx, &tenant, into).await?;
                 tx.append_all(events).await
             })

@@ -128,3 +128,18 @@ pub const MODEL_STATES_PER_TENANT_MAX: u64 = 4_000;
 /// Milliseconds for which a device may be expected to stay away: periodic Informs are minutes or hours apart, and one
 /// that says a hundred years would never be missed.
 pub const VISIT_EXPECTED_MAX: i64 = 32 * 24 * 3600 * 1000;
+
+/// Sessions kept of one device: with a periodic Inform every five minutes some hours, with one a day a month.
+pub const SESSIONS_PER_DEVICE_MAX: u64 = 32;
+
+/// Messages kept of one session, half of them its first and half its last ones.
+pub const SESSION_ENTRIES_MAX: usize = 400;
+
+/// Bytes kept of one session's messages before compression; each message is cut at [`TRANSCRIPT_BYTES_MAX`].
+pub const SESSION_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Faults named of one session.
+pub const FAULTS_PER_SESSION_MAX: usize = 100;
+
+/// Different faults counted of one device: it may invent codes and parameters.
+pub const FAULTS_PER_DEVICE_MAX: u64 = 100;

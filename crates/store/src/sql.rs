@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use fleet::{DeviceId, OperationId, SetupKeyId, TenantId, Timestamp, TokenId, UserId};
+use fleet::{DeviceId, OperationId, SessionId, SetupKeyId, TenantId, Timestamp, TokenId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
@@ -224,6 +224,7 @@ args! {
     &TenantId => Text, |v| v.as_str().to_owned();
     DeviceId => Uuid, |v| v.0;
     OperationId => Uuid, |v| v.0;
+    SessionId => Uuid, |v| v.0;
     UserId => Uuid, |v| v.0;
     TokenId => Uuid, |v| v.0;
     SetupKeyId => Uuid, |v| v.0;
@@ -300,6 +301,7 @@ columns! {
     TenantId as String, |v| v.parse().map_err(Error::damaged);
     DeviceId as Uuid, |v| Ok(DeviceId(v));
     OperationId as Uuid, |v| Ok(OperationId(v));
+    SessionId as Uuid, |v| Ok(SessionId(v));
     UserId as Uuid, |v| Ok(UserId(v));
     TokenId as Uuid, |v| Ok(TokenId(v));
     SetupKeyId as Uuid, |v| Ok(SetupKeyId(v));

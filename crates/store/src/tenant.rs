@@ -46,6 +46,11 @@ pub(crate) const TENANT_TABLES: &[(&str, &[&str])] = &[
     ("management_path", &["tenant", "device", "transport"]),
     ("value_document", &["tenant", "device", "object"]),
     ("device_state", &["tenant", "device", "name"]),
+    ("management_session", &["tenant", "device", "id"]),
+    (
+        "fault_seen",
+        &["tenant", "model_key", "code", "parameter", "device"],
+    ),
     ("transcript", &["tenant", "operation", "n"]),
     ("operation", &["tenant", "id"]),
     ("device", &["tenant", "id"]),

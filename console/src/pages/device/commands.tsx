@@ -16,7 +16,7 @@ import { Steps } from '~/components/operation-view';
 import { isHarmful, losesEverything } from '~/lib/harmful';
 import { t } from '~/text';
 import { objectOf } from './paths';
-import { checkValue } from './value-check';
+import { notReady } from './arguments';
 import { ValueEditor } from './value-editor';
 import classes from './commands.module.css';
 
@@ -125,8 +125,7 @@ function Run({ device, command, path }: { device: DeviceDetail; command: ModelCo
       setKey(freshKey());
     },
   });
-  const wrong = command.inputs.some((argument) => (input[argument.name] ?? '') !== '' && checkValue(argument.type, input[argument.name] ?? '') !== undefined);
-  const blocked = mayNot ?? (path.includes('{i}') ? c.instanceMissing : wrong ? c.invalid : undefined);
+  const blocked = mayNot ?? (path.includes('{i}') ? c.instanceMissing : notReady(command.inputs, input));
   const start = () => (isHarmful(path) ? setAsking(true) : run.mutate());
   return (
     <>

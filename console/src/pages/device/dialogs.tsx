@@ -23,6 +23,7 @@ export function Dialogs({ name, device, onClose }: Props) {
   if (name === 'edit') return <Edit device={device} onClose={onClose} />;
   if (name === 'reboot') return <Reboot device={device} onClose={onClose} />;
   if (name === 'readmit') return <Readmit device={device} onClose={onClose} />;
+  if (name === 'certificate') return <Certificate device={device} onClose={onClose} />;
   return <Remove device={device} onClose={onClose} />;
 }
 
@@ -62,6 +63,28 @@ function Readmit({ device, onClose }: Dialog) {
     <Confirm title={t.device.readmitTitle} verb={t.device.readmit} busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={onClose}>
       <p><strong>{device.name}</strong> <span className="mono">{device.endpoint_ids.join(', ')}</span></p>
       <p>{t.device.readmitDetail}</p>
+    </Confirm>
+  );
+}
+
+/** Only a client certificate opens the device, or no longer only that. */
+function Certificate({ device, onClose }: Dialog) {
+  const d = t.device;
+  const queries = useQueryClient();
+  const required = !device.admission.certificate_required;
+  const run = useMutation({
+    mutationFn: () => updateDevice(device.id, { certificate_required: required }),
+    onSuccess: (fresh) => {
+      queries.setQueryData(['device', device.id, 'detail'], fresh);
+      void queries.invalidateQueries({ queryKey: ['device', device.id, 'reach'] });
+      announce(d.saved);
+      onClose();
+    },
+  });
+  return (
+    <Confirm title={required ? d.certificateTitle : d.certificateOffTitle} verb={required ? d.certificateVerb : d.certificateOffVerb} danger={required} busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={onClose}>
+      <p><strong>{device.name}</strong> <span className="mono">{device.endpoint_ids.join(', ')}</span></p>
+      <p>{required ? d.certificateDetail : d.certificateOffDetail}</p>
     </Confirm>
   );
 }

@@ -1,5 +1,5 @@
 // Registers a device before it comes: one that listens and is dialled, or one that gets its own credential at once.
-import { Button, TextInput } from '@mantine/core';
+import { Button, Checkbox, TextInput } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -19,6 +19,7 @@ export function DialDevice({ dial, onClose }: { dial: boolean; onClose: () => vo
   const [url, setUrl] = useState('');
   const [label, setLabel] = useState('');
   const [tags, setTags] = useState('');
+  const [certificate, setCertificate] = useState(false);
   const create = useMutation({
     mutationFn: () =>
       createDevice({
@@ -26,6 +27,7 @@ export function DialDevice({ dial, onClose }: { dial: boolean; onClose: () => vo
         label: label.trim() || undefined,
         tags: splitTags(tags),
         dial_url: dial ? url.trim() : undefined,
+        certificate_required: certificate,
       }),
     onSuccess: () => void queries.invalidateQueries({ queryKey: ['devices'] }),
   });
@@ -33,8 +35,8 @@ export function DialDevice({ dial, onClose }: { dial: boolean; onClose: () => vo
     const { device, urls } = create.data;
     return (
       <div className="stack loose">
-        <Note tone="ok">{dial ? d.dialled : d.registered}</Note>
-        {urls.map((one) => <Secret key={one} label={d.url} value={one} />)}
+        <Note tone="ok">{dial ? d.dialled : certificate ? d.registeredCertificate : d.registered}</Note>
+        {urls.map((one) => <Secret key={one} label={d.url} value={one} once={!certificate} />)}
         <div className="row" style={{ justifyContent: 'space-between' }}>
           <Link to="/devices/$deviceId" params={{ deviceId: device.id }} search={{ tab: 'reach' }}>{d.open}</Link>
           <Button onClick={onClose}>{t.common.done}</Button>
@@ -59,6 +61,7 @@ export function DialDevice({ dial, onClose }: { dial: boolean; onClose: () => vo
           <TextInput label={`${d.tags} (${t.common.optional})`} description={d.tagsHint} inputWrapperOrder={['label', 'input', 'description']} value={tags} onChange={(e) => setTags(e.currentTarget.value)} className="grow" />
         </div>
       </div>
+      {dial ? null : <Checkbox label={d.certificate} description={d.certificateHint} checked={certificate} onChange={(e) => setCertificate(e.currentTarget.checked)} />}
       {create.error ? <Failure error={create.error} /> : null}
       <div><ActionButton type="submit" variant="filled" loading={create.isPending} disabledReason={mayNot}>{dial ? d.dialSubmit : d.registerSubmit}</ActionButton></div>
     </form>

@@ -18,18 +18,24 @@ pub enum Age {
     Foreign,
 }
 
+/// How the bytes of a nonce are divided: the seconds, what is random, and the signature. All of it
+/// is 32 characters as text, since fielded clients (netcwmp) keep no more of a nonce than that.
+const BYTES: usize = 24;
+const SECONDS: usize = 5;
+const HEAD: usize = 10;
+
 /// Makes a nonce of the moment (seconds of any clock that all nodes share), a random number and
 /// the secret that all nodes share.
 pub fn issue(secret: &[u8], now: u64, random: u64) -> String {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&now.to_be_bytes());
-    bytes[8..16].copy_from_slice(&random.to_be_bytes());
-    let signature = sign(secret, &bytes[..16]);
-    bytes[16..].copy_from_slice(&signature);
+    let mut bytes = [0; BYTES];
+    bytes[..SECONDS].copy_from_slice(&now.to_be_bytes()[8 - SECONDS..]);
+    bytes[SECONDS..HEAD].copy_from_slice(&random.to_be_bytes()[8 - (HEAD - SECONDS)..]);
+    let signature = sign(secret, &bytes[..HEAD]);
+    bytes[HEAD..].copy_from_slice(&signature);
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn sign(secret: &[u8], head: &[u8]) -> [u8; 16] {
+fn sign(secret: &[u8], head: &[u8]) -> [u8; BYTES - HEAD] {
     let mac = mac(secret, &[b"digest nonce", head]);
     std::array::from_fn(|at| mac[at])
 }
@@ -37,16 +43,16 @@ fn sign(secret: &[u8], head: &[u8]) -> [u8; 16] {
 /// Judges a nonce. One from up to `life` seconds in the future is good, since clocks differ.
 pub fn check(secret: &[u8], nonce: &str, now: u64, life: u64) -> Age {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(nonce).ok();
-    let Some(bytes) = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) else {
+    let Some(bytes) = bytes.and_then(|bytes| <[u8; BYTES]>::try_from(bytes).ok()) else {
         return Age::Foreign;
     };
-    let (head, signature) = bytes.split_at(16);
+    let (head, signature) = bytes.split_at(HEAD);
     if !same(&sign(secret, head), signature) {
         return Age::Foreign;
     }
     let issued = head
         .iter()
-        .take(8)
+        .take(SECONDS)
         .fold(0, |number, byte| number << 8 | u64::from(*byte));
     match now.abs_diff(issued) <= life {
         true => Age::Fresh,
@@ -113,6 +119,15 @@ mod tests {
             assert_eq!(check(b"secret", bad, 1000, 300), Age::Foreign);
         }
         assert_ne!(nonce, issue(b"secret", 1000, 8));
+    }
+
+    #[test]
+    fn a_nonce_fits_the_32_characters_that_some_clients_keep_of_it() {
+        for (now, random) in [(0, 0), (1_800_000_000, u64::MAX)] {
+            let nonce = issue(b"secret", now, random);
+            assert_eq!(nonce.len(), 32, "{nonce}");
+            assert_eq!(check(b"secret", &nonce, now, 300), Age::Fresh);
+        }
     }
 
     /// `NC_WINDOW`

@@ -159,6 +159,15 @@ impl<'a> Reader<'a> {
 
     /// The text of the open element up to its end, exactly; elements in it are passed over.
     pub(crate) fn text(&mut self) -> Result<Cow<'a, str>> {
+        self.text_around(|reader, _| reader.unknown())
+    }
+
+    /// The text of the open element up to its end, exactly. Each element in it is open for `inner`,
+    /// which reads it to its end.
+    pub(crate) fn text_around(
+        &mut self,
+        mut inner: impl FnMut(&mut Self, Element<'a>) -> Result<()>,
+    ) -> Result<Cow<'a, str>> {
         if self.closed_in_itself() {
             return Ok(Cow::Borrowed(""));
         }
@@ -170,16 +179,14 @@ impl<'a> Reader<'a> {
                 Event::GeneralRef(reference) => self.reference(reference),
                 Event::End(_) => break,
                 Event::Eof => return Err(self.broken("the text ends inside an element")),
-                Event::Start(_) => {
+                Event::Start(start) => {
                     self.open(false)?;
-                    self.skip()?;
-                    self.odd.add(Oddities::UNKNOWN_ELEMENT);
+                    inner(self, Element(start))?;
                     continue;
                 }
-                Event::Empty(_) => {
+                Event::Empty(start) => {
                     self.open(true)?;
-                    self.skip()?;
-                    self.odd.add(Oddities::UNKNOWN_ELEMENT);
+                    inner(self, Element(start))?;
                     continue;
                 }
                 Event::DocType(_) => return Err(DecodeError::new(DecodeErrorKind::Dtd)),

@@ -374,6 +374,19 @@ fn faults_of_every_shape_are_read() {
         .at("D.A", FaultCode::INVALID_PARAMETER_VALUE, "too big")
         .at("D.B", FaultCode::NOT_WRITABLE, "");
     assert_eq!(full, expected);
+    // The detail inside of the faultstring (netcwmp).
+    let inside = fault(
+        "<e:Fault><faultcode>Client</faultcode><faultstring>\n<detail><cwmp:Fault><FaultCode>9003</FaultCode>\
+         <FaultString>Invalid arguments</FaultString><SetParameterValuesFault><ParameterName>D.A</ParameterName>\
+         <FaultCode>9008</FaultCode><FaultString>not writable</FaultString></SetParameterValuesFault></cwmp:Fault>\
+         </detail>\n</faultstring></e:Fault>",
+    );
+    let expected = Fault::new(FaultCode::INVALID_ARGUMENTS, "Invalid arguments").at(
+        "D.A",
+        FaultCode::NOT_WRITABLE,
+        "not writable",
+    );
+    assert_eq!(inside, expected);
     // The code with its name behind it, and without a frame.
     let named =
         fault("<Fault><detail><Fault><FaultCode>9005 Invalid</FaultCode></Fault></detail></Fault>");

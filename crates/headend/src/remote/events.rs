@@ -23,6 +23,11 @@ pub enum Command {
         #[arg(long)]
         count: Option<u64>,
     },
+    /// Print one event with its details
+    Show {
+        /// Its cursor, as `events list --json` names it
+        cursor: String,
+    },
     /// Print what happened, newest first
     List {
         #[command(flatten)]
@@ -96,6 +101,7 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
             };
             tail(&client, &query, count.unwrap_or(u64::MAX), connection.json).await
         }
+        Command::Show { cursor } => show(&client, &cursor, connection.json).await,
         Command::List {
             about,
             oldest_first,
@@ -122,6 +128,15 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
             list(&client, query, most, connection.json).await
         }
     }
+}
+
+async fn show(client: &Client, cursor: &str, json: bool) -> Result<()> {
+    let event: Event = client.call("event_show", &[cursor], &[]).await?;
+    if json {
+        return output::json(&event);
+    }
+    print(&event, false)?;
+    output::json(&event.data)
 }
 
 async fn list(client: &Client, mut query: EventQuery, most: usize, json: bool) -> Result<()> {

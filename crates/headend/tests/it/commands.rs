@@ -150,6 +150,17 @@ async fn a_device_is_looked_at_and_changed_by_its_commands() {
     let of_it = cli.done_json(&["events", "list", "--operation", id.trim(), "--oldest-first"]);
     assert_eq!(of_it["items"][0]["kind"], "operation.queued");
     assert_eq!(of_it["next"], of_it["head"]);
+    let cursor = of_it["items"][0]["cursor"].as_str().unwrap();
+    let one = cli.done(&["events", "show", cursor]);
+    assert!(
+        one.contains("operation.queued") && one.contains("\"kind\": \"operate\""),
+        "{one}"
+    );
+    assert_eq!(
+        cli.done_json(&["events", "show", cursor]),
+        of_it["items"][0]
+    );
+    cli.fails(4, &["events", "show", "999999999"]);
     let tail = cli.done(&["events", "tail", "--after", "0", "--count", "2", "--json"]);
     let lines: Vec<Value> = tail
         .lines()

@@ -2,7 +2,7 @@
 
 use super::time;
 use crate::auth::Caller;
-use crate::http::extract::{Id, Query};
+use crate::http::extract::{Id, Place, Query};
 use crate::http::page;
 use crate::problem::{Fail, Result};
 use crate::state::State;
@@ -73,6 +73,16 @@ pub async fn list(
         next,
         head: head.to_string(),
     }))
+}
+
+/// One of them, by its place in the log.
+pub async fn show(
+    Extract(state): Extract<State>,
+    caller: Caller,
+    Place(cursor): Place,
+) -> Result<Json<Event>> {
+    let record = state.store.event(&caller.tenant, cursor).await?;
+    Ok(Json(view(&state, &caller.tenant, &record).await))
 }
 
 fn no(given: Option<&str>, field: &str, problem: &str) -> Result<()> {

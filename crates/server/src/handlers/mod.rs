@@ -86,6 +86,7 @@ pub fn bind(endpoint: &Endpoint) -> Option<MethodRouter<State>> {
         "operation_cancel" => to.handler(operation::cancel),
         "operation_transcript" => to.handler(operation::transcript),
         "event_list" => to.handler(event::list),
+        "event_show" => to.handler(event::show),
         "event_stream" => to.handler(stream::open),
         "doctor_show" => to.handler(doctor::show),
         "refusal_list" => to.handler(doctor::refusals),

@@ -304,6 +304,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Slug {
     }
 }
 
+/// The place in the event log in the path.
+#[derive(Clone, Copy, Debug)]
+pub struct Place(pub u64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Place {
+    type Rejection = Fail;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let (name, value) = in_path(parts, state).await?;
+        value.parse().map(Place).map_err(|_| {
+            Fail::malformed(vec![FieldProblem {
+                location: Location::Path,
+                ..FieldProblem::body(name, format!("{value:?} is not a cursor"))
+            }])
+        })
+    }
+}
+
 async fn in_path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<(String, String)> {
     let params = RawPathParams::from_request_parts(parts, state)
         .await

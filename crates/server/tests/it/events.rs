@@ -324,3 +324,27 @@ async fn a_stream_ends_at_once_when_its_token_does() {
     );
     assert!(started.elapsed() < server::limits::STREAM_HEARTBEAT);
 }
+
+#[tokio::test]
+async fn one_event_is_shown_by_its_place_in_the_log_as_the_list_shows_it() {
+    for world in worlds().await {
+        happen(&world, 0, 2).await;
+        let log = world.read("/api/v1/events?kind=setup_key.").await;
+        for event in log["items"].as_array().unwrap() {
+            let cursor = event["cursor"].as_str().unwrap();
+            let shown = world.read(&format!("/api/v1/events/{cursor}")).await;
+            assert_eq!(shown, *event);
+        }
+        let status = async |cursor: &str| {
+            let path = format!("/api/v1/events/{cursor}");
+            let answer = world.request(Method::GET, &path).send().await.unwrap();
+            answer.status().as_u16()
+        };
+        for beyond in ["0", "999999999", "18446744073709551615"] {
+            assert_eq!(status(beyond).await, 404, "{beyond}");
+        }
+        for nothing in ["x", "-1", "1.5"] {
+            assert_eq!(status(nothing).await, 400, "{nothing}");
+        }
+    }
+}

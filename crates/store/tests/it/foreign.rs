@@ -13,6 +13,19 @@ pub async fn fill(store: &Store, tenant: &TenantId, device: DeviceId) {
         .state_put(tenant, device, "rows", b"theirs".to_vec(), NOW)
         .await
         .unwrap();
+    let patch = store::DevicePatch {
+        model_key: Some("key".to_owned()),
+        ..store::DevicePatch::default()
+    };
+    store
+        .device_update(tenant, device, patch, NOW, vec![])
+        .await
+        .unwrap();
+    let (session, transcript) = crate::management_session::session(device, 0);
+    store
+        .management_session_put(tenant, session, transcript)
+        .await
+        .unwrap();
 }
 
 /// Rows in the tables of adapters that hang on no device.
@@ -40,6 +53,20 @@ pub async fn intrude(store: &Store, me: &TenantId, id: DeviceId) {
     let visit = crate::visit::visit(id, 1, 2);
     store.device_visited(me, vec![visit]).await.unwrap();
     assert!(store.device_lapse(me, at(9), 9).await.unwrap().is_empty());
+    let (session, transcript) = crate::management_session::session(id, 1);
+    let session_id = session.id;
+    none(store.management_session_put(me, session, transcript).await);
+    let listed = store
+        .management_session_list(me, id, None, 9)
+        .await
+        .unwrap();
+    assert!(listed.is_empty());
+    none(store.management_session(me, id, session_id).await);
+    let purged = store.management_session_purge(me, at(1000)).await.unwrap();
+    assert_eq!(purged, 0);
+    let mine = DeviceId::new(NOW, crate::world::bits());
+    let seen = store.fault_seen_elsewhere(me, mine, "key", 9007, "Device.WiFi.SSID.1.SSID");
+    assert_eq!(seen.await.unwrap(), 0);
     let keys = store.setup_key_list_sealed(me, at(1)).await.unwrap();
     assert!(keys.is_empty());
 }

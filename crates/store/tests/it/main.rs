@@ -9,6 +9,7 @@ mod event;
 mod foreign;
 mod isolation;
 mod limit;
+mod management_session;
 mod operation;
 mod path;
 mod people;

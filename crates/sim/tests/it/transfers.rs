@@ -1,0 +1,167 @@
+//! Downloads and uploads.
+
+use crate::acs::{Acs, Visit};
+use cwmp::event::{Cause, EventCode};
+use cwmp::fault::FaultCode;
+use cwmp::rpc::*;
+use cwmp::value::Value;
+use sim::cwmp::{Fleet, Kind};
+
+fn download(url: String, size: u64, file_type: &str) -> Download {
+    Download {
+        command_key: "d1".into(),
+        file_type: file_type.into(),
+        url: cwmp::value::Url(url),
+        file_size: size,
+        ..Download::default()
+    }
+}
+
+const FIRMWARE: &str = "1 Firmware Upgrade Image";
+
+fn reported(visit: &Visit) -> Option<&TransferComplete> {
+    visit.said.iter().find_map(|said| match said {
+        Request::TransferComplete(report) if visit.complete => Some(report),
+        _ => None,
+    })
+}
+
+#[tokio::test]
+async fn a_firmware_is_fetched_and_reported_after_the_restart_with_its_version() {
+    let acs = Acs::start(Some("factory")).await;
+    let (_fleet, first) = acs.one(Kind::Tr181).await;
+    let url = acs.serve_file("/gateway-5.0.1.bin", b"image");
+    let mut wanted = download(url, 5, FIRMWARE);
+    wanted.password = "factory".into();
+    let answer = acs.ask_now(&first, wanted).await.unwrap();
+    let Response::Download(answer) = answer else {
+        panic!();
+    };
+    assert_eq!(answer.status, 1);
+    let visit = acs
+        .visit("the report", |visit| reported(visit).is_some())
+        .await;
+    assert!(visit.has(&EventCode::Boot) && visit.has(&EventCode::TransferComplete));
+    assert!(visit.has(&EventCode::ValueChange));
+    assert_eq!(visit.key(&EventCode::Method(Cause::Download)), Some("d1"));
+    assert_eq!(
+        visit.inform.ending("DeviceInfo.SoftwareVersion"),
+        Some("5.0.1")
+    );
+    let report = reported(&visit).unwrap();
+    assert_eq!((&*report.command_key, report.fault.code.0), ("d1", 0));
+}
+
+#[tokio::test]
+async fn a_download_that_fails_says_why() {
+    let acs = Acs::start(None).await;
+    let (_fleet, first) = acs.one(Kind::Tr098).await;
+    let there = acs.serve_file("/there", b"12345");
+    let nobody = "http://127.0.0.1:9/nobody".to_owned();
+    for (url, size, code) in [
+        (there, 6, FaultCode::FILE_CORRUPTED),
+        (
+            format!("http://{}/away", acs.address),
+            0,
+            FaultCode::FILE_INACCESSIBLE,
+        ),
+        (nobody, 0, FaultCode::FILE_SERVER_UNREACHABLE),
+    ] {
+        acs.ask_now(&first, download(url, size, FIRMWARE))
+            .await
+            .unwrap();
+        let visit = acs
+            .visit("the report", |visit| reported(visit).is_some())
+            .await;
+        assert_eq!(reported(&visit).unwrap().fault.code, code);
+        assert_eq!(
+            visit.inform.ending("DeviceInfo.SoftwareVersion"),
+            Some("1.0.9")
+        );
+    }
+    let ftp = download("ftp://h/x".into(), 0, FIRMWARE);
+    let refused = acs.ask_now(&first, ftp).await.unwrap_err();
+    assert_eq!(refused.code, FaultCode::UNSUPPORTED_PROTOCOL);
+}
+
+#[tokio::test]
+async fn a_configuration_that_was_uploaded_can_be_taken_back() {
+    let acs = Acs::start(None).await;
+    let (_fleet, first) = acs.one(Kind::Tr181).await;
+    let path = "Device.WiFi.SSID.1.SSID";
+    let set = |value: &str| SetParameterValues {
+        parameters: vec![ParameterValue::new(path, Value::string(value))],
+        parameter_key: "k".into(),
+    };
+    acs.ask_now(&first, set("before")).await.unwrap();
+    let upload = Upload {
+        command_key: "u1".into(),
+        file_type: "1 Vendor Configuration File".into(),
+        url: cwmp::value::Url(format!("http://{}/backup", acs.address)),
+        ..Upload::default()
+    };
+    acs.ask_now(&first, upload).await.unwrap();
+    let visit = acs
+        .visit("the report", |visit| reported(visit).is_some())
+        .await;
+    assert_eq!(visit.key(&EventCode::Method(Cause::Upload)), Some("u1"));
+    let backup = acs.uploaded("/backup").unwrap();
+    assert!(String::from_utf8_lossy(&backup).contains("SSID.1.SSID=before"));
+
+    acs.ask_now(&first, set("after")).await.unwrap();
+    let url = acs.serve_file("/backup", &backup);
+    let restore = download(url, backup.len() as u64, "3 Vendor Configuration File");
+    acs.ask_now(&first, restore).await.unwrap();
+    acs.visit("the report", |visit| reported(visit).is_some())
+        .await;
+    let get = GetParameterValues {
+        names: vec![path.into()],
+    };
+    let Response::GetParameterValues(read) = acs.ask_now(&first, get).await.unwrap() else {
+        panic!();
+    };
+    assert_eq!(read.parameters[0].value.text, "before");
+}
+
+#[tokio::test]
+async fn a_device_that_never_reports_has_its_new_version_all_the_same() {
+    let acs = Acs::start(None).await;
+    let mut config = acs.fleet(Kind::Tr098, 1);
+    config.troubles = "silent-transfers".parse().unwrap();
+    let _fleet = Fleet::start(config).await.unwrap();
+    let first = acs.visit("the device", |visit| visit.complete).await;
+    let url = acs.serve_file("/fw-2.0.0", b"image");
+    acs.ask_now(&first, download(url, 0, FIRMWARE))
+        .await
+        .unwrap();
+    let back = |visit: &Visit| visit.has(&EventCode::Boot) && visit.complete;
+    let visit = acs.visit("the restart", back).await;
+    assert!(!visit.has(&EventCode::TransferComplete) && visit.said.is_empty());
+    assert_eq!(
+        visit.inform.ending("DeviceInfo.SoftwareVersion"),
+        Some("2.0.0")
+    );
+}
+
+#[tokio::test]
+async fn a_transfer_that_waits_is_listed_and_can_be_cancelled() {
+    let acs = Acs::start(None).await;
+    let (_fleet, first) = acs.one(Kind::Tr181).await;
+    let mut later = download("http://127.0.0.1:9/x".into(), 0, FIRMWARE);
+    later.delay_seconds = 3600;
+    let cancel = CancelTransfer {
+        command_key: "d1".into(),
+    };
+    let requests = vec![
+        later.into(),
+        GetAllQueuedTransfers {}.into(),
+        cancel.into(),
+        GetAllQueuedTransfers {}.into(),
+    ];
+    let answers = acs.ask_all(&first, requests).await;
+    let counts = answers.iter().filter_map(|answer| match answer {
+        Ok(Response::GetAllQueuedTransfers(list)) => Some(list.transfers.len()),
+        _ => None,
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [1, 0]);
+}
