@@ -25,6 +25,8 @@ pub struct Server {
     pub http: String,
     /// The agents' address.
     pub usp: String,
+    /// The address for devices that speak CWMP.
+    pub cwmp: String,
     /// Its endpoint id.
     pub endpoint: String,
     /// A token of the administrator.
@@ -36,23 +38,12 @@ pub struct Server {
 impl Server {
     /// Builds the program and starts it.
     pub fn start() -> Result<Server, Fault> {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let target = workspace.join("target");
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or(target, PathBuf::from);
-        let built = Command::new(cargo)
-            .args(["build", "--release", "--quiet", "-p", "headend"])
-            .current_dir(&workspace)
-            .env("CARGO_TARGET_DIR", &target)
-            .status()?;
-        if !built.success() {
-            return Err("headend cannot be built".into());
-        }
+        let program = program()?;
         let folder = std::env::temp_dir().join(format!("headend-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let log = folder.join("serve.log");
         let out = std::fs::File::create(&log)?;
-        let child = Command::new(target.join("release/headend"))
+        let child = Command::new(program)
             .arg("serve")
             .arg("--data")
             .arg(folder.join("data"))
@@ -67,6 +58,7 @@ impl Server {
             folder,
             http: String::new(),
             usp: String::new(),
+            cwmp: String::new(),
             endpoint: String::new(),
             token: String::new(),
             setup_key: String::new(),
@@ -89,6 +81,7 @@ impl Server {
         };
         server.http = word("http://")?;
         server.usp = word("ws://")?;
+        server.cwmp = word("CPEs (TR-069)    http://")?;
         server.endpoint = word("endpoint id")?;
         let password = word("one-time password")?;
         let mut api = server.api()?;
@@ -105,6 +98,21 @@ impl Server {
             .call("POST", "/setup-keys", Some(&json!({"name": "bench"})))?;
         server.setup_key = key["secret"].as_str().ok_or("no setup key")?.to_owned();
         Ok(server)
+    }
+
+    /// Where devices that speak CWMP inform.
+    pub fn cwmp(&self) -> String {
+        format!("http://{}/", self.cwmp)
+    }
+
+    /// Its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The seconds of processor time that its process has used.
+    pub fn cpu_seconds(&self) -> Result<f64, Fault> {
+        cpu_seconds(self.child.id())
     }
 
     /// A connection to its API.
@@ -145,6 +153,38 @@ impl Drop for Server {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The program to measure: the one that the environment names, or the one of this source.
+fn program() -> Result<PathBuf, Fault> {
+    if let Some(program) = std::env::var_os("HEADEND_PROGRAM") {
+        return Ok(program.into());
+    }
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target = workspace.join("target");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(target, PathBuf::from);
+    let built = Command::new(cargo)
+        .args(["build", "--release", "--quiet", "-p", "headend"])
+        .current_dir(&workspace)
+        .env("CARGO_TARGET_DIR", &target)
+        .status()?;
+    if !built.success() {
+        return Err("headend cannot be built".into());
+    }
+    Ok(target.join("release/headend"))
+}
+
+/// The seconds of processor time that a process has used, its own and the system's for it.
+pub fn cpu_seconds(process: u32) -> Result<f64, Fault> {
+    /// What `/proc` counts in, on every Linux.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name of the program may have anything in it.
+    let after = stat.rsplit_once(") ").ok_or("no such process")?.1;
+    let mut fields = after.split(' ').skip(11);
+    let mut ticks = || -> Result<f64, Fault> { Ok(fields.next().ok_or("no times")?.parse()?) };
+    Ok((ticks()? + ticks()?) / TICKS_PER_SECOND)
 }
 
 /// One kept-alive connection.

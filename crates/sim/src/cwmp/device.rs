@@ -212,6 +212,12 @@ impl Device {
         _ = self.session.raise(now.at, event);
     }
 
+    /// It informs, as if the interval were over.
+    pub(super) fn inform_now(&mut self, now: Now) {
+        let event = EventStruct::new(EventCode::Periodic);
+        _ = self.session.raise(now.at, event);
+    }
+
     /// Somebody at home changes a value.
     pub(super) fn poke(&mut self, now: Now, path: &str, value: String) {
         self.tree.change(path, value);

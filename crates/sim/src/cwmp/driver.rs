@@ -3,12 +3,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use agent::Now;
 use cwmp::cpe::Reply;
 use mtp::tls::ClientTls;
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 pub struct Counts {
     /// Sessions that were begun.
     pub sessions: AtomicU64,
+    /// Sessions that are over, whichever way.
+    pub ended: AtomicU64,
     /// Sessions in which something failed.
     pub failed: AtomicU64,
     /// Messages that were answered.
@@ -36,8 +39,31 @@ pub struct Counts {
     pub longest_answer_ms: AtomicU64,
     /// The longest session, in milliseconds.
     pub longest_session_ms: AtomicU64,
+    /// The longest time from being switched on to the end of the first good session, in milliseconds.
+    pub longest_start_ms: AtomicU64,
     /// Devices that are switched on and have had a good session since.
     pub settled: AtomicU64,
+}
+
+/// What is asked of all devices of a fleet, for measurements.
+#[derive(Debug)]
+pub(super) struct Levers {
+    /// Each session is followed by the next.
+    pub(super) restless: AtomicBool,
+    /// Sessions stop after the InformResponse.
+    pub(super) hold: watch::Sender<bool>,
+    /// Sessions that have stopped there.
+    pub(super) held: AtomicU64,
+}
+
+impl Default for Levers {
+    fn default() -> Self {
+        Self {
+            restless: AtomicBool::default(),
+            hold: watch::Sender::new(false),
+            held: AtomicU64::default(),
+        }
+    }
 }
 
 pub(super) fn now() -> Now {
@@ -53,12 +79,15 @@ pub(super) struct Driver {
     pub(super) device: Device,
     pub(super) shared: Arc<Shared>,
     pub(super) counts: Arc<Counts>,
+    pub(super) levers: Arc<Levers>,
     pub(super) tls: Option<ClientTls>,
     /// Where it keeps its flash; absent keeps it in memory.
     pub(super) flash: Option<PathBuf>,
     binding: Option<(Stun, AbortHandle)>,
     jobs: Vec<JoinHandle<()>>,
     settled: bool,
+    /// When it was switched on.
+    on_since: Instant,
 }
 
 impl Drop for Driver {
@@ -71,7 +100,7 @@ impl Driver {
     pub(super) fn new(
         device: Device,
         shared: Arc<Shared>,
-        counts: Arc<Counts>,
+        (counts, levers): (Arc<Counts>, Arc<Levers>),
         tls: Option<ClientTls>,
         flash: Option<PathBuf>,
     ) -> Self {
@@ -79,11 +108,13 @@ impl Driver {
             device,
             shared,
             counts,
+            levers,
             tls,
             flash,
             binding: None,
             jobs: Vec::new(),
             settled: false,
+            on_since: Instant::now(),
         }
     }
 
@@ -91,7 +122,7 @@ impl Driver {
     pub(super) async fn run(mut self, delay: Duration, shutdown: CancellationToken) {
         let life = async {
             tokio::time::sleep(delay).await;
-            self.device.start(now());
+            self.switch_on();
             loop {
                 self.turn().await;
             }
@@ -103,20 +134,28 @@ impl Driver {
         self.save();
     }
 
+    fn switch_on(&mut self) {
+        self.on_since = Instant::now();
+        self.device.start(now());
+    }
+
     /// Does what is due, and waits for more.
     async fn turn(&mut self) {
         self.device.handle_timeout(now());
         if let Some(step) = self.device.poll_step(now()) {
             // The memory of a session is only there while there is one.
             Box::pin(self.session(step)).await;
+            self.settle();
+            if self.levers.restless.load(Ordering::Relaxed) {
+                self.device.inform_now(now());
+            }
             return;
         }
-        self.settle();
         self.save();
         if let Some(down) = self.device.restarting() {
             self.power_down();
             tokio::time::sleep(down).await;
-            self.device.start(now());
+            self.switch_on();
             return;
         }
         self.shared.open(self.device.knock_login(now()));
@@ -147,6 +186,7 @@ impl Driver {
                 Order::Mapped(address) => self.device.mapped(now(), address),
                 Order::Transferred(id, result) => self.device.transferred(now(), id, result),
                 Order::Poke(path, value) => self.device.poke(now(), &path, value),
+                Order::Inform => self.device.inform_now(now()),
                 Order::PowerCut(down) => self.device.cut(down),
             }
         }
@@ -201,14 +241,28 @@ impl Driver {
                 }
             }
             step = self.device.poll_step(now());
+            self.hold().await;
         }
         longest(&counts.longest_session_ms, begun);
+        counts.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits in the middle of a session while that is asked for.
+    async fn hold(&self) {
+        let mut hold = self.levers.hold.subscribe();
+        if *hold.borrow_and_update() {
+            self.levers.held.fetch_add(1, Ordering::Relaxed);
+            // The sender is ours, so it cannot be gone.
+            _ = hold.wait_for(|held| !held).await;
+            self.levers.held.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Counts itself among those that have had a good session.
     fn settle(&mut self) {
         if self.device.is_settled() && !self.settled {
             self.settled = true;
+            longest(&self.counts.longest_start_ms, self.on_since);
             self.counts.settled.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
@@ -12,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::blueprint::{Blueprint, Kind};
 use super::device::Device;
-use super::driver::{Counts, Driver, now};
+use super::driver::{Counts, Driver, Levers, now};
 use super::knock::{self, Doors, Order, Shared};
 use super::provision::Provision;
 use super::trouble::Troubles;
@@ -84,6 +85,7 @@ pub enum FleetError {
 pub struct Fleet {
     devices: Vec<Arc<Shared>>,
     counts: Arc<Counts>,
+    levers: Arc<Levers>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     listens: SocketAddr,
@@ -119,6 +121,7 @@ impl Fleet {
         let mut fleet = Self {
             devices: Vec::new(),
             counts: Arc::default(),
+            levers: Arc::default(),
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             listens,
@@ -179,8 +182,8 @@ impl Fleet {
         let shared = Arc::<Shared>::default();
         doors.add(device.knock_path(), shared.clone());
         self.devices.push(shared.clone());
-        let counts = self.counts.clone();
-        Ok(Driver::new(device, shared, counts, tls.clone(), flash))
+        let of_all = (self.counts.clone(), self.levers.clone());
+        Ok(Driver::new(device, shared, of_all, tls.clone(), flash))
     }
 
     /// How many devices there are, switched on or not.
@@ -217,9 +220,28 @@ impl Fleet {
         }
     }
 
-    /// Waits until all devices have ended; they do when the fleet is stopped.
-    pub async fn stopped(&self) {
-        self.tasks.wait().await;
+    /// Whether each session of all devices is followed at once by the next.
+    pub fn restless(&self, wanted: bool) {
+        self.levers.restless.store(wanted, Ordering::Relaxed);
+        if wanted {
+            self.inform();
+        }
+    }
+
+    /// Whether sessions stop after the InformResponse, open and without a word.
+    pub fn hold(&self, wanted: bool) {
+        self.levers.hold.send_replace(wanted);
+    }
+
+    /// Sessions that have stopped.
+    pub fn held(&self) -> u64 {
+        self.levers.held.load(Ordering::Relaxed)
+    }
+
+    /// All devices inform.
+    pub fn inform(&self) {
+        let all = self.devices.iter();
+        all.for_each(|shared| shared.order(Order::Inform));
     }
 
     /// Switches all devices off, without a word to the ACS, and waits until their flash is written.

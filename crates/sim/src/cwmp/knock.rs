@@ -35,6 +35,7 @@ pub(super) enum Order {
     Transferred(u64, Result<File, FaultCode>),
     Poke(String, String),
     PowerCut(Duration),
+    Inform,
 }
 
 /// The connection request server of a device that is up.

@@ -1,0 +1,247 @@
+//! CWMP sessions of simulated devices with `headend serve` as a process of its own: how many a
+//! second, what each costs beside a bare HTTP server that has the same exchanges with the same
+//! devices in the same run, what an open session weighs, and how a fleet comes back after a power cut.
+//!
+//! `cargo run --release -p bench-sessions [DEVICES]` in `bench/`, or `cargo xtask bench sessions`.
+//! The recovery is that of DEVICES, 2,000 when it is not said; the aims are for 20,000.
+//! HEADEND_PROGRAM measures that program instead of building one.
+
+mod echo;
+mod fleet;
+mod recovery;
+
+use std::time::{Duration, Instant};
+
+use echo::Echo;
+use rig::{Fault, Server, cpu_seconds};
+use serde_json::{Value, json};
+use sim::cwmp::Fleet;
+
+/// Devices that have sessions without a break: enough that the server is never idle.
+const AT_ONCE: u32 = 16;
+/// How long each measurement takes.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Pairs of measurements, one after the other; the median counts.
+const ROUNDS: usize = 3;
+/// The aims of the project: the cost of a session beside that of the bare exchanges, and in
+/// milliseconds of a processor.
+const RATIO_AIM: f64 = 0.35;
+const CPU_AIM_MS: f64 = 0.3;
+/// Sessions that are open at the same time for their weight.
+const OPEN: u32 = 1000;
+/// Devices of the recovery when it is not said.
+const DEVICES: u32 = 2000;
+/// What is read of each device.
+const READ: usize = 40;
+
+#[tokio::main]
+async fn main() -> Result<(), Fault> {
+    let argument = std::env::args().nth(1);
+    if argument.as_deref() == Some("echo") {
+        return echo::serve().await;
+    }
+    let devices = argument.map_or(Ok(DEVICES), |text| text.parse())?;
+    let server = Server::start()?;
+    let fleet = fleet::onboarded(&server, AT_ONCE, 1).await?;
+    let plain = measured_beside(&server, &fleet, false).await?;
+    tell("Inform, empty POST, 204", &plain, CPU_AIM_MS);
+    let reading = reading(&server).await?;
+    tell(
+        "Inform and a read of 40 parameters, with the operation that asks for it",
+        &reading,
+        0.0,
+    );
+    fleet.stop().await;
+    weight(&server).await?;
+    recovery::measure(&server, devices).await
+}
+
+/// What sessions cost: those of the server, and those of the bare one.
+struct Measured {
+    per_second: f64,
+    ours_ms: f64,
+    bare_ms: f64,
+}
+
+fn tell(what: &str, measured: &Measured, aim_ms: f64) {
+    let Measured {
+        per_second,
+        ours_ms,
+        bare_ms,
+    } = measured;
+    let ratio = bare_ms / ours_ms;
+    let verdict = if ratio >= RATIO_AIM { "met" } else { "MISSED" };
+    println!("{what}: {per_second:.0} sessions a second");
+    println!(
+        "  {ours_ms:.3} ms of processor each, bare exchanges {bare_ms:.3} ms: ratio {ratio:.2} (aim {RATIO_AIM}: {verdict})"
+    );
+    if aim_ms > 0.0 {
+        let verdict = if *ours_ms <= aim_ms { "met" } else { "MISSED" };
+        println!("  aim {aim_ms} ms: {verdict}");
+    }
+}
+
+/// Lets the devices have sessions without a break for a while; sessions a second, and milliseconds of
+/// the process each.
+async fn restless(fleet: &Fleet, process: u32) -> Result<(f64, f64), Fault> {
+    let ended = || fleet::count(&fleet.counts().ended);
+    fleet.restless(true);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (first, cpu, begun) = (ended(), cpu_seconds(process)?, Instant::now());
+    tokio::time::sleep(WINDOW).await;
+    let (sessions, cpu) = (ended() - first, cpu_seconds(process)? - cpu);
+    let seconds = begun.elapsed().as_secs_f64();
+    fleet.restless(false);
+    fleet::quiet(fleet).await?;
+    if sessions == 0 {
+        return Err("no session came to its end".into());
+    }
+    Ok((sessions as f64 / seconds, cpu * 1000.0 / sessions as f64))
+}
+
+/// Rounds of the server and of the bare one in turn; those of the median ratio.
+async fn measured_beside(server: &Server, fleet: &Fleet, read: bool) -> Result<Measured, Fault> {
+    let echo = Echo::start(read)?;
+    let bare_fleet = fleet::of(&echo.url(), "bench", AT_ONCE, 1).await?;
+    fleet::settled(&bare_fleet, AT_ONCE).await?;
+    let failed = fleet::count(&fleet.counts().failed);
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let (_, bare_ms) = restless(&bare_fleet, echo.process()).await?;
+        let (per_second, ours_ms) = restless(fleet, server.process()).await?;
+        rounds.push(Measured {
+            per_second,
+            ours_ms,
+            bare_ms,
+        });
+    }
+    bare_fleet.stop().await;
+    let failed = fleet::count(&fleet.counts().failed) - failed;
+    if failed > 0 {
+        println!("({failed} sessions failed)");
+    }
+    let ratio = |round: &Measured| round.bare_ms / round.ours_ms;
+    rounds.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+    Ok(rounds.swap_remove(ROUNDS / 2))
+}
+
+/// Operations that read, one after the other on each of the devices: the server wakes the device, it
+/// informs, is asked, and is sent away.
+async fn reading(server: &Server) -> Result<Measured, Fault> {
+    let echo = Echo::start(true)?;
+    let bare_fleet = fleet::of(&echo.url(), "bench", AT_ONCE, 1).await?;
+    fleet::settled(&bare_fleet, AT_ONCE).await?;
+    let (_, bare_ms) = restless(&bare_fleet, echo.process()).await?;
+    bare_fleet.stop().await;
+    let devices = fleet::ids(server)?;
+    let end = Instant::now() + WINDOW;
+    let (begun, cpu) = (Instant::now(), server.cpu_seconds()?);
+    let workers = devices.into_iter().map(|device| {
+        let mut api = server.api()?;
+        Ok(std::thread::spawn(move || {
+            read_until(&mut api, &device, end)
+        }))
+    });
+    let workers = workers.collect::<Result<Vec<_>, Fault>>()?;
+    let mut sessions = 0;
+    for worker in workers {
+        let done = tokio::task::block_in_place(|| worker.join());
+        sessions += done.map_err(|_| "a reader failed")??;
+    }
+    let cpu = server.cpu_seconds()? - cpu;
+    Ok(Measured {
+        per_second: f64::from(sessions) / begun.elapsed().as_secs_f64(),
+        ours_ms: cpu * 1000.0 / f64::from(sessions.max(1)),
+        bare_ms,
+    })
+}
+
+fn read_until(api: &mut rig::Api, device: &str, end: Instant) -> Result<u32, Fault> {
+    let get = json!({"kind": "get", "paths": paths()});
+    let body = json!({"ops": [get]});
+    let mut done = 0;
+    while Instant::now() < end {
+        let made = api.call(
+            "POST",
+            &format!("/devices/{device}/operations"),
+            Some(&body),
+        )?;
+        let id = made["operation"]["id"]
+            .as_str()
+            .ok_or("no operation")?
+            .to_owned();
+        loop {
+            let operation = api.call("GET", &format!("/operations/{id}"), None)?;
+            match operation["state"].as_str() {
+                Some("succeeded") => break,
+                _ if operation["finished_at"].is_string() => {
+                    return Err(format!("a read failed: {operation:#}").into());
+                }
+                _ => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+        done += 1;
+    }
+    Ok(done)
+}
+
+/// Forty parameters of a gateway.
+fn paths() -> Vec<Value> {
+    let radio = [
+        "Channel",
+        "Status",
+        "Enable",
+        "TransmitPower",
+        "OperatingFrequencyBand",
+    ];
+    let ssid = ["SSID", "Status", "Enable", "BSSID", "Name"];
+    let stats = [
+        "BytesSent",
+        "BytesReceived",
+        "PacketsSent",
+        "PacketsReceived",
+        "ErrorsSent",
+    ];
+    let mut paths = Vec::new();
+    for row in 1..=2 {
+        paths.extend(radio.map(|name| format!("Device.WiFi.Radio.{row}.{name}")));
+        paths.extend(ssid.map(|name| format!("Device.WiFi.SSID.{row}.{name}")));
+        paths.extend(stats.map(|name| format!("Device.Ethernet.Interface.{row}.Stats.{name}")));
+    }
+    let info = [
+        "Manufacturer",
+        "ModelName",
+        "ProductClass",
+        "SerialNumber",
+        "HardwareVersion",
+        "SoftwareVersion",
+        "UpTime",
+        "ProvisioningCode",
+        "MemoryStatus.Free",
+        "ProcessStatus.CPUUsage",
+    ];
+    paths.extend(info.map(|name| format!("Device.DeviceInfo.{name}")));
+    assert_eq!(paths.len(), READ);
+    paths.into_iter().map(Value::from).collect()
+}
+
+/// The memory of sessions that are open and silent.
+async fn weight(server: &Server) -> Result<(), Fault> {
+    let fleet = fleet::onboarded(server, OPEN, 100_001).await?;
+    let before = server.resident_kib()?;
+    fleet.hold(true);
+    fleet.inform();
+    let end = Instant::now() + Duration::from_secs(20);
+    while fleet.held() < u64::from(OPEN) && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let held = fleet.held();
+    let after = server.resident_kib()?;
+    fleet.hold(false);
+    fleet.stop().await;
+    let each = (after as f64 - before as f64) / held.max(1) as f64;
+    println!(
+        "{held} open sessions: resident {before} KiB before, {after} KiB after, {each:.1} KiB each"
+    );
+    Ok(())
+}
