@@ -461,6 +461,12 @@ pub enum Fact {
         /// What.
         notice: Notice,
     },
+    /// The device has said all that it had to say by itself: what is not heard by now does not come
+    /// any more. Of protocols in which a device speaks first.
+    SaidAll {
+        /// When.
+        at: Timestamp,
+    },
     /// Values the device told outside of an answer to a job.
     Values {
         /// When.

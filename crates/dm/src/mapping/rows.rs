@@ -143,6 +143,28 @@ impl Mapping {
         rows.into_iter().find(is_in)
     }
 
+    /// The gateway tables of this device whose rows are the rows of a TR-181 table, also while they are empty: where to
+    /// look for rows that came or went. None for what is no table, or has no counterpart.
+    pub fn tables(&self, table: &str) -> Vec<String> {
+        let instances = Instances::find(self.rules, &self.tree);
+        let supported = format!("{}{{i}}.", supported_text(table));
+        let mut found = Vec::new();
+        for rule in self.rules.of_device(&supported) {
+            let Some((around, gateway)) = around(rule.gateway) else {
+                continue;
+            };
+            for indices in instances.numbers(around) {
+                let in_table = rule
+                    .device
+                    .table()
+                    .and_then(|template| self.device_path(&instances, &template, around, indices));
+                let gateway = fill(gateway, indices).filter(|_| in_table.as_deref() == Some(table));
+                found.extend(gateway.filter(|gateway| !found.contains(gateway)));
+            }
+        }
+        found
+    }
+
     /// The rules of rows for a TR-181 table.
     fn row_rules(&self, table: &str) -> Result<Vec<&'static ObjectRule>, RowError> {
         let supported = format!("{}{{i}}.", supported_text(table));

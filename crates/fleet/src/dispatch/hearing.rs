@@ -14,6 +14,7 @@ impl Dispatcher {
             Fact::Done { job, result } => self.done(device, job, result, now),
             Fact::Notified { at, notice } => self.noticed(device, at, notice, now),
             Fact::Disconnected { reason, .. } => self.unreachable(device, &reason, now),
+            Fact::SaidAll { .. } => self.tell(device, OpInput::SaidAll, now),
             Fact::Connected { .. }
             | Fact::Evidence { .. }
             | Fact::Values { .. }

@@ -20,6 +20,8 @@ pub enum Input<'a> {
     Answer(Result<Answer, Failure>),
     /// The device said something by itself, at this time.
     Notice(Timestamp, &'a Notice),
+    /// The device has said all that it had to say.
+    SaidAll,
     /// A person wants it stopped.
     Cancel,
     /// Time passed, or what was to be stored is stored.
@@ -73,6 +75,7 @@ impl Operation {
             }
             Input::Answer(result) => return self.answered(result, now),
             Input::Notice(at, notice) => self.noticed(at, notice, now),
+            Input::SaidAll => self.said_all(now),
             Input::Cancel => self.progress.cancel = true,
             Input::Proceed => {}
         }
@@ -370,8 +373,9 @@ impl Operation {
             }
             (Phase::Before, _) => self.enter(Phase::Act),
             (Phase::Act, _) => {
-                // 7005 Resources exceeded: busy now, worth another try where that is harmless.
-                if fault.code == 7005
+                // Resources exceeded, in USP and in CWMP: busy now, worth another try where that is
+                // harmless.
+                if matches!(fault.code, 7005 | 9004)
                     && self.request.is_idempotent()
                     && self.progress.attempts + 1 < limits::ATTEMPTS_MAX
                 {

@@ -13,6 +13,8 @@ mod scrub;
 mod verify;
 
 #[cfg(test)]
+mod speaking_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -142,6 +142,22 @@ impl Operation {
         false
     }
 
+    /// Nothing more comes by itself: who only waits in case that something does has waited enough.
+    pub(super) fn said_all(&mut self, now: Timestamp) {
+        let waits = self.progress.deadline.is_some() && self.progress.not_before.is_some();
+        if !self.is_operate() || !waits {
+            return;
+        }
+        let why = match self.progress.phase {
+            Phase::Reconcile => "its answer was lost, and the device knows nothing of it",
+            Phase::Await if !self.progress.rows.is_empty() => {
+                "the device does not work on it any more, and did not say how it ended"
+            }
+            _ => return,
+        };
+        self.finish(OperationState::Unconfirmed, Some(why), now);
+    }
+
     pub(super) fn noticed(&mut self, at: Timestamp, notice: &Notice, now: Timestamp) {
         let Some(sent) = self.progress.sent_at else {
             return;

@@ -247,9 +247,10 @@ impl Runtime {
 fn told((tenant, device, fact): Reported) -> Option<Input> {
     match fact {
         Fact::Connected { .. } => Some(Input::Reachable(tenant, device)),
-        Fact::Done { .. } | Fact::Notified { .. } | Fact::Disconnected { .. } => {
-            Some(Input::Fact(device, fact))
-        }
+        Fact::Done { .. }
+        | Fact::Notified { .. }
+        | Fact::SaidAll { .. }
+        | Fact::Disconnected { .. } => Some(Input::Fact(device, fact)),
         Fact::Evidence { .. } | Fact::Values { .. } | Fact::Model { .. } => None,
     }
 }

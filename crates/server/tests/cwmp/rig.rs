@@ -60,7 +60,12 @@ impl World {
             ..Config::default()
         };
         config.cwmp.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let mut limits = Limits::default();
+        // Nothing is asked of a device, unless a test wants that: no dispatcher is here.
+        let mut limits = Limits {
+            onboard_time_max: Duration::ZERO,
+            work_wait_max: Duration::ZERO,
+            ..Limits::default()
+        };
         change(&mut config, &mut limits);
         let store = db.store.clone();
         let tenant = TenantId::parse("acme").unwrap();

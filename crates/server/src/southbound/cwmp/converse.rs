@@ -1,34 +1,224 @@
-//! What is said in a session.
+//! What is said in a session: the Inform is stored, a device that is not known yet gets known, the
+//! work that waits for it is done, and then the device may go.
 
 use std::sync::Arc;
 
+use dm::mapping::Mapping;
 use fleet::Fact;
-use fleet::southbound::Failure;
+use fleet::southbound::{Failure, Job};
+use store::{ValueSource, ValueUpdate};
 use tokio::sync::mpsc;
 
+use super::conversation::desk::{Desk, key};
+use super::conversation::inform::{self, Heard};
+use super::conversation::line::Line;
+use super::conversation::onboard::{self, Need};
+use super::conversation::talk::{self, Talk};
+use super::conversation::{jobs, said};
 use super::core::{Command, Core};
 use super::cpe::{Cpe, Opening};
+use crate::southbound::usp::recorder::firmware_changed;
+use crate::state::now;
 
-/// Converses with a device during one session. When it returns, the session ends.
+/// Converses with a device during one session. When it returns, the session ends. An Inform that
+/// cannot be stored is not answered: the device says it again.
 pub async fn converse(
     core: Arc<Core>,
     opening: Opening,
     cpe: Cpe,
-    mut jobs: mpsc::Receiver<Command>,
+    mut commands: mpsc::Receiver<Command>,
 ) {
-    let (tenant, device) = (opening.guest.tenant, opening.guest.device);
-    let _ = opening.stored.send(());
-    drop((opening.said, cpe));
-    jobs.close();
-    while let Ok(command) = jobs.try_recv() {
-        if let Command::Job(job) = command {
-            let reason = "nothing is asked in this session".to_owned();
-            let result = Err(Failure::Unsent { reason });
-            let fact = Fact::Done {
-                job: job.id,
-                result,
-            };
-            core.report(&tenant, device, fact).await;
+    let (tenant, device) = (opening.guest.tenant.clone(), opening.guest.device);
+    let desk = match Desk::open(core.clone(), tenant, device).await {
+        Ok(desk) => Arc::new(desk),
+        Err(error) => {
+            tracing::warn!(%error, %device, "what is known of a device cannot be read; it will come again");
+            return;
         }
+    };
+    let Opening {
+        guest,
+        inform,
+        version,
+        at,
+        stored,
+        said,
+    } = opening;
+    let (habits, quirks) = match talk::habits(&desk, &inform).await {
+        Ok(known) => known,
+        Err(error) => {
+            tracing::warn!(%error, %device, "what is known of a model cannot be read; the device will come again");
+            return;
+        }
+    };
+    let line = Line::new(cpe, version, habits, quirks);
+    let mut talk = Talk::new(desk.clone(), line);
+    let heard = match hear(&mut talk, &inform, at).await {
+        Ok(heard) => heard,
+        Err(error) => {
+            tracing::warn!(%error, %device, "an Inform could not be stored; the device will say it again");
+            return;
+        }
+    };
+    // The session may be over by now.
+    let _ = stored.send(());
+    let work = async {
+        let reason = work(
+            &mut talk,
+            &mut commands,
+            &inform,
+            &heard,
+            guest.wants_credential,
+        )
+        .await;
+        // Nothing more is asked: the device may go when it has said all.
+        drop(talk);
+        reason
+    };
+    let (reason, ()) = tokio::join!(work, said::serve(&desk, said));
+    commands.close();
+    while let Ok(command) = commands.try_recv() {
+        if let Command::Job(job) = command {
+            unsent(&desk, *job, &reason).await;
+        }
+    }
+    desk.report(Fact::Disconnected { at: now(), reason }).await;
+}
+
+async fn unsent(desk: &Desk, job: Job, reason: &str) {
+    let reason = reason.to_owned();
+    let result = Err(Failure::Unsent { reason });
+    desk.report(Fact::Done {
+        job: job.id,
+        result,
+    })
+    .await;
+}
+
+/// Stores what an Inform says.
+async fn hear(
+    talk: &mut Talk,
+    inform: &::cwmp::rpc::Inform,
+    at: fleet::Timestamp,
+) -> store::Result<Heard> {
+    let desk = talk.desk.clone();
+    let quirks = talk.line.quirks.clone();
+    let mut heard = inform::hear(inform, &mut desk.memory(), &quirks);
+    let mapping: Option<&Mapping> = match inform::needs_mapping(&heard.news) {
+        true => talk
+            .at_hand()
+            .await?
+            .and_then(|known| known.mapping.as_deref()),
+        false => None,
+    };
+    let values = inform::in_tr181(&heard.news, mapping);
+    if inform.has(&::cwmp::event::EventCode::ValueChange) {
+        let paths: Vec<String> = values.keys().cloned().collect();
+        let known = desk
+            .store()
+            .value_of(&desk.tenant, desk.device, &paths)
+            .await?;
+        let known = known.into_iter().map(|one| (one.path, one.value)).collect();
+        heard.notices.extend(inform::changes(&values, &known));
+    }
+    let notices = std::mem::take(&mut heard.notices);
+    let said = format!("{:?} {:?}", inform.events, inform.parameters);
+    let again = key(&[
+        b"inform",
+        inform.current_time.0.as_bytes(),
+        &inform.retry_count.to_le_bytes(),
+        said.as_bytes(),
+    ]);
+    desk.tell(at, notices, again).await?;
+    let shown: Vec<(String, String)> = values
+        .into_iter()
+        .map(|(path, value)| {
+            let value = fleet::secret::kept(&path, value);
+            (path, value)
+        })
+        .collect();
+    if !shown.is_empty() {
+        let update = ValueUpdate::of(shown, ValueSource::Notified, at);
+        let changed = desk
+            .store()
+            .value_update(&desk.tenant, desk.device, update, at)
+            .await?;
+        if let Some(changed) = changed {
+            firmware_changed(desk.store(), &desk.tenant, desk.device, &changed).await;
+        }
+    }
+    let ended = std::mem::take(&mut heard.ended);
+    desk.ended(at, ended).await?;
+    Ok(heard)
+}
+
+/// Does what there is to do. Why it ended, for people.
+async fn work(
+    talk: &mut Talk,
+    commands: &mut mpsc::Receiver<Command>,
+    inform: &::cwmp::rpc::Inform,
+    heard: &Heard,
+    wants_credential: bool,
+) -> String {
+    const DONE: &str = "the session ended";
+    if heard.bootstrap {
+        talk.desk.memory().complete = false;
+    }
+    let need = Need {
+        everything: !talk.desk.memory().complete,
+        structure: heard.upgraded,
+        credential: wants_credential,
+    };
+    let desk = talk.desk.clone();
+    let mut early: Vec<Box<Job>> = Vec::new();
+    if need.any() && !desk.core.limits.onboard_time_max.is_zero() {
+        let stopped = {
+            let getting_to_know = onboard::run(talk, inform, need);
+            tokio::pin!(getting_to_know);
+            loop {
+                tokio::select! {
+                    () = &mut getting_to_know => break None,
+                    command = commands.recv() => match command {
+                        // A stop does not wait for it.
+                        Some(Command::Stop(why)) => break Some(why.words()),
+                        Some(Command::Job(job)) => early.push(job),
+                        Some(Command::Rest) => {}
+                        None => break Some(DONE.to_owned()),
+                    },
+                }
+            }
+        };
+        if let Some(reason) = stopped {
+            for job in early {
+                unsent(&desk, *job, &reason).await;
+            }
+            return reason;
+        }
+    }
+    if heard.diagnostics
+        && let Err(error) = jobs::look(talk).await
+    {
+        tracing::debug!(%error, device = %talk.desk.device, "results of a diagnostic could not be read");
+    }
+    desk.report(Fact::Connected { at: now() }).await;
+    for job in early {
+        jobs::run(talk, *job).await;
+    }
+    let wait = desk.core.limits.work_wait_max;
+    loop {
+        let next = tokio::time::timeout(wait, commands.recv()).await;
+        let job = match next {
+            Ok(Some(Command::Job(job))) => job,
+            // What came behind it is not turned away.
+            Ok(Some(Command::Rest)) => match commands.try_recv() {
+                Ok(Command::Job(job)) => job,
+                Ok(Command::Stop(why)) => return why.words(),
+                Ok(Command::Rest) | Err(_) => return DONE.to_owned(),
+            },
+            Ok(Some(Command::Stop(why))) => return why.words(),
+            Ok(None) => return DONE.to_owned(),
+            Err(_) => return "limit WORK_WAIT_MAX: nothing was asked for too long".to_owned(),
+        };
+        jobs::run(talk, *job).await;
     }
 }

@@ -107,6 +107,14 @@ pub const GOODBYE_TIME_MAX: Duration = Duration::from_secs(8);
 /// How long the accept loop rests when the operating system has no socket to give.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Time for getting to know a device within one session: the walk through a large tree over a slow
+/// link. What is left is done in the next session.
+pub const ONBOARD_TIME_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// Time for work to come after a device has come, and between two pieces of it. The database hears of
+/// an operation in milliseconds; the device waits for our answer all the while.
+pub const WORK_WAIT_MAX: Duration = Duration::from_secs(15);
+
 /// Those limits that a test sets lower, with their defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -130,6 +138,10 @@ pub struct Limits {
     pub session_time_max: Duration,
     /// See [`ANSWER_TIME_MAX`].
     pub answer_time_max: Duration,
+    /// See [`ONBOARD_TIME_MAX`]. None at all: it stays unknown.
+    pub onboard_time_max: Duration,
+    /// See [`WORK_WAIT_MAX`].
+    pub work_wait_max: Duration,
     /// See [`NONCE_LIFE`].
     pub nonce_life: Duration,
     /// See [`SETUP_KEY_BURST`].
@@ -153,6 +165,8 @@ impl Default for Limits {
             bodies_bytes_max: BODIES_BYTES_MAX,
             session_time_max: SESSION_TIME_MAX,
             answer_time_max: ANSWER_TIME_MAX,
+            onboard_time_max: ONBOARD_TIME_MAX,
+            work_wait_max: WORK_WAIT_MAX,
             nonce_life: NONCE_LIFE,
             setup_key_burst: SETUP_KEY_BURST,
             setup_key_per_second: SETUP_KEY_PER_SECOND,

@@ -16,6 +16,7 @@
 mod adapter;
 mod admission;
 mod body;
+pub mod conversation;
 mod converse;
 pub mod core;
 mod cpe;

@@ -71,7 +71,7 @@ pub async fn commit(
 
 /// The reason of a command that failed may repeat a secret that the command was told: its operation
 /// knows. Without that nothing is kept of the reason but the code.
-async fn keep_secrets(store: &Store, tenant: &TenantId, device: DeviceId, notice: &mut Notice) {
+pub async fn keep_secrets(store: &Store, tenant: &TenantId, device: DeviceId, notice: &mut Notice) {
     let Notice::CommandCompleted {
         key,
         result: Err(fault),

@@ -1,0 +1,200 @@
+//! Where the conversation writes things down: facts are stored, and only then told and answered.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fleet::southbound::Notice;
+use fleet::{DeviceId, Fact, TenantId, Timestamp};
+use sha2::{Digest, Sha256};
+use store::{DevicePatch, Notification, SecretHash, Store};
+use tokio::time::Instant;
+
+use super::memory::{MEMORY, Memory};
+use super::requests::Ended;
+use crate::southbound::cwmp::core::Core;
+use crate::southbound::usp::limits::{COMMIT_RETRY, COMMIT_TIME_MAX};
+use crate::southbound::usp::{notice, notify};
+use crate::state::now;
+
+/// One device, as it is written down.
+pub struct Desk {
+    /// What everything shares.
+    pub core: Arc<Core>,
+    /// Whose device.
+    pub tenant: TenantId,
+    /// Which.
+    pub device: DeviceId,
+    memory: Mutex<Memory>,
+    /// The memory as it is stored.
+    stored: tokio::sync::Mutex<Vec<u8>>,
+}
+
+/// What makes a notification equal to its repetition.
+pub fn key(parts: &[&[u8]]) -> SecretHash {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+impl Desk {
+    /// With what is remembered of the device.
+    pub async fn open(core: Arc<Core>, tenant: TenantId, device: DeviceId) -> store::Result<Self> {
+        let kept = core.store.state_get(&tenant, device, MEMORY).await?;
+        let memory = Memory::of(kept.as_deref());
+        Ok(Self {
+            core,
+            tenant,
+            device,
+            memory: Mutex::new(memory),
+            stored: tokio::sync::Mutex::new(kept.unwrap_or_default()),
+        })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.core.store
+    }
+
+    /// What is remembered. Never held while something is waited for.
+    pub fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores what is remembered, where it is not what is stored.
+    pub async fn remember(&self) -> store::Result<()> {
+        let mut stored = self.stored.lock().await;
+        let kept = self.memory().kept();
+        if kept != *stored {
+            self.store()
+                .state_put(&self.tenant, self.device, MEMORY, kept.clone(), now())
+                .await?;
+            *stored = kept;
+        }
+        Ok(())
+    }
+
+    /// Commits what a device says of itself, as one, and then tells it. An error means that it must
+    /// not be answered.
+    pub async fn tell(
+        &self,
+        at: Timestamp,
+        mut notices: Vec<Notice>,
+        key: SecretHash,
+    ) -> store::Result<()> {
+        if notices.is_empty() {
+            return Ok(());
+        }
+        for notice in &mut notices {
+            notify::keep_secrets(self.store(), &self.tenant, self.device, notice).await;
+        }
+        let mut events: Vec<_> = notices
+            .iter()
+            .map(|notice| notice::event(&self.tenant, self.device, at, notice))
+            .collect();
+        let give_up = Instant::now() + COMMIT_TIME_MAX;
+        let mut cut = false;
+        loop {
+            let notification = Notification {
+                device: self.device,
+                key,
+                events: events.clone(),
+            };
+            match self
+                .store()
+                .commit_notification(&self.tenant, notification)
+                .await
+            {
+                Ok(_) => break,
+                // Larger than the log takes: that it came is what can be kept.
+                Err(store::Error::LimitExceeded { .. }) if !cut => {
+                    cut = true;
+                    for event in &mut events {
+                        event.data =
+                            serde_json::json!({ "left_out": "larger than the event log takes" });
+                    }
+                }
+                Err(error) if error.is_transient() && Instant::now() < give_up => {
+                    tokio::time::sleep(COMMIT_RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        for notice in &notices {
+            if let Notice::Boot(boot) = notice {
+                let patch = DevicePatch {
+                    boot: Some((at, boot.cause.clone())),
+                    ..DevicePatch::default()
+                };
+                let written = self
+                    .store()
+                    .device_update(&self.tenant, self.device, patch, at, Vec::new())
+                    .await;
+                if let Err(error) = written {
+                    tracing::warn!(%error, device = %self.device, "the start of a device could not be written");
+                }
+            }
+        }
+        for notice in notices {
+            self.report(Fact::Notified { at, notice }).await;
+        }
+        Ok(())
+    }
+
+    /// Commits and tells the ends of commands.
+    pub async fn ended(&self, at: Timestamp, ended: Vec<Ended>) -> store::Result<()> {
+        for (pending, result) in ended {
+            let notice = completed(&pending.command, &pending.key, result);
+            let key = key(&[b"ended", pending.key.as_bytes(), pending.command.as_bytes()]);
+            self.tell(at, vec![notice], key).await?;
+        }
+        self.remember().await
+    }
+
+    /// Tells the domain.
+    pub async fn report(&self, fact: Fact) {
+        self.core.report(&self.tenant, self.device, fact).await;
+    }
+
+    /// Takes over what a look at running commands has changed, as far as nothing else has changed
+    /// it meanwhile. Which ends are news.
+    pub fn merge(&self, before: &Memory, after: &Memory, ended: Vec<Ended>) -> Vec<Ended> {
+        let keys = |memory: &Memory| -> HashSet<String> {
+            memory
+                .pending
+                .iter()
+                .map(|pending| pending.key.clone())
+                .collect()
+        };
+        let (had, has) = (keys(before), keys(after));
+        let mut memory = self.memory();
+        let now = keys(&memory);
+        for key in had.difference(&has) {
+            memory.end(key);
+        }
+        for pending in after.pending.iter().filter(|pending| pending.sure) {
+            memory.accepted(&pending.key);
+        }
+        ended
+            .into_iter()
+            .filter(|(pending, _)| now.contains(&pending.key))
+            .collect()
+    }
+}
+
+/// The end of a command, in the domain's words.
+pub fn completed(
+    command: &str,
+    key: &str,
+    result: Result<std::collections::BTreeMap<String, String>, fleet::southbound::Fault>,
+) -> Notice {
+    let (object, name) = fleet::model::split(command).unwrap_or(("", command));
+    Notice::CommandCompleted {
+        object: object.to_owned(),
+        command: name.to_owned(),
+        key: key.to_owned(),
+        result,
+    }
+}

@@ -1,0 +1,172 @@
+//! What is known of the structure of one device: its own names, and for a TR-098 device how they
+//! are seen as TR-181. Everything above this speaks of `Device.`; a gateway's own paths are taken,
+//! too.
+
+use dm::mapping::{DEVICE_ROOT, Discovered, GATEWAY_ROOT, Mapping, Numbers};
+
+use super::super::AskError;
+use super::discover::{self, Listed};
+use super::line::Line;
+use super::read;
+use super::tree::Tree;
+
+/// The structure of one device.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The first segment of its names, with the dot.
+    pub root: String,
+    /// Its names.
+    pub tree: Tree,
+    /// How they are seen as TR-181, where they are not that already.
+    pub mapping: Option<Box<Mapping>>,
+    /// It was found in this session: nothing has changed since.
+    pub fresh: bool,
+    /// It is not what is kept.
+    pub changed: bool,
+}
+
+impl Known {
+    /// Of a tree that is known.
+    pub fn of(root: &str, tree: Tree, numbers: Numbers) -> Self {
+        let mapping = (root == GATEWAY_ROOT).then(|| {
+            let found = tree
+                .iter()
+                .map(|(name, writable)| discovered(name, writable));
+            Mapping::new(found, numbers).ok()
+        });
+        Self {
+            root: root.to_owned(),
+            mapping: mapping.flatten().map(Box::new),
+            tree,
+            fresh: false,
+            changed: false,
+        }
+    }
+
+    /// Asks the device for its structure. Rows keep the numbers that they have.
+    pub async fn discover(line: &mut Line, root: &str, numbers: Numbers) -> Result<Self, AskError> {
+        let tree = discover::discover(line, root).await?;
+        let mut known = Self::of(root, tree, numbers);
+        known.fresh = true;
+        // What decides which rows there are.
+        let names: Vec<String> = known.tree.iter().map(|(name, _)| name.to_owned()).collect();
+        let wanted = Mapping::wants(names.iter().map(String::as_str));
+        if known.mapping.is_some() && !wanted.is_empty() {
+            let values = read::params(line, wanted).await?.texts();
+            if let Some(mapping) = &mut known.mapping {
+                let found = values
+                    .iter()
+                    .map(|(name, value)| discovered(name, known.tree.writable(name)).value(value));
+                // It held all of these names already.
+                let _ = mapping.extend(found);
+            }
+        }
+        Ok(known)
+    }
+
+    /// The numbers of TR-181 rows, to be kept.
+    pub fn numbers(&self) -> Option<String> {
+        let mapping = self.mapping.as_ref()?;
+        Some(mapping.numbers().to_string())
+    }
+
+    /// The mapping that stands between this path and the device; none for a path of its own.
+    pub fn mapped(&self, path: &str) -> Option<&Mapping> {
+        self.mapping
+            .as_deref()
+            .filter(|_| path.starts_with(DEVICE_ROOT))
+    }
+
+    /// Looks which rows a table of the device has now.
+    pub async fn list(&mut self, line: &mut Line, table: &str) -> Result<Listed, AskError> {
+        let listed = discover::list(line, &mut self.tree, table).await?;
+        for row in &listed.went {
+            if let Some(mapping) = &mut self.mapping {
+                mapping.remove(row);
+            }
+        }
+        self.take_in(&listed.came);
+        self.changed |= !listed.came.is_empty() || !listed.went.is_empty();
+        Ok(listed)
+    }
+
+    /// Learns all that is below an object of the device now, and forgets what was.
+    pub async fn learn(&mut self, line: &mut Line, object: &str) -> Result<(), AskError> {
+        let mut now = Tree::default();
+        discover::learn(line, &mut now, object).await?;
+        if !now.gaps.is_empty() {
+            return Ok(());
+        }
+        let mut gone: Vec<String> = Vec::new();
+        for name in self.tree.below(object).filter(|name| !now.has(name)) {
+            // What is below a row that went goes with it.
+            let with = |row: &String| row.ends_with('.') && name.starts_with(row.as_str());
+            if !gone.last().is_some_and(with) {
+                gone.push(name.to_owned());
+            }
+        }
+        self.changed |= !gone.is_empty();
+        for name in gone {
+            self.tree.remove(&name);
+            if let Some(mapping) = &mut self.mapping {
+                mapping.remove(&name);
+            }
+        }
+        let mut fresh = Vec::new();
+        for (name, writable) in now.iter() {
+            if !self.tree.has(name) {
+                fresh.push(name.to_owned());
+            }
+            self.tree.insert(name, writable);
+        }
+        self.changed |= !fresh.is_empty();
+        if let Some(mapping) = &mut self.mapping
+            && !fresh.is_empty()
+        {
+            let found = fresh
+                .iter()
+                .map(|name| discovered(name, self.tree.writable(name)));
+            let _ = mapping.extend(found);
+        }
+        Ok(())
+    }
+
+    /// Objects that are in the tree and were not before: the mapping sees them too.
+    fn take_in(&mut self, objects: &[String]) {
+        let Some(mapping) = self.mapping.as_mut().filter(|_| !objects.is_empty()) else {
+            return;
+        };
+        let names = objects.iter().flat_map(|object| self.tree.below(object));
+        let found: Vec<Discovered<'_>> = names
+            .map(|name| discovered(name, self.tree.writable(name)))
+            .collect();
+        // A tree with more is not mapped further.
+        let _ = mapping.extend(found);
+    }
+
+    /// A row of the device that was added, with what it has.
+    pub async fn added(&mut self, line: &mut Line, row: &str) -> Result<(), AskError> {
+        self.changed = true;
+        self.tree.insert(row, Some(true));
+        discover::learn(line, &mut self.tree, row).await?;
+        self.take_in(&[row.to_owned()]);
+        Ok(())
+    }
+
+    /// A row of the device that is gone.
+    pub fn removed(&mut self, row: &str) {
+        self.changed = true;
+        self.tree.remove(row);
+        if let Some(mapping) = &mut self.mapping {
+            mapping.remove(row);
+        }
+    }
+}
+
+fn discovered(name: &str, writable: Option<bool>) -> Discovered<'_> {
+    let found = Discovered::new(name);
+    match writable {
+        Some(writable) => found.writable(writable),
+        None => found,
+    }
+}

@@ -1,0 +1,57 @@
+//! Every limit of a conversation with a CPE, with its reason.
+
+use std::time::Duration;
+
+/// Parameters in one GetParameterValues until a device shows that this is too much for it. Larger
+/// answers than some 20 KiB gain nothing.
+pub const READ_BATCH: usize = 128;
+
+/// Parameters in one SetParameterValues beyond which a refusal may be about their number.
+pub const WRITE_BATCH: usize = 64;
+
+/// A session that broke off says little of the size of a request that was this small.
+pub const BATCH_BLAMED_MIN: usize = 8;
+
+/// Names of one device's tree. See [`dm::limits::MAPPING_PATHS_MAX`].
+pub const TREE_NAMES_MAX: usize = dm::limits::MAPPING_PATHS_MAX;
+
+/// Bytes of one name: the standard's 256, and room for those who do not keep to it.
+pub const NAME_BYTES_MAX: usize = fleet::limits::PATH_BYTES_MAX;
+
+/// Requests of a tree that is walked level by level. Large gateways have some 2,000 objects.
+pub const WALK_REQUESTS_MAX: usize = 4_000;
+
+/// Parts of a tree that could not be listed, kept by name; more would say the same.
+pub const GAPS_MAX: usize = 64;
+
+/// Tables that one read lists anew to find the rows that came and went. A search over more is
+/// answered by what is known.
+pub const TABLES_LISTED_MAX: usize = 64;
+
+/// Rounds of looking up what a search path needs: each reference followed is one.
+pub const SEARCH_ROUNDS_MAX: usize = 8;
+
+/// Values of one answer to a Get: big gateways have some 10,000.
+pub const VALUES_MAX: usize = 30_000;
+
+/// Changes that one Inform reports of which the log hears each by itself. All are remembered.
+pub const CHANGES_TOLD_MAX: usize = 256;
+
+/// Commands that a device works on, of which we wait for the end. A CPE keeps three transfers or
+/// some more; what is older than these was given up.
+pub const PENDING_MAX: usize = 32;
+
+/// How long the end of a command may take before nobody waits for it: a download in the night of
+/// the next day, a ChangeDUState, which may take 24 hours.
+pub const PENDING_LIFE: Duration = Duration::from_secs(48 * 3600);
+
+/// How long a command whose answer was lost may still turn out to run, where the device cannot be
+/// asked: the time that others give a download.
+pub const UNSURE_LIFE: Duration = Duration::from_secs(3600);
+
+/// How often a device tells us that it is there where nobody has chosen another interval: five
+/// minutes are the compromise of the field between news and load.
+pub const PERIODIC_INFORM: Duration = Duration::from_secs(300);
+
+/// Steps that a device did not take, kept for people.
+pub const NOTES_MAX: usize = 20;

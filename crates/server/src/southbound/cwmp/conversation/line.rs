@@ -1,0 +1,290 @@
+//! Questions to the CPE of one session, typed, with a memory of how it wants to be asked and a
+//! record of what was said.
+
+use cwmp::fault::FaultCode;
+use cwmp::rpc::{
+    AddObject, DeleteObject, GetParameterNames, GetParameterValues, Method, ParameterInfoStruct,
+    ParameterValue, SetParameterValues,
+};
+use cwmp::soap::{Body, Envelope};
+use cwmp::{Fault, Request, Response, Version};
+use fleet::secret;
+use fleet::southbound::Failure;
+use fleet::{OperationId, TenantId};
+use store::{Store, TranscriptEntry};
+
+use super::super::{AskError, Cpe};
+use super::habits::Habits;
+use super::quirks::Quirks;
+use crate::southbound::refusal::said;
+use crate::southbound::usp::limits::TRANSCRIPT_CHARS_MAX;
+use crate::state::now;
+
+/// Where what changes a device is written down before it leaves.
+pub struct Journal {
+    /// The store.
+    pub store: Store,
+    /// Whose device.
+    pub tenant: TenantId,
+    /// Under which operation.
+    pub operation: OperationId,
+}
+
+/// The way to a CPE while its session lasts.
+pub struct Line {
+    cpe: Cpe,
+    version: Version,
+    /// How it wants to be asked, as far as it has shown.
+    pub habits: Habits,
+    /// How it wants to be asked, as far as that was known before.
+    pub quirks: Quirks,
+    /// Where to write down what is said, while somebody wants that.
+    record: Option<(Vec<TranscriptEntry>, Journal)>,
+    /// Secrets that the device is told now: it may repeat them.
+    secrets: Vec<String>,
+    questions: u64,
+}
+
+impl Line {
+    /// The way to a CPE.
+    pub fn new(cpe: Cpe, version: Version, habits: Habits, quirks: Quirks) -> Self {
+        Self {
+            cpe,
+            version,
+            habits,
+            quirks,
+            record: None,
+            secrets: Vec::new(),
+            questions: 0,
+        }
+    }
+
+    /// From now on what is said is written down. The device may repeat these secrets.
+    pub fn begin_record(&mut self, secrets: Vec<String>, journal: Journal) {
+        self.record = Some((Vec::new(), journal));
+        self.secrets = secrets;
+    }
+
+    /// The device is told these secrets now.
+    pub fn keep_secret(&mut self, secrets: Vec<String>) {
+        self.secrets = secrets;
+    }
+
+    /// What was said since, as far as it is not written yet.
+    pub fn end_record(&mut self) -> Vec<TranscriptEntry> {
+        self.secrets.clear();
+        self.record
+            .take()
+            .map(|(entries, _)| entries)
+            .unwrap_or_default()
+    }
+
+    /// Writes down what was said so far.
+    async fn flush(&mut self) {
+        let Some((entries, journal)) = &mut self.record else {
+            return;
+        };
+        let entries = std::mem::take(entries);
+        let written = journal
+            .store
+            .transcript_append(&journal.tenant, journal.operation, entries)
+            .await;
+        if let Err(error) = written {
+            tracing::warn!(%error, operation = %journal.operation, "a transcript could not be written");
+        }
+    }
+
+    /// Questions asked so far.
+    pub fn questions(&self) -> u64 {
+        self.questions
+    }
+
+    /// Asks.
+    pub async fn ask(&mut self, request: impl Into<Request>) -> Result<Response, AskError> {
+        let request = request.into();
+        let method = request.method();
+        if self.record.is_some() {
+            self.note("out", method.name(), Body::Request(request.clone()));
+            // Whatever becomes of this server, what changes a device is written down.
+            if method == Method::SetParameterValues || !method.is_repeatable() {
+                self.flush().await;
+            }
+        }
+        self.questions += 1;
+        let answer = self.cpe.ask(request).await;
+        match &answer {
+            Ok(response) if self.record.is_some() => {
+                self.note(
+                    "in",
+                    method.response_name(),
+                    Body::Response(response.clone()),
+                );
+            }
+            Err(AskError::Refused(fault)) => {
+                if fault.code == FaultCode::METHOD_NOT_SUPPORTED {
+                    self.habits.lacks(method);
+                }
+                if self.record.is_some() {
+                    self.note("in", "Fault", Body::Fault(fault.clone()));
+                }
+            }
+            Err(error) => self.remark(&error.to_string()),
+            Ok(_) => {}
+        }
+        answer
+    }
+
+    fn note(&mut self, direction: &str, what: &str, body: Body) {
+        let envelope = Envelope::new(self.version.namespace(), "", body);
+        let shown = cwmp::transcript::text(&envelope.masked(&secret::is_secret));
+        let secrets: Vec<&str> = self.secrets.iter().map(String::as_str).collect();
+        let (mut text, cut) = secret::excerpt(&shown, &secrets, TRANSCRIPT_CHARS_MAX);
+        if cut {
+            text.push_str("\n... and more");
+        }
+        self.write(direction, what, text);
+    }
+
+    /// A word of ours in the record.
+    pub fn remark(&mut self, text: &str) {
+        let text = self.said(text);
+        self.write("in", "nothing", text);
+    }
+
+    fn write(&mut self, direction: &str, what: &str, text: String) {
+        if let Some((record, _)) = &mut self.record {
+            record.push(TranscriptEntry {
+                at: now(),
+                direction: direction.to_owned(),
+                what: what.to_owned(),
+                text,
+            });
+        }
+    }
+
+    /// What the device says, without the secrets that it may repeat, cut to what people read.
+    pub fn said(&self, text: &str) -> String {
+        let secrets: Vec<&str> = self.secrets.iter().map(String::as_str).collect();
+        said(text, &secrets)
+    }
+
+    /// A fault in the domain's words.
+    pub fn fault(&self, fault: &Fault) -> fleet::southbound::Fault {
+        self.told(fault.code, &fault.text)
+    }
+
+    /// A code and its words in the domain's.
+    pub fn told(&self, code: FaultCode, text: &str) -> fleet::southbound::Fault {
+        let text = match (text.trim(), code.name()) {
+            ("", Some(name)) => name,
+            (text, _) => text,
+        };
+        fleet::southbound::Fault::new(code.0, self.said(text))
+    }
+
+    /// Why there is no answer, in the domain's words.
+    pub fn failure(&self, error: AskError) -> Failure {
+        match error {
+            AskError::Refused(fault) => Failure::Refused {
+                fault: self.fault(&fault),
+                paths: fault
+                    .parameters
+                    .iter()
+                    .map(|at| (at.name.clone(), self.told(at.code, &at.text)))
+                    .collect(),
+            },
+            AskError::Garbled(reason) => Failure::Garbled {
+                reason: self.said(&reason),
+            },
+            AskError::Lost(reason) => Failure::Lost {
+                reason: self.said(&reason),
+            },
+            AskError::Unsent(reason) => Failure::Unsent {
+                reason: self.said(&reason),
+            },
+        }
+    }
+
+    /// GetParameterValues.
+    pub async fn values(&mut self, names: Vec<String>) -> Result<Vec<ParameterValue>, AskError> {
+        match self.ask(GetParameterValues { names }).await? {
+            Response::GetParameterValues(answer) => Ok(answer.parameters),
+            other => Err(wrong(&other)),
+        }
+    }
+
+    /// GetParameterNames.
+    pub async fn names(
+        &mut self,
+        path: &str,
+        next_level: bool,
+    ) -> Result<Vec<ParameterInfoStruct>, AskError> {
+        let path = path.to_owned();
+        match self.ask(GetParameterNames { path, next_level }).await? {
+            Response::GetParameterNames(answer) => Ok(answer.parameters),
+            other => Err(wrong(&other)),
+        }
+    }
+
+    /// SetParameterValues; the status says whether it is in force.
+    pub async fn set(&mut self, parameters: Vec<ParameterValue>) -> Result<u32, AskError> {
+        let parameter_key = String::new();
+        let set = SetParameterValues {
+            parameters,
+            parameter_key,
+        };
+        match self.ask(set).await? {
+            Response::SetParameterValues(answer) => Ok(answer.status),
+            other => Err(wrong(&other)),
+        }
+    }
+
+    /// AddObject; the number of the new row.
+    pub async fn add(&mut self, table: &str) -> Result<u64, AskError> {
+        let add = AddObject {
+            object_name: table.to_owned(),
+            parameter_key: String::new(),
+        };
+        match self.ask(add).await? {
+            Response::AddObject(answer) => Ok(answer.instance_number.0),
+            other => Err(wrong(&other)),
+        }
+    }
+
+    /// DeleteObject.
+    pub async fn delete(&mut self, row: &str) -> Result<(), AskError> {
+        let delete = DeleteObject {
+            object_name: row.to_owned(),
+            parameter_key: String::new(),
+        };
+        match self.ask(delete).await? {
+            Response::DeleteObject(_) => Ok(()),
+            other => Err(wrong(&other)),
+        }
+    }
+
+    /// A method whose answer says no more than that it was heard.
+    pub async fn tell(&mut self, request: impl Into<Request>) -> Result<(), AskError> {
+        let request = request.into();
+        let method = request.method();
+        let answer = self.ask(request).await?;
+        if answer.method() == method {
+            Ok(())
+        } else {
+            Err(wrong(&answer))
+        }
+    }
+
+    /// Whether it is known that the device does not have a method.
+    pub fn lacks(&self, method: Method) -> bool {
+        self.habits.is_absent(method)
+    }
+}
+
+/// An answer to something else.
+fn wrong(response: &Response) -> AskError {
+    AskError::Garbled(format!(
+        "the answer is a {}",
+        response.method().response_name()
+    ))
+}

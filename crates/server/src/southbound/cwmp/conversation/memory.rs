@@ -1,0 +1,225 @@
+//! What is remembered of a device between its sessions: a small document beside its tree. No
+//! secrets.
+
+use std::time::Duration;
+
+use fleet::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::limits::{PENDING_LIFE, PENDING_MAX, UNSURE_LIFE};
+
+/// The name of this document in the store.
+pub const MEMORY: &str = "cwmp";
+/// The name of the tree.
+pub const TREE: &str = "cwmp_tree";
+/// The name of the numbers that TR-181 rows of a TR-098 device have.
+pub const NUMBERS: &str = "cwmp_numbers";
+/// The name of what was learned of a model.
+pub const HABITS: &str = "cwmp_habits";
+
+/// What is remembered of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// The root of its names, with the dot.
+    pub root: String,
+    /// The firmware that the tree is of.
+    pub software: String,
+    /// Under which its model and what was learned of it are kept.
+    pub model_key: String,
+    /// It is known, read, and reports by itself.
+    pub complete: bool,
+    /// A hash of what its last Inform told.
+    pub told: u64,
+    /// Where it takes connection requests.
+    pub connection_request_url: String,
+    /// The paths whose changes it was asked to report.
+    pub watched: Vec<String>,
+    /// Commands that it works on.
+    pub pending: Vec<Pending>,
+    /// The number of the last of them.
+    pub last_row: u32,
+}
+
+/// A command that the device works on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Its row in the table that operations look at.
+    pub row: u32,
+    /// Full path of the command.
+    pub command: String,
+    /// The command key of the operation.
+    pub key: String,
+    /// When it was asked, in milliseconds.
+    pub since: i64,
+    /// The device has taken it on. Otherwise its answer has not come.
+    pub sure: bool,
+    /// What it is.
+    pub work: Work,
+}
+
+/// What a device works on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+pub enum Work {
+    /// It starts again.
+    Reboot,
+    /// It starts again, with nothing that it knew.
+    FactoryReset,
+    /// It fetches a file.
+    Download {
+        /// The firmware it had before, when it fetches another one.
+        firmware: Option<String>,
+    },
+    /// It sends a file.
+    Upload,
+    /// It examines something.
+    Diagnostics {
+        /// The object with the state, a path of ours.
+        object: String,
+    },
+    /// It changes its software modules.
+    Modules,
+    /// It comes at a time.
+    Timer,
+}
+
+impl Memory {
+    /// What was kept; what cannot be read is forgotten.
+    pub fn of(kept: Option<&[u8]>) -> Self {
+        kept.and_then(|text| serde_json::from_slice(text).ok())
+            .unwrap_or_default()
+    }
+
+    /// As it is kept.
+    pub fn kept(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// A command is about to be asked; its row.
+    pub fn begin(&mut self, command: &str, key: &str, work: Work, now: Timestamp) -> u32 {
+        self.last_row = self.last_row.checked_add(1).unwrap_or(1);
+        if self.pending.len() >= PENDING_MAX {
+            self.pending.remove(0);
+        }
+        // The same asked again takes the place of what it was.
+        self.pending.retain(|known| known.key != key);
+        self.pending.push(Pending {
+            row: self.last_row,
+            command: command.to_owned(),
+            key: key.to_owned(),
+            since: now.as_millis(),
+            sure: false,
+            work,
+        });
+        self.last_row
+    }
+
+    /// The device has taken it on.
+    pub fn accepted(&mut self, key: &str) {
+        if let Some(pending) = self.pending.iter_mut().find(|known| known.key == key) {
+            pending.sure = true;
+        }
+    }
+
+    /// It came to its end, or was not taken on.
+    pub fn end(&mut self, key: &str) -> Option<Pending> {
+        let at = self.pending.iter().position(|known| known.key == key)?;
+        Some(self.pending.remove(at))
+    }
+
+    /// Forgets what nobody waits for any more.
+    pub fn prune(&mut self, now: Timestamp) {
+        self.pending.retain(|pending| {
+            let life = match pending.sure {
+                true => PENDING_LIFE,
+                false => UNSURE_LIFE,
+            };
+            pending.age(now) <= life
+        });
+    }
+
+    /// The work of this kind that was begun last.
+    pub fn last(&self, is_it: impl Fn(&Work) -> bool) -> Option<&Pending> {
+        self.pending
+            .iter()
+            .rev()
+            .find(|pending| is_it(&pending.work))
+    }
+}
+
+impl Pending {
+    /// How long ago it was asked.
+    pub fn age(&self, now: Timestamp) -> Duration {
+        now.since(Timestamp::from_millis(self.since))
+    }
+
+    /// The object and the name of its command.
+    pub fn named(&self) -> (&str, &str) {
+        fleet::model::split(&self.command).unwrap_or(("", &self.command))
+    }
+}
+
+/// A command key as it goes over the wire: 32 characters, where an id has 36.
+pub fn wire_key(key: &str) -> String {
+    match uuid::Uuid::parse_str(key) {
+        Ok(id) => id.simple().to_string(),
+        Err(_) => key.chars().take(32).collect(),
+    }
+}
+
+/// The command key of an operation, of what came over the wire.
+pub fn own_key(wire: &str) -> String {
+    let wire = wire.trim();
+    match uuid::Uuid::parse_str(wire) {
+        Ok(id) => id.hyphenated().to_string(),
+        Err(_) => wire.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_key_fits_the_wire_and_comes_back() {
+        let key = "0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6";
+        let wire = wire_key(key);
+        assert_eq!(wire.len(), 32);
+        assert_eq!(own_key(&format!("\n  {wire} ")), key);
+        assert_eq!(own_key("another"), "another");
+        assert!(wire_key(&"x".repeat(100)).len() <= 32);
+    }
+
+    #[test]
+    fn what_is_remembered_reads_back_and_nonsense_is_nothing() {
+        let mut memory = Memory::default();
+        let now = Timestamp::from_millis(1_000);
+        let row = memory.begin("Device.Reboot()", "k", Work::Reboot, now);
+        memory.accepted("k");
+        let again = Memory::of(Some(&memory.kept()));
+        assert_eq!(again, memory);
+        assert!(again.pending[0].sure && row == 1);
+        assert_eq!(Memory::of(Some(b"{")), Memory::default());
+        assert_eq!(memory.end("k").map(|pending| pending.row), Some(1));
+        assert_eq!(memory.end("k"), None);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_forgotten() {
+        let mut memory = Memory::default();
+        let begun = Timestamp::from_millis(1_000);
+        memory.begin("A()", "sure", Work::Upload, begun);
+        memory.accepted("sure");
+        memory.begin("A()", "unsure", Work::Upload, begun);
+        memory.prune(begun.plus(UNSURE_LIFE + Duration::from_secs(1)));
+        assert_eq!(memory.pending.len(), 1);
+        memory.prune(begun.plus(PENDING_LIFE + Duration::from_secs(1)));
+        assert!(memory.pending.is_empty());
+        for n in 0..=PENDING_MAX {
+            memory.begin("A()", &n.to_string(), Work::Upload, begun);
+        }
+        assert_eq!(memory.pending.len(), PENDING_MAX);
+        assert_eq!(memory.last_row as usize, PENDING_MAX + 3);
+    }
+}

@@ -1,0 +1,33 @@
+//! What is said with a CPE: the domain's operations as methods of CWMP, and what the CPE says as
+//! facts. Straight-line code over a [`Line`](line::Line).
+//!
+//! Not here: sessions and turns (the task of the session), what an operation means (crate `fleet`).
+
+pub mod desk;
+mod discover;
+#[cfg(test)]
+#[path = "tests/fake.rs"]
+mod fake;
+mod get;
+mod habits;
+pub mod inform;
+pub mod jobs;
+mod known;
+pub mod limits;
+pub mod line;
+mod memory;
+mod model;
+pub mod onboard;
+mod operate;
+#[cfg(test)]
+#[path = "tests/operate.rs"]
+mod operate_tests;
+pub mod quirks;
+mod read;
+mod requests;
+mod rows;
+pub mod said;
+mod subscribe;
+pub mod talk;
+mod tree;
+mod write;

@@ -1,0 +1,347 @@
+//! The supported model of a device, of what it was found to have: TR-181 whatever its own tree is,
+//! with the commands that CWMP can carry out on it.
+
+use dm::Schema;
+use dm::mapping::{DEVICE_ROOT, GATEWAY_ROOT};
+use dm::path::supported_text;
+use fleet::model::{Model, ModelCommand, ModelObject, ModelParam, ObjectAccess, ParamAccess};
+
+use super::known::Known;
+
+/// The state of a diagnostic, in its object.
+pub const STATE: &str = "DiagnosticsState";
+
+/// Commands of methods that every CPE has to have, or that cost nothing to try.
+const COMMANDS: [(&str, &str); 7] = [
+    ("Device.", "Reboot()"),
+    ("Device.", "FactoryReset()"),
+    ("Device.", "ScheduleTimer()"),
+    ("Device.DeviceInfo.FirmwareImage.{i}.", "Download()"),
+    ("Device.DeviceInfo.VendorConfigFile.{i}.", "Backup()"),
+    ("Device.DeviceInfo.VendorConfigFile.{i}.", "Restore()"),
+    ("Device.DeviceInfo.VendorLogFile.{i}.", "Upload()"),
+];
+
+/// Commands of software modules, where the device has some.
+const MODULES: [(&str, &str); 3] = [
+    ("Device.SoftwareModules.", "InstallDU()"),
+    ("Device.SoftwareModules.DeploymentUnit.{i}.", "Update()"),
+    ("Device.SoftwareModules.DeploymentUnit.{i}.", "Uninstall()"),
+];
+
+/// Any file that is not one of those: CWMP has more kinds than TR-181 has commands.
+const FILES: [(&str, &[&str]); 2] = [
+    (
+        "X_HEADEND_Download()",
+        &[
+            "FileType",
+            "URL",
+            "Username",
+            "Password",
+            "FileSize",
+            "TargetFileName",
+            "DelaySeconds",
+        ],
+    ),
+    (
+        "X_HEADEND_Upload()",
+        &["FileType", "URL", "Username", "Password", "DelaySeconds"],
+    ),
+];
+
+/// The model.
+pub fn model(known: &Known) -> Model {
+    let mut model = Model::default();
+    match &known.mapping {
+        Some(mapping) => match mapping.schema() {
+            Ok(schema) => take_schema(&mut model, &schema),
+            Err(error) => model.gaps.push((DEVICE_ROOT.to_owned(), error.to_string())),
+        },
+        None => take_tree(&mut model, known),
+    }
+    model.gaps.extend(known.tree.gaps.iter().cloned());
+    let published = COMMANDS.iter().chain(
+        MODULES
+            .iter()
+            .filter(|_| known.tree.has("Device.SoftwareModules.")),
+    );
+    for (object, name) in published {
+        let def = Schema::tr181()
+            .object(object)
+            .and_then(|object| object.command(name));
+        let command = ModelCommand {
+            name: (*name).to_owned(),
+            inputs: def
+                .map(|def| def.inputs.iter().map(|arg| arg.name.to_string()).collect())
+                .unwrap_or_default(),
+            outputs: Vec::new(),
+            asynchronous: Some(!matches!(*name, "Reboot()" | "FactoryReset()")),
+        };
+        offer(&mut model, object, command);
+    }
+    for (name, inputs) in FILES {
+        let command = ModelCommand {
+            name: name.to_owned(),
+            inputs: inputs.iter().map(|name| (*name).to_owned()).collect(),
+            outputs: Vec::new(),
+            asynchronous: Some(true),
+        };
+        offer(&mut model, DEVICE_ROOT, command);
+    }
+    diagnostics(&mut model);
+    model
+}
+
+fn empty(object: &str) -> ModelObject {
+    ModelObject {
+        access: ObjectAccess::ReadOnly,
+        multi: object.ends_with("{i}."),
+        params: Vec::new(),
+        commands: Vec::new(),
+        events: Vec::new(),
+        keys: Vec::new(),
+        named_only: false,
+    }
+}
+
+fn offer(model: &mut Model, object: &str, command: ModelCommand) {
+    let place = model
+        .objects
+        .entry(object.to_owned())
+        .or_insert_with(|| empty(object));
+    if place
+        .commands
+        .iter()
+        .all(|known| known.name != command.name)
+    {
+        place.commands.push(command);
+    }
+}
+
+fn take_schema(model: &mut Model, schema: &Schema) {
+    for object in schema.objects() {
+        let access = match object.access {
+            dm::ObjectAccess::AddDelete => ObjectAccess::AddDelete,
+            dm::ObjectAccess::AddOnly => ObjectAccess::AddOnly,
+            dm::ObjectAccess::DeleteOnly => ObjectAccess::DeleteOnly,
+            dm::ObjectAccess::ReadOnly => ObjectAccess::ReadOnly,
+        };
+        let params = object.params.iter().map(|param| ModelParam {
+            name: param.name.to_string(),
+            access: match param.access {
+                dm::ParamAccess::ReadOnly => ParamAccess::ReadOnly,
+                _ => ParamAccess::ReadWrite,
+            },
+            ty: Some(param.ty.base.as_str().to_owned()),
+            value_change: None,
+        });
+        let described = ModelObject {
+            access,
+            params: params.collect(),
+            ..empty(&object.path)
+        };
+        model.objects.insert(object.path.to_string(), described);
+    }
+}
+
+/// What rows differ in, the model can where one of them can.
+fn take_tree(model: &mut Model, known: &Known) {
+    for (name, writable) in known.tree.iter() {
+        let supported = supported_text(name);
+        let Some(dot) = supported.trim_end_matches('.').rfind('.') else {
+            model
+                .objects
+                .entry(supported.clone())
+                .or_insert_with(|| empty(&supported));
+            continue;
+        };
+        if !supported.ends_with('.') {
+            let (object, param) = supported.split_at(dot + 1);
+            let place = model
+                .objects
+                .entry(object.to_owned())
+                .or_insert_with(|| empty(object));
+            take_param(place, object, param, writable);
+            continue;
+        }
+        if supported.ends_with("{i}.") {
+            let can_delete = writable == Some(true);
+            let can_add = known.tree.writable(
+                &name[..name
+                    .trim_end_matches('.')
+                    .rfind('.')
+                    .map_or(0, |dot| dot + 1)],
+            ) == Some(true);
+            let place = model
+                .objects
+                .entry(supported.clone())
+                .or_insert_with(|| empty(&supported));
+            allow(place, can_add, can_delete);
+        } else if writable == Some(true) {
+            // A table: that it takes rows is said of it, and so that it is one.
+            let row = format!("{supported}{{i}}.");
+            let place = model
+                .objects
+                .entry(row.clone())
+                .or_insert_with(|| empty(&row));
+            allow(place, true, true);
+        } else {
+            model
+                .objects
+                .entry(supported.clone())
+                .or_insert_with(|| empty(&supported));
+        }
+    }
+    // A table by itself is no object of the model.
+    let tables: Vec<String> = model
+        .objects
+        .keys()
+        .filter(|path| {
+            !path.ends_with("{i}.") && model.objects.contains_key(&format!("{path}{{i}}."))
+        })
+        .filter(|path| model.objects[*path].params.is_empty())
+        .cloned()
+        .collect();
+    for table in tables {
+        model.objects.remove(&table);
+    }
+}
+
+fn allow(place: &mut ModelObject, can_add: bool, can_delete: bool) {
+    let add = can_add
+        || matches!(
+            place.access,
+            ObjectAccess::AddDelete | ObjectAccess::AddOnly
+        );
+    let delete = can_delete
+        || matches!(
+            place.access,
+            ObjectAccess::AddDelete | ObjectAccess::DeleteOnly
+        );
+    place.access = match (add, delete) {
+        (true, true) => ObjectAccess::AddDelete,
+        (true, false) => ObjectAccess::AddOnly,
+        (false, true) => ObjectAccess::DeleteOnly,
+        (false, false) => ObjectAccess::ReadOnly,
+    };
+}
+
+fn take_param(place: &mut ModelObject, object: &str, name: &str, writable: Option<bool>) {
+    let access = match writable {
+        Some(true) => ParamAccess::ReadWrite,
+        _ => ParamAccess::ReadOnly,
+    };
+    if let Some(known) = place.params.iter_mut().find(|known| known.name == name) {
+        if access == ParamAccess::ReadWrite {
+            known.access = access;
+        }
+        return;
+    }
+    let path = format!("{object}{name}");
+    let published = match object.starts_with(GATEWAY_ROOT) {
+        true => Schema::tr098().param(&path),
+        false => Schema::tr181_cwmp().param(&path),
+    };
+    place.params.push(ModelParam {
+        name: name.to_owned(),
+        access,
+        ty: published.map(|param| param.ty.base.as_str().to_owned()),
+        value_change: None,
+    });
+}
+
+/// A diagnostic is an object with a state in CWMP, and a command in TR-181.
+fn diagnostics(model: &mut Model) {
+    let objects: Vec<String> = model
+        .objects
+        .iter()
+        .filter(|(path, object)| {
+            path.starts_with(DEVICE_ROOT) && object.params.iter().any(|param| param.name == STATE)
+        })
+        .map(|(path, _)| path.clone())
+        .collect();
+    for path in objects {
+        let bare = path.trim_end_matches('.');
+        let Some(dot) = bare.rfind('.') else { continue };
+        let (place, name) = (bare[..=dot].to_owned(), format!("{}()", &bare[dot + 1..]));
+        let named = |wanted: ParamAccess| -> Vec<String> {
+            let params = model
+                .objects
+                .get(&path)
+                .into_iter()
+                .flat_map(|object| &object.params);
+            params
+                .filter(|param| param.access == wanted && param.name != STATE)
+                .map(|param| param.name.clone())
+                .collect()
+        };
+        let command = ModelCommand {
+            name,
+            inputs: named(ParamAccess::ReadWrite),
+            outputs: named(ParamAccess::ReadOnly),
+            asynchronous: Some(true),
+        };
+        offer(model, &place, command);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{Fake, gateway, old_gateway};
+    use super::*;
+    use dm::mapping::Numbers;
+
+    async fn of(fake: Fake, root: &str) -> Model {
+        let (mut line, _asked) = fake.line();
+        let known = Known::discover(&mut line, root, Numbers::default())
+            .await
+            .unwrap();
+        model(&known)
+    }
+
+    #[tokio::test]
+    async fn the_model_has_what_the_device_has_and_the_commands_that_cwmp_can_do() {
+        let model = of(gateway(), "Device.").await;
+        let ssid = model.param("Device.WiFi.SSID.1.SSID").unwrap();
+        assert_eq!(
+            (ssid.access, ssid.ty.as_deref()),
+            (ParamAccess::ReadWrite, Some("string"))
+        );
+        let bssid = model.param("Device.WiFi.SSID.2.BSSID").unwrap();
+        assert_eq!(bssid.access, ParamAccess::ReadOnly);
+        let rows = model.object("Device.NAT.PortMapping.1.").unwrap();
+        assert!(rows.multi && rows.access != ObjectAccess::ReadOnly);
+        assert_eq!(
+            model.object("Device.WiFi.SSID.1.").unwrap().access,
+            ObjectAccess::ReadOnly
+        );
+        for command in [
+            "Device.Reboot()",
+            "Device.FactoryReset()",
+            "Device.IP.Diagnostics.IPPing()",
+            "Device.DeviceInfo.FirmwareImage.1.Download()",
+        ] {
+            assert!(model.command(command).is_some(), "{command}");
+        }
+        let ping = model.command("Device.IP.Diagnostics.IPPing()").unwrap();
+        assert_eq!(ping.inputs, ["Host", "NumberOfRepetitions"]);
+        assert!(
+            model
+                .command("Device.SoftwareModules.InstallDU()")
+                .is_none()
+        );
+        assert!(!model.objects.contains_key("Device.NAT.PortMapping."));
+    }
+
+    #[tokio::test]
+    async fn an_old_gateway_has_a_model_of_tr_181_and_what_is_only_its_own() {
+        let model = of(old_gateway(), "InternetGatewayDevice.").await;
+        let ssid = model.param("Device.WiFi.SSID.1.SSID").unwrap();
+        assert_eq!(ssid.access, ParamAccess::ReadWrite);
+        assert!(model.param("InternetGatewayDevice.X_ACME_Odd").is_some());
+        assert!(model.command("Device.IP.Diagnostics.IPPing()").is_some());
+        assert!(model.command("Device.Reboot()").is_some());
+        let rows = model.object("Device.NAT.PortMapping.1.");
+        assert!(rows.is_none_or(|rows| rows.access == ObjectAccess::AddDelete));
+    }
+}

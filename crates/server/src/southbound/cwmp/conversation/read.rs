@@ -1,0 +1,282 @@
+//! Reading values: as many at once as the device takes, and around those that it refuses.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use cwmp::fault::{FaultCode, Retry};
+use cwmp::rpc::ParameterValue;
+use cwmp::value::{Value, boolean};
+use dm::BaseType;
+use fleet::southbound::Fault;
+
+use super::super::AskError;
+use super::limits::VALUES_MAX;
+use super::line::Line;
+use super::tree::Tree;
+
+/// What a read found.
+#[derive(Debug, Default)]
+pub struct Read {
+    /// Values by full name, with the type the device gave.
+    pub values: BTreeMap<String, Value>,
+    /// Names that it refused, and why.
+    pub refused: BTreeMap<String, Fault>,
+}
+
+impl Read {
+    /// The values as text.
+    pub fn texts(&self) -> BTreeMap<String, String> {
+        let texts = self.values.iter();
+        texts
+            .map(|(name, v)| (name.clone(), v.text.clone()))
+            .collect()
+    }
+
+    fn take(&mut self, told: ParameterValue) {
+        if self.values.len() < VALUES_MAX {
+            self.values.insert(told.name, normal(told.value));
+        }
+    }
+}
+
+/// A value in TR-106 form: truth in words, as everywhere here.
+pub fn normal(mut value: Value) -> Value {
+    if value.base == BaseType::Boolean
+        && let Some(truth) = boolean(&value.text)
+    {
+        value = Value::boolean(truth);
+    }
+    value
+}
+
+/// Reads parameters, each once.
+pub async fn params<'a>(
+    line: &mut Line,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<Read, AskError> {
+    let wanted: BTreeSet<&str> = names.into_iter().collect();
+    let wanted: Vec<String> = wanted.into_iter().map(str::to_owned).collect();
+    let mut read = Read::default();
+    let mut queue: VecDeque<Vec<String>> = VecDeque::new();
+    for chunk in wanted.chunks(line.habits.read_batch) {
+        queue.push_back(chunk.to_vec());
+    }
+    while let Some(chunk) = queue.pop_front() {
+        if chunk.len() > line.habits.read_batch {
+            let smaller = chunk.chunks(line.habits.read_batch).rev();
+            smaller.for_each(|part| queue.push_front(part.to_vec()));
+            continue;
+        }
+        if chunk.is_empty() || read.values.len() >= VALUES_MAX {
+            continue;
+        }
+        let answer = line.values(chunk.clone()).await;
+        match answer {
+            Ok(told) => {
+                let mut left: BTreeSet<String> = chunk.into_iter().collect();
+                for one in told {
+                    if left.remove(&one.name) {
+                        read.take(one);
+                    }
+                }
+                let missing = line.told(
+                    FaultCode::INVALID_PARAMETER_NAME,
+                    "it was left out of the answer",
+                );
+                read.refused
+                    .extend(left.into_iter().map(|name| (name, missing.clone())));
+            }
+            Err(AskError::Refused(fault)) if chunk.len() == 1 => {
+                let told = line.fault(&fault);
+                read.refused
+                    .extend(chunk.into_iter().map(|name| (name, told.clone())));
+            }
+            Err(AskError::Refused(fault)) => {
+                if fault.code.retry() == Retry::Smaller {
+                    line.habits.read_less(chunk.len());
+                }
+                halve(chunk, &fault.text, &mut queue);
+            }
+            Err(AskError::Garbled(why)) if chunk.len() == 1 => {
+                let told = line.told(FaultCode::INTERNAL_ERROR, &why);
+                read.refused
+                    .extend(chunk.into_iter().map(|name| (name, told.clone())));
+            }
+            Err(AskError::Garbled(_)) => {
+                line.habits.read_less(chunk.len());
+                halve(chunk, "", &mut queue);
+            }
+            Err(error @ AskError::Lost(_)) => {
+                line.habits.broke_reading(chunk.len());
+                return Err(error);
+            }
+            Err(error @ AskError::Unsent(_)) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+/// Two questions out of one; what the fault names is asked by itself.
+fn halve(chunk: Vec<String>, words: &str, queue: &mut VecDeque<Vec<String>>) {
+    let (named, rest): (Vec<String>, Vec<String>) = chunk
+        .into_iter()
+        .partition(|name| words.contains(name.as_str()));
+    if !named.is_empty() && !rest.is_empty() {
+        queue.push_front(rest);
+        named
+            .into_iter()
+            .for_each(|name| queue.push_front(vec![name]));
+        return;
+    }
+    let mut all = if named.is_empty() { rest } else { named };
+    let second = all.split_off(all.len() / 2);
+    queue.push_front(second);
+    queue.push_front(all);
+}
+
+/// Reads all below an object: at once where the device can, else by the names it has. `None` when
+/// the device has no such object.
+pub async fn object(
+    line: &mut Line,
+    tree: &mut Tree,
+    object: &str,
+) -> Result<Option<Read>, AskError> {
+    if line.habits.reads_objects {
+        match line.values(vec![object.to_owned()]).await {
+            Ok(told) => {
+                let mut read = Read::default();
+                let below = told.into_iter().filter(|one| one.name.starts_with(object));
+                for one in below {
+                    if !tree.has(&one.name) {
+                        // A row that has come since.
+                        tree.insert(&one.name, None);
+                    }
+                    read.take(one);
+                }
+                return Ok(Some(read));
+            }
+            Err(AskError::Refused(fault)) => match fault.code.retry() {
+                Retry::ForgetName => return Ok(None),
+                // Too much, this time: smaller objects may do.
+                Retry::Smaller => {}
+                _ => line.habits.reads_objects = false,
+            },
+            Err(AskError::Garbled(_)) => {}
+            Err(error @ AskError::Lost(_)) => {
+                line.habits.reads_objects = false;
+                return Err(error);
+            }
+            Err(error @ AskError::Unsent(_)) => return Err(error),
+        }
+    }
+    if !tree.has(object) {
+        super::discover::learn(line, tree, object).await?;
+        if !tree.has(object) {
+            return Ok(None);
+        }
+    }
+    let names: Vec<String> = tree.params_below(object).map(str::to_owned).collect();
+    let read = params(line, names.iter().map(String::as_str)).await?;
+    Ok(Some(read))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::discover::discover;
+    use super::super::fake::{Fake, gateway};
+    use super::*;
+
+    async fn all(fake: Fake) -> (Read, Line, usize) {
+        let (mut line, asked) = fake.line();
+        let names = asked.params();
+        let read = params(&mut line, names.iter().map(String::as_str))
+            .await
+            .unwrap();
+        let count = asked.methods().len();
+        (read, line, count)
+    }
+
+    #[tokio::test]
+    async fn values_are_read_in_one_request_as_far_as_it_goes() {
+        let (read, _, requests) = all(gateway()).await;
+        assert_eq!(
+            (
+                read.values["Device.WiFi.SSID.1.SSID"].text.as_str(),
+                requests
+            ),
+            ("home", 1)
+        );
+        assert!(read.refused.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_device_that_takes_less_is_asked_for_less_from_then_on() {
+        let (read, line, _) = all(gateway().values_max(5)).await;
+        let (whole, _, _) = all(gateway()).await;
+        assert_eq!(read.values, whole.values);
+        assert!(line.habits.read_batch <= 5, "{}", line.habits.read_batch);
+    }
+
+    #[tokio::test]
+    async fn one_name_that_is_not_there_costs_no_other_its_value() {
+        let (mut line, asked) = gateway().line();
+        let mut names = asked.params();
+        names.push("Device.WiFi.SSID.7.SSID".to_owned());
+        let read = params(&mut line, names.iter().map(String::as_str))
+            .await
+            .unwrap();
+        assert_eq!(read.values.len(), names.len() - 1);
+        assert_eq!(read.refused["Device.WiFi.SSID.7.SSID"].code, 9005);
+        // It was not too much.
+        assert_eq!(line.habits, super::super::habits::Habits::default());
+    }
+
+    #[tokio::test]
+    async fn a_session_that_breaks_over_a_read_is_followed_by_smaller_ones() {
+        let (mut line, asked) = gateway().loses_above(10).line();
+        let names = asked.params();
+        let lost = params(&mut line, names.iter().map(String::as_str)).await;
+        assert!(matches!(lost, Err(AskError::Lost(_))));
+        assert!(line.habits.read_batch <= names.len() / 2);
+    }
+
+    #[tokio::test]
+    async fn an_object_is_read_by_its_names_where_the_device_cannot_do_it_at_once() {
+        for fake in [
+            gateway(),
+            gateway().no_partial_paths(),
+            gateway().values_max(3),
+        ] {
+            let (mut line, _) = fake.line();
+            let mut tree = discover(&mut line, "Device.").await.unwrap();
+            let read = object(&mut line, &mut tree, "Device.WiFi.")
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(read.values["Device.WiFi.SSID.2.SSID"].text, "guest");
+            assert!(
+                !read
+                    .values
+                    .contains_key("Device.DeviceInfo.SoftwareVersion")
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_not_there_is_none() {
+        let (mut line, _) = gateway().line();
+        let mut tree = discover(&mut line, "Device.").await.unwrap();
+        let read = object(&mut line, &mut tree, "Device.Nothing.")
+            .await
+            .unwrap();
+        assert!(read.is_none());
+    }
+
+    #[test]
+    fn truth_is_read_as_words() {
+        let of = |base, text: &str| normal(Value::new(base, text)).text;
+        assert_eq!(of(BaseType::Boolean, "1"), "true");
+        assert_eq!(of(BaseType::Boolean, "FALSE"), "false");
+        assert_eq!(of(BaseType::Boolean, "maybe"), "maybe");
+        assert_eq!(of(BaseType::UnsignedInt, "1"), "1");
+    }
+}

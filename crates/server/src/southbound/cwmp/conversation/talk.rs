@@ -1,0 +1,174 @@
+//! One conversation: the way to the device, what is known of it, and where things are written down.
+
+use std::sync::Arc;
+
+use cwmp::rpc::Inform;
+use dm::mapping::{DEVICE_ROOT, Numbers};
+
+use super::super::AskError;
+use super::desk::Desk;
+use super::habits::Habits;
+use super::known::Known;
+use super::line::Line;
+use super::memory::{HABITS, NUMBERS, TREE};
+use super::tree::Tree;
+use crate::state::now;
+
+/// One conversation.
+pub struct Talk {
+    /// Where things are written down.
+    pub desk: Arc<Desk>,
+    /// The way to the device.
+    pub line: Line,
+    /// The structure of the device, once somebody needed it.
+    known: Option<Known>,
+    /// What was known of how to ask when it began.
+    habits: Habits,
+}
+
+/// The database does not answer: nothing was asked.
+pub fn unsent(error: store::Error) -> AskError {
+    AskError::Unsent(format!("the database does not answer: {error}"))
+}
+
+impl Talk {
+    /// A conversation that begins.
+    pub fn new(desk: Arc<Desk>, line: Line) -> Self {
+        let habits = line.habits.clone();
+        Self {
+            desk,
+            line,
+            known: None,
+            habits,
+        }
+    }
+
+    /// The structure of the device: as it is kept, else asked for.
+    pub async fn known(&mut self) -> Result<(&mut Line, &mut Known), AskError> {
+        let known = match self.known.take() {
+            Some(known) => known,
+            None => match self.kept().await.map_err(unsent)? {
+                Some(known) => known,
+                None => self.discovered().await?,
+            },
+        };
+        Ok((&mut self.line, self.known.insert(known)))
+    }
+
+    /// The structure, where it is at hand without asking the device.
+    pub async fn at_hand(&mut self) -> store::Result<Option<&Known>> {
+        if self.known.is_none() {
+            self.known = self.kept().await?;
+        }
+        Ok(self.known.as_ref())
+    }
+
+    async fn kept(&self) -> store::Result<Option<Known>> {
+        let Desk { tenant, device, .. } = &*self.desk;
+        let root = self.desk.memory().root.clone();
+        let store = self.desk.store();
+        let Some(tree) = store.state_get(tenant, *device, TREE).await? else {
+            return Ok(None);
+        };
+        let Some(tree) = Tree::of_kept(&tree).filter(|tree| !tree.is_empty()) else {
+            return Ok(None);
+        };
+        Ok(Some(Known::of(&root, tree, self.numbers().await?)))
+    }
+
+    async fn numbers(&self) -> store::Result<Numbers> {
+        let Desk { tenant, device, .. } = &*self.desk;
+        let kept = self
+            .desk
+            .store()
+            .state_get(tenant, *device, NUMBERS)
+            .await?;
+        let text = kept.and_then(|kept| String::from_utf8(kept).ok());
+        Ok(text.and_then(|text| text.parse().ok()).unwrap_or_default())
+    }
+
+    async fn discovered(&mut self) -> Result<Known, AskError> {
+        let root = {
+            let memory = self.desk.memory();
+            match memory.root.as_str() {
+                "" => DEVICE_ROOT.to_owned(),
+                root => root.to_owned(),
+            }
+        };
+        let numbers = self.numbers().await.map_err(unsent)?;
+        let mut known = Known::discover(&mut self.line, &root, numbers).await?;
+        known.changed = true;
+        Ok(known)
+    }
+
+    /// Asks for the structure anew, whatever is known.
+    pub async fn discover(&mut self) -> Result<(&mut Line, &mut Known), AskError> {
+        let known = self.discovered().await?;
+        Ok((&mut self.line, self.known.insert(known)))
+    }
+
+    /// What is known is not true any more.
+    pub fn forget(&mut self) {
+        self.known = None;
+    }
+
+    /// Keeps what was learned. Nothing that was promised depends on it.
+    pub async fn keep(&mut self) {
+        if let Err(error) = self.try_keep().await {
+            tracing::warn!(%error, device = %self.desk.device, "what was learned of a device could not be kept; it will be asked again");
+        }
+    }
+
+    async fn try_keep(&mut self) -> store::Result<()> {
+        let Desk { tenant, device, .. } = &*self.desk;
+        let store = self.desk.store();
+        if let Some(known) = self.known.as_mut().filter(|known| known.changed) {
+            let tree = known.tree.kept();
+            // A larger one is asked for each time it is needed.
+            if tree.len() <= store::limits::STATE_BYTES_MAX {
+                store.state_put(tenant, *device, TREE, tree, now()).await?;
+            }
+            if let Some(numbers) = known.numbers() {
+                let numbers = numbers.into_bytes();
+                store
+                    .state_put(tenant, *device, NUMBERS, numbers, now())
+                    .await?;
+            }
+            known.changed = false;
+        }
+        let key = self.desk.memory().model_key.clone();
+        if self.line.habits != self.habits && !key.is_empty() {
+            let kept = self.line.habits.kept();
+            store
+                .model_state_put(tenant, &key, HABITS, kept, now())
+                .await?;
+            self.habits = self.line.habits.clone();
+        }
+        self.desk.remember().await
+    }
+}
+
+/// What is known of asking devices of this kind.
+pub async fn habits(
+    desk: &Desk,
+    inform: &Inform,
+) -> store::Result<(Habits, super::quirks::Quirks)> {
+    let (key, software) = {
+        let memory = desk.memory();
+        (memory.model_key.clone(), memory.software.clone())
+    };
+    let software = inform
+        .ending("DeviceInfo.SoftwareVersion")
+        .unwrap_or(&software);
+    let id = &inform.device_id;
+    let quirks = super::quirks::of(&id.oui, &id.product_class, software);
+    let kept = match key.as_str() {
+        "" => None,
+        key => {
+            desk.store()
+                .model_state_get(&desk.tenant, key, HABITS)
+                .await?
+        }
+    };
+    Ok((Habits::of(kept.as_deref(), &quirks), quirks))
+}
