@@ -138,6 +138,7 @@ fn every_key_of_the_configuration_stands_in_the_operators_guide() {
         "cwmp.tls.",
         "presence.",
         "retention.",
+        "secrets.",
     ] {
         let ended = serve(folder.path(), &["--set", &format!("{section}x=1")]);
         let said = String::from_utf8(ended.stderr).unwrap();
@@ -147,7 +148,15 @@ fn every_key_of_the_configuration_stands_in_the_operators_guide() {
             .nth(1)
             .unwrap_or_else(|| panic!("{section}: {said}"));
         for key in after.split('`').skip(1).step_by(2) {
-            let sections = ["http", "usp", "cwmp", "presence", "retention", "tls"];
+            let sections = [
+                "http",
+                "usp",
+                "cwmp",
+                "presence",
+                "retention",
+                "secrets",
+                "tls",
+            ];
             let named = guide.contains(&format!("`{section}{key}`"))
                 || guide.contains(&format!("`.{key}`"));
             assert!(
