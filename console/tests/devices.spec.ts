@@ -132,14 +132,16 @@ describe('the list of devices', () => {
     await page.exposeFunction('sawState', (word: string) => words.push(word));
     await page.evaluate(() => {
       new MutationObserver(() => {
-        const found = /online|silent|offline/.exec(document.querySelector('[role="gridcell"]:nth-child(2)')?.textContent ?? '')?.[0];
+        const found = /online|silent|offline|coming back/.exec(document.querySelector('[role="gridcell"]:nth-child(2)')?.textContent ?? '')?.[0];
         if (found) (window as unknown as { sawState: (word: string) => void }).sawState(found);
       }).observe(document.body, { subtree: true, childList: true, characterData: true });
     });
     const answer = await context.request.post(`/api/v1/devices/${one.id}/operations`, { data: { ops: [{ kind: 'operate', command: 'Device.Reboot()' }] } });
     expect(answer.status()).toBe(202);
-    await until('the row says offline', async () => words.includes('offline'), 40_000);
+    await until('the row says that it is coming back', async () => words.includes('coming back'), 40_000);
     await row.getByText('online', { exact: true }).waitFor({ timeout: 40_000 });
+    // It was sent away: at no moment was that a loss.
+    expect(words).not.toContain('offline');
     expect(await page.evaluate(() => performance.timeOrigin)).toBe(before);
   }, 100_000);
 });

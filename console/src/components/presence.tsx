@@ -1,26 +1,30 @@
 // Whether a device can be talked to: one word, with the evidence behind it.
 import type { Schemas } from '~/api/client';
-import type { PresenceWord } from '~/api/devices';
+import { useClock } from '~/lib/clock';
+import { parseTime } from '~/lib/time';
 import { t } from '~/text';
-import { State, type Tone } from './state';
+import { presenceTones, shownWord } from './presence-words';
+import { State } from './state';
 import { Ago } from './time';
 
-const presenceTone: Record<PresenceWord, Tone> = { online: 'ok', silent: 'warn', offline: 'bad', never: 'waiting' };
-
 export function PresenceState({ presence, strong }: { presence: Schemas['Presence']; strong?: boolean }) {
-  const word = <State tone={presenceTone[presence.word]} strong={strong}>{t.presence[presence.word]}</State>;
-  if (!presence.evidence_source) return word;
+  const shown = useClock((now) => shownWord(presence, now));
+  const word = <State tone={presenceTones[shown]} strong={strong}>{t.presence[shown]}</State>;
+  const hint = shown === 'back' ? t.presence.backHint : presence.evidence_source ? t.presence.source(presence.evidence_source) : undefined;
   // A plain title: a table has one in each row, and rows come and go while it is scrolled.
-  return <span title={t.presence.source(presence.evidence_source)}>{word}</span>;
+  return hint ? <span title={hint}>{word}</span> : word;
 }
 
-/** "last heard 2 min ago, WebSocket pong" */
+/** "last heard 2 min ago, WebSocket pong"; of a device without a link also until when it is expected again. */
 export function Evidence({ presence }: { presence: Schemas['Presence'] }) {
+  const by = parseTime(presence.expected_by);
+  const late = useClock((now) => by !== undefined && by <= now);
   if (!presence.evidence_at) return <span className="dim">{t.presence.noEvidence}</span>;
   return (
     <span className="dim">
       {t.presence.lastHeard} <Ago at={presence.evidence_at} />
       {presence.evidence_source ? `, ${presence.evidence_source}` : ''}
+      {presence.expected_by ? <>; {late ? t.presence.wasExpected : t.presence.expected} <Ago at={presence.expected_by} /></> : null}
     </span>
   );
 }

@@ -1521,6 +1521,12 @@ export interface components {
             evidence_at?: components["schemas"]["Time"] | null;
             /** @description What it was, like "WebSocket pong" or "notification". */
             evidence_source?: string | null;
+            expected_by?: components["schemas"]["Time"] | null;
+            /**
+             * @description Whether a link to it is open at this moment. A device that comes at intervals has none
+             *     between its sessions, and is online all the same.
+             */
+            linked: boolean;
             since?: components["schemas"]["Time"] | null;
             /** @description The one word. */
             word: components["schemas"]["PresenceWord"];

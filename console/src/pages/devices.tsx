@@ -24,7 +24,7 @@ import { FilterBar } from './devices/filter-bar';
 const AddDevice = lazy(() => import('./devices/add-device').then((m) => ({ default: m.AddDevice })));
 
 const route = getRouteApi('/inside/devices');
-const flashKey = (device: Device) => `${device.presence.word} ${device.software_version ?? ''} ${device.ip ?? ''}`;
+const flashKey = (device: Device) => `${device.presence.word} ${device.presence.expected_by != null} ${device.software_version ?? ''} ${device.ip ?? ''}`;
 const rowId = (device: Device) => device.id;
 
 export function DevicesPage() {

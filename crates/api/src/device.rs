@@ -33,6 +33,13 @@ pub struct Presence {
     pub evidence_source: Option<String>,
     /// Since when the word has been true, where that is known.
     pub since: Option<Time>,
+    /// Whether a link to it is open at this moment. A device that comes at intervals has none
+    /// between its sessions, and is online all the same.
+    pub linked: bool,
+    /// Of a device without a link: until when it is expected to be heard again, because it comes
+    /// at intervals, or because it left as it was asked to, as for a restart. After that moment
+    /// its absence is a loss.
+    pub expected_by: Option<Time>,
 }
 
 /// One row of the device list.

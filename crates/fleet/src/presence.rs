@@ -21,6 +21,8 @@ pub struct Evidence {
     pub heard_at: Option<Timestamp>,
     /// Of a device that comes at intervals: until when silence is normal.
     pub expected_by: Option<Timestamp>,
+    /// It left as it was asked to, as for a restart: until when that is no loss.
+    pub back_by: Option<Timestamp>,
 }
 
 impl Evidence {
@@ -39,6 +41,14 @@ impl Evidence {
         let by = self.expected_by?;
         let given = by.since(self.heard_at.unwrap_or(by));
         Some(by.plus(given))
+    }
+
+    /// Until when it is expected to be heard again, when it has no link: back from where it was sent, or at its interval.
+    pub fn awaited_until(&self) -> Option<Timestamp> {
+        if self.linked() {
+            return None;
+        }
+        self.back_by.max(self.expected_by)
     }
 
     /// The newest time that says anything.
@@ -146,7 +156,7 @@ mod tests {
                     connected_at,
                     disconnected_at,
                     heard_at,
-                    expected_by: None,
+                    ..Evidence::default()
                 },
                 now,
                 &config,
@@ -194,6 +204,7 @@ mod tests {
                 disconnected_at: (!linked).then_some(at(20)).flatten(),
                 heard_at: at(heard_at),
                 expected_by: at(expected_by),
+                ..Evidence::default()
             };
             presence(&evidence, Timestamp::from_millis(now), &config)
         };
@@ -203,6 +214,27 @@ mod tests {
         assert_eq!(of(700, true, 300, 600), Presence::Silent);
         assert_eq!(of(7_000, true, 300, 600), Presence::Silent);
         assert_eq!(of(7_000, false, 300, 600), Presence::Offline);
+    }
+
+    #[test]
+    fn a_device_is_awaited_while_it_has_no_link() {
+        let away = Evidence {
+            connected_at: at(100),
+            disconnected_at: at(200),
+            back_by: at(900),
+            ..Evidence::default()
+        };
+        assert_eq!(away.awaited_until(), at(900));
+        let back = Evidence {
+            connected_at: at(300),
+            ..away
+        };
+        assert_eq!(back.awaited_until(), None);
+        let both = Evidence {
+            expected_by: at(950),
+            ..away
+        };
+        assert_eq!(both.awaited_until(), at(950));
     }
 
     #[test]

@@ -78,6 +78,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "management session",
         include_str!("../migrations/sqlite/0009_management_session.sql"),
     ),
+    (
+        11,
+        "back by",
+        include_str!("../migrations/sqlite/0011_back_by.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -126,6 +131,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         9,
         "management session",
         include_str!("../migrations/postgres/0009_management_session.sql"),
+    ),
+    (
+        11,
+        "back by",
+        include_str!("../migrations/postgres/0011_back_by.sql"),
     ),
 ];
 

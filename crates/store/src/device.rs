@@ -124,7 +124,7 @@ pub struct DevicePatch {
 pub(crate) const SELECT: &str = "SELECT d.id, d.tenant, d.name, d.tags, d.protocol, d.onboarding, d.manufacturer, d.oui, d.product_class, \
      d.serial, d.model_name, d.hardware_version, d.software_version, d.endpoint_id, d.external_ip, d.address, \
      d.model_key, d.created_at, d.updated_at, d.first_seen_at, d.connected_at, d.disconnected_at, d.heard_at, \
-     d.booted_at, d.boot_cause, d.protocol_version, d.expected_by FROM device d";
+     d.booted_at, d.boot_cause, d.protocol_version, d.expected_by, d.back_by FROM device d";
 
 impl Store {
     /// Makes a device with its identities. An identity that leads elsewhere already is a conflict.
@@ -460,6 +460,7 @@ pub(crate) fn read(row: &Row) -> Result<DeviceRecord> {
         disconnected_at,
         heard_at,
         expected_by: ever(c.take()?),
+        back_by: ever(c.take()?),
     };
     Ok(DeviceRecord {
         device: Device {

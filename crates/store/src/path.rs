@@ -114,6 +114,8 @@ pub struct PathEnd {
     pub reason: String,
     /// When.
     pub at: Timestamp,
+    /// It left as it was asked to: when it should be back.
+    pub back_by: Option<Timestamp>,
 }
 
 /// The path that a credential opens.
@@ -397,7 +399,7 @@ impl Store {
                 if tx.execute(update).await? == 0 {
                     return Ok(false);
                 }
-                lost(tx, &tenant, device, end.at).await?;
+                lost(tx, &tenant, device, end.at, end.back_by).await?;
                 tx.append_all(events).await?;
                 Ok(true)
             })
@@ -424,7 +426,7 @@ impl Store {
                 .bind(node.as_str());
                 let devices: Vec<DeviceId> = collect(&tx.all(update).await?, |row| row.columns().take())?;
                 for device in &devices {
-                    lost(tx, &tenant, *device, at).await?;
+                    lost(tx, &tenant, *device, at, None).await?;
                 }
                 Ok(devices)
             })
@@ -454,14 +456,16 @@ async fn lost(
     tenant: &TenantId,
     device: DeviceId,
     at: Timestamp,
+    back_by: Option<Timestamp>,
 ) -> Result<()> {
     // Never before the connection it ends: of two equal times the later event wins.
-    let update = sql("UPDATE device SET disconnected_at = CASE WHEN connected_at > $1 THEN connected_at ELSE $1 END \
-         WHERE tenant = $2 AND id = $3 AND NOT EXISTS (SELECT 1 FROM management_path p \
+    let update = sql("UPDATE device SET disconnected_at = CASE WHEN connected_at > $1 THEN connected_at ELSE $1 END, \
+         back_by = $4 WHERE tenant = $2 AND id = $3 AND NOT EXISTS (SELECT 1 FROM management_path p \
          WHERE p.tenant = $2 AND p.device = $3 AND p.node IS NOT NULL)")
     .bind(at)
     .bind(tenant)
-    .bind(device);
+    .bind(device)
+    .bind(back_by.unwrap_or_default());
     tx.execute(update).await.map(drop)
 }
 

@@ -197,7 +197,7 @@ async fn evidence(
     device: DeviceId,
 ) -> Result<Option<(Evidence, String, String)>> {
     let statement = sql(
-        "SELECT connected_at, disconnected_at, heard_at, expected_by, external_ip, address \
+        "SELECT connected_at, disconnected_at, heard_at, expected_by, back_by, external_ip, address \
          FROM device WHERE tenant = $1 AND id = $2",
     )
     .bind(tenant)
@@ -211,6 +211,7 @@ async fn evidence(
         disconnected_at: ever(c.take()?),
         heard_at: ever(c.take()?),
         expected_by: ever(c.take()?),
+        back_by: ever(c.take()?),
     };
     Ok(Some((evidence, c.take()?, c.take()?)))
 }

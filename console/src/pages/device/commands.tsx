@@ -18,6 +18,7 @@ import { t } from '~/text';
 import { objectOf } from './paths';
 import { notReady } from './arguments';
 import { ValueEditor } from './value-editor';
+import { Waits } from './waits';
 import classes from './commands.module.css';
 
 /** All commands of any device: the standard has fewer than half as many. */
@@ -153,7 +154,7 @@ function Run({ device, command, path }: { device: DeviceDetail; command: ModelCo
         )}
         {command.outputs.length > 0 ? <p className="dim small">{c.outputs}: <span className="mono">{command.outputs.map((one) => one.name).join(', ')}</span></p> : null}
         {run.error && !asking ? <Failure error={run.error} /> : null}
-        {device.presence.word === 'online' ? null : <Note tone="warn">{t.device.offlineWaits}</Note>}
+        <Waits device={device} />
         <div><ActionButton type="submit" variant="filled" leftSection={<Icon name="play" size={13} />} loading={run.isPending} disabledReason={blocked}>{run.data ? c.again : c.run}</ActionButton></div>
       </form>
       {run.data ? <Result id={run.data.id} /> : null}

@@ -8,10 +8,11 @@ import { apply, freshKey } from '~/api/operations';
 import { announce } from '~/app/announce';
 import { Confirm } from '~/components/confirm';
 import { Dialog } from '~/components/dialog';
-import { Failure, Note } from '~/components/notice';
+import { Failure } from '~/components/notice';
 import { t } from '~/text';
 import { splitTags } from '../devices/tags';
 import type { DialogName } from './header';
+import { Waits } from './waits';
 
 interface Props {
   name: DialogName;
@@ -44,7 +45,7 @@ function Reboot({ device, onClose }: Dialog) {
     <Confirm title={t.device.rebootTitle} verb={t.device.reboot} danger busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={onClose}>
       <p><strong>{device.name}</strong></p>
       <p>{t.device.rebootDetail}</p>
-      {device.presence.word === 'online' ? null : <Note tone="warn">{t.device.offlineWaits}</Note>}
+      <Waits device={device} />
     </Confirm>
   );
 }

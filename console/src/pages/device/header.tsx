@@ -33,7 +33,6 @@ export function Header({ device, timeline, onTimeline }: { device: DeviceDetail;
   const read = useReadNow(device.id, EVERYTHING);
   const reboots = root.data?.commands.some((command) => command.name === 'Reboot()');
   const noReboot = mayRun ?? (root.data && !reboots ? d.noReboot : undefined);
-  const here = device.presence.word === 'online' || device.presence.word === 'silent';
 
   const actions: Action[] = [
     ...(noReboot ? [] : [{ id: 'reboot', icon: 'power' as const, label: `${d.reboot} ${device.name}`, run: () => setDialog('reboot') }]),
@@ -52,7 +51,7 @@ export function Header({ device, timeline, onTimeline }: { device: DeviceDetail;
           <span className="small nowrap"><Evidence presence={device.presence} /></span>
         </span>
         <div className={classes.actions}>
-          {here ? null : (
+          {device.presence.linked ? null : (
             <ActionButton leftSection={<Icon name="play" size={13} />} disabledReason={mayRun} loading={wake.busy} onClick={wake.start}>{d.wake}</ActionButton>
           )}
           <ActionButton leftSection={<Icon name="refresh" size={13} />} disabledReason={mayRun} loading={read.busy} onClick={read.start}>{d.refresh}</ActionButton>

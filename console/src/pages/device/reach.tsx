@@ -83,11 +83,13 @@ export function ReachPanel({ device }: { device: DeviceDetail }) {
 
 function Path({ path }: { path: Reach['paths'][number] }) {
   const r = t.device.reach;
+  // One that comes at intervals is not gone because it is not here.
+  const visits = path.protocol === 'cwmp';
   const facts: [string, ReactNode][] = [
     [r.identity, <Copyable key="i" value={path.identity} label={r.identity} />],
     [r.connectedSince, path.connected && path.connected_since ? <Ago key="c" at={path.connected_since} /> : undefined],
     [r.closedAt, !path.connected && path.disconnected_at ? <Ago key="d" at={path.disconnected_at} /> : undefined],
-    [r.reason, path.connected ? undefined : (path.disconnect_reason ?? undefined)],
+    [r.reason, path.connected ? undefined : path.disconnect_reason || undefined],
     [r.peer, path.peer ? <span key="p" className="mono">{path.peer}</span> : undefined],
     [r.tls, path.tls == null ? undefined : path.tls ? t.common.yes : t.common.no],
     [r.credential, path.credential ?? undefined],
@@ -98,7 +100,7 @@ function Path({ path }: { path: Reach['paths'][number] }) {
     <div style={{ borderBottom: '1px solid var(--line)' }}>
       <div className="row" style={{ padding: '8px 14px 0' }}>
         <strong>{path.protocol.toUpperCase()}, {path.transport}</strong>
-        <State tone={path.connected ? 'ok' : 'bad'}>{path.connected ? r.connected : r.closed}</State>
+        {path.connected ? <State tone="ok">{r.connected}</State> : visits ? <State tone="idle">{r.between}</State> : <State tone="bad">{r.closed}</State>}
       </div>
       <dl className={classes.facts}>
         {facts.filter(([, value]) => value !== undefined).map(([name, value]) => <div key={name}><dt>{name}</dt><dd className="wrap">{value}</dd></div>)}
@@ -108,10 +110,12 @@ function Path({ path }: { path: Reach['paths'][number] }) {
           <h3 className="dim">{r.attempts}</h3>
           <ul style={{ margin: 0, padding: 0, listStyle: 'none' }}>
             {path.attempts.map((attempt) => (
-              <li key={attempt.at} className="row">
+              <li key={`${attempt.at} ${attempt.method}`} className="row">
                 <State tone={attempt.ok ? 'ok' : 'bad'}>{attempt.ok ? r.attemptOk : r.attemptFailed}</State>
+                <span className="nowrap">{r.methods[attempt.method] ?? attempt.method}</span>
                 <Ago at={attempt.at} />
-                <span className="wrap">{attempt.words}</span>
+                <span className="wrap grow">{attempt.words}{attempt.address && attempt.address !== path.dial_url ? <span className="mono dim"> {attempt.address}</span> : null}</span>
+                <span className="dim num nowrap">{r.took(attempt.took_ms)}</span>
               </li>
             ))}
           </ul>

@@ -8,12 +8,13 @@ import { applyAll, freshKey, isFinal, operationQuery, preview, type OperationSta
 import { useMay } from '~/api/session';
 import { ActionButton } from '~/components/action-button';
 import { Icon } from '~/components/icon';
-import { Failure, Note } from '~/components/notice';
+import { Failure } from '~/components/notice';
 import { OperationStateWord } from '~/components/operation-state';
 import { Shape, type Tone } from '~/components/state';
-import { Ago } from '~/components/time';
 import { t } from '~/text';
+import { FromTo, PreviewItems } from './preview-items';
 import { keyOf, opIndex, tickOf, toOps, type Staged, type Staging, type Tick } from './staging';
+import { Waits } from './waits';
 import classes from './tray.module.css';
 
 type Stage = { at: 'edit' } | { at: 'preview'; preview: Preview } | { at: 'applied'; operations: string[]; changes: Staged[] };
@@ -105,20 +106,8 @@ function Previewed({ device, staging, found, onBack, onApplied }: { device: Devi
       }
     >
       {run.error ? <Failure error={run.error} /> : null}
-      {found.warnings.map((warning) => <Note key={warning} tone="warn">{warning}</Note>)}
-      {found.blocked ? <Note tone="bad">{d.blocked}</Note> : null}
-      {found.items.map((item) => (
-        <div key={`${item.op} ${item.path}`} className={classes.line}>
-          <span className={classes.change}>
-            <Shape tone={item.severity === 'blocks' ? 'bad' : item.severity === 'doubtful' ? 'warn' : item.changes ? 'busy' : 'idle'} />
-            <span className="mono ellipsis" title={item.path}>{item.path}</span>
-            {item.action === 'set' ? <FromTo from={item.from ?? undefined} to={item.to ?? undefined} secret={isSecret(staging.list, item.path)} /> : <span className="dim">{item.action}</span>}
-            {item.from_at ? <span className="dim small nowrap">{d.read} <Ago at={item.from_at} /></span> : null}
-            {item.action === 'set' && !item.changes && !item.problem ? <span className="dim small">{d.same}</span> : null}
-          </span>
-          {item.problem ? <span className={classes.problem} data-tone={item.severity === 'blocks' ? 'bad' : 'warn'}>{item.severity === 'blocks' ? d.problemBlocks : d.problemDoubtful}: {item.problem}</span> : null}
-        </div>
-      ))}
+      <PreviewItems found={found} isSecret={(path) => isSecret(staging.list, path)} />
+      <Waits device={device} />
       <div className="row wrapped" style={{ alignItems: 'center' }}>
         <TextInput aria-label={d.note} placeholder={d.note} value={note} maxLength={1000} onChange={(e) => setNote(e.currentTarget.value)} className="grow" />
         {protocols ? <span className="dim small">{d.by(protocols)}</span> : null}
@@ -192,17 +181,6 @@ function Change({ staged }: { staged: Staged }) {
       {staged.kind === 'set' ? <FromTo from={staged.from} to={staged.to} secret={staged.secret} /> : null}
       {staged.kind === 'add' ? <span className="dim ellipsis">{staged.parameters.map((p) => `${p.name} = ${p.secret ? t.model.hidden : p.value}`).join(', ')}</span> : null}
       {staged.kind === 'delete' ? <span className="dim">{d.delete} {staged.hint ?? ''}</span> : null}
-    </span>
-  );
-}
-
-function FromTo({ from, to, secret }: { from: string | undefined; to: string | undefined; secret: boolean }) {
-  const show = (value: string | undefined) => (secret ? t.model.hidden : value === undefined ? t.model.notRead : value === '' ? t.model.emptyValue : value);
-  return (
-    <span className={classes.fromTo}>
-      <span className="dim ellipsis" title={secret ? undefined : from}>{show(from)}</span>
-      <Icon name="right" size={11} />
-      <strong className="ellipsis" title={secret ? undefined : to}>{show(to)}</strong>
     </span>
   );
 }

@@ -75,6 +75,8 @@ pub fn presence(evidence: &Evidence, at: Timestamp, config: &PresenceConfig) -> 
         evidence_at: newest.map(time),
         evidence_source: source.map(str::to_owned),
         since: since.map(time),
+        linked: evidence.linked(),
+        expected_by: evidence.awaited_until().map(time),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fleet::presence::Evidence;
 use fleet::southbound::Op;
 use fleet::{DeviceId, EventKind};
 use store::EventFilter;
@@ -25,6 +26,11 @@ async fn ends(world: &World, device: DeviceId) -> Vec<Option<String>> {
         expected.as_str().map(str::to_owned)
     };
     page.events.iter().map(why).collect()
+}
+
+async fn evidence(world: &World, device: DeviceId) -> Evidence {
+    let record = world.store.device(&world.tenant, device).await.unwrap();
+    record.device.evidence
 }
 
 /// The ends, once there are so many.
@@ -54,10 +60,14 @@ async fn a_device_that_leaves_because_of_us_is_expected_to_and_one_that_just_goe
         let rebooted = left(&world, device, 2).await;
         assert_eq!(rebooted[1].as_deref(), Some("restart"));
         world.connected().await;
+        let back_by = evidence(&world, device).await.back_by;
+        assert!(back_by.is_some(), "its absence is no loss for a while");
 
         agent.stop().await;
         let gone = left(&world, device, 3).await;
         assert_eq!(gone[2], None, "nobody asked for this");
+        let evidence = evidence(&world, device).await;
+        assert_eq!(evidence.awaited_until(), None);
     })
     .await;
 }

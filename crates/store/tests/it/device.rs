@@ -438,6 +438,7 @@ async fn presence_filters_say_what_fleet_derives() {
                             link: number,
                             reason: "test".to_owned(),
                             at: down,
+                            back_by: None,
                         };
                         assert!(
                             db.store

@@ -91,6 +91,7 @@ fn end() -> PathEnd {
         link: 1,
         reason: "x".to_owned(),
         at: NOW,
+        back_by: None,
     }
 }
 

@@ -47,6 +47,7 @@ fn end(link: u64, seconds: i64) -> PathEnd {
         link,
         reason: "closed".to_owned(),
         at: at(seconds),
+        back_by: None,
     }
 }
 
@@ -154,9 +155,13 @@ async fn an_old_link_that_ends_late_does_not_take_the_new_one_along() {
             .unwrap();
         assert!(!ended);
         assert!(linked().await);
+        let sent_away = PathEnd {
+            back_by: Some(at(60)),
+            ..end(second, 4)
+        };
         let ended = db
             .store
-            .path_disconnected(&tenant, device, end(second, 4), vec![])
+            .path_disconnected(&tenant, device, sent_away, vec![])
             .await
             .unwrap();
         assert!(ended);
@@ -171,6 +176,7 @@ async fn an_old_link_that_ends_late_does_not_take_the_new_one_along() {
             (record.first_seen_at, record.address.as_str()),
             (Some(at(1)), "192.0.2.7:1234")
         );
+        assert_eq!(record.device.evidence.awaited_until(), Some(at(60)));
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use fleet::limits::BOOT_WAIT_MAX;
 use fleet::southbound::Failure;
 use fleet::{DeviceId, EventKind, Fact, TenantId};
 use mtp::ws::{CloseCode, Link, LinkError, reason};
@@ -228,14 +229,17 @@ impl Running {
 
     async fn note_end(&self, words: &str, ours: Option<&'static str>) {
         let (tenant, device) = (self.tenant(), self.device());
+        let expected = self.expected(ours);
+        let at = now();
         let end = PathEnd {
             transport: TRANSPORT.to_owned(),
             link: self.number,
             reason: words.to_owned(),
-            at: now(),
+            at,
+            back_by: comes_back(expected).then(|| at.plus(BOOT_WAIT_MAX)),
         };
         let event = settle::event(tenant, device, EventKind::DeviceDisconnected)
-            .data(json!({ "reason": words, "expected": self.expected(ours) }));
+            .data(json!({ "reason": words, "expected": expected }));
         let ended = self
             .core
             .store
@@ -249,6 +253,12 @@ impl Running {
             tracing::warn!(%error, %device, "when a device was last heard could not be written");
         }
     }
+}
+
+/// Whether a device that left for this reason is on its way back: it is not when we shut it out.
+fn comes_back(expected: Option<&str>) -> bool {
+    expected
+        .is_some_and(|why| why != Stop::Removed.as_str() && why != Stop::TenantDisabled.as_str())
 }
 
 /// A Close frame in words.
