@@ -79,38 +79,36 @@ impl Refusal {
     pub fn explanation(self) -> &'static str {
         match self {
             Self::UnknownCredential => {
-                "the last part of the URL path is neither a setup key nor a device token we know"
+                "what it shows is neither a setup key nor a credential of a device that we know"
             }
             Self::SetupKeyUnusable => "the setup key was revoked, has expired or is used up",
             Self::SetupKeyLimited => "too many devices came with this setup key in a short time",
             Self::EndpointMismatch => {
-                "the credential belongs to another device than the endpoint id it came with"
+                "the credential belongs to another device than the one it says it is"
             }
-            Self::TokenSuperseded => "the device token was replaced by a newer one",
+            Self::TokenSuperseded => "its credential was replaced by a newer one",
             Self::ReadmitNeeded => {
-                "this endpoint id already has its own token, and came with a setup key; \
+                "this device already has its own credential, and came with a setup key; \
                  if the device was reset, readmit it"
             }
             Self::EndpointMissing => {
-                "the agent tells its endpoint id neither in ?eid=, nor by extension or certificate"
+                "it does not say who it is: USP by ?eid=, extension or certificate, TR-069 by OUI and serial number"
             }
             Self::TokenExpected => {
-                "this device was registered with a token of its own, and came with a setup key"
+                "this device was registered with a credential of its own, and came with a setup key"
             }
             Self::CertificateRequired => {
-                "only a client certificate with its endpoint id opens this device, and it showed none"
+                "only a client certificate with its name opens this device, and it showed none"
             }
             Self::NotRegistered => {
-                "its client certificate is good, but no device with this endpoint id is registered"
+                "its client certificate is good, but no device with this name is registered"
             }
             Self::TenantMissing => {
                 "it shows a client certificate, but the URL path does not say whose device it is"
             }
             Self::TenantDisabled => "the tenant is disabled: its devices are not served",
-            Self::WeakerThanOpenLink => {
-                "a better authenticated agent with this endpoint id is connected"
-            }
-            Self::Flapping => "two agents with this endpoint id keep replacing each other",
+            Self::WeakerThanOpenLink => "a better authenticated device with this name is connected",
+            Self::Flapping => "two devices with this name keep replacing each other",
         }
     }
 

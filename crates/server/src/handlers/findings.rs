@@ -3,10 +3,11 @@
 //! device somebody misses.
 
 use super::refusal_words::{advice, is_conduct, what, words};
-use super::{device_view, doctor, reach, time};
+use super::{device_view, doctor, findings_acs, reach, time};
 use crate::auth::Caller;
 use crate::limits::DOCTOR_DEVICES_MAX;
 use crate::problem::Result;
+use crate::southbound::certificate::Certificate;
 use crate::state::State;
 use api::device::PresenceWord;
 use api::doctor::{Finding, Severity};
@@ -30,7 +31,8 @@ pub async fn all(
     at: Timestamp,
 ) -> Result<Vec<Finding>> {
     let mut all = listeners(state);
-    all.extend(certificate(state, at));
+    all.extend(findings_acs::listeners(state));
+    all.extend(certificates(state, at));
     all.extend(tenant(state, caller).await?);
     all.push(keys(state, caller, at).await?);
     let refused = doctor::read(state, caller, at.minus(SINCE)).await?;
@@ -75,7 +77,7 @@ pub async fn all(
     Ok(all)
 }
 
-fn finding(
+pub(super) fn finding(
     severity: Severity,
     code: impl Into<String>,
     title: impl Into<String>,
@@ -171,12 +173,29 @@ fn listeners(state: &State) -> Vec<Finding> {
     all
 }
 
-fn certificate(state: &State, at: Timestamp) -> Option<Finding> {
-    let certificate = state.bound.certificate.as_ref()?;
+/// What there is to say of the certificates; one that both listeners have is told once.
+fn certificates(state: &State, at: Timestamp) -> Vec<Finding> {
+    let bound = &state.bound;
+    let (usp, acs) = (bound.certificate.as_ref(), bound.cwmp_certificate.as_ref());
+    let same =
+        |a: &Certificate, b: &Certificate| a.development.is_some() && b.development.is_some();
+    let acs = acs.filter(|acs| !usp.is_some_and(|usp| same(usp, acs)));
+    let usp = usp.map(|one| certificate(one, "usp.tls", "", at));
+    let acs = acs.map(|one| certificate(one, "cwmp.tls", "acs-", at));
+    usp.into_iter().chain(acs).collect()
+}
+
+fn certificate(
+    certificate: &Certificate,
+    files: &str,
+    code_prefix: &str,
+    at: Timestamp,
+) -> Finding {
     let info = certificate.tls.info();
     let seconds = |time: i64| Timestamp::from_millis(time.saturating_mul(1000));
     let (from, until) = (seconds(info.not_before), seconds(info.not_after));
-    let renew = "Renew it in the files of usp.tls; they are read again within a minute.";
+    let renew = format!("Renew it in the files of {files}; they are read again within a minute.");
+    let renew = renew.as_str();
     let mut detail = format!("It is {info}, for {}.", info.names.join(", "));
     if let Some(ca) = &certificate.development {
         detail.push_str(&format!(
@@ -213,7 +232,13 @@ fn certificate(state: &State, at: Timestamp) -> Option<Finding> {
             "",
         )
     };
-    Some(finding(severity, code, title, detail, remedy))
+    finding(
+        severity,
+        format!("{code_prefix}{code}"),
+        title,
+        detail,
+        remedy,
+    )
 }
 
 async fn tenant(state: &State, caller: &Caller) -> Result<Option<Finding>> {

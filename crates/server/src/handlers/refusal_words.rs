@@ -2,6 +2,8 @@
 
 use fleet::onboarding::Refusal as R;
 
+use super::refusal_words_acs as acs;
+
 /// The transport's own reasons, by name: what happened, and what to do.
 const TRANSPORT: &[(&str, &str, &str)] = &[
     (
@@ -12,7 +14,7 @@ const TRANSPORT: &[(&str, &str, &str)] = &[
     (
         "too-many-from-address",
         "This address has as many connections as it may",
-        "If it is a load balancer or proxy of yours, name it in usp.proxies.",
+        "If it is a load balancer or proxy of yours, name it in usp.proxies or cwmp.proxies.",
     ),
     (
         "too-many-handshakes",
@@ -32,12 +34,12 @@ const TRANSPORT: &[(&str, &str, &str)] = &[
     (
         "tls-on-plaintext-listener",
         "The device speaks TLS to the port without TLS",
-        "Use ws:// on the device, or the port with TLS.",
+        "Use ws:// or http:// on the device, or the port with TLS.",
     ),
     (
         "plaintext-on-tls-listener",
         "The device speaks without TLS to the port with TLS",
-        "Use wss:// on the device, or the port without TLS.",
+        "Use wss:// or https:// on the device, or the port without TLS.",
     ),
     (
         "tls-failed",
@@ -62,7 +64,7 @@ const TRANSPORT: &[(&str, &str, &str)] = &[
     (
         "malformed-request",
         "What came is no HTTP request",
-        "Something else than a USP agent uses this port.",
+        "Something else than a device uses this port.",
     ),
     (
         "request-too-large",
@@ -157,7 +159,8 @@ const CONDUCT: &[(&str, &str, &str)] = &[
 
 /// Whether this is something a device did after it was let in.
 pub fn is_conduct(reason: &str) -> bool {
-    CONDUCT.iter().any(|(name, _, _)| *name == reason)
+    let mut all = CONDUCT.iter().chain(acs::CONDUCT);
+    all.any(|(name, _, _)| *name == reason)
 }
 
 /// A reason in words, with what to do.
@@ -188,7 +191,8 @@ pub fn advice(reason: &str) -> Option<&'static str> {
 }
 
 fn ours(reason: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
-    let mut all = TRANSPORT.iter().chain(CONDUCT);
+    let ours = TRANSPORT.iter().chain(CONDUCT);
+    let mut all = ours.chain(acs::TRANSPORT).chain(acs::CONDUCT);
     all.find(|(name, _, _)| *name == reason)
 }
 
@@ -216,12 +220,16 @@ fn remedy(reason: R) -> &'static str {
             "Write that token into the device, or re-admit it to let the setup key open it once."
         }
         R::CertificateRequired => {
-            "Install its certificate on the device and let it dial wss://, or no longer require one."
+            "Install its certificate on the device and let it use TLS, or no longer require one."
         }
-        R::NotRegistered => "Register the device with its endpoint id first.",
-        R::TenantMissing => "Let the URL path on the device end with the tenant, like /usp/TENANT.",
+        R::NotRegistered => "Register the device first.",
+        R::TenantMissing => {
+            "Let the URL path on the device end with the tenant, like /usp/TENANT or /cwmp/TENANT."
+        }
         R::TenantDisabled => "Enable the tenant again; the device comes back by itself.",
-        R::EndpointMissing => "Add ?eid= and its endpoint id to the URL path on the device.",
+        R::EndpointMissing => {
+            "USP: add ?eid= and its endpoint id to the URL path. TR-069: the device needs a serial number, and an OUI or a manufacturer."
+        }
         R::WeakerThanOpenLink => "Find out which of the two is the real one.",
         R::Flapping => "Give each of them its own endpoint id.",
     }
@@ -269,8 +277,11 @@ mod tests {
         ] {
             assert!(words(one.name()).contains(". "), "{}", one.name());
         }
-        for (name, _, _) in CONDUCT {
+        for (name, _, _) in CONDUCT.iter().chain(acs::CONDUCT) {
             assert!(is_conduct(name) && words(name).contains(". "), "{name}");
+        }
+        for (name, _, _) in acs::TRANSPORT {
+            assert!(!is_conduct(name) && words(name).contains(". "), "{name}");
         }
         assert_eq!(words("some-policy"), "Some policy");
     }

@@ -40,6 +40,16 @@ pub async fn show(Extract(state): Extract<State>, caller: Caller) -> Json<System
             url: config.usp.public_url.clone().unwrap_or(own),
         });
     }
+    for (scheme, addr) in [("http", bound.cwmp), ("https", bound.cwmp_tls)] {
+        let Some(addr) = addr else { continue };
+        let own = format!("{scheme}://{addr}/");
+        listeners.push(Listener {
+            purpose: "CPEs (TR-069)".to_owned(),
+            protocol: scheme.to_owned(),
+            address: addr.to_string(),
+            url: config.cwmp.public_url.clone().unwrap_or(own),
+        });
+    }
     let shown = limits::SHOWN.iter().map(|(name, value, reason)| Limit {
         name: (*name).to_owned(),
         value: *value,

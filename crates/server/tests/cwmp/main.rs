@@ -1,7 +1,12 @@
 //! The ACS over real sockets, with a client that can send anything.
 #![allow(clippy::unwrap_used)]
-#![allow(dead_code, reason = "the rig is wider than its first tests")]
 
+mod auth;
 mod basics;
+mod budget;
+mod hostile;
 mod raw;
 mod rig;
+mod secure;
+
+use server::southbound::cwmp::limits::DRAINED_BYTES_MAX;

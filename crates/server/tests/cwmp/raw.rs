@@ -257,19 +257,50 @@ impl Cpe {
     pub async fn session(&mut self) {
         let informed = self.come().await;
         assert_eq!(informed.status, 200, "{}", informed.text());
-        assert!(
-            informed.text().contains("InformResponse"),
-            "{}",
-            informed.text()
-        );
-        let end = self.post(&[], "").await;
-        assert_eq!(end.status, 204, "{}", end.text());
+        let text = informed.text();
+        assert!(text.contains("InformResponse"), "{text}");
+        self.finish().await;
     }
+
+    /// The rest of a session: whatever is asked is not answered well.
+    pub async fn finish(&mut self) {
+        let mut body = String::new();
+        for _ in 0..100 {
+            let answer = self.post(&[], &body).await;
+            if answer.status == 204 {
+                return;
+            }
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let asked = answer.text();
+            let id = asked.split("</cwmp:ID>").next().unwrap_or_default();
+            let id = id.rsplit('>').next().unwrap_or_default();
+            body = fault(id, 9002);
+        }
+        panic!("the session does not end");
+    }
+}
+
+const ENVELOPE: &str = r#"<soap-env:Envelope xmlns:soap-env="http://schemas.xmlsoap.org/soap/envelope/" xmlns:soap-enc="http://schemas.xmlsoap.org/soap/encoding/" xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:cwmp="urn:dslforum-org:cwmp-1-2">"#;
+
+/// An envelope with this id around a body.
+pub fn envelope(id: &str, body: &str) -> String {
+    format!(
+        r#"{ENVELOPE}<soap-env:Header><cwmp:ID soap-env:mustUnderstand="1">{id}</cwmp:ID></soap-env:Header><soap-env:Body>{body}</soap-env:Body></soap-env:Envelope>"#
+    )
+}
+
+/// A fault of a CPE.
+pub fn fault(id: &str, code: u32) -> String {
+    let body = format!(
+        "<soap-env:Fault><faultcode>Server</faultcode><faultstring>CWMP fault</faultstring><detail><cwmp:Fault><FaultCode>{code}</FaultCode><FaultString>no</FaultString></cwmp:Fault></detail></soap-env:Fault>"
+    );
+    envelope(id, &body)
 }
 
 /// An Inform.
 pub fn inform(oui: &str, class: &str, serial: &str, event: &str) -> String {
-    format!(
-        r#"<soap-env:Envelope xmlns:soap-env="http://schemas.xmlsoap.org/soap/envelope/" xmlns:soap-enc="http://schemas.xmlsoap.org/soap/encoding/" xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:cwmp="urn:dslforum-org:cwmp-1-2"><soap-env:Header><cwmp:ID soap-env:mustUnderstand="1">1</cwmp:ID></soap-env:Header><soap-env:Body><cwmp:Inform><DeviceId><Manufacturer>Maker</Manufacturer><OUI>{oui}</OUI><ProductClass>{class}</ProductClass><SerialNumber>{serial}</SerialNumber></DeviceId><Event soap-enc:arrayType="cwmp:EventStruct[1]"><EventStruct><EventCode>{event}</EventCode><CommandKey></CommandKey></EventStruct></Event><MaxEnvelopes>1</MaxEnvelopes><CurrentTime>2026-01-01T00:00:00Z</CurrentTime><RetryCount>0</RetryCount><ParameterList soap-enc:arrayType="cwmp:ParameterValueStruct[2]"><ParameterValueStruct><Name>Device.DeviceInfo.SoftwareVersion</Name><Value xsi:type="xsd:string">1.0</Value></ParameterValueStruct><ParameterValueStruct><Name>Device.DeviceInfo.HardwareVersion</Name><Value xsi:type="xsd:string">A</Value></ParameterValueStruct></ParameterList></cwmp:Inform></soap-env:Body></soap-env:Envelope>"#
-    )
+    let body = format!(
+        r#"<cwmp:Inform><DeviceId><Manufacturer>Maker</Manufacturer><OUI>{oui}</OUI><ProductClass>{class}</ProductClass><SerialNumber>{serial}</SerialNumber></DeviceId><Event soap-enc:arrayType="cwmp:EventStruct[1]"><EventStruct><EventCode>{event}</EventCode><CommandKey></CommandKey></EventStruct></Event><MaxEnvelopes>1</MaxEnvelopes><CurrentTime>2026-01-01T00:00:00Z</CurrentTime><RetryCount>0</RetryCount><ParameterList soap-enc:arrayType="cwmp:ParameterValueStruct[2]"><ParameterValueStruct><Name>Device.DeviceInfo.SoftwareVersion</Name><Value xsi:type="xsd:string">1.0</Value></ParameterValueStruct><ParameterValueStruct><Name>Device.DeviceInfo.HardwareVersion</Name><Value xsi:type="xsd:string">A</Value></ParameterValueStruct></ParameterList></cwmp:Inform>"#
+    );
+    envelope("1", &body)
 }

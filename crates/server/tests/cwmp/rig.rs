@@ -121,6 +121,12 @@ impl World {
         .await
     }
 
+    /// The way of a device to the ACS.
+    pub async fn path(&self, device: DeviceId) -> store::PathRecord {
+        let path = self.store.path(&self.tenant, device, "cwmp").await;
+        path.unwrap().unwrap()
+    }
+
     /// The reasons of all refusals, of the tenant and of nobody.
     pub async fn reasons(&self) -> Vec<String> {
         let mut all = Vec::new();

@@ -1,0 +1,105 @@
+//! Why the ACS turned somebody away, or what a CPE did wrong in its session: by name, what happened,
+//! and what to do. The words of all of them are made in `refusal_words`.
+
+/// Requests that were not answered as the sender hoped.
+pub const TRANSPORT: &[(&str, &str, &str)] = &[
+    (
+        "too-many-sessions",
+        "The server has as many sessions as it may, and told a device to come again",
+        "Nothing, it comes again by itself; if it stays, more nodes carry more.",
+    ),
+    (
+        "too-many-bodies",
+        "The server holds as many messages in memory as it may, and told a device to come again",
+        "Nothing, it comes again by itself; if it stays, look for devices that send whole data models.",
+    ),
+    (
+        "body-too-large",
+        "The device sent a message larger than any may be (413)",
+        "Look at what it is asked for; it should be asked for less at once.",
+    ),
+    (
+        "body-slow",
+        "The device began a message and did not end it in time (408)",
+        "Its line is bad or its client hangs; it tries again by itself.",
+    ),
+    (
+        "body-broken",
+        "The connection broke in the middle of a message",
+        "Its line is bad or its client gives up early; it tries again by itself.",
+    ),
+    (
+        "body-encoding",
+        "The device compresses in a way that this server does not know (415)",
+        "Set HTTPCompression on the device to GZIP, Deflate or Disabled.",
+    ),
+    (
+        "body-garbled",
+        "The device sent a message that is not compressed as it says",
+        "Set HTTPCompression on the device to Disabled, and look for another firmware.",
+    ),
+    (
+        "no-session",
+        "The device went on with a session that this server does not know, or began one without an Inform",
+        "Nothing if it happens once, as after a restart; else the device loses its cookie, or a load balancer sends it to another server.",
+    ),
+    (
+        "session-elsewhere",
+        "The device has a session on another node",
+        "Let the load balancer keep a device on one node while its connection or cookie lasts.",
+    ),
+];
+
+/// What a device did wrong in a session.
+pub const CONDUCT: &[(&str, &str, &str)] = &[
+    (
+        "broken-message",
+        "The device sent a message that cannot be read",
+        "Its client is defective, or something on the way changes what it sends; the detail says where.",
+    ),
+    (
+        "out-of-turn",
+        "The device spoke before it was answered",
+        "Its client is defective; look for another firmware.",
+    ),
+    (
+        "message-limit",
+        "The device sent a message beyond a limit",
+        "The detail names the limit; ask the device for less at once, or look for another firmware.",
+    ),
+    (
+        "unknown-method",
+        "The device called a method that this server does not serve, and was told so (8000)",
+        "Nothing: it goes on without.",
+    ),
+    (
+        "unasked-answer",
+        "The device answered what it was not asked",
+        "Its client is defective; the session went on.",
+    ),
+    (
+        "another-device",
+        "A device called itself otherwise in the middle of its session, and was asked who it is",
+        "A proxy that carries several devices over one connection has to be named in cwmp.proxies.",
+    ),
+    (
+        "session-silence",
+        "The device fell silent in the middle of its session",
+        "Often it was switched off or lost its line; if it stays, look at what it was asked last.",
+    ),
+    (
+        "session-limit",
+        "The device said more in one session than any may",
+        "Its client is in a loop; look for another firmware.",
+    ),
+    (
+        "session-too-long",
+        "A session took longer than any may, and was ended",
+        "The device or its line is too slow for what it is asked, or its client is in a loop.",
+    ),
+    (
+        "incompatible-cwmp",
+        "The device speaks no version of CWMP that this server does",
+        "Look for another firmware.",
+    ),
+];

@@ -1,0 +1,168 @@
+//! TLS: the ACS by HTTPS, client certificates, and what is shown of a handshake that fails.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use server::config::DeviceTls;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::raw::Wire;
+use crate::rig::{World, world};
+
+/// An authority that issues what a test wants.
+struct Authority {
+    dir: tempfile::TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+struct Issued {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let pair = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let made = params.self_signed(&pair).unwrap();
+        std::fs::write(dir.path().join("ca.pem"), made.pem()).unwrap();
+        let issuer = Issuer::new(params, pair);
+        Self { dir, issuer }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    fn issue(&self, common_name: &str) -> Issued {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
+        let pair = KeyPair::generate().unwrap();
+        let made = params.signed_by(&pair, &self.issuer).unwrap();
+        let at = |end: &str| self.dir.path().join(format!("{common_name}.{end}"));
+        std::fs::write(at("pem"), made.pem()).unwrap();
+        std::fs::write(at("key"), pair.serialize_pem()).unwrap();
+        Issued {
+            certificate: at("pem"),
+            key: at("key"),
+        }
+    }
+}
+
+async fn secured(authority: &Authority) -> World {
+    let own = authority.issue("server");
+    world(|config, _| {
+        config.cwmp.tls_listen = Some("127.0.0.1:0".parse().unwrap());
+        config.cwmp.tls = Some(DeviceTls {
+            certificate: own.certificate,
+            key: own.key,
+            client_ca: Some(authority.file()),
+        });
+    })
+    .await
+}
+
+async fn connect(
+    world: &World,
+    ca: &Path,
+    own: Option<&Issued>,
+) -> std::io::Result<Wire<TlsStream<TcpStream>>> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(ca).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let chain = vec![CertificateDer::from_pem_file(&own.certificate).unwrap()];
+            let key = PrivateKeyDer::from_pem_file(&own.key).unwrap();
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+    };
+    let tcp = TcpStream::connect(world.https.unwrap()).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await?;
+    Ok(Wire::over(stream))
+}
+
+#[tokio::test]
+async fn over_tls_basic_is_offered_and_a_session_goes_on() {
+    let authority = Authority::new();
+    let world = secured(&authority).await;
+    let cpe = world.cpe("S1").await;
+    let mut wire = connect(&world, &authority.file(), None).await.unwrap();
+    let asked = wire.post("/", &[], "").await;
+    assert_eq!(asked.status, 401);
+    assert!(asked.challenges().iter().any(|one| one.scheme == "basic"));
+    let basic = cpe.basic();
+    let headers = [("Authorization", basic.as_str())];
+    let informed = wire.post("/", &headers, &cpe.inform()).await;
+    assert_eq!(informed.status, 200);
+    let device = world.device("Box", "S1").await;
+    assert_eq!(world.path(device).await.info["tls"], true);
+}
+
+#[tokio::test]
+async fn a_certificate_with_its_name_opens_a_registered_device_and_no_other() {
+    let authority = Authority::new();
+    let world = secured(&authority).await;
+    world.cpe("S1").await.session().await;
+    let own = authority.issue("00256D-Box-S1");
+    let mut wire = connect(&world, &authority.file(), Some(&own))
+        .await
+        .unwrap();
+    let inform = |serial| crate::raw::inform("00256D", "Box", serial, "2 PERIODIC");
+    let informed = wire.post("/cwmp/acme", &[], &inform("S1")).await;
+    assert_eq!(informed.status, 200, "{}", informed.text());
+    let device = world.device("Box", "S1").await;
+    assert_eq!(world.path(device).await.authenticated_by, "certificate");
+    // Nobody has registered this one; another device's certificate is worth nothing.
+    for (name, serial) in [("00256D-Box-S2", "S2"), ("00256D-Box-S3", "S1")] {
+        let other = authority.issue(name);
+        let mut wire = connect(&world, &authority.file(), Some(&other))
+            .await
+            .unwrap();
+        let asked = wire.post("/cwmp/acme", &[], &inform(serial)).await;
+        assert_eq!(asked.status, 401, "{name}");
+    }
+    world.refused("not_registered").await;
+}
+
+#[tokio::test]
+async fn handshakes_that_fail_are_named_and_those_that_are_let_go_are_not() {
+    let authority = Authority::new();
+    let world = secured(&authority).await;
+    drop(TcpStream::connect(world.https.unwrap()).await.unwrap());
+    let elsewhere = Authority::new();
+    let stranger = elsewhere.issue("00256D-Box-S1");
+    // TLS 1.3 tells the client of it only after its own part is done.
+    if let Ok(mut wire) = connect(&world, &authority.file(), Some(&stranger)).await {
+        assert!(wire.closes_within(crate::rig::PATIENCE).await);
+    }
+    world.refused("certificate-rejected").await;
+    let mut plain = Wire::connect(world.https.unwrap()).await;
+    plain.send("POST / HTTP/1.1\r\n\r\n").await;
+    world.refused("plaintext-on-tls-listener").await;
+    let reasons = world.reasons().await;
+    assert!(
+        !reasons.contains(&"handshake-abandoned".to_owned()),
+        "{reasons:?}"
+    );
+}
