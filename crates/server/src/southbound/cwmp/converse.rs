@@ -122,13 +122,7 @@ async fn hear(
         heard.notices.extend(inform::changes(&values, &known));
     }
     let notices = std::mem::take(&mut heard.notices);
-    let said = format!("{:?} {:?}", inform.events, inform.parameters);
-    let again = key(&[
-        b"inform",
-        inform.current_time.0.as_bytes(),
-        &inform.retry_count.to_le_bytes(),
-        said.as_bytes(),
-    ]);
+    let again = key(&[b"inform", &at.as_millis().to_le_bytes()]);
     desk.tell(at, notices, again).await?;
     let shown: Vec<(String, String)> = values
         .into_iter()

@@ -49,15 +49,13 @@ pub fn hear(inform: &Inform, memory: &mut Memory, quirks: &Quirks) -> Heard {
         upgraded,
         ..Heard::default()
     };
-    if let Some(url) = inform.ending("ManagementServer.ConnectionRequestURL") {
-        url.trim().clone_into(&mut memory.connection_request_url);
-    }
     if let Some(root) = inform.root().map(|root| format!("{root}."))
         && (root == DEVICE_ROOT || root == GATEWAY_ROOT)
     {
         memory.root = root;
     }
-    if let Some(boot) = boot(inform, memory, quirks, upgraded) {
+    let again = is_again(inform, memory);
+    if let Some(boot) = boot(inform, memory, quirks, upgraded).filter(|_| !again) {
         heard.notices.push(Notice::Boot(boot));
     }
     if quirks.no_transfer_complete
@@ -73,11 +71,26 @@ pub fn hear(inform: &Inform, memory: &mut Memory, quirks: &Quirks) -> Heard {
         {
             heard.ended.push((pending, Ok(BTreeMap::new())));
         }
-        heard.notices.extend(by_itself(&event.code));
+        heard
+            .notices
+            .extend(by_itself(&event.code).filter(|_| !again));
     }
     news(inform, memory, &mut heard);
     heard.software = software;
     heard
+}
+
+/// Whether it says once more what it said before: it has not heard our answer. The time it tells is
+/// no help, since many have no clock.
+fn is_again(inform: &Inform, memory: &mut Memory) -> bool {
+    let mut hasher = DefaultHasher::new();
+    for event in &inform.events {
+        event.code.hash(&mut hasher);
+        event.command_key.hash(&mut hasher);
+    }
+    let events = (hasher.finish(), inform.retry_count);
+    let before = std::mem::replace(&mut memory.events, events);
+    before.0 == events.0 && before.1 < events.1
 }
 
 /// Why it started, if it did.
@@ -280,6 +293,23 @@ mod tests {
             ("RemoteFactoryReset".into(), "our-key".into())
         );
         assert!(reset.pending.is_empty());
+    }
+
+    #[test]
+    fn an_inform_that_is_said_again_starts_nothing_again() {
+        let mut memory = Memory::default();
+        let mut boot = inform(&[("1 BOOT", "")], &[]);
+        let told = |memory: &mut Memory, inform: &Inform| {
+            hear(inform, memory, &Quirks::default()).notices.len()
+        };
+        assert_eq!(told(&mut memory, &boot), 1);
+        boot.retry_count = 1;
+        assert_eq!(told(&mut memory, &boot), 0);
+        boot.retry_count = 2;
+        assert_eq!(told(&mut memory, &boot), 0);
+        // Another start, which says the same.
+        boot.retry_count = 0;
+        assert_eq!(told(&mut memory, &boot), 1);
     }
 
     #[test]

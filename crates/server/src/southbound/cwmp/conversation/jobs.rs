@@ -33,9 +33,10 @@ pub async fn run(talk: &mut Talk, job: Job) {
         write_down(&talk.desk, operation, entries).await;
     }
     talk.keep().await;
+    let looked = looked && result.is_ok();
     talk.desk.report(Fact::Done { job: id, result }).await;
     if looked {
-        // It has said all before it was asked.
+        // It has said all before it answered.
         talk.desk.report(Fact::SaidAll { at: now() }).await;
     }
 }

@@ -31,8 +31,8 @@ pub struct Memory {
     pub complete: bool,
     /// A hash of what its last Inform told.
     pub told: u64,
-    /// Where it takes connection requests.
-    pub connection_request_url: String,
+    /// A hash of the events of its last Inform, and how often it had tried.
+    pub events: (u64, u32),
     /// The paths whose changes it was asked to report.
     pub watched: Vec<String>,
     /// Commands that it works on.

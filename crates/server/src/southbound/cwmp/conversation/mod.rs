@@ -27,6 +27,9 @@ mod read;
 mod requests;
 mod rows;
 pub mod said;
+#[cfg(test)]
+#[path = "tests/sessions.rs"]
+mod sessions;
 mod subscribe;
 pub mod talk;
 mod tree;
