@@ -194,6 +194,14 @@ async fn work(
     {
         tracing::debug!(%error, device = %talk.desk.device, "results of a diagnostic could not be read");
     }
+    // Said to an earlier session, or before anybody could be asked.
+    while let Ok(command) = commands.try_recv() {
+        match command {
+            Command::Job(job) => early.push(job),
+            Command::Stop(why) => return why.words(),
+            Command::Rest => {}
+        }
+    }
     desk.report(Fact::Connected { at: now() }).await;
     for job in early {
         jobs::run(talk, *job).await;

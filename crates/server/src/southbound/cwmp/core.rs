@@ -85,6 +85,8 @@ pub struct Core {
     pub door: Door,
     /// Room for sessions.
     pub budget: Slots,
+    /// Room for getting to know devices.
+    pub onboardings: Slots,
     /// Room for bodies, in KiB.
     pub bodies: Arc<Semaphore>,
     /// Whom complaints go to.
@@ -118,6 +120,7 @@ impl Core {
             sessions: Sessions::default(),
             door,
             budget: Slots::new(limits.sessions_max),
+            onboardings: Slots::new(limits.onboardings_at_once),
             bodies: Arc::new(Semaphore::new(limits.bodies_bytes_max / 1024)),
             limits,
             protocol: Arc::default(),

@@ -107,6 +107,14 @@ pub const GOODBYE_TIME_MAX: Duration = Duration::from_secs(8);
 /// How long the accept loop rests when the operating system has no socket to give.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Devices that are got to know at the same time: each holds a tree and its values in memory, some
+/// megabytes. A tenant may hold as many as are free.
+pub const ONBOARDINGS_AT_ONCE: usize = 64;
+
+/// How long a session waits for one of [`ONBOARDINGS_AT_ONCE`]. CPEs give up on a silent ACS after 30
+/// seconds; the next session tries again.
+pub const ONBOARD_WAIT_MAX: Duration = Duration::from_secs(10);
+
 /// Time for getting to know a device within one session: the walk through a large tree over a slow
 /// link. What is left is done in the next session.
 pub const ONBOARD_TIME_MAX: Duration = Duration::from_secs(15 * 60);
@@ -138,6 +146,10 @@ pub struct Limits {
     pub session_time_max: Duration,
     /// See [`ANSWER_TIME_MAX`].
     pub answer_time_max: Duration,
+    /// See [`ONBOARDINGS_AT_ONCE`].
+    pub onboardings_at_once: usize,
+    /// See [`ONBOARD_WAIT_MAX`].
+    pub onboard_wait_max: Duration,
     /// See [`ONBOARD_TIME_MAX`]. None at all: it stays unknown.
     pub onboard_time_max: Duration,
     /// See [`WORK_WAIT_MAX`].
@@ -165,6 +177,8 @@ impl Default for Limits {
             bodies_bytes_max: BODIES_BYTES_MAX,
             session_time_max: SESSION_TIME_MAX,
             answer_time_max: ANSWER_TIME_MAX,
+            onboardings_at_once: ONBOARDINGS_AT_ONCE,
+            onboard_wait_max: ONBOARD_WAIT_MAX,
             onboard_time_max: ONBOARD_TIME_MAX,
             work_wait_max: WORK_WAIT_MAX,
             nonce_life: NONCE_LIFE,

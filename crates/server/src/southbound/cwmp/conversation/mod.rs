@@ -22,7 +22,10 @@ mod operate;
 #[cfg(test)]
 #[path = "tests/operate.rs"]
 mod operate_tests;
-pub mod quirks;
+mod quirks;
+#[cfg(test)]
+#[path = "tests/quirks.rs"]
+mod quirks_tests;
 mod read;
 mod requests;
 mod rows;

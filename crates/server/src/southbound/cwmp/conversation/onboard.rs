@@ -57,6 +57,13 @@ impl Need {
 /// Does it. What stopped it is told to the log; it is tried again in the next session.
 pub async fn run(talk: &mut Talk, inform: &Inform, need: Need) {
     let desk = talk.desk.clone();
+    let wait = desk.core.limits.onboard_wait_max;
+    let slot = desk.core.onboardings.take(&desk.tenant);
+    // Others come first; the next session tries again.
+    let Ok(slot) = tokio::time::timeout(wait, slot).await else {
+        metrics::counter!("headend_onboardings_total", "result" => "postponed").increment(1);
+        return;
+    };
     let time_max = desk.core.limits.onboard_time_max;
     let late = |_| {
         let why = format!("limit ONBOARD_TIME_MAX: it took more than {time_max:?}");
@@ -64,6 +71,7 @@ pub async fn run(talk: &mut Talk, inform: &Inform, need: Need) {
     };
     let outcome = tokio::time::timeout(time_max, steps(talk, inform, need)).await;
     let outcome = outcome.unwrap_or_else(late);
+    drop(slot);
     talk.keep().await;
     let result = match &outcome {
         Ok(()) => "complete",

@@ -27,12 +27,6 @@ pub struct Quirks {
     pub no_transfer_complete: bool,
     /// It starts again without saying that we asked for it (`M Reboot`).
     pub no_reboot_event: bool,
-    /// It sends no cookie back: its session is its connection.
-    pub no_cookies: bool,
-    /// The only scheme it authenticates with.
-    pub authentication: Option<Scheme>,
-    /// It wants `true` and `false` among the arguments of methods, too.
-    pub argument_words: bool,
 }
 
 /// A form of truth values.
@@ -43,18 +37,6 @@ pub enum Truth {
     Digits,
     /// `true` and `false`.
     Words,
-}
-
-/// How a device says who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scheme {
-    /// Basic only.
-    Basic,
-    /// Digest as of RFC 2069, without qop.
-    DigestWithoutQop,
-    /// Digest with MD5 only; offered SHA-256 it gives up.
-    DigestMd5,
 }
 
 /// One pack: for whom, and what.
@@ -84,16 +66,10 @@ struct Pack {
 }
 
 /// File and text.
-const FILES: &[(&str, &str)] = &[
-    (
-        "clients",
-        include_str!("../../../../../../data/quirks/clients.toml"),
-    ),
-    (
-        "gateways",
-        include_str!("../../../../../../data/quirks/gateways.toml"),
-    ),
-];
+const FILES: &[(&str, &str)] = &[(
+    "gateways",
+    include_str!("../../../../../../data/quirks/gateways.toml"),
+)];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,9 +131,6 @@ impl Quirks {
         self.whole_seconds |= other.whole_seconds;
         self.no_transfer_complete |= other.no_transfer_complete;
         self.no_reboot_event |= other.no_reboot_event;
-        self.no_cookies |= other.no_cookies;
-        self.authentication = other.authentication.or(self.authentication);
-        self.argument_words |= other.argument_words;
     }
 }
 

@@ -67,7 +67,11 @@ struct Node {
 impl Node {
     fn start(store: &Store) -> Self {
         let (facts, incoming) = mpsc::channel(1_000);
-        let (config, limits) = (Config::default(), Limits::default());
+        let config = Config::default();
+        let limits = Limits {
+            onboard_wait_max: Duration::from_millis(50),
+            ..Limits::default()
+        };
         let node = NodeId::parse("one").unwrap();
         let shutdown = CancellationToken::new();
         let door = Door::new(Vault::of(&[7; 32]).unwrap(), &config.cwmp, &limits);
@@ -697,4 +701,19 @@ async fn what_is_learned_of_a_model_serves_the_next_session() {
     world.ends(id, State::Succeeded).await;
     assert!(asked.methods().len() <= first);
     assert!(asked.methods().len() < 15, "{}", asked.methods().len());
+}
+
+#[tokio::test]
+async fn a_device_that_finds_no_room_to_be_known_is_known_by_its_next_session() {
+    let world = World::start("Device.").await;
+    let core = world.node().core.clone();
+    let mut held = Vec::new();
+    while let Some(slot) = core.onboardings.try_take(&world.tenant) {
+        held.push(slot);
+    }
+    let asked = world.session(gateway(), PERIODIC).await;
+    assert!(asked.methods().is_empty(), "{:?}", asked.methods());
+    drop(held);
+    world.session(asked.again(), PERIODIC).await;
+    assert_eq!(world.told(EventKind::DeviceOnboarded).await.len(), 1);
 }
