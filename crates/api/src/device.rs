@@ -53,7 +53,7 @@ pub struct Device {
     pub label: Option<String>,
     /// Its USP endpoint ids.
     pub endpoint_ids: Vec<String>,
-    /// The protocols it is managed by: `usp`.
+    /// The protocols it is managed by: `usp`, `cwmp`.
     pub protocols: Vec<String>,
     /// `Device.DeviceInfo.Manufacturer`.
     pub manufacturer: Option<String>,

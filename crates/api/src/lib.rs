@@ -10,10 +10,12 @@
 //! the console.
 
 pub mod device;
+pub mod device_match;
 pub mod doctor;
 pub mod endpoint;
 pub mod event;
 pub mod limits;
+pub mod management_session;
 pub mod model;
 mod openapi;
 pub mod operation;
@@ -59,6 +61,8 @@ const PARTS: &[&[Endpoint]] = &[
     user::ENDPOINTS,
     setup_key::ENDPOINTS,
     device::ENDPOINTS,
+    device_match::ENDPOINTS,
+    management_session::ENDPOINTS,
     reach::ENDPOINTS,
     value::ENDPOINTS,
     model::ENDPOINTS,

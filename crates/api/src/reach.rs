@@ -30,7 +30,7 @@ pub struct Reach {
 pub struct ManagementPath {
     /// Its name among the device's paths.
     pub id: String,
-    /// The protocol: `usp`.
+    /// The protocol: `usp`, `cwmp`.
     pub protocol: String,
     /// The transport and direction, like `websocket` or `websocket, dialled`.
     pub transport: String,
@@ -54,10 +54,24 @@ pub struct ManagementPath {
     pub evidence_at: Option<Time>,
     /// What the last sign of life was.
     pub evidence_source: Option<String>,
+    /// Of a device that comes at intervals (CWMP): until when it need not come again. Such a path counts as open
+    /// until then.
+    pub expected_by: Option<Time>,
+    /// The ways in which we can turn to the device on this path, as far as is known.
+    pub methods: Vec<ReachMethod>,
     /// Where we dial it.
     pub dial_url: Option<String>,
     /// The last attempts to dial it, newest first.
     pub attempts: Vec<DialAttempt>,
+}
+
+/// A way to turn to a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReachMethod {
+    /// `link` (an open one), `dial`, or a connection request over `http`, `udp` or `xmpp`.
+    pub method: String,
+    /// Where to; null for an open link.
+    pub address: Option<String>,
 }
 
 /// One attempt to reach a device: to dial it, or to ask it to come.

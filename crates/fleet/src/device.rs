@@ -86,22 +86,6 @@ impl Identity {
         }
     }
 
-    /// What the `DeviceId` of an Inform gives: the name under which the device comes over CWMP, then
-    /// what its serial number says. Nothing for a device without OUI or without serial number.
-    pub fn of_cwmp(oui: &str, product_class: &str, serial: &str) -> Vec<Self> {
-        if oui.trim().is_empty() || is_placeholder(serial.trim()) {
-            return Vec::new();
-        }
-        let (oui, class) = (oui.trim().to_ascii_uppercase(), product_class.trim());
-        let name = Self {
-            kind: IdentityKind::CwmpDevice,
-            value: format!("{oui}-{class}-{}", serial.trim()),
-        };
-        let mut out = vec![name];
-        out.extend(Self::of_serial(&oui, product_class, serial));
-        out
-    }
-
     /// What an endpoint id of the schemes `os` and `ops` says of the serial number (TR-369, 2.2.2);
     /// nothing for any other.
     pub fn of_endpoint(id: &str) -> Vec<Self> {
@@ -174,8 +158,8 @@ impl Identity {
     /// Characters of one part of a CPE's name. The standard has 64.
     pub const PART_CHARS_MAX: usize = 128;
 
-    /// What a CPE that speaks CWMP is known by. As [`Self::of_serial`]; where its OUI is none, as
-    /// happens, the maker's name stands in its place.
+    /// What a CPE that speaks CWMP is known by: the name under which it comes, then as
+    /// [`Self::of_serial`]. Where its OUI is none, as happens, the maker's name stands in its place.
     pub fn of_cpe(manufacturer: &str, oui: &str, product_class: &str, serial: &str) -> Vec<Self> {
         let parts = [manufacturer, oui, product_class, serial];
         if parts
@@ -184,24 +168,25 @@ impl Identity {
         {
             return Vec::new();
         }
-        let found = Self::of_serial(oui, product_class, serial);
+        let (class, serial) = (product_class.trim(), serial.trim());
         let maker = match oui.trim() {
             "" => manufacturer.trim(),
             oui => oui,
         };
-        // With a good OUI it is the serial number that says nothing.
-        let good = !Self::of_serial(oui, product_class, "S1").is_empty();
-        if !found.is_empty() || good || maker.is_empty() {
-            return found;
+        if maker.is_empty() || is_placeholder(serial) {
+            return Vec::new();
         }
-        let stand_in = Self::of_serial("000000", "x", serial);
-        match stand_in.is_empty() {
-            true => Vec::new(),
-            false => vec![Self {
-                kind: IdentityKind::OuiClassSerial,
-                value: format!("{maker}-{}-{}", product_class.trim(), serial.trim()),
-            }],
-        }
+        let found = Self::of_serial(oui, class, serial);
+        let maker = match found.is_empty() {
+            true => maker.to_owned(),
+            false => maker.to_ascii_uppercase(),
+        };
+        let mut out = vec![Self {
+            kind: IdentityKind::CwmpDevice,
+            value: format!("{maker}-{class}-{serial}"),
+        }];
+        out.extend(found);
+        out
     }
 }
 
@@ -387,7 +372,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_id_and_an_inform_of_one_device_have_its_serial_number_in_common() {
-        let informed = Identity::of_cwmp("00256d", "Gateway", "S-1");
+        let informed = Identity::of_cpe("Maker", "00256d", "Gateway", "S-1");
         assert_eq!(informed[0].kind, IdentityKind::CwmpDevice);
         assert_eq!(informed[0].value, "00256D-Gateway-S-1");
         for (endpoint, common) in [
@@ -408,10 +393,6 @@ mod tests {
         }
         assert_eq!(decoded("100%"), "100%");
         assert_eq!(decoded("a%zz%41"), "a%zzA");
-        assert!(Identity::of_cwmp("", "Gateway", "S1").is_empty());
-        assert!(Identity::of_cwmp("00256D", "Gateway", "0000").is_empty());
-        // Makers who put no OUI there are still told apart by what they put.
-        assert_eq!(Identity::of_cwmp("ACME", "", "S1").len(), 1);
     }
 
     #[test]
@@ -452,7 +433,7 @@ mod tests {
     #[test]
     fn a_cpe_without_an_oui_is_known_by_its_maker_and_never_by_its_serial_number_alone() {
         assert_eq!(
-            Identity::of_cpe("Maker", "00256d", "Box", "S1"),
+            Identity::of_cpe("Maker", "00256d", "Box", "S1")[1..],
             Identity::of_serial("00256D", "Box", "S1")
         );
         let one = Identity::of_cpe("Maker", "", "Box", "S1");

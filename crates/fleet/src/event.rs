@@ -37,8 +37,15 @@ kinds! {
     DeviceUpdated = "device.updated",
     /// A device was removed. Data: `name`.
     DeviceDeleted = "device.deleted",
-    /// Two registrations turned out to be one device. Data: `from`, `identity`.
+    /// Two registrations turned out to be one device. Data: `from`, `identity`; by a person also
+    /// `name` of the one that is gone.
     DeviceMerged = "device.merged",
+    /// A management path went to a device of its own. Data: `transport`, `from`, `into`.
+    DeviceSplit = "device.split",
+    /// Another device may be the same one; a person decides. Data: `other`, `identity`, `reason`.
+    DeviceMatchFound = "device.match_found",
+    /// A person said that another device is not the same one. Data: `other`.
+    DeviceMatchRejected = "device.match_rejected",
     /// A device got a name more. Data: `kind`, `value`.
     DeviceIdentified = "device.identified",
     /// A link was made. Data: `transport`, `peer`, `credential`.

@@ -192,6 +192,10 @@ uuid_id!(
     SessionId
 );
 uuid_id!(
+    /// Two devices of a tenant that may be one.
+    MatchId
+);
+uuid_id!(
     /// A person who can sign in.
     UserId
 );

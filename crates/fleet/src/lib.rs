@@ -11,6 +11,7 @@ pub mod dispatch;
 pub mod event;
 pub mod id;
 pub mod limits;
+pub mod matching;
 pub mod model;
 pub mod onboarding;
 pub mod operation;
@@ -22,7 +23,9 @@ pub mod time;
 
 pub use device::{Device, Identity, IdentityKind};
 pub use event::{Event, EventKind};
-pub use id::{DeviceId, NodeId, OperationId, SessionId, SetupKeyId, TenantId, TokenId, UserId};
+pub use id::{
+    DeviceId, MatchId, NodeId, OperationId, SessionId, SetupKeyId, TenantId, TokenId, UserId,
+};
 pub use operation::{Operation, OperationState};
 pub use presence::Presence;
 pub use southbound::{Answer, Fact, Failure, Fault, Job, Notice, Op, PathValue, Southbound};

@@ -6,6 +6,10 @@ mod cwmp;
 
 pub use cwmp::{Cwmp, DigestHash, OfferBasic};
 
+mod matching;
+
+pub use matching::Matching;
+
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -30,6 +34,8 @@ pub struct Config {
     pub retention: Retention,
     /// Where the key is that secrets are sealed with.
     pub secrets: Secrets,
+    /// When devices of two protocols are one.
+    pub matching: Matching,
 }
 
 impl Default for Config {
@@ -43,6 +49,7 @@ impl Default for Config {
             presence: Presence::default(),
             retention: Retention::default(),
             secrets: Secrets::default(),
+            matching: Matching::default(),
         }
     }
 }
@@ -159,11 +166,16 @@ impl Default for Presence {
 pub struct Retention {
     /// Days of the event log.
     pub events_days: u32,
+    /// Days of the sessions of devices that come at intervals, of which only the last ones are kept anyway.
+    pub sessions_days: u32,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { events_days: 90 }
+        Self {
+            events_days: 90,
+            sessions_days: 30,
+        }
     }
 }
 

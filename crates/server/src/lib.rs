@@ -8,6 +8,7 @@ pub mod dispatch;
 pub mod handlers;
 pub mod http;
 pub mod limits;
+pub mod matching;
 pub mod problem;
 pub mod seam;
 pub mod secret;
@@ -177,6 +178,12 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let south: Arc<dyn South> = Arc::new(south::Devices::new(devices, dispatch.handle.clone()));
     tasks.extend([usp.task, cwmp.task]);
     tasks.extend(dispatch.tasks);
+    tasks.push(tokio::spawn(matching::follow(
+        store.clone(),
+        Arc::new(config.clone()),
+        south.clone(),
+        shutdown.clone(),
+    )));
     let bound = Bound {
         http: Some(address),
         usp: usp.usp,
@@ -238,6 +245,7 @@ async fn sweep_once(state: &State) -> store::Result<()> {
     let now = state::now();
     let day = std::time::Duration::from_secs(24 * 3600);
     let events = now.minus(day * state.config.retention.events_days);
+    let sessions = now.minus(day * state.config.retention.sessions_days);
     let (store, keys) = (&state.store, now.minus(limits::IDEMPOTENCY_LIFE));
     in_batches(|| store.session_purge(now)).await?;
     for tenant in store.tenant_list().await? {
@@ -246,6 +254,7 @@ async fn sweep_once(state: &State) -> store::Result<()> {
         }
         in_batches(|| store.idempotency_purge(&tenant.id, keys)).await?;
         in_batches(|| store.event_purge(&tenant.id, events)).await?;
+        in_batches(|| store.management_session_purge(&tenant.id, sessions)).await?;
     }
     Ok(())
 }

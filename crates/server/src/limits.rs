@@ -191,3 +191,12 @@ pub const SHOWN: &[(&str, u64, &str)] = &[
         "An idempotency key is remembered this long",
     ),
 ];
+
+/// How often devices that were brought in lately are compared by MAC address, where that is configured.
+pub const MATCHING_EVERY: Duration = Duration::from_secs(10);
+
+/// Events looked at in one step of that.
+pub const MATCHING_PAGE: usize = 100;
+
+/// How many events before the start are looked through for devices that were brought in as the server stopped.
+pub const MATCHING_EVENTS_BACK: u64 = 10_000;

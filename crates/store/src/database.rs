@@ -79,6 +79,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../migrations/sqlite/0009_management_session.sql"),
     ),
     (
+        10,
+        "device match",
+        include_str!("../migrations/sqlite/0010_device_match.sql"),
+    ),
+    (
         11,
         "back by",
         include_str!("../migrations/sqlite/0011_back_by.sql"),
@@ -131,6 +136,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         9,
         "management session",
         include_str!("../migrations/postgres/0009_management_session.sql"),
+    ),
+    (
+        10,
+        "device match",
+        include_str!("../migrations/postgres/0010_device_match.sql"),
     ),
     (
         11,

@@ -1,16 +1,15 @@
-//! What devices are known by. An identity leads to one device of its tenant; a device has several, and two devices
-//! that turn out to be one are merged here.
+//! What devices are known by. An identity leads to one device of its tenant; a device has several. How two devices
+//! that turn out to be one are merged is in `merge`.
 
 use fleet::{DeviceId, Event, Identity, TenantId, Timestamp};
 
 use crate::device::{exists, refresh};
 use crate::error::{Error, Result};
 use crate::limits::IDENTITIES_MAX;
-use crate::search::reindex;
 use crate::sql::{Row, sql};
 use crate::text::check_text;
 use crate::writer::Tx;
-use crate::{Store, protocol, readable, touched};
+use crate::{Store, readable, touched};
 
 /// An identity with its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,81 +100,6 @@ impl Store {
         })
         .await
     }
-
-    /// Makes one device of two that turned out to be the same: identities, ways and operations of `from` go to
-    /// `into`, where that has none of its own; `from` disappears. Its log stays under its old id.
-    pub async fn device_merge(
-        &self,
-        tenant: &TenantId,
-        from: DeviceId,
-        into: DeviceId,
-        events: Vec<Event>,
-    ) -> Result<()> {
-        let tenant = tenant.clone();
-        self.write(&tenant.clone(), move |tx| {
-            Box::pin(async move {
-                adopt_protocol(tx, &tenant, from, into).await?;
-                let delete = sql("DELETE FROM device WHERE tenant = $1 AND id = $2")
-                    .bind(&tenant)
-                    .bind(from);
-                touched(tx.execute(delete).await?, "device")?;
-                for text in [
-                    "UPDATE identity SET device = $3 WHERE tenant = $1 AND device = $2",
-                    "UPDATE management_path SET device = $3 WHERE tenant = $1 AND device = $2 AND transport NOT IN \
-                     (SELECT transport FROM management_path WHERE tenant = $1 AND device = $3)",
-                    "UPDATE value_document SET device = $3 WHERE tenant = $1 AND device = $2 AND object NOT IN \
-                     (SELECT object FROM value_document WHERE tenant = $1 AND device = $3)",
-                    "UPDATE device_state SET device = $3 WHERE tenant = $1 AND device = $2 AND name NOT IN \
-                     (SELECT name FROM device_state WHERE tenant = $1 AND device = $3)",
-                    "UPDATE management_session SET device = $3 WHERE tenant = $1 AND device = $2",
-                ] {
-                    tx.execute(sql(text).bind(&tenant).bind(from).bind(into)).await?;
-                }
-                crate::operation::adopt(tx, &tenant, from, into).await?;
-                crate::removal::of_device(tx, &tenant, from).await?;
-                reindex(tx, &tenant, into).await?;
-                tx.append_all(events).await
-            })
-        })
-        .await
-    }
-}
-
-/// The device is managed by the protocols of both from now on; and it is expected, and was heard, when either was.
-async fn adopt_protocol(
-    tx: &mut Tx,
-    tenant: &TenantId,
-    from: DeviceId,
-    into: DeviceId,
-) -> Result<()> {
-    let mut both: Vec<(String, i64, i64, i64)> = Vec::with_capacity(2);
-    for device in [from, into] {
-        let statement = sql(
-            "SELECT protocol, heard_at, expected_by, first_seen_at FROM device \
-             WHERE tenant = $1 AND id = $2",
-        )
-        .bind(tenant)
-        .bind(device);
-        let row = tx.optional(statement).await?;
-        let row = row.ok_or(Error::NotFound("device"))?;
-        let mut c = row.columns();
-        both.push((c.take()?, c.take()?, c.take()?, c.take()?));
-    }
-    let [a, b] = both.as_slice() else {
-        return Ok(());
-    };
-    let first = [a.3, b.3].into_iter().filter(|at| *at > 0).min();
-    let update = sql(
-        "UPDATE device SET protocol = $1, heard_at = $2, expected_by = $3, first_seen_at = $4 \
-         WHERE tenant = $5 AND id = $6",
-    )
-    .bind(protocol::union(&a.0, &b.0))
-    .bind(a.1.max(b.1))
-    .bind(a.2.max(b.2))
-    .bind(first.unwrap_or(0))
-    .bind(tenant)
-    .bind(into);
-    tx.execute(update).await.map(drop)
 }
 
 /// Adds identities; those that lead to another device are returned.

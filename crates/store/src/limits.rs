@@ -143,3 +143,6 @@ pub const FAULTS_PER_SESSION_MAX: usize = 100;
 
 /// Different faults counted of one device: it may invent codes and parameters.
 pub const FAULTS_PER_DEVICE_MAX: u64 = 100;
+
+/// Pairs of devices that may be one, kept of a tenant; where so many wait, nobody looks at them one by one.
+pub const MATCHES_PER_TENANT_MAX: u64 = 5_000;

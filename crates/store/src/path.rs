@@ -195,14 +195,18 @@ impl Store {
         row.map(|row| read(&row)).transpose()
     }
 
-    /// One way to a device, in whichever tenant it is.
+    /// The way that comes under the id of a device, in whichever tenant it is: that of the device itself, or one that
+    /// came under this id before a merge or a split.
     pub async fn path_of_device(
         &self,
         device: DeviceId,
         transport: &str,
     ) -> Result<Option<PathRecord>> {
         let statement = sql(SELECT)
-            .then(" WHERE device = $1 AND transport = $2")
+            .then(
+                " WHERE (login = $1 OR device = $1) AND transport = $2 \
+                 ORDER BY CASE WHEN login = $1 THEN 0 ELSE 1 END LIMIT 1",
+            )
             .bind(device)
             .bind(transport);
         let row = self.optional(statement).await?;

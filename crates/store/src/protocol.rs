@@ -11,6 +11,14 @@ const TEXTS: [(&str, &[&str]); 2] = [
     ("usp", &["usp", "cwmp usp"]),
 ];
 
+/// The protocol that a path speaks.
+pub(crate) fn of(transport: &str) -> &'static str {
+    match transport {
+        "cwmp" => "cwmp",
+        _ => "usp",
+    }
+}
+
 /// Both together, each name once.
 pub(crate) fn union(a: &str, b: &str) -> String {
     let names: BTreeSet<&str> = a.split(' ').chain(b.split(' ')).collect();

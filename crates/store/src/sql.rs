@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-use fleet::{DeviceId, OperationId, SessionId, SetupKeyId, TenantId, Timestamp, TokenId, UserId};
+use fleet::{
+    DeviceId, MatchId, OperationId, SessionId, SetupKeyId, TenantId, Timestamp, TokenId, UserId,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
@@ -225,6 +227,7 @@ args! {
     DeviceId => Uuid, |v| v.0;
     OperationId => Uuid, |v| v.0;
     SessionId => Uuid, |v| v.0;
+    MatchId => Uuid, |v| v.0;
     UserId => Uuid, |v| v.0;
     TokenId => Uuid, |v| v.0;
     SetupKeyId => Uuid, |v| v.0;
@@ -302,6 +305,7 @@ columns! {
     DeviceId as Uuid, |v| Ok(DeviceId(v));
     OperationId as Uuid, |v| Ok(OperationId(v));
     SessionId as Uuid, |v| Ok(SessionId(v));
+    MatchId as Uuid, |v| Ok(MatchId(v));
     UserId as Uuid, |v| Ok(UserId(v));
     TokenId as Uuid, |v| Ok(TokenId(v));
     SetupKeyId as Uuid, |v| Ok(SetupKeyId(v));

@@ -46,6 +46,7 @@ pub(crate) const TENANT_TABLES: &[(&str, &[&str])] = &[
     ("management_path", &["tenant", "device", "transport"]),
     ("value_document", &["tenant", "device", "object"]),
     ("device_state", &["tenant", "device", "name"]),
+    ("device_match", &["tenant", "id"]),
     ("management_session", &["tenant", "device", "id"]),
     (
         "fault_seen",

@@ -4,6 +4,8 @@ mod act;
 mod how;
 mod look;
 mod note;
+mod one;
+mod said;
 mod tree;
 
 use super::part::Part;
@@ -47,6 +49,10 @@ pub enum Command {
     },
     /// Show what happened to a device, newest first
     Timeline(look::Timeline),
+    /// List the sessions in which a CWMP device came, newest first
+    Sessions(said::Sessions),
+    /// Show what was said in a session of a CWMP device
+    Session(said::Session),
     /// Show the last-known values, without asking the device
     Values(look::Values),
     /// Show the data model with the last-known values
@@ -76,6 +82,14 @@ pub enum Command {
         /// An id, or anything that finds exactly one
         device: String,
     },
+    /// Make one device of two: the second becomes part of the first
+    Merge(one::Merge),
+    /// Make a management path a device of its own
+    Split(one::Split),
+    /// List devices that may be the same one and wait for a decision
+    Matches(one::Matches),
+    /// Decide whether two devices of `matches` are one
+    Match(one::Decide),
     /// Remove a device from the records
     Forget(note::Forget),
 }
@@ -138,6 +152,12 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
         Command::Reach { device } => look::reach(&device, connection).await,
         Command::Wake { device } => look::wake(&device, connection).await,
         Command::Timeline(args) => look::timeline(args, connection).await,
+        Command::Sessions(args) => said::list(args, connection).await,
+        Command::Session(args) => said::show(args, connection).await,
+        Command::Merge(args) => one::merge(args, connection).await,
+        Command::Split(args) => one::split(args, connection).await,
+        Command::Matches(args) => one::matches(args, connection).await,
+        Command::Match(args) => one::decide(args, connection).await,
         Command::Values(args) => look::values(args, connection).await,
         Command::Tree(args) => tree::tree(args, connection).await,
         Command::Search(args) => tree::search(args, connection).await,

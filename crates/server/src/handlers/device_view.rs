@@ -20,6 +20,12 @@ pub fn name(record: &DeviceRecord) -> String {
     .unwrap_or_else(|| device.id.to_string())
 }
 
+/// The protocols it is managed by.
+pub fn protocols(record: &DeviceRecord) -> Vec<String> {
+    let names = record.protocol.split(' ').filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
 /// A row of the list.
 pub fn view(record: &DeviceRecord, at: Timestamp, config: &PresenceConfig) -> Device {
     let device = &record.device;
@@ -29,7 +35,7 @@ pub fn view(record: &DeviceRecord, at: Timestamp, config: &PresenceConfig) -> De
         name: name(record),
         label: some(&device.name),
         endpoint_ids: some(&record.endpoint_id).into_iter().collect(),
-        protocols: some(&record.protocol).into_iter().collect(),
+        protocols: protocols(record),
         manufacturer: some(&told.manufacturer),
         oui: some(&told.oui),
         product_class: some(&told.product_class),
@@ -52,6 +58,8 @@ pub fn presence(evidence: &Evidence, at: Timestamp, config: &PresenceConfig) -> 
     let source = newest.map(|newest| {
         if evidence.disconnected_at == Some(newest) {
             "connection closed"
+        } else if evidence.heard_at == Some(newest) && !evidence.linked() {
+            "came by CWMP"
         } else if evidence.heard_at == Some(newest) {
             "heard by USP"
         } else {
@@ -60,8 +68,12 @@ pub fn presence(evidence: &Evidence, at: Timestamp, config: &PresenceConfig) -> 
     });
     let heard = evidence.heard_at.max(evidence.connected_at);
     let since = match word {
-        fleet::Presence::Online => evidence.connected_at,
-        fleet::Presence::Silent => heard.map(|heard| heard.plus(config.silent_after)),
+        // Since when one that comes at intervals does so is known of its path.
+        fleet::Presence::Online => evidence.connected_at.filter(|_| evidence.linked()),
+        fleet::Presence::Silent if evidence.linked() => {
+            heard.map(|heard| heard.plus(config.silent_after))
+        }
+        fleet::Presence::Silent => evidence.expected_by,
         fleet::Presence::Offline => evidence.disconnected_at.or(newest),
         fleet::Presence::Never => None,
     };

@@ -20,6 +20,9 @@ pub fn summary(event: &Event) -> String {
             "Merged with another registration of the same device",
             "identity",
         ),
+        K::DeviceSplit => format!("Its {} path is a device of its own now", text("transport")),
+        K::DeviceMatchFound => with("May be the same as another device", "identity"),
+        K::DeviceMatchRejected => "Is another device than the one it resembles".to_owned(),
         K::DeviceIdentified => format!("Also known as {} {}", text("kind"), text("value")),
         K::DeviceConnected => match text("peer") {
             "" => "Connected".to_owned(),

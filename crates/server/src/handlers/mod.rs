@@ -3,12 +3,14 @@
 //! content adds, like the verb of an operation on a device.
 
 mod device;
+mod device_match;
 pub mod device_view;
 mod doctor;
 mod event;
 mod event_words;
 mod findings;
 mod findings_acs;
+mod management_session;
 mod model;
 mod model_search;
 mod model_tree;
@@ -76,6 +78,13 @@ pub fn bind(endpoint: &Endpoint) -> Option<MethodRouter<State>> {
         "device_update" => to.handler(device::update),
         "device_delete" => to.handler(device::delete),
         "device_readmit" => to.handler(device::readmit),
+        "device_match_list" => to.handler(device_match::list),
+        "device_match_accept" => to.handler(device_match::accept),
+        "device_match_reject" => to.handler(device_match::reject),
+        "device_merge" => to.handler(device_match::merge),
+        "device_split" => to.handler(device_match::split),
+        "device_sessions" => to.handler(management_session::list),
+        "device_session" => to.handler(management_session::show),
         "device_timeline" => to.handler(event::timeline),
         "device_reach" => to.handler(reach::show),
         "device_wake" => to.handler(reach::wake),

@@ -12,7 +12,7 @@ use crate::secret;
 use crate::state::{State, now};
 use api::operation::{Mode, Operation, OperationCreate, OperationQuery, OperationSubmitted};
 use api::page::PageQuery;
-use api::transcript::{Direction, TranscriptEntry};
+use api::transcript::TranscriptEntry;
 use api::{FieldProblem, Page, ProblemKind};
 use axum::Json;
 use axum::extract::{Extension, State as Extract};
@@ -251,11 +251,7 @@ pub async fn transcript(
     let entries = (0u32..).zip(entries).map(|(index, entry)| TranscriptEntry {
         index,
         at: time(entry.at),
-        direction: match entry.direction.as_str() {
-            "out" => Direction::Sent,
-            "in" => Direction::Received,
-            _ => Direction::Note,
-        },
+        direction: operation_view::direction(&entry.direction),
         kind: entry.what,
         text: entry.text,
     });

@@ -5,6 +5,7 @@ use api::operation::{
     Actor, ActorKind, AddParameter, Op, Operation, OperationState, PathResult, SetParameter, Step,
     StepError, StepState, Who,
 };
+use api::transcript::Direction;
 use fleet::auth::Verb;
 use fleet::operation::{OutcomeState, Phase, Request};
 use fleet::secret::shown;
@@ -270,6 +271,15 @@ pub fn domain(state: OperationState) -> fleet::OperationState {
         OperationState::Expired => S::Expired,
         OperationState::Cancelled => S::Cancelled,
         OperationState::Unconfirmed => S::Unconfirmed,
+    }
+}
+
+/// Which way a message of a transcript went.
+pub fn direction(word: &str) -> Direction {
+    match word {
+        "out" => Direction::Sent,
+        "in" => Direction::Received,
+        _ => Direction::Note,
     }
 }
 

@@ -9,12 +9,12 @@ use crate::problem::Result;
 use crate::state::{State, now};
 use api::device::PresenceWord;
 use api::doctor::Refusal;
-use api::reach::{DialAttempt, ManagementPath, Reach, WakeAbility, Woken};
+use api::reach::{DialAttempt, ManagementPath, Reach, ReachMethod, WakeAbility, Woken};
 use axum::Json;
 use axum::extract::State as Extract;
 use fleet::{DeviceId, Timestamp};
 use std::time::Duration;
-use store::{DeviceRecord, PathRecord};
+use store::{DeviceRecord, KnownValue, PathRecord};
 
 /// How far back refused connections explain a silence.
 const REFUSALS_SINCE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -52,6 +52,7 @@ pub async fn show(
         let (reason, advice) = why(&record, &paths, &refusals, verdict.word);
         (Some(reason), Some(advice))
     };
+    let told = state.store.value_of(tenant, id, &knocks()).await?;
     let dialled = paths.iter().any(|path| path.dial_url.is_some());
     let wake = match (verdict.word, dialled) {
         (PresenceWord::Online, _) => WakeAbility {
@@ -66,6 +67,19 @@ pub async fn show(
             possible: true,
             words: "Its connection is open; waking asks it for a sign of life.".to_owned(),
         },
+        _ if paths.iter().any(|path| path.transport != WEBSOCKET) => {
+            let open = !told.iter().all(|known| known.value.is_empty());
+            let words = match open {
+                true => "It is asked to come by a connection request, in each way that it offers.",
+                false => {
+                    "It has not told where a connection request would reach it; it comes by itself at its interval."
+                }
+            };
+            WakeAbility {
+                possible: open,
+                words: words.to_owned(),
+            }
+        }
         _ => WakeAbility {
             possible: false,
             words: "It dials us over WebSocket; nobody can reach it until it does.".to_owned(),
@@ -74,7 +88,7 @@ pub async fn show(
     let paths = paths
         .iter()
         .enumerate()
-        .map(|(index, path)| view(&state, &caller, &record, path, index))
+        .map(|(index, path)| view(&state, &caller, &record, path, index, &told))
         .collect();
     Ok(Json(Reach {
         presence: verdict,
@@ -103,7 +117,11 @@ pub async fn wake(
     }))
 }
 
-fn connected(path: &PathRecord) -> bool {
+/// Open, or used lately enough where it is used at intervals.
+fn connected(path: &PathRecord, at: Timestamp) -> bool {
+    if let Some(by) = path.expected_by {
+        return at <= by;
+    }
     match (path.connected_at, path.disconnected_at) {
         (Some(up), Some(down)) => up > down,
         (up, _) => up.is_some(),
@@ -116,10 +134,18 @@ fn view(
     record: &DeviceRecord,
     path: &PathRecord,
     index: usize,
+    told: &[KnownValue],
 ) -> ManagementPath {
-    let open = connected(path);
+    let open = connected(path, now());
     let evidence = &record.device.evidence;
-    let heard: Option<Timestamp> = evidence.heard_at.max(path.connected_at);
+    let heard = match path.expected_by {
+        Some(_) => path.heard_at,
+        None => evidence.heard_at.max(path.connected_at),
+    };
+    let protocol = match path.transport == WEBSOCKET {
+        true => "usp",
+        false => "cwmp",
+    };
     // Links are dialled over their own transport; a CPE is asked to come in several ways.
     let mut attempts = state.south.attempts(&caller.tenant, path.device);
     attempts.retain(|one| (one.method == WEBSOCKET) == (path.transport == WEBSOCKET));
@@ -130,7 +156,9 @@ fn view(
     };
     ManagementPath {
         id: format!("{}-{index}", path.transport),
-        protocol: record.protocol.clone(),
+        protocol: protocol.to_owned(),
+        expected_by: path.expected_by.map(time),
+        methods: methods(path, open, told),
         transport: format!("{}{direction}", path.transport),
         identity: path.endpoint_id.clone(),
         connected: open,
@@ -143,7 +171,9 @@ fn view(
         evidence_at: heard.map(time),
         evidence_source: heard.map(|at| {
             let connected = Some(at) == path.connected_at;
-            if connected {
+            if path.expected_by.is_some() {
+                "session".to_owned()
+            } else if connected {
                 "connected".to_owned()
             } else {
                 "message or pong".to_owned()
@@ -162,6 +192,42 @@ fn view(
             })
             .collect(),
     }
+}
+
+/// The parameters that say where a connection request reaches a device, each with the way it is.
+const KNOCKS: [(&str, &str); 3] = [
+    ("http", "Device.ManagementServer.ConnectionRequestURL"),
+    ("udp", "Device.ManagementServer.UDPConnectionRequestAddress"),
+    ("xmpp", "Device.ManagementServer.ConnReqJabberID"),
+];
+
+fn knocks() -> Vec<String> {
+    KNOCKS.iter().map(|(_, path)| (*path).to_owned()).collect()
+}
+
+/// The ways in which we can turn to the device on a path.
+fn methods(path: &PathRecord, open: bool, told: &[KnownValue]) -> Vec<ReachMethod> {
+    let method = |method: &str, address: Option<String>| ReachMethod {
+        method: method.to_owned(),
+        address,
+    };
+    if path.transport == WEBSOCKET {
+        let link = open.then(|| method("link", None));
+        let dial = path.dial_url.clone();
+        let dial = dial.map(|url| method("dial", Some(url)));
+        return link.into_iter().chain(dial).collect();
+    }
+    KNOCKS
+        .iter()
+        .filter_map(|(name, parameter)| {
+            let known = told.iter().find(|known| known.path == *parameter)?;
+            let address = some(&known.value)?;
+            Some(method(
+                name,
+                Some(fleet::secret::without_credentials(&address)),
+            ))
+        })
+        .collect()
 }
 
 fn credential(word: &str) -> &str {
@@ -211,6 +277,12 @@ fn why(
         );
     }
     let text = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    if word == PresenceWord::Silent && !record.device.evidence.linked() {
+        return text(
+            "It did not come when it was expected, and is late.",
+            "Wait for it to come, or wake it to know at once.",
+        );
+    }
     if word == PresenceWord::Silent {
         return text(
             "Its connection seems open, but it has not answered for longer than expected. Its network is probably gone.",

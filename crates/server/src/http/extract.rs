@@ -277,13 +277,36 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let (name, value) = in_path(parts, state).await?;
-        value.parse().map(Id).map_err(|_| {
-            Fail::malformed(vec![FieldProblem {
-                location: Location::Path,
-                ..FieldProblem::body(name, format!("{value:?} is not an id; an id is a UUID"))
-            }])
-        })
+        parsed(&name, &value).map(Id)
     }
+}
+
+/// The ids in a path with several, in their order.
+#[derive(Clone, Copy, Debug)]
+pub struct Ids<const N: usize>(pub [Uuid; N]);
+
+impl<S: Send + Sync, const N: usize> FromRequestParts<S> for Ids<N> {
+    type Rejection = Fail;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let params = all_in_path(parts, state).await?;
+        let mut ids = Vec::with_capacity(N);
+        for (name, value) in &params {
+            ids.push(parsed(name, value)?);
+        }
+        let ids = ids.try_into();
+        ids.map(Ids)
+            .map_err(|_| crate::problem::internal("a path with another number of ids"))
+    }
+}
+
+fn parsed(name: &str, value: &str) -> Result<Uuid> {
+    value.parse().map_err(|_| {
+        Fail::malformed(vec![FieldProblem {
+            location: Location::Path,
+            ..FieldProblem::body(name, format!("{value:?} is not an id; an id is a UUID"))
+        }])
+    })
 }
 
 /// The tenant's slug in the path.
@@ -322,14 +345,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Place {
     }
 }
 
-async fn in_path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<(String, String)> {
+async fn all_in_path<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+) -> Result<Vec<(String, String)>> {
     let params = RawPathParams::from_request_parts(parts, state)
         .await
         .map_err(|_| Fail::new(ProblemKind::Malformed, "The path is not valid UTF-8."))?;
-    let found = params
-        .iter()
-        .next()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    Ok(params.iter().map(own).collect())
+}
+
+async fn in_path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<(String, String)> {
+    let found = all_in_path(parts, state).await?.into_iter().next();
     found.ok_or_else(|| crate::problem::internal("a path without its parameter"))
 }
 

@@ -5,6 +5,7 @@ mod auth;
 mod basics;
 mod budget;
 mod hostile;
+mod matching;
 mod raw;
 mod rig;
 mod secure;

@@ -7,6 +7,7 @@ mod events;
 mod idempotency;
 mod input;
 mod listener;
+mod one_device;
 mod paging;
 mod permission;
 mod session;

@@ -2,6 +2,7 @@
 //! token on the same id finds nothing, a token without the permission is forbidden, and nobody
 //! gets anything without a credential.
 
+use crate::one_device;
 use crate::world::{PASSWORD, World, all_scopes, worlds};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -70,6 +71,27 @@ async fn prepare(world: &World, id: &str) -> (Vec<String>, Option<Value>) {
             device().await,
             Some(json!({"label": "Attic", "tags": ["vip"]})),
         ),
+        "device_sessions" => (device().await, None),
+        "device_session" => {
+            let device = one_device::cwmp(world, &fresh("walk")).await;
+            let session = one_device::session(world, device).await;
+            (vec![device.to_string(), session.to_string()], None)
+        }
+        "device_match_list" => (vec![], None),
+        "device_match_accept" | "device_match_reject" => {
+            let (_, _, id) = one_device::pair(world, &fresh("walk")).await;
+            (vec![id.to_string()], None)
+        }
+        "device_merge" => {
+            let (usp, other, _) = one_device::pair(world, &fresh("walk")).await;
+            (vec![usp.to_string()], Some(json!({ "device_id": other })))
+        }
+        "device_split" => {
+            let (usp, other, _) = one_device::pair(world, &fresh("walk")).await;
+            let merge = format!("/api/v1/devices/{usp}/merge");
+            world.post(&merge, json!({ "device_id": other })).await;
+            (vec![usp.to_string()], Some(json!({"transport": "cwmp"})))
+        }
         "operation_create" => (device().await, Some(set)),
         "operation_show" | "operation_cancel" | "operation_transcript" => {
             let path = format!("/api/v1/devices/{}/operations", device().await[0]);

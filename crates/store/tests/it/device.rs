@@ -553,6 +553,7 @@ async fn facets_count_the_values_of_the_devices_that_match() {
 async fn deleting_a_device_leaves_nothing_but_its_log() {
     for db in worlds().await {
         let tenant = tenant("acme");
+        insert_device(&db.store, &tenant, "OTHER").await;
         let before = crate::raw::Raw::open(&db.url).await.rows_of("acme").await;
         let device = insert_device(&db.store, &tenant, "S1").await;
         crate::isolation::fill(&db.store, &tenant, device).await;

@@ -26,6 +26,16 @@ pub async fn fill(store: &Store, tenant: &TenantId, device: DeviceId) {
         .management_session_put(tenant, session, transcript)
         .await
         .unwrap();
+    // Either way, so that it goes with the device on either side.
+    let name = fleet::Identity::endpoint("os::00256D-OTHER");
+    let other = match store.device_by_identity(tenant, &name).await.unwrap() {
+        Some(other) => other,
+        None => crate::world::insert_device(store, tenant, "OTHER").await,
+    };
+    store
+        .match_suggest(tenant, crate::merge::pair(device, other), vec![])
+        .await
+        .unwrap();
 }
 
 /// Rows in the tables of adapters that hang on no device.
@@ -67,6 +77,27 @@ pub async fn intrude(store: &Store, me: &TenantId, id: DeviceId) {
     let mine = DeviceId::new(NOW, crate::world::bits());
     let seen = store.fault_seen_elsewhere(me, mine, "key", 9007, "Device.WiFi.SSID.1.SSID");
     assert_eq!(seen.await.unwrap(), 0);
+    none(store.device_speaks(me, id, "cwmp", vec![]).await);
+    let pair = crate::merge::pair(id, mine);
+    let match_id = pair.id;
+    none(store.match_suggest(me, pair.clone(), vec![]).await);
+    assert!(
+        store
+            .match_list(me, true, None, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    none(store.match_show(me, match_id).await);
+    assert!(!store.match_rejected(me, id, mine).await.unwrap());
+    let by = "user:mallory".to_owned();
+    none(store.match_reject(me, match_id, by, at(1), vec![]).await);
+    let split = store::Split {
+        device: id,
+        transport: "websocket".to_owned(),
+        decision: pair,
+    };
+    none(store.device_split(me, split, at(1), vec![]).await);
     let keys = store.setup_key_list_sealed(me, at(1)).await.unwrap();
     assert!(keys.is_empty());
 }

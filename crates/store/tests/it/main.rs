@@ -10,6 +10,7 @@ mod foreign;
 mod isolation;
 mod limit;
 mod management_session;
+mod merge;
 mod operation;
 mod path;
 mod people;

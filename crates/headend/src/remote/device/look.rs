@@ -76,6 +76,18 @@ pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
         if let Some(why) = &path.disconnect_reason {
             rows.push(("closed because", why.clone()));
         }
+        if path.expected_by.is_some() {
+            rows.push(("last came", output::ago(path.evidence_at)));
+            rows.push(("expected", output::until(path.expected_by)));
+        }
+        let methods = path.methods.iter().map(|one| match &one.address {
+            Some(address) => format!("{} at {address}", one.method),
+            None => one.method.clone(),
+        });
+        let methods: Vec<String> = methods.collect();
+        if !methods.is_empty() {
+            rows.push(("reached by", methods.join(", ")));
+        }
         if let Some(url) = &path.dial_url {
             rows.push(("dialled at", url.clone()));
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ::cwmp::rpc::DeviceId as Cpe;
 use fleet::device::Description;
+use fleet::matching::Verdict;
 use fleet::onboarding::{self, Credential, Known, Newcomer, Refusal, Who};
 use fleet::{DeviceId, Event, EventKind, Identity, IdentityKind, TenantId};
 use serde_json::json;
@@ -18,6 +19,7 @@ use super::core::{Command, Core, Entry, Stop};
 use super::cpe::Guest;
 use super::door::{Proof, Shown};
 use super::limits::{EXPECTED_FIRST, REPLACE_TIME_MAX, SESSION_INBOX};
+use crate::matching::{self, Arrival};
 use crate::southbound::admission;
 use crate::southbound::register::{self, Unregistered};
 use crate::southbound::registry::NewEntry;
@@ -93,7 +95,7 @@ pub async fn admit(
         &cpe.serial_number,
     );
     let found = match &tenant {
-        Some(tenant) => find(store, tenant, identities, &shown.proof).await?,
+        Some(tenant) => find(core, tenant, identities, &shown.proof, peer).await?,
         None => Found::default(),
     };
     let names = shown.certificate.as_deref().unwrap_or_default();
@@ -119,7 +121,12 @@ pub async fn admit(
     let decision = onboarding::admit(&newcomer).map_err(no)?;
     let tenant = &decision.tenant;
     let device = match decision.who {
-        Who::Known(device) => device,
+        Who::Known(device) => {
+            if let Some(identity) = &found.joins {
+                join(store, tenant, device, identity, cpe).await?;
+            }
+            device
+        }
         Who::New => {
             let newcomer = register::Newcomer {
                 protocol: "cwmp",
@@ -128,10 +135,14 @@ pub async fn admit(
                 identities: found.identities,
             };
             let registered = register::register(store, tenant, decision.setup_key, newcomer).await;
-            registered.map_err(|error| match error {
+            let device = registered.map_err(|error| match error {
                 Unregistered::Refused(refusal) => no(refusal),
                 Unregistered::Store(error) => error.into(),
-            })?
+            })?;
+            if let Some((known, identity)) = &found.resembles {
+                matching::suggest(store, tenant, *known, device, identity).await?;
+            }
+            device
         }
     };
     if let (true, Proof::Device { hash, .. }) = (decision.promote, &shown.proof) {
@@ -177,6 +188,37 @@ pub async fn admit(
         entry,
         commands,
     })
+}
+
+/// A device that is known by another name comes over CWMP too: under its name there from now on.
+async fn join(
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+    by: &Identity,
+    cpe: &Cpe,
+) -> store::Result<()> {
+    let identities = Identity::of_cpe(
+        &cpe.manufacturer,
+        &cpe.oui,
+        &cpe.product_class,
+        &cpe.serial_number,
+    );
+    let event = Event::new(tenant.clone(), now(), EventKind::DeviceMerged)
+        .device(device)
+        .data(json!({
+            "from": "",
+            "identity": format!("{} {}", by.kind.as_str(), by.value),
+            "transport": TRANSPORT,
+        }));
+    store
+        .device_speaks(tenant, device, "cwmp", vec![event])
+        .await?;
+    let source = "device".to_owned();
+    store
+        .identity_attach(tenant, device, identities, source, now(), Vec::new())
+        .await
+        .map(drop)
 }
 
 /// How a device came.
@@ -275,14 +317,21 @@ struct Found {
     path: Option<PathRecord>,
     /// The names under which it may be registered.
     identities: Vec<Identity>,
+    /// It is known, and has not come over CWMP: the name that tells.
+    joins: Option<Identity>,
+    /// A device that it may be, and the name that both have.
+    resembles: Option<(DeviceId, Identity)>,
 }
 
 async fn find(
-    store: &Store,
+    core: &Core,
     tenant: &TenantId,
     identities: Vec<Identity>,
     proof: &Proof,
+    peer: SocketAddr,
 ) -> Result<Found, Turned> {
+    let store = &core.store;
+    let mut resembles = None;
     let proved = match proof {
         Proof::Device { device, .. } => Some(*device),
         _ => None,
@@ -303,14 +352,33 @@ async fn find(
             continue;
         }
         let path = store.path(tenant, device, TRANSPORT).await?;
-        return Ok(Found {
-            known: Some(admission::known(device, path.as_ref())),
-            path,
-            identities: free,
-        });
+        let arrival = Arrival {
+            transport: TRANSPORT,
+            address: Some(peer.ip().to_canonical()),
+            device: None,
+        };
+        let (rule, by) = (core.config.matching.rule(), identity.kind);
+        let verdict = match path.is_some() || proved == Some(device) {
+            true => Verdict::Same,
+            false => matching::judge(store, rule, tenant, arrival, device, by).await?,
+        };
+        match verdict {
+            Verdict::Same => {
+                return Ok(Found {
+                    known: Some(admission::known(device, path.as_ref())),
+                    joins: path.is_none().then_some(identity),
+                    path,
+                    ..Found::default()
+                });
+            }
+            // It is registered under the names that nobody else has, and a person decides.
+            Verdict::Ask => resembles = resembles.or(Some((device, identity))),
+            Verdict::Different => {}
+        }
     }
     Ok(Found {
         identities: free,
+        resembles,
         ..Found::default()
     })
 }

@@ -58,11 +58,13 @@ pub async fn issue(
     })
 }
 
-/// The passwords that a device may come with, the newest first, with their hashes.
+/// The passwords that a device may come with under a user name, the newest first, with their hashes. The user name is
+/// its id, or the one it had before it was merged with another device or split from it.
 pub async fn candidates(
     core: &Core,
     tenant: &TenantId,
     device: DeviceId,
+    login: DeviceId,
 ) -> store::Result<Vec<(String, SecretHash)>> {
     let last = generation(core, tenant, device).await?;
     // The last one may be pending; then the one before it is in use.
@@ -70,7 +72,7 @@ pub async fn candidates(
         .rev()
         .filter(|generation| *generation > 0);
     let some = some.map(|generation| {
-        let password = password(core.door.vault(), tenant, device, generation);
+        let password = password(core.door.vault(), tenant, login, generation);
         let hash = secret::hash(&password);
         (password, hash)
     });

@@ -249,8 +249,13 @@ async fn by_password(core: &Core, shown: &Basic) -> Result<Proof, Denied> {
         };
     }
     let found = store.path_by_credential(&hash).await?;
+    let login = match device(user) {
+        Some(login) => store.path_of_device(login, TRANSPORT).await?,
+        None => None,
+    };
+    let login = login.map(|path| path.device);
     match found.filter(|found| found.transport == TRANSPORT) {
-        Some(found) if Some(found.device) == device(user) => Ok(Proof::Device {
+        Some(found) if Some(found.device) == login => Ok(Proof::Device {
             tenant: found.tenant,
             device: found.device,
             hash,
@@ -287,12 +292,12 @@ async fn by_digest(core: &Core, shown: &Credentials, hint: &str) -> Result<Proof
             Err(other) => Err(wrong(user, None, other.to_string())),
         }
     };
-    if let Some(device) = device(user) {
-        let Some(path) = store.path_of_device(device, TRANSPORT).await? else {
+    if let Some(login) = device(user) {
+        let Some(path) = store.path_of_device(login, TRANSPORT).await? else {
             return Err(wrong(user, None, "no device has this user name"));
         };
-        let tenant = path.tenant;
-        for (password, hash) in credential::candidates(core, &tenant, device).await? {
+        let (tenant, device) = (path.tenant, path.device);
+        for (password, hash) in credential::candidates(core, &tenant, device, login).await? {
             if check(&password)? {
                 return Ok(Proof::Device {
                     tenant,

@@ -35,6 +35,8 @@ pub struct Core {
     pub links: Registry,
     /// Whom complaints go to.
     pub refusals: RefusalLog,
+    /// When devices of two protocols are one.
+    pub matching: fleet::matching::Rule,
     /// How we talk.
     pub session: Arc<controller::Config>,
     /// What a link may cost, and its pings.
@@ -95,6 +97,7 @@ impl Core {
             own,
             node,
             links: Registry::default(),
+            matching: config.matching.rule(),
             session: Arc::default(),
             link_limits,
             onboardings: Slots::new(limits.onboardings_at_once),

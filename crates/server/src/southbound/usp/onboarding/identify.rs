@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use fleet::device::Description;
-use fleet::{DeviceId, EventKind, Identity, Timestamp};
+use fleet::matching::Verdict;
+use fleet::{EventKind, Identity, Timestamp};
 use serde_json::json;
-use store::{ValueSource, ValueUpdate};
+use store::{IdentityRecord, ValueSource, ValueUpdate};
 use usp::msg::{self, Response};
 use usp::outcome;
 
 use super::{Job, Notes, Stopped};
+use crate::matching::{self, Arrival};
 use crate::southbound::usp::TRANSPORT;
 use crate::southbound::usp::recorder::firmware_changed;
 use crate::southbound::usp::settle::event;
@@ -107,15 +109,20 @@ pub async fn attach(
     description: &Description,
     notes: &mut Notes,
 ) -> Result<bool, Stopped> {
-    let identities = Identity::of_serial(
+    let mut identities = Identity::of_serial(
         &description.oui,
         &description.product_class,
         &description.serial,
     );
+    let (store, tenant, device) = (job.store(), &job.tenant, job.device());
+    if identities.is_empty() {
+        let own = store.path(tenant, device, TRANSPORT).await;
+        let own = own.map_err(Stopped::store("identity"))?;
+        identities = own.map_or_else(Vec::new, |path| Identity::of_endpoint(&path.endpoint_id));
+    }
     if identities.is_empty() {
         return Ok(false);
     }
-    let (store, tenant, device) = (job.store(), &job.tenant, job.device());
     let broken = Stopped::store("identity");
     let known = store
         .identity_list(tenant, device)
@@ -141,7 +148,8 @@ pub async fn attach(
         if !record.identity.kind.merges() || record.device == device {
             continue;
         }
-        if is_free(job, record.device).await? {
+        let verdict = judge(job, &record).await?;
+        if verdict == Verdict::Same {
             let merged = event(tenant, record.device, EventKind::DeviceMerged).data(json!({
                 "from": device.to_string(),
                 "identity": format!("{} {}", record.identity.kind.as_str(), record.identity.value),
@@ -151,6 +159,20 @@ pub async fn attach(
                 .await
                 .map_err(Stopped::store("identity"))?;
             return Ok(true);
+        }
+        if verdict == Verdict::Ask {
+            matching::suggest(store, tenant, record.device, device, &record.identity)
+                .await
+                .map_err(Stopped::store("identity"))?;
+            notes.add(format!(
+                "its {} {} is that of another device ({}) that speaks another protocol; a person decides whether \
+                 they are one",
+                record.identity.kind.as_str(),
+                record.identity.value,
+                record.device,
+            ));
+            // One decision is enough for a person; the other names lead to the same device.
+            return Ok(false);
         }
         // A serial number is easily claimed: a device with credentials of its own is not given to
         // whoever names it.
@@ -164,19 +186,26 @@ pub async fn attach(
     Ok(false)
 }
 
-/// A device that nobody has come as yet: it was registered before by its serial number.
-async fn is_free(job: &Job, device: DeviceId) -> Result<bool, Stopped> {
-    if job.core.links.get(device).is_some() {
-        return Ok(false);
+/// Whether this device is the other one that has its name: one that was registered by its serial number and that
+/// nobody has come as yet, or one that comes over another protocol.
+async fn judge(job: &Job, taken: &IdentityRecord) -> Result<Verdict, Stopped> {
+    if job.core.links.get(taken.device).is_some() {
+        return Ok(Verdict::Different);
     }
-    let path = job
-        .store()
-        .path(&job.tenant, device, TRANSPORT)
+    let (store, tenant, device) = (job.store(), &job.tenant, job.device());
+    let own = store
+        .path(tenant, device, TRANSPORT)
         .await
         .map_err(Stopped::store("identity"))?;
-    Ok(path.is_none_or(|path| {
-        !path.has_current && path.pending_at.is_none() && path.connected_at.is_none()
-    }))
+    let arrival = Arrival {
+        transport: TRANSPORT,
+        address: own.and_then(|path| matching::address(&path.peer)),
+        device: Some(device),
+    };
+    let (rule, by) = (job.core.matching, taken.identity.kind);
+    matching::judge(store, rule, tenant, arrival, taken.device, by)
+        .await
+        .map_err(Stopped::store("identity"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,150 @@
+//! Devices that are known over another protocol, and come over CWMP.
+
+use fleet::device::{Description, OnboardingState};
+use fleet::{DeviceId, EventKind, Identity, IdentityKind, NodeId};
+use server::{secret, state::now};
+use store::{EventFilter, NewDevice, PathLink};
+
+use crate::rig::{World, each};
+
+/// A USP device with this serial number, which is connected from there.
+async fn usp(world: &World, serial: &str, peer: &str) -> DeviceId {
+    let endpoint = format!("os::00256D-{serial}");
+    let id = DeviceId::new(now(), secret::id_bits());
+    let mut identities = vec![Identity::endpoint(&endpoint)];
+    identities.extend(Identity::of_endpoint(&endpoint));
+    let new = NewDevice {
+        id,
+        name: String::new(),
+        tags: vec![],
+        protocol: "usp".to_owned(),
+        description: Description::default(),
+        identities,
+        source: "device".to_owned(),
+        onboarding: OnboardingState::Complete,
+        created_at: now(),
+    };
+    let (store, tenant) = (&world.store, &world.tenant);
+    store.device_insert(tenant, new, vec![]).await.unwrap();
+    let link = PathLink {
+        transport: "websocket".to_owned(),
+        endpoint_id: endpoint,
+        node: NodeId::parse("node-9").unwrap(),
+        peer: peer.to_owned(),
+        authenticated_by: "device_token".to_owned(),
+        setup_key: None,
+        info: serde_json::json!({}),
+        at: now(),
+    };
+    store
+        .path_connected(tenant, id, link, vec![])
+        .await
+        .unwrap();
+    id
+}
+
+/// The device under its name in CWMP.
+async fn named(world: &World, serial: &str) -> DeviceId {
+    let identity = Identity {
+        kind: IdentityKind::CwmpDevice,
+        value: format!("00256D-Box-{serial}"),
+    };
+    let found = world.store.device_by_identity(&world.tenant, &identity);
+    found.await.unwrap().unwrap()
+}
+
+async fn told(world: &World, kind: EventKind) -> usize {
+    let filter = EventFilter {
+        kinds: vec![kind],
+        ..EventFilter::default()
+    };
+    let page = world.store.events_after(&world.tenant, 0, &filter, 99);
+    page.await.unwrap().events.len()
+}
+
+#[tokio::test]
+async fn a_usp_device_that_comes_over_cwmp_from_the_same_address_is_one_device_with_two_paths() {
+    each(|world| async move {
+        let device = usp(&world, "S1", "127.0.0.1:4711").await;
+        let mut cpe = world.cpe("S1").await;
+        cpe.session().await;
+        cpe.session().await;
+        assert_eq!(named(&world, "S1").await, device);
+        let record = world.store.device(&world.tenant, device).await.unwrap();
+        assert_eq!(record.protocol, "cwmp usp");
+        let paths = world.store.path_list(&world.tenant, device).await.unwrap();
+        let transports: Vec<_> = paths.iter().map(|path| path.transport.as_str()).collect();
+        assert_eq!(transports, ["cwmp", "websocket"]);
+        assert_eq!(told(&world, EventKind::DeviceMerged).await, 1);
+        assert_eq!(told(&world, EventKind::DeviceCreated).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_serial_number_claimed_from_elsewhere_makes_a_device_of_its_own_and_a_person_decides() {
+    each(|world| async move {
+        let (store, tenant) = (&world.store, &world.tenant);
+        let device = usp(&world, "S1", "192.0.2.7:4711").await;
+        let mut cpe = world.cpe("S1").await;
+        cpe.session().await;
+        cpe.session().await;
+        let other = named(&world, "S1").await;
+        assert_ne!(other, device);
+        assert_eq!(store.device(tenant, device).await.unwrap().protocol, "usp");
+        let waiting = store.match_list(tenant, false, None, 9).await.unwrap();
+        assert_eq!(waiting.len(), 1);
+        assert_eq!((waiting[0].device, waiting[0].other), (device, other));
+        assert_eq!(told(&world, EventKind::DeviceMatchFound).await, 1);
+        // Once they are one it comes as that one, with the key it came with.
+        store
+            .device_merge(tenant, other, device, vec![])
+            .await
+            .unwrap();
+        cpe.session().await;
+        assert_eq!(named(&world, "S1").await, device);
+        assert_eq!(store.path_list(tenant, device).await.unwrap().len(), 2);
+        assert!(world.reasons().await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_password_holds_after_a_merge_under_the_user_name_it_was_made_for() {
+    each(|world| async move {
+        let (store, tenant) = (&world.store, &world.tenant);
+        let device = usp(&world, "S1", "192.0.2.7:4711").await;
+        world.cpe("S1").await.session().await;
+        let other = named(&world, "S1").await;
+        let password = world.vault.device_password("acs", tenant, other, 1);
+        let generation = b"1".to_vec();
+        store
+            .state_put(tenant, other, "acs_credential", generation, now())
+            .await
+            .unwrap();
+        let hash = secret::hash(&password);
+        store
+            .path_set_pending(tenant, other, "cwmp", hash, now(), vec![])
+            .await
+            .unwrap();
+        let come = async || {
+            let cpe = crate::raw::Cpe::new(world.http, "S1").await;
+            let mut cpe = cpe.with(&other.to_string(), &password);
+            cpe.session().await;
+        };
+        come().await;
+        let path = store.path(tenant, other, "cwmp").await.unwrap().unwrap();
+        assert!(path.has_current);
+        world.quiet().await;
+        store
+            .device_merge(tenant, other, device, vec![])
+            .await
+            .unwrap();
+        let before = store.path(tenant, device, "cwmp").await.unwrap().unwrap();
+        come().await;
+        let after = store.path(tenant, device, "cwmp").await.unwrap().unwrap();
+        assert!(after.heard_at > before.heard_at, "{after:?}");
+        assert!(world.reasons().await.is_empty());
+    })
+    .await;
+}

@@ -1,0 +1,211 @@
+//! Devices that are one, or two: merging, splitting, what waits for a person; and the sessions of a device.
+
+use fleet::{DeviceId, Identity, IdentityKind, MatchId, SessionId, TenantId, Timestamp};
+use reqwest::Method;
+use serde_json::{Value, json};
+use server::{secret, state::now};
+use store::{
+    ManagementSession, MatchRecord, SessionEntry, SessionFault, SessionTranscript, Visit, VisitPath,
+};
+
+use crate::world::{World, worlds};
+
+fn tenant() -> TenantId {
+    TenantId::parse("default").unwrap()
+}
+
+/// A device that came over CWMP, apart from how it was registered.
+pub async fn cwmp(world: &World, serial: &str) -> DeviceId {
+    let id = world.device(&format!("proto::{serial}-unused")).await;
+    let id: DeviceId = id.parse().unwrap();
+    let visit = Visit {
+        device: id,
+        at: now(),
+        expected_by: Timestamp(now().0 + 3_600_000),
+        path: VisitPath {
+            transport: "cwmp".to_owned(),
+            endpoint_id: format!("00256D-Box-{serial}"),
+            peer: "192.0.2.9:4711".to_owned(),
+            authenticated_by: "setup_key".to_owned(),
+            setup_key: None,
+            info: json!({}),
+        },
+    };
+    let (store, tenant) = (world.store(), tenant());
+    let setup = "websocket";
+    store.path_delete(&tenant, id, setup, vec![]).await.unwrap();
+    store.device_visited(&tenant, vec![visit]).await.unwrap();
+    let name = Identity {
+        kind: IdentityKind::CwmpDevice,
+        value: format!("00256D-Box-{serial}"),
+    };
+    let source = "device".to_owned();
+    store
+        .identity_attach(&tenant, id, vec![name], source, now(), vec![])
+        .await
+        .unwrap();
+    id
+}
+
+/// Two that may be one: a USP device, one over CWMP, and the pair.
+pub async fn pair(world: &World, serial: &str) -> (DeviceId, DeviceId, MatchId) {
+    let usp = world.device(&format!("proto::{serial}")).await;
+    let usp: DeviceId = usp.parse().unwrap();
+    let other = cwmp(world, serial).await;
+    let found = MatchRecord {
+        id: MatchId::new(now(), secret::id_bits()),
+        device: usp,
+        other,
+        identity: format!("oui_serial 00256D-{serial}"),
+        reason: "test".to_owned(),
+        created_at: now(),
+        rejected_at: None,
+        rejected_by: String::new(),
+    };
+    let id = found.id;
+    world
+        .store()
+        .match_suggest(&tenant(), found, vec![])
+        .await
+        .unwrap();
+    (usp, other, id)
+}
+
+/// A session of a device, in which a secret was refused.
+pub async fn session(world: &World, device: DeviceId) -> SessionId {
+    let at = now();
+    let session = ManagementSession {
+        id: SessionId::new(at, secret::id_bits()),
+        device,
+        protocol: "cwmp".to_owned(),
+        started_at: at,
+        ended_at: at,
+        peer: "192.0.2.9:4711".to_owned(),
+        events: vec!["2 PERIODIC".to_owned()],
+        ending: "the device had nothing more to say".to_owned(),
+        faults: 1,
+    };
+    let said = SessionTranscript {
+        entries: vec![SessionEntry {
+            at,
+            direction: "in".to_owned(),
+            kind: "Inform".to_owned(),
+            text: "<Inform/>".to_owned(),
+            masked: false,
+        }],
+        left_out: 0,
+        faults: vec![SessionFault {
+            code: 9007,
+            message: "hunter22 is too short".to_owned(),
+            asked: "SetParameterValues".to_owned(),
+            parameter: Some("Device.WiFi.AccessPoint.1.Security.KeyPassphrase".to_owned()),
+            value: Some("hunter22".to_owned()),
+        }],
+    };
+    let id = session.id;
+    world
+        .store()
+        .management_session_put(&tenant(), session, said)
+        .await
+        .unwrap();
+    id
+}
+
+async fn get(world: &World, path: &str) -> Value {
+    let answer = world.request(Method::GET, path).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{path}");
+    answer.json().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pair_is_accepted_and_split_again_and_stays_two() {
+    for world in worlds().await {
+        let (usp, other, id) = pair(&world, "P1").await;
+        let waiting = get(&world, "/api/v1/device-matches").await;
+        assert_eq!(waiting["items"][0]["id"], id.to_string());
+        assert_eq!(waiting["items"][0]["other"]["protocols"], json!(["usp"]));
+        let path = format!("/api/v1/device-matches/{id}/accept");
+        let merged: Value = world.post(&path, json!({})).await.json().await.unwrap();
+        assert_eq!(merged["id"], usp.to_string());
+        let gone = world
+            .request(Method::GET, &format!("/api/v1/devices/{other}"))
+            .send();
+        assert_eq!(gone.await.unwrap().status(), 404);
+        let reach = get(&world, &format!("/api/v1/devices/{usp}/reach")).await;
+        let ways: Vec<_> = reach["paths"].as_array().unwrap().iter().collect();
+        assert_eq!((ways.len(), &ways[0]["protocol"]), (2, &json!("cwmp")));
+        assert_eq!(ways[0]["connected"], true);
+        assert!(ways[0]["expected_by"].is_string());
+        let split = format!("/api/v1/devices/{usp}/split");
+        let wrong = world.post(&split, json!({"transport": "stomp"})).await;
+        assert_eq!(wrong.status(), 422);
+        let made = world.post(&split, json!({"transport": "cwmp"})).await;
+        assert_eq!(made.status(), 201);
+        let made: Value = made.json().await.unwrap();
+        assert_eq!(made["protocols"], json!(["cwmp"]));
+        let again = world.post(&split, json!({"transport": "websocket"})).await;
+        assert_eq!(again.status(), 422, "it has one path");
+        let rejected = get(&world, "/api/v1/device-matches?rejected=true").await;
+        assert_eq!(rejected["items"][0]["other"]["id"], made["id"]);
+        let by = rejected["items"][0]["rejected_by"].as_str().unwrap();
+        assert!(by.starts_with("user:admin"), "{by}");
+        let timeline = get(&world, &format!("/api/v1/devices/{usp}/timeline")).await;
+        let kinds = timeline["items"].as_array().unwrap().iter();
+        let kinds: Vec<_> = kinds.map(|one| one["kind"].as_str().unwrap()).collect();
+        assert!(
+            kinds.contains(&"device.split") && kinds.contains(&"device.merged"),
+            "{kinds:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rejected_pair_is_not_listed_any_more_and_what_comes_over_one_transport_is_two() {
+    for world in worlds().await {
+        let (usp, other, id) = pair(&world, "P1").await;
+        let path = format!("/api/v1/device-matches/{id}/reject");
+        for _ in 0..2 {
+            assert_eq!(world.post(&path, json!({})).await.status(), 204);
+        }
+        let waiting = get(&world, "/api/v1/device-matches").await;
+        assert_eq!(waiting["items"], json!([]));
+        let merge = format!("/api/v1/devices/{other}/merge");
+        let itself = world.post(&merge, json!({ "device_id": other })).await;
+        assert_eq!(itself.status(), 422);
+        let third = cwmp(&world, "P3").await;
+        let both = world.post(&merge, json!({ "device_id": third })).await;
+        assert_eq!(both.status(), 409);
+        assert!(both.text().await.unwrap().contains("cwmp"));
+        // A person knows better than a rule, and may change the mind.
+        let merge = format!("/api/v1/devices/{usp}/merge");
+        let merged = world.post(&merge, json!({ "device_id": other })).await;
+        assert_eq!(merged.status(), 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sessions_of_a_device_are_listed_and_a_fault_says_what_was_tried_without_secrets() {
+    for world in worlds().await {
+        let device = cwmp(&world, "P1").await;
+        let (first, last) = (session(&world, device).await, session(&world, device).await);
+        let list = format!("/api/v1/devices/{device}/sessions");
+        let page = get(&world, &format!("{list}?limit=1")).await;
+        assert_eq!(page["items"][0]["id"], last.max(first).to_string());
+        let next = page["next"].as_str().unwrap();
+        let page = get(&world, &format!("{list}?cursor={next}")).await;
+        assert_eq!(page["items"].as_array().unwrap().len(), 1);
+        let said = get(&world, &format!("{list}/{last}")).await;
+        assert_eq!(said["entries"][0]["direction"], "received");
+        let fault = &said["fault_details"][0];
+        assert_eq!(
+            (&fault["code"], &fault["value"]),
+            (&json!(9007), &json!("********"))
+        );
+        assert_eq!(fault["message"], "******** is too short");
+        assert_eq!(fault["similar_devices"], 0);
+        let wrong = world.request(Method::GET, &format!("{list}/17")).send();
+        let wrong = wrong.await.unwrap();
+        assert_eq!(wrong.status(), 400);
+        assert!(wrong.text().await.unwrap().contains("session_id"));
+    }
+}

@@ -1,0 +1,259 @@
+//! Two devices that are one, and one that is two: merging and splitting, each in one transaction.
+//!
+//! A path keeps its credential. Passwords that are derived from the id of a device stay valid because the path
+//! remembers under which id they were made (`login`).
+
+use std::collections::BTreeSet;
+
+use fleet::{DeviceId, Event, IdentityKind, TenantId, Timestamp};
+
+use crate::device::refresh;
+use crate::device_match::{MatchRecord, reject};
+use crate::error::{Error, Result};
+use crate::limits::TAGS_MAX;
+use crate::sql::{from_json_or_empty, json, sql};
+use crate::tag::write_tags;
+use crate::writer::Tx;
+use crate::{Store, protocol, touched};
+
+/// Of a device that becomes two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// The device.
+    pub device: DeviceId,
+    /// The path that goes: its transport.
+    pub transport: String,
+    /// The new device, which gets it; and that a person said that the two are two.
+    pub decision: MatchRecord,
+}
+
+impl Store {
+    /// Makes one device of two that turned out to be the same: identities, ways, operations, sessions and what adapters
+    /// remember go from `from` to `into`, where that has none of its own; `from` disappears. Its log stays under its
+    /// old id.
+    pub async fn device_merge(
+        &self,
+        tenant: &TenantId,
+        from: DeviceId,
+        into: DeviceId,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                adopt(tx, &tenant, from, into).await?;
+                let delete = sql("DELETE FROM device WHERE tenant = $1 AND id = $2")
+                    .bind(&tenant)
+                    .bind(from);
+                touched(tx.execute(delete).await?, "device")?;
+                for text in [
+                    "UPDATE identity SET device = $3 WHERE tenant = $1 AND device = $2",
+                    "UPDATE management_path SET device = $3, login = coalesce(login, device), node = NULL \
+                     WHERE tenant = $1 AND device = $2 AND transport NOT IN \
+                     (SELECT transport FROM management_path WHERE tenant = $1 AND device = $3)",
+                    "UPDATE value_document SET device = $3 WHERE tenant = $1 AND device = $2 AND object NOT IN \
+                     (SELECT object FROM value_document WHERE tenant = $1 AND device = $3)",
+                    "UPDATE device_state SET device = $3 WHERE tenant = $1 AND device = $2 AND name NOT IN \
+                     (SELECT name FROM device_state WHERE tenant = $1 AND device = $3)",
+                    "UPDATE management_session SET device = $3 WHERE tenant = $1 AND device = $2",
+                ] {
+                    tx.execute(sql(text).bind(&tenant).bind(from).bind(into)).await?;
+                }
+                crate::operation::adopt(tx, &tenant, from, into).await?;
+                crate::removal::of_device(tx, &tenant, from).await?;
+                refresh(tx, &tenant, into).await?;
+                tx.append_all(events).await
+            })
+        })
+        .await
+    }
+
+    /// Notes that a device comes over a further protocol.
+    pub async fn device_speaks(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        name: &str,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let (tenant, name) = (tenant.clone(), name.to_owned());
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let there = look(tx, &tenant, device).await?;
+                let update = sql("UPDATE device SET protocol = $1 WHERE tenant = $2 AND id = $3")
+                    .bind(protocol::union(&there.protocol, &name))
+                    .bind(&tenant)
+                    .bind(device);
+                tx.execute(update).await?;
+                tx.append_all(events).await
+            })
+        })
+        .await
+    }
+
+    /// Makes two devices of one: a path goes to a new device, with the name it comes under and what is remembered of
+    /// it; the rest stays, operations and values too. The new device is brought in anew when it comes. A device with one
+    /// path is not split.
+    pub async fn device_split(
+        &self,
+        tenant: &TenantId,
+        split: Split,
+        now: Timestamp,
+        events: Vec<Event>,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                part(tx, &tenant, &split, now).await?;
+                let (old, new) = (split.device, split.decision.other);
+                reject(tx, &tenant, split.decision).await?;
+                refresh(tx, &tenant, old).await?;
+                refresh(tx, &tenant, new).await?;
+                tx.append_all(events).await
+            })
+        })
+        .await
+    }
+}
+
+async fn part(tx: &mut Tx, tenant: &TenantId, split: &Split, now: Timestamp) -> Result<()> {
+    let (old, new, transport) = (split.device, split.decision.other, &split.transport);
+    let there = look(tx, tenant, old).await?;
+    let paths = sql("SELECT transport FROM management_path WHERE tenant = $1 AND device = $2")
+        .bind(tenant)
+        .bind(old);
+    let paths: Vec<String> = crate::collect(&tx.all(paths).await?, |row| row.columns().take())?;
+    if !paths.contains(transport) {
+        return Err(Error::NotFound("path"));
+    }
+    if paths.len() == 1 {
+        return Err(Error::Invalid(
+            "a device with one management path cannot be split".to_owned(),
+        ));
+    }
+    let name = protocol::of(transport);
+    let by_interval = name == "cwmp";
+    let insert = sql("INSERT INTO device (tenant, id, name, sort_name, tags, protocol, onboarding, manufacturer, oui, \
+         product_class, serial, model_name, hardware_version, software_version, endpoint_id, external_ip, address, \
+         model_key, created_at, updated_at, first_seen_at, connected_at, disconnected_at, heard_at, booted_at, \
+         boot_cause, expected_by) SELECT tenant, $3, '', sort_name, '[]', $4, 'started', manufacturer, oui, \
+         product_class, serial, model_name, hardware_version, software_version, '', '', '', '', $5, $5, $5, 0, $5, \
+         heard_at, 0, '', CASE WHEN $6 = 1 THEN expected_by ELSE 0 END FROM device WHERE tenant = $1 AND id = $2")
+    .bind(tenant)
+    .bind(old)
+    .bind(new)
+    .bind(name)
+    .bind(now)
+    .bind(by_interval);
+    tx.execute(insert)
+        .await
+        .map_err(|e| e.or_conflict("device", new.to_string()))?;
+    let rest = paths.iter().filter(|other| *other != transport);
+    let rest = rest.fold(String::new(), |all, other| {
+        protocol::union(&all, protocol::of(other))
+    });
+    // The link of a path that goes ends; a path that comes at intervals takes its time along.
+    let update = sql("UPDATE device SET protocol = $1, \
+         expected_by = CASE WHEN $2 = 1 THEN 0 ELSE expected_by END, \
+         disconnected_at = CASE WHEN $2 = 0 AND connected_at > disconnected_at \
+         THEN CASE WHEN connected_at > $3 THEN connected_at ELSE $3 END \
+         WHEN $2 = 1 AND disconnected_at = 0 AND connected_at = 0 THEN $3 ELSE disconnected_at END, \
+         updated_at = $3 WHERE tenant = $4 AND id = $5")
+    .bind(match rest.as_str() {
+        "" => there.protocol.as_str(),
+        rest => rest,
+    })
+    .bind(by_interval)
+    .bind(now)
+    .bind(tenant)
+    .bind(old);
+    tx.execute(update).await?;
+    let path = sql(
+        "UPDATE management_path SET device = $3, login = coalesce(login, device), node = NULL \
+         WHERE tenant = $1 AND device = $2 AND transport = $4",
+    )
+    .bind(tenant)
+    .bind(old)
+    .bind(new)
+    .bind(transport);
+    tx.execute(path).await?;
+    let kind = match by_interval {
+        true => IdentityKind::CwmpDevice,
+        false => IdentityKind::UspEndpoint,
+    };
+    let identities =
+        sql("UPDATE identity SET device = $3 WHERE tenant = $1 AND device = $2 AND kind = $4")
+            .bind(tenant)
+            .bind(old)
+            .bind(new)
+            .bind(kind.as_str());
+    tx.execute(identities).await?;
+    if by_interval {
+        for text in [
+            "UPDATE device_state SET device = $3 WHERE tenant = $1 AND device = $2",
+            "UPDATE management_session SET device = $3 WHERE tenant = $1 AND device = $2",
+        ] {
+            tx.execute(sql(text).bind(tenant).bind(old).bind(new))
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// What a merge brings together from the rows of both.
+struct Row {
+    name: String,
+    tags: Vec<String>,
+    protocol: String,
+    heard_at: i64,
+    expected_by: i64,
+    first_seen_at: i64,
+}
+
+async fn look(tx: &mut Tx, tenant: &TenantId, device: DeviceId) -> Result<Row> {
+    let statement = sql(
+        "SELECT name, tags, protocol, heard_at, expected_by, first_seen_at FROM device \
+         WHERE tenant = $1 AND id = $2",
+    )
+    .bind(tenant)
+    .bind(device);
+    let row = tx.optional(statement).await?;
+    let row = row.ok_or(Error::NotFound("device"))?;
+    let mut c = row.columns();
+    Ok(Row {
+        name: c.take()?,
+        tags: from_json_or_empty(&c.take::<String>()?, "tags of a device"),
+        protocol: c.take()?,
+        heard_at: c.take()?,
+        expected_by: c.take()?,
+        first_seen_at: c.take()?,
+    })
+}
+
+/// The device is managed by the protocols of both from now on; it was heard, and is expected, as the one of them was
+/// that says more. The name people gave it stays, or is that of the other; the tags are those of both.
+async fn adopt(tx: &mut Tx, tenant: &TenantId, from: DeviceId, into: DeviceId) -> Result<()> {
+    let (b, a) = (look(tx, tenant, into).await?, look(tx, tenant, from).await?);
+    let first = [a.first_seen_at, b.first_seen_at];
+    let first = first.into_iter().filter(|at| *at > 0).min();
+    let own = b.tags.len();
+    let mut tags = b.tags;
+    let there: BTreeSet<String> = tags.iter().cloned().collect();
+    tags.extend(a.tags.into_iter().filter(|tag| !there.contains(tag)));
+    tags.truncate(TAGS_MAX.max(own));
+    let update = sql(
+        "UPDATE device SET name = $1, tags = $2, protocol = $3, heard_at = $4, expected_by = $5, \
+         first_seen_at = $6 WHERE tenant = $7 AND id = $8",
+    )
+    .bind(if b.name.is_empty() { a.name } else { b.name })
+    .bind(json(&tags)?)
+    .bind(protocol::union(&a.protocol, &b.protocol))
+    .bind(a.heard_at.max(b.heard_at))
+    .bind(a.expected_by.max(b.expected_by))
+    .bind(first.unwrap_or(0))
+    .bind(tenant)
+    .bind(into);
+    tx.execute(update).await?;
+    let fresh: Vec<String> = tags.split_off(own);
+    write_tags(tx, tenant, into, &fresh).await
+}

@@ -1,0 +1,307 @@
+//! Two devices that are one, and one that is two.
+
+use fleet::device::OnboardingState;
+use fleet::{DeviceId, Identity, MatchId, NodeId};
+use store::limits::MATCHES_PER_TENANT_MAX;
+use store::path::{PathLink, PathSetup};
+use store::{Error, MatchRecord, Split, Store};
+
+use crate::world::{NOW, at, bits, hash, insert_device, new_device, tenant, worlds};
+
+/// That these may be one.
+pub fn pair(device: DeviceId, other: DeviceId) -> MatchRecord {
+    MatchRecord {
+        id: MatchId::new(NOW, bits()),
+        device,
+        other,
+        identity: "oui_serial 00256D-S1".to_owned(),
+        reason: "they come from different addresses".to_owned(),
+        created_at: NOW,
+        rejected_at: None,
+        rejected_by: String::new(),
+    }
+}
+
+fn link() -> PathLink {
+    PathLink {
+        transport: "websocket".to_owned(),
+        endpoint_id: "os::00256D-S1".to_owned(),
+        node: NodeId::parse("n1").unwrap(),
+        peer: "192.0.2.7:1234".to_owned(),
+        authenticated_by: "device_token".to_owned(),
+        setup_key: None,
+        info: serde_json::json!({}),
+        at: at(0),
+    }
+}
+
+/// A device over USP and one over CWMP, each with what is remembered of it.
+async fn two(store: &Store) -> (DeviceId, DeviceId) {
+    let acme = tenant("acme");
+    let usp = insert_device(store, &acme, "S1").await;
+    store
+        .path_connected(&acme, usp, link(), vec![])
+        .await
+        .unwrap();
+    let mut new = new_device("S1");
+    new.protocol = "cwmp".to_owned();
+    new.name = "Cellar".to_owned();
+    new.tags = vec!["vip".to_owned()];
+    new.identities = Identity::of_cpe("Maker", "00256D", "Gateway", "S1");
+    let cwmp = new.id;
+    let setup = PathSetup {
+        transport: "cwmp".to_owned(),
+        endpoint_id: "00256D-Gateway-S1".to_owned(),
+        ..PathSetup::default()
+    };
+    store
+        .device_expect(&acme, new, setup, Some(hash(77)), vec![])
+        .await
+        .unwrap();
+    let visits = vec![crate::visit::visit(cwmp, 0, 300)];
+    store.device_visited(&acme, visits).await.unwrap();
+    store
+        .state_put(&acme, cwmp, "rows", b"1".to_vec(), NOW)
+        .await
+        .unwrap();
+    let (session, said) = crate::management_session::session(cwmp, 0);
+    store
+        .management_session_put(&acme, session, said)
+        .await
+        .unwrap();
+    (usp, cwmp)
+}
+
+async fn transports(store: &Store, device: DeviceId) -> Vec<String> {
+    let paths = store.path_list(&tenant("acme"), device).await.unwrap();
+    paths.into_iter().map(|path| path.transport).collect()
+}
+
+#[tokio::test]
+async fn a_merged_device_has_both_ways_in_and_a_split_gives_one_of_them_away_again() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let (usp, cwmp) = two(store).await;
+        store.device_merge(&acme, cwmp, usp, vec![]).await.unwrap();
+        let record = store.device(&acme, usp).await.unwrap();
+        assert_eq!(
+            (record.device.name.as_str(), record.protocol.as_str()),
+            ("Cellar", "cwmp usp")
+        );
+        assert_eq!(record.device.tags, ["vip"]);
+        assert_eq!(record.endpoint_id, "os::00256D-S1");
+        assert_eq!(record.device.evidence.expected_by, Some(at(300)));
+        assert_eq!(transports(store, usp).await, ["cwmp", "websocket"]);
+        // The credential leads to the one it is now; the name it was made for too.
+        let found = store.path_by_credential(&hash(77)).await.unwrap().unwrap();
+        assert_eq!(found.device, usp);
+        let login = store.path_of_device(cwmp, "cwmp").await.unwrap().unwrap();
+        assert_eq!(login.device, usp);
+        assert_eq!(
+            store
+                .management_session_list(&acme, usp, None, 9)
+                .await
+                .unwrap()
+                .len(),
+            1
+        );
+
+        let new = DeviceId::new(at(1), bits());
+        let split = Split {
+            device: usp,
+            transport: "cwmp".to_owned(),
+            decision: MatchRecord {
+                rejected_at: Some(at(1)),
+                rejected_by: "user:ann".to_owned(),
+                ..pair(usp, new)
+            },
+        };
+        let again = split.clone();
+        store
+            .device_split(&acme, split, at(1), vec![])
+            .await
+            .unwrap();
+        assert_eq!(transports(store, usp).await, ["websocket"]);
+        assert_eq!(transports(store, new).await, ["cwmp"]);
+        let (old, fresh) = (
+            store.device(&acme, usp).await.unwrap(),
+            store.device(&acme, new).await.unwrap(),
+        );
+        assert_eq!(
+            (old.protocol.as_str(), fresh.protocol.as_str()),
+            ("usp", "cwmp")
+        );
+        assert_eq!(old.device.evidence.expected_by, None);
+        assert_eq!(fresh.device.evidence.expected_by, Some(at(300)));
+        assert!(old.device.evidence.linked() && !fresh.device.evidence.linked());
+        assert_eq!(fresh.device.onboarding, OnboardingState::Started);
+        assert_eq!(fresh.device.description, old.device.description);
+        // It comes under the name it had before the merge, and is known by what it calls itself.
+        let login = store.path_of_device(cwmp, "cwmp").await.unwrap().unwrap();
+        assert_eq!(login.device, new);
+        let [name, class, _] =
+            <[Identity; 3]>::try_from(Identity::of_cpe("Maker", "00256D", "Gateway", "S1"))
+                .unwrap();
+        let leads = async |identity| store.device_by_identity(&acme, identity).await.unwrap();
+        assert_eq!(
+            (leads(&name).await, leads(&class).await),
+            (Some(new), Some(usp))
+        );
+        assert!(store.state_get(&acme, new, "rows").await.unwrap().is_some());
+        assert!(store.match_rejected(&acme, new, usp).await.unwrap());
+        // What has one path cannot be split, and a path it has not is not found.
+        let one = Split {
+            transport: "websocket".to_owned(),
+            ..again.clone()
+        };
+        let one = store.device_split(&acme, one, at(2), vec![]).await;
+        assert!(matches!(one, Err(Error::Invalid(_))), "{one:?}");
+        let none = store.device_split(&acme, again, at(2), vec![]).await;
+        assert!(matches!(none, Err(Error::NotFound("path"))), "{none:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_link_of_a_path_that_is_split_off_ends() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let (usp, cwmp) = two(store).await;
+        store.device_merge(&acme, usp, cwmp, vec![]).await.unwrap();
+        store
+            .path_connected(&acme, cwmp, link(), vec![])
+            .await
+            .unwrap();
+        let new = DeviceId::new(at(1), bits());
+        let split = Split {
+            device: cwmp,
+            transport: "websocket".to_owned(),
+            decision: pair(cwmp, new),
+        };
+        store
+            .device_split(&acme, split, at(1), vec![])
+            .await
+            .unwrap();
+        let (old, fresh) = (
+            store.device(&acme, cwmp).await.unwrap(),
+            store.device(&acme, new).await.unwrap(),
+        );
+        assert!(!old.device.evidence.linked());
+        assert_eq!(old.device.evidence.expected_by, Some(at(300)));
+        assert_eq!(
+            (old.endpoint_id.as_str(), fresh.endpoint_id.as_str()),
+            ("", "os::00256D-S1")
+        );
+        assert!(
+            store
+                .state_get(&acme, cwmp, "rows")
+                .await
+                .unwrap()
+                .is_some()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_pair_is_suggested_once_and_not_again_when_a_person_said_that_they_are_two() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let (a, b) = two(store).await;
+        let first = pair(a, b);
+        assert!(
+            store
+                .match_suggest(&acme, first.clone(), vec![])
+                .await
+                .unwrap()
+        );
+        assert!(
+            !store
+                .match_suggest(&acme, pair(b, a), vec![])
+                .await
+                .unwrap()
+        );
+        assert_eq!(
+            store.match_list(&acme, false, None, 9).await.unwrap(),
+            std::slice::from_ref(&first)
+        );
+        for by in ["user:ann", "user:bob"] {
+            store
+                .match_reject(&acme, first.id, by.to_owned(), at(1), vec![])
+                .await
+                .unwrap();
+        }
+        let rejected = store.match_show(&acme, first.id).await.unwrap();
+        assert_eq!(rejected.rejected_by, "user:ann");
+        assert!(store.match_rejected(&acme, b, a).await.unwrap());
+        assert!(
+            !store
+                .match_suggest(&acme, pair(a, b), vec![])
+                .await
+                .unwrap()
+        );
+        assert!(
+            store
+                .match_list(&acme, false, None, 9)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(
+            store.match_list(&acme, true, None, 9).await.unwrap().len(),
+            1
+        );
+        store.device_delete(&acme, b, vec![]).await.unwrap();
+        assert!(
+            store
+                .match_list(&acme, true, None, 9)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+    }
+}
+
+#[tokio::test]
+async fn of_too_many_pairs_the_oldest_that_nobody_decided_go() {
+    // One database is enough for so many rows.
+    let db = worlds().await.remove(0);
+    let (acme, store) = (tenant("acme"), &db.store);
+    let (a, b) = two(store).await;
+    let decided = pair(a, b);
+    store
+        .match_suggest(&acme, decided.clone(), vec![])
+        .await
+        .unwrap();
+    let by = "user:ann".to_owned();
+    store
+        .match_reject(&acme, decided.id, by, NOW, vec![])
+        .await
+        .unwrap();
+    let mut others = Vec::new();
+    let enough = (1..)
+        .find(|n| n * (n - 1) / 2 > MATCHES_PER_TENANT_MAX)
+        .unwrap();
+    for n in 0..enough {
+        others.push(insert_device(store, &acme, &format!("T{n}")).await);
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for (n, x) in others.iter().enumerate() {
+        for y in &others[n + 1..] {
+            let (store, acme, found) = (store.clone(), acme.clone(), pair(*x, *y));
+            tasks.spawn(async move { store.match_suggest(&acme, found, vec![]).await.unwrap() });
+        }
+    }
+    let new = tasks.join_all().await;
+    assert!(new.len() as u64 > MATCHES_PER_TENANT_MAX && new.iter().all(|new| *new));
+    let mut count = 0;
+    let mut before = None;
+    loop {
+        let page = store.match_list(&acme, true, before, 500).await.unwrap();
+        count += page.len() as u64;
+        before = page.last().map(|last| last.id);
+        if page.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(count, MATCHES_PER_TENANT_MAX);
+    assert!(store.match_rejected(&acme, a, b).await.unwrap());
+}
