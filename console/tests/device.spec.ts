@@ -43,7 +43,7 @@ describe('a device', () => {
     await status.getByText('online').waitFor();
     await page.getByRole('button', { name: 'Copy endpoint id' }).first().click();
     expect(await page.evaluate(() => navigator.clipboard.readText())).toMatch(/::/);
-    await section('Wi-Fi networks').getByText(/USP/).waitFor();
+    await section('Wi-Fi networks').getByText(/from the device/).waitFor();
     await page.getByRole('complementary', { name: 'Timeline' }).getByRole('listitem').first().waitFor();
   });
 

@@ -110,6 +110,9 @@ export const modelQuery = (id: string, path: string) =>
       need(client.GET('/api/v1/devices/{device_id}/model', { params: { path: { device_id: id }, query: { path } }, signal })),
   });
 
+/** Root of the data model of old gateways (TR-098). */
+export const GATEWAY_ROOT = 'InternetGatewayDevice.';
+
 export const modelSearchQuery = (id: string, q: string, limit = HITS) =>
   queryOptions({
     queryKey: ['device', id, 'search', q, limit],

@@ -15,16 +15,20 @@ export function PresenceState({ presence, strong }: { presence: Schemas['Presenc
   return hint ? <span title={hint}>{word}</span> : word;
 }
 
-/** "last heard 2 min ago, WebSocket pong"; of a device without a link also until when it is expected again. */
+/** "last heard 2 min ago, message" */
 export function Evidence({ presence }: { presence: Schemas['Presence'] }) {
-  const by = parseTime(presence.expected_by);
-  const late = useClock((now) => by !== undefined && by <= now);
   if (!presence.evidence_at) return <span className="dim">{t.presence.noEvidence}</span>;
   return (
     <span className="dim">
       {t.presence.lastHeard} <Ago at={presence.evidence_at} />
       {presence.evidence_source ? `, ${presence.evidence_source}` : ''}
-      {presence.expected_by ? <>; {late ? t.presence.wasExpected : t.presence.expected} <Ago at={presence.expected_by} /></> : null}
     </span>
   );
+}
+
+/** "expected again in 4 min", of a device without a link that comes at intervals or was sent away; else nothing. */
+export function Expected({ presence }: { presence: Schemas['Presence'] }) {
+  const by = parseTime(presence.expected_by);
+  const late = useClock((now) => by !== undefined && by <= now);
+  return by === undefined ? null : <span className="dim">{late ? t.presence.wasExpected : t.presence.expected} <Ago at={presence.expected_by} /></span>;
 }

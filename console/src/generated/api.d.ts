@@ -2388,7 +2388,7 @@ export interface components {
              * @example Device.DeviceInfo.SerialNumber
              */
             path: string;
-            /** @description Where it comes from, like "read by USP" or "notified by USP". */
+            /** @description Where it comes from, like "read from the device" or "notified by the device". */
             source: string;
             /** @description Its base type where the model says: `string`, `int`, `boolean`, `dateTime`, ... */
             type?: string | null;

@@ -19,7 +19,7 @@ pub struct Value {
     pub base: Option<String>,
     /// Whether it may be set, where the model says.
     pub writable: Option<bool>,
-    /// Where it comes from, like "read by USP" or "notified by USP".
+    /// Where it comes from, like "read from the device" or "notified by the device".
     pub source: String,
     /// When the device said so.
     pub at: Time,

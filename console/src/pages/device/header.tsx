@@ -9,7 +9,7 @@ import { useActions, type Action } from '~/app/finder';
 import { ActionButton } from '~/components/action-button';
 import { Copyable } from '~/components/copy';
 import { Icon } from '~/components/icon';
-import { Evidence, PresenceState } from '~/components/presence';
+import { Evidence, Expected, PresenceState } from '~/components/presence';
 import { Tag } from '~/components/tag';
 import { t } from '~/text';
 import { useReadNow } from './read-now';
@@ -79,6 +79,7 @@ export function Header({ device, timeline, onTimeline }: { device: DeviceDetail;
         {device.serial ? <span>{d.serialShort} <Copyable value={device.serial} label={d.serial} /></span> : null}
         {device.endpoint_ids.map((id) => <span key={id}>{d.endpointShort} <Copyable value={id} label={d.endpoint} /></span>)}
         {device.ip ? <span>{d.ipShort} <Copyable value={device.ip} label={d.ip} /></span> : null}
+        <Expected presence={device.presence} />
         {device.tags.length > 0 ? <span>{device.tags.map((tag) => <Tag key={tag}>{tag}</Tag>)}</span> : null}
       </div>
       {dialog ? <Suspense><Dialogs name={dialog} device={device} onClose={() => setDialog(undefined)} /></Suspense> : null}

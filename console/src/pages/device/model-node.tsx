@@ -3,12 +3,12 @@ import { Skeleton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
-import { modelQuery, type DeviceDetail, type ModelNode as Node, type ModelParameter } from '~/api/devices';
+import { GATEWAY_ROOT, modelQuery, type DeviceDetail, type ModelNode as Node, type ModelParameter } from '~/api/devices';
 import { useMay } from '~/api/session';
 import { ActionButton } from '~/components/action-button';
 import { CopyButton } from '~/components/copy';
 import { Icon } from '~/components/icon';
-import { Failure } from '~/components/notice';
+import { Failure, Note } from '~/components/notice';
 import { Tag } from '~/components/tag';
 import { Ago, useStale } from '~/components/time';
 import { timeValue } from '~/lib/time-value';
@@ -88,6 +88,7 @@ function Content({ device, node, staging, onGo, mayNot }: { device: DeviceDetail
       <p className="dim small">
         {m.source[node.source]}{node.discovered_at ? <>. {m.sourceAt} <Ago at={node.discovered_at} />.</> : '.'}
       </p>
+      {node.path.startsWith(GATEWAY_ROOT) ? <Note>{m.gatewayNote}</Note> : null}
       {bare && !node.table ? <p className="dim">{m.noneKnown}</p> : null}
       {node.table ? (
         <section aria-label={m.rows}>

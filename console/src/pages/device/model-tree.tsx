@@ -2,16 +2,19 @@
 import { Skeleton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
-import { modelQuery } from '~/api/devices';
+import { GATEWAY_ROOT, modelQuery, modelSearchQuery } from '~/api/devices';
 import { Icon } from '~/components/icon';
 import { Failure } from '~/components/notice';
 import { t } from '~/text';
 import { chain, lastName } from './paths';
 import classes from './model.module.css';
 
-export function ModelTree({ device, chosen, onChoose }: { device: string; chosen: string; onChoose: (path: string) => void }) {
+export function ModelTree({ device, mayBeOld, chosen, onChoose }: { device: string; mayBeOld: boolean; chosen: string; onChoose: (path: string) => void }) {
   const [open, setOpen] = useState<Set<string>>(() => new Set(chain(chosen)));
   const tree = useRef<HTMLUListElement>(null);
+  // Whether it has anything under that root: a search is answered also where there is nothing.
+  const gateway = useQuery({ ...modelSearchQuery(device, GATEWAY_ROOT, 1), enabled: mayBeOld, staleTime: 60_000 });
+  const old = gateway.data?.items.some((hit) => hit.path.startsWith(GATEWAY_ROOT));
 
   useEffect(() => {
     // Whatever is chosen elsewhere (a search hit, a link) is visible here.
@@ -49,6 +52,7 @@ export function ModelTree({ device, chosen, onChoose }: { device: string; chosen
   return (
     <ul ref={tree} role="tree" aria-label={t.model.tree} className={classes.tree} onKeyDown={onKeyDown}>
       <Branch device={device} path="Device." name="Device" level={1} expandable open={open} chosen={chosen} onChoose={onChoose} toggle={toggle} />
+      {old ? <Branch device={device} path={GATEWAY_ROOT} name={lastName(GATEWAY_ROOT)} hint={t.model.gatewayRoot} level={1} expandable open={open} chosen={chosen} onChoose={onChoose} toggle={toggle} /> : null}
     </ul>
   );
 }
@@ -84,7 +88,7 @@ function Branch(props: BranchProps) {
         className={classes.treeRow}
         data-tree-row={path}
         data-chosen={chosen === path || undefined}
-        tabIndex={chosen === path || (level === 1 && !chosen.startsWith('Device.')) ? 0 : -1}
+        tabIndex={chosen === path || (path === 'Device.' && !chosen.startsWith('Device.') && !chosen.startsWith(GATEWAY_ROOT)) ? 0 : -1}
         style={{ paddingLeft: 6 + (level - 1) * 14 }}
         onClick={() => onChoose(path)}
         onDoubleClick={() => toggle(path, !isOpen)}

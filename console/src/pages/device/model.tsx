@@ -51,7 +51,7 @@ export function Model({ device, staging, path = 'Device.', find = '' }: { device
         {q ? (
           <Hits device={device.id} q={q} chosen={path} onChoose={(next) => go({ path: next })} />
         ) : (
-          <ModelTree device={device.id} chosen={path} onChoose={(next) => go({ path: next })} />
+          <ModelTree device={device.id} mayBeOld={device.protocols.includes('cwmp')} chosen={path} onChoose={(next) => go({ path: next })} />
         )}
       </div>
       <div className={classes.node}>

@@ -8,7 +8,7 @@ import { ActionButton } from '~/components/action-button';
 import { Copyable } from '~/components/copy';
 import { Icon } from '~/components/icon';
 import { Failure, Note } from '~/components/notice';
-import { Evidence, PresenceState } from '~/components/presence';
+import { Evidence, Expected, PresenceState } from '~/components/presence';
 import { RefusalTable } from '~/components/refusals';
 import { State } from '~/components/state';
 import { Ago } from '~/components/time';
@@ -45,6 +45,7 @@ export function ReachPanel({ device }: { device: DeviceDetail }) {
             <PresenceState presence={data.presence} strong />
             {data.presence.since ? <span className="dim">{r.since} <Ago at={data.presence.since} /></span> : null}
             <Evidence presence={data.presence} />
+            <Expected presence={data.presence} />
           </div>
           {data.likely_reason ? <Note tone="warn"><strong>{r.likely}: </strong>{data.likely_reason}{data.advice ? <div>{r.advice}: {data.advice}</div> : null}</Note> : null}
           <div className="row wrapped">

@@ -61,9 +61,9 @@ pub fn presence(evidence: &Evidence, at: Timestamp, config: &PresenceConfig) -> 
         } else if evidence.heard_at == Some(newest) && !evidence.linked() {
             "came by CWMP"
         } else if evidence.heard_at == Some(newest) {
-            "heard by USP"
+            "message"
         } else {
-            "connected by USP"
+            "connection"
         }
     });
     let heard = evidence.heard_at.max(evidence.connected_at);

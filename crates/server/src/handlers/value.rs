@@ -108,10 +108,10 @@ pub fn view(value: KnownValue, model: Option<&Model>) -> Value {
 
 fn source(source: ValueSource) -> &'static str {
     match source {
-        ValueSource::Read => "read by USP",
-        ValueSource::Notified => "notified by USP",
-        ValueSource::ReadBack => "read back by USP after a change",
-        ValueSource::Introduced => "told by USP when it connected",
+        ValueSource::Read => "read from the device",
+        ValueSource::Notified => "notified by the device",
+        ValueSource::ReadBack => "read back after a change",
+        ValueSource::Introduced => "told by the device when it came",
         ValueSource::Entered => "entered by a person",
     }
 }
