@@ -121,6 +121,28 @@ export interface paths {
         patch: operations["device_update"];
         trace?: never;
     };
+    "/api/v1/devices/{device_id}/downloads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a device fetch a file
+         * @description An operation that runs the command that fits, with the file as `headend-file:` and its id in the argument `URL`. When it is sent, the device gets a link of its own in place of that, with size and checksum where the command takes them.
+         *
+         *     Needs `operation:run`.
+         */
+        post: operations["device_download"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/{device_id}/merge": {
         parameters: {
             query?: never;
@@ -331,6 +353,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/{device_id}/transfers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the files on their way to and from a device, newest first
+         * @description Needs `device:read`.
+         */
+        get: operations["transfer_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{device_id}/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a device send a file
+         * @description An operation that runs the command that fits, with `headend-upload:` and a name in the argument `URL`. When it is sent, the device gets a link of its own in place of that. What comes is a file like others.
+         *
+         *     Needs `operation:run`.
+         */
+        post: operations["device_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/{device_id}/values": {
         parameters: {
             query?: never;
@@ -489,6 +553,84 @@ export interface paths {
          *     Needs `event:read`.
          */
         get: operations["event_stream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List files, newest first
+         * @description Needs `file:read`.
+         */
+        get: operations["file_list"];
+        put?: never;
+        /**
+         * Upload a file
+         * @description The body is the file itself. The same bytes under the same name, kind, vendor, model and version are the same file: sending them again answers with the one that is there, so a repetition is safe.
+         *
+         *     Needs `file:write`.
+         */
+        post: operations["file_upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/files/{file_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a file
+         * @description Needs `file:read`.
+         */
+        get: operations["file_show"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a file
+         * @description 409 while a device has a link to it that it has not used up.
+         *
+         *     Needs `file:write`.
+         */
+        delete: operations["file_delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Describe a file otherwise
+         * @description Needs `file:write`.
+         */
+        patch: operations["file_update"];
+        trace?: never;
+    };
+    "/api/v1/files/{file_id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get what is in a file
+         * @description Honours `Range`; the `ETag` is the SHA-256.
+         *
+         *     Needs `file:download`.
+         */
+        get: operations["file_content"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1207,6 +1349,36 @@ export interface components {
          * @enum {string}
          */
         Direction: "sent" | "received" | "note";
+        /** @description A file that a device shall fetch. */
+        DownloadCreate: {
+            /** @description Whether a firmware is started as soon as it is there (default true). */
+            activate?: boolean | null;
+            /**
+             * @description The command that fetches it; absent is what fits the kind of the file: `Download()` of a
+             *     firmware image that is not the active one, or `Restore()` of the configuration.
+             * @example Device.DeviceInfo.FirmwareImage.2.Download()
+             */
+            command?: string | null;
+            /**
+             * Format: int32
+             * @description Seconds until it gives up waiting for the device (default one day, at most thirty).
+             */
+            expires_in_seconds?: number | null;
+            /**
+             * Format: uuid
+             * @description The file.
+             */
+            file_id: string;
+            /**
+             * @description TR-069's word for what it is, like `1 Firmware Upgrade Image`; only for devices that speak
+             *     that protocol. Absent is what fits the command.
+             */
+            file_type?: string | null;
+            /** @description Look first, or do it (default). */
+            mode?: components["schemas"]["Mode"];
+            /** @description Why, for whoever reads it later. */
+            note?: string | null;
+        };
         /** @description Something that happened. */
         Event: {
             actor?: components["schemas"]["Actor"] | null;
@@ -1302,6 +1474,89 @@ export interface components {
             /** @description What is wrong with it, and what would be right. */
             problem: string;
         };
+        /** @description A file. What is in it never changes. */
+        File: {
+            /** @description When it came. */
+            created_at: components["schemas"]["Time"];
+            /** @description Who brought it; null when a device sent it. */
+            created_by?: string | null;
+            /**
+             * Format: uuid
+             * @description The device that sent it.
+             */
+            device_id?: string | null;
+            /**
+             * Format: uuid
+             * @description The id. An argument of a command names the file by `headend-file:` and this.
+             */
+            id: string;
+            /** @description What it is. */
+            kind: components["schemas"]["FileKind"];
+            /** @description The model of the devices it is for. */
+            model?: string | null;
+            /** @description The name, which devices see at the end of the link. */
+            name: string;
+            /** @description A note for people. */
+            note?: string | null;
+            /**
+             * @description The SHA-256 of what is in it, in hexadecimal digits.
+             * @example 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+             */
+            sha256: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            size: number;
+            /** @description The maker of the devices it is for. */
+            vendor?: string | null;
+            /** @description The version of what is in it. */
+            version?: string | null;
+        };
+        /**
+         * @description What a file is.
+         * @enum {string}
+         */
+        FileKind: "firmware" | "configuration" | "upload" | "other";
+        /** @description One page of a list. */
+        FilePage: {
+            /** @description The items, in the order asked for. */
+            items: components["schemas"]["File"][];
+            /** @description Send this as `cursor` for the next page; null on the last one. */
+            next: string | null;
+            /** @description How many items match altogether, where that is known cheaply. */
+            total: null | components["schemas"]["Count"];
+        };
+        /** @description What may change. An empty text takes the old one away. */
+        FilePatch: {
+            /** @default null */
+            kind?: components["schemas"]["FileKind"] | null;
+            /**
+             * @description The model of the devices it is for.
+             * @default null
+             */
+            model?: string | null;
+            /**
+             * @description The name.
+             * @default null
+             */
+            name?: string | null;
+            /**
+             * @description A note for people.
+             * @default null
+             */
+            note?: string | null;
+            /**
+             * @description The maker of the devices it is for.
+             * @default null
+             */
+            vendor?: string | null;
+            /**
+             * @description The version of what is in it.
+             * @default null
+             */
+            version?: string | null;
+        };
         /** @description One finding. */
         Finding: {
             /** @description A stable slug, like `listener-loopback-only`. */
@@ -1356,7 +1611,7 @@ export interface components {
             address: string;
             /** @description The protocol: `http`, `https`, `ws`, `wss`. */
             protocol: string;
-            /** @description What it serves: `console and API` or `devices`. */
+            /** @description What it serves: `console and API`, `devices` or `files of devices`. */
             purpose: string;
             /** @description The URL others use, as far as we know. */
             url: string;
@@ -1698,6 +1953,7 @@ export interface components {
             steps: components["schemas"]["Step"][];
             /** @description What it does, in one line. */
             summary: string;
+            transfer?: components["schemas"]["Transfer"] | null;
             /** @description When it changed last. */
             updated_at: components["schemas"]["Time"];
         };
@@ -1773,7 +2029,7 @@ export interface components {
          * @description One permission, named `resource:verb`.
          * @enum {string}
          */
-        Permission: "device:read" | "device:write" | "operation:read" | "operation:run" | "operation:get" | "operation:set" | "operation:add" | "operation:delete" | "operation:operate" | "event:read" | "setup-key:read" | "setup-key:write" | "token:write" | "user:read" | "user:write" | "tenant:read" | "tenant:write" | "platform:write" | "doctor:read" | "system:read";
+        Permission: "device:read" | "device:write" | "operation:read" | "operation:run" | "operation:get" | "operation:set" | "operation:add" | "operation:delete" | "operation:operate" | "file:read" | "file:download" | "file:write" | "event:read" | "setup-key:read" | "setup-key:write" | "token:write" | "user:read" | "user:write" | "tenant:read" | "tenant:write" | "platform:write" | "doctor:read" | "system:read";
         /** @description A permission with its words, for the page that chooses scopes. */
         PermissionInfo: {
             /** @description What it allows. */
@@ -2310,6 +2566,115 @@ export interface components {
             /** @description How many items match altogether, where that is known cheaply. */
             total: null | components["schemas"]["Count"];
         };
+        /**
+         * @description What the server itself knows of a file on its way: the other half of the evidence, beside what
+         *     the device reports.
+         */
+        Transfer: {
+            /**
+             * Format: int64
+             * @description Bytes that went over the wire, each counted once.
+             */
+            bytes: number;
+            /** @description When the device got its link. */
+            created_at: components["schemas"]["Time"];
+            /**
+             * Format: uuid
+             * @description The device.
+             */
+            device_id: string;
+            /** @description Which way. */
+            direction: components["schemas"]["TransferDirection"];
+            /** @description What went wrong last. */
+            error?: string | null;
+            /** @description When the link ends. */
+            expires_at: components["schemas"]["Time"];
+            /**
+             * Format: uuid
+             * @description The file to fetch, or the one that came.
+             */
+            file_id?: string | null;
+            finished_at?: components["schemas"]["Time"] | null;
+            /**
+             * Format: uuid
+             * @description The id.
+             */
+            id: string;
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: uuid
+             * @description The operation because of which the device got the link.
+             */
+            operation_id: string;
+            /** @description From where it last came. */
+            peer?: string | null;
+            /**
+             * Format: int64
+             * @description How often the device has asked.
+             */
+            requests: number;
+            /**
+             * Format: int64
+             * @description Its bytes, where they are known.
+             */
+            size?: number | null;
+            started_at?: components["schemas"]["Time"] | null;
+            /** @description Where it stands. */
+            state: components["schemas"]["TransferState"];
+            /** @description The state in words. */
+            words: string;
+        };
+        /**
+         * @description Which way a file goes.
+         * @enum {string}
+         */
+        TransferDirection: "download" | "upload";
+        /** @description One page of a list. */
+        TransferPage: {
+            /** @description The items, in the order asked for. */
+            items: components["schemas"]["Transfer"][];
+            /** @description Send this as `cursor` for the next page; null on the last one. */
+            next: string | null;
+            /** @description How many items match altogether, where that is known cheaply. */
+            total: null | components["schemas"]["Count"];
+        };
+        /**
+         * @description Where a transfer stands.
+         * @enum {string}
+         */
+        TransferState: "waiting" | "running" | "interrupted" | "done" | "failed" | "expired";
+        /** @description A file that a device shall send. */
+        UploadCreate: {
+            /**
+             * @description The command that sends it; absent is what fits.
+             * @example Device.DeviceInfo.VendorLogFile.2.Upload()
+             */
+            command?: string | null;
+            /**
+             * Format: int32
+             * @description Seconds until it gives up waiting for the device (default one day, at most thirty).
+             */
+            expires_in_seconds?: number | null;
+            /**
+             * @description TR-069's word for what it is, like `2 Vendor Log File`; only for devices that speak that
+             *     protocol. Absent is what fits the command.
+             */
+            file_type?: string | null;
+            /** @description Look first, or do it (default). */
+            mode?: components["schemas"]["Mode"];
+            /** @description The name of the file that comes of it; absent is made of the device and the time. */
+            name?: string | null;
+            /** @description Why, for whoever reads it later. */
+            note?: string | null;
+            /** @description What it shall send (default its configuration). */
+            type?: components["schemas"]["UploadType"];
+        };
+        /**
+         * @description What a device may send.
+         * @enum {string}
+         */
+        UploadType: "config" | "log";
         /** @description A person who can sign in. */
         User: {
             /** @description When the user was made. */
@@ -3227,6 +3592,151 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeviceDetail"];
+                };
+            };
+            /** @description The request is malformed; each wrong field is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A permission is missing, or a one-time password has to be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something else went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    device_download: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant to act in; only for platform administrators. */
+                "Headend-Tenant"?: string;
+                /** @description A key of one's own choice, in printable ASCII; kept for a day. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "file_id": "0197a8a0-0000-7000-8000-000000000001",
+                 *       "mode": "preview"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DownloadCreate"];
+            };
+        };
+        responses: {
+            /** @description Previewed or stored */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperationSubmitted"];
+                };
+            };
+            /** @description Previewed or stored */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperationSubmitted"];
                 };
             };
             /** @description The request is malformed; each wrong field is named */
@@ -4400,6 +4910,243 @@ export interface operations {
             };
         };
     };
+    transfer_list: {
+        parameters: {
+            query?: {
+                /** @description Where to go on: the `next` of the page before. */
+                cursor?: string;
+                /** @description Items on the page (default 50, at most 500). */
+                limit?: number;
+            };
+            header?: {
+                /** @description The tenant to act in; only for platform administrators. */
+                "Headend-Tenant"?: string;
+            };
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All is well */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TransferPage"];
+                };
+            };
+            /** @description The request is malformed; each wrong field is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A permission is missing, or a one-time password has to be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something else went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    device_upload: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant to act in; only for platform administrators. */
+                "Headend-Tenant"?: string;
+                /** @description A key of one's own choice, in printable ASCII; kept for a day. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "type": "config"
+                 *     }
+                 */
+                "application/json": components["schemas"]["UploadCreate"];
+            };
+        };
+        responses: {
+            /** @description Previewed or stored */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperationSubmitted"];
+                };
+            };
+            /** @description Previewed or stored */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperationSubmitted"];
+                };
+            };
+            /** @description The request is malformed; each wrong field is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A permission is missing, or a one-time password has to be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something else went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     device_values: {
         parameters: {
             query?: {
@@ -5165,6 +5912,667 @@ export interface operations {
             };
             /** @description The cursor is older than what is kept, or not of this log */
             410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something else went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    file_list: {
+        parameters: {
+            query?: {
+                /** @description Where to go on: the `next` of the page before. */
+                cursor?: string;
+                /** @description Only what this device has sent. */
+                device_id?: string;
+                /** @description Only of one of these kinds. */
+                kind?: components["schemas"]["FileKind"][];
+                /** @description Items on the page (default 50, at most 500). */
+                limit?: number;
+                /** @description Only what has this in its name, vendor, model or version (at most 200 characters). */
+                q?: string;
+            };
+            header?: {
+                /** @description The tenant to act in; only for platform administrators. */
+                "Headend-Tenant"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All is well */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FilePage"];
+                };
+            };
+            /** @description The request is malformed; each wrong field is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A permission is missing, or a one-time password has to be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something else went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    file_upload: {
+        parameters: {
+            query?: {
+                /** @description What it is (default `other`). */
+                kind?: components["schemas"]["FileKind"];
+                /** @description The model of the devices it is for. */
+                model?: string;
+                /** @description The name, 1 to 100 characters without a slash. */
+                name?: string;
+                /** @description A note for people; a longer one than 200 characters is added afterwards. */
+                note?: string;
+                /** @description The SHA-256 that the bytes must have, in hexadecimal digits; others are refused. */
+                sha256?: string;
+                /** @description The maker of the devices it is for. */
+                vendor?: string;
+                /** @description The version of what is in it. */
+                version?: string;
+            };
+            header?: {
+                /** @description The tenant to act in; only for platform administrators. */
+                "Headend-Tenant"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["File"];
+                };
+            };
+            /** @description The request is malformed; each wrong field is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A permission is missing, or a one-time password has to be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The bytes stopped coming */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The file is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid, or the checksum is another */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something else went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    file_show: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant to act in; only for platform administrators. */
+                "Headend-Tenant"?: string;
+            };
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All is well */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["File"];
+                };
+            };
+            /** @description The request is malformed; each wrong field is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A permission is missing, or a one-time password has to be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something else went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    file_delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant to act in; only for platform administrators. */
+                "Headend-Tenant"?: string;
+            };
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is malformed; each wrong field is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A permission is missing, or a one-time password has to be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something else went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    file_update: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant to act in; only for platform administrators. */
+                "Headend-Tenant"?: string;
+            };
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "note": "for the new boards only",
+                 *       "version": "2.4.1"
+                 *     }
+                 */
+                "application/json": components["schemas"]["FilePatch"];
+            };
+        };
+        responses: {
+            /** @description All is well */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["File"];
+                };
+            };
+            /** @description The request is malformed; each wrong field is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A permission is missing, or a one-time password has to be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something else went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    file_content: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant to act in; only for platform administrators. */
+                "Headend-Tenant"?: string;
+            };
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The bytes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The bytes */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The request is malformed; each wrong field is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A permission is missing, or a one-time password has to be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The file has no such part */
+            416: {
                 headers: {
                     [name: string]: unknown;
                 };

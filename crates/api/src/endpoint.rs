@@ -84,6 +84,8 @@ pub enum Answer {
     Stream(Body),
     /// 200 with the OpenAPI document itself.
     Document,
+    /// 200 with the bytes themselves, 206 with a part of them.
+    Bytes,
 }
 
 impl Answer {
@@ -92,6 +94,7 @@ impl Answer {
         match self {
             Answer::Nothing => &[204],
             Answer::Json(_) | Answer::Stream(_) | Answer::Document => &[200],
+            Answer::Bytes => &[200, 206],
             Answer::Created(_) => &[201],
             Answer::Accepted(_) => &[200, 202],
         }
@@ -121,6 +124,8 @@ pub struct Endpoint {
     pub query_schemas: &'static [Body],
     /// Its body.
     pub body: Option<Body>,
+    /// Whether its body is bytes of any kind and number, for which it sets its own limits.
+    pub takes_bytes: bool,
     /// A body as a caller might send it, in JSON; empty when there is none.
     pub example: &'static str,
     /// What it answers.
@@ -151,6 +156,7 @@ impl Endpoint {
             query: None,
             query_schemas: &[],
             body: None,
+            takes_bytes: false,
             example: "",
             answer,
             idempotent: false,
@@ -174,6 +180,17 @@ impl Endpoint {
         self.body = Some(Body::of::<B>());
         self.example = example;
         self
+    }
+
+    /// With bytes for a body.
+    pub const fn takes_bytes(mut self) -> Self {
+        self.takes_bytes = true;
+        self
+    }
+
+    /// Whether it takes or gives a file, which lasts as long as it lasts.
+    pub const fn carries_bytes(&self) -> bool {
+        self.takes_bytes || matches!(self.answer, Answer::Bytes)
     }
 
     /// With more words.

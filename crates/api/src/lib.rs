@@ -14,6 +14,7 @@ pub mod device_match;
 pub mod doctor;
 pub mod endpoint;
 pub mod event;
+pub mod file;
 pub mod limits;
 pub mod management_session;
 pub mod model;
@@ -30,6 +31,7 @@ pub mod tenant;
 mod time;
 pub mod token;
 pub mod transcript;
+pub mod transfer;
 pub mod user;
 pub mod value;
 
@@ -67,6 +69,8 @@ const PARTS: &[&[Endpoint]] = &[
     value::ENDPOINTS,
     model::ENDPOINTS,
     operation::ENDPOINTS,
+    file::ENDPOINTS,
+    transfer::ENDPOINTS,
     event::ENDPOINTS,
     doctor::ENDPOINTS,
     system::ENDPOINTS,

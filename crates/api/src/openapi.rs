@@ -42,6 +42,10 @@ const TAGS: &[(&str, &str)] = &[
         "operations",
         "Changes to devices: previewed, applied, verified",
     ),
+    (
+        "files",
+        "Firmware, configurations and what devices send, and their way to and from devices",
+    ),
     ("events", "What happened, as a log and live"),
     ("doctor", "Why a device is not seen"),
     ("setup keys", "Credentials with which new devices come in"),
@@ -185,6 +189,14 @@ fn path_item(endpoint: &Endpoint, schemas: &mut Schemas) -> PathItem {
                 .build(),
         ));
     }
+    if endpoint.takes_bytes {
+        operation = operation.request_body(Some(
+            RequestBodyBuilder::new()
+                .content(BYTES, ContentBuilder::new().schema(Some(binary())).build())
+                .required(Some(Required::True))
+                .build(),
+        ));
+    }
     operation = operation.responses(responses(endpoint, schemas).build());
     operation = match endpoint.access {
         Access::Public => operation.security(SecurityRequirement::default()),
@@ -200,6 +212,14 @@ fn path_item(endpoint: &Endpoint, schemas: &mut Schemas) -> PathItem {
         method(endpoint.method),
         operation.extensions(Some(extensions.build())),
     )
+}
+
+const BYTES: &str = "application/octet-stream";
+
+fn binary() -> RefOr<Schema> {
+    let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+    let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+    text.format(Some(format)).into()
 }
 
 fn description(endpoint: &Endpoint) -> String {
@@ -226,6 +246,7 @@ fn responses(endpoint: &Endpoint, schemas: &mut Schemas) -> ResponsesBuilder {
             "The stream; each message's data is this",
             Some(("text/event-stream", collect(schemas, body))),
         ),
+        Answer::Bytes => ("The bytes", Some((BYTES, binary()))),
         Answer::Document => (
             "The document",
             Some((
@@ -303,6 +324,14 @@ fn refusals(endpoint: &Endpoint) -> Vec<(&'static str, &'static str)> {
         all.push(("413", "The body is too large"));
         all.push(("415", "The body is not JSON by its content type"));
         all.push(("422", "A field is not valid; each is named"));
+    }
+    if endpoint.takes_bytes {
+        all.push(("408", "The bytes stopped coming"));
+        all.push(("413", "The file is too large"));
+        all.push(("422", "A field is not valid, or the checksum is another"));
+    }
+    if matches!(endpoint.answer, Answer::Bytes) {
+        all.push(("416", "The file has no such part"));
     }
     if endpoint.access != Access::Public || changes {
         all.push((

@@ -4,6 +4,7 @@
 use crate::endpoint::{Access, Answer, Body, Endpoint, Method};
 use crate::page::PageQuery;
 use crate::transcript::TranscriptEntry;
+use crate::transfer::Transfer;
 use crate::{Page, Permission, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -285,6 +286,9 @@ pub struct Operation {
     pub steps: Vec<Step>,
     /// Whether it can still be cancelled.
     pub cancellable: bool,
+    /// The file that the device fetches or sends because of it, as the server sees it. Null in
+    /// lists; shown with the operation itself.
+    pub transfer: Option<Transfer>,
 }
 
 /// One op of an operation.

@@ -50,6 +50,12 @@ permissions! {
     OperationDelete = "operation:delete",
     /// Run commands on devices.
     OperationOperate = "operation:operate",
+    /// See files and their descriptions.
+    FileRead = "file:read",
+    /// Get what is in files; backups of devices hold passwords.
+    FileDownload = "file:download",
+    /// Upload, describe and remove files.
+    FileWrite = "file:write",
     /// Read the event log and the live stream.
     EventRead = "event:read",
     /// See setup keys (never their secrets).

@@ -31,7 +31,7 @@ pub struct System {
 /// One listener.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Listener {
-    /// What it serves: `console and API` or `devices`.
+    /// What it serves: `console and API`, `devices` or `files of devices`.
     pub purpose: String,
     /// The protocol: `http`, `https`, `ws`, `wss`.
     pub protocol: String,

@@ -49,6 +49,12 @@ permissions! {
     OperationDelete = "operation:delete",
     /// Run commands on devices.
     OperationOperate = "operation:operate",
+    /// See files and their descriptions.
+    FileRead = "file:read",
+    /// Get what is in files; backups of devices hold passwords.
+    FileDownload = "file:download",
+    /// Put, describe and remove files.
+    FileWrite = "file:write",
     /// Read the event log and the live stream.
     EventRead = "event:read",
     /// See setup keys (never their secret).
@@ -172,6 +178,7 @@ impl Role {
                     | P::OperationAdd
                     | P::OperationDelete
                     | P::OperationOperate
+                    | P::FileRead
                     | P::EventRead
                     | P::TokenWrite
                     | P::DoctorRead
@@ -182,6 +189,7 @@ impl Role {
                 permission,
                 P::DeviceRead
                     | P::OperationRead
+                    | P::FileRead
                     | P::EventRead
                     | P::TokenWrite
                     | P::DoctorRead

@@ -102,6 +102,17 @@ kinds! {
     OperationFinished = "operation.finished",
     /// A person asked to stop it. No data.
     OperationCancelRequested = "operation.cancel_requested",
+    /// A file was put into the file service. Data: `file`, `name`, `kind`, `size`, `sha256`.
+    FileCreated = "file.created",
+    /// A file was described otherwise. Data: `file`, `name` and the changed fields.
+    FileUpdated = "file.updated",
+    /// A file was removed. Data: `file`, `name`.
+    FileDeleted = "file.deleted",
+    /// A device began to fetch or send a file. Data: `transfer`, `direction`, `name`, `peer`.
+    TransferStarted = "transfer.started",
+    /// Every byte of it went over the wire, or it cannot be done. Data: `transfer`, `direction`,
+    /// `name`, `bytes`, `state`, `error`.
+    TransferFinished = "transfer.finished",
     /// A tenant was made. Data: `name`.
     TenantCreated = "tenant.created",
     /// A tenant was changed. Data: the changed fields.

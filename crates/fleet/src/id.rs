@@ -207,6 +207,14 @@ uuid_id!(
     /// A setup key of a tenant, with which new devices introduce themselves.
     SetupKeyId
 );
+uuid_id!(
+    /// A file that devices fetch, or that one of them has sent.
+    FileId
+);
+uuid_id!(
+    /// One file on its way to or from one device.
+    TransferId
+);
 
 #[cfg(test)]
 mod tests {

@@ -20,13 +20,16 @@ pub mod presence;
 pub mod secret;
 pub mod southbound;
 pub mod time;
+pub mod transfer;
 
 pub use device::{Device, Identity, IdentityKind};
 pub use event::{Event, EventKind};
 pub use id::{
-    DeviceId, MatchId, NodeId, OperationId, SessionId, SetupKeyId, TenantId, TokenId, UserId,
+    DeviceId, FileId, MatchId, NodeId, OperationId, SessionId, SetupKeyId, TenantId, TokenId,
+    TransferId, UserId,
 };
 pub use operation::{Operation, OperationState};
 pub use presence::Presence;
 pub use southbound::{Answer, Fact, Failure, Fault, Job, Notice, Op, PathValue, Southbound};
 pub use time::{Now, Timestamp};
+pub use transfer::{Direction, FileKind, TransferState};

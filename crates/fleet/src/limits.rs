@@ -75,6 +75,10 @@ pub const OPERATION_VALUES_MAX: usize = 4096;
 /// may name any number in its answer.
 pub const OPERATION_OUTCOMES_MAX: usize = 2048;
 
+/// Parts of a file that a device has fetched are told apart up to so many; devices fetch in one
+/// piece, or in few.
+pub const COVERED_PARTS_MAX: usize = 64;
+
 /// Rows of a table remembered before an Add, to find the new one if its answer is lost.
 pub const ADD_KNOWN_ROWS_MAX: usize = 4096;
 

@@ -18,6 +18,9 @@ pub const SETUP_KEY: &str = "hes_";
 /// How a device's own credential begins.
 pub const DEVICE: &str = "hed_";
 
+/// How the link begins with which a device fetches or sends one file.
+pub const FILE: &str = "hef_";
+
 /// Characters of a credential after its prefix: 32 of 62 are 190 bits.
 pub const CREDENTIAL_CHARS: usize = 32;
 
@@ -77,7 +80,7 @@ pub fn holds_credential(text: &str) -> bool {
 fn credentials(text: &str, chars_min: usize) -> impl Iterator<Item = Range<usize>> {
     text.match_indices('_').filter_map(move |(at, _)| {
         let start = at + 1;
-        let ours = [DEVICE, SETUP_KEY]
+        let ours = [DEVICE, SETUP_KEY, FILE]
             .iter()
             .any(|prefix| text[..start].ends_with(prefix));
         if !ours {
@@ -279,6 +282,12 @@ mod tests {
         assert_eq!(kept("Device.X_Test.Url", url.clone()), "");
         assert_eq!(kept("Device.X_Test.Url", MASK.to_owned()), "");
         assert_eq!(without_credentials(&url), "wss://host/usp/hed_...?eid=1");
+        let link = format!("http://files:7548/f/{FILE}{}/fw.bin", "b2".repeat(16));
+        assert_eq!(shown("URL", link.clone()), MASK);
+        assert_eq!(
+            without_credentials(&link),
+            "http://files:7548/f/hef_.../fw.bin"
+        );
         assert!(!holds_credential(
             "hed_ is a prefix, shed_builder123456 is not"
         ));

@@ -156,11 +156,6 @@ pub enum Op {
 }
 
 impl Op {
-    /// Whether sending it twice does the same as sending it once.
-    pub fn is_idempotent(&self) -> bool {
-        !matches!(self, Op::Add { .. } | Op::Operate { .. })
-    }
-
     /// Whether it may leave the device other than it was.
     pub fn changes(&self) -> bool {
         matches!(
@@ -222,6 +217,11 @@ pub enum Failure {
     },
     /// It never left: nothing happened.
     Unsent {
+        /// Why.
+        reason: String,
+    },
+    /// It cannot be sent, now or later: nothing happened.
+    Impossible {
         /// Why.
         reason: String,
     },

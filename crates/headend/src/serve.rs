@@ -10,7 +10,8 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(
     after_help = "Without any of these: files in headend-data/, console on http://127.0.0.1:8080, \
-                  agents on port 8081, CPEs that speak TR-069 on port 7547.\nThe environment HEADEND__HTTP__LISTEN is the key http.listen; \
+                  agents on port 8081, CPEs that speak TR-069 on port 7547, files for devices on port \
+                  7549.\nThe environment HEADEND__HTTP__LISTEN is the key http.listen; \
                   it beats the file, and flags beat both.\nHEADEND_LOG=info,server=debug chooses \
                   what is logged to standard error. Ctrl C or SIGTERM stops the server."
 )]
@@ -41,6 +42,9 @@ pub struct Args {
     /// Address for CPEs that speak TR-069, by HTTPS, like 0.0.0.0:7548
     #[arg(long, value_name = "ADDRESS")]
     cwmp_tls: Option<String>,
+    /// Address where devices fetch and send files, like 0.0.0.0:7549
+    #[arg(long, value_name = "ADDRESS")]
+    files: Option<String>,
     /// `sqlite://path` or `postgres://user@host/database`
     #[arg(long, value_name = "URL")]
     database: Option<String>,
@@ -67,6 +71,7 @@ impl Args {
             ("usp-tls", "usp.tls_listen", &self.usp_tls),
             ("cwmp", "cwmp.listen", &self.cwmp),
             ("cwmp-tls", "cwmp.tls_listen", &self.cwmp_tls),
+            ("files", "files.listen", &self.files),
             ("database", "database", &self.database),
         ];
         for (flag, key, value) in flags {
@@ -122,6 +127,11 @@ pub async fn run(args: Args) -> Result<()> {
     if let Some(address) = running.cwmp_tls {
         lines.push(format!("CPEs (TR-069)    https://{address}/"));
     }
+    for (scheme, address) in [("http", running.files.plain), ("https", running.files.tls)] {
+        if let Some(address) = address {
+            lines.push(format!("files            {scheme}://{address}"));
+        }
+    }
     lines.push(format!("endpoint id      {}", running.endpoint_id));
     lines.push(format!("data             {}", data_dir.display()));
     if let Some(first) = &running.first_administrator {
@@ -175,6 +185,7 @@ pub fn flag(key: &str) -> String {
         "usp.tls_listen" => "--usp-tls",
         "cwmp.listen" => "--cwmp",
         "cwmp.tls_listen" => "--cwmp-tls",
+        "files.listen" => "--files",
         other => return other.to_owned(),
     };
     format!("{flag} (or {key} in the configuration)")

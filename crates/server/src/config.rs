@@ -3,8 +3,10 @@
 //! here opens anything.
 
 mod cwmp;
+mod files;
 
 pub use cwmp::{Cwmp, DigestHash, OfferBasic};
+pub use files::Files;
 
 mod matching;
 
@@ -28,6 +30,8 @@ pub struct Config {
     pub usp: Usp,
     /// The side of the devices that speak TR-069 (CWMP).
     pub cwmp: Cwmp,
+    /// The files that devices fetch and send.
+    pub files: Files,
     /// When a device counts as silent.
     pub presence: Presence,
     /// How long things are kept.
@@ -46,6 +50,7 @@ impl Default for Config {
             http: Http::default(),
             usp: Usp::default(),
             cwmp: Cwmp::default(),
+            files: Files::default(),
             presence: Presence::default(),
             retention: Retention::default(),
             secrets: Secrets::default(),
@@ -285,6 +290,12 @@ impl Config {
         self.database
             .clone()
             .unwrap_or_else(|| format!("sqlite://{}", self.data_dir.join("headend.db").display()))
+    }
+
+    /// Where the files of devices are kept.
+    pub fn files_folder(&self) -> PathBuf {
+        let folder = self.files.folder.clone();
+        folder.unwrap_or_else(|| self.data_dir.join("files"))
     }
 
     fn check(text: &str) -> Result<toml::Table, String> {

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod config;
 mod data_dir;
 pub mod dispatch;
+pub mod files;
 pub mod handlers;
 pub mod http;
 pub mod limits;
@@ -69,6 +70,14 @@ pub enum StartError {
         /// Which file, and why.
         message: String,
     },
+    /// The folder of the files cannot be used.
+    #[error("files.folder {path}: {source}")]
+    Files {
+        /// The folder.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The side of the devices cannot start.
     #[error("devices: {0}")]
     Devices(String),
@@ -94,6 +103,8 @@ pub struct Running {
     pub cwmp: Option<SocketAddr>,
     /// Where devices that speak TR-069 connect by HTTPS.
     pub cwmp_tls: Option<SocketAddr>,
+    /// Where devices fetch and send files.
+    pub files: files::Bound,
     /// At the very first start: whom to sign in as. To be shown once.
     pub first_administrator: Option<FirstAdministrator>,
     /// What is remembered, for tests and local commands.
@@ -133,7 +144,8 @@ impl Running {
 /// Starts a server and says where it is bound. Cancel `shutdown` to stop it.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
     let data_dir = DataDir::take(&config.data_dir)?;
-    let metrics = http::metrics::recorder();
+    // Before anything is counted.
+    http::metrics::recorder();
     let store = Store::open(&config.database_url()).await?;
     let vault = Vault::unlock(&config, &store).await?;
     let listener = Listener::bind(config.http.listen, config.http.tls.as_ref()).await?;
@@ -146,6 +158,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let mut tasks = Vec::new();
     // Devices last: what they say finds the dispatcher there, and stops before it does.
     let (facts, reported) = tokio::sync::mpsc::channel(dispatch::limits::INBOX);
+    let told = facts.downgrade();
     let usp = southbound::usp::start(southbound::usp::Setup {
         store: store.clone(),
         config: config.clone(),
@@ -164,7 +177,17 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         shutdown: shutdown.clone(),
     })
     .await?;
-    let devices = Arc::new(southbound::Both::new(usp.southbound, cwmp.southbound));
+    let (files, serving) = files::start(files::Setup {
+        store: store.clone(),
+        config: config.clone(),
+        node: usp.node.clone(),
+        endpoint_id: usp.endpoint_id.clone(),
+        shutdown: shutdown.clone(),
+    })
+    .await?;
+    tasks.extend(serving);
+    let adapters = Arc::new(southbound::Both::new(usp.southbound, cwmp.southbound));
+    let devices = Arc::new(files::Handing::new(adapters, files.clone(), told));
     let dispatch = dispatch::start(dispatch::Setup {
         store: store.clone(),
         southbound: devices.clone(),
@@ -202,9 +225,9 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         vault.clone(),
         config,
         south,
+        Some(files.clone()),
         bound,
         shutdown.clone(),
-        metrics,
     );
     let router = http::router::router(state.clone()).map_err(StartError::Bug)?;
     // Last, so that a start that fails does not give out a password nobody sees.
@@ -218,6 +241,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         usp_tls,
         cwmp,
         cwmp_tls,
+        files: files.bound(),
         first_administrator,
         store,
         vault,
@@ -255,6 +279,8 @@ async fn sweep_once(state: &State) -> store::Result<()> {
         in_batches(|| store.idempotency_purge(&tenant.id, keys)).await?;
         in_batches(|| store.event_purge(&tenant.id, events)).await?;
         in_batches(|| store.management_session_purge(&tenant.id, sessions)).await?;
+        let transfers = now.minus(files::limits::TRANSFER_LIFE);
+        in_batches(|| store.transfer_purge(&tenant.id, transfers)).await?;
     }
     Ok(())
 }

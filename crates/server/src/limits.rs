@@ -24,6 +24,9 @@ pub const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
 /// Time for a TLS handshake.
 pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// How long the other side of a connection may take nothing of what is written to it.
+pub const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// HTTP connections at one time. Each console tab holds one or two; memory is about 30 KiB each.
 pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
 

@@ -1,7 +1,7 @@
 //! Secrets we hand out: a prefix that says what it is, and 190 random bits. Only their hashes are
 //! kept. Passwords of people are another matter: `auth::password`.
 
-pub use fleet::secret::{DEVICE, SETUP_KEY};
+pub use fleet::secret::{DEVICE, FILE, SETUP_KEY};
 use rand::Rng;
 use rand::rngs::OsRng;
 use sha2::{Digest, Sha256};

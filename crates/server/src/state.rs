@@ -2,6 +2,7 @@
 
 use crate::auth::{Limiters, password::Passwords};
 use crate::config::Config;
+use crate::files::Files;
 use crate::limits;
 use crate::seam::South;
 use crate::vault::Vault;
@@ -30,6 +31,8 @@ pub struct Inner {
     pub config: Config,
     /// The side of the devices.
     pub south: Arc<dyn South>,
+    /// The file service; absent in tests of the API alone.
+    pub files: Option<Arc<Files>>,
     /// Where the listeners are in fact bound.
     pub bound: Bound,
     /// When the server was started.
@@ -79,15 +82,16 @@ impl State {
         vault: Vault,
         config: Config,
         south: Arc<dyn South>,
+        files: Option<Arc<Files>>,
         bound: Bound,
         shutdown: CancellationToken,
-        metrics: PrometheusHandle,
     ) -> Self {
         Self(Arc::new(Inner {
             store,
             vault,
             config,
             south,
+            files,
             bound,
             started_at: now(),
             passwords: Passwords::new(),
@@ -96,7 +100,7 @@ impl State {
             streams: Arc::new(Semaphore::new(limits::STREAMS_MAX)),
             credentials: watch::Sender::new(()),
             streams_by_caller: Arc::default(),
-            metrics,
+            metrics: crate::http::metrics::recorder(),
             names: Mutex::default(),
         }))
     }
@@ -106,6 +110,14 @@ impl State {
         let evidence = &mut record.device.evidence;
         evidence.heard_at = evidence.heard_at.max(self.south.heard(record.device.id));
         record
+    }
+
+    /// The file service.
+    pub fn files(&self) -> crate::problem::Result<&Arc<Files>> {
+        self.files.as_ref().ok_or_else(|| {
+            let words = "This server has no files.";
+            crate::problem::Fail::new(api::ProblemKind::Unavailable, words)
+        })
     }
 
     /// How presence is derived here.
@@ -166,9 +178,9 @@ pub(crate) mod tests {
             Vault::of(&[7; 32]).unwrap(),
             Config::default(),
             Arc::new(crate::seam::Detached),
+            None,
             Bound::default(),
             CancellationToken::new(),
-            crate::http::metrics::recorder(),
         );
         (state, database)
     }

@@ -88,6 +88,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "back by",
         include_str!("../migrations/sqlite/0011_back_by.sql"),
     ),
+    (
+        12,
+        "file",
+        include_str!("../migrations/sqlite/0012_file.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -146,6 +151,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         11,
         "back by",
         include_str!("../migrations/postgres/0011_back_by.sql"),
+    ),
+    (
+        12,
+        "file",
+        include_str!("../migrations/postgres/0012_file.sql"),
     ),
 ];
 

@@ -91,6 +91,12 @@ pub const TRANSCRIPT_BYTES_MAX: usize = 64 * 1024;
 /// Different refusals remembered per tenant, and for connections of no known tenant.
 pub const REFUSALS_MAX: u64 = 500;
 
+/// Files of one tenant: some versions for each of some hundred models, and what devices have sent.
+pub const FILES_PER_TENANT_MAX: u64 = 10_000;
+
+/// Transfers kept of one device; the oldest goes first, unless its link can still be used.
+pub const TRANSFERS_PER_DEVICE_MAX: u64 = 500;
+
 /// Bytes of an answer kept for its idempotency key.
 pub const IDEMPOTENCY_BYTES_MAX: usize = 1024 * 1024;
 

@@ -48,6 +48,8 @@ impl Store {
                 touched(tx.execute(delete).await?, "device")?;
                 for text in [
                     "UPDATE identity SET device = $3 WHERE tenant = $1 AND device = $2",
+                    "UPDATE transfer SET device = $3 WHERE tenant = $1 AND device = $2",
+                    "UPDATE file SET device = $3 WHERE tenant = $1 AND device = $2",
                     "UPDATE management_path SET device = $3, login = coalesce(login, device), node = NULL \
                      WHERE tenant = $1 AND device = $2 AND transport NOT IN \
                      (SELECT transport FROM management_path WHERE tenant = $1 AND device = $3)",

@@ -141,6 +141,7 @@ impl Store {
                 let ids: Vec<OperationId> = collect(&tx.all(statement).await?, |row| row.columns().take())?;
                 for table in [
                     "DELETE FROM transcript WHERE tenant = $1 AND operation IN ",
+                    "DELETE FROM transfer WHERE tenant = $1 AND operation IN ",
                     "DELETE FROM operation WHERE tenant = $1 AND id IN ",
                 ] {
                     let mut delete = sql(table).bind(&tenant);

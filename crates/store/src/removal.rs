@@ -10,6 +10,8 @@ use crate::writer::Tx;
 const STATEMENTS: &[&str] = &[
     "DELETE FROM transcript WHERE tenant = $1 AND operation IN \
      (SELECT id FROM operation WHERE tenant = $1 AND device = $2)",
+    "DELETE FROM transfer WHERE tenant = $1 AND device = $2",
+    "UPDATE file SET device = NULL WHERE tenant = $1 AND device = $2",
     "DELETE FROM operation WHERE tenant = $1 AND device = $2",
     "DELETE FROM value_document WHERE tenant = $1 AND device = $2",
     "DELETE FROM device_state WHERE tenant = $1 AND device = $2",

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 
 use fleet::{
-    DeviceId, MatchId, OperationId, SessionId, SetupKeyId, TenantId, Timestamp, TokenId, UserId,
+    DeviceId, FileId, MatchId, OperationId, SessionId, SetupKeyId, TenantId, Timestamp, TokenId,
+    TransferId, UserId,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -231,6 +232,8 @@ args! {
     UserId => Uuid, |v| v.0;
     TokenId => Uuid, |v| v.0;
     SetupKeyId => Uuid, |v| v.0;
+    FileId => Uuid, |v| v.0;
+    TransferId => Uuid, |v| v.0;
 }
 
 /// One row, read by position.
@@ -309,6 +312,8 @@ columns! {
     UserId as Uuid, |v| Ok(UserId(v));
     TokenId as Uuid, |v| Ok(TokenId(v));
     SetupKeyId as Uuid, |v| Ok(SetupKeyId(v));
+    FileId as Uuid, |v| Ok(FileId(v));
+    TransferId as Uuid, |v| Ok(TransferId(v));
 }
 
 macro_rules! run {

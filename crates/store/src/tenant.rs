@@ -54,6 +54,8 @@ pub(crate) const TENANT_TABLES: &[(&str, &[&str])] = &[
     ),
     ("transcript", &["tenant", "operation", "n"]),
     ("operation", &["tenant", "id"]),
+    ("transfer", &["tenant", "id"]),
+    ("file", &["tenant", "id"]),
     ("device", &["tenant", "id"]),
     ("model", &["tenant", "key"]),
     ("model_state", &["tenant", "model_key", "name"]),

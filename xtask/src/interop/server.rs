@@ -32,6 +32,8 @@ impl Server {
                 &format!("127.0.0.1:{http}"),
                 "--usp",
                 &format!("127.0.0.1:{usp_port}"),
+                "--files",
+                "127.0.0.1:0",
             ])
             .stdout(out.try_clone()?)
             .stderr(out)

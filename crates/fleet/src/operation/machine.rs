@@ -322,6 +322,11 @@ impl Operation {
                 self.outcome.cause = Some(reason);
                 false
             }
+            Err(Failure::Impossible { reason }) => {
+                self.unsend();
+                self.finish(OperationState::Failed, Some(&reason), now);
+                false
+            }
             Err(Failure::Lost { reason } | Failure::Garbled { reason }) => {
                 self.lost(&reason, now);
                 false

@@ -20,7 +20,10 @@ impl Operation {
         let op = self.op();
         let secrets = told(&op);
         if let Err(
-            Failure::Unsent { reason } | Failure::Lost { reason } | Failure::Garbled { reason },
+            Failure::Unsent { reason }
+            | Failure::Impossible { reason }
+            | Failure::Lost { reason }
+            | Failure::Garbled { reason },
         ) = &mut result
         {
             *reason = scrubbed(reason, secrets.iter().copied());

@@ -9,6 +9,7 @@ use crate::limits;
 use crate::model::{ModelObject, ObjectAccess, ParamAccess, split, supported};
 use crate::operation::{Request, is_search, same_value};
 use crate::secret::{MASK, hides, scrubbed};
+use crate::transfer;
 
 /// Sizes first: nothing below looks at more than this. False when there is nothing left to look at.
 pub(super) fn size(request: &Request, plan: &mut Plan) -> bool {
@@ -385,8 +386,12 @@ pub(super) fn operate(
         }
     }
     let Some(published) = published else { return };
+    // Who fetches from us, or sends to us, needs no name: it is given empty.
+    let ours = args.values().any(|text| transfer::named(text).is_some());
+    let given = |name: &str| ours && matches!(name, "Username" | "Password");
     for arg in &published.inputs {
         match args.get(arg.name.as_ref()) {
+            None if arg.mandatory && given(&arg.name) => {}
             None if arg.mandatory => {
                 let message = format!("the command needs the argument {}", arg.name);
                 // Devices with defaults of their own are common; this one decides (7027).

@@ -49,6 +49,7 @@ pub async fn run(args: Args) -> Result<()> {
     let shutdown = lifetime::until_stopped();
     // The server outlives the devices, so that it sees them say goodbye.
     let server_shutdown = CancellationToken::new();
+    let usp = usp_address(args.usp, &args.data)?;
     let config = Config {
         data_dir: args.data.join("server"),
         http: server::config::Http {
@@ -56,7 +57,12 @@ pub async fn run(args: Args) -> Result<()> {
             ..Default::default()
         },
         usp: server::config::Usp {
-            listen: Some(usp_address(args.usp, &args.data)?),
+            listen: Some(usp),
+            ..Default::default()
+        },
+        // Links to files are made anew for each transfer: any port does.
+        files: server::config::Files {
+            listen: Some(SocketAddr::new(usp.ip(), 0)),
             ..Default::default()
         },
         cwmp: server::config::Cwmp {

@@ -131,6 +131,24 @@ impl Client {
         self.send(request).await.map(|_| ())
     }
 
+    /// Calls an operation with bytes for a body. They cannot be sent again; where the server says to wait, that is told.
+    pub async fn send_bytes<T: DeserializeOwned>(
+        &self,
+        id: &str,
+        query: &[(String, String)],
+        size: u64,
+        body: reqwest::Body,
+    ) -> Result<T> {
+        let request = self.request(id, &[])?.query(query).body(body);
+        let request = request.header(reqwest::header::CONTENT_LENGTH, size);
+        decode(self.send(request).await?).await
+    }
+
+    /// Calls an operation that answers with bytes; they come for as long as they come.
+    pub async fn bytes(&self, id: &str, path: &[&str]) -> Result<reqwest::Response> {
+        self.send(self.request(id, path)?).await
+    }
+
     /// Opens a stream; no time limit, since silence is normal.
     pub async fn stream(
         &self,

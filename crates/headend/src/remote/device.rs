@@ -6,6 +6,7 @@ mod look;
 mod note;
 mod one;
 mod said;
+mod transfer;
 mod tree;
 
 use super::part::Part;
@@ -73,6 +74,12 @@ pub enum Command {
     Discover(act::Discover),
     /// Have the device notify us
     Subscribe(act::Subscribe),
+    /// Have the device fetch a file: firmware, configuration
+    Download(transfer::Download),
+    /// Have the device send its configuration or log
+    Upload(transfer::Upload),
+    /// List the files on their way to and from the device, newest first
+    Transfers(transfer::Transfers),
     /// Register a device before it comes, or one that the server dials
     Register(note::Register),
     /// Change label, tags, or where the server dials it
@@ -168,6 +175,9 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
         Command::Operate(args) => act::operate(args, connection).await,
         Command::Discover(args) => act::discover(args, connection).await,
         Command::Subscribe(args) => act::subscribe(args, connection).await,
+        Command::Download(args) => transfer::download(args, connection).await,
+        Command::Upload(args) => transfer::upload(args, connection).await,
+        Command::Transfers(args) => transfer::list(args, connection).await,
         Command::Register(args) => note::register(args, connection).await,
         Command::Edit(args) => note::edit(args, connection).await,
         Command::Readmit { device } => note::readmit(&device, connection).await,

@@ -6,6 +6,7 @@ mod confirm;
 mod device;
 mod doctor;
 mod events;
+mod file;
 mod operation;
 mod output;
 mod part;
@@ -30,6 +31,8 @@ pub enum Command {
     Device(On<device::Command>),
     /// Follow and cancel operations
     Operation(On<operation::Command>),
+    /// Files for devices (firmware, configurations), and what devices have sent
+    File(On<file::Command>),
     /// Follow what happens, and read what happened
     Events(On<events::Command>),
     /// Say why a device is not seen
@@ -60,6 +63,7 @@ impl Command {
         match self {
             Command::Device(on) => &on.connection,
             Command::Operation(on) => &on.connection,
+            Command::File(on) => &on.connection,
             Command::Events(on) => &on.connection,
             Command::Doctor(alone) => &alone.connection,
             Command::SetupKey(on) => &on.connection,
@@ -134,6 +138,7 @@ pub async fn run(command: Command) -> Result<()> {
     match command {
         Command::Device(on) => device::run(on.command, &on.connection).await,
         Command::Operation(on) => operation::run(on.command, &on.connection).await,
+        Command::File(on) => file::run(on.command, &on.connection).await,
         Command::Events(on) => events::run(on.command, &on.connection).await,
         Command::Doctor(alone) => doctor::run(alone.args, &alone.connection).await,
         Command::SetupKey(on) => setup_key::run(on.command, &on.connection).await,

@@ -172,6 +172,9 @@ pub fn show(operation: &Operation) {
     if let Some(note) = &operation.note {
         println!("note: {note}");
     }
+    if let Some(transfer) = &operation.transfer {
+        println!("file {}: {}", transfer.name, transfer.words);
+    }
     for step in &operation.steps {
         let number = match operation.steps.len() {
             1 => String::new(),

@@ -208,6 +208,7 @@ fn serve(folder: &Path, [http, usp]: [&str; 2], more: &Vec<String>, start: usize
         .arg("--data")
         .arg(folder.join("data"))
         .args(["--http", http, "--usp", usp, "--cwmp", "127.0.0.1:0"])
+        .args(["--files", "127.0.0.1:0"])
         .args(more)
         .env("HEADEND_LOG", "info");
     Process::start(command, folder.join(format!("serve-{start}.log")))

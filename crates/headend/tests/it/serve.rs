@@ -71,6 +71,8 @@ async fn a_server_whose_standard_output_nobody_reads_serves() {
             "127.0.0.1:0",
             "--cwmp",
             "127.0.0.1:0",
+            "--files",
+            "127.0.0.1:0",
             "--data",
         ])
         .arg(folder.path().join("data"))

@@ -47,6 +47,10 @@ pub async fn check(
             Ok(next.run(request).await)
         }
     };
+    if endpoint.carries_bytes() {
+        // A file takes as long as it takes; its handler has limits of its own.
+        return work.await;
+    }
     tokio::time::timeout(crate::limits::REQUEST_TIME_MAX, work)
         .await
         .unwrap_or_else(|_| {

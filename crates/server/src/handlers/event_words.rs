@@ -94,6 +94,23 @@ pub fn summary(event: &Event) -> String {
             with(&format!("{what} {ended}"), "cause")
         }
         K::OperationCancelRequested => "An operation is to be cancelled".to_owned(),
+        K::FileCreated => with("File added", "name"),
+        K::FileUpdated => with("File described otherwise", "name"),
+        K::FileDeleted => with("File removed", "name"),
+        K::TransferStarted => match text("direction") {
+            "upload" => with("The device began to send a file", "name"),
+            _ => with("The device began to fetch a file", "name"),
+        },
+        K::TransferFinished => {
+            let what = match text("direction") {
+                "upload" => "File sent by the device",
+                _ => "File fetched by the device",
+            };
+            match (text("state"), text("error")) {
+                ("failed", error) => format!("{what}: not done ({error})"),
+                _ => with(what, "name"),
+            }
+        }
         K::TenantCreated => with("Tenant created", "name"),
         K::TenantUpdated => match event.data.get("disabled").and_then(Value::as_bool) {
             Some(true) => "Tenant disabled".to_owned(),

@@ -8,6 +8,7 @@ pub mod device_view;
 mod doctor;
 mod event;
 mod event_words;
+mod file;
 mod findings;
 mod findings_acs;
 mod management_session;
@@ -27,6 +28,7 @@ mod stream;
 mod system;
 mod tenant;
 mod token;
+mod transfer;
 mod user;
 mod validate;
 mod value;
@@ -96,6 +98,15 @@ pub fn bind(endpoint: &Endpoint) -> Option<MethodRouter<State>> {
         "operation_show" => to.handler(operation::show),
         "operation_cancel" => to.handler(operation::cancel),
         "operation_transcript" => to.handler(operation::transcript),
+        "file_list" => to.handler(file::list),
+        "file_upload" => to.handler(file::upload),
+        "file_show" => to.handler(file::show),
+        "file_update" => to.handler(file::update),
+        "file_delete" => to.handler(file::delete),
+        "file_content" => to.handler(file::content),
+        "transfer_list" => to.handler(transfer::list),
+        "device_download" => to.handler(transfer::download),
+        "device_upload" => to.handler(transfer::upload),
         "event_list" => to.handler(event::list),
         "event_show" => to.handler(event::show),
         "event_stream" => to.handler(stream::open),

@@ -19,7 +19,7 @@ use axum::extract::{Extension, State as Extract};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use fleet::{DeviceId, Event, EventKind, OperationId, OperationState, TenantId};
-use store::{Created, OperationFilter, OperationRecord};
+use store::{Created, DeviceRecord, OperationFilter, OperationRecord};
 
 /// Previews one, or stores it.
 pub async fn create(
@@ -29,9 +29,19 @@ pub async fn create(
     keyed: Option<Extension<Keyed>>,
     Body(body): Body<OperationCreate>,
 ) -> Result<Response> {
-    let id = DeviceId::from(id);
-    let tenant = &caller.tenant;
-    let record = state.store.device(tenant, id).await?;
+    let record = state.store.device(&caller.tenant, id.into()).await?;
+    submit(&state, &caller, &record, keyed, body).await
+}
+
+/// Previews one on a device, or stores it.
+pub async fn submit(
+    state: &State,
+    caller: &Caller,
+    record: &DeviceRecord,
+    keyed: Option<Extension<Keyed>>,
+    body: OperationCreate,
+) -> Result<Response> {
+    let (id, tenant) = (record.device.id, &caller.tenant);
     let expiry = check(&body)?;
     let Some(op) = body.ops.first() else {
         return Err(Fail::invalid(vec![FieldProblem::body("ops", "is empty")]));
@@ -40,11 +50,13 @@ pub async fn create(
     if !caller.principal.allows_verb(request.verb()) {
         return Err(Fail::forbidden(api_permission(request.verb())));
     }
-    let (plan, known) = plan(&state, tenant, &record, &request).await?;
+    let warnings = super::transfer::check(state, tenant, record, &request).await?;
+    let (plan, known) = plan(state, tenant, record, &request).await?;
     if body.mode == Mode::Apply && !plan.is_acceptable() {
         return Err(Fail::invalid(refused(op, &plan)));
     }
-    let preview = preview(&state, &record, &request, &plan, &known);
+    let mut preview = preview(state, record, &request, &plan, &known);
+    preview.warnings.extend(warnings);
     if body.mode == Mode::Preview {
         return Ok(Json(OperationSubmitted {
             preview,
@@ -88,7 +100,7 @@ pub async fn create(
         }
     };
     state.south.operation_queued(tenant, id);
-    let mut operation = operation_view::view(&stored, &super::device_view::name(&record));
+    let mut operation = operation_view::view(&stored, &super::device_view::name(record));
     operation.note = body.note.filter(|note| !note.is_empty());
     let body = OperationSubmitted {
         preview,
@@ -278,5 +290,7 @@ async fn shown(state: &State, tenant: &TenantId, record: &OperationRecord) -> Re
         .and_then(|first| first.event.data["note"].as_str())
         .filter(|note| !note.is_empty())
         .map(str::to_owned);
+    let transfer = state.store.transfer_of(tenant, record.operation.id).await?;
+    view.transfer = transfer.map(|one| super::transfer::view(&one, now()));
     Ok(view)
 }

@@ -16,7 +16,7 @@ use store::OperationRecord;
 /// Results of one step in an answer; a read of everything has thousands.
 const RESULTS_MAX: usize = 1_000;
 
-/// An operation for the wire; its note is added by who knows it.
+/// An operation for the wire; its note and transfer are added by who knows them.
 pub fn view(record: &OperationRecord, device_name: &str) -> Operation {
     let operation = &record.operation;
     let state = state(operation.state);
@@ -43,6 +43,7 @@ pub fn view(record: &OperationRecord, device_name: &str) -> Operation {
         attempts: operation.progress.tries,
         steps: vec![step],
         cancellable: !operation.state.is_final() && !operation.progress.cancel,
+        transfer: None,
     }
 }
 

@@ -50,6 +50,18 @@ pub async fn show(Extract(state): Extract<State>, caller: Caller) -> Json<System
             url: config.cwmp.public_url.clone().unwrap_or(own),
         });
     }
+    let served = state.files.as_ref().map(|files| files.bound());
+    let served = served.unwrap_or_default();
+    for (scheme, addr) in [("http", served.plain), ("https", served.tls)] {
+        let Some(addr) = addr else { continue };
+        let own = format!("{scheme}://{addr}");
+        listeners.push(Listener {
+            purpose: "files of devices".to_owned(),
+            protocol: scheme.to_owned(),
+            address: addr.to_string(),
+            url: config.files.public_url.clone().unwrap_or(own),
+        });
+    }
     let shown = limits::SHOWN.iter().map(|(name, value, reason)| Limit {
         name: (*name).to_owned(),
         value: *value,

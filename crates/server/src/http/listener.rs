@@ -2,6 +2,7 @@
 //! requests end when the server stops.
 
 use super::headers::Connection;
+use super::stall::Unstalled;
 use crate::StartError;
 use crate::config::TlsFiles;
 use crate::limits;
@@ -28,26 +29,52 @@ const HEADER_LIST_BYTES_MAX: u32 = limits::HEADER_BYTES_MAX as u32;
 /// A bound listener.
 pub struct Listener {
     socket: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Secure>,
     room: usize,
+}
+
+/// How a listener speaks TLS.
+#[derive(Clone)]
+pub struct Secure(Arc<dyn Fn() -> TlsAcceptor + Send + Sync>);
+
+impl Secure {
+    /// With a certificate that may be renewed meanwhile; HTTP/1.1 only.
+    pub fn fresh(tls: Arc<mtp::tls::ServerTls>) -> Self {
+        Self(Arc::new(move || TlsAcceptor::from(tls.config())))
+    }
+
+    fn fixed(tls: TlsAcceptor) -> Self {
+        Self(Arc::new(move || tls.clone()))
+    }
 }
 
 impl Listener {
     /// Binds the address and reads the certificate.
     pub async fn bind(addr: SocketAddr, tls: Option<&TlsFiles>) -> Result<Self, StartError> {
         let tls = tls.map(acceptor).transpose()?;
+        Self::open("http.listen", addr, tls.map(Secure::fixed)).await
+    }
+
+    /// Binds the address that a key of the configuration names.
+    pub async fn open(
+        what: &'static str,
+        addr: SocketAddr,
+        tls: Option<Secure>,
+    ) -> Result<Self, StartError> {
         let socket = TcpListener::bind(addr)
             .await
-            .map_err(|source| StartError::Bind {
-                what: "http.listen",
-                addr,
-                source,
-            })?;
+            .map_err(|source| StartError::Bind { what, addr, source })?;
         Ok(Self {
             socket,
             tls,
             room: limits::HTTP_CONNECTIONS_MAX,
         })
+    }
+
+    /// With so many connections at one time.
+    pub fn room(mut self, connections: usize) -> Self {
+        self.room = connections;
+        self
     }
 
     /// Where it is bound.
@@ -100,7 +127,7 @@ impl Listener {
 async fn connection(
     stream: TcpStream,
     addr: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Secure>,
     router: Router,
     stop: CancellationToken,
 ) {
@@ -109,7 +136,7 @@ async fn connection(
         None => http(stream, Connection { addr, tls: false }, router, stop).await,
         Some(tls) => {
             let handshake =
-                tokio::time::timeout(limits::TLS_HANDSHAKE_TIME_MAX, tls.accept(stream));
+                tokio::time::timeout(limits::TLS_HANDSHAKE_TIME_MAX, (tls.0)().accept(stream));
             match handshake.await {
                 Ok(Ok(stream)) => http(stream, Connection { addr, tls: true }, router, stop).await,
                 Ok(Err(error)) => tracing::debug!(%addr, %error, "a TLS handshake failed"),
@@ -140,6 +167,7 @@ where
         .max_header_list_size(HEADER_LIST_BYTES_MAX)
         .max_concurrent_streams(128)
         .keep_alive_interval(Duration::from_secs(60));
+    let stream = Unstalled::new(stream, limits::WRITE_TIME_MAX);
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let mut stopping = false;

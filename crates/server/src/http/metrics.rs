@@ -53,6 +53,8 @@ pub async fn metrics(Extract(state): Extract<State>, request: Request) -> Result
         caller.needs(Permission::SystemRead)?;
     }
     metrics::gauge!("headend_devices_connected").set(state.south.connections() as f64);
+    let transfers = state.files.as_ref().map_or(0, |files| files.transfers());
+    metrics::gauge!("headend_file_transfers").set(transfers as f64);
     metrics::gauge!("headend_event_streams")
         .set((crate::limits::STREAMS_MAX - state.streams.available_permits()) as f64);
     let mut response = state.metrics.render().into_response();

@@ -12,3 +12,4 @@ pub mod page;
 pub mod peer;
 pub mod router;
 mod shape;
+mod stall;

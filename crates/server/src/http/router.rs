@@ -8,9 +8,13 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 /// Everything the listener serves. The error names an operation without a handler.
 pub fn router(state: State) -> Result<Router, String> {
+    // Files are what they are: with their length, their parts and their hash.
+    let texts =
+        DefaultPredicate::new().and(NotForContentType::const_new("application/octet-stream"));
     let mut router = Router::new()
         .route("/healthz", get(metrics::healthz))
         .route("/readyz", get(metrics::readyz))
@@ -32,6 +36,6 @@ pub fn router(state: State) -> Result<Router, String> {
     Ok(router
         .fallback(console::serve)
         .with_state(state.clone())
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(texts))
         .layer(from_fn_with_state(state, headers::finish)))
 }

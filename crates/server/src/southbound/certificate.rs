@@ -115,7 +115,11 @@ fn names(config: &Config) -> Vec<String> {
         "127.0.0.1".to_owned(),
         "::1".to_owned(),
     ];
-    for url in [&config.usp.public_url, &config.cwmp.public_url] {
+    for url in [
+        &config.usp.public_url,
+        &config.cwmp.public_url,
+        &config.files.public_url,
+    ] {
         let host = url.as_ref().and_then(|url| {
             let uri: http::Uri = url.parse().ok()?;
             uri.host()

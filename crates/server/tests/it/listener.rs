@@ -219,7 +219,7 @@ async fn each_start_gives_a_new_first_password_until_somebody_has_signed_in() {
     let database = store::testing::sqlite().await.unwrap();
     let directory = tempfile::tempdir().unwrap();
     let mut config = server::Config::parse(
-        "[http]\nlisten = \"127.0.0.1:0\"\n[usp]\nlisten = \"127.0.0.1:0\"\n",
+        "[http]\nlisten = \"127.0.0.1:0\"\n[usp]\nlisten = \"127.0.0.1:0\"\n[cwmp]\nlisten = \"\"\n[files]\nlisten = \"\"\n",
     )
     .unwrap();
     config.data_dir = directory.path().to_owned();
@@ -261,7 +261,7 @@ async fn https_is_served_from_files_and_its_cookie_is_secure() {
     std::fs::write(&key, issued.signing_key.serialize_pem()).unwrap();
     let database = store::testing::sqlite().await.unwrap();
     let mut config = server::Config::parse(
-        "[http]\nlisten = \"127.0.0.1:0\"\n[usp]\nlisten = \"127.0.0.1:0\"\n",
+        "[http]\nlisten = \"127.0.0.1:0\"\n[usp]\nlisten = \"127.0.0.1:0\"\n[cwmp]\nlisten = \"\"\n[files]\nlisten = \"\"\n",
     )
     .unwrap();
     config.data_dir = directory.path().join("data");

@@ -4,6 +4,8 @@
 
 mod body;
 mod events;
+mod files;
+mod handing;
 mod idempotency;
 mod input;
 mod listener;

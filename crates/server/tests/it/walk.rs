@@ -92,6 +92,14 @@ async fn prepare(world: &World, id: &str) -> (Vec<String>, Option<Value>) {
             world.post(&merge, json!({ "device_id": other })).await;
             (vec![usp.to_string()], Some(json!({"transport": "cwmp"})))
         }
+        "file_show" | "file_delete" | "file_content" => (vec![file(world).await], None),
+        "file_update" => (vec![file(world).await], Some(json!({"version": "2"}))),
+        "file_upload" => (vec![], None),
+        "device_download" => {
+            let body = json!({"file_id": file(world).await});
+            (device().await, Some(body))
+        }
+        "device_upload" => (device().await, Some(json!({"type": "log"}))),
         "operation_create" => (device().await, Some(set)),
         "operation_show" | "operation_cancel" | "operation_transcript" => {
             let path = format!("/api/v1/devices/{}/operations", device().await[0]);
@@ -116,8 +124,8 @@ async fn prepare(world: &World, id: &str) -> (Vec<String>, Option<Value>) {
         }
         "session_show" | "session_delete" | "token_list" | "tenant_list" | "user_list"
         | "role_list" | "setup_key_list" | "device_list" | "device_facets" | "operation_list"
-        | "event_list" | "event_stream" | "doctor_show" | "refusal_list" | "system_show"
-        | "openapi_show" => (vec![], None),
+        | "file_list" | "event_list" | "event_stream" | "doctor_show" | "refusal_list"
+        | "system_show" | "openapi_show" => (vec![], None),
         "device_show"
         | "device_delete"
         | "device_readmit"
@@ -126,9 +134,21 @@ async fn prepare(world: &World, id: &str) -> (Vec<String>, Option<Value>) {
         | "device_wake"
         | "device_values"
         | "device_model"
-        | "device_model_search" => (device().await, None),
+        | "device_model_search"
+        | "transfer_list" => (device().await, None),
         other => panic!("the walk does not know {other}: teach it what to send"),
     }
+}
+
+/// A file of the owner; its id.
+async fn file(world: &World) -> String {
+    let path = format!("/api/v1/files?kind=firmware&name={}", fresh("walk"));
+    let made = world.request(Method::POST, &path).body("firmware");
+    let made: Value = made.send().await.unwrap().json().await.unwrap();
+    made["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{made}"))
+        .to_owned()
 }
 
 fn call(
@@ -139,10 +159,10 @@ fn call(
 ) -> RequestBuilder {
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let method: Method = endpoint.method.as_str().parse().unwrap();
-    let query = if endpoint.id == "device_model_search" {
-        "?q=ssid"
-    } else {
-        ""
+    let query = match endpoint.id {
+        "device_model_search" => "?q=ssid",
+        "file_upload" => "?name=walk.bin",
+        _ => "",
     };
     let request = world.http.request(
         method,
@@ -150,6 +170,7 @@ fn call(
     );
     match body {
         Some(body) => request.json(body),
+        None if endpoint.takes_bytes => request.body("bytes"),
         None => request,
     }
 }

@@ -25,6 +25,8 @@ pub struct World {
     pub usp: Option<SocketAddr>,
     /// Where devices connect with TLS.
     pub usp_tls: Option<SocketAddr>,
+    /// Where devices fetch and send files.
+    pub files: Option<SocketAddr>,
     /// The endpoint id of the controller.
     pub endpoint: String,
     /// Where the server keeps its files.
@@ -80,7 +82,7 @@ impl World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
         let mut config =
-            Config::parse("[http]\nlisten = \"127.0.0.1:0\"\n[usp]\nlisten = \"127.0.0.1:0\"\n[cwmp]\nlisten = \"127.0.0.1:0\"\n")
+            Config::parse("[http]\nlisten = \"127.0.0.1:0\"\n[usp]\nlisten = \"127.0.0.1:0\"\n[cwmp]\nlisten = \"127.0.0.1:0\"\n[files]\nlisten = \"127.0.0.1:0\"\n")
                 .unwrap();
         config.data_dir = directory.path().to_owned();
         config.database = Some(database.url.clone());
@@ -94,6 +96,7 @@ impl World {
             other: String::new(),
             usp: running.usp,
             usp_tls: running.usp_tls,
+            files: running.files.plain,
             endpoint: running.endpoint_id.clone(),
             data: directory.path().to_owned(),
             first_password: running

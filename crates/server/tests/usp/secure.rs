@@ -219,6 +219,7 @@ async fn the_development_certificate_is_the_same_after_a_restart() {
             ..Config::default()
         };
         config.http.listen = LOCAL;
+        (config.cwmp.listen, config.files.listen) = (None, None);
         (config.usp.listen, config.usp.tls_listen) = (None, Some(LOCAL));
         let stop = CancellationToken::new();
         let running = server::start(config, stop.clone()).await.unwrap();
@@ -245,6 +246,7 @@ async fn files_that_cannot_be_used_stop_the_start_and_are_named() {
             ..Config::default()
         };
         config.http.listen = LOCAL;
+        (config.cwmp.listen, config.files.listen) = (None, None);
         (config.usp.listen, config.usp.tls_listen) = (None, Some(LOCAL));
         config.usp.tls = Some(DeviceTls {
             certificate: certificate.to_owned(),

@@ -1,8 +1,8 @@
 //! Tenants see and touch nothing of each other, in any function and any table.
 
 use fleet::{
-    DeviceId, EventKind, Identity, NodeId, OperationId, SetupKeyId, TenantId, Timestamp, TokenId,
-    UserId,
+    DeviceId, EventKind, FileId, Identity, NodeId, OperationId, SetupKeyId, TenantId, Timestamp,
+    TokenId, TransferId, UserId,
 };
 use store::idempotency::IdempotencyKey;
 use store::path::{PathEnd, PathLink, PathPatch, PathSetup};
@@ -25,6 +25,8 @@ pub struct Rows {
     token: TokenId,
     key: SetupKeyId,
     session: [u8; 32],
+    file: FileId,
+    transfer: TransferId,
 }
 
 fn salt(tenant: &TenantId) -> u64 {
@@ -216,6 +218,17 @@ async fn rows(store: &Store, tenant: &TenantId) -> Rows {
     store.model_put(tenant, "key", &model, NOW).await.unwrap();
     crate::foreign::fill_tenant(store, tenant).await;
     store.refusal_record(Some(tenant), refusal()).await.unwrap();
+    let file = store
+        .file_insert(
+            tenant,
+            crate::file::new_file("fw", b"firmware"),
+            1 << 20,
+            vec![],
+        )
+        .await
+        .unwrap();
+    let link = crate::file::new_transfer(device, operation, Some(file.file.id), hash(n + 7_000));
+    let offered = store.transfer_offer(tenant, link).await.unwrap();
     let begun = store
         .idempotency_begin(tenant, idempotency_key(), hash(1), NOW)
         .await
@@ -228,6 +241,8 @@ async fn rows(store: &Store, tenant: &TenantId) -> Rows {
         token: token_id,
         key: key_id,
         session: hash(n),
+        file: file.file.id,
+        transfer: offered.id,
     }
 }
 
@@ -517,6 +532,7 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     let both = vec![notification.clone(), notification.clone()];
     assert!(store.commit_notifications(me, both).await.is_err());
     assert!(store.commit_notification(me, notification).await.is_err());
+    crate::file::intrude(store, me, of.device, of.operation, of.file, of.transfer).await;
     // The rest.
     let since = Timestamp(0);
     let refusals = store.refusal_list(Some(me), since, 9).await;

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod device;
 mod event;
+mod file;
 mod foreign;
 mod isolation;
 mod limit;

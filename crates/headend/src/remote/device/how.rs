@@ -30,6 +30,25 @@ pub struct How {
 }
 
 impl How {
+    /// Look first, or do it.
+    pub fn mode(&self) -> Mode {
+        if self.preview {
+            Mode::Preview
+        } else {
+            Mode::Apply
+        }
+    }
+
+    /// Seconds until it gives up.
+    pub fn expires(&self) -> Option<u32> {
+        self.expires
+    }
+
+    /// Why.
+    pub fn note(&self) -> Option<String> {
+        self.note.clone()
+    }
+
     /// Whether nothing is to happen.
     pub fn is_preview(&self) -> bool {
         self.preview
@@ -44,7 +63,24 @@ pub async fn finish(
     how: &How,
     connection: &Connection,
 ) -> Result<()> {
-    let Some(ended) = ask(device, op, names, how, connection).await? else {
+    let ended = ask(device, op, names, how, connection).await?;
+    end(ended, connection)
+}
+
+/// The same for what was asked for already.
+pub async fn finish_asked(
+    client: &Client,
+    submitted: Result<OperationSubmitted>,
+    names: Vec<Name>,
+    how: &How,
+    connection: &Connection,
+) -> Result<()> {
+    let ended = asked(client, submitted, names, how, connection).await?;
+    end(ended, connection)
+}
+
+fn end(ended: Option<Operation>, connection: &Connection) -> Result<()> {
+    let Some(ended) = ended else {
         return Ok(());
     };
     exit::ending(wait::succeeded(&ended), || {
@@ -62,28 +98,34 @@ pub async fn finish(
 pub async fn ask(
     device: &str,
     op: Op,
-    mut names: Vec<Name>,
+    names: Vec<Name>,
     how: &How,
     connection: &Connection,
 ) -> Result<Option<Operation>> {
     let client = Client::new(connection)?;
     let device = find(&client, device).await?;
     let body = OperationCreate {
-        mode: if how.preview {
-            Mode::Preview
-        } else {
-            Mode::Apply
-        },
+        mode: how.mode(),
         ops: vec![op],
         expires_in_seconds: how.expires,
         note: how.note.clone(),
     };
-    for (field, shown) in [("expires_in_seconds", "--expires"), ("note", "--note")] {
-        names.push((field.to_owned(), shown.to_owned()));
-    }
     let submitted = client
         .submit("operation_create", &[&device.id.to_string()], &body)
         .await;
+    asked(&client, submitted, names, how, connection).await
+}
+
+async fn asked(
+    client: &Client,
+    submitted: Result<OperationSubmitted>,
+    mut names: Vec<Name>,
+    how: &How,
+    connection: &Connection,
+) -> Result<Option<Operation>> {
+    for (field, shown) in [("expires_in_seconds", "--expires"), ("note", "--note")] {
+        names.push((field.to_owned(), shown.to_owned()));
+    }
     let submitted: OperationSubmitted = typed::named(submitted, &names)?;
     let Some(operation) = submitted.operation else {
         let allowed = match submitted.preview.blocked {
@@ -108,7 +150,7 @@ pub async fn ask(
         return Ok(None);
     }
     let limit = Duration::from_secs(how.wait);
-    Ok(Some(wait::until_final(&client, operation, limit).await?))
+    Ok(Some(wait::until_final(client, operation, limit).await?))
 }
 
 fn show_preview(preview: &Preview) {

@@ -1,0 +1,179 @@
+//! One content over HTTP: the whole of it or a part, for those who have it already, and for those
+//! who go on where they were. The serving itself is tower-http's; here is what it cannot know: that
+//! the content of a link never changes, whatever the file on the disk looks like.
+
+use std::path::Path;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use fleet::Timestamp;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use store::FileRecord;
+use tower_http::services::ServeFile;
+
+use super::folder::hex;
+
+/// Answers a GET or HEAD with a file that lies at `path`.
+pub async fn serve_content(
+    file: &FileRecord,
+    path: &Path,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Response {
+    let etag = format!("\"{}\"", hex(&file.file.sha256));
+    let modified = http_date(file.file.created_at);
+    let mut response = match wanted(headers, &etag, file.file.created_at) {
+        Wanted::NotModified => StatusCode::NOT_MODIFIED.into_response(),
+        Wanted::Failed => StatusCode::PRECONDITION_FAILED.into_response(),
+        Wanted::Bytes(range) => bytes(path, method, range).await,
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [(header::ETAG, etag), (header::LAST_MODIFIED, modified)] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+async fn bytes(path: &Path, method: &Method, range: Option<&HeaderValue>) -> Response {
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = method.clone();
+    if let Some(range) = range {
+        request.headers_mut().insert(header::RANGE, range.clone());
+    }
+    let mut service = ServeFile::new_with_mime(path, &mime::APPLICATION_OCTET_STREAM)
+        // Several parts in one answer are a form that no device needs; it may have the whole.
+        .ignore_multi_range_requests(true);
+    match service.try_call(request).await {
+        Ok(response) => response.map(Body::new),
+        Err(error) => {
+            tracing::error!(%error, "what is in a file cannot be read");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+enum Wanted<'a> {
+    Bytes(Option<&'a HeaderValue>),
+    NotModified,
+    Failed,
+}
+
+/// What the conditions amount to (RFC 9110, 13.2.2).
+fn wanted<'a>(headers: &'a HeaderMap, etag: &str, at: Timestamp) -> Wanted<'a> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let names = |list: &str| {
+        list.split(',')
+            .map(|one| one.trim().trim_start_matches("W/"))
+            .any(|one| one == "*" || one == etag)
+    };
+    let since = |date: &str| httpdate::parse_http_date(date).ok();
+    // A date of HTTP has whole seconds.
+    let modified = since(&http_date(at));
+    if text(header::IF_MATCH).is_some_and(|list| !names(list)) {
+        return Wanted::Failed;
+    }
+    if text(header::IF_MATCH).is_none()
+        && let Some(date) = text(header::IF_UNMODIFIED_SINCE).and_then(since)
+        && modified > Some(date)
+    {
+        return Wanted::Failed;
+    }
+    match text(header::IF_NONE_MATCH) {
+        Some(list) if names(list) => return Wanted::NotModified,
+        Some(_) => {}
+        None => {
+            if let Some(date) = text(header::IF_MODIFIED_SINCE).and_then(since)
+                && modified <= Some(date)
+            {
+                return Wanted::NotModified;
+            }
+        }
+    }
+    let same = match text(header::IF_RANGE) {
+        None => true,
+        Some(one) if one.starts_with('"') => one == etag,
+        Some(date) => since(date).is_some() && since(date) == modified,
+    };
+    Wanted::Bytes(headers.get(header::RANGE).filter(|_| same))
+}
+
+fn http_date(at: Timestamp) -> String {
+    let millis = u64::try_from(at.as_millis()).unwrap_or_default();
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_millis(millis))
+}
+
+/// Which bytes an answer holds: from, and up to, not including.
+pub(super) fn part(response: &Response, size: u64) -> (u64, u64) {
+    if response.status() == StatusCode::OK {
+        return (0, size);
+    }
+    let range = response.headers().get(header::CONTENT_RANGE);
+    range
+        .and_then(|range| {
+            let (from, last) = range
+                .to_str()
+                .ok()?
+                .strip_prefix("bytes ")?
+                .split_once('/')?
+                .0
+                .split_once('-')?;
+            Some((from.parse().ok()?, last.parse::<u64>().ok()? + 1))
+        })
+        .unwrap_or((0, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &str)| {
+            let name = http::HeaderName::from_static(name);
+            (name, HeaderValue::from_str(value).unwrap())
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn conditions_are_held_against_the_hash_and_the_day_the_file_came() {
+        let at = Timestamp::from_millis(784_111_777_123);
+        let same = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(http_date(at), same);
+        let ask = |pairs: &[(&'static str, &str)]| {
+            let headers = with(pairs);
+            match wanted(&headers, "\"ab\"", at) {
+                Wanted::Bytes(Some(_)) => "part",
+                Wanted::Bytes(None) => "whole",
+                Wanted::NotModified => "not modified",
+                Wanted::Failed => "failed",
+            }
+        };
+        let range = ("range", "bytes=1-2");
+        let earlier = "Sun, 06 Nov 1994 08:49:36 GMT";
+        for (pairs, expected) in [
+            (vec![], "whole"),
+            (vec![range], "part"),
+            (vec![range, ("if-range", "\"ab\"")], "part"),
+            (vec![range, ("if-range", "\"cd\"")], "whole"),
+            (vec![range, ("if-range", "W/\"ab\"")], "whole"),
+            (vec![range, ("if-range", same)], "part"),
+            (vec![range, ("if-range", earlier)], "whole"),
+            (vec![range, ("if-range", "nonsense")], "whole"),
+            (vec![("if-none-match", "\"x\", W/\"ab\"")], "not modified"),
+            (
+                vec![("if-none-match", "\"x\""), ("if-modified-since", same)],
+                "whole",
+            ),
+            (vec![("if-modified-since", same)], "not modified"),
+            (vec![("if-modified-since", earlier)], "whole"),
+            (vec![("if-match", "\"x\"")], "failed"),
+            (vec![("if-match", "*")], "whole"),
+            (vec![("if-unmodified-since", earlier)], "failed"),
+            (vec![("if-unmodified-since", same)], "whole"),
+        ] {
+            assert_eq!(ask(&pairs), expected, "{pairs:?}");
+        }
+    }
+}
