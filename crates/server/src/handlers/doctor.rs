@@ -13,7 +13,7 @@ use api::doctor::{Diagnosis, DoctorQuery, Refusal, RefusalQuery, Severity};
 use api::page::PageQuery;
 use axum::Json;
 use axum::extract::State as Extract;
-use fleet::Timestamp;
+use fleet::{DeviceId, Identity, IdentityKind, Timestamp};
 use std::collections::HashSet;
 use store::RefusalRecord;
 use store::limits::PAGE_MAX;
@@ -98,18 +98,37 @@ fn key(record: &RefusalRecord) -> String {
     text
 }
 
+/// The device of the tenant that goes by this name: an endpoint id, what a CPE calls itself, or the
+/// user name that it was given.
+async fn named(state: &State, caller: &Caller, name: &str) -> Result<Option<DeviceId>> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let (store, tenant) = (&state.store, &caller.tenant);
+    if let Ok(id) = name.parse::<DeviceId>() {
+        return match store.device(tenant, id).await {
+            Ok(_) => Ok(Some(id)),
+            Err(store::Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+    }
+    for kind in [
+        IdentityKind::UspEndpoint,
+        IdentityKind::OuiClassSerial,
+        IdentityKind::OuiSerial,
+    ] {
+        let value = name.to_owned();
+        let identity = Identity { kind, value };
+        if let Some(device) = store.device_by_identity(tenant, &identity).await? {
+            return Ok(Some(device));
+        }
+    }
+    Ok(None)
+}
+
 async fn view(state: &State, caller: &Caller, record: &RefusalRecord) -> Result<Refusal> {
     let last = &record.last;
-    let device = match last.endpoint_id.as_str() {
-        "" => None,
-        endpoint => {
-            let identity = fleet::Identity::endpoint(endpoint);
-            state
-                .store
-                .device_by_identity(&caller.tenant, &identity)
-                .await?
-        }
-    };
+    let device = named(state, caller, &last.endpoint_id).await?;
     Ok(Refusal {
         id: key(record),
         at: time(last.at),

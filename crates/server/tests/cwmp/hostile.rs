@@ -287,6 +287,61 @@ async fn one_address_has_only_so_many_connections() {
     .await;
 }
 
+/// `CONNECTIONS_MAX`
+#[tokio::test]
+async fn the_listener_has_only_so_many_connections() {
+    let world = world(|_, limits| limits.connections_max = 2).await;
+    let _held = [
+        Wire::connect(world.http).await,
+        Wire::connect(world.http).await,
+    ];
+    let mut third = Wire::connect(world.http).await;
+    assert_eq!(third.answer().await.status, 503);
+    world.refused("too-many-connections").await;
+}
+
+/// `ANSWER_TIME_MAX`
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_that_the_device_comes_again() {
+    let world = world(|_, limits| limits.answer_time_max = Duration::ZERO).await;
+    let mut cpe = world.cpe("S1").await;
+    let late = cpe.come().await;
+    assert_eq!(late.status, 503);
+    assert!(late.header("Retry-After").is_some());
+}
+
+/// `BODIES_BYTES_MAX`
+#[tokio::test]
+async fn when_there_is_no_room_for_a_message_the_device_comes_again() {
+    let world = world(|_, limits| limits.bodies_bytes_max = 1_024).await;
+    let mut cpe = world.cpe("S1").await;
+    let full = cpe.come().await;
+    assert_eq!(full.status, 503);
+    assert!(full.header("Retry-After").is_some());
+    world.refused("too-many-bodies").await;
+}
+
+/// `COMPRESS_BYTES_MIN`
+#[tokio::test]
+async fn an_answer_is_packed_for_a_device_that_takes_that() {
+    let world = world(|_, _| {}).await;
+    let mut cpe = world.cpe("S1").await;
+    assert_eq!(cpe.come().await.status, 200);
+    let asks = envelope("9", "<cwmp:GetRPCMethods/>");
+    let packed = cpe
+        .post(&[("Accept-Encoding", "deflate, gzip")], &asks)
+        .await;
+    assert_eq!(packed.header("Content-Encoding"), Some("gzip"));
+    let mut text = String::new();
+    let mut reader = flate2::read::GzDecoder::new(&packed.body[..]);
+    std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
+    assert!(text.contains("TransferComplete"), "{text}");
+    let asks = envelope("10", "<cwmp:GetRPCMethods/>");
+    let plain = cpe.post(&[], &asks).await;
+    assert!(plain.header("Content-Encoding").is_none());
+    assert!(plain.text().contains("TransferComplete"));
+}
+
 #[tokio::test]
 async fn a_job_for_a_device_without_a_session_is_unsent() {
     let mut world: World = world(|_, _| {}).await;

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use server::config::DeviceTls;
+use server::southbound::cwmp::limits::Limits;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -60,8 +61,13 @@ impl Authority {
 }
 
 async fn secured(authority: &Authority) -> World {
+    secured_with(authority, |_| {}).await
+}
+
+async fn secured_with(authority: &Authority, change: impl FnOnce(&mut Limits)) -> World {
     let own = authority.issue("server");
-    world(|config, _| {
+    world(|config, limits| {
+        change(limits);
         config.cwmp.tls_listen = Some("127.0.0.1:0".parse().unwrap());
         config.cwmp.tls = Some(DeviceTls {
             certificate: own.certificate,
@@ -165,4 +171,15 @@ async fn handshakes_that_fail_are_named_and_those_that_are_let_go_are_not() {
         !reasons.contains(&"handshake-abandoned".to_owned()),
         "{reasons:?}"
     );
+}
+
+/// `TLS_HANDSHAKE_TIME_MAX`
+#[tokio::test]
+async fn who_begins_no_handshake_is_cut_off() {
+    let authority = Authority::new();
+    let time = std::time::Duration::from_millis(200);
+    let world = secured_with(&authority, |limits| limits.tls_handshake_time_max = time).await;
+    let mut silent = Wire::connect(world.https.unwrap()).await;
+    assert!(silent.closes_within(crate::rig::PATIENCE).await);
+    world.refused("handshake-timeout").await;
 }

@@ -48,8 +48,9 @@ pub const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// connection can be used for the next one. An Inform is some thousand.
 pub const DRAINED_BYTES_MAX: usize = 256 * 1024;
 
-/// Bytes of an answer from which on it is compressed for a device that takes that.
-pub const COMPRESS_BYTES_MIN: usize = 1_024;
+/// Bytes of an answer from which on it is compressed for a device that takes that. Less fits into one
+/// packet either way.
+pub const COMPRESS_BYTES_MIN: usize = 512;
 
 /// Time from the first Inform of a session to its end, however busy it is: a discovery of the
 /// largest device over a slow link. More is a loop.
