@@ -32,6 +32,14 @@ describe('what an event changes', () => {
     expect(g.values.size).toBe(0);
   });
 
+  it('devices that were made one, or two, change the list and what there is to decide', () => {
+    for (const kind of ['device.merged', 'device.split']) {
+      const g = gatherNothing();
+      gather(g, { kind, device_id: 'a' });
+      expect([g.membership, g.matches]).toEqual([true, true]);
+    }
+  });
+
   it('an operation changes itself and its device', () => {
     const g = gatherNothing();
     gather(g, { kind: 'operation.finished', device_id: 'a', operation_id: 'o' });

@@ -26,14 +26,16 @@ export interface Gathered {
   values: Set<string>;
   /** A connection was turned away: by which device, where that is known. */
   refused: boolean;
+  /** Devices that may be one were found or decided. */
+  matches: boolean;
 }
 
 /** The device said something; who and where it is stays as it was. */
 const onlyValues = new Set(['device.value_changed', 'device.object_created', 'device.object_deleted', 'device.event', 'device.command_completed']);
 /** Devices came into being or went. */
-const membership = new Set(['device.created', 'device.deleted', 'device.merged']);
+const membership = new Set(['device.created', 'device.deleted', 'device.merged', 'device.split']);
 
-export const gatherNothing = (): Gathered => ({ devices: new Set(), operations: new Set(), membership: false, values: new Set(), refused: false });
+export const gatherNothing = (): Gathered => ({ devices: new Set(), operations: new Set(), membership: false, values: new Set(), refused: false, matches: false });
 
 /** Notes what one event changes. */
 export function gather(into: Gathered, event: Partial<Event>): void {
@@ -46,6 +48,7 @@ export function gather(into: Gathered, event: Partial<Event>): void {
     into.refused = true;
     if (event.device_id) into.devices.add(event.device_id);
   }
+  if (kind === 'device.match_found' || kind === 'device.match_rejected' || kind === 'device.merged' || kind === 'device.split') into.matches = true;
   if (event.operation_id) into.operations.add(event.operation_id);
   if (membership.has(kind)) into.membership = true;
 }
@@ -140,6 +143,7 @@ export function connectLiveQueries(queries: QueryClient): () => void {
     const now = gathered;
     gathered = gatherNothing();
     if (now.membership) refreshLists();
+    if (now.matches) void queries.invalidateQueries({ queryKey: ['device-matches'] });
     if (now.refused) void queries.invalidateQueries({ queryKey: ['doctor'] });
     if (now.devices.size > 0) void refreshRows(now.devices);
     for (const id of now.devices) {
@@ -147,7 +151,7 @@ export function connectLiveQueries(queries: QueryClient): () => void {
       void queries.invalidateQueries({ queryKey: ['device', id, 'reach'] });
     }
     for (const id of now.values) {
-      for (const part of ['values', 'model', 'timeline']) void queries.invalidateQueries({ queryKey: ['device', id, part] });
+      for (const part of ['values', 'model', 'timeline', 'sessions']) void queries.invalidateQueries({ queryKey: ['device', id, part] });
     }
     for (const id of now.operations) void queries.invalidateQueries({ queryKey: ['operation', id] });
     if (now.operations.size > 0) void queries.invalidateQueries({ queryKey: ['operations'] });

@@ -54,6 +54,12 @@ const device = createRoute({
   component: lazyRouteComponent(() => import('~/pages/device'), 'DevicePage'),
 });
 
+const matches = createRoute({
+  getParentRoute: () => inside,
+  path: '/devices/matches',
+  component: lazyRouteComponent(() => import('~/pages/matches'), 'MatchesPage'),
+});
+
 const operations = createRoute({
   getParentRoute: () => inside,
   path: '/operations',
@@ -110,7 +116,7 @@ const nowhere = createRoute({ getParentRoute: () => inside, path: '$', component
 
 const tree = root.addChildren([
   signIn,
-  inside.addChildren([home, devices, device, operations, operation, events, doctor, nowhere, settings.addChildren([settingsHome, ...settingsPages])]),
+  inside.addChildren([home, devices, matches, device, operations, operation, events, doctor, nowhere, settings.addChildren([settingsHome, ...settingsPages])]),
 ]);
 
 export function makeRouter(queries: QueryClient) {

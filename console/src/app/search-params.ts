@@ -52,7 +52,7 @@ export function parseDevicesSearch(raw: Raw): DeviceFilter & { add?: boolean } {
   });
 }
 
-export const deviceTabs = ['overview', 'model', 'commands', 'operations', 'reach'] as const;
+export const deviceTabs = ['overview', 'model', 'commands', 'operations', 'sessions', 'reach'] as const;
 export type DeviceTab = (typeof deviceTabs)[number];
 
 export interface DeviceSearch {
@@ -63,6 +63,8 @@ export interface DeviceSearch {
   find?: string;
   /** The operation whose details are open. */
   operation?: string;
+  /** The session that is opened. */
+  session?: string;
 }
 
 export function parseDeviceSearch(raw: Raw): DeviceSearch {
@@ -71,6 +73,7 @@ export function parseDeviceSearch(raw: Raw): DeviceSearch {
     path: text(raw.path),
     find: text(raw.find),
     operation: text(raw.operation),
+    session: text(raw.session),
   });
 }
 

@@ -21,6 +21,7 @@ const Overview = lazy(() => import('./device/overview').then((m) => ({ default: 
 const Model = lazy(() => import('./device/model').then((m) => ({ default: m.Model })));
 const Commands = lazy(() => import('./device/commands').then((m) => ({ default: m.Commands })));
 const Operations = lazy(() => import('./device/operations').then((m) => ({ default: m.DeviceOperations })));
+const Sessions = lazy(() => import('./device/sessions').then((m) => ({ default: m.Sessions })));
 const ReachPanel = lazy(() => import('./device/reach').then((m) => ({ default: m.ReachPanel })));
 const Tray = lazy(() => import('./device/tray').then((m) => ({ default: m.Tray })));
 
@@ -52,7 +53,7 @@ function KnownDevice({ deviceId }: { deviceId: string }) {
   useTitle(device.data?.name);
 
   const show = (next: DeviceTab) =>
-    void navigate({ to: '/devices/$deviceId', params: { deviceId }, search: (old: object) => ({ ...old, tab: next === 'overview' ? undefined : next }), replace: true });
+    void navigate({ to: '/devices/$deviceId', params: { deviceId }, search: (old: object) => ({ ...old, tab: next === 'overview' ? undefined : next, session: undefined }), replace: true });
   const toggleTimeline = () => {
     localStorage.setItem(TIMELINE_KEY, timeline ? 'closed' : 'open');
     setTimeline(!timeline);
@@ -94,6 +95,7 @@ function KnownDevice({ deviceId }: { deviceId: string }) {
                 {tab === 'model' ? <Model device={device.data} staging={staging} path={search.path} find={search.find} /> : null}
                 {tab === 'commands' ? <Commands device={device.data} path={search.path} /> : null}
                 {tab === 'operations' ? <Operations device={device.data} /> : null}
+                {tab === 'sessions' ? <Sessions device={device.data} session={search.session} /> : null}
                 {tab === 'reach' ? <ReachPanel device={device.data} /> : null}
               </Suspense>
             ) : (

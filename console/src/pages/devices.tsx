@@ -1,8 +1,9 @@
 // The list of devices: filters in the URL, pages from the server, presence as it changes.
 import { Button } from '@mantine/core';
-import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
+import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { lazy, Suspense, useCallback, useMemo } from 'react';
+import { deviceMatchesQuery } from '~/api/device-matches';
 import { devicesQuery, type Device, type DeviceFilter, type DeviceSort } from '~/api/devices';
 import { useListBehind } from '~/api/live-queries';
 import { useMay } from '~/api/session';
@@ -52,6 +53,7 @@ export function DevicesPage() {
     <>
       <Toolbar title={t.devices.title}>
         <FilterBar filter={filter} onChange={setFilter} />
+        <Undecided />
         {behind ? <Button size="compact-sm" onClick={() => reread(queries)}>{t.devices.behind}</Button> : null}
         <span className="dim num nowrap" role="status">{total ? t.devices.count(total.value, total.exact) : ''}</span>
         <ColumnMenu columns={columns} />
@@ -99,4 +101,11 @@ export function DevicesPage() {
       ) : null}
     </>
   );
+}
+
+/** Pairs that wait for a person; nothing where there are none. */
+function Undecided() {
+  const { data } = useQuery(deviceMatchesQuery(false));
+  const waiting = data?.items.length ?? 0;
+  return waiting > 0 ? <Link to="/devices/matches" className="small nowrap">{t.matches.waiting(waiting)}</Link> : null;
 }

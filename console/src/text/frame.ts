@@ -78,7 +78,7 @@ export const shortcuts = {
     ['g e', 'Go to events'],
     ['g c', 'Go to the connection doctor'],
     ['g s', 'Go to settings'],
-    ['1 2 3 4 5', 'The tabs of a device'],
+    ['1 2 3 4 5 6', 'The tabs of a device'],
     ['t', 'Show or hide the timeline of a device'],
     ['?', 'This list'],
     ['Esc', 'Close what is open'],

@@ -12,6 +12,7 @@ import { Failure } from '~/components/notice';
 import { t } from '~/text';
 import { splitTags } from '../devices/tags';
 import type { DialogName } from './header';
+import { Merge } from './merge';
 import { Waits } from './waits';
 
 interface Props {
@@ -24,6 +25,7 @@ export function Dialogs({ name, device, onClose }: Props) {
   if (name === 'edit') return <Edit device={device} onClose={onClose} />;
   if (name === 'reboot') return <Reboot device={device} onClose={onClose} />;
   if (name === 'readmit') return <Readmit device={device} onClose={onClose} />;
+  if (name === 'merge') return <Merge device={device} onClose={onClose} />;
   if (name === 'certificate') return <Certificate device={device} onClose={onClose} />;
   return <Remove device={device} onClose={onClose} />;
 }

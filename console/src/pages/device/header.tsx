@@ -17,7 +17,7 @@ import { useWake } from './wake';
 import classes from './device.module.css';
 
 const Dialogs = lazy(() => import('./dialogs').then((m) => ({ default: m.Dialogs })));
-export type DialogName = 'reboot' | 'edit' | 'readmit' | 'certificate' | 'remove';
+export type DialogName = 'reboot' | 'edit' | 'readmit' | 'certificate' | 'merge' | 'remove';
 
 /** What one reading of the whole device asks for. */
 const EVERYTHING = ['Device.'];
@@ -64,6 +64,7 @@ export function Header({ device, timeline, onTimeline }: { device: DeviceDetail;
               <Menu.Item leftSection={<Icon name="edit" />} disabled={mayWrite !== undefined} onClick={() => setDialog('edit')}>{d.edit}</Menu.Item>
               <Menu.Item leftSection={<Icon name="key" />} disabled={mayWrite !== undefined} onClick={() => setDialog('readmit')}>{d.readmit}</Menu.Item>
               <Menu.Item leftSection={<Icon name="lock" />} disabled={mayWrite !== undefined} onClick={() => setDialog('certificate')}>{device.admission.certificate_required ? d.certificateOff : d.certificateOn}</Menu.Item>
+              <Menu.Item leftSection={<Icon name="link" />} disabled={mayWrite !== undefined} onClick={() => setDialog('merge')}>{t.matches.merge}</Menu.Item>
               <Menu.Divider />
               <Menu.Item leftSection={<Icon name="trash" />} disabled={mayWrite !== undefined} color="red" onClick={() => setDialog('remove')}>{d.remove}</Menu.Item>
               {mayWrite ? <Menu.Label style={{ whiteSpace: 'normal' }}>{mayWrite}</Menu.Label> : null}

@@ -1,7 +1,7 @@
 // Why this device can or cannot be talked to: the verdict, each way to it, the last attempts, what to do.
 import { Skeleton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import type { ReactNode } from 'react';
+import { useState, type ReactNode } from 'react';
 import { reachQuery, type DeviceDetail, type Reach } from '~/api/devices';
 import { useMay } from '~/api/session';
 import { ActionButton } from '~/components/action-button';
@@ -13,6 +13,7 @@ import { RefusalTable } from '~/components/refusals';
 import { State } from '~/components/state';
 import { Ago } from '~/components/time';
 import { t } from '~/text';
+import { Split } from './merge';
 import { useWake } from './wake';
 import classes from './overview.module.css';
 
@@ -21,6 +22,8 @@ export function ReachPanel({ device }: { device: DeviceDetail }) {
   const reach = useQuery(reachQuery(device.id));
   const wake = useWake(device.id);
   const mayNot = useMay('operation:run');
+  const mayWrite = useMay('device:write');
+  const [splitting, setSplitting] = useState<string>();
   if (reach.error && !reach.data) return <div style={{ padding: 16 }}><Failure error={reach.error} retry={() => void reach.refetch()} /></div>;
   if (!reach.data) return <div className={classes.sections} aria-busy="true"><Skeleton height={90} /><Skeleton height={140} /></div>;
   const data = reach.data;
@@ -57,7 +60,8 @@ export function ReachPanel({ device }: { device: DeviceDetail }) {
       <section className={classes.section} aria-label={r.paths}>
         <div className={classes.head}><h2>{r.paths}</h2></div>
         {data.paths.length === 0 ? <p className="dim" style={{ padding: 14 }}>{r.noPaths}</p> : null}
-        {data.paths.map((path) => <Path key={path.id} path={path} />)}
+        {data.paths.map((path) => <Path key={path.id} path={path} onSplit={data.paths.length > 1 ? () => setSplitting(path.transport.split(',')[0] ?? path.transport) : undefined} mayNot={mayWrite} />)}
+        {splitting ? <Split device={device} transport={splitting} onClose={() => setSplitting(undefined)} /> : null}
       </section>
       <section className={classes.section} aria-label={r.identities}>
         <div className={classes.head}><h2>{r.identities}</h2></div>
@@ -82,9 +86,9 @@ export function ReachPanel({ device }: { device: DeviceDetail }) {
   );
 }
 
-function Path({ path }: { path: Reach['paths'][number] }) {
+function Path({ path, onSplit, mayNot }: { path: Reach['paths'][number]; onSplit: (() => void) | undefined; mayNot: string | undefined }) {
   const r = t.device.reach;
-  // One that comes at intervals is not gone because it is not here.
+  // Such a path is open until the device need not come again.
   const visits = path.protocol === 'cwmp';
   const facts: [string, ReactNode][] = [
     [r.identity, <Copyable key="i" value={path.identity} label={r.identity} />],
@@ -95,13 +99,17 @@ function Path({ path }: { path: Reach['paths'][number] }) {
     [r.tls, path.tls == null ? undefined : path.tls ? t.common.yes : t.common.no],
     [r.credential, path.credential ?? undefined],
     [r.lastSign, path.evidence_at ? <span key="e"><Ago at={path.evidence_at} />{path.evidence_source ? `, ${path.evidence_source}` : ''}</span> : undefined],
+    [r.expectedBy, path.expected_by ? <Ago key="x" at={path.expected_by} /> : undefined],
+    [r.reachBy, path.methods.length > 0 ? <span key="m">{path.methods.map((one) => <span key={one.method} className="wrap" style={{ display: 'block' }}>{r.methods[one.method] ?? one.method}{one.address && one.address !== path.dial_url ? <span className="mono"> {one.address}</span> : null}</span>)}</span> : undefined],
     [r.dial, path.dial_url ? <span key="u" className="mono wrap">{path.dial_url}</span> : undefined],
   ];
   return (
     <div style={{ borderBottom: '1px solid var(--line)' }}>
       <div className="row" style={{ padding: '8px 14px 0' }}>
         <strong>{path.protocol.toUpperCase()}, {path.transport}</strong>
-        {path.connected ? <State tone="ok">{r.connected}</State> : visits ? <State tone="idle">{r.between}</State> : <State tone="bad">{r.closed}</State>}
+        {path.connected ? <State tone="ok">{visits ? r.between : r.connected}</State> : <State tone="bad">{visits ? r.overdue : r.closed}</State>}
+        <span className="grow" />
+        {onSplit ? <ActionButton size="compact-xs" disabledReason={mayNot} onClick={onSplit}>{t.matches.split}</ActionButton> : null}
       </div>
       <dl className={classes.facts}>
         {facts.filter(([, value]) => value !== undefined).map(([name, value]) => <div key={name}><dt>{name}</dt><dd className="wrap">{value}</dd></div>)}
