@@ -61,6 +61,8 @@ describe.each(views)('pages in $scheme at $width x $height', ({ scheme, width, h
     await save('device-command', `${at}?tab=commands&path=${encodeURIComponent('Device.IP.Diagnostics.IPPing()')}`, settle);
     await save('device-commands', `${at}?tab=commands`, settle);
     await save('device-operations', `${at}?tab=operations`, settle);
+    await save('device-sessions', `${at}?tab=sessions`, settle);
+    await save('device-matches', '/devices/matches', settle);
     await save('device-reach', `${at}?tab=reach`, settle);
     await save('operations', '/operations', settle);
     const answer = (await (await context.request.get('/api/v1/operations?limit=50')).json()) as { items: { id: string; state: string; ops: { kind: string }[] }[] };

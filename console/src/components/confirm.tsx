@@ -13,15 +13,17 @@ interface Props {
   danger?: boolean;
   /** Must be typed before the button works. */
   typed?: string;
+  /** Something has to be chosen first. */
+  incomplete?: boolean;
   busy?: boolean;
   error?: unknown;
   onConfirm: () => void;
   onClose: () => void;
 }
 
-export function Confirm({ title, children, verb, danger, typed, busy, error, onConfirm, onClose }: Props) {
+export function Confirm({ title, children, verb, danger, typed, incomplete, busy, error, onConfirm, onClose }: Props) {
   const [entered, setEntered] = useState('');
-  const ready = typed === undefined || entered.trim() === typed;
+  const ready = !incomplete && (typed === undefined || entered.trim() === typed);
   return (
     <Dialog onClose={onClose} title={title} size="md">
       <form

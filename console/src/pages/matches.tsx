@@ -34,7 +34,7 @@ export function MatchesPage() {
       {list.data?.items.map((pair) => (
         <section key={pair.id} className={classes.pair} aria-label={`${pair.device.name}, ${pair.other.name}`}>
           <div className={classes.why}>
-            <span><span className="dim">{m.common}:</span> <span className="mono wrap">{pair.identity}</span></span>
+            <span><span className="dim">{m.common}:</span> <Name text={pair.identity} /></span>
             <span className="wrap grow"><span className="dim">{m.why}:</span> {pair.reason}</span>
             <span className="dim small nowrap">{pair.rejected_at ? <>{m.rejected} {pair.rejected_by ?? ''} <Ago at={pair.rejected_at} /></> : <>{m.noticed} <Ago at={pair.created_at} /></>}</span>
           </div>
@@ -51,6 +51,12 @@ export function MatchesPage() {
       {asking ? <Decide pair={asking.pair} one={asking.one} onClose={() => setAsking(undefined)} /> : null}
     </div>
   );
+}
+
+/** A kind of name in words, and the name. */
+function Name({ text }: { text: string }) {
+  const [kind = '', ...rest] = text.split(' ');
+  return <>{t.device.reach.identityKinds[kind] ?? kind} <span className="mono wrap">{rest.join(' ')}</span></>;
 }
 
 function Side({ title, side }: { title: string; side: MatchSide }) {

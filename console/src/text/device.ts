@@ -234,7 +234,7 @@ export const device = {
     closed: 'closed',
     between: 'comes at intervals',
     overdue: 'overdue',
-    expectedBy: 'Comes again by',
+    expectedBy: 'Comes again',
     reachBy: 'Can be reached by',
     methods: { link: 'the open link', dial: 'dialling it', websocket: 'WebSocket', http: 'HTTP connection request', udp: 'UDP connection request', xmpp: 'XMPP connection request' } as Record<string, string>,
     took: (ms: number) => `${ms.toLocaleString('en')} ms`,

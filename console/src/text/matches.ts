@@ -28,7 +28,6 @@ export const matches = {
   mergePlaceholder: 'Name, serial, endpoint id or address',
   mergeVerb: 'Make them one',
   mergeNone: 'No other device has these words.',
-  mergeChoose: 'Choose the other device first.',
   split: 'Make it a device of its own',
   splitTitle: 'Make this way a device of its own?',
   splitDetail: 'The way goes to a new device with its credential and its name. Values and operations stay here. The two are not made one again by themselves.',

@@ -36,7 +36,7 @@ export function Merge({ device, onClose }: { device: DeviceDetail; onClose: () =
     },
   });
   return (
-    <Confirm title={m.mergeTitle} verb={m.mergeVerb} danger typed={other ? other.name : m.mergeChoose} busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={onClose}>
+    <Confirm title={m.mergeTitle} verb={m.mergeVerb} danger typed={other?.name} incomplete={other === undefined} busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={onClose}>
       <p><strong>{device.name}</strong></p>
       <Select
         label={m.mergeFind}
