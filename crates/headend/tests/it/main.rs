@@ -7,6 +7,7 @@
 mod bad_input;
 mod cli;
 mod commands;
+mod contract;
 mod demo;
 mod hermit;
 mod kill;

@@ -80,6 +80,7 @@ pub struct Server {
     pub folder: tempfile::TempDir,
     pub api: Api,
     pub usp: String,
+    pub cwmp: String,
     pub endpoint: String,
     pub setup_key: String,
     arguments: Vec<String>,
@@ -92,13 +93,14 @@ impl Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let arguments = more.iter().map(|text| (*text).to_owned()).collect();
-        let process = serve(folder.path(), ["127.0.0.1:0", "127.0.0.1:0"], &arguments, 0);
+        let process = serve(folder.path(), ["127.0.0.1:0"; 3], &arguments, 0);
         let api = Api::new(String::new());
         let mut server = Server {
             process,
             folder,
             api,
             usp: String::new(),
+            cwmp: String::new(),
             endpoint: String::new(),
             setup_key: String::new(),
             arguments,
@@ -123,7 +125,7 @@ impl Server {
     /// After it was killed: the same data, the same addresses.
     pub async fn restart(&mut self) {
         let http = self.api.base.trim_start_matches("http://").to_owned();
-        let addresses = [http.as_str(), self.usp.as_str()];
+        let addresses = [http.as_str(), self.usp.as_str(), self.cwmp.as_str()];
         self.process = serve(self.folder.path(), addresses, &self.arguments, self.starts);
         self.starts += 1;
         self.up().await;
@@ -136,16 +138,19 @@ impl Server {
             after.contains('\n').then(|| word.to_owned())
         };
         let process = &self.process;
-        let (base, usp, endpoint) = until("the server's addresses", SOON, async || {
+        let (base, usp, cwmp, endpoint) = until("the server's addresses", SOON, async || {
             let said = process.said();
             let base = find(&said, "console and API  ")?;
             let usp = find(&said, "ws://")?;
             let usp = usp.split('/').next()?.to_owned();
-            Some((base, usp, find(&said, "endpoint id      ")?))
+            let cwmp = find(&said, "CPEs (TR-069)    http://")?;
+            let cwmp = cwmp.trim_end_matches('/').to_owned();
+            Some((base, usp, cwmp, find(&said, "endpoint id      ")?))
         })
         .await;
         self.api.base = base;
         self.usp = usp;
+        self.cwmp = cwmp;
         self.endpoint = endpoint;
         let api = &self.api;
         until("the server to be ready", SOON, async || {
@@ -161,10 +166,17 @@ impl Server {
     }
 
     pub fn sim_named(&self, name: &str, count: usize, flash: Option<&Path>) -> Process {
+        self.sim_with(name, &["--count", &count.to_string()], flash)
+    }
+
+    /// Simulated devices of any protocol, as the flags say.
+    pub fn sim_with(&self, name: &str, flags: &[&str], flash: Option<&Path>) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_headend"));
         command
-            .args(["sim", "--count", &count.to_string()])
+            .arg("sim")
+            .args(flags)
             .args(["--url", &format!("ws://{}/usp", self.usp)])
+            .args(["--cwmp-url", &format!("http://{}/", self.cwmp)])
             .args(["--controller", &self.endpoint, "--ramp", "100"])
             .env("HEADEND_SETUP_KEY", &self.setup_key)
             .env("HEADEND_LOG", "info");
@@ -201,13 +213,13 @@ impl Server {
     }
 }
 
-fn serve(folder: &Path, [http, usp]: [&str; 2], more: &Vec<String>, start: usize) -> Process {
+fn serve(folder: &Path, [http, usp, cwmp]: [&str; 3], more: &Vec<String>, start: usize) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_headend"));
     command
         .arg("serve")
         .arg("--data")
         .arg(folder.join("data"))
-        .args(["--http", http, "--usp", usp, "--cwmp", "127.0.0.1:0"])
+        .args(["--http", http, "--usp", usp, "--cwmp", cwmp])
         .args(["--files", "127.0.0.1:0"])
         .args(more)
         .env("HEADEND_LOG", "info");

@@ -358,6 +358,13 @@ impl Tree {
             let code = FaultCode::INVALID_PARAMETER_VALUE;
             return Some((code, error.to_string()));
         }
+        if let Some(other) = self.taken(at, &change.name, text) {
+            let code = FaultCode::INVALID_PARAMETER_VALUE;
+            return Some((
+                code,
+                format!("{other} is the same, and it has to be unique"),
+            ));
+        }
         // A test is asked for or given up; how it went is the device's to say.
         if change.name.ends_with(".DiagnosticsState")
             && !matches!(text.as_str(), "Requested" | "Canceled" | "None")
@@ -373,6 +380,24 @@ impl Tree {
             return Some((code, format!("channel {text} is not among {possible}")));
         }
         None
+    }
+
+    /// Another row with the same value, where rows are told apart by it.
+    fn taken(&self, at: At, path: &str, text: &str) -> Option<String> {
+        let (object, param) = self.blueprint.param(path)?;
+        let row = path.strip_suffix(&*param.name)?;
+        let (table, own) = row.trim_end_matches('.').rsplit_once('.')?;
+        let is_key = |key: &dm::UniqueKey| key.params.len() == 1 && key.params[0] == param.name;
+        if text.is_empty() || !object.multi || !object.unique_keys.iter().any(is_key) {
+            return None;
+        }
+        let table = format!("{table}.");
+        let numbers = self.rows(at, &table).into_iter();
+        let mut others = numbers.filter(|number| own != number.to_string());
+        others.find_map(|number| {
+            let other = format!("{table}{number}.{}", param.name);
+            (self.value(at, &other).as_deref() == Some(text)).then_some(other)
+        })
     }
 
     /// Sets a value that was judged, or one of the device's own; the ACS need not be told of it.
