@@ -202,7 +202,11 @@ impl Server {
             for device in items {
                 let id = device["id"].as_str().unwrap();
                 let detail = self.api.get(&format!("/devices/{id}")).await;
-                if detail["onboarding"] != "complete" || detail["admission"]["state"] != "own" {
+                // One that speaks CWMP shows its credential at its next session.
+                let cwmp = detail["protocols"] == json!(["cwmp"]);
+                let admission = detail["admission"]["state"].as_str();
+                let is_let_in = admission == Some("own") || cwmp && admission == Some("swapping");
+                if detail["onboarding"] != "complete" || !is_let_in {
                     return None;
                 }
                 ids.push(id.to_owned());

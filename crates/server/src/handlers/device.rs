@@ -23,7 +23,10 @@ use fleet::device::{Description, OnboardingState};
 use fleet::{DeviceId, EventKind};
 use std::time::Duration;
 use store::path::{PathPatch, PathSetup};
-use store::{DeviceFilter, DevicePatch as StorePatch, DeviceSort, DeviceSortBy, NewDevice, Search};
+use store::{
+    DeviceFilter, DevicePatch as StorePatch, DeviceSort, DeviceSortBy, NewDevice, PathRecord,
+    Search,
+};
 
 /// The transport of the management paths there are now.
 pub const WEBSOCKET: &str = "websocket";
@@ -384,11 +387,19 @@ pub async fn readmit(
     state.store.device(tenant, id).await?;
     let event = caller.event(EventKind::DeviceReadmitted).device(id);
     let until = Some(now().plus(READMIT_FOR));
+    let path = main_path(&state.store.path_list(tenant, id).await?);
+    let transport = path.map_or(WEBSOCKET.to_owned(), |path| path.transport);
     state
         .store
-        .path_readmit(tenant, id, WEBSOCKET, until, vec![event])
+        .path_readmit(tenant, id, &transport, until, vec![event])
         .await?;
     detail(&state, &caller, id).await.map(Json)
+}
+
+/// The way that a device is let in by: over USP, if it has that.
+fn main_path(paths: &[PathRecord]) -> Option<PathRecord> {
+    let websocket = paths.iter().find(|path| path.transport == WEBSOCKET);
+    websocket.or(paths.first()).cloned()
 }
 
 /// Everything about one device but its values.
@@ -396,7 +407,7 @@ pub async fn detail(state: &State, caller: &Caller, id: DeviceId) -> Result<Devi
     let tenant = &caller.tenant;
     let record = state.fresh(state.store.device(tenant, id).await?);
     let identities = state.store.identity_list(tenant, id).await?;
-    let path = state.store.path(tenant, id, WEBSOCKET).await?;
+    let path = main_path(&state.store.path_list(tenant, id).await?);
     let objects = state.store.value_objects(tenant, id).await?;
     let model = match record.model_key.as_str() {
         "" => None,
