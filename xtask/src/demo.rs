@@ -14,6 +14,9 @@ pub struct Args {
     /// How many simulated CPEs to start
     #[arg(long, default_value_t = 25)]
     devices: u32,
+    /// How many besides that speak TR-069
+    #[arg(long, default_value_t = 0)]
+    cwmp_devices: u32,
     /// Folder for the demo's data; kept between runs
     #[arg(long, default_value = ".demo")]
     data: String,
@@ -72,6 +75,8 @@ pub fn run(args: &Args) -> Result<()> {
             "demo",
             "--devices",
             &args.devices.to_string(),
+            "--cwmp-devices",
+            &args.cwmp_devices.to_string(),
             "--data",
             &args.data,
         ])

@@ -23,6 +23,9 @@ pub struct Args {
     /// How many simulated CPEs
     #[arg(long, default_value_t = 25, value_name = "COUNT")]
     devices: u32,
+    /// How many of them besides that speak TR-069, every other one an old gateway (TR-098)
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    cwmp_devices: u32,
     /// Folder for everything; kept between runs
     #[arg(long, default_value = ".demo", value_name = "FOLDER")]
     data: PathBuf,
@@ -83,7 +86,12 @@ pub async fn run(args: Args) -> Result<()> {
     let tenant = TenantId::parse(TENANT).map_err(|error| anyhow::anyhow!("{error}"))?;
     let setup_key = setup_key(&running, &tenant, &args.data).await?;
     let endpoint_id = &running.endpoint_id;
-    let mut simulator = simulator(&args, &usp_url, &setup_key, endpoint_id)?;
+    let cwmp = running
+        .cwmp
+        .context("the demo needs the listener for TR-069")?;
+    let cwmp_url = format!("http://{cwmp}/");
+    let urls = [usp_url.as_str(), cwmp_url.as_str()];
+    let mut simulator = simulator(&args, urls, &setup_key, endpoint_id)?;
     let mut agent = match args.no_agent {
         true => None,
         false => Some(agent(&args, &usp_url, &setup_key, endpoint_id)?),
@@ -107,7 +115,8 @@ pub async fn run(args: Args) -> Result<()> {
         }
     }
     exit::tell(&format!("\n{}\n", boxed(&lines)));
-    let expected = args.devices as usize + usize::from(!args.no_agent);
+    let simulated = args.devices as usize + args.cwmp_devices as usize;
+    let expected = simulated + usize::from(!args.no_agent);
     let watch = async {
         ready::all_online(&running.store, &tenant, expected).await?;
         exit::tell(&format!(
@@ -120,6 +129,7 @@ pub async fn run(args: Args) -> Result<()> {
                 "url": url,
                 "password": password.unwrap_or_default(),
                 "usp_url": usp_url,
+                "cwmp_url": cwmp_url,
                 "setup_key": setup_key,
                 "endpoint_id": endpoint_id,
             });
@@ -204,13 +214,22 @@ async fn setup_key(running: &server::Running, tenant: &TenantId, data: &Path) ->
     Ok(made)
 }
 
-fn simulator(args: &Args, usp_url: &str, setup_key: &str, controller: &str) -> Result<Child> {
+fn simulator(
+    args: &Args,
+    [usp_url, cwmp_url]: [&str; 2],
+    setup_key: &str,
+    controller: &str,
+) -> Result<Child> {
     let program = std::env::current_exe()?;
+    let old = args.cwmp_devices / 2;
+    let new = args.cwmp_devices - old;
     Child::start(
         "the simulator",
         Command::new(program)
             .args(["sim", "--count", &args.devices.to_string()])
             .args(["--url", usp_url, "--controller", controller])
+            .args(["--cwmp-devices", &new.to_string()])
+            .args(["--tr098", &old.to_string(), "--cwmp-url", cwmp_url])
             .arg("--data")
             .arg(args.data.join("devices"))
             .env("HEADEND_SETUP_KEY", setup_key)
