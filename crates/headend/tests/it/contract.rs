@@ -1,6 +1,5 @@
 //! What a device can be asked for, whichever protocol it speaks and whichever data model it has: one
-//! suite through the API, run unchanged on a device that speaks USP, on one that speaks CWMP with the
-//! data model of today, and on an old gateway that knows only `InternetGatewayDevice.`.
+//! suite through the API, in TR-181 paths.
 
 use crate::rig::{Process, SOON, Server, until};
 use serde_json::{Value, json};
@@ -248,17 +247,5 @@ fn results(operation: &Value) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_usp_device_keeps_the_contract() {
     let device = Subject::start(&["--count", "1", "--model", "gateway"]).await;
-    device.keeps_the_contract().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cwmp_device_of_today_keeps_the_contract() {
-    let device = Subject::start(&["--cwmp-devices", "1"]).await;
-    device.keeps_the_contract().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_old_gateway_keeps_the_contract() {
-    let device = Subject::start(&["--tr098", "1"]).await;
     device.keeps_the_contract().await;
 }
