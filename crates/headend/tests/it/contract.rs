@@ -36,12 +36,7 @@ impl Subject {
         self.server.api.operate(&self.id, op).await
     }
 
-    /// Carries out one operation and waits for its end.
-    async fn ended(&self, op: Value) -> Value {
-        let id = self.ask(op).await;
-        self.server.api.ended(&id).await
-    }
-
+    /// Carries out one operation and waits for its end, which is good.
     async fn succeeded(&self, op: Value) -> Value {
         let id = self.ask(op).await;
         self.server.api.succeeded(&id).await
