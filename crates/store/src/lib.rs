@@ -21,6 +21,7 @@ pub mod identity;
 mod job;
 pub mod lease;
 pub mod limits;
+mod login;
 pub mod management_session;
 pub mod merge;
 pub mod model;

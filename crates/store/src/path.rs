@@ -133,7 +133,7 @@ pub struct CredentialMatch {
     pub status: TokenStatus,
 }
 
-const SELECT: &str = "SELECT tenant, device, transport, endpoint_id, dial_url, credential_hash, pending_at, \
+pub(crate) const SELECT: &str = "SELECT tenant, device, transport, endpoint_id, dial_url, credential_hash, pending_at, \
      setup_key, readmit_until, certificate_required, info, peer, authenticated_by, node, link, connected_at, \
      disconnected_at, disconnect_reason, heard_at, expected_by FROM management_path";
 
@@ -189,24 +189,6 @@ impl Store {
         let statement = sql(SELECT)
             .then(" WHERE tenant = $1 AND device = $2 AND transport = $3")
             .bind(tenant)
-            .bind(device)
-            .bind(transport);
-        let row = self.optional(statement).await?;
-        row.map(|row| read(&row)).transpose()
-    }
-
-    /// The way that comes under the id of a device, in whichever tenant it is: that of the device itself, or one that
-    /// came under this id before a merge or a split.
-    pub async fn path_of_device(
-        &self,
-        device: DeviceId,
-        transport: &str,
-    ) -> Result<Option<PathRecord>> {
-        let statement = sql(SELECT)
-            .then(
-                " WHERE (login = $1 OR device = $1) AND transport = $2 \
-                 ORDER BY CASE WHEN login = $1 THEN 0 ELSE 1 END LIMIT 1",
-            )
             .bind(device)
             .bind(transport);
         let row = self.optional(statement).await?;
@@ -473,7 +455,7 @@ async fn lost(
     tx.execute(update).await.map(drop)
 }
 
-fn read(row: &Row) -> Result<PathRecord> {
+pub(crate) fn read(row: &Row) -> Result<PathRecord> {
     let mut c = row.columns();
     Ok(PathRecord {
         tenant: c.take()?,

@@ -18,6 +18,7 @@ use super::TRANSPORT;
 use super::core::{Command, Core, Entry, Stop};
 use super::cpe::Guest;
 use super::door::{Proof, Shown};
+use super::join;
 use super::limits::{EXPECTED_FIRST, REPLACE_TIME_MAX, SESSION_INBOX};
 use crate::matching::{self, Arrival};
 use crate::southbound::admission;
@@ -123,7 +124,7 @@ pub async fn admit(
     let device = match decision.who {
         Who::Known(device) => {
             if let Some(identity) = &found.joins {
-                join(store, tenant, device, identity, cpe).await?;
+                join::join(store, tenant, device, identity, cpe).await?;
             }
             device
         }
@@ -188,37 +189,6 @@ pub async fn admit(
         entry,
         commands,
     })
-}
-
-/// A device that is known by another name comes over CWMP too: under its name there from now on.
-async fn join(
-    store: &Store,
-    tenant: &TenantId,
-    device: DeviceId,
-    by: &Identity,
-    cpe: &Cpe,
-) -> store::Result<()> {
-    let identities = Identity::of_cpe(
-        &cpe.manufacturer,
-        &cpe.oui,
-        &cpe.product_class,
-        &cpe.serial_number,
-    );
-    let event = Event::new(tenant.clone(), now(), EventKind::DeviceMerged)
-        .device(device)
-        .data(json!({
-            "from": "",
-            "identity": format!("{} {}", by.kind.as_str(), by.value),
-            "transport": TRANSPORT,
-        }));
-    store
-        .device_speaks(tenant, device, "cwmp", vec![event])
-        .await?;
-    let source = "device".to_owned();
-    store
-        .identity_attach(tenant, device, identities, source, now(), Vec::new())
-        .await
-        .map(drop)
 }
 
 /// How a device came.

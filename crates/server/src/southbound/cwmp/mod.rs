@@ -22,6 +22,7 @@ pub mod core;
 mod cpe;
 pub mod credential;
 mod door;
+mod join;
 pub mod limits;
 mod line;
 mod listen;
