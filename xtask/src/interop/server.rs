@@ -1,6 +1,5 @@
 //! `headend serve` in a folder of its own, and asking it through the command line and the API.
 
-use super::STEP_WITHIN;
 use crate::cmd;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -8,19 +7,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// How long one step of a scenario may take.
+pub const STEP_WITHIN: Duration = Duration::from_secs(60);
+
 /// `headend serve` with a token for the command line.
 pub struct Server {
     child: Child,
     pub program: PathBuf,
     pub url: String,
     pub usp_port: u16,
+    pub cwmp_port: u16,
     pub token: String,
 }
 
 impl Server {
     pub fn start(folder: &Path) -> Result<Server> {
         let program = cmd::target_dir().join("debug/headend");
-        let (http, usp_port) = (free_port()?, free_port()?);
+        let (http, usp_port, cwmp_port) = (free_port()?, free_port()?, free_port()?);
         let log = folder.join("serve.log");
         let out = std::fs::File::create(&log)?;
         let child = Command::new(&program)
@@ -34,6 +37,8 @@ impl Server {
                 &format!("127.0.0.1:{usp_port}"),
                 "--files",
                 "127.0.0.1:0",
+                "--cwmp",
+                &format!("127.0.0.1:{cwmp_port}"),
             ])
             .stdout(out.try_clone()?)
             .stderr(out)
@@ -44,6 +49,7 @@ impl Server {
             program,
             url: format!("http://127.0.0.1:{http}"),
             usp_port,
+            cwmp_port,
             token: String::new(),
         };
         let password = until("the one-time password", || {
@@ -110,6 +116,24 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Waits until the log has an event of this kind about the device that mentions `words`.
+    pub fn event(&self, device: &str, kind: &str, words: &str) -> Result<String> {
+        let output = Command::new("timeout")
+            .arg(STEP_WITHIN.as_secs().to_string())
+            .arg(&self.program)
+            .args(["events", "tail", "--after", "0", "--kind", kind])
+            .args(["--device", device, "--count", "1", "--json"])
+            .args(["--url", &self.url, "--token", &self.token])
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if text.contains(words) {
+            return Ok(String::new());
+        }
+        bail!("no {kind} about {words} within {} s", STEP_WITHIN.as_secs())
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -118,6 +142,11 @@ impl Drop for Server {
 }
 
 impl Server {
+    /// Where CPEs are told to come.
+    pub fn acs_url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.cwmp_port)
+    }
+
     /// The controller's endpoint id.
     pub fn endpoint_id(&self) -> Result<String> {
         let output = Command::new("curl")
@@ -153,4 +182,14 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
         }
         std::thread::sleep(Duration::from_millis(300));
     }
+}
+
+/// The value that `path` has after an operation, as the operation tells it.
+pub fn after(operation: &Value, path: &str) -> Option<String> {
+    operation["steps"]
+        .as_array()?
+        .iter()
+        .flat_map(|step| step["results"].as_array().into_iter().flatten())
+        .find(|result| result["path"] == path)
+        .and_then(|result| result["after"].as_str().map(str::to_owned))
 }

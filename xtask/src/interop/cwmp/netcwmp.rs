@@ -1,0 +1,95 @@
+//! netcwmp: a C daemon with a TR-098 model read from a file. It reads its settings from `/etc`, so it is given
+//! an `/etc` of its own.
+
+use super::client::{Client, Expect, Running, Settings, commit};
+use anyhow::{Context, Result};
+use std::fs;
+use std::process::Command;
+
+pub fn client() -> Client {
+    Client {
+        name: "netcwmp",
+        model: "TR-098",
+        serial: "NETCWMP1",
+        oui: "A00001",
+        product_class: "OT2800",
+        version: commit,
+        start,
+        sets: (
+            "InternetGatewayDevice.DeviceInfo.ProvisioningCode",
+            "interop-1",
+        ),
+        mapped: Some(("Device.DeviceInfo.ProvisioningCode", "mapped")),
+        table: "InternetGatewayDevice.WANDevice.",
+        adds: Expect::Fault("9005"),
+        reboots: Expect::Works,
+        downloads: Expect::Works,
+    }
+}
+
+fn start(settings: &Settings) -> Result<Running> {
+    let etc = settings.home.join("etc");
+    fs::create_dir_all(&etc)?;
+    fs::copy(settings.built.join("device.xml"), etc.join("device.xml"))
+        .context("netcwmp's device.xml")?;
+    fs::write(etc.join("cwmp.conf"), configuration(settings))?;
+    let log = fs::File::create(settings.home.join("client.log"))?;
+    let inside = "mount --bind \"$1\" /etc && exec \"$2\"";
+    let child = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+        ])
+        .args(["sh", "-c", inside, "sh"])
+        .arg(&etc)
+        .arg(settings.built.join("cwmpd"))
+        .current_dir(&settings.home)
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("unshare")?;
+    Ok(Running(child))
+}
+
+fn configuration(settings: &Settings) -> String {
+    format!(
+        "[cwmp]
+enable=1
+soap_env=SOAP-ENV
+soap_enc=SOAP-ENC
+acs_auth=1
+cpe_auth=1
+event_filename=/etc/cwmpevent.bin
+acs_url={url}
+ca_file=/etc/ca.pem
+ca_password=none
+cpe_manufacture=netcwmp
+cpe_oui={oui}
+cpe_sn={serial}
+cpe_name=netcwmp
+cpe_pc={product_class}
+cpe_specver=1.0
+cpe_hwver=hw1
+cpe_version=1.0
+cpe_username=connection
+cpe_password=request
+acs_username={username}
+acs_password={password}
+
+[cwmpd]
+httpd_port={port}
+http_timeout=-1
+",
+        url = settings.acs_url,
+        oui = settings.oui,
+        serial = settings.serial,
+        product_class = settings.product_class,
+        username = settings.username,
+        password = settings.password,
+        port = settings.port,
+    )
+}

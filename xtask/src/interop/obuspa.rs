@@ -1,0 +1,306 @@
+//! `cargo xtask interop obuspa --bin PATH`: a USP agent through our scenario, both ways round.
+
+use super::report;
+use super::server::{Server, after, free_port, until};
+use crate::cmd;
+use anyhow::{Context, Result, bail};
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The agent's program, built elsewhere
+    #[arg(long)]
+    bin: PathBuf,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    cmd::cargo(&["build", "-p", "headend"])?;
+    let bin = std::fs::canonicalize(&args.bin).with_context(|| args.bin.display().to_string())?;
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(folder.path())?;
+    let mut table = String::from("| what | it dials us | we dial it |\n|---|---|---|\n");
+    let first = Scenario::new(&server, &bin, folder.path(), Way::ItDials)?;
+    let dials = first.run();
+    let version = first.version();
+    drop(first);
+    let dialled = Scenario::new(&server, &bin, folder.path(), Way::WeDial)?.run();
+    let mut failed = false;
+    for (index, (what, ours)) in dials.iter().enumerate() {
+        let theirs = &dialled[index].1;
+        failed |= ours.is_err() || theirs.is_err();
+        let (ours, theirs) = (report::word(ours), report::word(theirs));
+        writeln!(table, "| {what} | {ours} | {theirs} |")?;
+    }
+    println!("{table}");
+    let about =
+        format!("{version}, WebSocket. Repeat with `cargo xtask interop obuspa --bin PATH`.");
+    report::write_section("obuspa", &about, &table)?;
+    if failed {
+        bail!("not everything worked; see docs/interop.md");
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    ItDials,
+    WeDial,
+}
+
+struct Scenario<'a> {
+    server: &'a Server,
+    device: String,
+    bin: PathBuf,
+    home: PathBuf,
+    agent: RefCell<Child>,
+}
+
+impl Drop for Scenario<'_> {
+    fn drop(&mut self) {
+        let agent = self.agent.get_mut();
+        let _ = agent.kill();
+        let _ = agent.wait();
+    }
+}
+
+/// A step's name and what it found.
+type Finding = (&'static str, Result<String>);
+
+impl<'a> Scenario<'a> {
+    fn new(server: &'a Server, bin: &Path, folder: &Path, way: Way) -> Result<Scenario<'a>> {
+        let controller = server.endpoint_id()?;
+        let name = if way == Way::ItDials {
+            "dials"
+        } else {
+            "listens"
+        };
+        let device = format!("self::interop-{name}");
+        let port = free_port()?;
+        let mut reset = format!(
+            "Device.LocalAgent.EndpointID \"{device}\"\n\
+             Device.LocalAgent.Controller.1.EndpointID \"{controller}\"\n\
+             Device.LocalAgent.Controller.1.Enable \"true\"\n\
+             Device.LocalAgent.Controller.1.AssignedRole \"Device.LocalAgent.ControllerTrust.Role.1\"\n"
+        );
+        match way {
+            Way::ItDials => {
+                let key = server.post(
+                    "/api/v1/setup-keys",
+                    &serde_json::json!({"name": "interop"}),
+                )?;
+                let secret = key["secret"].as_str().context("no setup key")?;
+                let mtp = "Device.LocalAgent.Controller.1.MTP.1";
+                write!(
+                    reset,
+                    "{mtp}.Enable \"true\"\n{mtp}.Protocol \"WebSocket\"\n{mtp}.WebSocket.Host \"127.0.0.1\"\n\
+                     {mtp}.WebSocket.Port \"{}\"\n{mtp}.WebSocket.Path \"/usp/{secret}\"\n\
+                     {mtp}.WebSocket.EnableEncryption \"false\"\n",
+                    server.usp_port
+                )?;
+            }
+            Way::WeDial => {
+                let mtp = "Device.LocalAgent.MTP.1";
+                write!(
+                    reset,
+                    "{mtp}.Enable \"true\"\n{mtp}.Protocol \"WebSocket\"\n{mtp}.WebSocket.Port \"{port}\"\n\
+                     {mtp}.WebSocket.Path \"/usp\"\n{mtp}.WebSocket.EnableEncryption \"false\"\n"
+                )?;
+            }
+        }
+        let home = folder.join(name);
+        std::fs::create_dir_all(&home)?;
+        std::fs::write(home.join("reset.txt"), reset)?;
+        let agent = RefCell::new(start_agent(bin, &home)?);
+        if way == Way::WeDial {
+            let body = serde_json::json!({
+                "endpoint_id": device,
+                "dial_url": format!("ws://127.0.0.1:{port}/usp"),
+            });
+            let made = server.post("/api/v1/devices", &body)?;
+            if made["device"].is_null() {
+                bail!("the device was not registered: {made}");
+            }
+        }
+        Ok(Scenario {
+            server,
+            device,
+            bin: bin.to_owned(),
+            home,
+            agent,
+        })
+    }
+
+    fn run(&self) -> Vec<Finding> {
+        vec![
+            ("onboards", self.onboards()),
+            ("is discovered", self.is_discovered()),
+            ("is read", self.is_read()),
+            ("is changed and read back", self.is_changed()),
+            ("row added and deleted", self.row_comes_and_goes()),
+            ("wrong value is refused with its code", self.refuses()),
+            ("is subscribed and notifies", self.notifies()),
+            ("reboots and says Boot!", self.reboots()),
+        ]
+    }
+
+    /// What the agent calls itself.
+    fn version(&self) -> String {
+        let path = "Device.LocalAgent.SoftwareVersion";
+        let read = self.server.ask(&["device", "get", &self.device, path]);
+        let version = read.ok().and_then(|read| after(&read, path));
+        format!(
+            "Version {}",
+            version.unwrap_or_else(|| "unknown".to_owned())
+        )
+    }
+
+    fn onboards(&self) -> Result<String> {
+        until("onboarding", || {
+            let shown = self.server.ask(&["device", "show", &self.device]).ok()?;
+            (shown["onboarding"] == "complete").then_some(())
+        })?;
+        Ok(String::new())
+    }
+
+    fn is_discovered(&self) -> Result<String> {
+        let tree = self.server.ask(&["device", "tree", &self.device])?;
+        // The command line's own test of what this scenario reads keeps this shape.
+        let root = tree["items"]
+            .get(0)
+            .with_context(|| format!("no nodes: {tree}"))?;
+        let objects = root["objects"].as_array().map_or(0, Vec::len);
+        if root["source"] != "discovered" || objects == 0 {
+            bail!("the model is not discovered: {}", root["source"]);
+        }
+        Ok(format!("{objects} objects below Device."))
+    }
+
+    fn is_read(&self) -> Result<String> {
+        let path = "Device.LocalAgent.EndpointID";
+        let read = self.server.ask(&["device", "get", &self.device, path])?;
+        match after(&read, path) {
+            Some(value) if value == self.device => Ok(String::new()),
+            other => bail!("read {other:?}"),
+        }
+    }
+
+    fn is_changed(&self) -> Result<String> {
+        let path = "Device.LocalAgent.Controller.1.ProvisioningCode";
+        let change = format!("{path}=interop-1");
+        let set = self.server.ask(&["device", "set", &self.device, &change])?;
+        if set["state"] != "succeeded" || after(&set, path).as_deref() != Some("interop-1") {
+            bail!("{}", set["state"]);
+        }
+        Ok("verified by reading back".to_owned())
+    }
+
+    fn row_comes_and_goes(&self) -> Result<String> {
+        let table = "Device.LocalAgent.Subscription.";
+        let added = self.server.ask(&[
+            "device",
+            "add",
+            &self.device,
+            table,
+            "ID=interop",
+            "NotifType=ValueChange",
+            "ReferenceList=Device.LocalAgent.Controller.1.ProvisioningCode",
+            "Enable=true",
+        ])?;
+        let row = added["steps"][0]["results"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|result| result["path"].as_str())
+            .find(|path| path.starts_with(table))
+            .with_context(|| format!("no row in {added}"))?;
+        let number = row[table.len()..].split('.').next().unwrap_or_default();
+        let row = format!("{table}{number}.");
+        self.server.ask(&["device", "delete", &self.device, &row])?;
+        Ok(String::new())
+    }
+
+    fn refuses(&self) -> Result<String> {
+        let change = "Device.LocalAgent.Controller.1.PeriodicNotifInterval=soon";
+        match self.server.ask(&["device", "set", &self.device, change]) {
+            Ok(set) => bail!("it was accepted: {}", set["state"]),
+            Err(error) => {
+                let words = format!("{error:#}");
+                let wrong = words.contains("soon") || words.contains("70");
+                wrong
+                    .then_some("named before it is sent".to_owned())
+                    .with_context(|| words)
+            }
+        }
+    }
+
+    fn notifies(&self) -> Result<String> {
+        let path = "Device.LocalAgent.Controller.1.ProvisioningCode";
+        self.server.ask(&[
+            "device",
+            "add",
+            &self.device,
+            "Device.LocalAgent.Subscription.",
+            "ID=interop-notify",
+            "NotifType=ValueChange",
+            &format!("ReferenceList={path}"),
+            "Enable=true",
+            "NotifRetry=true",
+        ])?;
+        self.server
+            .ask(&["device", "set", &self.device, &format!("{path}=interop-2")])?;
+        self.server
+            .event(&self.device, "device.value_changed", path)
+    }
+
+    /// The agent ends its process on Reboot(); whoever runs it on a device starts it again, and so do we.
+    fn reboots(&self) -> Result<String> {
+        let asked = self.server.ask(&[
+            "device",
+            "operate",
+            &self.device,
+            "Device.Reboot()",
+            "--no-wait",
+        ])?;
+        let id = asked["id"].as_str().context("no operation")?;
+        until("the end of the agent's process", || {
+            self.agent.borrow_mut().try_wait().ok().flatten()
+        })?;
+        let again = start_agent(&self.bin, &self.home)?;
+        *self.agent.borrow_mut() = again;
+        let done = self.server.ask(&["operation", "show", id, "--follow"])?;
+        if done["state"] != "succeeded" {
+            bail!("{}: {}", done["state"], done["state_words"]);
+        }
+        Ok("proven by Boot! with our command key".to_owned())
+    }
+}
+
+/// Starts the agent in its folder; its settings are read from the reset file only when it has no database yet.
+fn start_agent(bin: &Path, home: &Path) -> Result<Child> {
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(home.join("agent.log"))?;
+    Command::new(bin)
+        .current_dir(home)
+        .args([
+            "-p",
+            "-v",
+            "4",
+            "-i",
+            "lo",
+            "-r",
+            "reset.txt",
+            "-f",
+            "agent.db",
+            "-s",
+            "agent.sock",
+        ])
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .with_context(|| bin.display().to_string())
+}
