@@ -192,10 +192,8 @@ pub struct Fault {
 impl Fault {
     /// A code and a message.
     pub fn new(code: u32, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        let message = message.into();
+        Self { code, message }
     }
 }
 
@@ -461,8 +459,7 @@ pub enum Fact {
         /// What.
         notice: Notice,
     },
-    /// The device has said all that it had to say by itself: what is not heard by now does not come
-    /// any more. Of protocols in which a device speaks first.
+    /// The device has said all that it had to say by itself; only where devices speak first.
     SaidAll {
         /// When.
         at: Timestamp,
