@@ -17,7 +17,7 @@ afterAll(() => browser.close());
 
 const paths = (): string[] => [
   '/devices', '/devices?add=true', `/devices/${device}`, `/devices/${device}?tab=model`, `/devices/${device}?tab=commands`, `/devices/${device}?tab=operations`,
-  `/devices/${device}?tab=sessions`, '/devices/matches', `/devices/${device}?tab=reach`, '/operations', '/events', '/doctor', '/settings/account', '/settings/appearance', '/settings/tokens',
+  `/devices/${device}?tab=sessions`, '/devices/matches', '/files', '/files?upload=true', `/devices/${device}?tab=reach`, '/operations', '/events', '/doctor', '/settings/account', '/settings/appearance', '/settings/tokens',
   '/settings/setup-keys', '/settings/users', '/settings/tenants', '/settings/system', `/devices/${device}?tab=model&path=Device.DeviceInfo.`,
   '/no/such/page', '/devices/whatever',
 ];

@@ -28,6 +28,8 @@ export interface Gathered {
   refused: boolean;
   /** Devices that may be one were found or decided. */
   matches: boolean;
+  /** Files came, went or are described otherwise. */
+  files: boolean;
 }
 
 /** The device said something; who and where it is stays as it was. */
@@ -35,12 +37,13 @@ const onlyValues = new Set(['device.value_changed', 'device.object_created', 'de
 /** Devices came into being or went. */
 const membership = new Set(['device.created', 'device.deleted', 'device.merged', 'device.split']);
 
-export const gatherNothing = (): Gathered => ({ devices: new Set(), operations: new Set(), membership: false, values: new Set(), refused: false, matches: false });
+export const gatherNothing = (): Gathered => ({ devices: new Set(), operations: new Set(), membership: false, values: new Set(), refused: false, matches: false, files: false });
 
 /** Notes what one event changes. */
 export function gather(into: Gathered, event: Partial<Event>): void {
   const kind = event.kind ?? '';
-  if (event.device_id && (kind.startsWith('device.') || kind.startsWith('operation.'))) {
+  if (kind.startsWith('file.') || kind === 'transfer.finished') into.files = true;
+  if (event.device_id && (kind.startsWith('device.') || kind.startsWith('operation.') || kind.startsWith('transfer.'))) {
     into.values.add(event.device_id);
     if (!onlyValues.has(kind)) into.devices.add(event.device_id);
   }
@@ -144,6 +147,7 @@ export function connectLiveQueries(queries: QueryClient): () => void {
     gathered = gatherNothing();
     if (now.membership) refreshLists();
     if (now.matches) void queries.invalidateQueries({ queryKey: ['device-matches'] });
+    if (now.files) void queries.invalidateQueries({ queryKey: ['files'], predicate: isShort });
     if (now.refused) void queries.invalidateQueries({ queryKey: ['doctor'] });
     if (now.devices.size > 0) void refreshRows(now.devices);
     for (const id of now.devices) {

@@ -28,6 +28,7 @@ export function useTitle(name: string | undefined): void {
 const sections: Record<string, string> = {
   devices: t.frame.devices,
   operations: t.frame.operations,
+  files: t.frame.files,
   events: t.frame.events,
   doctor: t.frame.doctor,
   settings: t.frame.settings,

@@ -5,7 +5,7 @@ import { useEffect, useRef } from 'react';
 /** After `g` the second key has to come within this time. */
 const CHORD_MS = 1200;
 
-const goKeys: Record<string, string> = { d: '/devices', o: '/operations', e: '/events', c: '/doctor', s: '/settings' };
+const goKeys: Record<string, string> = { d: '/devices', o: '/operations', f: '/files', e: '/events', c: '/doctor', s: '/settings' };
 
 export function isEditable(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || target.matches('input, textarea, select, [role="textbox"]'));

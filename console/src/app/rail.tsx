@@ -22,6 +22,7 @@ interface Place {
 export const places: Place[] = [
   { to: '/devices', icon: 'devices', name: t.frame.devices, needs: 'device:read' },
   { to: '/operations', icon: 'operations', name: t.frame.operations, needs: 'operation:read' },
+  { to: '/files', icon: 'files', name: t.frame.files, needs: 'file:read' },
   { to: '/events', icon: 'events', name: t.frame.events, needs: 'event:read' },
   { to: '/doctor', icon: 'doctor', name: t.frame.doctor, needs: 'doctor:read' },
   { to: '/settings', icon: 'settings', name: t.frame.settings },

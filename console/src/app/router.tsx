@@ -2,7 +2,7 @@
 import type { QueryClient } from '@tanstack/react-query';
 import { createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router';
 import { sessionQuery } from '~/api/session';
-import { parseDevicesSearch, parseDeviceSearch, parseDoctorSearch, parseEventsSearch, parseOperationsSearch, parseSignInSearch } from './search-params';
+import { parseDevicesSearch, parseDeviceSearch, parseDoctorSearch, parseEventsSearch, parseFilesSearch, parseOperationsSearch, parseSignInSearch } from './search-params';
 import { NotFound, PageFailure } from './page-failure';
 import { Shell } from './shell';
 
@@ -73,6 +73,13 @@ const operation = createRoute({
   component: lazyRouteComponent(() => import('~/pages/operation'), 'OperationPage'),
 });
 
+const files = createRoute({
+  getParentRoute: () => inside,
+  path: '/files',
+  validateSearch: parseFilesSearch,
+  component: lazyRouteComponent(() => import('~/pages/files'), 'FilesPage'),
+});
+
 const events = createRoute({
   getParentRoute: () => inside,
   path: '/events',
@@ -116,7 +123,7 @@ const nowhere = createRoute({ getParentRoute: () => inside, path: '$', component
 
 const tree = root.addChildren([
   signIn,
-  inside.addChildren([home, devices, matches, device, operations, operation, events, doctor, nowhere, settings.addChildren([settingsHome, ...settingsPages])]),
+  inside.addChildren([home, devices, matches, device, operations, operation, files, events, doctor, nowhere, settings.addChildren([settingsHome, ...settingsPages])]),
 ]);
 
 export function makeRouter(queries: QueryClient) {

@@ -1,6 +1,7 @@
 // The state of a page lives in its URL. What is not understood is dropped, never an error:
 // a link from last year still opens the page.
 import type { DeviceFilter, DeviceSort, PresenceWord } from '~/api/devices';
+import { fileKinds, type FileKind } from '~/api/files';
 import { operationStates, type OperationState } from '~/api/operations';
 
 type Raw = Record<string, unknown>;
@@ -96,6 +97,20 @@ export interface EventsSearch {
 
 export function parseEventsSearch(raw: Raw): EventsSearch {
   return compact({ kind: list(raw.kind), device_id: text(raw.device_id), open: text(raw.open) });
+}
+
+export interface FilesSearch {
+  q?: string;
+  kind?: FileKind[];
+  device_id?: string;
+  /** The file whose details are open. */
+  open?: string;
+  /** The form for a new one is open. */
+  upload?: boolean;
+}
+
+export function parseFilesSearch(raw: Raw): FilesSearch {
+  return compact({ q: text(raw.q), kind: listAmong(raw.kind, fileKinds), device_id: text(raw.device_id), open: text(raw.open), upload: raw.upload === true || undefined });
 }
 
 export function parseDoctorSearch(raw: Raw): { device?: string } {

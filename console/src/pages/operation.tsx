@@ -19,6 +19,7 @@ import { Steps } from '~/components/operation-view';
 import { State } from '~/components/state';
 import { Ago } from '~/components/time';
 import { Transcript } from '~/components/transcript';
+import { TransferView } from '~/components/transfer-view';
 import { isHarmful, losesEverything } from '~/lib/harmful';
 import { duration, parseTime } from '~/lib/time';
 import { isUuid } from '~/lib/uuid';
@@ -45,6 +46,7 @@ export function OperationPage() {
   return (
     <div className={classes.page}>
       <Head operation={operation} />
+      {operation.transfer ? <section aria-label={t.transfer.title}><TransferView transfer={operation.transfer} /></section> : null}
       <Steps operation={operation} />
       <Transcript operation={operation} />
     </div>

@@ -3,6 +3,7 @@ import { devices } from './devices';
 import { device } from './device';
 import { doctor } from './doctor';
 import { matches } from './matches';
+import { files, transfer } from './files';
 import { frame, live, palette, search, shortcuts } from './frame';
 import { common, presence, problem, table } from './words';
 import { events } from './events';
@@ -11,4 +12,4 @@ import { operations } from './operations';
 import { settings } from './settings';
 import { signIn } from './sign-in';
 
-export const t = { common, problem, presence, table, frame, live, search, palette, shortcuts, signIn, devices, device, model, operations, matches, events, doctor, settings };
+export const t = { common, problem, presence, table, frame, live, search, palette, shortcuts, signIn, devices, device, model, operations, matches, files, transfer, events, doctor, settings };

@@ -13,6 +13,7 @@ import { t } from '~/text';
 import { splitTags } from '../devices/tags';
 import type { DialogName } from './header';
 import { Merge } from './merge';
+import { FetchFile, SendFile } from './transfer';
 import { Waits } from './waits';
 
 interface Props {
@@ -26,6 +27,8 @@ export function Dialogs({ name, device, onClose }: Props) {
   if (name === 'reboot') return <Reboot device={device} onClose={onClose} />;
   if (name === 'readmit') return <Readmit device={device} onClose={onClose} />;
   if (name === 'merge') return <Merge device={device} onClose={onClose} />;
+  if (name === 'send') return <SendFile device={device} onClose={onClose} />;
+  if (name === 'fetch') return <FetchFile device={device} onClose={onClose} />;
   if (name === 'certificate') return <Certificate device={device} onClose={onClose} />;
   return <Remove device={device} onClose={onClose} />;
 }

@@ -17,7 +17,7 @@ import { useWake } from './wake';
 import classes from './device.module.css';
 
 const Dialogs = lazy(() => import('./dialogs').then((m) => ({ default: m.Dialogs })));
-export type DialogName = 'reboot' | 'edit' | 'readmit' | 'certificate' | 'merge' | 'remove';
+export type DialogName = 'reboot' | 'edit' | 'readmit' | 'certificate' | 'send' | 'fetch' | 'merge' | 'remove';
 
 /** What one reading of the whole device asks for. */
 const EVERYTHING = ['Device.'];
@@ -61,6 +61,9 @@ export function Header({ device, timeline, onTimeline }: { device: DeviceDetail;
               <Tooltip label={d.more}><ActionIcon aria-label={d.more}><Icon name="more" /></ActionIcon></Tooltip>
             </Menu.Target>
             <Menu.Dropdown>
+              <Menu.Item leftSection={<Icon name="upload" />} disabled={mayRun !== undefined} onClick={() => setDialog('send')}>{t.transfer.send}</Menu.Item>
+              <Menu.Item leftSection={<Icon name="download" />} disabled={mayRun !== undefined} onClick={() => setDialog('fetch')}>{t.transfer.fetch}</Menu.Item>
+              <Menu.Divider />
               <Menu.Item leftSection={<Icon name="edit" />} disabled={mayWrite !== undefined} onClick={() => setDialog('edit')}>{d.edit}</Menu.Item>
               <Menu.Item leftSection={<Icon name="key" />} disabled={mayWrite !== undefined} onClick={() => setDialog('readmit')}>{d.readmit}</Menu.Item>
               <Menu.Item leftSection={<Icon name="lock" />} disabled={mayWrite !== undefined} onClick={() => setDialog('certificate')}>{device.admission.certificate_required ? d.certificateOff : d.certificateOn}</Menu.Item>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Value } from '~/api/devices';
-import { bytes, evidence, hosts, ipInterfaces, rowsOf, toMap, upSince, wifiNetworks } from './overview-data';
+import { evidence, hosts, ipInterfaces, rowsOf, toMap, upSince, wifiNetworks } from './overview-data';
 
 const values = (entries: Record<string, string>, at = '2026-01-01T00:00:00.000Z') =>
   toMap([Object.entries(entries).map(([path, value]) => ({ path, value, source: 'read by USP', at }) as Value)]);
@@ -46,10 +46,6 @@ describe('a device in plain words', () => {
       'Device.WiFi.AccessPoint.2.AssociatedDevice.5.SignalStrength': '-61',
     }));
     expect(host?.signal).toBe(-61);
-  });
-
-  it('writes amounts as people do', () => {
-    expect([bytes(0), bytes(999), bytes(1500), bytes(123_456_789)]).toEqual(['0 B', '999 B', '1.5 kB', '123 MB']);
   });
 
   it('knows when the newest of several values was read', () => {

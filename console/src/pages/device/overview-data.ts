@@ -188,19 +188,6 @@ export function hosts(values: Values): Host[] {
     .sort((a, b) => Number(b.active === true) - Number(a.active === true) || (a.name ?? '\uffff').localeCompare(b.name ?? '\uffff'));
 }
 
-/** Bytes as people write them. */
-export function bytes(n: number | undefined): string | undefined {
-  if (n === undefined) return undefined;
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let at = 0;
-  let value = n;
-  while (value >= 1000 && at < units.length - 1) {
-    value /= 1000;
-    at += 1;
-  }
-  return `${value >= 100 || at === 0 ? Math.round(value) : value.toFixed(1)} ${units[at]}`;
-}
-
 /** Readings of one answer lie less far apart. */
 const ONE_READING_MS = 60_000;
 
