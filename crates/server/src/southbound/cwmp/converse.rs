@@ -11,11 +11,12 @@ use tokio::sync::mpsc;
 
 use super::conversation::desk::{Desk, key};
 use super::conversation::inform::{self, Heard};
+use super::conversation::limits::LAST_LESSON_TIME_MAX;
 use super::conversation::line::Line;
 use super::conversation::onboard::{self, Need};
 use super::conversation::talk::{self, Talk};
 use super::conversation::{jobs, said};
-use super::core::{Command, Core};
+use super::core::{Command, Core, Stop};
 use super::cpe::{Cpe, Opening};
 use crate::southbound::usp::recorder::firmware_changed;
 use crate::state::now;
@@ -173,8 +174,15 @@ async fn work(
                 tokio::select! {
                     () = &mut getting_to_know => break None,
                     command = commands.recv() => match command {
-                        // A stop does not wait for it.
-                        Some(Command::Stop(why)) => break Some(why.words()),
+                        Some(Command::Stop(why)) => {
+                            // A stop does not wait for it. But where the device came anew, the
+                            // question that is out may have broken it, and failing teaches that.
+                            if matches!(why, Stop::Replaced(_)) {
+                                let lesson = LAST_LESSON_TIME_MAX;
+                                _ = tokio::time::timeout(lesson, &mut getting_to_know).await;
+                            }
+                            break Some(why.words());
+                        }
                         Some(Command::Job(job)) => early.push(job),
                         Some(Command::Rest) => {}
                         None => break Some(DONE.to_owned()),

@@ -55,3 +55,7 @@ pub const PERIODIC_INFORM: Duration = Duration::from_secs(300);
 
 /// Steps that a device did not take, kept for people.
 pub const NOTES_MAX: usize = 20;
+
+/// How long a conversation that another session of its device has replaced may take to note what
+/// the break has taught. Its questions fail at once by then; the rest is a write to the store.
+pub const LAST_LESSON_TIME_MAX: Duration = Duration::from_secs(2);

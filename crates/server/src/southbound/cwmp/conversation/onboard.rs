@@ -134,7 +134,12 @@ async fn describe(talk: &mut Talk, inform: &Inform) -> Result<Description, AskEr
     const OBJECT: &str = "Device.DeviceInfo.";
     let desk = talk.desk.clone();
     let (line, known) = talk.known().await?;
-    let read = get::get(line, known, &[OBJECT.to_owned()], 1).await?;
+    // By its names: until the model is known nothing could be kept of a device that breaks over an
+    // object.
+    let reads_objects = std::mem::take(&mut line.habits.reads_objects);
+    let read = get::get(line, known, &[OBJECT.to_owned()], 1).await;
+    line.habits.reads_objects = reads_objects;
+    let read = read?;
     let found = read.into_iter().filter_map(|one| one.result.ok()).flatten();
     let mut values: BTreeMap<String, String> = found
         .filter(|one| one.value.len() <= store::limits::VALUE_BYTES_MAX)

@@ -27,6 +27,7 @@ struct State {
     tables: BTreeMap<String, Vec<(String, Value)>>,
     next_row: u64,
     asked: Vec<Request>,
+    parked: Vec<Ask>,
 }
 
 #[derive(Clone, Default)]
@@ -37,6 +38,7 @@ struct Ways {
     loses_above: Option<usize>,
     ignores_levels: bool,
     no_partial_paths: bool,
+    hangs_on_objects: bool,
     strict_types: bool,
     refuses: BTreeSet<String>,
     lacks: BTreeSet<Method>,
@@ -120,6 +122,12 @@ impl Fake {
         self
     }
 
+    /// Reading an object is never answered.
+    pub fn hangs_on_objects(mut self) -> Self {
+        self.ways.hangs_on_objects = true;
+        self
+    }
+
     pub fn strict_types(mut self) -> Self {
         self.ways.strict_types = true;
         self
@@ -173,6 +181,12 @@ impl Fake {
         while let Some(ask) = questions.recv().await {
             let method = ask.request.method();
             self.state.lock().unwrap().asked.push(ask.request.clone());
+            let object = matches!(&ask.request, Request::GetParameterValues(ask)
+                if ask.names.iter().any(|name| name.ends_with('.')));
+            if object && self.ways.hangs_on_objects {
+                self.state.lock().unwrap().parked.push(ask);
+                continue;
+            }
             let answer = if self.ways.lacks.contains(&method) {
                 Err(fault(FaultCode::METHOD_NOT_SUPPORTED))
             } else {
@@ -393,6 +407,16 @@ impl Asked {
     }
 
     /// Forgets what was asked.
+    /// How many questions hang.
+    pub fn hanging(&self) -> usize {
+        self.0.lock().unwrap().parked.len()
+    }
+
+    /// The session of these questions is over.
+    pub fn let_go(&self) {
+        self.0.lock().unwrap().parked.clear();
+    }
+
     pub fn clear(&self) {
         self.0.lock().unwrap().asked.clear();
     }

@@ -25,7 +25,7 @@ use super::fake::{Asked, Fake, gateway, old_gateway};
 use super::memory::wire_key;
 use crate::Config;
 use crate::dispatch::{self, Dispatch};
-use crate::southbound::cwmp::core::{Command, Core};
+use crate::southbound::cwmp::core::{Command, Core, Stop};
 use crate::southbound::cwmp::door::Door;
 use crate::southbound::cwmp::limits::Limits;
 use crate::southbound::cwmp::{Guest, Opening, Said, converse};
@@ -715,5 +715,38 @@ async fn a_device_that_finds_no_room_to_be_known_is_known_by_its_next_session() 
     assert!(asked.methods().is_empty(), "{:?}", asked.methods());
     drop(held);
     world.session(asked.again(), PERIODIC).await;
+    assert_eq!(world.told(EventKind::DeviceOnboarded).await.len(), 1);
+}
+
+/// Waits until something is so.
+async fn until(mut is: impl FnMut() -> bool) {
+    let wait = async {
+        while !is() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("in time");
+}
+
+#[tokio::test]
+async fn a_device_that_breaks_over_a_question_and_comes_anew_is_not_asked_that_again() {
+    const BOOTSTRAP: &[(&str, &str)] = &[("0 BOOTSTRAP", "")];
+    let world = World::start("Device.").await;
+    let fake = gateway().hangs_on_objects();
+    let (session, asked) = world.come(fake, world.inform(BOOTSTRAP, &[]), false);
+    until(|| asked.hanging() == 1).await;
+    let commands = world.node().way.0.lock().unwrap().clone().unwrap();
+    let peer = SocketAddr::from(([192, 0, 2, 1], 7548));
+    commands
+        .send(Command::Stop(Stop::Replaced(peer)))
+        .await
+        .unwrap();
+    until(|| commands.capacity() == commands.max_capacity()).await;
+    asked.let_go();
+    session.end().await;
+    world
+        .session(asked.again().hangs_on_objects(), BOOTSTRAP)
+        .await;
+    assert_eq!(asked.hanging(), 0);
     assert_eq!(world.told(EventKind::DeviceOnboarded).await.len(), 1);
 }
