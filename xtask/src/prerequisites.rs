@@ -11,6 +11,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
         "postgresql",
         &["/usr/lib/postgresql/15/bin/initdb", "initdb"],
     ),
+    ("prosody", &["prosody"]),
 ];
 
 /// The oldest Node that builds the console, as in console/package.json.

@@ -10,6 +10,7 @@
 //! | `session`, `turn`, `talk` | the task of a session |
 //! | `admission` | who may come in, and takes its place |
 //! | `converse` | what is said |
+//! | `reach`, `wake` | how a device is asked to come, and asking it |
 //!
 //! Not here: what an operation needs (crate `fleet`), and the protocol itself (crate `cwmp`).
 
@@ -27,11 +28,13 @@ pub mod limits;
 mod line;
 mod listen;
 mod post;
+pub mod reach;
 mod session;
 mod sessions;
 mod talk;
 mod turn;
 mod used;
+pub mod wake;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,0 +1,292 @@
+//! Waking devices: asking them to open a session, in whichever ways they told us, until they come or
+//! nothing waits for them any more. One small task for each device that is being woken; nothing here
+//! holds a request of anybody.
+//!
+//! Deliberately not here: what the ways to a device are ([`super::reach`]), and what is said in the
+//! session that follows.
+
+mod bindings;
+mod devices;
+mod guard;
+mod http;
+mod limits;
+mod round;
+mod sweep;
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;
+mod udp;
+mod xmpp;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cwmp::reach::xmpp::stream::Jid;
+use dm::retry::RetryPolicy;
+use fleet::{DeviceId, TenantId};
+use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
+use store::Store;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::StartError;
+use crate::seam::Attempt;
+use crate::vault::Vault;
+use devices::{Begun, Devices};
+use guard::Guard;
+use http::Http;
+use udp::Udp;
+use xmpp::{Account, State, Xmpp};
+
+pub use guard::Network;
+pub use limits::Limits;
+
+/// What the waker is told by the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The only networks to which requests go; absent is anywhere but this machine and link-local
+    /// addresses.
+    pub networks: Option<Vec<Network>>,
+    /// Ports that this server listens on itself.
+    pub own_ports: Vec<u16>,
+    /// The password may be shown to devices that know nothing but Basic.
+    pub basic: bool,
+    /// A PEM file of authorities that issue the certificates of devices; absent believes any.
+    pub ca: Option<PathBuf>,
+    /// Where our STUN server listens; absent is none.
+    pub stun_listen: Option<SocketAddr>,
+    /// Our account at an XMPP server; absent is none.
+    pub xmpp: Option<XmppSettings>,
+}
+
+/// Our account at an XMPP server.
+#[derive(Clone, Debug, Default)]
+pub struct XmppSettings {
+    /// `acs@example.net/headend`.
+    pub jid: String,
+    /// Its password.
+    pub password: String,
+    /// `host` or `host:port` where that is not the domain of the JID at port 5222.
+    pub host: Option<String>,
+    /// Other domains in which devices have their accounts.
+    pub domains: Vec<String>,
+    /// TLS begins with the connection, and not with STARTTLS.
+    pub direct_tls: bool,
+    /// A PEM file of authorities; absent is the public ones.
+    pub ca: Option<PathBuf>,
+}
+
+/// What the waker needs.
+pub struct Setup {
+    /// What is remembered.
+    pub store: Store,
+    /// The passwords of devices.
+    pub vault: Vault,
+    /// What the configuration says.
+    pub settings: Settings,
+    /// What a test may set lower.
+    pub limits: Limits,
+    /// Cancelled when the server stops.
+    pub shutdown: CancellationToken,
+}
+
+/// How one attempt went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    /// The device agreed to come.
+    Accepted,
+    /// It was sent, and nobody answers such a thing: in words.
+    Sent(&'static str),
+    /// The device is there and cannot now: in words.
+    Busy(String),
+    /// Nothing came of it: why, in words.
+    Refused(String),
+}
+
+/// Wakes devices. Cheap to clone.
+#[derive(Clone)]
+pub struct Waker(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    vault: Vault,
+    limits: Limits,
+    http: Http,
+    udp: Udp,
+    xmpp: Option<Xmpp>,
+    devices: Devices,
+    places: Semaphore,
+    shutdown: CancellationToken,
+}
+
+impl Waker {
+    /// Binds what is to be bound, and begins to wake those for whom operations wait.
+    pub async fn start(setup: Setup) -> Result<Self, StartError> {
+        let Setup {
+            store,
+            vault,
+            settings,
+            limits,
+            shutdown,
+        } = setup;
+        let guard = Arc::new(Guard::new(settings.networks, settings.own_ports));
+        let trust = match settings.ca {
+            Some(ca) => ClientTlsConfig {
+                roots: Roots::Only(ca),
+                ..ClientTlsConfig::default()
+            },
+            // A CPE's certificate is its own work, for an address that changes. Digest keeps the
+            // password safe whoever answers.
+            None => ClientTlsConfig {
+                insecure: true,
+                ..ClientTlsConfig::default()
+            },
+        };
+        let http = Http {
+            guard: guard.clone(),
+            tls: tls(&trust, "cwmp.wake_ca")?,
+            basic: settings.basic,
+            time: limits.http_time,
+        };
+        let udp = Udp::start(settings.stun_listen, vault.clone(), guard, shutdown.clone());
+        let udp = udp.await.map_err(|source| StartError::Bind {
+            what: "cwmp.stun_listen",
+            addr: settings
+                .stun_listen
+                .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+            source,
+        })?;
+        let xmpp = match settings.xmpp {
+            Some(xmpp) => {
+                let time = limits.xmpp_answer_time;
+                Some(Xmpp::start(account(xmpp)?, time, shutdown.clone()))
+            }
+            None => None,
+        };
+        let waker = Self(Arc::new(Inner {
+            store,
+            vault,
+            limits,
+            http,
+            udp,
+            xmpp,
+            devices: Devices::new(limits.devices_max),
+            places: Semaphore::new(limits::AT_ONCE),
+            shutdown,
+        }));
+        tokio::spawn(sweep::run(waker.clone()));
+        Ok(waker)
+    }
+
+    /// Asks a device to come, now and again while operations wait for it. Returns at once; what
+    /// comes of it is in [`Waker::attempts`]. False when so many are being woken that this one has
+    /// to wait for the next look at the store.
+    pub fn wake(&self, tenant: &TenantId, device: DeviceId) -> bool {
+        let begun = self.begin(tenant, device);
+        self.0.devices.wanted_by(device, None);
+        begun
+    }
+
+    fn begin(&self, tenant: &TenantId, device: DeviceId) -> bool {
+        if self.0.shutdown.is_cancelled() {
+            return false;
+        }
+        match self.0.devices.begin(device) {
+            Begun::Already(task) => task.now.notify_one(),
+            Begun::New(task) => {
+                let (waker, tenant) = (self.clone(), tenant.clone());
+                tokio::spawn(async move { waker.keep(tenant, device, task).await });
+            }
+            Begun::Full => {
+                metrics::counter!("headend_cwmp_wakes_put_off_total").increment(1);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The device opened a session: nobody asks it to any more. `asked` is whether it says that it
+    /// was asked to (event `6 CONNECTION REQUEST`).
+    pub fn came(&self, device: DeviceId, asked: bool) {
+        self.0.devices.came(device, asked);
+    }
+
+    /// The device was removed.
+    pub fn forget(&self, device: DeviceId) {
+        self.0.devices.forget(device);
+        self.0.udp.forget(device);
+    }
+
+    /// The last attempts, newest first.
+    pub fn attempts(&self, device: DeviceId) -> Vec<Attempt> {
+        self.0.devices.attempts(device)
+    }
+
+    /// How the waits between rounds grow.
+    fn retries(&self) -> RetryPolicy {
+        RetryPolicy {
+            min_wait: self.0.limits.retry_min,
+            ..RetryPolicy::default()
+        }
+    }
+
+    /// Where our STUN server is bound.
+    pub fn stun(&self) -> Option<SocketAddr> {
+        self.0.udp.local()
+    }
+
+    /// How XMPP is, in words, where there is an account; the error is what is wrong.
+    pub fn xmpp(&self) -> Option<Result<String, String>> {
+        Some(match self.0.xmpp.as_ref()?.state() {
+            State::Ready(own) => Ok(format!("connected as {own}")),
+            State::Connecting => Ok("being connected".to_owned()),
+            State::Down(why) => Err(why),
+        })
+    }
+}
+
+fn tls(trust: &ClientTlsConfig, what: &str) -> Result<Arc<rustls::ClientConfig>, StartError> {
+    let tls = ClientTls::load(trust).map_err(|error| StartError::Tls {
+        what: what.to_owned(),
+        message: error.to_string(),
+    })?;
+    Ok(tls.config())
+}
+
+fn account(settings: XmppSettings) -> Result<Account, StartError> {
+    let jid = Jid::parse(&settings.jid).ok_or_else(|| {
+        StartError::Devices(format!(
+            "cwmp.xmpp.jid: {:?} is not an address, like acs@example.net/headend",
+            settings.jid
+        ))
+    })?;
+    let trust = ClientTlsConfig {
+        roots: settings.ca.map_or(Roots::Public, Roots::Only),
+        ..ClientTlsConfig::default()
+    };
+    let host = settings.host.unwrap_or_else(|| jid.domain.clone());
+    let port = if settings.direct_tls { 5223 } else { 5222 };
+    let has_port = host.rsplit_once(':').is_some_and(|(before, port)| {
+        port.parse::<u16>().is_ok() && (!before.contains(':') || before.ends_with(']'))
+    });
+    Ok(Account {
+        server: match has_port {
+            true => host,
+            false => format!("{host}:{port}"),
+        },
+        jid,
+        password: settings.password,
+        domains: settings.domains,
+        direct_tls: settings.direct_tls,
+        tls: tls(&trust, "cwmp.xmpp.ca")?,
+    })
+}
+
+/// What others say, as far as people may read it: bounded, on one line.
+fn text(words: &str) -> String {
+    const CHARS_MAX: usize = 200;
+    let line = |c: char| if c.is_control() { ' ' } else { c };
+    words.chars().take(CHARS_MAX).map(line).collect()
+}

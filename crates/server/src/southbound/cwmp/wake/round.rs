@@ -1,0 +1,389 @@
+//! Waking one device: rounds through its ways, with growing pauses, until it comes or nothing waits
+//! for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fleet::{DeviceId, Event, EventKind, TenantId};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::super::reach::{CONNECTION_REQUEST, Reach};
+use super::devices::Task;
+use super::limits::RETRY_MAX;
+use super::{Said, Waker, udp};
+use crate::seam::Attempt;
+use crate::state::now;
+
+/// The name of the document about what worked last.
+const STATE: &str = "cwmp.wake";
+
+/// A manner of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Method {
+    /// An HTTP connection request.
+    Http,
+    /// Over XMPP.
+    Xmpp,
+    /// A datagram.
+    Udp,
+}
+
+impl Method {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Xmpp => "xmpp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// What worked last.
+#[derive(Default, Serialize, Deserialize)]
+struct Memory {
+    worked: Option<Method>,
+}
+
+/// One way to a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Http(String),
+    Xmpp(String),
+    Udp(SocketAddr),
+}
+
+impl Way {
+    fn method(&self) -> Method {
+        match self {
+            Self::Http(_) => Method::Http,
+            Self::Xmpp(_) => Method::Xmpp,
+            Self::Udp(_) => Method::Udp,
+        }
+    }
+
+    fn address(&self) -> String {
+        match self {
+            Self::Http(url) => super::text(&fleet::secret::without_credentials(url)),
+            Self::Xmpp(jid) => super::text(jid),
+            Self::Udp(address) => address.to_string(),
+        }
+    }
+}
+
+/// How a round ended.
+enum Round {
+    /// The device came, or is not wanted any more.
+    Over,
+    /// There is no way to it.
+    NoWay,
+    /// It did not come.
+    Failed,
+}
+
+/// The ways to a device, the most promising first: what worked last, then what suits its network.
+pub(super) fn ways(reach: &Reach, seen: Option<SocketAddr>, worked: Option<Method>) -> Vec<Way> {
+    let http = reach.http_url.clone().map(Way::Http);
+    let xmpp = reach.xmpp_jid.clone().map(Way::Xmpp);
+    let told = reach.udp_address.as_deref().and_then(udp::address);
+    let told = told.filter(|told| Some(*told) != seen);
+    let udp = [seen, told].into_iter().flatten().map(Way::Udp);
+    // Behind a NAT the URL is usually an address of the home: it would cost a time-out.
+    let mut ways: Vec<Way> = match reach.nat_detected {
+        true => xmpp.into_iter().chain(udp).chain(http).collect(),
+        false => http.into_iter().chain(xmpp).chain(udp).collect(),
+    };
+    ways.sort_by_key(|way| Some(way.method()) != worked);
+    ways
+}
+
+impl Waker {
+    /// Wakes a device until it comes or nothing waits for it.
+    pub(super) async fn keep(self, tenant: TenantId, device: DeviceId, task: Arc<Task>) {
+        tokio::select! {
+            () = self.rounds(&tenant, device, &task) => {}
+            () = self.0.shutdown.cancelled() => {}
+        }
+        self.0.devices.end(device, &task);
+    }
+
+    async fn rounds(&self, tenant: &TenantId, device: DeviceId, task: &Arc<Task>) {
+        let limits = &self.0.limits;
+        let policy = self.retries();
+        for failure in 1.. {
+            let wait = self.0.devices.try_in(device, limits.interval_min);
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = task.over.cancelled() => return,
+            }
+            match self.round(tenant, device, task).await {
+                Round::Over => return,
+                // Its next Inform may tell one; the sweep looks again.
+                Round::NoWay => return,
+                Round::Failed => {}
+            }
+            match self.0.store.operation_open_count(tenant, device).await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%device, %error, "whether operations wait for a device cannot be read");
+                }
+            }
+            let wait = policy.wait(failure, rand::random()).min(RETRY_MAX);
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = task.now.notified() => {}
+                () = task.over.cancelled() => return,
+            }
+        }
+    }
+
+    /// Goes through the ways once.
+    async fn round(&self, tenant: &TenantId, device: DeviceId, task: &Arc<Task>) -> Round {
+        let (reach, ways) = match self.ways(tenant, device).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::warn!(%device, %error, "how to reach a device cannot be read");
+                return Round::Failed;
+            }
+        };
+        if ways.is_empty() {
+            return Round::NoWay;
+        }
+        for way in ways {
+            let Some((said, number)) = self.attempt(tenant, device, task, &reach, &way).await
+            else {
+                return Round::Over;
+            };
+            let (wait, meanwhile) = match &said {
+                Said::Refused(_) => continue,
+                Said::Accepted => (self.0.limits.come_time, "it agreed and did not come"),
+                Said::Busy(_) => (self.0.limits.come_time, "busy, and it did not come"),
+                Said::Sent(_) => (self.0.limits.udp_come_time, "sent, and it did not come"),
+            };
+            let asked = Instant::now();
+            tokio::select! {
+                () = task.over.cancelled() => {
+                    if task.was_asked() {
+                        self.worked(tenant, device, way.method()).await;
+                    }
+                    let after = asked.elapsed();
+                    self.0.devices.amend(device, number, |attempt| {
+                        attempt.ok = true;
+                        attempt.words.push_str(&format!("; it came after {}", seconds(after)));
+                    });
+                    return Round::Over;
+                }
+                () = sleep(wait) => {
+                    count(way.method(), "silent");
+                    self.0.devices.amend(device, number, |attempt| {
+                        attempt.ok = false;
+                        attempt.words.push_str(&format!("; {meanwhile} within {}", seconds(wait)));
+                    });
+                }
+            }
+            // It is there: other ways lead to the same device.
+            if matches!(said, Said::Busy(_)) {
+                break;
+            }
+        }
+        self.tell(tenant, device).await;
+        Round::Failed
+    }
+
+    /// The ways to a device, with what is known of it.
+    async fn ways(&self, tenant: &TenantId, device: DeviceId) -> store::Result<(Reach, Vec<Way>)> {
+        let mut reach = Reach::load(&self.0.store, tenant, device).await?;
+        if self.0.xmpp.is_none() {
+            reach.xmpp_jid = None;
+        }
+        let memory = self.0.store.state_get(tenant, device, STATE).await?;
+        let memory: Memory = memory
+            .and_then(|memory| serde_json::from_slice(&memory).ok())
+            .unwrap_or_default();
+        let ways = ways(&reach, self.0.udp.seen(device), memory.worked);
+        Ok((reach, ways))
+    }
+
+    /// Tries one way and remembers it; `None` when the device came meanwhile.
+    async fn attempt(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        task: &Arc<Task>,
+        reach: &Reach,
+        way: &Way,
+    ) -> Option<(Said, u64)> {
+        let place = tokio::select! {
+            place = self.0.places.acquire() => place,
+            () = task.over.cancelled() => return None,
+        };
+        let (at, begun) = (now(), Instant::now());
+        // Boxed: it is large, and most of the time nobody is being asked.
+        let said = tokio::select! {
+            said = Box::pin(self.ask(tenant, device, reach, way)) => Some(said),
+            () = task.over.cancelled() => None,
+        };
+        let took = begun.elapsed();
+        drop(place);
+        let (ok, words, result) = match &said {
+            // Some open the session before they answer.
+            None if task.was_asked() => (true, "it came at once".to_owned(), "accepted"),
+            None => (true, "it came by itself meanwhile".to_owned(), "needless"),
+            Some(Said::Accepted) => (true, "the device agreed to come".to_owned(), "accepted"),
+            Some(Said::Sent(words)) => (true, (*words).to_owned(), "sent"),
+            Some(Said::Busy(words)) => (false, words.clone(), "busy"),
+            Some(Said::Refused(words)) => (false, words.clone(), "refused"),
+        };
+        count(way.method(), result);
+        let attempt = Attempt {
+            at,
+            ok,
+            method: way.method().as_str().to_owned(),
+            address: way.address(),
+            took,
+            words,
+        };
+        let number = self.0.devices.note(device, attempt);
+        if said.is_none() && task.was_asked() {
+            self.worked(tenant, device, way.method()).await;
+        }
+        Some((said?, number))
+    }
+
+    async fn ask(&self, tenant: &TenantId, device: DeviceId, reach: &Reach, way: &Way) -> Said {
+        let username = || {
+            let own = reach.username.clone();
+            own.unwrap_or_else(|| device.to_string())
+        };
+        let known = reach.generation.map(|generation| {
+            let vault = &self.0.vault;
+            let password = vault.device_password(CONNECTION_REQUEST, tenant, device, generation);
+            (username(), password)
+        });
+        match way {
+            Way::Http(url) => self.0.http.ask(url, known).await,
+            Way::Udp(to) => {
+                let (username, password) = known.unwrap_or_default();
+                self.0.udp.ask(*to, username, &password).await
+            }
+            Way::Xmpp(jid) => {
+                let (username, password) = known.unwrap_or_default();
+                match &self.0.xmpp {
+                    Some(xmpp) => xmpp.ask(jid, username, password).await,
+                    None => Said::Refused("there is no XMPP account".to_owned()),
+                }
+            }
+        }
+    }
+
+    /// This is tried first the next time.
+    async fn worked(&self, tenant: &TenantId, device: DeviceId, method: Method) {
+        let memory = Memory {
+            worked: Some(method),
+        };
+        // A struct of one word is always JSON.
+        let document = serde_json::to_vec(&memory).unwrap_or_default();
+        let store = &self.0.store;
+        let known = store.state_get(tenant, device, STATE).await;
+        if known.is_ok_and(|known| known.as_ref() == Some(&document)) {
+            return;
+        }
+        if let Err(error) = store
+            .state_put(tenant, device, STATE, document, now())
+            .await
+        {
+            tracing::debug!(%device, %error, "what woke a device is not remembered");
+        }
+    }
+
+    /// Tells the log that the device cannot be woken, now and then.
+    async fn tell(&self, tenant: &TenantId, device: DeviceId) {
+        if !self.0.devices.may_tell(tenant, device) {
+            return;
+        }
+        let attempts = self.0.devices.attempts(device);
+        let last: Vec<_> = attempts
+            .iter()
+            .take(3)
+            .map(|one| json!({ "method": one.method, "address": one.address, "words": one.words }))
+            .collect();
+        let reason = attempts.first().map(|one| one.words.clone());
+        let event = Event::new(tenant.clone(), now(), EventKind::DeviceWakeFailed)
+            .device(device)
+            .data(json!({ "reason": reason, "attempts": last }));
+        if let Err(error) = self.0.store.event_append(tenant, vec![event]).await {
+            tracing::warn!(%device, %error, "the log could not be told that a device cannot be woken");
+        }
+    }
+}
+
+fn count(method: Method, result: &'static str) {
+    metrics::counter!("headend_cwmp_wakes_total", "method" => method.as_str(), "result" => result)
+        .increment(1);
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach() -> Reach {
+        Reach {
+            http_url: Some("http://10.0.0.1:7547/".into()),
+            udp_address: Some("192.0.2.1:4000".into()),
+            xmpp_jid: Some("cpe@example.net/x".into()),
+            ..Reach::default()
+        }
+    }
+
+    fn order(reach: &Reach, seen: Option<&str>, worked: Option<Method>) -> Vec<String> {
+        let seen = seen.map(|seen| seen.parse().unwrap());
+        let ways = ways(reach, seen, worked);
+        ways.iter()
+            .map(|way| format!("{} {}", way.method().as_str(), way.address()))
+            .collect()
+    }
+
+    #[test]
+    fn what_worked_last_goes_first_and_a_nat_puts_http_last() {
+        let (http, xmpp) = ("http http://10.0.0.1:7547/", "xmpp cpe@example.net/x");
+        let udp = "udp 192.0.2.1:4000";
+        assert_eq!(order(&reach(), None, None), [http, xmpp, udp]);
+        let udp_first = order(&reach(), None, Some(Method::Udp));
+        assert_eq!(udp_first, [udp, http, xmpp]);
+        let behind = Reach {
+            nat_detected: true,
+            ..reach()
+        };
+        assert_eq!(order(&behind, None, None), [xmpp, udp, http]);
+        // The address that our STUN server saw is fresher than the one that was told.
+        let seen = order(&behind, Some("192.0.2.1:5000"), Some(Method::Udp));
+        assert_eq!(seen, ["udp 192.0.2.1:5000", udp, xmpp, http]);
+        let same = order(&behind, Some("192.0.2.1:4000"), None);
+        assert_eq!(same, [xmpp, udp, http]);
+        assert!(order(&Reach::default(), None, None).is_empty());
+    }
+
+    #[test]
+    fn addresses_of_datagrams_are_read_as_devices_write_them() {
+        let read = |text| udp::address(text).map(|address| address.to_string());
+        for (text, expected) in [
+            ("192.0.2.1:4000", Some("192.0.2.1:4000")),
+            (" 192.0.2.1 ", Some("192.0.2.1:80")),
+            ("[2001:db8::1]:80", Some("[2001:db8::1]:80")),
+            ("2001:db8::1", Some("[2001:db8::1]:80")),
+            ("192.0.2.1:0", None),
+            ("example.net:80", None),
+            ("", None),
+        ] {
+            assert_eq!(read(text).as_deref(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Waking devices over real sockets.
+
+mod http;
+mod policy;
+mod servers;
+mod udp;
+mod xmpp;

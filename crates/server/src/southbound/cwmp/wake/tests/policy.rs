@@ -1,0 +1,257 @@
+//! Which way is tried when, what is remembered of it, and when a device is left in peace.
+
+use std::time::Duration;
+
+use fleet::{DeviceId, EventKind, TenantId, Timestamp};
+use store::Store;
+
+use super::super::super::reach::{CONNECTION_REQUEST, Reach};
+use super::super::round::Method;
+use super::super::testing::{Rig, limits, rig, settings, until};
+use super::super::{Limits, Waker};
+use super::servers::{Do, Scripted, cpe};
+use crate::seam::Attempt;
+use crate::state::now;
+
+const YES: Do = Do::Say("HTTP/1.1 200 OK\r\n\r\n");
+const NO: Do = Do::Say("HTTP/1.1 404 x\r\n\r\n");
+
+async fn reached_by(rig: &Rig, reach: Reach) {
+    reach
+        .save(&rig.store, &rig.tenant, rig.device)
+        .await
+        .unwrap();
+}
+
+fn over_http(url: String) -> Reach {
+    Reach {
+        http_url: Some(url),
+        generation: Some(1),
+        ..Reach::default()
+    }
+}
+
+/// An operation that waits for the device.
+async fn queued(store: &Store, tenant: &TenantId, device: DeviceId) {
+    let operation = fleet::Operation::new(
+        fleet::OperationId::new(now(), crate::secret::id_bits()),
+        tenant.clone(),
+        device,
+        fleet::operation::Request::Get {
+            paths: vec!["Device.".to_owned()],
+            max_depth: 0,
+        },
+        "test",
+        now(),
+        now().plus(Duration::from_secs(3600)),
+    );
+    store
+        .operation_insert(tenant, operation, None, vec![])
+        .await
+        .unwrap();
+}
+
+async fn attempts(waker: &Waker, device: DeviceId, count: usize) -> Vec<Attempt> {
+    until("attempts", async || {
+        let attempts = waker.attempts(device);
+        (attempts.len() >= count).then_some(attempts)
+    })
+    .await
+}
+
+async fn ended(waker: &Waker) {
+    until("nobody to be woken", async || {
+        (waker.0.devices.woken() == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_device_that_comes_ends_it_and_its_way_is_remembered() {
+    let limits = Limits {
+        come_time: Duration::from_secs(20),
+        ..limits()
+    };
+    let rig = rig(settings(), limits).await;
+    let password = rig
+        .vault
+        .device_password(CONNECTION_REQUEST, &rig.tenant, rig.device, 1);
+    let (waker, device) = (rig.waker.clone(), rig.device);
+    let address = cpe(&device.to_string(), &password, move || {
+        waker.came(device, true)
+    })
+    .await;
+    reached_by(&rig, over_http(format!("http://{address}/cr"))).await;
+    queued(&rig.store, &rig.tenant, rig.device).await;
+    assert!(rig.waker.wake(&rig.tenant, rig.device));
+    ended(&rig.waker).await;
+    let attempts = until("it to be remembered", async || {
+        let attempts = rig.waker.attempts(device);
+        attempts
+            .first()
+            .is_some_and(|one| one.words.contains("it came a"))
+            .then_some(attempts)
+    })
+    .await;
+    assert_eq!(
+        (attempts.len(), &*attempts[0].method, attempts[0].ok),
+        (1, "http", true)
+    );
+    assert_eq!(attempts[0].address, format!("http://{address}/cr"));
+    until("what worked to be kept", async || {
+        let kept = rig
+            .store
+            .state_get(&rig.tenant, device, "cwmp.wake")
+            .await
+            .unwrap();
+        (kept.as_deref() == Some(br#"{"worked":"http"}"#)).then_some(())
+    })
+    .await;
+    assert_eq!(serde_json::to_string(&Method::Http).unwrap(), "\"http\"");
+}
+
+#[tokio::test]
+async fn it_is_asked_again_while_an_operation_waits_and_not_after() {
+    let rig = rig(settings(), limits()).await;
+    let server = Scripted::new(&[NO]).await;
+    reached_by(&rig, over_http(server.url())).await;
+    // Nothing waits: one round.
+    rig.waker.wake(&rig.tenant, rig.device);
+    attempts(&rig.waker, rig.device, 1).await;
+    ended(&rig.waker).await;
+    assert_eq!(rig.waker.attempts(rig.device).len(), 1);
+    queued(&rig.store, &rig.tenant, rig.device).await;
+    rig.waker.wake(&rig.tenant, rig.device);
+    let tried = attempts(&rig.waker, rig.device, 4).await;
+    assert!(tried.iter().all(|one| !one.ok && one.words.contains("404")));
+    // It comes by itself.
+    rig.waker.came(rig.device, false);
+    ended(&rig.waker).await;
+    let before = rig.waker.attempts(rig.device).len();
+    assert!(before >= 4);
+    let events = rig
+        .store
+        .events_after(&rig.tenant, 0, &Default::default(), 100)
+        .await;
+    let mut failed = events.unwrap().events;
+    failed.retain(|one| one.event.kind == EventKind::DeviceWakeFailed);
+    assert_eq!(failed.len(), 1, "the log hears of it once");
+    assert_eq!(failed[0].event.data["attempts"][0]["method"], "http");
+}
+
+#[tokio::test]
+async fn one_that_agrees_and_does_not_come_is_asked_another_way() {
+    let rig = rig(settings(), limits()).await;
+    let server = Scripted::new(&[YES]).await;
+    let other = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let reach = Reach {
+        udp_address: Some(other.local_addr().unwrap().to_string()),
+        ..over_http(server.url())
+    };
+    reached_by(&rig, reach).await;
+    rig.waker.wake(&rig.tenant, rig.device);
+    let tried = attempts(&rig.waker, rig.device, 2).await;
+    assert_eq!((&*tried[0].method, &*tried[1].method), ("udp", "http"));
+    assert!(
+        !tried[1].ok
+            && tried[1]
+                .words
+                .contains("it agreed and did not come within 0.1 s"),
+        "{tried:?}"
+    );
+    // A device that is busy is there: no other way is tried.
+    let busy = Scripted::new(&[Do::Say("HTTP/1.1 503 x\r\n\r\n")]).await;
+    let rig = self::rig(settings(), limits()).await;
+    let reach = Reach {
+        udp_address: Some(other.local_addr().unwrap().to_string()),
+        ..over_http(busy.url())
+    };
+    reached_by(&rig, reach).await;
+    rig.waker.wake(&rig.tenant, rig.device);
+    attempts(&rig.waker, rig.device, 1).await;
+    ended(&rig.waker).await;
+    assert_eq!(rig.waker.attempts(rig.device).len(), 1);
+}
+
+#[tokio::test]
+async fn many_wishes_are_one_request() {
+    let limits = Limits {
+        interval_min: Duration::from_secs(60),
+        come_time: Duration::from_secs(20),
+        ..limits()
+    };
+    let rig = rig(settings(), limits).await;
+    let server = Scripted::new(&[YES]).await;
+    reached_by(&rig, over_http(server.url())).await;
+    for _ in 0..100 {
+        assert!(rig.waker.wake(&rig.tenant, rig.device));
+    }
+    attempts(&rig.waker, rig.device, 1).await;
+    for _ in 0..100 {
+        rig.waker.wake(&rig.tenant, rig.device);
+    }
+    assert_eq!((server.asked().len(), rig.waker.0.devices.woken()), (1, 1));
+    // It came and is wanted again at once: not before the interval is over.
+    rig.waker.came(rig.device, true);
+    rig.waker.wake(&rig.tenant, rig.device);
+    assert_eq!(server.asked().len(), 1);
+}
+
+/// `DEVICES_MAX`
+#[tokio::test]
+async fn where_there_is_no_room_the_sweep_finds_it_later() {
+    let limits = Limits {
+        devices_max: 1,
+        come_time: Duration::from_secs(20),
+        sweep_every: Duration::from_millis(20),
+        ..limits()
+    };
+    let rig = rig(settings(), limits).await;
+    let server = Scripted::new(&[YES]).await;
+    reached_by(&rig, over_http(server.url())).await;
+    let other = DeviceId::new(now(), [9; 10]);
+    let (waker, store, tenant, device) = (&rig.waker, &rig.store, &rig.tenant, rig.device);
+    // Somebody else has the only place.
+    let super::super::devices::Begun::New(task) = waker.0.devices.begin(other) else {
+        panic!();
+    };
+    assert!(!waker.wake(tenant, device));
+    // The device came once, and left.
+    let link = store::PathLink {
+        transport: "cwmp".into(),
+        endpoint_id: String::new(),
+        node: fleet::NodeId::parse("n").unwrap(),
+        peer: "127.0.0.1:1".into(),
+        authenticated_by: "setup_key".into(),
+        setup_key: None,
+        info: serde_json::json!({}),
+        at: Timestamp(1),
+    };
+    let link = store
+        .path_connected(tenant, device, link, vec![])
+        .await
+        .unwrap();
+    let end = store::PathEnd {
+        transport: "cwmp".into(),
+        link,
+        reason: String::new(),
+        at: Timestamp(2),
+    };
+    store
+        .path_disconnected(tenant, device, end, vec![])
+        .await
+        .unwrap();
+    queued(store, tenant, device).await;
+    waker.0.devices.end(other, &task);
+    attempts(waker, device, 1).await;
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_device_without_a_way_is_left_alone() {
+    let rig = rig(settings(), limits()).await;
+    queued(&rig.store, &rig.tenant, rig.device).await;
+    assert!(rig.waker.wake(&rig.tenant, rig.device));
+    ended(&rig.waker).await;
+    assert!(rig.waker.attempts(rig.device).is_empty());
+}
