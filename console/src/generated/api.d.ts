@@ -1643,7 +1643,7 @@ export interface components {
             id: string;
             /** @description The identity used on it, like the endpoint id. */
             identity: string;
-            /** @description The ways in which we can turn to the device on this path, as far as is known. */
+            /** @description The ways in which we can turn to the device on this path, as far as is known, the most promising first. */
             methods: components["schemas"]["ReachMethod"][];
             /** @description The peer's address at the last connection. */
             peer?: string | null;

@@ -57,7 +57,7 @@ pub struct ManagementPath {
     /// Of a device that comes at intervals (CWMP): until when it need not come again. Such a path counts as open
     /// until then.
     pub expected_by: Option<Time>,
-    /// The ways in which we can turn to the device on this path, as far as is known.
+    /// The ways in which we can turn to the device on this path, as far as is known, the most promising first.
     pub methods: Vec<ReachMethod>,
     /// Where we dial it.
     pub dial_url: Option<String>,

@@ -5,7 +5,7 @@
 mod cwmp;
 mod files;
 
-pub use cwmp::{Cwmp, DigestHash, OfferBasic};
+pub use cwmp::{Cwmp, DigestHash, OfferBasic, Xmpp};
 pub use files::Files;
 
 mod matching;
@@ -312,7 +312,10 @@ fn put(table: &toml::Table, one: &Override) -> Result<toml::Table, ConfigError> 
         .and_then(|mut table| table.remove("value"));
     let as_text = toml::Value::String(one.value.clone());
     let mut last = String::new();
-    for value in as_toml.into_iter().chain([as_text]) {
+    // A list is not meant as a text.
+    let is_list = as_toml.as_ref().is_some_and(toml::Value::is_array);
+    let as_text = (!is_list).then_some(as_text);
+    for value in as_toml.into_iter().chain(as_text) {
         let mut next = table.clone();
         if !insert(&mut next, &one.key, value) {
             last = "is not a section".to_owned();

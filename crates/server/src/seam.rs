@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use fleet::{DeviceId, OperationId, TenantId, Timestamp};
+use futures_util::future::BoxFuture;
 
 /// One attempt to reach a device: to dial it, or to ask it to come.
 #[derive(Clone, Debug)]
@@ -22,6 +23,15 @@ pub struct Attempt {
     pub words: String,
 }
 
+/// A way in which a device can be asked to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// How: `http`, `udp`, `xmpp`.
+    pub method: String,
+    /// Where to, without credentials.
+    pub address: String,
+}
+
 /// The side that talks to devices. No call waits for a device; each is a hint, the truth is in
 /// the store.
 pub trait South: Send + Sync {
@@ -32,7 +42,14 @@ pub trait South: Send + Sync {
     fn operation_cancel(&self, tenant: &TenantId, device: DeviceId, operation: OperationId);
 
     /// Try to reach the device now. Says what is done, or why nothing can be.
-    fn wake(&self, tenant: &TenantId, device: DeviceId) -> Result<String, String>;
+    fn wake<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        device: DeviceId,
+    ) -> BoxFuture<'a, Result<String, String>>;
+
+    /// The ways in which the device can be asked to come, the most promising first.
+    fn ways<'a>(&'a self, tenant: &'a TenantId, device: DeviceId) -> BoxFuture<'a, Vec<Way>>;
 
     /// The device was removed: close its link, stop dialling it.
     fn device_removed(&self, tenant: &TenantId, device: DeviceId);
@@ -63,8 +80,12 @@ impl South for Detached {
 
     fn operation_cancel(&self, _: &TenantId, _: DeviceId, _: OperationId) {}
 
-    fn wake(&self, _: &TenantId, _: DeviceId) -> Result<String, String> {
-        Err("this node serves no devices".to_owned())
+    fn wake<'a>(&'a self, _: &'a TenantId, _: DeviceId) -> BoxFuture<'a, Result<String, String>> {
+        Box::pin(async { Err("this node serves no devices".to_owned()) })
+    }
+
+    fn ways<'a>(&'a self, _: &'a TenantId, _: DeviceId) -> BoxFuture<'a, Vec<Way>> {
+        Box::pin(async { Vec::new() })
     }
 
     fn device_removed(&self, _: &TenantId, _: DeviceId) {}

@@ -4,17 +4,26 @@
 use std::sync::Arc;
 
 use fleet::{DeviceId, OperationId, TenantId, Timestamp};
+use futures_util::future::BoxFuture;
 
 use crate::dispatch::Handle;
-use crate::seam::{Attempt, South};
+use crate::seam::{Attempt, South, Way};
 
 /// What an adapter knows of its links beyond `fleet::Southbound`.
 pub trait Links: fleet::Southbound {
     /// A device is linked to this node.
     fn is_linked(&self, device: DeviceId) -> bool;
 
-    /// Tries to reach the device now. Says what is done, or why nothing can be.
-    fn reach(&self, tenant: &TenantId, device: DeviceId) -> Result<String, String>;
+    /// Tries to reach the device now. Says what is done, or why nothing can be; `None` when it is no
+    /// device of this protocol.
+    fn reach<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        device: DeviceId,
+    ) -> BoxFuture<'a, Option<Result<String, String>>>;
+
+    /// The ways in which the device can be asked to come, the most promising first.
+    fn ways<'a>(&'a self, tenant: &'a TenantId, device: DeviceId) -> BoxFuture<'a, Vec<Way>>;
 
     /// The device was removed: close its link, stop dialling it.
     fn device_removed(&self, tenant: &TenantId, device: DeviceId);
@@ -61,8 +70,19 @@ impl South for Devices {
         self.dispatch.cancel(device, operation);
     }
 
-    fn wake(&self, tenant: &TenantId, device: DeviceId) -> Result<String, String> {
-        self.links.reach(tenant, device)
+    fn wake<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        device: DeviceId,
+    ) -> BoxFuture<'a, Result<String, String>> {
+        Box::pin(async move {
+            let reached = self.links.reach(tenant, device).await;
+            reached.unwrap_or_else(|| Err("no way to the device is known".to_owned()))
+        })
+    }
+
+    fn ways<'a>(&'a self, tenant: &'a TenantId, device: DeviceId) -> BoxFuture<'a, Vec<Way>> {
+        self.links.ways(tenant, device)
     }
 
     fn device_removed(&self, tenant: &TenantId, device: DeviceId) {

@@ -1,9 +1,12 @@
 //! The section of the ACS.
 
 use serde::Deserialize;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use super::DeviceTls;
+use crate::southbound::cwmp::wake::Network;
 
 /// The side of the devices that speak TR-069 (CWMP): the ACS.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +35,54 @@ pub struct Cwmp {
     /// these addresses is not limited, their `X-Forwarded-For` and `X-Forwarded-Proto` are believed,
     /// and devices behind them are told apart by cookie alone.
     pub proxies: Vec<IpAddr>,
+    /// The only networks to which connection requests go; absent is anywhere but to this machine and
+    /// to link-local addresses.
+    pub wake_networks: Option<Vec<Network>>,
+    /// Whether connection requests may show the password to devices that know nothing but Basic.
+    pub wake_basic: bool,
+    /// A PEM file of authorities that issue the certificates of devices with an `https:`
+    /// ConnectionRequestURL; absent believes any.
+    pub wake_ca: Option<PathBuf>,
+    /// The address of our STUN server, from which UDP connection requests leave; empty is none.
+    #[serde(deserialize_with = "super::address_or_none")]
+    pub stun_listen: Option<SocketAddr>,
+    /// Where devices reach it, `host:port`: they are told when they are brought in; absent tells
+    /// them nothing.
+    pub stun_address: Option<String>,
+    /// Our account at an XMPP server; absent is none.
+    pub xmpp: Option<Xmpp>,
+}
+
+/// Our account at an XMPP server. Its `Debug` does not show the password.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Xmpp {
+    /// `acs@example.net/headend`.
+    pub jid: String,
+    /// Its password.
+    pub password: String,
+    /// `host` or `host:port` where that is not the domain of the JID at port 5222.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// Other domains in which devices have their accounts.
+    #[serde(default)]
+    pub domains: Vec<String>,
+    /// TLS begins with the connection, and not with STARTTLS.
+    #[serde(default)]
+    pub direct_tls: bool,
+    /// A PEM file of authorities; absent is the public ones.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+}
+
+impl fmt::Debug for Xmpp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Xmpp {{ jid: {:?}, host: {:?}, .. }}",
+            self.jid, self.host
+        )
+    }
 }
 
 impl Default for Cwmp {
@@ -46,6 +97,12 @@ impl Default for Cwmp {
             digest_qop: true,
             basic: OfferBasic::Tls,
             proxies: Vec::new(),
+            wake_networks: None,
+            wake_basic: false,
+            wake_ca: None,
+            stun_listen: None,
+            stun_address: None,
+            xmpp: None,
         }
     }
 }
@@ -72,4 +129,32 @@ pub enum OfferBasic {
     Always,
     /// Nowhere.
     Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Config;
+    use crate::config::Override;
+
+    #[test]
+    fn waking_is_configured_by_file_and_by_override() {
+        let config = Config::parse(
+            "[cwmp]\nwake_networks = [\"10.0.0.0/8\", \"2001:db8::/32\"]\nstun_listen = \"0.0.0.0:3478\"\n\
+             [cwmp.xmpp]\njid = \"acs@example.net\"\npassword = \"hidden\"\n",
+        )
+        .unwrap();
+        assert_eq!(config.cwmp.wake_networks.as_ref().unwrap().len(), 2);
+        assert_eq!(config.cwmp.stun_listen.unwrap().port(), 3478);
+        assert!(!format!("{config:?}").contains("hidden"));
+        let set = |key: &str, value: &str| Override {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            origin: "--set".to_owned(),
+        };
+        let good = set("cwmp.wake_networks", "[\"127.0.0.0/8\"]");
+        assert!(Config::load(None, &[good]).is_ok());
+        let bad = set("cwmp.wake_networks", "[\"10.0.0.0/99\"]");
+        let error = Config::load(None, &[bad]).unwrap_err().to_string();
+        assert!(error.contains("is not a network"), "{error}");
+    }
 }

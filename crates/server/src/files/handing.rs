@@ -7,12 +7,13 @@ use std::sync::Arc;
 use fleet::southbound::{Failure, Job, Op};
 use fleet::transfer::named;
 use fleet::{DeviceId, Fact, Southbound, TenantId, Timestamp};
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::Files;
 use super::link::LinkError;
 use crate::dispatch::Reported;
-use crate::seam::Attempt;
+use crate::seam::{Attempt, Way};
 use crate::south::Links;
 
 /// The adapters, with the file service in front.
@@ -84,8 +85,16 @@ impl Links for Handing {
         self.inner.is_linked(device)
     }
 
-    fn reach(&self, tenant: &TenantId, device: DeviceId) -> Result<String, String> {
+    fn reach<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        device: DeviceId,
+    ) -> BoxFuture<'a, Option<Result<String, String>>> {
         self.inner.reach(tenant, device)
+    }
+
+    fn ways<'a>(&'a self, tenant: &'a TenantId, device: DeviceId) -> BoxFuture<'a, Vec<Way>> {
+        self.inner.ways(tenant, device)
     }
 
     fn device_removed(&self, tenant: &TenantId, device: DeviceId) {

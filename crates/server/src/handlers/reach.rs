@@ -6,6 +6,7 @@ use super::{some, time};
 use crate::auth::Caller;
 use crate::http::extract::Id;
 use crate::problem::Result;
+use crate::seam::Way;
 use crate::state::{State, now};
 use api::device::PresenceWord;
 use api::doctor::Refusal;
@@ -14,7 +15,7 @@ use axum::Json;
 use axum::extract::State as Extract;
 use fleet::{DeviceId, Timestamp};
 use std::time::Duration;
-use store::{DeviceRecord, KnownValue, PathRecord};
+use store::{DeviceRecord, PathRecord};
 
 /// How far back refused connections explain a silence.
 const REFUSALS_SINCE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -24,6 +25,9 @@ const REFUSALS_MAX: usize = 10;
 
 /// The transport of links, which is also how they are dialled.
 const WEBSOCKET: &str = crate::southbound::usp::TRANSPORT;
+
+/// The transport of devices that open sessions when they like, or are asked to.
+const CWMP: &str = crate::southbound::cwmp::TRANSPORT;
 
 /// The reach panel.
 pub async fn show(
@@ -52,9 +56,29 @@ pub async fn show(
         let (reason, advice) = why(&record, &paths, &refusals, verdict.word);
         (Some(reason), Some(advice))
     };
-    let told = state.store.value_of(tenant, id, &knocks()).await?;
     let dialled = paths.iter().any(|path| path.dial_url.is_some());
+    let ways = state.south.ways(tenant, id).await;
+    let linked = |path: &PathRecord| path.transport == WEBSOCKET && connected(path, at);
+    let visits =
+        !dialled && !paths.iter().any(linked) && paths.iter().any(|path| path.transport == CWMP);
     let wake = match (verdict.word, dialled) {
+        _ if visits && !ways.is_empty() => {
+            let mut methods: Vec<&str> = ways.iter().map(|way| way.method.as_str()).collect();
+            methods.dedup();
+            WakeAbility {
+                possible: true,
+                words: format!(
+                    "It is asked to open a session, over {} until it comes.",
+                    methods.join(", then ")
+                ),
+            }
+        }
+        _ if visits => WakeAbility {
+            possible: false,
+            words:
+                "It has not told how it can be asked to come; it comes by itself, at its interval."
+                    .to_owned(),
+        },
         (PresenceWord::Online, _) => WakeAbility {
             possible: true,
             words: "It is connected; waking asks it for a sign of life.".to_owned(),
@@ -67,19 +91,6 @@ pub async fn show(
             possible: true,
             words: "Its connection is open; waking asks it for a sign of life.".to_owned(),
         },
-        _ if paths.iter().any(|path| path.transport != WEBSOCKET) => {
-            let open = !told.iter().all(|known| known.value.is_empty());
-            let words = match open {
-                true => "It is asked to come by a connection request, in each way that it offers.",
-                false => {
-                    "It has not told where a connection request would reach it; it comes by itself at its interval."
-                }
-            };
-            WakeAbility {
-                possible: open,
-                words: words.to_owned(),
-            }
-        }
         _ => WakeAbility {
             possible: false,
             words: "It dials us over WebSocket; nobody can reach it until it does.".to_owned(),
@@ -88,7 +99,7 @@ pub async fn show(
     let paths = paths
         .iter()
         .enumerate()
-        .map(|(index, path)| view(&state, &caller, &record, path, index, &told))
+        .map(|(index, path)| view(&state, &caller, &record, path, index, &ways))
         .collect();
     Ok(Json(Reach {
         presence: verdict,
@@ -108,7 +119,7 @@ pub async fn wake(
 ) -> Result<Json<Woken>> {
     let id = DeviceId::from(id);
     state.store.device(&caller.tenant, id).await?;
-    Ok(Json(match state.south.wake(&caller.tenant, id) {
+    Ok(Json(match state.south.wake(&caller.tenant, id).await {
         Ok(words) => Woken { tried: true, words },
         Err(words) => Woken {
             tried: false,
@@ -134,7 +145,7 @@ fn view(
     record: &DeviceRecord,
     path: &PathRecord,
     index: usize,
-    told: &[KnownValue],
+    ways: &[Way],
 ) -> ManagementPath {
     let open = connected(path, now());
     let evidence = &record.device.evidence;
@@ -158,7 +169,7 @@ fn view(
         id: format!("{}-{index}", path.transport),
         protocol: protocol.to_owned(),
         expected_by: path.expected_by.map(time),
-        methods: methods(path, open, told),
+        methods: methods(path, open, ways),
         transport: format!("{}{direction}", path.transport),
         identity: path.endpoint_id.clone(),
         connected: open,
@@ -194,19 +205,8 @@ fn view(
     }
 }
 
-/// The parameters that say where a connection request reaches a device, each with the way it is.
-const KNOCKS: [(&str, &str); 3] = [
-    ("http", "Device.ManagementServer.ConnectionRequestURL"),
-    ("udp", "Device.ManagementServer.UDPConnectionRequestAddress"),
-    ("xmpp", "Device.ManagementServer.ConnReqJabberID"),
-];
-
-fn knocks() -> Vec<String> {
-    KNOCKS.iter().map(|(_, path)| (*path).to_owned()).collect()
-}
-
 /// The ways in which we can turn to the device on a path.
-fn methods(path: &PathRecord, open: bool, told: &[KnownValue]) -> Vec<ReachMethod> {
+fn methods(path: &PathRecord, open: bool, ways: &[Way]) -> Vec<ReachMethod> {
     let method = |method: &str, address: Option<String>| ReachMethod {
         method: method.to_owned(),
         address,
@@ -217,16 +217,8 @@ fn methods(path: &PathRecord, open: bool, told: &[KnownValue]) -> Vec<ReachMetho
         let dial = dial.map(|url| method("dial", Some(url)));
         return link.into_iter().chain(dial).collect();
     }
-    KNOCKS
-        .iter()
-        .filter_map(|(name, parameter)| {
-            let known = told.iter().find(|known| known.path == *parameter)?;
-            let address = some(&known.value)?;
-            Some(method(
-                name,
-                Some(fleet::secret::without_credentials(&address)),
-            ))
-        })
+    ways.iter()
+        .map(|way| method(&way.method, Some(way.address.clone())))
         .collect()
 }
 

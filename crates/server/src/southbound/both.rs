@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use fleet::southbound::Job;
 use fleet::{DeviceId, Southbound, TenantId, Timestamp};
+use futures_util::future::BoxFuture;
 
-use crate::seam::Attempt;
+use crate::seam::{Attempt, Way};
 use crate::south::Links;
 
 /// The adapters of all protocols.
@@ -36,8 +37,9 @@ impl Southbound for Both {
     }
 
     fn wake(&self, tenant: &TenantId, device: DeviceId) {
-        // Whether that could be done is asked through `reach`.
-        let _ = self.reach(tenant, device);
+        for links in self.each() {
+            links.wake(tenant, device);
+        }
     }
 
     fn rest(&self, tenant: &TenantId, device: DeviceId) {
@@ -51,12 +53,22 @@ impl Links for Both {
         self.each().iter().any(|links| links.is_linked(device))
     }
 
-    fn reach(&self, tenant: &TenantId, device: DeviceId) -> Result<String, String> {
-        let usp = self.usp.reach(tenant, device);
-        if usp.is_ok() {
-            return usp;
-        }
-        self.cwmp.reach(tenant, device).or(usp)
+    fn reach<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        device: DeviceId,
+    ) -> BoxFuture<'a, Option<Result<String, String>>> {
+        Box::pin(async move {
+            let usp = self.usp.reach(tenant, device).await;
+            if let Some(Ok(_)) = usp {
+                return usp;
+            }
+            self.cwmp.reach(tenant, device).await.or(usp)
+        })
+    }
+
+    fn ways<'a>(&'a self, tenant: &'a TenantId, device: DeviceId) -> BoxFuture<'a, Vec<Way>> {
+        self.cwmp.ways(tenant, device)
     }
 
     fn device_removed(&self, tenant: &TenantId, device: DeviceId) {

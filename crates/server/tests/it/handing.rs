@@ -4,9 +4,10 @@ use crate::files::{file, tenant};
 use crate::world::{World, world, worlds};
 use fleet::southbound::{Failure, Job, JobId, Op};
 use fleet::{DeviceId, Fact, Southbound, TenantId, Timestamp};
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use server::files::{Files, Handing};
-use server::seam::Attempt;
+use server::seam::{Attempt, Way};
 use server::south::Links;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -29,8 +30,16 @@ impl Links for Kept {
     fn is_linked(&self, _: DeviceId) -> bool {
         true
     }
-    fn reach(&self, _: &TenantId, _: DeviceId) -> Result<String, String> {
-        Ok(String::new())
+    fn reach<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: DeviceId,
+    ) -> BoxFuture<'a, Option<Result<String, String>>> {
+        Box::pin(async { None })
+    }
+
+    fn ways<'a>(&'a self, _: &'a TenantId, _: DeviceId) -> BoxFuture<'a, Vec<Way>> {
+        Box::pin(async { Vec::new() })
     }
     fn device_removed(&self, _: &TenantId, _: DeviceId) {}
     fn tenants_changed(&self) {}

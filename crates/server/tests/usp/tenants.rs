@@ -81,16 +81,17 @@ async fn a_device_of_a_disabled_tenant_is_not_dialled() {
         set_disabled(&world, true).await;
         world.adapter.tenants_changed();
         until("its dialling is over", || async {
-            let wanted = world.adapter.reach(&world.tenant, device);
+            let wanted = world.adapter.reach(&world.tenant, device).await.unwrap();
             wanted.is_err().then_some(())
         })
         .await;
         world.restart().await;
-        assert!(world.adapter.reach(&world.tenant, device).is_err());
+        let wanted = world.adapter.reach(&world.tenant, device).await;
+        assert!(wanted.unwrap().is_err());
         set_disabled(&world, false).await;
         world.adapter.tenants_changed();
         until("it is dialled again", || async {
-            world.adapter.reach(&world.tenant, device).ok()
+            world.adapter.reach(&world.tenant, device).await?.ok()
         })
         .await;
     })
@@ -106,7 +107,7 @@ async fn the_new_address_of_a_device_of_a_disabled_tenant_is_not_dialled() {
         .await;
         let device = crate::rig::dialled(&world, "ws://127.0.0.1:1/usp").await;
         let dialled = || async {
-            let wanted = world.adapter.reach(&world.tenant, device);
+            let wanted = world.adapter.reach(&world.tenant, device).await.unwrap();
             wanted.ok()
         };
         world.adapter.dialling_changed(&world.tenant, device);

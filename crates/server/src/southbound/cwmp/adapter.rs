@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use fleet::southbound::{Job, Southbound};
 use fleet::{DeviceId, TenantId, Timestamp};
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::TRANSPORT;
 use super::core::{Command, Core, Entry, Stop};
-use crate::seam::Attempt;
+use crate::seam::{Attempt, Way};
 use crate::south::Links;
 
 /// The adapter to CPEs.
@@ -53,8 +55,10 @@ impl Southbound for Adapter {
     }
 
     fn wake(&self, tenant: &TenantId, device: DeviceId) {
-        // Whether that could be done is asked through `reach`.
-        let _ = self.reach(tenant, device);
+        if self.session(tenant, device).is_none() {
+            // Where there is no room now, the sweep finds it.
+            self.core.waker.wake(tenant, device);
+        }
     }
 
     fn rest(&self, tenant: &TenantId, device: DeviceId) {
@@ -69,17 +73,48 @@ impl Links for Adapter {
         self.core.links.get(device).is_some()
     }
 
-    fn reach(&self, tenant: &TenantId, device: DeviceId) -> Result<String, String> {
-        match self.session(tenant, device) {
-            Some(_) => Ok("it has a session now".to_owned()),
-            None => Err("the device comes by itself, at its next interval".to_owned()),
-        }
+    fn reach<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        device: DeviceId,
+    ) -> BoxFuture<'a, Option<Result<String, String>>> {
+        Box::pin(async move {
+            if self.session(tenant, device).is_some() {
+                return Some(Ok("it has a session now".to_owned()));
+            }
+            let path = self.core.store.path(tenant, device, TRANSPORT).await;
+            if path.is_ok_and(|path| path.is_none()) {
+                return None;
+            }
+            let ways = self.core.waker.ways(tenant, device).await;
+            let Some(first) = ways.first() else {
+                return Some(Err(
+                    "it has not told how it can be asked to come: it comes by itself, at its next interval"
+                        .to_owned(),
+                ));
+            };
+            if !self.core.waker.wake(tenant, device) {
+                return Some(Err(
+                    "too many devices are being woken; this one has its turn when an operation waits for it"
+                        .to_owned(),
+                ));
+            }
+            Some(Ok(format!(
+                "it is asked to come, first over {} at {}",
+                first.method, first.address
+            )))
+        })
+    }
+
+    fn ways<'a>(&'a self, tenant: &'a TenantId, device: DeviceId) -> BoxFuture<'a, Vec<Way>> {
+        Box::pin(self.core.waker.ways(tenant, device))
     }
 
     fn device_removed(&self, tenant: &TenantId, device: DeviceId) {
         if let Some(session) = self.session(tenant, device) {
             tell(&session.inbox, Command::Stop(Stop::Removed));
         }
+        self.core.waker.forget(device);
     }
 
     fn tenants_changed(&self) {
@@ -88,8 +123,8 @@ impl Links for Adapter {
 
     fn dialling_changed(&self, _: &TenantId, _: DeviceId) {}
 
-    fn attempts(&self, _: &TenantId, _: DeviceId) -> Vec<Attempt> {
-        Vec::new()
+    fn attempts(&self, tenant: &TenantId, device: DeviceId) -> Vec<Attempt> {
+        self.core.waker.attempts(tenant, device)
     }
 
     fn heard(&self, device: DeviceId) -> Option<Timestamp> {

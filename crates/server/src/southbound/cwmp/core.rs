@@ -14,6 +14,7 @@ use super::TRANSPORT;
 use super::door::Door;
 use super::limits::Limits;
 use super::sessions::Sessions;
+use super::wake::Waker;
 use crate::Config;
 use crate::dispatch::Reported;
 use crate::southbound::refusal::{Complaint, RefusalLog};
@@ -83,6 +84,8 @@ pub struct Core {
     pub sessions: Sessions,
     /// Who may come in.
     pub door: Door,
+    /// Asks devices to come.
+    pub waker: Waker,
     /// Room for sessions.
     pub budget: Slots,
     /// Room for getting to know devices.
@@ -102,12 +105,14 @@ pub struct Core {
 
 impl Core {
     /// All parts together.
+    #[allow(clippy::too_many_arguments)] // Each is one of the parts, and there is one caller.
     pub fn new(
         store: Store,
         node: NodeId,
         config: Arc<Config>,
         limits: Limits,
         door: Door,
+        waker: Waker,
         facts: mpsc::Sender<Reported>,
         shutdown: CancellationToken,
     ) -> Self {
@@ -119,6 +124,7 @@ impl Core {
             links: Registry::default(),
             sessions: Sessions::default(),
             door,
+            waker,
             budget: Slots::new(limits.sessions_max),
             onboardings: Slots::new(limits.onboardings_at_once),
             bodies: Arc::new(Semaphore::new(limits.bodies_bytes_max / 1024)),

@@ -56,6 +56,7 @@ use crate::{Config, StartError};
 use door::Door;
 use limits::Limits;
 use session::Input;
+use wake::Waker;
 
 /// The name of the way to CPEs, in the store.
 pub(crate) const TRANSPORT: &str = "cwmp";
@@ -105,9 +106,17 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     } = setup;
     // For a certificate of our own making.
     let own = crate::southbound::usp::own::endpoint_id(&config)?;
+    let waker = Waker::start(wake::Setup {
+        store: store.clone(),
+        vault: vault.clone(),
+        settings: wake::Settings::of(&config),
+        limits: wake::Limits::default(),
+        shutdown: shutdown.clone(),
+    })
+    .await?;
     let door = Door::new(vault, &config.cwmp, &limits);
     let config = Arc::new(config);
-    let core = Core::new(store, node, config, limits, door, facts, shutdown);
+    let core = Core::new(store, node, config, limits, door, waker, facts, shutdown);
     let core = Arc::new(core);
     let listeners = listen::start(&core, &own).await?;
     tokio::spawn(tenants(core.clone()));

@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use ::cwmp::acs::{End, Event, Ignored, Token};
+use ::cwmp::event::EventCode;
 use ::cwmp::rpc::{DeviceId, Inform};
 use ::cwmp::{Error, Fault, FaultCode, Version};
 
 use super::admission::{self, Turned};
-use super::core::Stop;
-use super::cpe::{Ask, AskError};
+use super::core::{Core, Stop};
+use super::cpe::{Ask, AskError, Guest};
+use super::reach::Reach;
 use super::session::{Answer, Running};
 use super::talk::{Begin, Heard, Talk};
 
@@ -72,6 +74,7 @@ impl Running {
             Ok(admitted) => {
                 metrics::counter!("headend_cwmp_admissions_total", "result" => "admitted")
                     .increment(1);
+                reachable(core, &admitted.guest, &inform).await;
                 let begin = Begin {
                     guest: admitted.guest,
                     entry: admitted.entry,
@@ -255,6 +258,23 @@ impl Running {
             _ => "broken-message",
         };
         self.complain(reason, error.to_string());
+    }
+}
+
+/// The device is here: nobody asks it to come any more, and how it can be asked the next time is
+/// remembered. Every Inform says it again, so that one that is not stored is no loss.
+async fn reachable(core: &Core, guest: &Guest, inform: &Inform) {
+    let asked = inform
+        .events
+        .iter()
+        .any(|event| event.code == EventCode::ConnectionRequest);
+    core.waker.came(guest.device, asked);
+    let said = inform
+        .parameters
+        .iter()
+        .map(|parameter| (&*parameter.name, &*parameter.value.text));
+    if let Err(error) = Reach::note(&core.store, &guest.tenant, guest.device, said).await {
+        tracing::warn!(device = %guest.device, %error, "how to reach a device cannot be stored");
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fleet::southbound::{Failure, Job, Southbound};
 use fleet::{DeviceId, Fact, NodeId, TenantId, Timestamp};
+use futures_util::future::BoxFuture;
 use mtp::ws::{KeepAlive, LinkLimits};
 use store::Store;
 use tokio::sync::{Notify, mpsc};
@@ -18,7 +19,7 @@ use super::link::{Command, Stop};
 use super::recorder::Recorder;
 use super::{Registry, Reported, TRANSPORT};
 use crate::Config;
-use crate::seam::Attempt;
+use crate::seam::{Attempt, Way};
 use crate::south::Links;
 use crate::southbound::refusal::RefusalLog;
 use crate::southbound::slots::Slots;
@@ -153,6 +154,22 @@ impl Adapter {
     pub fn new(core: Arc<Core>, dials: Arc<Dials>) -> Self {
         Self { core, dials }
     }
+
+    /// Tries to reach the device now. Says what is done, or why nothing can be.
+    fn reach_now(&self, tenant: &TenantId, device: DeviceId) -> Result<String, String> {
+        if self
+            .core
+            .links
+            .get(device)
+            .is_some_and(|link| link.tenant == *tenant)
+        {
+            return Ok("it is connected".to_owned());
+        }
+        if self.dials.wake(device) {
+            return Ok("it is dialled now".to_owned());
+        }
+        Err("the device dials us: it has to come by itself".to_owned())
+    }
 }
 
 impl Southbound for Adapter {
@@ -181,7 +198,7 @@ impl Southbound for Adapter {
 
     fn wake(&self, tenant: &TenantId, device: DeviceId) {
         // Whether that could be done is asked through `reach`.
-        let _ = self.reach(tenant, device);
+        let _ = self.reach_now(tenant, device);
     }
 }
 
@@ -190,19 +207,17 @@ impl Links for Adapter {
         self.core.links.get(device).is_some()
     }
 
-    fn reach(&self, tenant: &TenantId, device: DeviceId) -> Result<String, String> {
-        if self
-            .core
-            .links
-            .get(device)
-            .is_some_and(|link| link.tenant == *tenant)
-        {
-            return Ok("it is connected".to_owned());
-        }
-        if self.dials.wake(device) {
-            return Ok("it is dialled now".to_owned());
-        }
-        Err("the device dials us: it has to come by itself".to_owned())
+    fn reach<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        device: DeviceId,
+    ) -> BoxFuture<'a, Option<Result<String, String>>> {
+        Box::pin(async move { Some(self.reach_now(tenant, device)) })
+    }
+
+    fn ways<'a>(&'a self, _: &'a TenantId, _: DeviceId) -> BoxFuture<'a, Vec<Way>> {
+        // A device that nobody dials is not asked to come.
+        Box::pin(async { Vec::new() })
     }
 
     fn device_removed(&self, tenant: &TenantId, device: DeviceId) {

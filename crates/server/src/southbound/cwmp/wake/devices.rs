@@ -59,6 +59,7 @@ struct All {
 }
 
 struct Known {
+    tenant: TenantId,
     task: Option<Arc<Task>>,
     attempts: VecDeque<(u64, Attempt)>,
     tried: Option<Instant>,
@@ -82,7 +83,7 @@ impl Devices {
     }
 
     /// Begins to wake a device.
-    pub fn begin(&self, device: DeviceId) -> Begun {
+    pub fn begin(&self, tenant: &TenantId, device: DeviceId) -> Begun {
         let mut all = self.lock();
         if let Some(task) = all.of.get(&device).and_then(|known| known.task.clone()) {
             return Begun::Already(task);
@@ -98,6 +99,7 @@ impl Devices {
         }
         let task = Arc::new(Task::default());
         let mut known = known.unwrap_or_else(|| Known {
+            tenant: tenant.clone(),
             task: None,
             attempts: VecDeque::new(),
             tried: None,
@@ -207,9 +209,9 @@ impl Devices {
     }
 
     /// The last attempts, newest first.
-    pub fn attempts(&self, device: DeviceId) -> Vec<Attempt> {
+    pub fn attempts(&self, tenant: &TenantId, device: DeviceId) -> Vec<Attempt> {
         let all = self.lock();
-        let known = all.of.get(&device);
+        let known = all.of.get(&device).filter(|known| known.tenant == *tenant);
         known.map_or_else(Vec::new, |known| {
             known.attempts.iter().map(|(_, one)| one.clone()).collect()
         })
@@ -254,6 +256,10 @@ mod tests {
         DeviceId::new(Timestamp(1), [a, b, 0, 0, 0, 0, 0, 0, 0, 0])
     }
 
+    fn acme() -> TenantId {
+        TenantId::parse("acme").unwrap()
+    }
+
     fn attempt(words: &str) -> Attempt {
         Attempt {
             at: now(),
@@ -266,7 +272,7 @@ mod tests {
     }
 
     fn begin(devices: &Devices, device: DeviceId) -> Arc<Task> {
-        match devices.begin(device) {
+        match devices.begin(&acme(), device) {
             Begun::New(task) => task,
             _ => panic!("it is being woken, or there is no room"),
         }
@@ -277,7 +283,7 @@ mod tests {
         let devices = Devices::new(10);
         let one = device(1);
         let task = begin(&devices, one);
-        assert!(matches!(devices.begin(one), Begun::Already(_)));
+        assert!(matches!(devices.begin(&acme(), one), Begun::Already(_)));
         devices.came(one, true);
         assert!(task.over.is_cancelled() && task.was_asked() && devices.may_sweep(one));
         let next = begin(&devices, one);
@@ -334,7 +340,7 @@ mod tests {
             last = devices.note(one, attempt(&n.to_string()));
         }
         devices.amend(one, last, |attempt| attempt.ok = true);
-        let attempts = devices.attempts(one);
+        let attempts = devices.attempts(&acme(), one);
         assert_eq!(attempts.len(), ATTEMPTS_KEPT);
         assert_eq!(attempts[0].words, (ATTEMPTS_KEPT + 2).to_string());
         assert!(attempts[0].ok && !attempts[1].ok);
@@ -345,11 +351,11 @@ mod tests {
     fn memory_is_bounded_and_those_being_woken_stay() {
         let devices = Devices::new(2);
         let tasks = [begin(&devices, device(1)), begin(&devices, device(2))];
-        assert!(matches!(devices.begin(device(3)), Begun::Full));
+        assert!(matches!(devices.begin(&acme(), device(3)), Begun::Full));
         devices.note(device(1), attempt("x"));
         devices.end(device(1), &tasks[0]);
         begin(&devices, device(3));
-        assert!(devices.attempts(device(1)).is_empty() && !devices.may_sweep(device(2)));
+        assert!(devices.attempts(&acme(), device(1)).is_empty() && !devices.may_sweep(device(2)));
         assert_eq!(devices.woken(), 2);
     }
 
@@ -357,7 +363,7 @@ mod tests {
     #[test]
     fn the_log_hears_of_a_device_once_and_not_of_all() {
         let devices = Devices::new(EVENTS_MAX as usize + 10);
-        let tenant = TenantId::parse("acme").unwrap();
+        let tenant = acme();
         let tell = |n: u32| {
             let device = device(n as u16);
             begin(&devices, device);

@@ -32,7 +32,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::StartError;
-use crate::seam::Attempt;
+use crate::config::{self, Config};
+use crate::seam::{self, Attempt};
 use crate::vault::Vault;
 use devices::{Begun, Devices};
 use guard::Guard;
@@ -58,24 +59,35 @@ pub struct Settings {
     /// Where our STUN server listens; absent is none.
     pub stun_listen: Option<SocketAddr>,
     /// Our account at an XMPP server; absent is none.
-    pub xmpp: Option<XmppSettings>,
+    pub xmpp: Option<config::Xmpp>,
 }
 
-/// Our account at an XMPP server.
-#[derive(Clone, Debug, Default)]
-pub struct XmppSettings {
-    /// `acs@example.net/headend`.
-    pub jid: String,
-    /// Its password.
-    pub password: String,
-    /// `host` or `host:port` where that is not the domain of the JID at port 5222.
-    pub host: Option<String>,
-    /// Other domains in which devices have their accounts.
-    pub domains: Vec<String>,
-    /// TLS begins with the connection, and not with STARTTLS.
-    pub direct_tls: bool,
-    /// A PEM file of authorities; absent is the public ones.
-    pub ca: Option<PathBuf>,
+impl Settings {
+    /// What the configuration says.
+    pub fn of(config: &Config) -> Self {
+        let cwmp = &config.cwmp;
+        let listeners = [
+            Some(config.http.listen),
+            config.usp.listen,
+            config.usp.tls_listen,
+            cwmp.listen,
+            cwmp.tls_listen,
+            config.files.listen,
+            config.files.tls_listen,
+        ];
+        let ports = listeners
+            .into_iter()
+            .flatten()
+            .map(|address| address.port());
+        Self {
+            networks: cwmp.wake_networks.clone(),
+            own_ports: ports.collect(),
+            basic: cwmp.wake_basic,
+            ca: cwmp.wake_ca.clone(),
+            stun_listen: cwmp.stun_listen,
+            xmpp: cwmp.xmpp.clone(),
+        }
+    }
 }
 
 /// What the waker needs.
@@ -193,7 +205,7 @@ impl Waker {
         if self.0.shutdown.is_cancelled() {
             return false;
         }
-        match self.0.devices.begin(device) {
+        match self.0.devices.begin(tenant, device) {
             Begun::Already(task) => task.now.notify_one(),
             Begun::New(task) => {
                 let (waker, tenant) = (self.clone(), tenant.clone());
@@ -220,8 +232,19 @@ impl Waker {
     }
 
     /// The last attempts, newest first.
-    pub fn attempts(&self, device: DeviceId) -> Vec<Attempt> {
-        self.0.devices.attempts(device)
+    pub fn attempts(&self, tenant: &TenantId, device: DeviceId) -> Vec<Attempt> {
+        self.0.devices.attempts(tenant, device)
+    }
+
+    /// The ways in which a device can be asked to come, the most promising first.
+    pub async fn ways(&self, tenant: &TenantId, device: DeviceId) -> Vec<seam::Way> {
+        match self.known(tenant, device).await {
+            Ok((_, ways)) => ways.iter().map(round::Way::shown).collect(),
+            Err(error) => {
+                tracing::warn!(%device, %error, "how to reach a device cannot be read");
+                Vec::new()
+            }
+        }
     }
 
     /// How the waits between rounds grow.
@@ -255,7 +278,7 @@ fn tls(trust: &ClientTlsConfig, what: &str) -> Result<Arc<rustls::ClientConfig>,
     Ok(tls.config())
 }
 
-fn account(settings: XmppSettings) -> Result<Account, StartError> {
+fn account(settings: config::Xmpp) -> Result<Account, StartError> {
     let jid = Jid::parse(&settings.jid).ok_or_else(|| {
         StartError::Devices(format!(
             "cwmp.xmpp.jid: {:?} is not an address, like acs@example.net/headend",

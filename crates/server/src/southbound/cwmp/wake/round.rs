@@ -65,6 +65,14 @@ impl Way {
         }
     }
 
+    /// For people.
+    pub(super) fn shown(&self) -> crate::seam::Way {
+        crate::seam::Way {
+            method: self.method().as_str().to_owned(),
+            address: self.address(),
+        }
+    }
+
     fn address(&self) -> String {
         match self {
             Self::Http(url) => super::text(&fleet::secret::without_credentials(url)),
@@ -143,7 +151,7 @@ impl Waker {
 
     /// Goes through the ways once.
     async fn round(&self, tenant: &TenantId, device: DeviceId, task: &Arc<Task>) -> Round {
-        let (reach, ways) = match self.ways(tenant, device).await {
+        let (reach, ways) = match self.known(tenant, device).await {
             Ok(known) => known,
             Err(error) => {
                 tracing::warn!(%device, %error, "how to reach a device cannot be read");
@@ -195,7 +203,11 @@ impl Waker {
     }
 
     /// The ways to a device, with what is known of it.
-    async fn ways(&self, tenant: &TenantId, device: DeviceId) -> store::Result<(Reach, Vec<Way>)> {
+    pub(super) async fn known(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+    ) -> store::Result<(Reach, Vec<Way>)> {
         let mut reach = Reach::load(&self.0.store, tenant, device).await?;
         if self.0.xmpp.is_none() {
             reach.xmpp_jid = None;
@@ -305,7 +317,7 @@ impl Waker {
         if !self.0.devices.may_tell(tenant, device) {
             return;
         }
-        let attempts = self.0.devices.attempts(device);
+        let attempts = self.0.devices.attempts(tenant, device);
         let last: Vec<_> = attempts
             .iter()
             .take(3)

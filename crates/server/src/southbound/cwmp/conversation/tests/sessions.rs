@@ -28,6 +28,7 @@ use crate::dispatch::{self, Dispatch};
 use crate::southbound::cwmp::core::{Command, Core, Stop};
 use crate::southbound::cwmp::door::Door;
 use crate::southbound::cwmp::limits::Limits;
+use crate::southbound::cwmp::wake::{self, Waker};
 use crate::southbound::cwmp::{Guest, Opening, Said, converse};
 use crate::state::now;
 use crate::vault::Vault;
@@ -65,7 +66,7 @@ struct Node {
 }
 
 impl Node {
-    fn start(store: &Store) -> Self {
+    async fn start(store: &Store) -> Self {
         let (facts, incoming) = mpsc::channel(1_000);
         let config = Config::default();
         let limits = Limits {
@@ -74,7 +75,16 @@ impl Node {
         };
         let node = NodeId::parse("one").unwrap();
         let shutdown = CancellationToken::new();
-        let door = Door::new(Vault::of(&[7; 32]).unwrap(), &config.cwmp, &limits);
+        let vault = Vault::of(&[7; 32]).unwrap();
+        let waker = Waker::start(wake::Setup {
+            store: store.clone(),
+            vault: vault.clone(),
+            settings: wake::Settings::default(),
+            limits: wake::Limits::default(),
+            shutdown: shutdown.clone(),
+        });
+        let waker = waker.await.unwrap();
+        let door = Door::new(vault, &config.cwmp, &limits);
         let (store, config) = (store.clone(), Arc::new(config));
         let core = Core::new(
             store.clone(),
@@ -82,6 +92,7 @@ impl Node {
             config,
             limits,
             door,
+            waker,
             facts,
             shutdown.clone(),
         );
@@ -183,7 +194,7 @@ impl World {
         };
         store.device_visited(&tenant, vec![visit]).await.unwrap();
         Self {
-            node: Some(Node::start(&store)),
+            node: Some(Node::start(&store).await),
             store,
             tenant,
             device,
@@ -198,9 +209,9 @@ impl World {
     }
 
     /// The server is killed, and another life of it begins.
-    fn restart(&mut self) {
+    async fn restart(&mut self) {
         self.node.take().unwrap().kill();
-        self.node = Some(Node::start(&self.store));
+        self.node = Some(Node::start(&self.store).await);
     }
 
     fn inform(&self, events: &[(&str, &str)], parameters: &[(&str, &str)]) -> Inform {
@@ -493,7 +504,7 @@ async fn a_reboot_is_proved_by_the_next_session_also_after_a_kill_between() {
         world.session(asked.again(), PERIODIC).await;
         assert_eq!(asked.methods(), ["Reboot"]);
         if killed {
-            world.restart();
+            world.restart().await;
         }
         let key = wire_key(&id.to_string());
         world
@@ -526,7 +537,7 @@ async fn a_download_ends_with_its_transfer_complete_also_after_a_kill_between() 
             world.session(asked.again(), PERIODIC).await;
             assert_eq!(world.operation(id).await.state, State::Running);
             if killed {
-                world.restart();
+                world.restart().await;
             }
             let inform = world.inform(&[("7 TRANSFER COMPLETE", "")], &[]);
             let (session, _) = world.come(asked.again(), inform, false);
@@ -552,7 +563,7 @@ async fn a_download_whose_answer_was_lost_goes_on_when_the_device_has_it_and_els
         world
             .session(asked.again().loses(Method::Download), PERIODIC)
             .await;
-        world.restart();
+        world.restart().await;
         let mut next = asked.again();
         if queued {
             next = next.queued(&wire_key(&id.to_string()));

@@ -51,9 +51,9 @@ async fn queued(store: &Store, tenant: &TenantId, device: DeviceId) {
         .unwrap();
 }
 
-async fn attempts(waker: &Waker, device: DeviceId, count: usize) -> Vec<Attempt> {
+async fn attempts(rig: &Rig, count: usize) -> Vec<Attempt> {
     until("attempts", async || {
-        let attempts = waker.attempts(device);
+        let attempts = rig.waker.attempts(&rig.tenant, rig.device);
         (attempts.len() >= count).then_some(attempts)
     })
     .await
@@ -86,7 +86,7 @@ async fn a_device_that_comes_ends_it_and_its_way_is_remembered() {
     assert!(rig.waker.wake(&rig.tenant, rig.device));
     ended(&rig.waker).await;
     let attempts = until("it to be remembered", async || {
-        let attempts = rig.waker.attempts(device);
+        let attempts = rig.waker.attempts(&rig.tenant, device);
         attempts
             .first()
             .is_some_and(|one| one.words.contains("it came a"))
@@ -117,17 +117,17 @@ async fn it_is_asked_again_while_an_operation_waits_and_not_after() {
     reached_by(&rig, over_http(server.url())).await;
     // Nothing waits: one round.
     rig.waker.wake(&rig.tenant, rig.device);
-    attempts(&rig.waker, rig.device, 1).await;
+    attempts(&rig, 1).await;
     ended(&rig.waker).await;
-    assert_eq!(rig.waker.attempts(rig.device).len(), 1);
+    assert_eq!(rig.waker.attempts(&rig.tenant, rig.device).len(), 1);
     queued(&rig.store, &rig.tenant, rig.device).await;
     rig.waker.wake(&rig.tenant, rig.device);
-    let tried = attempts(&rig.waker, rig.device, 4).await;
+    let tried = attempts(&rig, 4).await;
     assert!(tried.iter().all(|one| !one.ok && one.words.contains("404")));
     // It comes by itself.
     rig.waker.came(rig.device, false);
     ended(&rig.waker).await;
-    let before = rig.waker.attempts(rig.device).len();
+    let before = rig.waker.attempts(&rig.tenant, rig.device).len();
     assert!(before >= 4);
     let events = rig
         .store
@@ -150,7 +150,7 @@ async fn one_that_agrees_and_does_not_come_is_asked_another_way() {
     };
     reached_by(&rig, reach).await;
     rig.waker.wake(&rig.tenant, rig.device);
-    let tried = attempts(&rig.waker, rig.device, 2).await;
+    let tried = attempts(&rig, 2).await;
     assert_eq!((&*tried[0].method, &*tried[1].method), ("udp", "http"));
     assert!(
         !tried[1].ok
@@ -168,9 +168,9 @@ async fn one_that_agrees_and_does_not_come_is_asked_another_way() {
     };
     reached_by(&rig, reach).await;
     rig.waker.wake(&rig.tenant, rig.device);
-    attempts(&rig.waker, rig.device, 1).await;
+    attempts(&rig, 1).await;
     ended(&rig.waker).await;
-    assert_eq!(rig.waker.attempts(rig.device).len(), 1);
+    assert_eq!(rig.waker.attempts(&rig.tenant, rig.device).len(), 1);
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn many_wishes_are_one_request() {
     for _ in 0..100 {
         assert!(rig.waker.wake(&rig.tenant, rig.device));
     }
-    attempts(&rig.waker, rig.device, 1).await;
+    attempts(&rig, 1).await;
     for _ in 0..100 {
         rig.waker.wake(&rig.tenant, rig.device);
     }
@@ -212,7 +212,7 @@ async fn where_there_is_no_room_the_sweep_finds_it_later() {
     let other = DeviceId::new(now(), [9; 10]);
     let (waker, store, tenant, device) = (&rig.waker, &rig.store, &rig.tenant, rig.device);
     // Somebody else has the only place.
-    let super::super::devices::Begun::New(task) = waker.0.devices.begin(other) else {
+    let super::super::devices::Begun::New(task) = waker.0.devices.begin(tenant, other) else {
         panic!();
     };
     assert!(!waker.wake(tenant, device));
@@ -236,6 +236,7 @@ async fn where_there_is_no_room_the_sweep_finds_it_later() {
         link,
         reason: String::new(),
         at: Timestamp(2),
+        back_by: None,
     };
     store
         .path_disconnected(tenant, device, end, vec![])
@@ -243,7 +244,7 @@ async fn where_there_is_no_room_the_sweep_finds_it_later() {
         .unwrap();
     queued(store, tenant, device).await;
     waker.0.devices.end(other, &task);
-    attempts(waker, device, 1).await;
+    attempts(&rig, 1).await;
     assert_eq!(server.asked().len(), 1);
 }
 
@@ -253,5 +254,5 @@ async fn a_device_without_a_way_is_left_alone() {
     queued(&rig.store, &rig.tenant, rig.device).await;
     assert!(rig.waker.wake(&rig.tenant, rig.device));
     ended(&rig.waker).await;
-    assert!(rig.waker.attempts(rig.device).is_empty());
+    assert!(rig.waker.attempts(&rig.tenant, rig.device).is_empty());
 }

@@ -200,7 +200,7 @@ async fn a_request_passes_the_nat_because_it_leaves_from_the_stun_servers_port()
     }
     rig.waker.came(rig.device, true);
     let attempts = until("the attempt to have worked", async || {
-        let attempts = rig.waker.attempts(rig.device);
+        let attempts = rig.waker.attempts(&rig.tenant, rig.device);
         attempts
             .iter()
             .any(|one| one.words.contains("it came a"))
@@ -231,7 +231,7 @@ async fn from_another_port_the_nat_keeps_it_out_and_the_attempt_says_so() {
         .unwrap();
     rig.waker.wake(&rig.tenant, rig.device);
     let words = until("the attempt to be over", async || {
-        let attempts = rig.waker.attempts(rig.device);
+        let attempts = rig.waker.attempts(&rig.tenant, rig.device);
         attempts
             .first()
             .map(|one| one.words.clone())
@@ -263,7 +263,10 @@ async fn a_device_cannot_make_us_write_where_it_likes() {
         .unwrap();
     rig.waker.wake(&rig.tenant, rig.device);
     let attempt = until("an attempt", async || {
-        rig.waker.attempts(rig.device).into_iter().next()
+        rig.waker
+            .attempts(&rig.tenant, rig.device)
+            .into_iter()
+            .next()
     })
     .await;
     assert!(

@@ -16,7 +16,8 @@ use tokio::net::TcpStream;
 use super::super::super::reach::{CONNECTION_REQUEST, Reach};
 use super::super::testing::{limits, rig, settings, until};
 use super::super::xmpp::State;
-use super::super::{Limits, Settings, XmppSettings, tls};
+use super::super::{Limits, Settings, tls};
+use crate::config::Xmpp;
 
 /// A Prosody of its own, on a free port; gone when dropped.
 struct Prosody {
@@ -82,13 +83,13 @@ impl Prosody {
         })
     }
 
-    fn settings(&self, password: &str) -> XmppSettings {
-        XmppSettings {
+    fn settings(&self, password: &str) -> Xmpp {
+        Xmpp {
             jid: format!("acs@{DOMAIN}/headend"),
             password: password.to_owned(),
             host: Some(format!("127.0.0.1:{}", self.port)),
             ca: Some(self.ca.clone()),
-            ..XmppSettings::default()
+            ..Xmpp::default()
         }
     }
 }
@@ -247,7 +248,7 @@ async fn a_device_is_woken_through_prosody() {
     let first = async |wanted: &str| {
         rig.waker.wake(&rig.tenant, rig.device);
         until(wanted, async || {
-            let attempts = rig.waker.attempts(rig.device);
+            let attempts = rig.waker.attempts(&rig.tenant, rig.device);
             attempts
                 .into_iter()
                 .next()
@@ -318,7 +319,10 @@ async fn why_there_is_no_stream_is_said() {
             .unwrap();
         rig.waker.wake(&rig.tenant, rig.device);
         let attempt = until("an attempt", async || {
-            rig.waker.attempts(rig.device).into_iter().next()
+            rig.waker
+                .attempts(&rig.tenant, rig.device)
+                .into_iter()
+                .next()
         })
         .await;
         assert!(
