@@ -23,6 +23,7 @@ pub async fn discover(line: &mut Line, root: &str) -> Result<Tree, AskError> {
                 }
                 // Nothing but the root itself: it did not understand, or has just that level.
                 if tree.len() > 2 {
+                    tree.doubt();
                     return Ok(tree);
                 }
                 line.habits.lists_all = false;
@@ -38,6 +39,7 @@ pub async fn discover(line: &mut Line, root: &str) -> Result<Tree, AskError> {
     }
     metrics::counter!("headend_model_walks_total").increment(1);
     walk(line, root, &mut tree).await?;
+    tree.doubt();
     Ok(tree)
 }
 

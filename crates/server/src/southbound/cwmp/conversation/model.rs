@@ -177,6 +177,9 @@ fn take_tree(model: &mut Model, known: &Known) {
                 .entry(supported.clone())
                 .or_insert_with(|| empty(&supported));
             allow(place, can_add, can_delete);
+            if writable.is_none() {
+                published_rows(place, &supported);
+            }
         } else if writable == Some(true) {
             // A table: that it takes rows is said of it, and so that it is one.
             let row = format!("{supported}{{i}}.");
@@ -207,6 +210,17 @@ fn take_tree(model: &mut Model, known: &Known) {
     }
 }
 
+/// What the standard says of rows, of which the device has said nothing.
+fn published_rows(place: &mut ModelObject, supported: &str) {
+    let known = match supported.starts_with(GATEWAY_ROOT) {
+        true => Schema::tr098().object(supported),
+        false => Schema::tr181_cwmp().object(supported),
+    };
+    if let Some(known) = known {
+        allow(place, known.access.can_add(), known.access.can_delete());
+    }
+}
+
 fn allow(place: &mut ModelObject, can_add: bool, can_delete: bool) {
     let add = can_add
         || matches!(
@@ -227,9 +241,15 @@ fn allow(place: &mut ModelObject, can_add: bool, can_delete: bool) {
 }
 
 fn take_param(place: &mut ModelObject, object: &str, name: &str, writable: Option<bool>) {
-    let access = match writable {
-        Some(true) => ParamAccess::ReadWrite,
-        _ => ParamAccess::ReadOnly,
+    let path = format!("{object}{name}");
+    let published = match object.starts_with(GATEWAY_ROOT) {
+        true => Schema::tr098().param(&path),
+        false => Schema::tr181_cwmp().param(&path),
+    };
+    let access = match (writable, published.map(|param| param.access)) {
+        (Some(false), _) | (None, Some(dm::ParamAccess::ReadOnly)) => ParamAccess::ReadOnly,
+        // What nobody can say is tried, and the device has the last word.
+        (Some(true), _) | (None, _) => ParamAccess::ReadWrite,
     };
     if let Some(known) = place.params.iter_mut().find(|known| known.name == name) {
         if access == ParamAccess::ReadWrite {
@@ -237,11 +257,6 @@ fn take_param(place: &mut ModelObject, object: &str, name: &str, writable: Optio
         }
         return;
     }
-    let path = format!("{object}{name}");
-    let published = match object.starts_with(GATEWAY_ROOT) {
-        true => Schema::tr098().param(&path),
-        false => Schema::tr181_cwmp().param(&path),
-    };
     place.params.push(ModelParam {
         name: name.to_owned(),
         access,
@@ -331,6 +346,17 @@ mod tests {
                 .is_none()
         );
         assert!(!model.objects.contains_key("Device.NAT.PortMapping."));
+    }
+
+    #[tokio::test]
+    async fn what_a_device_does_not_say_of_writing_the_standard_says() {
+        let model = of(gateway().calls_nothing_writable(), "Device.").await;
+        let access = |path: &str| model.param(path).unwrap().access;
+        assert_eq!(access("Device.WiFi.SSID.1.SSID"), ParamAccess::ReadWrite);
+        assert_eq!(access("Device.WiFi.SSID.1.BSSID"), ParamAccess::ReadOnly);
+        assert_eq!(access("Device.X_ACME_Thing.Level"), ParamAccess::ReadWrite);
+        let rows = model.object("Device.NAT.PortMapping.1.").unwrap();
+        assert_eq!(rows.access, ObjectAccess::AddDelete);
     }
 
     #[tokio::test]

@@ -144,7 +144,9 @@ pub async fn object(
         match line.values(vec![object.to_owned()]).await {
             Ok(told) => {
                 let mut read = Read::default();
-                let below = told.into_iter().filter(|one| one.name.starts_with(object));
+                let below = told
+                    .into_iter()
+                    .filter(|one| one.name.starts_with(object) && !one.name.ends_with('.'));
                 for one in below {
                     if !tree.has(&one.name) {
                         // A row that has come since.
@@ -152,7 +154,11 @@ pub async fn object(
                     }
                     read.take(one);
                 }
-                return Ok(Some(read));
+                // Some answer with nothing, or with the object itself: they do not know partial paths.
+                if !read.values.is_empty() || !tree.params_below(object).any(|_| true) {
+                    return Ok(Some(read));
+                }
+                line.habits.reads_objects = false;
             }
             Err(AskError::Refused(fault)) => match fault.code.retry() {
                 Retry::ForgetName => return Ok(None),
@@ -244,6 +250,7 @@ mod tests {
         for fake in [
             gateway(),
             gateway().no_partial_paths(),
+            gateway().hollow_objects(),
             gateway().values_max(3),
         ] {
             let (mut line, _) = fake.line();

@@ -96,6 +96,16 @@ impl Tree {
         self.names.get(name).copied().flatten()
     }
 
+    /// A device that says of nothing at all that it can be written does not know what the word means:
+    /// then nothing is known of it.
+    pub fn doubt(&mut self) {
+        if !self.names.values().any(|writable| *writable == Some(true)) {
+            self.names
+                .values_mut()
+                .for_each(|writable| *writable = None);
+        }
+    }
+
     /// All names, in order, and what is known of writing them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
         self.names.iter().map(|(name, w)| (name.as_str(), *w))
@@ -247,6 +257,18 @@ mod tests {
                 "{names:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_device_to_which_nothing_is_writable_is_not_believed() {
+        let mut all = Tree::default();
+        all.insert("Device.A", Some(false));
+        all.doubt();
+        assert_eq!(all.writable("Device.A"), None);
+        all.insert("Device.A", Some(false));
+        all.insert("Device.B", Some(true));
+        all.doubt();
+        assert_eq!(all.writable("Device.A"), Some(false));
     }
 
     #[test]

@@ -39,6 +39,8 @@ struct Ways {
     ignores_levels: bool,
     no_partial_paths: bool,
     hangs_on_objects: bool,
+    hollow_objects: bool,
+    nothing_writable: bool,
     strict_types: bool,
     refuses: BTreeSet<String>,
     lacks: BTreeSet<Method>,
@@ -125,6 +127,18 @@ impl Fake {
     /// Reading an object is never answered.
     pub fn hangs_on_objects(mut self) -> Self {
         self.ways.hangs_on_objects = true;
+        self
+    }
+
+    /// Answers a partial path with the root and nothing in it.
+    pub fn hollow_objects(mut self) -> Self {
+        self.ways.hollow_objects = true;
+        self
+    }
+
+    /// Says of every name that it cannot be written.
+    pub fn calls_nothing_writable(mut self) -> Self {
+        self.ways.nothing_writable = true;
         self
     }
 
@@ -319,7 +333,10 @@ impl Fake {
         let parameters: Vec<_> = all
             .into_iter()
             .filter(|(name, _)| is_wanted(name))
-            .map(|(name, writable)| ParameterInfoStruct { name, writable })
+            .map(|(name, writable)| ParameterInfoStruct {
+                name,
+                writable: writable && !self.ways.nothing_writable,
+            })
             .collect();
         match self.ways.names_max {
             Some(max) if parameters.len() > max => Err(fault(FaultCode::RESOURCES_EXCEEDED)),
@@ -331,6 +348,11 @@ impl Fake {
         let mut parameters = Vec::new();
         for name in names {
             let is_object = name.ends_with('.');
+            if is_object && self.ways.hollow_objects {
+                let root = name.split_inclusive('.').next().unwrap_or_default();
+                parameters.push(ParameterValue::new(root, Value::string("")));
+                continue;
+            }
             if is_object && self.ways.no_partial_paths {
                 return Err(fault(FaultCode::INVALID_ARGUMENTS));
             }
