@@ -94,6 +94,11 @@ impl Line {
         }
     }
 
+    /// The version that both speak.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
     /// Questions asked so far.
     pub fn questions(&self) -> u64 {
         self.questions

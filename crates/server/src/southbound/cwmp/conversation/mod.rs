@@ -15,6 +15,7 @@ pub mod jobs;
 mod known;
 pub mod limits;
 pub mod line;
+mod management;
 mod memory;
 mod model;
 pub mod onboard;

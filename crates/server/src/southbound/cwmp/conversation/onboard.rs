@@ -9,30 +9,31 @@ use fleet::device::{Description, OnboardingState};
 use fleet::model::Model;
 use fleet::{Event, EventKind, Identity};
 use serde_json::json;
-use store::{DevicePatch, ValueSource, ValueUpdate, Visit, VisitPath};
+use store::{DevicePatch, ValueSource, ValueUpdate};
 
-use super::super::{AskError, TRANSPORT, credential};
+use super::super::AskError;
 use super::desk::Desk;
-use super::limits::{NOTES_MAX, PERIODIC_INFORM, VALUES_MAX};
+use super::limits::{NOTES_MAX, VALUES_MAX};
 use super::talk::{Talk, unsent};
-use super::write::{Wish, write};
-use super::{get, model, read};
+use super::{get, management, model, read};
 use crate::southbound::usp::recorder::firmware_changed;
 use crate::state::now;
 
 /// Steps that a device did not take, for people.
 #[derive(Default)]
-struct Notes(Vec<String>);
+pub struct Notes(Vec<String>);
 
 impl Notes {
-    fn add(&mut self, note: String) {
+    /// One more.
+    pub fn add(&mut self, note: String) {
         if self.0.len() < NOTES_MAX {
             self.0.push(note);
         }
     }
 }
 
-fn event(desk: &Desk, kind: EventKind) -> Event {
+/// An event of the device, now.
+pub fn event(desk: &Desk, kind: EventKind) -> Event {
     Event::new(desk.tenant.clone(), now(), kind).device(desk.device)
 }
 
@@ -107,10 +108,11 @@ async fn steps(talk: &mut Talk, inform: &Inform, need: Need) -> Result<(), AskEr
         talk.keep().await;
     }
     if need.everything {
-        reports(talk, &mut notes).await?;
+        management::reports(talk, &mut notes).await?;
+        management::woken(talk, &mut notes).await?;
     }
-    if need.everything || need.credential {
-        credentials(talk, need.credential, &mut notes).await?;
+    if need.credential {
+        management::credential(talk, &mut notes).await?;
     }
     if need.everything {
         let done = event(&desk, EventKind::DeviceOnboarded).data(json!({
@@ -118,6 +120,7 @@ async fn steps(talk: &mut Talk, inform: &Inform, need: Need) -> Result<(), AskEr
         }));
         let patch = DevicePatch {
             onboarding: Some(OnboardingState::Complete),
+            protocol_version: Some(talk.line.version().to_string()),
             ..DevicePatch::default()
         };
         desk.store()
@@ -321,107 +324,4 @@ async fn first_values(talk: &mut Talk) -> Result<(), AskError> {
         .await
         .map(drop)
         .map_err(unsent)
-}
-
-fn wish(name: &str, value: impl Into<String>) -> Wish {
-    Wish {
-        path: format!("Device.ManagementServer.{name}"),
-        value: value.into(),
-        required: false,
-    }
-}
-
-/// That it comes by itself, at intervals that say when it is missed.
-async fn reports(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> {
-    let interval = PERIODIC_INFORM.as_secs();
-    let desk = talk.desk.clone();
-    let wishes = [
-        wish("PeriodicInformEnable", "true"),
-        wish("PeriodicInformInterval", interval.to_string()),
-    ];
-    let (line, known) = talk.known().await?;
-    let done = write(line, known, &wishes, true).await?;
-    let mut all = true;
-    for (path, result) in done {
-        if let Err(fault) = result {
-            all = false;
-            notes.add(format!("{path} cannot be set: {fault}"));
-        }
-    }
-    if all {
-        expect(&desk, interval).await.map_err(unsent)?;
-    }
-    Ok(())
-}
-
-/// Until when it need not come again.
-async fn expect(desk: &Desk, interval: u64) -> store::Result<()> {
-    let Some(path) = desk
-        .store()
-        .path(&desk.tenant, desk.device, TRANSPORT)
-        .await?
-    else {
-        return Ok(());
-    };
-    let at = now();
-    let visit = Visit {
-        device: desk.device,
-        at,
-        expected_by: at.plus(std::time::Duration::from_secs(interval)),
-        path: VisitPath {
-            transport: TRANSPORT.to_owned(),
-            endpoint_id: path.endpoint_id,
-            peer: path.peer,
-            authenticated_by: path.authenticated_by,
-            setup_key: path.setup_key,
-            info: path.info,
-        },
-    };
-    desk.store().device_visited(&desk.tenant, vec![visit]).await
-}
-
-/// The credentials of the device's own: with which it comes, in the place of the setup key, and with
-/// which it is asked to come. The first is pending until it comes with it.
-async fn credentials(talk: &mut Talk, swap: bool, notes: &mut Notes) -> Result<(), AskError> {
-    let desk = talk.desk.clone();
-    let mut wishes = Vec::new();
-    if swap {
-        let pending = event(&desk, EventKind::DeviceCredential).data(json!({ "state": "pending" }));
-        let own = credential::issue(&desk.core, &desk.tenant, desk.device, vec![pending])
-            .await
-            .map_err(unsent)?;
-        wishes.push(wish("Username", own.username));
-        wishes.push(wish("Password", own.password));
-    }
-    let secrets: Vec<String> = wishes
-        .iter()
-        .filter(|wish| wish.path.ends_with("Password"))
-        .map(|wish| wish.value.clone())
-        .collect();
-    if wishes.is_empty() {
-        return Ok(());
-    }
-    let (line, known) = talk.known().await?;
-    line.keep_secret(secrets);
-    let done = write(line, known, &wishes, false).await;
-    let why = match done {
-        Ok(done) => done
-            .into_iter()
-            .find_map(|(path, result)| Some(format!("{path}: {}", result.err()?))),
-        Err(error) => {
-            line.keep_secret(Vec::new());
-            return Err(error);
-        }
-    };
-    line.keep_secret(Vec::new());
-    if let Some(why) = why {
-        notes.add(format!("it does not take credentials of its own: {why}"));
-        let refused = event(&desk, EventKind::DeviceCredential)
-            .data(json!({ "state": "refused", "reason": why }));
-        desk.store()
-            .event_append(&desk.tenant, vec![refused])
-            .await
-            .map_err(unsent)?;
-    }
-    Ok(())
 }

@@ -432,6 +432,8 @@ async fn a_device_with_a_setup_key_gets_a_credential_of_its_own_and_nobody_reads
     };
     assert_eq!(at("Username"), world.device.to_string());
     let password = at("Password");
+    assert_eq!(at("ConnectionRequestUsername"), world.device.to_string());
+    assert_ne!(at("ConnectionRequestPassword"), password);
     assert!(password.len() >= 24);
     assert_eq!(
         world

@@ -1,0 +1,199 @@
+//! What a device is told about how it is managed: that it comes at intervals, how it is asked to
+//! come, and the credential of its own with which it does. Secrets of ours are derived, told, and
+//! nowhere shown.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fleet::EventKind;
+use fleet::southbound::Fault;
+use serde_json::json;
+use store::{Visit, VisitPath};
+
+use super::super::reach::{self, Reach};
+use super::super::{AskError, TRANSPORT, credential as issued};
+use super::desk::Desk;
+use super::get;
+use super::known::Known;
+use super::limits::PERIODIC_INFORM;
+use super::onboard::{Notes, event};
+use super::talk::{Talk, unsent};
+use super::write::{Wish, write};
+use crate::state::now;
+
+const OBJECT: &str = "Device.ManagementServer.";
+
+fn wish(name: &str, value: impl Into<String>) -> Wish {
+    Wish {
+        path: format!("{OBJECT}{name}"),
+        value: value.into(),
+        required: false,
+    }
+}
+
+/// Whether the device has it, whatever its tree is.
+fn has(known: &Known, path: &str) -> bool {
+    match known.mapped(path) {
+        Some(mapping) => !mapping.to_gateway(path).is_empty(),
+        None => known.tree.has(path),
+    }
+}
+
+/// Tells it, as much as it has and takes. What it refused.
+async fn tell(
+    talk: &mut Talk,
+    mut wishes: Vec<Wish>,
+    all_or_nothing: bool,
+) -> Result<BTreeMap<String, Fault>, AskError> {
+    let secrets = wishes
+        .iter()
+        .filter(|wish| fleet::secret::is_secret(&wish.path));
+    let secrets: Vec<String> = secrets.map(|wish| wish.value.clone()).collect();
+    let (line, known) = talk.known().await?;
+    if !all_or_nothing {
+        wishes.retain(|wish| has(known, &wish.path));
+    }
+    line.keep_secret(secrets);
+    let done = write(line, known, &wishes, !all_or_nothing).await;
+    line.keep_secret(Vec::new());
+    let refused = done?.into_iter();
+    Ok(refused
+        .filter_map(|(path, result)| Some((path, result.err()?)))
+        .collect())
+}
+
+fn note(notes: &mut Notes, refused: &BTreeMap<String, Fault>) {
+    for (path, why) in refused {
+        notes.add(format!("{path} cannot be set: {why}"));
+    }
+}
+
+/// That it comes by itself, at intervals that say when it is missed.
+pub async fn reports(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> {
+    let interval = PERIODIC_INFORM.as_secs();
+    let desk = talk.desk.clone();
+    let wishes = vec![
+        wish("PeriodicInformEnable", "true"),
+        wish("PeriodicInformInterval", interval.to_string()),
+    ];
+    let refused = tell(talk, wishes, true).await?;
+    note(notes, &refused);
+    if refused.is_empty() {
+        expect(&desk, PERIODIC_INFORM).await.map_err(unsent)?;
+    }
+    Ok(())
+}
+
+/// Until when it need not come again.
+async fn expect(desk: &Desk, interval: Duration) -> store::Result<()> {
+    let path = desk
+        .store()
+        .path(&desk.tenant, desk.device, TRANSPORT)
+        .await?;
+    let Some(path) = path else {
+        return Ok(());
+    };
+    let at = now();
+    let visit = Visit {
+        device: desk.device,
+        at,
+        expected_by: at.plus(interval),
+        path: VisitPath {
+            transport: TRANSPORT.to_owned(),
+            endpoint_id: path.endpoint_id,
+            peer: path.peer,
+            authenticated_by: path.authenticated_by,
+            setup_key: path.setup_key,
+            info: path.info,
+        },
+    };
+    desk.store().device_visited(&desk.tenant, vec![visit]).await
+}
+
+/// How it is asked to come: with a password of its own, and over UDP by our STUN server where there
+/// is one.
+pub async fn woken(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> {
+    let desk = talk.desk.clone();
+    let vault = desk.core.door.vault();
+    let mut known = Reach::load(desk.store(), &desk.tenant, desk.device)
+        .await
+        .map_err(unsent)?;
+    // The same again: whether it was taken is not known when the session broke off.
+    let generation = known.generation.unwrap_or(1);
+    let own = reach::credentials(vault, &desk.tenant, desk.device, generation);
+    let wishes: Vec<Wish> = own
+        .into_iter()
+        .map(|(name, value)| wish(name, value))
+        .collect();
+    let there = {
+        let (_, structure) = talk.known().await?;
+        wishes.iter().all(|wish| has(structure, &wish.path))
+    };
+    if there {
+        let refused = tell(talk, wishes, true).await?;
+        note(notes, &refused);
+        if refused.is_empty() {
+            // Some take the password, and keep the name that they had.
+            known.username = kept_name(talk, &desk).await?;
+            known.generation = Some(generation);
+            known
+                .save(desk.store(), &desk.tenant, desk.device)
+                .await
+                .map_err(unsent)?;
+        }
+    }
+    let server = desk.core.config.cwmp.stun_address.as_deref();
+    let server = server.and_then(|address| address.rsplit_once(':'));
+    if let Some((host, port)) = server
+        && let Ok(port) = port.parse()
+    {
+        let host = host.trim_matches(['[', ']']);
+        let all = reach::stun(vault, &desk.tenant, desk.device, host, port);
+        let wishes = all.into_iter().map(|(name, value)| wish(name, value));
+        let refused = tell(talk, wishes.collect(), false).await?;
+        note(notes, &refused);
+    }
+    Ok(())
+}
+
+/// The name under which it is asked to come, where that is not the one that it was told.
+async fn kept_name(talk: &mut Talk, desk: &Desk) -> Result<Option<String>, AskError> {
+    let path = format!("{OBJECT}ConnectionRequestUsername");
+    let (line, known) = talk.known().await?;
+    let read = get::get(line, known, &[path], 0).await?;
+    let told = read.into_iter().filter_map(|one| one.result.ok()).flatten();
+    let name = told.map(|one| one.value).next();
+    Ok(name.filter(|name| !name.is_empty() && *name != desk.device.to_string()))
+}
+
+/// The credential of its own, in the place of the setup key. It is pending until the device comes
+/// with it, and both open the door until then.
+pub async fn credential(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> {
+    let desk = talk.desk.clone();
+    let pending = event(&desk, EventKind::DeviceCredential).data(json!({ "state": "pending" }));
+    let own = issued::issue(&desk.core, &desk.tenant, desk.device, vec![pending])
+        .await
+        .map_err(unsent)?;
+    let both = [
+        wish("Username", own.username),
+        wish("Password", own.password),
+    ];
+    let required = |wish: Wish| Wish {
+        required: true,
+        ..wish
+    };
+    let wishes = both.into_iter().map(required).collect();
+    let refused = tell(talk, wishes, true).await?;
+    let Some((path, why)) = refused.into_iter().next() else {
+        return Ok(());
+    };
+    let why = format!("{path}: {why}");
+    notes.add(format!("it does not take a credential of its own: {why}"));
+    let refused = event(&desk, EventKind::DeviceCredential)
+        .data(json!({ "state": "refused", "reason": why }));
+    desk.store()
+        .event_append(&desk.tenant, vec![refused])
+        .await
+        .map(drop)
+        .map_err(unsent)
+}
