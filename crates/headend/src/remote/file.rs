@@ -218,6 +218,9 @@ async fn put(client: &Client, args: Put, json: bool) -> Result<()> {
         sha256: Some(sha256),
     };
     let query = api::query_pairs(&query);
+    // A server that refuses hangs up in the middle of the bytes: who may not is told before.
+    let few = [("limit".to_owned(), "1".to_owned())];
+    let _: Page<File> = client.call("file_list", &[], &few).await?;
     let file = tokio::fs::File::open(&args.path).await.context(shown)?;
     let bar = progress(size);
     let counted = bar.clone();

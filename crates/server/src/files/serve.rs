@@ -29,8 +29,10 @@ use crate::state::now;
 pub fn router(files: Arc<Files>) -> Router {
     Router::new()
         .route("/f/{link}", get(download_bare))
+        .route("/f/{link}/", get(download_bare))
         .route("/f/{link}/{*name}", get(download))
         .route("/u/{link}", put(upload_bare).post(upload_bare))
+        .route("/u/{link}/", put(upload_bare).post(upload_bare))
         .route("/u/{link}/{*name}", put(upload).post(upload))
         .with_state(files)
 }

@@ -326,6 +326,7 @@ async fn a_link_that_is_wrong_over_or_for_something_else_is_not_found_and_says_w
             .unwrap();
         assert_eq!(other_way.status(), 404);
         assert_eq!(get(&format!("/f/{}", link.token)).await, 200);
+        assert_eq!(get(&format!("/f/{}/", link.token)).await, 200);
         let over = Link::new(&world, Some(&id), Duration::ZERO).await;
         assert_eq!(get(&format!("/f/{}/y", over.token)).await, 404);
         let seen = over.seen(&world).await;
