@@ -31,6 +31,8 @@ const CPU_AIM_MS: f64 = 0.3;
 const OPEN: u32 = 1000;
 /// Devices of the recovery when it is not said.
 const DEVICES: u32 = 2000;
+/// When a read is given up that was begun in its window.
+const LATE: Duration = Duration::from_secs(30);
 /// What is read of each device.
 const READ: usize = 40;
 
@@ -176,6 +178,9 @@ fn read_until(api: &mut rig::Api, device: &str, end: Instant) -> Result<u32, Fau
                 Some("succeeded") => break,
                 _ if operation["finished_at"].is_string() => {
                     return Err(format!("a read failed: {operation:#}").into());
+                }
+                _ if Instant::now() > end + LATE => {
+                    return Err(format!("a read does not end: {operation:#}").into());
                 }
                 _ => std::thread::sleep(Duration::from_millis(20)),
             }
