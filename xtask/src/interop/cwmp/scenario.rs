@@ -126,7 +126,7 @@ impl<'a> Scenario<'a> {
             Ok(set) => bail!("it was accepted: {}", set["state"]),
             Err(error) => {
                 let words = format!("{error:#}");
-                let told = words.contains("writable") || words.contains("read-only");
+                let told = words.contains("can only be read");
                 told.then_some("named before it is sent".to_owned())
                     .context(words)
             }
