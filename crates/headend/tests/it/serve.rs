@@ -82,6 +82,7 @@ async fn a_server_whose_standard_output_nobody_reads_serves() {
         .spawn()
         .unwrap();
     let mut server = Process { child, log };
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::new();
     until("the server to serve", SOON, async || {
         assert_eq!(server.child.try_wait().unwrap(), None);
