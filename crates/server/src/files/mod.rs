@@ -5,7 +5,7 @@
 //! * [`take`]: bytes coming in, from people and from devices, within the limits.
 //! * [`link`]: the link that stands in for `headend-file:` and `headend-upload:` in a command, at
 //!   the moment it is sent, whatever protocol the device speaks.
-//! * [`serve`]: the listener of the devices.
+//! * `serve`: the listener of the devices.
 //!
 //! Not here: what a command means to a device, and when it is over (crate `fleet`).
 

@@ -5,21 +5,21 @@ use std::time::Duration;
 /// Those limits that a test sets lower, with their defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// See [`HTTP_TIME_MAX`].
+    /// See `HTTP_TIME_MAX`.
     pub http_time: Duration,
-    /// See [`XMPP_ANSWER_TIME`].
+    /// See `XMPP_ANSWER_TIME`.
     pub xmpp_answer_time: Duration,
-    /// See [`COME_TIME`].
+    /// See `COME_TIME`.
     pub come_time: Duration,
-    /// See [`UDP_COME_TIME`].
+    /// See `UDP_COME_TIME`.
     pub udp_come_time: Duration,
-    /// See [`INTERVAL_MIN`].
+    /// See `INTERVAL_MIN`.
     pub interval_min: Duration,
-    /// See [`RETRY_MIN`].
+    /// See `RETRY_MIN`.
     pub retry_min: Duration,
-    /// See [`SWEEP_EVERY`].
+    /// See `SWEEP_EVERY`.
     pub sweep_every: Duration,
-    /// See [`DEVICES_MAX`].
+    /// See `DEVICES_MAX`.
     pub devices_max: usize,
 }
 
