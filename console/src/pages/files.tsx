@@ -22,7 +22,6 @@ import { bytes } from '~/lib/size';
 import { t } from '~/text';
 import { FileDetail } from './files/detail';
 import { UploadFile } from './files/upload';
-import classes from './files/files.module.css';
 
 const route = getRouteApi('/inside/files');
 const c = t.files.columns;
@@ -73,7 +72,7 @@ export function FilesPage() {
   return (
     <>
       <Toolbar title={f.title}>
-        <TextInput data-page-filter className={classes.filter} aria-label={f.filter} placeholder={f.filter} leftSection={<Icon name="search" size={14} />} value={typed} onChange={(e) => setTyped(e.currentTarget.value)} onKeyDown={(e) => e.key === 'Escape' && setTyped('')} spellCheck={false} />
+        <TextInput data-page-filter w={330} aria-label={f.filter} placeholder={f.filter} leftSection={<Icon name="search" size={14} />} value={typed} onChange={(e) => setTyped(e.currentTarget.value)} onKeyDown={(e) => e.key === 'Escape' && setTyped('')} spellCheck={false} />
         <SegmentedControl
           aria-label={f.filterKind}
           value={search.kind?.length === 1 ? (search.kind[0] ?? '') : ''}

@@ -54,7 +54,7 @@ function Asked({ title, hint, device, ask, blocked, children, onClose }: { title
         }}
       >
         <p><strong>{device.name}</strong> <span className="dim">{hint}</span></p>
-        <div className="stack" hidden={found !== undefined}>{children}</div>
+        <div className="stack" style={found ? { display: 'none' } : undefined}>{children}</div>
         {found ? (
           <section className="stack" aria-label={x.preview}>
             <strong className="wrap">{found.summary}</strong>

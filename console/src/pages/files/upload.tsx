@@ -57,6 +57,7 @@ export function UploadFile({ onClose, onStored }: { onClose: () => void; onStore
           value={chosen}
           disabled={sent !== undefined}
           leftSection={<Icon name="files" size={14} />}
+          styles={{ placeholder: { color: 'var(--text-dim)' } }}
           valueComponent={({ value }) => <>{value instanceof File ? f.chosen(value.name, bytes(value.size) ?? '') : ''}</>}
           onChange={(file) => {
             setChosen(file);
