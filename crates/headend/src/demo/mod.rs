@@ -70,6 +70,8 @@ pub async fn run(args: Args) -> Result<()> {
         },
         cwmp: server::config::Cwmp {
             listen: Some(args.cwmp),
+            // The simulated devices are on this machine.
+            wake_networks: Some(vec![server::southbound::cwmp::wake::Network::LOOPBACK]),
             ..Default::default()
         },
         ..Config::default()

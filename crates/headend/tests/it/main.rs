@@ -24,3 +24,4 @@ mod rivals;
 mod secrets;
 mod serve;
 mod stream;
+mod wake;

@@ -15,6 +15,12 @@ pub struct Network {
 }
 
 impl Network {
+    /// This machine, by its addresses in 127.0.0.0/8.
+    pub const LOOPBACK: Self = Self {
+        address: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)),
+        bits: 8,
+    };
+
     /// Whether an address is in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         let bits = u32::from(self.bits);

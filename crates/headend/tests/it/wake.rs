@@ -1,0 +1,108 @@
+//! A device that comes once a day is there within seconds when an operation waits for it.
+
+use std::net::UdpSocket;
+
+use serde_json::{Value, json};
+
+use crate::rig::{SOON, Server, until};
+
+const NETWORKS: &str = "cwmp.wake_networks=[\"127.0.0.0/8\"]";
+
+/// A server and a device that is brought in and has left, by whose next interval no test runs any more.
+async fn left(settings: &[&str], flags: &[&str]) -> (Server, crate::rig::Process, String) {
+    let settings: Vec<&str> = settings.iter().flat_map(|one| ["--set", one]).collect();
+    let server = Server::start(&settings).await;
+    let mut all = vec!["--count", "0", "--cwmp-devices", "1"];
+    all.extend(["--cwmp-interval", "86400"]);
+    all.extend(flags);
+    let sim = server.sim_with("sim", &all, None);
+    let device = server.devices(1).await.remove(0);
+    until("the device to be known", SOON, async || {
+        let told = server.api.log("&kind=device.onboarded").await;
+        (!told.is_empty()).then_some(())
+    })
+    .await;
+    (server, sim, device)
+}
+
+async fn reach(server: &Server, device: &str) -> Value {
+    let reach = server.api.get(&format!("/devices/{device}/reach")).await;
+    let mut paths = reach["paths"].as_array().unwrap().iter();
+    let path = paths.find(|path| path["transport"] == "cwmp");
+    path.expect("the way of CWMP").clone()
+}
+
+/// The first attempt that worked, by this method.
+async fn woken(server: &Server, device: &str, method: &str) -> Value {
+    until("the device to be woken", SOON, async || {
+        let path = reach(server, device).await;
+        let attempts = path["attempts"].as_array().unwrap();
+        let worked = |one: &&Value| {
+            one["method"] == method && one["words"].as_str().unwrap().contains("it came a")
+        };
+        attempts.iter().find(worked).cloned()
+    })
+    .await
+}
+
+async fn reads(server: &Server, device: &str) {
+    let get = json!({"kind": "get", "paths": ["Device.DeviceInfo.UpTime"]});
+    let id = server.api.operate(device, get).await;
+    server.api.succeeded(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_woken_over_http() {
+    let (server, _sim, device) = left(&[NETWORKS], &[]).await;
+    until("its session to end", SOON, async || {
+        let wake = format!("/devices/{device}/wake");
+        let told = server.api.post(&wake, json!({})).await;
+        let words = told["words"].as_str().unwrap().to_owned();
+        words
+            .contains("asked to come, first over http")
+            .then_some(())
+    })
+    .await;
+    let attempt = woken(&server, &device, "http").await;
+    assert_eq!(attempt["ok"], true, "{attempt:#}");
+    assert!(
+        attempt["address"]
+            .as_str()
+            .unwrap()
+            .starts_with("http://127."),
+        "{attempt:#}"
+    );
+    reads(&server, &device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_behind_a_nat_is_woken_over_udp() {
+    // Asked for and given back at once; nobody else takes it in between but by bad luck.
+    let port = UdpSocket::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let listen = format!("cwmp.stun_listen=127.0.0.1:{port}");
+    let address = format!("cwmp.stun_address=127.0.0.1:{port}");
+    let (server, _sim, device) = left(&[NETWORKS, &listen, &address], &["--cwmp-nat"]).await;
+    until("its address outside to be known", SOON, async || {
+        let path = reach(&server, &device).await;
+        let mut ways = path["methods"].as_array().unwrap().iter();
+        ways.any(|way| way["method"] == "udp").then_some(())
+    })
+    .await;
+    until("it to be asked", SOON, async || {
+        let wake = format!("/devices/{device}/wake");
+        let told = server.api.post(&wake, json!({})).await;
+        told["words"]
+            .as_str()
+            .unwrap()
+            .contains("asked to come")
+            .then_some(())
+    })
+    .await;
+    let attempt = woken(&server, &device, "udp").await;
+    assert_eq!(attempt["ok"], true, "{attempt:#}");
+    reads(&server, &device).await;
+}
