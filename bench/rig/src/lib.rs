@@ -49,6 +49,7 @@ impl Server {
             .arg(folder.join("data"))
             .args(["--http", "127.0.0.1:0", "--usp", "127.0.0.1:0"])
             .args(["--cwmp", "127.0.0.1:0"])
+            .args(["--set", "cwmp.wake_networks=[\"127.0.0.0/8\"]"])
             .args(["--files", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)

@@ -1,5 +1,6 @@
 //! What a device can be asked for, whichever protocol it speaks and whichever data model it has: one
-//! suite through the API, in TR-181 paths.
+//! suite through the API, run unchanged on a device that speaks USP, on one that speaks CWMP with the
+//! data model of today, and on an old gateway that knows only `InternetGatewayDevice.`.
 
 use crate::rig::{Process, SOON, Server, until};
 use serde_json::{Value, json};
@@ -19,7 +20,9 @@ struct Subject {
 
 impl Subject {
     async fn start(flags: &'static [&'static str]) -> Subject {
-        let server = Server::start(&[]).await;
+        // The devices are on this machine.
+        let wake = "cwmp.wake_networks=[\"127.0.0.0/8\"]";
+        let server = Server::start(&["--set", wake]).await;
         let flash = server.folder.path().join("flash");
         let sim = server.sim_with("sim", flags, Some(&flash));
         let id = server.devices(1).await.remove(0);
@@ -143,6 +146,20 @@ impl Subject {
             .succeeded(json!({"kind": "get", "paths": [port]}))
             .await;
         assert_eq!(results(&read)[0]["after"], "2222", "{read:#}");
+        // What only the device can judge is refused by it, by name, and leaves nothing behind.
+        let taken = self.read(&format!("{}Alias", before[0])).await;
+        let twin = json!({"kind": "add", "object": MAPPINGS, "parameters": [
+            {"name": "Alias", "value": taken},
+            {"name": "ExternalPort", "value": "3333"},
+        ]});
+        let id = self.ask(twin).await;
+        let refused = self.server.api.ended(&id).await;
+        assert_eq!(refused["state"], "failed", "{refused:#}");
+        assert!(
+            refused["steps"].to_string().contains("Alias"),
+            "{refused:#}"
+        );
+        assert_eq!(self.rows().await.len(), before.len() + 1);
         self.succeeded(json!({"kind": "delete", "paths": [row]}))
             .await;
         assert_eq!(self.rows().await, before);
@@ -242,5 +259,17 @@ fn results(operation: &Value) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_usp_device_keeps_the_contract() {
     let device = Subject::start(&["--count", "1", "--model", "gateway"]).await;
+    device.keeps_the_contract().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cwmp_device_of_today_keeps_the_contract() {
+    let device = Subject::start(&["--cwmp-devices", "1"]).await;
+    device.keeps_the_contract().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_gateway_keeps_the_contract() {
+    let device = Subject::start(&["--tr098", "1"]).await;
     device.keeps_the_contract().await;
 }

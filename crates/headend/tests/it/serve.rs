@@ -139,6 +139,7 @@ fn every_key_of_the_configuration_stands_in_the_operators_guide() {
         "usp.tls.",
         "cwmp.",
         "cwmp.tls.",
+        "cwmp.xmpp.",
         "files.",
         "files.tls.",
         "matching.",
