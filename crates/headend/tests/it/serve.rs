@@ -165,6 +165,7 @@ fn every_key_of_the_configuration_stands_in_the_operators_guide() {
                 "retention",
                 "secrets",
                 "tls",
+                "xmpp",
             ];
             let named = guide.contains(&format!("`{section}{key}`"))
                 || guide.contains(&format!("`.{key}`"));
