@@ -210,7 +210,7 @@ describe('a device', () => {
   it('keeps the tab in the URL and turns to it with a number key', async () => {
     await page.goto(`/devices/${id}`);
     await page.getByRole('heading', { level: 1, name }).waitFor();
-    await page.keyboard.press('5');
+    await page.keyboard.press('6');
     await page.getByRole('tab', { name: 'Reach', selected: true }).waitFor();
     expect(page.url()).toContain('tab=reach');
     await section('Ways to this device').getByText(/websocket/i).first().waitFor();

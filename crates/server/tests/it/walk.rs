@@ -7,6 +7,7 @@ use crate::world::{PASSWORD, World, all_scopes, worlds};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -209,7 +210,14 @@ async fn one(world: &World, endpoint: &'static api::Endpoint, cookie: &str) {
     let id = endpoint.id;
     let (ids, body) = prepare(world, id).await;
     let send = |request: RequestBuilder| async move {
-        let response = request.send().await.unwrap();
+        // One invented token for each operation is more than one address may show at once.
+        let response = loop {
+            let response = request.try_clone().unwrap().send().await.unwrap();
+            if response.status() != 429 {
+                break response;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
         let status = response.status().as_u16();
         // A stream's body does not end.
         let stream = response
