@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_start_says_why_it_was() {
         let plain = Quirks::default();
-        let wire = "0192f0c12b3c7d4e8f90a1b2c3d4e5f6";
+        let wire = "AZLwwSs8fU6PkKGyw9Tl9g";
         let key = "0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6";
         let none = String::new;
         let of = |memory: &mut Memory, events: &[(&str, &str)]| boot_of(memory, &plain, events);

@@ -15,7 +15,7 @@ use super::operate::{Plan, Taken, ask, plan};
 use super::requests::{self, Ended};
 
 const KEY: &str = "0192f0c1-2b3c-7d4e-8f90-a1b2c3d4e5f6";
-const WIRE: &str = "0192f0c12b3c7d4e8f90a1b2c3d4e5f6";
+const WIRE: &str = "AZLwwSs8fU6PkKGyw9Tl9g";
 const PING: &str = "Device.IP.Diagnostics.IPPing()";
 const UPGRADE: &str = "Device.DeviceInfo.FirmwareImage.1.Download()";
 
