@@ -39,6 +39,8 @@ impl Server {
                 "127.0.0.1:0",
                 "--cwmp",
                 &format!("127.0.0.1:{cwmp_port}"),
+                "--set",
+                "cwmp.wake_networks=[\"127.0.0.0/8\"]",
             ])
             .stdout(out.try_clone()?)
             .stderr(out)

@@ -19,7 +19,8 @@ pub struct Client {
     pub start: fn(&Settings) -> Result<Running>,
     /// A parameter that is set, and to what.
     pub sets: (&'static str, &'static str),
-    /// What of TR-181 is read and set on a device that only has TR-098.
+    pub changes: Expect,
+    /// What of TR-181 is set on a device that only has TR-098.
     pub mapped: Option<(&'static str, &'static str)>,
     /// A table to which a row is added.
     pub table: &'static str,
@@ -36,6 +37,8 @@ pub enum Expect {
     Works,
     /// It answers this fault, which has to be told.
     Fault(&'static str),
+    /// By what it has it cannot do that, which is said before it is asked.
+    NotOffered,
 }
 
 /// Where and as whom a client comes.

@@ -64,6 +64,7 @@ pub fn tr181() -> Client {
         version: commit,
         start: |settings| start(settings, "tr181"),
         sets: ("Device.DeviceInfo.ProvisioningCode", "interop-1"),
+        changes: Expect::Works,
         mapped: None,
         table: "Device.WiFi.SSID.",
         adds: Expect::Works,
@@ -79,7 +80,8 @@ pub fn tr098() -> Client {
         product_class: "easy098",
         start: |settings| start(settings, "tr098"),
         mapped: Some(("Device.WiFi.SSID.1.SSID", "mapped")),
-        table: "InternetGatewayDevice.LANDevice.1.WLANConfiguration.",
+        table: "Device.WiFi.SSID.",
+        adds: Expect::NotOffered,
         ..tr181()
     }
 }

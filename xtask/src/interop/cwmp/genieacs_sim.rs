@@ -17,10 +17,8 @@ pub fn client() -> Client {
         product_class: "BM632w",
         version: commit,
         start,
-        sets: (
-            "InternetGatewayDevice.DeviceInfo.ProvisioningCode",
-            "interop-1",
-        ),
+        sets: ("Device.DeviceInfo.ProvisioningCode", "interop-1"),
+        changes: Expect::Works,
         mapped: Some(("Device.WiFi.SSID.1.SSID", "mapped")),
         table: "InternetGatewayDevice.LANDevice.1.LANHostConfigManagement.DHCPConditionalServingPool.",
         adds: Expect::Works,

@@ -8,7 +8,6 @@ mod genieacs_sim;
 mod netcwmp;
 mod root;
 mod scenario;
-mod ucwmp;
 
 use super::report;
 use super::server::Server;
@@ -27,9 +26,6 @@ pub struct Args {
     /// A folder with netcwmp's `cwmpd` and `device.xml` (C; TR-098)
     #[arg(long, value_name = "DIR")]
     netcwmp: Option<PathBuf>,
-    /// The file system of a device with ucwmp in it, and a daemon `model` that keeps the data model (C; TR-181)
-    #[arg(long, value_name = "DIR")]
-    ucwmp: Option<PathBuf>,
     /// The folder of genieacs-sim with its modules installed (Node; TR-098)
     #[arg(long, value_name = "DIR")]
     genieacs_sim: Option<PathBuf>,
@@ -46,10 +42,9 @@ pub fn run(args: &Args) -> Result<()> {
     let Some(secret) = key["secret"].as_str() else {
         bail!("no setup key: {key}");
     };
-    let clients: [(Client, &Option<PathBuf>); 5] = [
+    let clients: [(Client, &Option<PathBuf>); 4] = [
         (easycwmp::tr181(), &args.easycwmp),
         (easycwmp::tr098(), &args.easycwmp),
-        (ucwmp::client(), &args.ucwmp),
         (netcwmp::client(), &args.netcwmp),
         (genieacs_sim::client(), &args.genieacs_sim),
     ];
@@ -64,7 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
     let (table, failed) = matrix(&columns)?;
     println!("{table}");
     let about = "Each came with a setup key and was driven through the command line. \
-                 Repeat with `cargo xtask interop cwmp --easycwmp DIR --ucwmp DIR --netcwmp DIR --genieacs-sim DIR`.";
+                 Repeat with `cargo xtask interop cwmp --easycwmp DIR --netcwmp DIR --genieacs-sim DIR`.";
     report::write_section("CWMP clients", about, &table)?;
     if failed {
         bail!("not everything worked; see docs/interop.md");

@@ -6,6 +6,16 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::process::Command;
 
+/// What the platform does: a reboot, of which the daemon only says that it is time, starts it again.
+const SUPERVISE: &str = "mount --bind \"$1\" /etc
+while :; do
+    \"$2\" > client.log 2>&1 &
+    until grep -q '^reboot ' client.log; do sleep 1; done
+    kill $!
+    wait
+done
+";
+
 pub fn client() -> Client {
     Client {
         name: "netcwmp",
@@ -15,15 +25,15 @@ pub fn client() -> Client {
         product_class: "OT2800",
         version: commit,
         start,
-        sets: (
-            "InternetGatewayDevice.DeviceInfo.ProvisioningCode",
-            "interop-1",
-        ),
-        mapped: Some(("Device.DeviceInfo.ProvisioningCode", "mapped")),
+        sets: ("Device.DeviceInfo.ProvisioningCode", "interop-1"),
+        // It says that this can be written, and refuses.
+        changes: Expect::Fault("9008"),
+        mapped: None,
         table: "InternetGatewayDevice.WANDevice.",
-        adds: Expect::Fault("9005"),
+        adds: Expect::NotOffered,
         reboots: Expect::Works,
-        downloads: Expect::Works,
+        // It fetches the file and reports that it was refused.
+        downloads: Expect::Fault("9001"),
     }
 }
 
@@ -33,8 +43,6 @@ fn start(settings: &Settings) -> Result<Running> {
     fs::copy(settings.built.join("device.xml"), etc.join("device.xml"))
         .context("netcwmp's device.xml")?;
     fs::write(etc.join("cwmp.conf"), configuration(settings))?;
-    let log = fs::File::create(settings.home.join("client.log"))?;
-    let inside = "mount --bind \"$1\" /etc && exec \"$2\"";
     let child = Command::new("unshare")
         .args([
             "--user",
@@ -44,12 +52,10 @@ fn start(settings: &Settings) -> Result<Running> {
             "--fork",
             "--kill-child",
         ])
-        .args(["sh", "-c", inside, "sh"])
+        .args(["sh", "-c", SUPERVISE, "sh"])
         .arg(&etc)
         .arg(settings.built.join("cwmpd"))
         .current_dir(&settings.home)
-        .stdout(log.try_clone()?)
-        .stderr(log)
         .spawn()
         .context("unshare")?;
     Ok(Running(child))
