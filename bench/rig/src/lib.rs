@@ -91,10 +91,7 @@ impl Server {
         api.call("POST", "/session", Some(&login))?;
         let change = json!({"current": password, "new": PASSWORD});
         api.call("PUT", "/session/password", Some(&change))?;
-        let session = api.call("GET", "/session", None)?;
-        let token = json!({"name": "bench", "scopes": session["permissions"]});
-        let token = api.call("POST", "/tokens", Some(&token))?;
-        server.token = token["secret"].as_str().ok_or("no token")?.to_owned();
+        server.token = new_token(&mut api)?;
         let key = server
             .api()?
             .call("POST", "/setup-keys", Some(&json!({"name": "bench"})))?;
@@ -117,6 +114,14 @@ impl Server {
         cpu_seconds(self.child.id())
     }
 
+    /// A connection to its API as a caller of its own: how fast one may ask is limited for each.
+    pub fn caller(&self) -> Result<Api, Fault> {
+        let token = new_token(&mut self.api()?)?;
+        let mut api = self.api()?;
+        api.credential = bearer(&token);
+        Ok(api)
+    }
+
     /// A connection to its API.
     pub fn api(&self) -> Result<Api, Fault> {
         let stream = TcpStream::connect(&self.http)?;
@@ -124,7 +129,7 @@ impl Server {
         let name = std::time::UNIX_EPOCH.elapsed()?.as_nanos();
         let credential = match self.token.as_str() {
             "" => String::new(),
-            token => format!("Authorization: Bearer {token}\r\n"),
+            token => bearer(token),
         };
         Ok(Api {
             stream: BufReader::new(stream),
@@ -147,6 +152,18 @@ impl Server {
             .parse()?;
         Ok(number)
     }
+}
+
+/// A token that may do all that the caller may.
+fn new_token(api: &mut Api) -> Result<String, Fault> {
+    let session = api.call("GET", "/session", None)?;
+    let token = json!({"name": "bench", "scopes": session["permissions"]});
+    let token = api.call("POST", "/tokens", Some(&token))?;
+    Ok(token["secret"].as_str().ok_or("no token")?.to_owned())
+}
+
+fn bearer(token: &str) -> String {
+    format!("Authorization: Bearer {token}\r\n")
 }
 
 impl Drop for Server {
