@@ -91,3 +91,8 @@ pub const PEM_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Endpoint ids taken from one certificate. One is normal, a few for a server of several tenants.
 pub const CERTIFICATE_IDS_MAX: usize = 64;
+
+/// TLS sessions that a listener keeps for clients that come again and know no tickets: old ones, with
+/// TLS 1.2 alone. Each is some hundred bytes, and the client's certificate where it has one; the
+/// oldest goes first.
+pub const TLS_SESSIONS_MAX: usize = 10_000;

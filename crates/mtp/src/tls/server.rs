@@ -5,12 +5,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
+use rustls::{
+    RootCertStore, ServerConfig,
+    server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier},
+};
 
 use super::{
     CertificateInfo, TlsError, certificates, clients::Naming, describe, private_key, provider,
     roots,
 };
+use crate::limits::TLS_SESSIONS_MAX;
 
 /// What a listener does about client certificates (R-WS.22, R-SEC.9).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +50,7 @@ pub struct ServerTlsConfig {
 #[derive(Debug)]
 pub struct ServerTls {
     files: ServerTlsConfig,
+    resumes: bool,
     current: RwLock<Loaded>,
     /// What the files looked like when they were last read.
     stamps: Mutex<Stamps>,
@@ -61,12 +66,26 @@ struct Loaded {
 }
 
 impl ServerTls {
-    /// Reads the files.
+    /// Reads the files, for clients that stay connected: what they could resume is not kept.
     pub fn load(files: ServerTlsConfig) -> Result<Self, TlsError> {
+        Self::new(files, false)
+    }
+
+    /// Reads the files, for clients that come again and again: they resume, which spares both ends
+    /// the costly half of a handshake. TLS 1.3 and clients that know tickets carry what that needs
+    /// themselves, good for 12 hours at most; for others it is kept here, of the last
+    /// [`TLS_SESSIONS_MAX`]. A client certificate counts as it did in the first handshake, and after
+    /// files were read anew everybody begins anew.
+    pub fn resuming(files: ServerTlsConfig) -> Result<Self, TlsError> {
+        Self::new(files, true)
+    }
+
+    fn new(files: ServerTlsConfig, resumes: bool) -> Result<Self, TlsError> {
         let stamps = Mutex::new(files.stamps());
-        let current = RwLock::new(read(&files)?);
+        let current = RwLock::new(read(&files, resumes)?);
         Ok(Self {
             files,
+            resumes,
             current,
             stamps,
         })
@@ -88,7 +107,7 @@ impl ServerTls {
     /// Reads the files again, for handshakes to come. When they cannot be used, what there was
     /// stays in use.
     pub fn reload(&self) -> Result<CertificateInfo, TlsError> {
-        let loaded = read(&self.files)?;
+        let loaded = read(&self.files, self.resumes)?;
         let info = loaded.info.clone();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = loaded;
         Ok(info)
@@ -117,7 +136,7 @@ impl ServerTls {
     }
 }
 
-fn read(files: &ServerTlsConfig) -> Result<Loaded, TlsError> {
+fn read(files: &ServerTlsConfig, resumes: bool) -> Result<Loaded, TlsError> {
     let chain = certificates(&files.certificate)?;
     let key = private_key(&files.key)?;
     let info = describe(&chain[0])?;
@@ -148,10 +167,16 @@ fn read(files: &ServerTlsConfig) -> Result<Loaded, TlsError> {
         }
         other => file(&files.certificate, other.to_string()),
     })?;
-    // A session cache per listener is memory for what agents, connected for months, never use;
-    // stateless resumption would need a ticketer and saves as little.
-    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
+    if resumes {
+        config.session_storage = ServerSessionMemoryCache::new(TLS_SESSIONS_MAX);
+        config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+        config.send_tls13_tickets = 1;
+    } else {
+        // A session cache per listener is memory for what agents, connected for months, never use;
+        // tickets save as little.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     Ok(Loaded {
         config: Arc::new(config),
         info,

@@ -13,7 +13,7 @@ use usp::EndpointId;
 use super::Bound;
 use super::limits::{CERTIFICATE_LOOK_EVERY, CONNECTIONS_MAX};
 use crate::http::listener::{Listener, Secure};
-use crate::southbound::certificate::{self, Issue};
+use crate::southbound::certificate::{self, Issue, Visits};
 use crate::{Config, StartError};
 
 /// Bound, and not served yet.
@@ -36,7 +36,8 @@ pub async fn bind(config: &Config, endpoint_id: &str) -> Result<Listeners, Start
         let own = EndpointId::parse(endpoint_id)
             .map_err(|error| StartError::Devices(error.to_string()))?;
         let files = config.files.tls.as_ref();
-        let (certificate, issue) = certificate::load("files.tls", files, config, &own)?;
+        let (certificate, issue) =
+            certificate::load("files.tls", Visits::Long, files, config, &own)?;
         let tls = certificate.tls;
         let secure = Secure::fresh(tls.clone());
         let listener = Listener::open("files.tls_listen", addr, Some(secure)).await?;

@@ -27,10 +27,20 @@ pub struct Certificate {
 /// Makes the development certificate anew when it soon ends.
 pub type Issue = Option<Box<dyn Fn() -> Result<Issued, TlsError> + Send>>;
 
+/// Whether devices stay connected, or come again and again and may resume TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visits {
+    /// They stay.
+    Long,
+    /// They come again and again.
+    Short,
+}
+
 /// The certificate of the configuration (its key is `what`), or one of a development authority in
 /// the data directory.
 pub fn load(
     what: &str,
+    visits: Visits,
     files: Option<&DeviceTls>,
     config: &Config,
     own: &EndpointId,
@@ -45,7 +55,11 @@ pub fn load(
             key,
             clients,
         };
-        ServerTls::load(files).map(Arc::new).map_err(failed)
+        let tls = match visits {
+            Visits::Long => ServerTls::load(files),
+            Visits::Short => ServerTls::resuming(files),
+        };
+        tls.map(Arc::new).map_err(failed)
     };
     if let Some(tls) = files {
         let clients = tls.client_ca.clone();

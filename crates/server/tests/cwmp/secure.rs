@@ -83,13 +83,23 @@ async fn connect(
     ca: &Path,
     own: Option<&Issued>,
 ) -> std::io::Result<Wire<TlsStream<TcpStream>>> {
+    let versions = rustls::DEFAULT_VERSIONS;
+    connect_with(world, client(ca, own, versions)).await
+}
+
+/// A client with a memory of the sessions that it may resume.
+fn client(
+    ca: &Path,
+    own: Option<&Issued>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(ca).unwrap())
         .unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
     let config = match own {
@@ -100,11 +110,16 @@ async fn connect(
             builder.with_client_auth_cert(chain, key).unwrap()
         }
     };
+    Arc::new(config)
+}
+
+async fn connect_with(
+    world: &World,
+    config: Arc<ClientConfig>,
+) -> std::io::Result<Wire<TlsStream<TcpStream>>> {
     let tcp = TcpStream::connect(world.https.unwrap()).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(name, tcp)
-        .await?;
+    let stream = TlsConnector::from(config).connect(name, tcp).await?;
     Ok(Wire::over(stream))
 }
 
@@ -182,4 +197,59 @@ async fn who_begins_no_handshake_is_cut_off() {
     let mut silent = Wire::connect(world.https.unwrap()).await;
     assert!(silent.closes_within(crate::rig::PATIENCE).await);
     world.refused("handshake-timeout").await;
+}
+
+#[tokio::test]
+async fn a_device_that_comes_again_resumes_tls_and_is_still_who_its_certificate_says() {
+    let authority = Authority::new();
+    let world = secured(&authority).await;
+    world.cpe("S1").await.session().await;
+    let own = authority.issue("00256D-Box-S1");
+    // TLS 1.2 by ticket, and by session id for clients that know no tickets.
+    let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
+    for (version, tickets) in [
+        (versions[0], true),
+        (versions[1], true),
+        (versions[1], false),
+    ] {
+        let mut config = client(&authority.file(), Some(&own), &[version]);
+        if !tickets {
+            let ids = rustls::client::Tls12Resumption::SessionIdOnly;
+            let config = Arc::get_mut(&mut config).unwrap();
+            config.resumption =
+                rustls::client::Resumption::in_memory_sessions(4).tls12_resumption(ids);
+        }
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let mut wire = connect_with(&world, config.clone()).await.unwrap();
+            let inform = crate::raw::inform("00256D", "Box", "S1", "2 PERIODIC");
+            let informed = wire.post("/cwmp/acme", &[], &inform).await;
+            assert_eq!(informed.status, 200, "{version:?}");
+            let (_, tls) = wire.stream.get_ref();
+            kinds.push(tls.handshake_kind().unwrap());
+        }
+        use rustls::HandshakeKind::{Full, Resumed};
+        assert_eq!(kinds, [Full, Resumed], "{version:?}, tickets {tickets}");
+    }
+    let device = world.device("Box", "S1").await;
+    assert_eq!(world.path(device).await.authenticated_by, "certificate");
+}
+
+/// `HANDSHAKES_PER_ADDRESS_MAX`
+#[tokio::test]
+async fn so_many_handshakes_of_one_address_are_under_way() {
+    let authority = Authority::new();
+    let world = secured_with(&authority, |limits| limits.handshakes_per_address_max = 3).await;
+    let silent = || async { Wire::connect(world.https.unwrap()).await };
+    let held = [silent().await, silent().await, silent().await];
+    let mut more = silent().await;
+    assert!(more.closes_within(crate::rig::PATIENCE).await);
+    world.refused("too-many-handshakes").await;
+    drop(held);
+    crate::rig::until("there is room again", || async {
+        let wire = connect(&world, &authority.file(), None).await.ok()?;
+        drop(wire);
+        Some(())
+    })
+    .await;
 }

@@ -1,7 +1,7 @@
 //! The listeners of the ACS: HTTP and HTTPS, each with its accept loop. HTTP is 1.x alone, as the
 //! standard says.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper::server::conn::http1;
@@ -15,10 +15,10 @@ use tokio_rustls::TlsAcceptor;
 use usp::EndpointId;
 
 use super::core::{Core, Culprit};
-use super::limits::{ACCEPT_PAUSE, HANDSHAKES_PER_ADDRESS_MAX, HEAD_BYTES_MAX};
+use super::limits::{ACCEPT_PAUSE, HEAD_BYTES_MAX};
 use super::line::{About, Line};
 use super::post;
-use crate::southbound::certificate::{self, Certificate};
+use crate::southbound::certificate::{self, Certificate, Visits};
 use crate::{Config, StartError};
 
 /// Where devices connect.
@@ -44,7 +44,8 @@ pub async fn start(core: &Arc<Core>, own: &EndpointId) -> Result<Listeners, Star
     }
     if let Some(addr) = config.cwmp.tls_listen {
         let files = config.cwmp.tls.as_ref();
-        let (certificate, issue) = certificate::load("cwmp.tls", files, config, own)?;
+        let (certificate, issue) =
+            certificate::load("cwmp.tls", Visits::Short, files, config, own)?;
         let tls = Some(certificate.tls.clone());
         listeners.tls = Some(bind(core, "cwmp.tls_listen", addr, tls).await?);
         tokio::spawn(certificate::keep_fresh(
@@ -67,16 +68,12 @@ async fn bind(
     let failed = |source| StartError::Bind { what, addr, source };
     let socket = TcpListener::bind(addr).await.map_err(failed)?;
     let bound = socket.local_addr().map_err(failed)?;
-    let mut uncounted: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let mut uncounted = core.limits.uncounted();
     uncounted.extend(&core.config.cwmp.proxies);
-    if core.limits.connections_per_address_max < super::limits::CONNECTIONS_PER_ADDRESS_MAX {
-        // A test that wants to see it comes from here.
-        uncounted.clear();
-    }
     let seats = Seats::new(
         core.limits.connections_max,
         core.limits.connections_per_address_max,
-        HANDSHAKES_PER_ADDRESS_MAX,
+        core.limits.handshakes_per_address_max,
         uncounted,
     );
     tokio::spawn(accept(core.clone(), socket, tls, seats));

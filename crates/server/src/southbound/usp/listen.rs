@@ -8,7 +8,7 @@ use mtp::ws::{Listener, ListenerConfig};
 use super::adapter::Core;
 use super::admission::Gate;
 use super::link;
-use crate::southbound::certificate::{self, Certificate};
+use crate::southbound::certificate::{self, Certificate, Visits};
 use crate::{Config, StartError};
 
 /// Where devices connect.
@@ -33,8 +33,13 @@ pub async fn start(core: &Arc<Core>, config: &Config) -> Result<Listeners, Start
         listeners.plain = Some(bind(core, &gate, "usp.listen", settings(config, addr)).await?);
     }
     if let Some(addr) = config.usp.tls_listen {
-        let (certificate, issue) =
-            certificate::load("usp.tls", config.usp.tls.as_ref(), config, &core.own)?;
+        let (certificate, issue) = certificate::load(
+            "usp.tls",
+            Visits::Long,
+            config.usp.tls.as_ref(),
+            config,
+            &core.own,
+        )?;
         let settings = settings(config, addr).with_tls(certificate.tls.clone());
         listeners.tls = Some(bind(core, &gate, "usp.tls_listen", settings).await?);
         tokio::spawn(certificate::keep_fresh(
