@@ -195,8 +195,8 @@ impl Method {
 
 impl Request {
     /// What nobody may see of it: passwords, and the values of parameters that `is_secret` says of
-    /// their names.
-    pub(crate) fn secrets(&self, is_secret: IsSecret<'_>) -> Vec<&str> {
+    /// their names. A device may repeat them in what it says later.
+    pub fn secrets(&self, is_secret: &dyn Fn(&str) -> bool) -> Vec<&str> {
         match self {
             Self::SetParameterValues(set) => {
                 let secret = set.parameters.iter().filter(|at| is_secret(&at.name));

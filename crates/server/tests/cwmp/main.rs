@@ -1,13 +1,18 @@
 //! The ACS over real sockets, with a client that can send anything.
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code, reason = "the tests of the API use the rest of it")]
+#[path = "../it/world.rs"]
+mod api_world;
 mod auth;
 mod basics;
 mod budget;
 mod hostile;
 mod matching;
+mod proxied;
 mod raw;
 mod rig;
 mod secure;
+mod transcripts;
 
 use server::southbound::cwmp::limits::DRAINED_BYTES_MAX;

@@ -146,6 +146,19 @@ impl World {
         .await;
     }
 
+    /// Until a refusal of somebody of this name is remembered, in the name of the tenant.
+    pub async fn refused_of(&self, reason: &str, name: &str) {
+        until(reason, || async {
+            let since = fleet::Timestamp::default();
+            let tenant = Some(&self.tenant);
+            let found = self.store.refusal_list(tenant, since, 100).await.unwrap();
+            let mut last = found.into_iter().map(|record| record.last);
+            last.any(|one| one.reason == reason && one.endpoint_id == name)
+                .then_some(())
+        })
+        .await;
+    }
+
     /// Until no session is open.
     pub async fn quiet(&self) {
         until("no session is open", || async {

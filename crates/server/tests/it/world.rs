@@ -25,6 +25,8 @@ pub struct World {
     pub usp: Option<SocketAddr>,
     /// Where devices connect with TLS.
     pub usp_tls: Option<SocketAddr>,
+    /// Where CPEs connect without TLS.
+    pub cwmp: Option<SocketAddr>,
     /// Where devices fetch and send files.
     pub files: Option<SocketAddr>,
     /// The endpoint id of the controller.
@@ -96,6 +98,7 @@ impl World {
             other: String::new(),
             usp: running.usp,
             usp_tls: running.usp_tls,
+            cwmp: running.cwmp,
             files: running.files.plain,
             endpoint: running.endpoint_id.clone(),
             data: directory.path().to_owned(),

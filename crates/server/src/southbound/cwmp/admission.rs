@@ -19,7 +19,7 @@ use super::core::{Command, Core, Entry, Stop};
 use super::cpe::Guest;
 use super::door::{Proof, Shown};
 use super::join;
-use super::limits::{EXPECTED_FIRST, REPLACE_TIME_MAX, SESSION_INBOX};
+use super::limits::{EXPECTED_FIRST, SESSION_INBOX};
 use crate::matching::{self, Arrival};
 use crate::southbound::admission;
 use crate::southbound::register::{self, Unregistered};
@@ -438,7 +438,7 @@ async fn take_place(
             old.inbox.closed().await;
         }
     };
-    let _ = tokio::time::timeout(REPLACE_TIME_MAX, ended).await;
+    let _ = tokio::time::timeout(core.limits.replace_time_max, ended).await;
     if !core.links.holds(&claimed.entry) {
         return Err(None);
     }

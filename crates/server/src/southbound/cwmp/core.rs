@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ::cwmp::acs;
 use fleet::southbound::{Failure, Job};
 use fleet::{DeviceId, Fact, NodeId, TenantId};
+use mtp::ws::Seats;
 use store::Store;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::TRANSPORT;
 use super::door::Door;
 use super::limits::Limits;
+use super::record::keeper::Keeper;
 use super::sessions::Sessions;
 use super::wake::Waker;
 use crate::Config;
@@ -88,12 +90,16 @@ pub struct Core {
     pub waker: Waker,
     /// Room for sessions.
     pub budget: Slots,
+    /// Sessions by address.
+    pub addresses: Arc<Seats>,
     /// Room for getting to know devices.
     pub onboardings: Slots,
     /// Room for bodies, in KiB.
     pub bodies: Arc<Semaphore>,
     /// Whom complaints go to.
     pub refusals: RefusalLog,
+    /// Who writes down what was said in sessions.
+    pub keeper: Keeper,
     /// How we talk.
     pub protocol: Arc<acs::Config>,
     /// Told when a tenant may have been disabled.
@@ -118,6 +124,7 @@ impl Core {
     ) -> Self {
         Self {
             refusals: RefusalLog::start(store.clone(), TRANSPORT),
+            keeper: Keeper::start(store.clone()),
             store,
             node,
             config,
@@ -126,6 +133,12 @@ impl Core {
             door,
             waker,
             budget: Slots::new(limits.sessions_max),
+            addresses: Seats::new(
+                usize::MAX,
+                limits.sessions_per_address_max,
+                usize::MAX,
+                limits.uncounted(),
+            ),
             onboardings: Slots::new(limits.onboardings_at_once),
             bodies: Arc::new(Semaphore::new(limits.bodies_bytes_max / 1024)),
             limits,

@@ -1,5 +1,6 @@
 //! Every limit of the ACS, with its reason. Those of messages are in `cwmp::limits`.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 pub use crate::southbound::limits::{
@@ -11,6 +12,10 @@ pub use crate::southbound::limits::{
 /// of them when it is alone, so that there is always room for the others. Whoever comes beyond that
 /// is told to come again.
 pub const SESSIONS_MAX: usize = 10_000;
+
+/// Sessions from one address (IPv6: one /64) at the same time, through whatever proxies of ours: as
+/// many as [`CONNECTIONS_PER_ADDRESS_MAX`], which cannot tell whom a proxy's connections carry.
+pub const SESSIONS_PER_ADDRESS_MAX: usize = 4_096;
 
 /// Connections at the same time. They outlive sessions, since devices keep them open.
 pub const CONNECTIONS_MAX: usize = 50_000;
@@ -124,15 +129,64 @@ pub const ONBOARD_TIME_MAX: Duration = Duration::from_secs(15 * 60);
 /// an operation in milliseconds; the device waits for our answer all the while.
 pub const WORK_WAIT_MAX: Duration = Duration::from_secs(15);
 
+/// Characters of one message in the record of a session: enough to read, not a second database.
+pub const RECORD_CHARS_MAX: usize = 16 * 1024;
+
+/// Parameters of one message that its record shows: the text of as many is cut at
+/// [`RECORD_CHARS_MAX`] anyway, and making it of 100,000 takes a processor's tenth of a second.
+pub const RECORD_ITEMS_MAX: usize = 200;
+
+/// Bytes of a value that a record shows; of longer ones it says how long they are.
+pub const RECORD_VALUE_BYTES_MAX: usize = 4 * 1024;
+
+/// Messages in the record of one session, half of them its first and half its last ones; as many as
+/// the store keeps.
+pub const RECORD_ENTRIES_MAX: usize = 400;
+
+/// Bytes of the record of one session while it is open, half of them for its first messages. A
+/// session in which nothing is asked has three thousand.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that a message in a record takes beside its text.
+pub const RECORD_ENTRY_BYTES: usize = 200;
+
+/// Bytes of all records, of open sessions and on their way to the store. Where there is no room
+/// messages are left out, and their record says how many.
+pub const RECORDS_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Records on their way to the store: some seconds of a mass return. What comes beyond is lost, and
+/// counted in `headend_cwmp_transcripts_lost_total`.
+pub const RECORDS_QUEUED_MAX: usize = 4_096;
+
+/// Records that are written at the same time, so that they share a commit.
+pub const RECORDS_AT_ONCE: usize = 64;
+
+/// Reasons for coming that a record names; a device has one or two.
+pub const RECORD_EVENTS_MAX: usize = 16;
+
+/// Faults that a record names; all are counted.
+pub const RECORD_FAULTS_MAX: usize = 100;
+
+/// Characters of a name that a device blames in a fault: the standard's longest.
+pub const RECORD_NAME_CHARS_MAX: usize = 256;
+
+/// Secrets that a device was told in one session, the last ones: it may repeat them, and then they
+/// are masked.
+pub const RECORD_SECRETS_MAX: usize = 256;
+
 /// Those limits that a test sets lower, with their defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// See [`SESSIONS_MAX`].
     pub sessions_max: usize,
+    /// See [`SESSIONS_PER_ADDRESS_MAX`].
+    pub sessions_per_address_max: usize,
     /// See [`CONNECTIONS_MAX`].
     pub connections_max: usize,
     /// See [`CONNECTIONS_PER_ADDRESS_MAX`].
     pub connections_per_address_max: usize,
+    /// See [`HANDSHAKES_PER_ADDRESS_MAX`].
+    pub handshakes_per_address_max: usize,
     /// See [`TLS_HANDSHAKE_TIME_MAX`].
     pub tls_handshake_time_max: Duration,
     /// See [`CONNECTION_IDLE_MAX`].
@@ -147,6 +201,10 @@ pub struct Limits {
     pub session_time_max: Duration,
     /// See [`ANSWER_TIME_MAX`].
     pub answer_time_max: Duration,
+    /// See [`REPLACE_TIME_MAX`].
+    pub replace_time_max: Duration,
+    /// See [`CONVERSE_END_MAX`].
+    pub converse_end_max: Duration,
     /// See [`ONBOARDINGS_AT_ONCE`].
     pub onboardings_at_once: usize,
     /// See [`ONBOARD_WAIT_MAX`].
@@ -165,12 +223,29 @@ pub struct Limits {
     pub certificate_look_every: Duration,
 }
 
+impl Limits {
+    /// The addresses of which connections and sessions are not counted: this machine's, unless a test
+    /// wants to see that they are, which comes from here.
+    pub fn uncounted(&self) -> Vec<IpAddr> {
+        let usual = Self::default();
+        let lowered = self.sessions_per_address_max < usual.sessions_per_address_max
+            || self.connections_per_address_max < usual.connections_per_address_max
+            || self.handshakes_per_address_max < usual.handshakes_per_address_max;
+        match lowered {
+            true => Vec::new(),
+            false => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions_max: SESSIONS_MAX,
+            sessions_per_address_max: SESSIONS_PER_ADDRESS_MAX,
             connections_max: CONNECTIONS_MAX,
             connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
+            handshakes_per_address_max: HANDSHAKES_PER_ADDRESS_MAX,
             tls_handshake_time_max: TLS_HANDSHAKE_TIME_MAX,
             connection_idle_max: CONNECTION_IDLE_MAX,
             body_silence_max: BODY_SILENCE_MAX,
@@ -178,6 +253,8 @@ impl Default for Limits {
             bodies_bytes_max: BODIES_BYTES_MAX,
             session_time_max: SESSION_TIME_MAX,
             answer_time_max: ANSWER_TIME_MAX,
+            replace_time_max: REPLACE_TIME_MAX,
+            converse_end_max: CONVERSE_END_MAX,
             onboardings_at_once: ONBOARDINGS_AT_ONCE,
             onboard_wait_max: ONBOARD_WAIT_MAX,
             onboard_time_max: ONBOARD_TIME_MAX,

@@ -9,6 +9,7 @@
 //! | `door`, `used`, `credential` | what a request proves |
 //! | `session`, `turn`, `talk` | the task of a session |
 //! | `admission` | who may come in, and takes its place |
+//! | `record` | what was said, as people may read it |
 //! | `converse` | what is said |
 //! | `reach`, `wake` | how a device is asked to come, and asking it |
 //!
@@ -29,6 +30,7 @@ mod line;
 mod listen;
 mod post;
 pub mod reach;
+mod record;
 mod session;
 mod sessions;
 mod talk;
@@ -168,5 +170,6 @@ async fn end(core: Arc<Core>) {
         let left = core.sessions.len();
         tracing::warn!(left, "not every session came to its end in time");
     }
+    core.keeper.end().await;
     core.release();
 }

@@ -84,6 +84,16 @@ impl Asking {
             .complain(&Culprit::at(self.peer), reason, detail);
     }
 
+    /// The same of somebody who has proved something.
+    fn complain_of(&self, shown: Option<&Shown>, reason: &str, detail: impl Into<String>) {
+        let mut culprit = Culprit::at(self.peer);
+        if let Some(shown) = shown {
+            culprit.tenant = shown.proof.tenant().cloned();
+            culprit.name = shown.user.chars().take(200).collect();
+        }
+        self.core().complain(&culprit, reason, detail);
+    }
+
     async fn answer(self, body: Body) -> Reaction {
         match self.parts.method {
             Method::POST => {}
@@ -109,7 +119,7 @@ impl Asking {
         }
         let whole = match self.whole(body).await {
             Ok(whole) => whole,
-            Err(unread) => return self.unread(unread),
+            Err(unread) => return self.unread(unread, found, shown).await,
         };
         self.converse(cookie, found, shown, whole).await
     }
@@ -192,7 +202,8 @@ impl Asking {
         }
     }
 
-    fn unread(&self, why: Unread) -> Reaction {
+    /// Why there is no body is told to the session that it would have belonged to.
+    async fn unread(&self, why: Unread, session: Option<Handle>, shown: Option<Shown>) -> Reaction {
         let limits = &self.core().limits;
         let (code, reason, detail) = match why {
             Unread::TooLarge => {
@@ -212,8 +223,8 @@ impl Asking {
                 (StatusCode::BAD_REQUEST, "body-broken", detail)
             }
             Unread::Full => {
-                self.complain("too-many-bodies", "limit BODIES_BYTES_MAX");
-                return closing(later());
+                let detail = "limit BODIES_BYTES_MAX: no room for it now".to_owned();
+                (StatusCode::SERVICE_UNAVAILABLE, "too-many-bodies", detail)
             }
             Unread::Encoding => {
                 let named = self.header(CONTENT_ENCODING).unwrap_or_default();
@@ -226,11 +237,26 @@ impl Asking {
                 (StatusCode::BAD_REQUEST, "body-garbled", detail)
             }
         };
-        self.complain(reason, detail);
+        let unread = Input::Unread {
+            reason,
+            detail: detail.clone(),
+            status: code.as_u16(),
+        };
+        let told = match session {
+            Some(session) => session.inbox.send(unread).await.is_ok(),
+            None => false,
+        };
+        if !told {
+            self.complain_of(shown.as_ref(), reason, detail);
+        }
         let mut answer = status(code);
-        if why == Unread::Encoding {
-            let known = HeaderValue::from_static("gzip, deflate");
-            answer.headers_mut().insert(ACCEPT_ENCODING, known);
+        match why {
+            Unread::Full => answer = later(),
+            Unread::Encoding => {
+                let known = HeaderValue::from_static("gzip, deflate");
+                answer.headers_mut().insert(ACCEPT_ENCODING, known);
+            }
+            _ => {}
         }
         closing(answer)
     }
@@ -270,17 +296,25 @@ impl Asking {
                 Err(denied) => return self.denied(denied, Body::empty()).await,
             },
         };
+        let elsewhere = match cookie {
+            Cookie::Elsewhere(node) => Some(node),
+            _ => None,
+        };
         if posted.body.iter().all(u8::is_ascii_whitespace) {
+            if let Some(node) = elsewhere {
+                // The other node waits for this. Were it taken for the end, the device would not
+                // come again before its next interval.
+                let reason = session::ELSEWHERE;
+                self.complain_of(Some(&shown), reason, session::elsewhere(&node));
+                return status(StatusCode::BAD_REQUEST);
+            }
             // A probe, or the end of a session that is over already.
             return status(StatusCode::NO_CONTENT);
         }
-        if let Cookie::Elsewhere(node) = &cookie {
-            let detail =
-                format!("its session is on {node}; the load balancer has to keep it there");
-            self.complain("session-elsewhere", detail);
-        }
-        let Some(handle) = self.begin(shown) else {
-            return self.shed();
+        let tenant = shown.proof.tenant().cloned();
+        let handle = match self.begin(shown, elsewhere) {
+            Ok(handle) => handle,
+            Err((reason, detail)) => return self.shed(tenant, reason, detail),
         };
         self.line.carries(&handle, None);
         match handle.inbox.send(Input::Post(posted)).await {
@@ -290,12 +324,22 @@ impl Asking {
     }
 
     /// A new session, if there is room.
-    fn begin(&self, shown: Shown) -> Option<Handle> {
+    fn begin(
+        &self,
+        shown: Shown,
+        elsewhere: Option<String>,
+    ) -> Result<Handle, (&'static str, String)> {
         let core = self.core();
+        let seat = core.addresses.take(self.peer.ip()).map_err(|_| {
+            let (max, from) = (core.limits.sessions_per_address_max, self.peer.ip());
+            let detail = format!("limit SESSIONS_PER_ADDRESS_MAX: {max} sessions from {from}");
+            ("too-many-from-address", detail)
+        })?;
+        let full = || ("too-many-sessions", "limit SESSIONS_MAX".to_owned());
         // Whose it is may be known only when it has said who it is; there is one room for those.
-        let nobody = fleet::TenantId::parse("nobody").ok()?;
+        let nobody = fleet::TenantId::parse("nobody").map_err(|_| full())?;
         let tenant = shown.proof.tenant().unwrap_or(&nobody);
-        let slot = core.budget.try_take(tenant)?;
+        let slot = core.budget.try_take(tenant).ok_or_else(full)?;
         let user_agent = self.header(USER_AGENT).unwrap_or_default();
         let new = New {
             number: rand::random(),
@@ -307,14 +351,18 @@ impl Asking {
             }),
             shown,
             peer: self.peer,
+            elsewhere,
             slot,
+            seat,
         };
-        Some(session::begin(core, new))
+        Ok(session::begin(core, new))
     }
 
-    fn shed(&self) -> Reaction {
+    fn shed(&self, tenant: Option<fleet::TenantId>, reason: &str, detail: String) -> Reaction {
         metrics::counter!("headend_cwmp_shed_total").increment(1);
-        self.complain("too-many-sessions", "limit SESSIONS_MAX");
+        let mut culprit = Culprit::at(self.peer);
+        culprit.tenant = tenant;
+        self.core().complain(&culprit, reason, detail);
         later()
     }
 

@@ -8,14 +8,24 @@ use std::time::Instant;
 
 use ::cwmp::acs::{Post, Reply, Session};
 use bytes::Bytes;
+use mtp::ws::Seat;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::core::{Core, Culprit, Stop};
 use super::door::Shown;
 use super::limits::SESSION_POSTS;
+use super::record::Record;
 use super::sessions::Handle;
 use super::talk::{Heard, Talk};
 use crate::southbound::slots::Slot;
+
+/// What the doctor calls a device whose session is on another node.
+pub const ELSEWHERE: &str = "session-elsewhere";
+
+/// The same in words.
+pub fn elsewhere(node: &str) -> String {
+    format!("its session is on {node}: it begins anew; the load balancer has to keep it there")
+}
 
 /// What comes for a session.
 #[derive(Debug)]
@@ -29,6 +39,15 @@ pub enum Input {
         /// The device has never shown the session's cookie: without the connection it cannot come
         /// back.
         lost: bool,
+    },
+    /// A request of the device came to nothing on the way; it was told so by HTTP.
+    Unread {
+        /// What the doctor calls that.
+        reason: &'static str,
+        /// In words.
+        detail: String,
+        /// The status it was answered with.
+        status: u16,
     },
     /// It ends now.
     Stop(Stop),
@@ -64,6 +83,18 @@ pub enum Answer {
     Later,
 }
 
+impl Answer {
+    /// Its HTTP status.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Reply(reply) => reply.status,
+            Self::Challenge => 401,
+            Self::Refused(status) => *status,
+            Self::Later => 503,
+        }
+    }
+}
+
 /// A session that begins.
 pub struct New {
     /// Its number.
@@ -74,8 +105,12 @@ pub struct New {
     pub peer: SocketAddr,
     /// What the connection and the request tell, for people.
     pub info: serde_json::Value,
+    /// The other node that has the session its cookie names.
+    pub elsewhere: Option<String>,
     /// Its room.
     pub slot: Slot,
+    /// Its place among those of its address.
+    pub seat: Seat,
 }
 
 /// Begins a session; it ends by itself.
@@ -110,7 +145,9 @@ async fn run(core: Arc<Core>, new: New, inputs: mpsc::Receiver<Input>) {
         shown,
         peer,
         info,
+        elsewhere,
         slot,
+        seat,
     } = new;
     let place = Place {
         core: core.clone(),
@@ -124,12 +161,16 @@ async fn run(core: Arc<Core>, new: New, inputs: mpsc::Receiver<Input>) {
         shown,
         peer,
         info,
+        elsewhere,
         pending: None,
         line: 0,
         begun: now,
         who: None,
         talk: None,
         stopped: None,
+        turned: None,
+        record: None,
+        body: None,
     };
     running.serve().await;
     // A POST that comes from now on begins a new session: see `post`. For those that came before,
@@ -140,7 +181,7 @@ async fn run(core: Arc<Core>, new: New, inputs: mpsc::Receiver<Input>) {
             let _ = posted.reply.send(Answer::Later);
         }
     }
-    drop((place, slot));
+    drop((place, slot, seat));
 }
 
 /// A session at work.
@@ -151,6 +192,8 @@ pub(super) struct Running {
     pub(super) shown: Shown,
     pub(super) peer: SocketAddr,
     pub(super) info: serde_json::Value,
+    /// See [`New::elsewhere`].
+    pub(super) elsewhere: Option<String>,
     /// The POST that is not answered yet.
     pub(super) pending: Option<oneshot::Sender<Answer>>,
     /// The connection that it, or the last one, came over.
@@ -161,6 +204,12 @@ pub(super) struct Running {
     pub(super) talk: Option<Box<Talk>>,
     /// Why it was told to end.
     pub(super) stopped: Option<Stop>,
+    /// Why the device was turned away.
+    pub(super) turned: Option<String>,
+    /// What was said, once it is known who says it.
+    pub(super) record: Option<Box<Record>>,
+    /// What came last, until it is known what it means; with its room.
+    pub(super) body: Option<(Bytes, Option<OwnedSemaphorePermit>)>,
 }
 
 /// What happens next.
@@ -188,6 +237,11 @@ impl Running {
             match next {
                 Next::Input(Some(Input::Post(posted))) => self.posted(posted),
                 Next::Input(Some(Input::Closed { line, lost })) => self.closed(line, lost),
+                Next::Input(Some(Input::Unread {
+                    reason,
+                    detail,
+                    status,
+                })) => self.unread(reason, detail, status),
                 Next::Input(Some(Input::Stop(why))) => self.stop(why),
                 // Held by the table, so this is the end of everything.
                 Next::Input(None) => self.stop(Stop::Shutdown),
@@ -225,16 +279,35 @@ impl Running {
             content_type: content_type.as_deref(),
         };
         (self.line, self.peer) = (line, peer);
-        let taken = self.session.handle_input(Instant::now(), post);
-        drop((body, room));
-        match taken {
+        match self.session.handle_input(Instant::now(), post) {
             // The same again gets the answer; who came with it before is gone.
-            Ok(()) => self.pending = Some(reply),
+            Ok(()) => {
+                self.pending = Some(reply);
+                if !body.iter().all(u8::is_ascii_whitespace) {
+                    self.body = Some((body, room));
+                } else if let Some(record) = &mut self.record {
+                    record.nothing();
+                }
+            }
             Err(error) => {
                 self.refused(&error);
-                let _ = reply.send(Answer::Reply(Reply::refused()));
+                let refused = Reply::refused();
+                if let Some(record) = &mut self.record {
+                    record.raw("refused", &body);
+                    record.note(&error.to_string());
+                    record.turned_away(refused.status);
+                }
+                let _ = reply.send(Answer::Reply(refused));
             }
         }
+    }
+
+    fn unread(&mut self, reason: &'static str, detail: String, status: u16) {
+        if let Some(record) = &mut self.record {
+            record.note(&format!("a request could not be taken: {detail}"));
+            record.turned_away(status);
+        }
+        self.complain(reason, detail);
     }
 
     fn closed(&mut self, line: u64, lost: bool) {
@@ -242,7 +315,12 @@ impl Running {
         if line != self.line {
             return;
         }
-        self.pending = None;
+        let waited = self.pending.take().is_some();
+        if let Some(record) = &mut self.record
+            && waited
+        {
+            record.note("its connection broke while it waited for an answer");
+        }
         if lost {
             self.session.abandon(Instant::now());
         } else {
@@ -260,6 +338,9 @@ impl Running {
     async fn pump(&mut self) {
         loop {
             while let Some(reply) = self.session.poll_transmit() {
+                if let Some(record) = &mut self.record {
+                    record.sent(reply.clone());
+                }
                 if let Some(pending) = self.pending.take() {
                     // It may be gone; the session has the answer still.
                     let _ = pending.send(Answer::Reply(reply));
@@ -267,8 +348,16 @@ impl Running {
             }
             match self.session.poll_event() {
                 Some(event) => Box::pin(self.event(event)).await,
-                None => return,
+                None => break,
             }
+        }
+        let body = self.body.take();
+        if let Some(record) = &mut self.record {
+            if let Some((body, _)) = body.filter(|_| record.is_owing()) {
+                // It was answered without a word to us.
+                record.raw("request", &body);
+            }
+            record.settle();
         }
     }
 

@@ -189,6 +189,7 @@ impl Talk {
     /// has come to its end.
     pub(super) async fn finish(&mut self) {
         (self.asks, self.said, self.stored, self.reply) = (None, None, None, None);
+        let limits = self.core.limits;
         let converse = async {
             while !self.is_over() {
                 // Nothing else is left to happen but commands.
@@ -197,10 +198,12 @@ impl Talk {
                 }
             }
         };
-        let ended = tokio::time::timeout(super::limits::CONVERSE_END_MAX, converse);
-        if ended.await.is_err() {
-            tracing::warn!(device = %self.guest.device, "a conversation did not come to its end");
+        let time = limits.converse_end_max;
+        let ended = tokio::time::timeout(time, converse).await;
+        if ended.is_err() {
+            tracing::warn!(device = %self.guest.device, "limit CONVERSE_END_MAX: a conversation did not come to its end");
             self.end();
+            metrics::counter!("headend_cwmp_conversations_cut_total").increment(1);
         }
     }
 

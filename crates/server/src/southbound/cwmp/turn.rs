@@ -11,7 +11,8 @@ use super::admission::{self, Turned};
 use super::core::{Core, Stop};
 use super::cpe::{Ask, AskError, Guest};
 use super::reach::Reach;
-use super::session::{Answer, Running};
+use super::record::Record;
+use super::session::{self, Answer, Running};
 use super::talk::{Begin, Heard, Talk};
 
 impl Running {
@@ -21,10 +22,24 @@ impl Running {
             Event::Informed {
                 token,
                 inform,
+                header,
                 version,
-                ..
-            } => self.informed(token, *inform, version).await,
-            Event::Requested { token, request, .. } => {
+                oddities,
+            } => {
+                self.body = None;
+                let rooms = self.core.keeper.rooms();
+                let record = Record::new(rooms, &inform, header, oddities);
+                self.informed(token, *inform, version, record).await;
+            }
+            Event::Requested {
+                token,
+                request,
+                oddities,
+            } => {
+                self.body = None;
+                if let Some(record) = &mut self.record {
+                    record.requested(&request, oddities);
+                }
                 let heard = self
                     .talk
                     .as_mut()
@@ -41,8 +56,13 @@ impl Running {
                 }
                 self.finish_if_silent();
             }
-            Event::Answered { id, result, .. } => {
+            Event::Answered {
+                id,
+                result,
+                oddities,
+            } => {
                 let why = self.why();
+                self.record_answer(id, &result, oddities, &why);
                 if let Some(talk) = &mut self.talk {
                     talk.answered(id, result, &why);
                 }
@@ -56,7 +76,13 @@ impl Running {
     }
 
     /// The device says who it is.
-    async fn informed(&mut self, token: Token, inform: Inform, version: Version) {
+    async fn informed(
+        &mut self,
+        token: Token,
+        inform: Inform,
+        version: Version,
+        record: Box<Record>,
+    ) {
         let name = admission::name(&inform.device_id);
         let another = self
             .who
@@ -64,8 +90,9 @@ impl Running {
             .is_some_and(|who| !same(who, &inform.device_id));
         if another {
             // What was proved was proved of the other one.
-            self.complain("another-device", format!("it goes on as {name}"));
-            return self.turn_away(Answer::Challenge);
+            let words = format!("it goes on as {name}");
+            self.complain("another-device", words.as_str());
+            return self.turn_away(Answer::Challenge, words);
         }
         self.who = Some(inform.device_id.clone());
         let (core, shown) = (&self.core, &self.shown);
@@ -75,6 +102,7 @@ impl Running {
                 metrics::counter!("headend_cwmp_admissions_total", "result" => "admitted")
                     .increment(1);
                 reachable(core, &admitted.guest, &inform).await;
+                self.record = Some(record);
                 let begin = Begin {
                     guest: admitted.guest,
                     entry: admitted.entry,
@@ -102,26 +130,34 @@ impl Running {
             } => {
                 let mut culprit = self.culprit();
                 culprit.tenant = tenant;
-                self.core.complain(&culprit, refusal.as_str(), detail);
+                let words = refusal.as_str();
+                self.core.complain(&culprit, words, detail);
                 // It may have a better credential, which it shows only when it is asked.
                 let answer = match refusal.http_status() {
                     401 => Answer::Challenge,
                     _ if !self.shown.authorized => Answer::Challenge,
                     status => Answer::Refused(status),
                 };
-                self.turn_away(answer);
+                self.turn_away(answer, words.to_owned());
             }
-            Turned::Replaced => self.turn_away(Answer::Later),
+            Turned::Replaced => {
+                let words = "another session of the device has come since";
+                self.turn_away(Answer::Later, words.to_owned());
+            }
             Turned::Later(why) => {
                 tracing::warn!(%why, peer = %self.peer, "a device cannot be let in now");
-                self.complain("unavailable", why);
-                self.turn_away(Answer::Later);
+                self.complain("unavailable", why.as_str());
+                self.turn_away(Answer::Later, why);
             }
         }
     }
 
     /// Answers the open POST in HTTP's own words, and ends.
-    fn turn_away(&mut self, answer: Answer) {
+    fn turn_away(&mut self, answer: Answer, why: String) {
+        if let Some(record) = &mut self.record {
+            record.turned_away(answer.status());
+        }
+        self.turned = Some(why);
         if let Some(pending) = self.pending.take() {
             let _ = pending.send(answer);
         }
@@ -135,8 +171,9 @@ impl Running {
                 self.too_late(|session, at| session.acknowledge(at, token));
             }
             Heard::Stored(_, false) => {
-                self.complain("unavailable", "what it says could not be stored");
-                self.turn_away(Answer::Later);
+                let words = "what it says could not be stored";
+                self.complain("unavailable", words);
+                self.turn_away(Answer::Later, words.to_owned());
             }
             Heard::Replied(token, result) => {
                 self.too_late(|session, at| session.respond(at, token, result));
@@ -159,12 +196,18 @@ impl Running {
 
     fn asked(&mut self, ask: Ask) {
         let Some(talk) = &mut self.talk else { return };
+        if let Some(record) = &mut self.record {
+            record.asks(&ask.request);
+        }
         match self.session.request(Instant::now(), ask.request) {
             Ok(id) => {
                 talk.turn = false;
                 talk.asking(id, ask.reply);
             }
             Err(error) => {
+                if let Some(record) = &mut self.record {
+                    record.unanswered(&error.to_string());
+                }
                 let _ = ask.reply.send(Err(AskError::Unsent(error.to_string())));
             }
         }
@@ -202,15 +245,21 @@ impl Running {
             End::Refused => "its Inform was refused".to_owned(),
             End::Incompatible => "it speaks no version of CWMP that this server does".to_owned(),
             End::Unanswered => "the server did not come to answer it in time".to_owned(),
-            End::Abandoned => match self.stopped {
-                Some(_) => self.why(),
-                None => "the connection broke, and the device cannot continue".to_owned(),
+            End::Abandoned => match (self.stopped, self.turned.take()) {
+                (Some(_), _) => self.why(),
+                (None, Some(why)) => format!("the device was turned away: {why}"),
+                (None, None) => "the connection broke, and the device cannot continue".to_owned(),
             },
             End::Limit(name) => format!("limit {name}: it said too much in one session"),
         };
+        let record = self.record.take();
         let Some(mut talk) = self.talk.take() else {
             return;
         };
+        if let Some(record) = record {
+            let kept = record.end(&talk.guest, self.peer, &words);
+            self.core.keeper.keep(kept);
+        }
         match end {
             End::Silence => self.complain_of(&talk, "session-silence", &words),
             End::Limit(_) => self.complain_of(&talk, "session-limit", &words),
@@ -230,7 +279,8 @@ impl Running {
         self.core.complain(&culprit, reason, detail);
     }
 
-    fn ignored(&self, why: Ignored) {
+    fn ignored(&mut self, why: Ignored) {
+        self.record_ignored(&why);
         match why {
             Ignored::Probe | Ignored::Duplicate { .. } => {}
             Ignored::Unmatched { name, id } => {
@@ -251,10 +301,13 @@ impl Running {
 
     /// A POST was refused.
     pub(super) fn refused(&self, error: &Error) {
-        let reason = match error {
-            Error::PeerMisbehaved(_) if self.who.is_none() => "no-session",
-            Error::PeerMisbehaved(_) => "out-of-turn",
-            Error::LimitExceeded { .. } => "message-limit",
+        let reason = match (error, &self.elsewhere) {
+            (Error::PeerMisbehaved(_), Some(node)) if self.who.is_none() => {
+                return self.complain(session::ELSEWHERE, session::elsewhere(node));
+            }
+            (Error::PeerMisbehaved(_), _) if self.who.is_none() => "no-session",
+            (Error::PeerMisbehaved(_), _) => "out-of-turn",
+            (Error::LimitExceeded { .. }, _) => "message-limit",
             _ => "broken-message",
         };
         self.complain(reason, error.to_string());

@@ -1,0 +1,161 @@
+//! Writes the records of sessions that are over to the store. Nobody waits for that, and what is
+//! written is bounded: where the store is far behind, records are lost and counted.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fleet::TenantId;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use store::{ManagementSession, SessionTranscript, Store};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::southbound::cwmp::limits::{RECORDS_AT_ONCE, RECORDS_BYTES_MAX, RECORDS_QUEUED_MAX};
+
+/// The record of a session that is over.
+pub struct Kept {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub session: ManagementSession,
+    /// What was said.
+    pub transcript: SessionTranscript,
+    /// The room it takes.
+    pub room: Option<OwnedSemaphorePermit>,
+}
+
+/// Takes records.
+pub struct Keeper {
+    queue: mpsc::Sender<Kept>,
+    rooms: Arc<Semaphore>,
+    over: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Keeper {
+    /// A keeper and its task.
+    pub fn start(store: Store) -> Self {
+        let (queue, incoming) = mpsc::channel(RECORDS_QUEUED_MAX);
+        let over = CancellationToken::new();
+        let task = tokio::spawn(run(store, incoming, over.clone()));
+        Self {
+            queue,
+            rooms: Arc::new(Semaphore::new(RECORDS_BYTES_MAX)),
+            over,
+            task: Mutex::new(Some(task)),
+        }
+    }
+
+    /// The room for records, in bytes.
+    pub fn rooms(&self) -> Arc<Semaphore> {
+        self.rooms.clone()
+    }
+
+    /// Keeps a record, unless there are too many.
+    pub fn keep(&self, kept: Kept) {
+        if let Err(error) = self.queue.try_send(kept) {
+            let (mpsc::error::TrySendError::Full(kept) | mpsc::error::TrySendError::Closed(kept)) =
+                error;
+            lost(&kept.session, &"limit RECORDS_QUEUED_MAX");
+        }
+    }
+
+    /// No session is open any more: returns when what was kept is written.
+    pub async fn end(&self) {
+        self.over.cancel();
+        let task = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(task) = task {
+            let _ = task.await;
+        }
+    }
+}
+
+fn lost(session: &ManagementSession, why: &dyn std::fmt::Display) {
+    metrics::counter!("headend_cwmp_transcripts_lost_total").increment(1);
+    tracing::debug!(device = %session.device, %why, "what was said in a session is not kept");
+}
+
+async fn run(store: Store, mut incoming: mpsc::Receiver<Kept>, over: CancellationToken) {
+    // Those that are written at once share a commit.
+    let mut writing = FuturesUnordered::new();
+    let mut open = true;
+    loop {
+        tokio::select! {
+            kept = incoming.recv(), if writing.len() < RECORDS_AT_ONCE => match kept {
+                Some(kept) => writing.push(write(&store, kept)),
+                None => break,
+            },
+            Some(()) = writing.next() => {}
+            () = over.cancelled(), if open => {
+                open = false;
+                incoming.close();
+            }
+        }
+    }
+    while writing.next().await.is_some() {}
+}
+
+async fn write(store: &Store, kept: Kept) {
+    let Kept {
+        tenant,
+        session,
+        transcript,
+        room,
+    } = kept;
+    let again = session.clone();
+    match store
+        .management_session_put(&tenant, session, transcript)
+        .await
+    {
+        // Or the device was removed meanwhile.
+        Ok(()) | Err(store::Error::NotFound(_)) => {}
+        Err(error) => lost(&again, &error),
+    }
+    drop(room);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleet::{DeviceId, SessionId, Timestamp};
+
+    fn kept() -> Kept {
+        Kept {
+            tenant: TenantId::parse("acme").unwrap(),
+            session: ManagementSession {
+                id: SessionId::from(uuid::Uuid::nil()),
+                device: DeviceId(uuid::Uuid::nil()),
+                protocol: "cwmp".to_owned(),
+                started_at: Timestamp::default(),
+                ended_at: Timestamp::default(),
+                peer: String::new(),
+                events: Vec::new(),
+                ending: String::new(),
+                faults: 0,
+            },
+            transcript: SessionTranscript::default(),
+            room: None,
+        }
+    }
+
+    /// `RECORDS_QUEUED_MAX`, `RECORDS_AT_ONCE`
+    #[tokio::test]
+    async fn a_keeper_that_is_behind_loses_records_and_never_waits() {
+        let db = store::testing::sqlite().await.unwrap();
+        let keeper = Keeper::start(db.store.clone());
+        // Its task has no turn before the first wait.
+        for _ in 0..RECORDS_QUEUED_MAX + 5 {
+            keeper.keep(kept());
+        }
+        assert_eq!(keeper.queue.capacity(), 0);
+        let soon = std::time::Duration::from_secs(60);
+        let ended = tokio::time::timeout(soon, keeper.end()).await;
+        assert!(ended.is_ok(), "what nobody has any more is thrown away");
+        keeper.keep(kept());
+    }
+}

@@ -1,0 +1,97 @@
+//! Behind a proxy of ours: devices are who they say over connections that they share, and come from
+//! where the proxy says; whoever else says so is not believed.
+
+use crate::raw::{Cpe, inform};
+use crate::rig::{World, until, world};
+
+async fn behind(max: usize) -> World {
+    world(|config, limits| {
+        config.cwmp.proxies = vec!["127.0.0.1".parse().unwrap()];
+        limits.sessions_per_address_max = max;
+    })
+    .await
+}
+
+/// An Inform of a device at an address, over the connection of another.
+async fn come(cpe: &mut Cpe, serial: &str, from: &str) -> (u16, Option<String>) {
+    let (basic, inform) = (cpe.basic(), inform("00256D", "Box", serial, "2 PERIODIC"));
+    let headers = [
+        ("Authorization", basic.as_str()),
+        ("X-Forwarded-For", from),
+        ("X-Forwarded-Proto", "https"),
+    ];
+    cpe.cookie = None;
+    let answer = cpe.post(&headers, &inform).await;
+    (answer.status, answer.cookie())
+}
+
+#[tokio::test]
+async fn two_devices_over_one_connection_are_told_apart_by_cookie_and_shown_where_they_are() {
+    let world = behind(100).await;
+    let mut wire = world.cpe("X").await;
+    let (status, first) = come(&mut wire, "S1", "198.51.100.7, 203.0.113.1").await;
+    assert_eq!(status, 200);
+    let (status, second) = come(&mut wire, "S2", "203.0.113.2").await;
+    assert_eq!(status, 200);
+    assert_ne!(first, second);
+    for cookie in [first, second] {
+        wire.cookie = cookie;
+        wire.finish().await;
+    }
+    // Without a cookie nobody knows whose it is, whatever the connection carried.
+    wire.cookie = None;
+    assert_eq!(wire.post(&[], "").await.status, 401);
+    for (serial, from) in [("S1", "203.0.113.1"), ("S2", "203.0.113.2")] {
+        let device = world.device("Box", serial).await;
+        let path = world.path(device).await;
+        assert!(path.peer.starts_with(from), "{}", path.peer);
+        assert_eq!(path.info["tls"], true);
+    }
+    let bad = [
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("Authorization", "Basic bm9ib2R5OngK"),
+    ];
+    assert_eq!(wire.post(&bad, "").await.status, 401);
+    until("the doctor shows its address", || async {
+        let found = world
+            .store
+            .refusal_list(None, fleet::Timestamp::default(), 100);
+        let found = found.await.unwrap();
+        let mut peers = found.into_iter().map(|record| record.last.peer);
+        peers
+            .any(|peer| peer.starts_with("203.0.113.9"))
+            .then_some(())
+    })
+    .await;
+}
+
+/// `SESSIONS_PER_ADDRESS_MAX`
+#[tokio::test]
+async fn one_address_behind_the_proxy_has_only_so_many_sessions() {
+    let world = behind(2).await;
+    let mut wire = world.cpe("X").await;
+    let (_, first) = come(&mut wire, "S1", "203.0.113.1").await;
+    assert_eq!(come(&mut wire, "S2", "203.0.113.1").await.0, 200);
+    assert_eq!(come(&mut wire, "S3", "203.0.113.1").await.0, 503);
+    assert_eq!(come(&mut wire, "S4", "203.0.113.4").await.0, 200);
+    world.refused("too-many-from-address").await;
+    wire.cookie = first;
+    wire.finish().await;
+    until("there is room again", || async {
+        let mut wire = world.cpe("X").await;
+        // Its first session has ended only after a moment in which it may still speak.
+        (come(&mut wire, "S3", "203.0.113.1").await.0 == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_no_proxy_of_ours_is_where_it_comes_from() {
+    let world = world(|_, _| {}).await;
+    let mut wire = world.cpe("X").await;
+    assert_eq!(come(&mut wire, "S1", "203.0.113.1").await.0, 200);
+    let device = world.device("Box", "S1").await;
+    let path = world.path(device).await;
+    assert!(path.peer.starts_with("127.0.0.1:"), "{}", path.peer);
+    assert_eq!(path.info["tls"], false);
+}
