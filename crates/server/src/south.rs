@@ -61,9 +61,9 @@ impl South for Devices {
     fn operation_queued(&self, tenant: &TenantId, device: DeviceId) {
         if self.links.is_linked(device) {
             self.dispatch.wake(device);
-        } else {
-            self.links.wake(tenant, device);
         }
+        // Also one that is linked: its link may end before the dispatcher has heard of this.
+        self.links.wake(tenant, device);
     }
 
     fn operation_cancel(&self, _: &TenantId, device: DeviceId, operation: OperationId) {

@@ -128,6 +128,19 @@ impl Store {
         self.one(statement).await?.columns().take()
     }
 
+    /// The operation of a device whose turn it is: the oldest that is not at its end.
+    pub async fn operation_oldest(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+    ) -> Result<Option<OperationRecord>> {
+        let statement = sql(SELECT)
+            .then(" WHERE tenant = $1 AND device = $2 AND is_open = 1 ORDER BY seq LIMIT 1")
+            .bind(tenant)
+            .bind(device);
+        self.optional(statement).await?.as_ref().map(read).transpose()
+    }
+
     /// Removes a batch of finished operations older than `before`, with their transcripts; how many.
     pub async fn operation_purge(&self, tenant: &TenantId, before: Timestamp) -> Result<u64> {
         let tenant = tenant.clone();

@@ -323,6 +323,12 @@ impl Operation {
         }
     }
 
+    /// Whether the device has to come for it to go on: something is to be asked of it. Whoever waits
+    /// for a start, or for the end of a command, hears of it by itself.
+    pub fn wants_device(&self) -> bool {
+        !self.state.is_final() && self.progress.phase != Phase::Await
+    }
+
     /// When something must be decided even if nothing is heard: its expiry, or an earlier end of
     /// a wait. The store indexes it.
     pub fn due(&self) -> Timestamp {

@@ -643,8 +643,10 @@ fn boot(key: &str, cause: &str) -> Notice {
 #[test]
 fn a_reboot_succeeds_when_the_device_has_started_again() {
     let mut op = operate("Device.Reboot()");
+    assert!(op.wants_device());
     assert_eq!(op.step(ran("Device.Reboot()", done()), at(3)), Step::Save);
     assert_eq!(op.state, OperationState::Verifying);
+    assert!(!op.wants_device(), "it comes by itself when it has started");
     let notice = boot(&op.command_key(), "RemoteReboot");
     assert_eq!(
         op.step(Input::Notice(at(50), &notice), at(50)),

@@ -37,8 +37,10 @@ impl Southbound for Both {
     }
 
     fn wake(&self, tenant: &TenantId, device: DeviceId) {
-        for links in self.each() {
-            links.wake(tenant, device);
+        self.usp.wake(tenant, device);
+        // Nobody knocks at the door of a device that is on the phone.
+        if !self.usp.is_linked(device) {
+            self.cwmp.wake(tenant, device);
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -32,6 +32,8 @@ pub struct Entry<C> {
     /// When it was last heard, in milliseconds.
     heard: AtomicI64,
     parting: Mutex<Option<(Parting, Instant)>>,
+    /// Something was asked of the device while this was open.
+    wanted: AtomicBool,
     /// Takeovers of this place lately, handed on from link to link.
     flaps: Flaps,
     generation: u64,
@@ -77,6 +79,16 @@ impl<C> Entry<C> {
 
     fn parting_lock(&self) -> MutexGuard<'_, Option<(Parting, Instant)>> {
         self.parting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is asked of the device.
+    pub fn want(&self) {
+        self.wanted.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether something was asked of it while this was open.
+    pub fn was_wanted(&self) -> bool {
+        self.wanted.load(Ordering::SeqCst)
     }
 
     fn rival(&self, at: Timestamp) -> Rival {
@@ -162,6 +174,7 @@ impl<C> Registry<C> {
             inbox: new.inbox,
             heard: AtomicI64::new(now().as_millis()),
             parting: Mutex::default(),
+            wanted: AtomicBool::default(),
             flaps,
             generation: self.generations.fetch_add(1, Ordering::Relaxed),
         });

@@ -14,5 +14,6 @@ mod raw;
 mod rig;
 mod secure;
 mod transcripts;
+mod wake;
 
 use server::southbound::cwmp::limits::DRAINED_BYTES_MAX;

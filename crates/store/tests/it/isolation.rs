@@ -446,6 +446,7 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
             .is_empty()
     );
     assert_eq!(store.operation_open_count(me, id).await.unwrap(), 0);
+    assert_eq!(store.operation_oldest(me, id).await.unwrap(), None);
     assert_eq!(
         store
             .operation_claim(me, id, &node, now, far)

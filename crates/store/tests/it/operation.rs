@@ -106,6 +106,8 @@ async fn a_device_is_worked_on_in_order_by_one_node_at_a_time() {
                 .unwrap(),
             2
         );
+        let oldest = db.store.operation_oldest(&tenant, device).await.unwrap();
+        assert_eq!(oldest.map(|record| record.operation.id), Some(ids[1]));
         let of = EventFilter {
             operation: Some(ids[0]),
             ..EventFilter::default()

@@ -85,6 +85,7 @@ pub const TRIED: &[&str] = &[
     "operation",
     "operation_list",
     "operation_open_count",
+    "operation_oldest",
     "operation_claim",
     "operation_save",
     "operation_renew",

@@ -42,6 +42,7 @@ impl Southbound for Adapter {
             let reason = "the device has no session";
             return self.core.unsent(tenant, device, &job, reason);
         };
+        session.want();
         let (command, reason) = match session.inbox.try_send(Command::Job(Box::new(job))) {
             Ok(()) => return,
             Err(TrySendError::Full(command)) => {
@@ -55,10 +56,15 @@ impl Southbound for Adapter {
     }
 
     fn wake(&self, tenant: &TenantId, device: DeviceId) {
-        if self.session(tenant, device).is_none() {
-            // Where there is no room now, the sweep finds it.
-            self.core.waker.wake(tenant, device);
+        if let Some(session) = self.session(tenant, device) {
+            session.want();
+            // One that ends later than this sees it.
+            if self.core.links.holds(&session) {
+                return;
+            }
         }
+        // Where there is no room now, the sweep finds it.
+        self.core.waker.wake(tenant, device);
     }
 
     fn rest(&self, tenant: &TenantId, device: DeviceId) {

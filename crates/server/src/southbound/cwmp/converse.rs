@@ -2,10 +2,12 @@
 //! work that waits for it is done, and then the device may go.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use ::cwmp::event::EventCode;
 use dm::mapping::Mapping;
 use fleet::Fact;
-use fleet::southbound::{Failure, Job};
+use fleet::southbound::{Failure, Job, Op};
 use store::{ValueSource, ValueUpdate};
 use tokio::sync::mpsc;
 
@@ -113,7 +115,7 @@ async fn hear(
         false => None,
     };
     let values = inform::in_tr181(&heard.news, mapping);
-    if inform.has(&::cwmp::event::EventCode::ValueChange) {
+    if inform.has(&EventCode::ValueChange) {
         let paths: Vec<String> = values.keys().cloned().collect();
         let known = desk
             .store()
@@ -211,24 +213,37 @@ async fn work(
         }
     }
     desk.report(Fact::Connected { at: now() }).await;
+    // Somebody asked it to come.
+    let mut lingers = inform.has(&EventCode::ConnectionRequest);
     for job in early {
+        lingers &= !leaves(&job.op);
         jobs::run(talk, *job).await;
     }
-    let wait = desk.core.limits.work_wait_max;
+    let limits = &desk.core.limits;
+    let mut wait = limits.work_wait_max;
+    let mut rests = false;
     loop {
-        let next = tokio::time::timeout(wait, commands.recv()).await;
-        let job = match next {
-            Ok(Some(Command::Job(job))) => job,
+        match tokio::time::timeout(wait, commands.recv()).await {
+            Ok(Some(Command::Job(job))) => {
+                lingers &= !leaves(&job.op);
+                jobs::run(talk, *job).await;
+                (wait, rests) = (limits.work_wait_max, false);
+            }
             // What came behind it is not turned away.
-            Ok(Some(Command::Rest)) => match commands.try_recv() {
-                Ok(Command::Job(job)) => job,
-                Ok(Command::Stop(why)) => return why.words(),
-                Ok(Command::Rest) | Err(_) => return DONE.to_owned(),
-            },
+            Ok(Some(Command::Rest)) if rests => {}
+            Ok(Some(Command::Rest)) => {
+                rests = true;
+                wait = if lingers { limits.linger } else { Duration::ZERO };
+            }
             Ok(Some(Command::Stop(why))) => return why.words(),
             Ok(None) => return DONE.to_owned(),
+            Err(_) if rests => return DONE.to_owned(),
             Err(_) => return "limit WORK_WAIT_MAX: nothing was asked for too long".to_owned(),
-        };
-        jobs::run(talk, *job).await;
+        }
     }
+}
+
+/// What the device does after its session.
+fn leaves(op: &Op) -> bool {
+    matches!(op, Op::Operate { .. })
 }

@@ -174,6 +174,11 @@ pub const RECORD_NAME_CHARS_MAX: usize = 256;
 /// are masked.
 pub const RECORD_SECRETS_MAX: usize = 256;
 
+/// How long a device that was asked to come is kept after the last thing that was asked of it. Who
+/// asks for one thing often asks for the next one, and it need not be asked to come again. CPEs wait
+/// for an answer for 30 seconds.
+pub const LINGER: Duration = Duration::from_secs(2);
+
 /// Those limits that a test sets lower, with their defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -213,6 +218,8 @@ pub struct Limits {
     pub onboard_time_max: Duration,
     /// See [`WORK_WAIT_MAX`].
     pub work_wait_max: Duration,
+    /// See [`LINGER`].
+    pub linger: Duration,
     /// See [`NONCE_LIFE`].
     pub nonce_life: Duration,
     /// See [`SETUP_KEY_BURST`].
@@ -259,6 +266,7 @@ impl Default for Limits {
             onboard_wait_max: ONBOARD_WAIT_MAX,
             onboard_time_max: ONBOARD_TIME_MAX,
             work_wait_max: WORK_WAIT_MAX,
+            linger: LINGER,
             nonce_life: NONCE_LIFE,
             setup_key_burst: SETUP_KEY_BURST,
             setup_key_per_second: SETUP_KEY_PER_SECOND,

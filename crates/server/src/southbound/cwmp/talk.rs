@@ -178,10 +178,14 @@ impl Talk {
     /// The conversation is over: nobody finds the device here any more.
     fn end(&mut self) {
         (self.converse, self.asks, self.said) = (None, None, None);
-        self.core.links.leave(&self.entry);
+        let left = self.core.links.leave(&self.entry);
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             self.turn_back(command);
+        }
+        if left && self.entry.was_wanted() {
+            let (tenant, device) = (&self.guest.tenant, self.guest.device);
+            self.core.waker.wake_if_wanted(tenant, device);
         }
     }
 

@@ -11,7 +11,7 @@ use fleet::{DeviceId, TenantId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::limits::{ATTEMPTS_KEPT, EVENT_EVERY, EVENTS_MAX, RETRY_MAX};
+use super::limits::{ATTEMPTS_KEPT, EVENT_EVERY, EVENTS_MAX, RETRY_MAX, ROUNDS_BURST};
 use crate::seam::Attempt;
 
 /// One device being woken.
@@ -62,6 +62,7 @@ struct Known {
     tenant: TenantId,
     task: Option<Arc<Task>>,
     attempts: VecDeque<(u64, Attempt)>,
+    /// When all rounds so far would be over if they had kept their interval.
     tried: Option<Instant>,
     told: Option<Instant>,
     /// How often the sweep began to wake it since somebody wanted it, and when it may again.
@@ -173,16 +174,17 @@ impl Devices {
         }
     }
 
-    /// How long to wait until something may be tried again, and that it will be then.
+    /// How long to wait until something may be tried again, and that it will be then: the first
+    /// [`ROUNDS_BURST`] at once, the others `interval` after each other.
     pub fn try_in(&self, device: DeviceId, interval: Duration) -> Duration {
         let mut all = self.lock();
         let now = Instant::now();
         let Some(known) = all.of.get_mut(&device) else {
             return Duration::ZERO;
         };
-        let at = known.tried.map_or(now, |tried| (tried + interval).max(now));
-        known.tried = Some(at);
-        at - now
+        let over = known.tried.map_or(now, |over| over.max(now));
+        known.tried = Some(over + interval);
+        (over - now).saturating_sub(interval * (ROUNDS_BURST - 1))
     }
 
     /// Remembers an attempt; by its number it can be told how it went on.
@@ -315,12 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn rounds_keep_their_distance() {
+    fn a_few_rounds_follow_at_once_and_the_others_keep_their_distance() {
         let devices = Devices::new(10);
         let one = device(1);
         begin(&devices, one);
         let interval = Duration::from_secs(5);
-        assert_eq!(devices.try_in(one, interval), Duration::ZERO);
+        for _ in 0..ROUNDS_BURST {
+            assert_eq!(devices.try_in(one, interval), Duration::ZERO);
+        }
         let wait = devices.try_in(one, interval);
         assert!(
             wait > Duration::from_secs(4) && wait <= interval,

@@ -13,8 +13,8 @@ pub struct Limits {
     pub come_time: Duration,
     /// See `UDP_COME_TIME`.
     pub udp_come_time: Duration,
-    /// See `INTERVAL_MIN`.
-    pub interval_min: Duration,
+    /// See `INTERVAL`.
+    pub interval: Duration,
     /// See `RETRY_MIN`.
     pub retry_min: Duration,
     /// See `SWEEP_EVERY`.
@@ -30,7 +30,7 @@ impl Default for Limits {
             xmpp_answer_time: XMPP_ANSWER_TIME,
             come_time: COME_TIME,
             udp_come_time: UDP_COME_TIME,
-            interval_min: INTERVAL_MIN,
+            interval: INTERVAL,
             retry_min: RETRY_MIN,
             sweep_every: SWEEP_EVERY,
             devices_max: DEVICES_MAX,
@@ -70,8 +70,12 @@ pub const COME_TIME: Duration = Duration::from_secs(35);
 /// that hear it come within seconds.
 pub const UDP_COME_TIME: Duration = Duration::from_secs(12);
 
-/// Shortest time between two rounds of attempts at one device: CPEs refuse more often.
-pub const INTERVAL_MIN: Duration = Duration::from_secs(5);
+/// Time between two rounds of attempts at one device, in the long run: CPEs refuse more often.
+pub const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Rounds at one device that may follow each other at once before [`INTERVAL`] counts: a person at
+/// work asks for a few things in a row, and the device has come for each of them.
+pub const ROUNDS_BURST: u32 = 4;
 
 /// Shortest wait before a device that did not come is asked again, while an operation waits for it.
 pub const RETRY_MIN: Duration = Duration::from_secs(30);

@@ -201,6 +201,27 @@ impl Waker {
         begun
     }
 
+    /// The same, unless nothing is to be asked of the device (any more). Returns at once.
+    pub fn wake_if_wanted(&self, tenant: &TenantId, device: DeviceId) {
+        let (waker, tenant) = (self.clone(), tenant.clone());
+        tokio::spawn(async move {
+            if waker.is_wanted(&tenant, device).await {
+                waker.wake(&tenant, device);
+            }
+        });
+    }
+
+    /// Whether an operation waits for the device to come; yes where that cannot be read.
+    async fn is_wanted(&self, tenant: &TenantId, device: DeviceId) -> bool {
+        match self.0.store.operation_oldest(tenant, device).await {
+            Ok(oldest) => oldest.is_some_and(|record| record.operation.wants_device()),
+            Err(error) => {
+                tracing::warn!(%device, %error, "whether operations wait for a device cannot be read");
+                true
+            }
+        }
+    }
+
     fn begin(&self, tenant: &TenantId, device: DeviceId) -> bool {
         if self.0.shutdown.is_cancelled() {
             return false;

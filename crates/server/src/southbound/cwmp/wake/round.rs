@@ -122,7 +122,7 @@ impl Waker {
         let limits = &self.0.limits;
         let policy = self.retries();
         for failure in 1.. {
-            let wait = self.0.devices.try_in(device, limits.interval_min);
+            let wait = self.0.devices.try_in(device, limits.interval);
             tokio::select! {
                 () = sleep(wait) => {}
                 () = task.over.cancelled() => return,
@@ -133,12 +133,8 @@ impl Waker {
                 Round::NoWay => return,
                 Round::Failed => {}
             }
-            match self.0.store.operation_open_count(tenant, device).await {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(%device, %error, "whether operations wait for a device cannot be read");
-                }
+            if !self.is_wanted(tenant, device).await {
+                return;
             }
             let wait = policy.wait(failure, rand::random()).min(RETRY_MAX);
             tokio::select! {

@@ -62,7 +62,7 @@ pub fn limits() -> Limits {
         xmpp_answer_time: Duration::from_secs(5),
         come_time: Duration::from_millis(100),
         udp_come_time: Duration::from_millis(100),
-        interval_min: Duration::ZERO,
+        interval: Duration::ZERO,
         retry_min: Duration::from_millis(20),
         sweep_every: Duration::from_secs(3600),
         devices_max: 100,

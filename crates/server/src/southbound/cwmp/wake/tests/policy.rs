@@ -6,6 +6,7 @@ use fleet::{DeviceId, EventKind, TenantId, Timestamp};
 use store::Store;
 
 use super::super::super::reach::{CONNECTION_REQUEST, Reach};
+use super::super::limits::ROUNDS_BURST;
 use super::super::round::Method;
 use super::super::testing::{Rig, limits, rig, settings, until};
 use super::super::{Limits, Waker};
@@ -176,7 +177,7 @@ async fn one_that_agrees_and_does_not_come_is_asked_another_way() {
 #[tokio::test]
 async fn many_wishes_are_one_request() {
     let limits = Limits {
-        interval_min: Duration::from_secs(60),
+        interval: Duration::from_secs(60),
         come_time: Duration::from_secs(20),
         ..limits()
     };
@@ -191,10 +192,15 @@ async fn many_wishes_are_one_request() {
         rig.waker.wake(&rig.tenant, rig.device);
     }
     assert_eq!((server.asked().len(), rig.waker.0.devices.woken()), (1, 1));
-    // It came and is wanted again at once: not before the interval is over.
+    // It came and is wanted again at once, a few times; then not before the interval is over.
+    for asked in 2..=ROUNDS_BURST as usize {
+        rig.waker.came(rig.device, true);
+        rig.waker.wake(&rig.tenant, rig.device);
+        attempts(&rig, asked).await;
+    }
     rig.waker.came(rig.device, true);
     rig.waker.wake(&rig.tenant, rig.device);
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.asked().len(), ROUNDS_BURST as usize);
 }
 
 /// `DEVICES_MAX`
