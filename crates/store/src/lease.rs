@@ -234,6 +234,35 @@ impl Store {
             Ok((c.take()?, c.take()?))
         })
     }
+
+    /// Devices with a path of this transport that have open operations and none that is worked on, of all tenants
+    /// that are not disabled, in order after the given one.
+    pub async fn operation_devices_to_wake(
+        &self,
+        transport: &str,
+        now: Timestamp,
+        after: Option<(TenantId, DeviceId)>,
+        limit: usize,
+    ) -> Result<Vec<(TenantId, DeviceId)>> {
+        let mut statement = sql("SELECT o.tenant, o.device FROM operation o \
+             JOIN management_path p ON p.tenant = o.tenant AND p.device = o.device \
+             JOIN tenant t ON t.id = o.tenant \
+             WHERE o.is_open = 1 AND t.disabled_at IS NULL");
+        statement.push(" AND p.transport = ").arg(transport);
+        if let Some((tenant, device)) = &after {
+            statement.push(" AND (o.tenant, o.device) > (").arg(tenant);
+            statement.push(", ").arg(*device).push(")");
+        }
+        statement
+            .push(" GROUP BY o.tenant, o.device HAVING max(o.lease_until) <= ")
+            .arg(now)
+            .push(" ORDER BY o.tenant, o.device LIMIT ")
+            .arg(limit.clamp(1, PAGE_MAX));
+        collect(&self.all(statement).await?, |row| {
+            let mut c = row.columns();
+            Ok((c.take()?, c.take()?))
+        })
+    }
 }
 
 /// `UPDATE operation SET` with everything that follows from the operation.

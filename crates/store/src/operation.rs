@@ -138,7 +138,11 @@ impl Store {
             .then(" WHERE tenant = $1 AND device = $2 AND is_open = 1 ORDER BY seq LIMIT 1")
             .bind(tenant)
             .bind(device);
-        self.optional(statement).await?.as_ref().map(read).transpose()
+        self.optional(statement)
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
     }
 
     /// Removes a batch of finished operations older than `before`, with their transcripts; how many.

@@ -112,7 +112,8 @@ async fn a_device_behind_a_nat_is_woken_over_udp() {
 fn took(operation: &Value) -> Duration {
     let at = |name: &str| {
         let text = operation[name].as_str().unwrap();
-        let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
+        let time =
+            time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
         time.unwrap()
     };
     (at("finished_at") - at("created_at")).unsigned_abs()

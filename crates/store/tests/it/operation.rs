@@ -1,6 +1,6 @@
 //! Operations: their queue, claims, fences, keys and transcripts.
 
-use fleet::{EventKind, NodeId, OperationState, Timestamp};
+use fleet::{DeviceId, EventKind, NodeId, OperationState, TenantId, Timestamp};
 use store::limits::{TRANSCRIPT_BYTES_MAX, TRANSCRIPT_ENTRIES_MAX};
 use store::{
     Claim, Created, Error, EventFilter, OperationFilter, OperationRecord, OperationSave,
@@ -286,6 +286,29 @@ async fn waiting_devices_and_due_operations_of_all_tenants_are_found() {
             found.extend(page);
         }
         assert_eq!(found, devices);
+        // Those that can be asked to come: over this transport, not worked on, of a tenant that is there.
+        let to_wake = async |after: Option<&(TenantId, DeviceId)>| {
+            db.store
+                .operation_devices_to_wake("cwmp", NOW, after.cloned(), 4)
+                .await
+                .unwrap()
+        };
+        assert_eq!(to_wake(None).await, []);
+        for (tenant, device) in devices.iter().filter(|one| **one != devices[1]) {
+            let visits = vec![crate::visit::visit(*device, 0, 300)];
+            db.store.device_visited(tenant, visits).await.unwrap();
+        }
+        assert_eq!(to_wake(None).await, devices[2..]);
+        assert_eq!(to_wake(Some(&devices[3])).await, devices[4..]);
+        let shut = store::TenantPatch {
+            disabled_at: Some(Some(NOW)),
+            ..Default::default()
+        };
+        db.store
+            .tenant_update(&devices[3].0, shut, vec![])
+            .await
+            .unwrap();
+        assert_eq!(to_wake(None).await, devices[2..3]);
         assert!(
             db.store
                 .operation_due(at(3599), 100)

@@ -233,7 +233,11 @@ async fn work(
             Ok(Some(Command::Rest)) if rests => {}
             Ok(Some(Command::Rest)) => {
                 rests = true;
-                wait = if lingers { limits.linger } else { Duration::ZERO };
+                wait = if lingers {
+                    limits.linger
+                } else {
+                    Duration::ZERO
+                };
             }
             Ok(Some(Command::Stop(why))) => return why.words(),
             Ok(None) => return DONE.to_owned(),

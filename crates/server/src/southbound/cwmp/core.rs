@@ -81,7 +81,7 @@ pub struct Core {
     /// What a test may set lower.
     pub limits: Limits,
     /// The sessions by device.
-    pub links: Registry,
+    pub links: Arc<Registry>,
     /// The sessions by their own number, as their cookies name them.
     pub sessions: Sessions,
     /// Who may come in.
@@ -128,7 +128,7 @@ impl Core {
             store,
             node,
             config,
-            links: Registry::default(),
+            links: waker.links(),
             sessions: Sessions::default(),
             door,
             waker,

@@ -111,6 +111,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     let waker = Waker::start(wake::Setup {
         store: store.clone(),
         vault: vault.clone(),
+        links: Arc::default(),
         settings: wake::Settings::of(&config),
         limits: wake::Limits::default(),
         shutdown: shutdown.clone(),
@@ -146,6 +147,9 @@ async fn tenants(core: Arc<Core>) {
                 continue;
             }
         };
+        for tenant in tenants.iter().filter(|one| one.disabled_at.is_some()) {
+            core.waker.forget_tenant(&tenant.id);
+        }
         for entry in core.links.all() {
             let disabled =
                 |one: &store::TenantRecord| one.id == entry.tenant && one.disabled_at.is_some();

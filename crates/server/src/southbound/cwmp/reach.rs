@@ -37,9 +37,17 @@ pub struct Reach {
     pub username: Option<String>,
     /// The generation of the connection request password that we set in the device; none yet.
     pub generation: Option<u32>,
+    /// The id under which names and passwords of ours were told it, where it is not its present one:
+    /// devices are merged and split.
+    pub told_as: Option<DeviceId>,
 }
 
 impl Reach {
+    /// The id from which names and passwords that we told the device were made.
+    pub fn told_as(&self, device: DeviceId) -> DeviceId {
+        self.told_as.unwrap_or(device)
+    }
+
     /// What these parameters say, by their full names under either root.
     pub fn of<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut reach = Self::default();

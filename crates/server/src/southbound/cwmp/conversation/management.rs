@@ -136,6 +136,7 @@ pub async fn woken(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> {
             // Some take the password, and keep the name that they had.
             known.username = kept_name(talk, &desk).await?;
             known.generation = Some(generation);
+            known.told_as = Some(desk.device);
             known
                 .save(desk.store(), &desk.tenant, desk.device)
                 .await

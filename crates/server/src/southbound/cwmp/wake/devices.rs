@@ -23,6 +23,8 @@ pub struct Task {
     pub over: CancellationToken,
     /// It came, and said that it was asked to.
     asked: AtomicBool,
+    /// Somebody wanted it since this was last looked at.
+    wanted: AtomicBool,
 }
 
 impl Task {
@@ -30,14 +32,19 @@ impl Task {
     pub fn was_asked(&self) -> bool {
         self.asked.load(Ordering::Acquire)
     }
+
+    /// What was wanted until now is in the store.
+    pub fn look(&self) {
+        self.wanted.store(false, Ordering::SeqCst);
+    }
 }
 
 /// What came of beginning to wake a device.
 pub enum Begun {
     /// Somebody has to run this.
     New(Arc<Task>),
-    /// It is being woken already.
-    Already(Arc<Task>),
+    /// It is being woken already; whoever does has heard of this.
+    Already,
     /// There is no room.
     Full,
 }
@@ -87,7 +94,9 @@ impl Devices {
     pub fn begin(&self, tenant: &TenantId, device: DeviceId) -> Begun {
         let mut all = self.lock();
         if let Some(task) = all.of.get(&device).and_then(|known| known.task.clone()) {
-            return Begun::Already(task);
+            task.wanted.store(true, Ordering::SeqCst);
+            task.now.notify_one();
+            return Begun::Already;
         }
         let known = all.of.remove(&device);
         if let Some(known) = &known {
@@ -136,13 +145,17 @@ impl Devices {
         })
     }
 
-    /// Nobody wakes it any more; unless another one began meanwhile.
-    pub fn end(&self, device: DeviceId, task: &Arc<Task>) {
+    /// Nobody wakes it any more; unless another one began meanwhile. False when somebody wanted it
+    /// since the task looked: then it goes on.
+    pub fn end(&self, device: DeviceId, task: &Arc<Task>) -> bool {
         let mut all = self.lock();
         let now = Instant::now();
         let Some(known) = all.of.get_mut(&device) else {
-            return;
+            return true;
         };
+        if task.wanted.swap(false, Ordering::SeqCst) && !task.over.is_cancelled() {
+            return false;
+        }
         if known
             .task
             .take_if(|running| Arc::ptr_eq(running, task))
@@ -151,6 +164,7 @@ impl Devices {
             known.touched = now;
             all.idle.insert((now, device));
         }
+        true
     }
 
     /// The device came: whoever wakes it stops. `asked` is whether it says that it was asked to.
@@ -171,6 +185,15 @@ impl Devices {
             if let Some(task) = known.task {
                 task.over.cancel();
             }
+        }
+    }
+
+    /// Nobody wakes a device of this tenant any more.
+    pub fn forget_tenant(&self, tenant: &TenantId) {
+        let all = self.lock();
+        let theirs = all.of.values().filter(|known| known.tenant == *tenant);
+        for task in theirs.filter_map(|known| known.task.as_ref()) {
+            task.over.cancel();
         }
     }
 
@@ -285,7 +308,7 @@ mod tests {
         let devices = Devices::new(10);
         let one = device(1);
         let task = begin(&devices, one);
-        assert!(matches!(devices.begin(&acme(), one), Begun::Already(_)));
+        assert!(matches!(devices.begin(&acme(), one), Begun::Already));
         devices.came(one, true);
         assert!(task.over.is_cancelled() && task.was_asked() && devices.may_sweep(one));
         let next = begin(&devices, one);
@@ -294,6 +317,33 @@ mod tests {
         assert!(!devices.may_sweep(one) && !next.over.is_cancelled());
         devices.forget(one);
         assert!(next.over.is_cancelled());
+    }
+
+    #[test]
+    fn who_is_wanted_while_its_task_leaves_is_woken_on() {
+        let devices = Devices::new(10);
+        let one = device(1);
+        let task = begin(&devices, one);
+        // Before it looked: the store says whether that is still so.
+        assert!(matches!(devices.begin(&acme(), one), Begun::Already));
+        task.look();
+        assert!(devices.end(one, &task));
+        let task = begin(&devices, one);
+        task.look();
+        assert!(matches!(devices.begin(&acme(), one), Begun::Already));
+        assert!(!devices.end(one, &task), "it is wanted");
+        assert!(devices.end(one, &task), "and was told so once");
+        assert!(matches!(devices.begin(&acme(), one), Begun::New(_)));
+    }
+
+    #[test]
+    fn the_devices_of_a_tenant_that_is_disabled_are_left_alone() {
+        let devices = Devices::new(10);
+        let task = begin(&devices, device(1));
+        devices.forget_tenant(&TenantId::parse("other").unwrap());
+        assert!(!task.over.is_cancelled());
+        devices.forget_tenant(&acme());
+        assert!(task.over.is_cancelled());
     }
 
     #[test]

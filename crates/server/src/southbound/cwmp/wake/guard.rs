@@ -138,13 +138,13 @@ impl Guard {
     }
 }
 
-/// The IPv4 address where an IPv6 one only carries it (mapped, NAT64).
+/// The IPv4 address where an IPv6 one only carries it (mapped, NAT64, 6to4).
 fn meant(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else {
         return address;
     };
     match v6.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, a, b] => {
+        [0x64, 0xff9b, 0, 0, 0, 0, a, b] | [0x2002, a, b, ..] => {
             IpAddr::V4(Ipv4Addr::from_bits((u32::from(a) << 16) | u32::from(b)))
         }
         _ => address.to_canonical(),
@@ -164,12 +164,20 @@ fn never(address: IpAddr) -> Option<&'static str> {
 
 fn link_local(address: IpAddr) -> Option<&'static str> {
     let link_local = match address {
-        // Where clouds keep the credentials of their machines.
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
     };
+    if CLOUDS.contains(&address) {
+        return Some("where clouds keep the credentials of their machines");
+    }
     link_local.then_some("a link-local address")
 }
+
+/// Where clouds keep the credentials of their machines, beside 169.254.169.254.
+const CLOUDS: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+];
 
 /// Whether an address is this machine's: the system would send from it to itself. Nothing is sent.
 fn is_ours(address: IpAddr) -> bool {
@@ -222,6 +230,9 @@ mod tests {
             "[::ffff:127.0.0.1]:7548",
             "[64:ff9b::7f00:1]:7548",
             "169.254.169.254:80",
+            "100.100.100.200:80",
+            "[fd00:ec2::254]:80",
+            "[2002:7f00:1::]:7548",
             "[fe80::1]:7548",
             "0.0.0.0:7548",
             "0.1.2.3:7548",

@@ -11,6 +11,7 @@ use cwmp::reach::http::{Action, ConnectionRequest, Credentials, Outcome, Target}
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 
@@ -33,6 +34,8 @@ pub struct Http {
     pub basic: bool,
     /// Time for one.
     pub time: Duration,
+    /// Room for names that are looked up.
+    pub lookups: Arc<Semaphore>,
 }
 
 impl Http {
@@ -113,9 +116,9 @@ impl Http {
         let found: Vec<SocketAddr> = match target.host.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, target.port)],
             Err(_) => {
-                let lookup = tokio::net::lookup_host((target.host.as_str(), target.port));
+                let lookup = self.lookup(target.host.clone(), target.port);
                 match tokio::time::timeout(RESOLVE_TIME_MAX, lookup).await {
-                    Ok(Ok(found)) => found.take(ADDRESSES_MAX).collect(),
+                    Ok(Ok(found)) => found,
                     Ok(Err(error)) => {
                         return Err(format!(
                             "its name is not found: {}",
@@ -139,6 +142,17 @@ impl Http {
         } else {
             Ok(good)
         }
+    }
+
+    /// Keeps its room for as long as the operating system looks, whoever waits for it.
+    async fn lookup(&self, host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let room = self.lookups.clone().acquire_owned().await;
+        let looking = tokio::spawn(async move {
+            let found = tokio::net::lookup_host((host, port)).await;
+            drop(room);
+            found.map(|found| found.take(ADDRESSES_MAX).collect())
+        });
+        looking.await?
     }
 
     async fn connect(

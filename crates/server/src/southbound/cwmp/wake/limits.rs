@@ -38,9 +38,11 @@ impl Default for Limits {
     }
 }
 
-/// Requests under way at the same time. Each holds a socket for at most [`HTTP_TIME_MAX`], so
-/// 20,000 devices that are all off are gone through in a quarter of an hour.
-pub const AT_ONCE: usize = 256;
+/// Requests under way at the same time to devices that somebody wants now, and as many again to those
+/// that did not come the first time. A tenant may hold as many as are free, half of them when it is
+/// alone. Each holds a socket for at most [`HTTP_TIME_MAX`], so 20,000 devices that are all off are
+/// gone through in a quarter of an hour.
+pub const AT_ONCE: usize = 512;
 
 /// Devices that are being woken, or whose last attempts are remembered: some 2 KiB each. A device
 /// more is woken when another one has come; the sweep finds it.
@@ -55,6 +57,10 @@ pub const HTTP_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Time to find the addresses of a name.
 pub const RESOLVE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Names that are looked up at the same time. A lookup goes on when nobody waits for it any more, in
+/// threads that others need too.
+pub const LOOKUPS_AT_ONCE: usize = 32;
 
 /// Addresses of one name that are tried.
 pub const ADDRESSES_MAX: usize = 4;
@@ -101,6 +107,9 @@ pub const UDP_COPY_EVERY: Duration = Duration::from_millis(200);
 
 /// Bytes of a datagram that are read; one more than a STUN message may have.
 pub const DATAGRAM_BYTES: usize = cwmp::limits::STUN_BYTES_MAX + 1;
+
+/// How long the STUN server rests when its socket fails.
+pub const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
 
 /// STUN requests from one address at once before [`STUN_PER_SECOND`] counts. Behind a carrier's NAT
 /// thousands of devices have one address.

@@ -31,9 +31,11 @@ use store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::core::Registry;
 use crate::StartError;
 use crate::config::{self, Config};
 use crate::seam::{self, Attempt};
+use crate::southbound::slots::Slots;
 use crate::vault::Vault;
 use devices::{Begun, Devices};
 use guard::Guard;
@@ -96,6 +98,8 @@ pub struct Setup {
     pub store: Store,
     /// The passwords of devices.
     pub vault: Vault,
+    /// The devices that are here: nobody asks them to come.
+    pub links: Arc<Registry>,
     /// What the configuration says.
     pub settings: Settings,
     /// What a test may set lower.
@@ -129,7 +133,11 @@ struct Inner {
     udp: Udp,
     xmpp: Option<Xmpp>,
     devices: Devices,
-    places: Semaphore,
+    links: Arc<Registry>,
+    /// For those that somebody wants now.
+    places: Slots,
+    /// For those that did not come.
+    again: Slots,
     shutdown: CancellationToken,
 }
 
@@ -139,6 +147,7 @@ impl Waker {
         let Setup {
             store,
             vault,
+            links,
             settings,
             limits,
             shutdown,
@@ -161,6 +170,7 @@ impl Waker {
             tls: tls(&trust, "cwmp.wake_ca")?,
             basic: settings.basic,
             time: limits.http_time,
+            lookups: Arc::new(Semaphore::new(limits::LOOKUPS_AT_ONCE)),
         };
         let udp = Udp::start(settings.stun_listen, vault.clone(), guard, shutdown.clone());
         let udp = udp.await.map_err(|source| StartError::Bind {
@@ -185,7 +195,9 @@ impl Waker {
             udp,
             xmpp,
             devices: Devices::new(limits.devices_max),
-            places: Semaphore::new(limits::AT_ONCE),
+            links,
+            places: Slots::new(limits::AT_ONCE),
+            again: Slots::new(limits::AT_ONCE),
             shutdown,
         }));
         tokio::spawn(sweep::run(waker.clone()));
@@ -196,7 +208,7 @@ impl Waker {
     /// comes of it is in [`Waker::attempts`]. False when so many are being woken that this one has
     /// to wait for the next look at the store.
     pub fn wake(&self, tenant: &TenantId, device: DeviceId) -> bool {
-        let begun = self.begin(tenant, device);
+        let begun = self.begin(tenant, device, true);
         self.0.devices.wanted_by(device, None);
         begun
     }
@@ -211,10 +223,19 @@ impl Waker {
         });
     }
 
-    /// Whether an operation waits for the device to come; yes where that cannot be read.
+    /// Whether an operation waits for the device to come, and it would be let in; yes where that
+    /// cannot be read.
     async fn is_wanted(&self, tenant: &TenantId, device: DeviceId) -> bool {
-        match self.0.store.operation_oldest(tenant, device).await {
-            Ok(oldest) => oldest.is_some_and(|record| record.operation.wants_device()),
+        let read = async {
+            let oldest = self.0.store.operation_oldest(tenant, device).await?;
+            if !oldest.is_some_and(|record| record.operation.wants_device()) {
+                return Ok(false);
+            }
+            let tenant = self.0.store.tenant(tenant).await?;
+            Ok::<_, store::Error>(tenant.disabled_at.is_none())
+        };
+        match read.await {
+            Ok(wanted) => wanted,
             Err(error) => {
                 tracing::warn!(%device, %error, "whether operations wait for a device cannot be read");
                 true
@@ -222,15 +243,16 @@ impl Waker {
         }
     }
 
-    fn begin(&self, tenant: &TenantId, device: DeviceId) -> bool {
+    /// `wanted` is whether somebody wants it now.
+    fn begin(&self, tenant: &TenantId, device: DeviceId, wanted: bool) -> bool {
         if self.0.shutdown.is_cancelled() {
             return false;
         }
         match self.0.devices.begin(tenant, device) {
-            Begun::Already(task) => task.now.notify_one(),
+            Begun::Already => {}
             Begun::New(task) => {
                 let (waker, tenant) = (self.clone(), tenant.clone());
-                tokio::spawn(async move { waker.keep(tenant, device, task).await });
+                tokio::spawn(async move { waker.keep(tenant, device, task, wanted).await });
             }
             Begun::Full => {
                 metrics::counter!("headend_cwmp_wakes_put_off_total").increment(1);
@@ -250,6 +272,11 @@ impl Waker {
     pub fn forget(&self, device: DeviceId) {
         self.0.devices.forget(device);
         self.0.udp.forget(device);
+    }
+
+    /// The tenant was disabled: its devices would not be let in.
+    pub fn forget_tenant(&self, tenant: &TenantId) {
+        self.0.devices.forget_tenant(tenant);
     }
 
     /// The last attempts, newest first.
@@ -274,6 +301,11 @@ impl Waker {
             min_wait: self.0.limits.retry_min,
             ..RetryPolicy::default()
         }
+    }
+
+    /// The devices that are here.
+    pub fn links(&self) -> Arc<Registry> {
+        self.0.links.clone()
     }
 
     /// Where our STUN server is bound.

@@ -15,6 +15,7 @@ use super::devices::Task;
 use super::limits::RETRY_MAX;
 use super::{Said, Waker, udp};
 use crate::seam::Attempt;
+use crate::southbound::slots::Slots;
 use crate::state::now;
 
 /// The name of the document about what worked last.
@@ -110,15 +111,33 @@ pub(super) fn ways(reach: &Reach, seen: Option<SocketAddr>, worked: Option<Metho
 
 impl Waker {
     /// Wakes a device until it comes or nothing waits for it.
-    pub(super) async fn keep(self, tenant: TenantId, device: DeviceId, task: Arc<Task>) {
-        tokio::select! {
-            () = self.rounds(&tenant, device, &task) => {}
-            () = self.0.shutdown.cancelled() => {}
+    pub(super) async fn keep(
+        self,
+        tenant: TenantId,
+        device: DeviceId,
+        task: Arc<Task>,
+        wanted: bool,
+    ) {
+        let mut wanted = wanted;
+        while !self.0.shutdown.is_cancelled() {
+            tokio::select! {
+                () = self.rounds(&tenant, device, &task, wanted) => {}
+                () = self.0.shutdown.cancelled() => {}
+            }
+            if self.0.devices.end(device, &task) {
+                return;
+            }
+            wanted = true;
         }
-        self.0.devices.end(device, &task);
     }
 
-    async fn rounds(&self, tenant: &TenantId, device: DeviceId, task: &Arc<Task>) {
+    async fn rounds(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        task: &Arc<Task>,
+        mut wanted: bool,
+    ) {
         let limits = &self.0.limits;
         let policy = self.retries();
         for failure in 1.. {
@@ -127,26 +146,39 @@ impl Waker {
                 () = sleep(wait) => {}
                 () = task.over.cancelled() => return,
             }
-            match self.round(tenant, device, task).await {
+            task.look();
+            let places = if wanted {
+                &self.0.places
+            } else {
+                &self.0.again
+            };
+            match self.round(tenant, device, task, places).await {
                 Round::Over => return,
                 // Its next Inform may tell one; the sweep looks again.
                 Round::NoWay => return,
                 Round::Failed => {}
             }
+            task.look();
             if !self.is_wanted(tenant, device).await {
                 return;
             }
             let wait = policy.wait(failure, rand::random()).min(RETRY_MAX);
             tokio::select! {
-                () = sleep(wait) => {}
-                () = task.now.notified() => {}
+                () = sleep(wait) => wanted = false,
+                () = task.now.notified() => wanted = true,
                 () = task.over.cancelled() => return,
             }
         }
     }
 
     /// Goes through the ways once.
-    async fn round(&self, tenant: &TenantId, device: DeviceId, task: &Arc<Task>) -> Round {
+    async fn round(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        task: &Arc<Task>,
+        places: &Slots,
+    ) -> Round {
         let (reach, ways) = match self.known(tenant, device).await {
             Ok(known) => known,
             Err(error) => {
@@ -158,8 +190,13 @@ impl Waker {
             return Round::NoWay;
         }
         for way in ways {
-            let Some((said, number)) = self.attempt(tenant, device, task, &reach, &way).await
-            else {
+            let place = tokio::select! {
+                place = places.take(tenant) => place,
+                () = task.over.cancelled() => return Round::Over,
+            };
+            let attempt = self.attempt(tenant, device, task, &reach, &way).await;
+            drop(place);
+            let Some((said, number)) = attempt else {
                 return Round::Over;
             };
             let (wait, meanwhile) = match &said {
@@ -212,7 +249,8 @@ impl Waker {
         let memory: Memory = memory
             .and_then(|memory| serde_json::from_slice(&memory).ok())
             .unwrap_or_default();
-        let ways = ways(&reach, self.0.udp.seen(device), memory.worked);
+        let seen = self.0.udp.seen(reach.told_as(device));
+        let ways = ways(&reach, seen, memory.worked);
         Ok((reach, ways))
     }
 
@@ -225,10 +263,6 @@ impl Waker {
         reach: &Reach,
         way: &Way,
     ) -> Option<(Said, u64)> {
-        let place = tokio::select! {
-            place = self.0.places.acquire() => place,
-            () = task.over.cancelled() => return None,
-        };
         let (at, begun) = (now(), Instant::now());
         // Boxed: it is large, and most of the time nobody is being asked.
         let said = tokio::select! {
@@ -236,7 +270,6 @@ impl Waker {
             () = task.over.cancelled() => None,
         };
         let took = begun.elapsed();
-        drop(place);
         let (ok, words, result) = match &said {
             // Some open the session before they answer.
             None if task.was_asked() => (true, "it came at once".to_owned(), "accepted"),
@@ -263,13 +296,14 @@ impl Waker {
     }
 
     async fn ask(&self, tenant: &TenantId, device: DeviceId, reach: &Reach, way: &Way) -> Said {
+        let told = reach.told_as(device);
         let username = || {
             let own = reach.username.clone();
-            own.unwrap_or_else(|| device.to_string())
+            own.unwrap_or_else(|| told.to_string())
         };
         let known = reach.generation.map(|generation| {
             let vault = &self.0.vault;
-            let password = vault.device_password(CONNECTION_REQUEST, tenant, device, generation);
+            let password = vault.device_password(CONNECTION_REQUEST, tenant, told, generation);
             (username(), password)
         });
         match way {

@@ -29,30 +29,25 @@ async fn once(waker: &Waker) -> store::Result<()> {
     let mut after: Option<(TenantId, DeviceId)> = None;
     loop {
         let page = store
-            .operation_devices_waiting(now(), after.take(), store::limits::PAGE_MAX)
+            .operation_devices_to_wake(TRANSPORT, now(), after.take(), store::limits::PAGE_MAX)
             .await?;
         let Some(last) = page.last() else {
             return Ok(());
         };
         after = Some(last.clone());
         for (tenant, device) in page {
-            if !waker.0.devices.may_sweep(device) {
+            let is_here = waker.0.links.get(device).is_some();
+            if is_here || !waker.0.devices.may_sweep(device) {
                 continue;
             }
-            let path = store.path(&tenant, device, TRANSPORT).await?;
-            if path.is_none_or(|path| is_open(&path)) {
+            // What waits for the device itself is none of our business.
+            if !waker.is_wanted(&tenant, device).await {
                 continue;
             }
-            if !waker.begin(&tenant, device) {
+            if !waker.begin(&tenant, device, false) {
                 return Ok(());
             }
             waker.0.devices.wanted_by(device, Some(&waker.retries()));
         }
     }
-}
-
-/// Whether the device is in a session.
-fn is_open(path: &store::PathRecord) -> bool {
-    path.connected_at
-        .is_some_and(|up| path.disconnected_at.is_none_or(|down| up > down))
 }

@@ -1,6 +1,7 @@
 //! What the tests of waking devices need: a device in a store, a waker that may reach this machine,
 //! and waiting for what becomes true.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::{DeviceId, TenantId, Timestamp};
@@ -22,6 +23,12 @@ pub async fn device(store: &Store) -> (TenantId, DeviceId) {
         disabled_at: None,
     };
     store.tenant_insert(record, vec![]).await.unwrap();
+    let id = another(store, &tenant).await;
+    (tenant, id)
+}
+
+/// One more device in it.
+pub async fn another(store: &Store, tenant: &TenantId) -> DeviceId {
     let id = DeviceId::new(now(), crate::secret::id_bits());
     let new = store::NewDevice {
         id,
@@ -34,8 +41,8 @@ pub async fn device(store: &Store) -> (TenantId, DeviceId) {
         onboarding: Default::default(),
         created_at: Timestamp(1),
     };
-    store.device_insert(&tenant, new, vec![]).await.unwrap();
-    (tenant, id)
+    store.device_insert(tenant, new, vec![]).await.unwrap();
+    id
 }
 
 /// A waker over a fresh database with one device.
@@ -86,6 +93,7 @@ pub async fn rig(settings: Settings, limits: Limits) -> Rig {
     let setup = Setup {
         store: store.clone(),
         vault: vault.clone(),
+        links: Arc::default(),
         settings,
         limits,
         shutdown: shutdown.clone(),

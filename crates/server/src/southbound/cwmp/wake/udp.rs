@@ -17,7 +17,8 @@ use super::super::reach::{stun_device, stun_password};
 use super::bindings::Bindings;
 use super::guard::{Guard, source};
 use super::limits::{
-    BINDINGS_MAX, DATAGRAM_BYTES, STUN_BURST, STUN_PER_SECOND, UDP_COPIES, UDP_COPY_EVERY,
+    BINDINGS_MAX, DATAGRAM_BYTES, RECEIVE_PAUSE, STUN_BURST, STUN_PER_SECOND, UDP_COPIES,
+    UDP_COPY_EVERY,
 };
 use super::{Said, text};
 use crate::auth::limiter::{Limiter, Rate};
@@ -166,7 +167,7 @@ impl Answering {
         loop {
             // What an unreachable peer of an earlier datagram makes of the socket is no end of it.
             let Ok((length, from)) = self.socket.recv_from(&mut buffer).await else {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(RECEIVE_PAUSE).await;
                 continue;
             };
             let Some(from) = v4(from) else { continue };

@@ -107,14 +107,15 @@ impl Xmpp {
                 text(&to.domain)
             ));
         }
-        let from = match self.state() {
-            State::Ready(own) => own,
+        match self.state() {
+            State::Ready(_) => {}
             State::Connecting => return refused("the XMPP server is being connected to"),
             State::Down(why) => return Said::Refused(format!("XMPP: {why}")),
-        };
+        }
         let (reply, answer) = oneshot::channel();
         let stanza = Stanza {
-            from,
+            // Ours on the stream over which it leaves.
+            from: String::new(),
             to: jid.trim().to_owned(),
             id: format!("cr-{:032x}", rand::random::<u128>()),
             content: Content::Request {
@@ -348,7 +349,14 @@ impl Runner {
         }
     }
 
-    fn send(&mut self, stream: &mut Stream, ask: Ask) {
+    fn send(&mut self, stream: &mut Stream, mut ask: Ask) {
+        // It may have waited while the stream was down.
+        if ask.reply.is_closed() {
+            return;
+        }
+        if let State::Ready(own) = &*self.told.borrow() {
+            ask.stanza.from.clone_from(own);
+        }
         if self.pending.len() >= XMPP_PENDING_MAX {
             // Those whose askers gave up.
             self.pending.retain(|_, (_, reply)| !reply.is_closed());

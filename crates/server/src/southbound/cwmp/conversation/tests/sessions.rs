@@ -79,6 +79,7 @@ impl Node {
         let waker = Waker::start(wake::Setup {
             store: store.clone(),
             vault: vault.clone(),
+            links: Arc::default(),
             settings: wake::Settings::default(),
             limits: wake::Limits::default(),
             shutdown: shutdown.clone(),

@@ -9,6 +9,7 @@ use super::super::{Said, testing, tls};
 use super::servers::{Do, Scripted, cpe};
 use mtp::tls::ClientTlsConfig;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 fn client(basic: bool) -> Http {
     let trust = ClientTlsConfig {
@@ -20,6 +21,7 @@ fn client(basic: bool) -> Http {
         tls: tls(&trust, "test").unwrap(),
         basic,
         time: Duration::from_secs(2),
+        lookups: Arc::new(Semaphore::new(1)),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fleet::{DeviceId, EventKind, TenantId, Timestamp};
-use store::Store;
+use fleet::{DeviceId, EventKind, TenantId};
+use store::{Store, Visit, VisitPath};
 
 use super::super::super::reach::{CONNECTION_REQUEST, Reach};
 use super::super::limits::ROUNDS_BURST;
@@ -222,36 +222,104 @@ async fn where_there_is_no_room_the_sweep_finds_it_later() {
         panic!();
     };
     assert!(!waker.wake(tenant, device));
-    // The device came once, and left.
-    let link = store::PathLink {
-        transport: "cwmp".into(),
-        endpoint_id: String::new(),
-        node: fleet::NodeId::parse("n").unwrap(),
-        peer: "127.0.0.1:1".into(),
-        authenticated_by: "setup_key".into(),
-        setup_key: None,
-        info: serde_json::json!({}),
-        at: Timestamp(1),
-    };
-    let link = store
-        .path_connected(tenant, device, link, vec![])
-        .await
-        .unwrap();
-    let end = store::PathEnd {
-        transport: "cwmp".into(),
-        link,
-        reason: String::new(),
-        at: Timestamp(2),
-        back_by: None,
-    };
-    store
-        .path_disconnected(tenant, device, end, vec![])
-        .await
-        .unwrap();
+    // It comes at intervals, and did lately.
+    visited(store, tenant, device).await;
     queued(store, tenant, device).await;
     waker.0.devices.end(other, &task);
     attempts(&rig, 1).await;
     assert_eq!(server.asked().len(), 1);
+}
+
+/// The device has come.
+async fn visited(store: &Store, tenant: &TenantId, device: DeviceId) {
+    let visit = Visit {
+        device,
+        at: now(),
+        expected_by: now().plus(Duration::from_secs(300)),
+        path: VisitPath {
+            transport: "cwmp".into(),
+            endpoint_id: String::new(),
+            peer: "127.0.0.1:1".into(),
+            authenticated_by: "setup_key".into(),
+            setup_key: None,
+            info: serde_json::json!({}),
+        },
+    };
+    store.device_visited(tenant, vec![visit]).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_sweep_leaves_alone_who_is_here_and_whose_tenant_is_disabled() {
+    let limits = Limits {
+        sweep_every: Duration::from_millis(20),
+        ..limits()
+    };
+    let rig = rig(settings(), limits).await;
+    let server = Scripted::new(&[NO]).await;
+    reached_by(&rig, over_http(server.url())).await;
+    let (store, tenant, device) = (&rig.store, &rig.tenant, rig.device);
+    visited(store, tenant, device).await;
+    let session = crate::southbound::registry::NewEntry {
+        tenant: tenant.clone(),
+        device,
+        peer: "127.0.0.1:1".parse().unwrap(),
+        strength: fleet::onboarding::Strength::SetupKey,
+        inbox: tokio::sync::mpsc::channel(1).0,
+    };
+    let links = rig.waker.links();
+    let Ok(session) = links.claim(session) else {
+        panic!("nobody is here");
+    };
+    queued(store, tenant, device).await;
+    // One that the sweep sees after it.
+    let another = super::super::testing::another(store, tenant).await;
+    let way = over_http(server.url());
+    way.save(store, tenant, another).await.unwrap();
+    visited(store, tenant, another).await;
+    queued(store, tenant, another).await;
+    let tried = async || {
+        until("the other one to be asked", async || {
+            (!rig.waker.attempts(tenant, another).is_empty()).then_some(())
+        })
+        .await;
+    };
+    tried().await;
+    assert!(rig.waker.attempts(tenant, device).is_empty(), "it is here");
+    links.leave(&session.entry);
+    attempts(&rig, 1).await;
+    // The tenant is disabled: rounds end, and no other begins.
+    let patch = store::TenantPatch {
+        disabled_at: Some(Some(now())),
+        ..Default::default()
+    };
+    store.tenant_update(tenant, patch, vec![]).await.unwrap();
+    ended(&rig.waker).await;
+    let to_wake = store.operation_devices_to_wake("cwmp", now(), None, 10);
+    assert!(to_wake.await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_device_that_was_merged_is_asked_with_what_it_was_told() {
+    let limits = Limits {
+        come_time: Duration::from_secs(20),
+        ..limits()
+    };
+    let rig = rig(settings(), limits).await;
+    let before = DeviceId::new(now(), [9; 10]);
+    let password = rig
+        .vault
+        .device_password(CONNECTION_REQUEST, &rig.tenant, before, 1);
+    let (waker, device) = (rig.waker.clone(), rig.device);
+    let came = move || waker.came(device, true);
+    let address = cpe(&before.to_string(), &password, came).await;
+    let reach = Reach {
+        told_as: Some(before),
+        ..over_http(format!("http://{address}/cr"))
+    };
+    reached_by(&rig, reach).await;
+    rig.waker.wake(&rig.tenant, rig.device);
+    let tried = attempts(&rig, 1).await;
+    assert!(tried[0].ok, "{tried:?}");
 }
 
 #[tokio::test]
