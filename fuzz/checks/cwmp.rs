@@ -1,10 +1,13 @@
-//! What the `soap` and `digest` targets check. A file of its own because the ordinary tests of `cwmp` replay the
+//! What the `soap`, `digest` and `reach` targets check. A file of its own because the ordinary tests of `cwmp` replay the
 //! seeds through the same functions.
 
+use std::net::SocketAddrV4;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cwmp::auth::{basic::Basic, challenge, cookie, digest};
+use cwmp::reach::http::{Action, ConnectionRequest, Credentials, Outcome};
+use cwmp::reach::xmpp::stream::{Event, Jid, Stream};
 use cwmp::reach::{head, stun, udp, xmpp};
 use cwmp::rpc::{DeviceId, GetParameterValues, Inform};
 use cwmp::soap::{self, Booleans, Envelope};
@@ -74,7 +77,7 @@ fn answer(acs: &mut acs::Session, now: Instant) {
             None => break,
         }
     }
-    acs.handle_timeout(now + std::time::Duration::from_secs(25));
+    acs.handle_timeout(now + Duration::from_secs(25));
     assert!(acs.poll_transmit().is_some());
     assert!(acs.poll_transmit().is_none());
 }
@@ -108,8 +111,8 @@ fn reply(body: &[u8]) -> cpe::Reply<'_> {
     }
 }
 
-/// Reads headers of authentication, cookies, and what comes with connection requests; an answer to a challenge must be
-/// one that is read again. Says whether there was a challenge that can be answered.
+/// Reads headers of authentication and cookies; an answer to a challenge must be one that is read again. Says whether
+/// there was a challenge that can be answered.
 pub fn digest(data: &[u8]) -> bool {
     let text = String::from_utf8_lossy(data);
     let client = digest::Client {
@@ -140,14 +143,116 @@ pub fn digest(data: &[u8]) -> bool {
     for value in cookie::find(&text, "session") {
         assert_eq!(cookie::verify(b"secret", value, 0, u64::MAX), None);
     }
-    _ = (head::answer(data), head::question(data));
-    assert_eq!(udp::UdpRequest::parse(data, "user", "password"), None);
-    if let Ok(message) = stun::Message::decode(data) {
-        assert!(!stun::is_signed(data, "password"));
-        _ = stun::Message::decode(&message.encode(Some("password")));
-    }
-    if let Some(stanza) = xmpp::Stanza::parse(&text) {
-        _ = xmpp::Stanza::parse(&stanza.write());
-    }
     answered.is_some()
+}
+
+/// Reads what comes with connection requests: HTTP, STUN, datagrams, stanzas and the stream that carries them. What is
+/// read is written as it was read, and in which pieces it came makes no difference. Says whether it is any of these.
+pub fn reach(data: &[u8]) -> bool {
+    assert_eq!(udp::UdpRequest::parse(data, "user", "password"), None);
+    let text = String::from_utf8_lossy(data);
+    let stanza = xmpp::Stanza::parse(&text);
+    if let Some(stanza) = &stanza {
+        // Reasons that the standard does not name are lost once.
+        let again = |stanza: &xmpp::Stanza| xmpp::Stanza::parse(&stanza.write());
+        let once = again(stanza);
+        assert!(once.is_some(), "{stanza:?}");
+        assert_eq!(once.as_ref().and_then(again), once);
+    }
+    let datagram = datagram(data);
+    let whole = streamed(data, data.len().max(1), true);
+    let [single, seven] = [1, 7].map(|piece| streamed(data, piece, true));
+    // With success a new stream begins, and what came in the same piece is dropped with the old one.
+    if !text.contains("success") {
+        assert_eq!(single, whole);
+        assert_eq!(seven, whole);
+    }
+    _ = (
+        streamed(data, 1, false),
+        streamed(data, data.len().max(1), false),
+    );
+    _ = head::question(data);
+    let asked = [1, 7, data.len().max(1)].map(|piece| asked(data, piece));
+    assert_eq!(asked[0], asked[1]);
+    assert_eq!(asked[0], asked[2]);
+    stanza.is_some() || datagram || asked[0] == Outcome::Accepted
+}
+
+fn datagram(data: &[u8]) -> bool {
+    assert!(!stun::is_signed(data, "password"));
+    let Ok(message) = stun::Message::decode(data) else {
+        return false;
+    };
+    let again = stun::Message::decode(&message.encode(None));
+    assert_eq!(again.as_ref(), Ok(&message));
+    let [from, own] = [
+        SocketAddrV4::new([192, 0, 2, 1].into(), 4000),
+        SocketAddrV4::new([192, 0, 2, 2].into(), 3478),
+    ];
+    if let Some((answer, to)) = stun::answer(&message, from, own) {
+        assert_eq!(to.ip(), from.ip(), "nobody is made to talk to others");
+        let signed = answer.encode(Some("password"));
+        assert!(stun::is_signed(&signed, "password"));
+        assert_eq!(answer.mapped(), Some(from));
+    }
+    true
+}
+
+/// What a stream says and does when the server's bytes come in pieces of this size.
+fn streamed(data: &[u8], piece: usize, secure: bool) -> (Vec<String>, Vec<Event>) {
+    let jid = Jid {
+        local: "acs".into(),
+        domain: "example.net".into(),
+        resource: String::new(),
+    };
+    let mut stream = Stream::new(jid, "password".into(), "nonce", secure);
+    let (mut said, mut events) = (Vec::new(), Vec::new());
+    for piece in data.chunks(piece) {
+        stream.handle_input(piece);
+        said.extend(std::iter::from_fn(|| stream.poll_transmit()));
+        while let Some(event) = stream.poll_event() {
+            if event == Event::StartTls {
+                stream.secured();
+            }
+            events.push(event);
+        }
+    }
+    (said, events)
+}
+
+/// How a connection request ends whose answer comes in pieces of this size, on each connection anew.
+fn asked(data: &[u8], piece: usize) -> Outcome {
+    let credentials = Credentials {
+        username: "user".into(),
+        password: "password".into(),
+        basic: true,
+    };
+    let now = Instant::now();
+    let url = "http://192.0.2.1:7547/x";
+    let request = ConnectionRequest::new(now, url, credentials, Duration::from_secs(10), "c");
+    let Ok(mut request) = request else {
+        panic!("it is a URL");
+    };
+    for _ in 0..10 {
+        while request.poll_transmit().is_some() {}
+        if let Some(outcome) = request.outcome() {
+            return outcome.clone();
+        }
+        let mut anew = false;
+        for piece in data.chunks(piece) {
+            request.handle_input(piece);
+            let actions = std::iter::from_fn(|| request.poll_transmit());
+            anew |= actions.fold(false, |anew, action| {
+                anew | matches!(action, Action::Connect)
+            });
+            // What comes after that comes over a connection that nobody reads any more.
+            if anew || request.outcome().is_some() {
+                break;
+            }
+        }
+        if !anew && request.outcome().is_none() {
+            request.connection_closed();
+        }
+    }
+    panic!("it does not come to an end");
 }

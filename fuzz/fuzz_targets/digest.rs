@@ -1,7 +1,7 @@
-//! Headers of authentication, cookies, and the datagrams and stanzas of connection requests.
+//! Headers of authentication, and cookies.
 #![no_main]
 
-#[expect(dead_code, reason = "the file has the checks of two targets")]
+#[expect(dead_code, reason = "the file has the checks of three targets")]
 #[path = "../checks/cwmp.rs"]
 mod checks;
 

@@ -1,7 +1,7 @@
 //! Envelopes as a peer may send them, down to what both ends of a session make of them.
 #![no_main]
 
-#[expect(dead_code, reason = "the file has the checks of two targets")]
+#[expect(dead_code, reason = "the file has the checks of three targets")]
 #[path = "../checks/cwmp.rs"]
 mod checks;
 

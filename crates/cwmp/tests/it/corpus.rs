@@ -91,22 +91,6 @@ fn every_envelope_of_the_corpus_is_survived() {
 
 #[test]
 fn every_header_of_the_corpus_is_survived() {
-    let datagram = UdpRequest::default().datagram("192.0.2.1:1".parse().unwrap(), "other");
-    let stanza = Stanza {
-        from: "a@b/c".into(),
-        to: "d@e/f".into(),
-        id: "1".into(),
-        content: Content::Accepted,
-    };
-    let request = Content::Request {
-        username: "u".into(),
-        password: "p".into(),
-    };
-    let attributes = vec![
-        Attribute::ConnectionRequestBinding,
-        Attribute::Username("u".into()),
-    ];
-    let stun = Message::request([7; 16], attributes);
     let texts = [
         (
             "challenge",
@@ -123,20 +107,71 @@ fn every_header_of_the_corpus_is_survived() {
         ),
         ("basic", "Basic dXNlcjpwYXNz"),
         ("cookie", "$Version=1, session=\"YQ.1.YQ\"; path=/"),
+    ];
+    replay("digest", named(&texts), checks::digest);
+}
+
+fn named(texts: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+    let named = texts.iter();
+    let named = named.map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
+    named.collect()
+}
+
+#[test]
+fn every_connection_request_of_the_corpus_is_survived_in_whichever_pieces_it_comes() {
+    let datagram = UdpRequest::default().datagram("192.0.2.1:1".parse().unwrap(), "other");
+    let stanza = Stanza {
+        from: "a@b/c".into(),
+        to: "d@e/f".into(),
+        id: "1".into(),
+        content: Content::Accepted,
+    };
+    let request = Content::Request {
+        username: "u".into(),
+        password: "p".into(),
+    };
+    let attributes = vec![
+        Attribute::ConnectionRequestBinding,
+        Attribute::Username("u".into()),
+    ];
+    let stun = Message::request([7; 16], attributes);
+    let mut seeds = named(&[
         (
             "answer",
             "HTTP/1.1 401 No\nWWW-Authenticate: Digest realm=\"a\",\n  nonce=\"b\"\n\n",
         ),
+        (
+            "length",
+            "HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm=\"a\", nonce=\"b\"\r\nContent-Length: 4\r\n\r\nbody",
+        ),
+        ("accepted", "HTTP/1.0 200 OK\r\n\r\n"),
         ("question", "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"),
         (
             "refused",
             "<iq type='error' id='1'><error><not-authorized/></error></iq>",
         ),
-    ];
-    let mut seeds: Vec<_> = texts
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
-        .collect();
+        (
+            "stream-plain",
+            "<?xml version='1.0'?><stream:stream xmlns='jabber:client' from='b' version='1.0'><stream:features>\
+             <starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>\
+             <proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
+        ),
+        (
+            "stream",
+            "<?xml version='1.0'?><stream:stream xmlns='jabber:client' from='b'> <stream:features>\
+             <mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms></stream:features>\
+             <success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/><?xml version='1.0'?><stream:stream from='b'><stream:features>\
+             <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features><iq type='result' id='bind'>\
+             <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>acs@example.net/x</jid></bind></iq>\
+             <iq type='result' id='1' from='a@b/c'/><iq type='get' id='2'><ping xmlns='urn:xmpp:ping'/></iq>\
+             <message><body><![CDATA[<]]>&lt;</body></message></stream:stream>",
+        ),
+        (
+            "stream-scram",
+            "<stream:stream><stream:features><mechanisms><mechanism>SCRAM-SHA-256</mechanism></mechanisms></stream:features>\
+             <challenge>cj1ub25jZXgscz1jMkZzZEE9PSxpPTI=</challenge><success>dj14</success>",
+        ),
+    ]);
     seeds.push(("datagram".into(), datagram));
     seeds.push(("stanza".into(), stanza.write().into_bytes()));
     seeds.push((
@@ -145,5 +180,5 @@ fn every_header_of_the_corpus_is_survived() {
     ));
     seeds.push(("stun".into(), stun.encode(None)));
     seeds.push(("stun-signed".into(), stun.encode(Some("other"))));
-    replay("digest", seeds, checks::digest);
+    replay("reach", seeds, checks::reach);
 }
