@@ -3,6 +3,7 @@ import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 import { client, done, need, type Schemas } from './client';
 
 export type SetupKey = Schemas['SetupKey'];
+export type SetupKeyCreated = Schemas['SetupKeyCreated'];
 export type Token = Schemas['Token'];
 export type User = Schemas['User'];
 export type Tenant = Schemas['Tenant'];

@@ -155,7 +155,7 @@ export function connectLiveQueries(queries: QueryClient): () => void {
       void queries.invalidateQueries({ queryKey: ['device', id, 'reach'] });
     }
     for (const id of now.values) {
-      for (const part of ['values', 'model', 'timeline', 'sessions']) void queries.invalidateQueries({ queryKey: ['device', id, part] });
+      for (const part of ['values', 'model', 'timeline', 'sessions', 'transfers']) void queries.invalidateQueries({ queryKey: ['device', id, part] });
     }
     for (const id of now.operations) void queries.invalidateQueries({ queryKey: ['operation', id] });
     if (now.operations.size > 0) void queries.invalidateQueries({ queryKey: ['operations'] });

@@ -1,6 +1,6 @@
 // The search of the top bar: `/` from anywhere, or paste anything; Enter opens the first hit as soon as it is known.
-import { Popover, TextInput } from '@mantine/core';
 import { useEffect, useId, useRef, useState } from 'react';
+import { Drop } from '~/components/drop';
 import { Icon } from '~/components/icon';
 import { t } from '~/text';
 import { useFind } from './finder';
@@ -46,21 +46,20 @@ export function GlobalSearch() {
     }
   }, [pending, settled, item]);
 
+  const shown = open && text.trim() !== '';
   return (
-    <Popover opened={open && text.trim() !== ''} onChange={setOpen} position="bottom-end" trapFocus={false} returnFocus={false} withRoles={false}>
-      <Popover.Target>
-        <TextInput
+    <div className={classes.search}>
+      <div className={classes.field} onClick={() => input.current?.focus()}>
+        <Icon name="search" size={14} />
+        <input
           ref={input}
-          className={classes.field}
           role="combobox"
           aria-label={t.search.label}
-          aria-expanded={open && text.trim() !== ''}
+          aria-expanded={shown}
           aria-controls={list}
-          aria-activedescendant={open && found.length > 0 ? `${list}-${active}` : undefined}
+          aria-activedescendant={shown && found.length > 0 ? `${list}-${active}` : undefined}
           aria-autocomplete="list"
           placeholder={t.search.placeholder}
-          leftSection={<Icon name="search" size={14} />}
-          rightSection={text === '' ? <kbd>/</kbd> : undefined}
           value={text}
           spellCheck={false}
           autoComplete="off"
@@ -84,11 +83,14 @@ export function GlobalSearch() {
             }
           }}
         />
-      </Popover.Target>
-      <Popover.Dropdown className={classes.drop}>
-        <FoundList id={list} items={found} active={active} onActive={setActive} onRun={(one) => { close(); one.run(); }} />
-        {found.length === 0 ? <div className={classes.none} role="status">{settled ? t.search.nothing : t.search.looking}</div> : null}
-      </Popover.Dropdown>
-    </Popover>
+        {text === '' ? <kbd>/</kbd> : null}
+      </div>
+      {shown ? (
+        <Drop end className={classes.drop}>
+          <FoundList id={list} items={found} active={active} onActive={setActive} onRun={(one) => { close(); one.run(); }} />
+          {found.length === 0 ? <div className={classes.none} role="status">{settled ? t.search.nothing : t.search.looking}</div> : null}
+        </Drop>
+      ) : null}
+    </div>
   );
 }

@@ -1,8 +1,9 @@
 // Ctrl K: everything one can do or go to from here, and every device, by typing a few letters.
-import { Modal, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
+import { useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
 import { useNavigate } from '@tanstack/react-router';
 import { useId, useState } from 'react';
 import { useSession } from '~/api/session';
+import { Modal } from '~/components/mantine/modal';
 import { t } from '~/text';
 import { useFind, usePageActions, type Found } from './finder';
 import { FoundList, foundKeys } from './found-list';

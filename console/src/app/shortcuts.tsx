@@ -1,5 +1,5 @@
 // The list of keys, on `?`.
-import { Modal } from '@mantine/core';
+import { Modal } from '~/components/mantine/modal';
 import { t } from '~/text';
 import classes from './shortcuts.module.css';
 

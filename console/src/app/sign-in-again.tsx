@@ -1,10 +1,12 @@
 // The sign-in ended while somebody worked: they sign in again over the page, which keeps what was typed.
-import { Button, Modal, PasswordInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useNavigate, useRouterState } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
 import { client, need } from '~/api/client';
 import { renew, sessionQuery, signIn, useSession, type Session } from '~/api/session';
+import { Modal } from '~/components/mantine/modal';
+import { PasswordInput } from '~/components/mantine/password-input';
 import { Failure } from '~/components/notice';
 import { t } from '~/text';
 

@@ -39,7 +39,6 @@ export const theme = createTheme({
     Checkbox: { defaultProps: { size: 'xs' } },
     Switch: { defaultProps: { size: 'xs' } },
     SegmentedControl: { defaultProps: { size: 'xs' } },
-    Tooltip: { defaultProps: { openDelay: 250, withArrow: false, multiline: true, maw: 340, events: { hover: true, focus: true, touch: true } } },
     Modal: { defaultProps: { centered: false, yOffset: '10vh', overlayProps: { backgroundOpacity: 0.35 }, transitionProps: { duration: 80 } } },
     Menu: { defaultProps: { shadow: 'md', transitionProps: { duration: 60 } } },
     Popover: { defaultProps: { shadow: 'md', transitionProps: { duration: 60 } } },

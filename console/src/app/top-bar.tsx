@@ -1,9 +1,10 @@
 // The top bar: where one is, the search, the palette, and whether what is shown is live.
-import { ActionIcon, Tooltip } from '@mantine/core';
+import { ActionIcon } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { useLive } from '~/api/live';
 import { Icon } from '~/components/icon';
 import { Shape, type Tone } from '~/components/state';
+import { Tooltip } from '~/components/tooltip';
 import { duration, relative } from '~/lib/time';
 import { useClock } from '~/lib/clock';
 import { t } from '~/text';
@@ -49,7 +50,7 @@ function LiveDot() {
         ? t.live.lostDetail(wait)
         : live.phase === 'refused' ? t.live.refusedDetail : t.live.connectingDetail;
   return (
-    <Tooltip label={detail} position="bottom-end">
+    <Tooltip label={detail} side="bottom">
       <span className={classes.live} role="status" aria-label={`${word}. ${detail}`} tabIndex={0}>
         <Shape tone={tones[live.phase] ?? 'idle'} />
         <span>{word}</span>

@@ -1,6 +1,7 @@
 // A button that is never silently dead: when it cannot be used it stays focusable and says why.
-import { Button, Tooltip, type ButtonProps } from '@mantine/core';
+import { Button, type ButtonProps } from '@mantine/core';
 import { useId, type ReactNode } from 'react';
+import { Tooltip } from './tooltip';
 
 interface Props extends Omit<ButtonProps, 'disabled'> {
   /** Why this cannot be done now; undefined when it can. */

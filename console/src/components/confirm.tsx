@@ -1,6 +1,7 @@
 // The question before something that cannot be taken back lightly: what will happen, to what, and a plain verb.
-import { Button, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useState, type ReactNode } from 'react';
+import { TextInput } from '~/components/mantine/text-input';
 import { t } from '~/text';
 import { Dialog } from './dialog';
 import { Failure } from './notice';

@@ -12,7 +12,7 @@ import classes from './transcript.module.css';
 const LINES_SHOWN = 30;
 
 /** One message; they are told apart by their place. */
-export type Said = Pick<TranscriptEntry, 'at' | 'direction' | 'kind' | 'text'>;
+export type Said = Pick<TranscriptEntry, 'at' | 'direction' | 'kind' | 'text'> & { masked?: boolean };
 
 export function Conversation({ entries, closedFirst, children }: { entries: Said[] | undefined; closedFirst?: boolean; children?: ReactNode }) {
   const o = t.operations;
@@ -44,14 +44,18 @@ export function Conversation({ entries, closedFirst, children }: { entries: Said
   );
 }
 
+/** The device refused what it was asked. */
+const isFault = ({ direction, kind }: Said) => direction === 'received' && (kind === 'Fault' || kind === 'Error');
+
 function Message({ entry, first, open, onToggle }: { entry: Said; first: number; open: boolean; onToggle: () => void }) {
   const at = parseTime(entry.at) ?? 0;
   return (
-    <li className={classes.message} data-direction={entry.direction}>
+    <li className={classes.message} data-direction={entry.direction} data-fault={isFault(entry) || undefined}>
       <button type="button" className={classes.head} aria-expanded={open} onClick={onToggle}>
         <Icon name={entry.direction === 'sent' ? 'right' : entry.direction === 'received' ? 'left' : 'info'} size={12} />
         <span>{t.operations.directions[entry.direction]}</span>
         <strong>{entry.direction === 'note' ? '' : entry.kind}</strong>
+        {entry.masked ? <span className="row tight" title={t.operations.maskedHint}><Icon name="lock" size={11} />{t.operations.masked}</span> : null}
         <span className="grow" />
         <time className="num" dateTime={entry.at} title={exact(at)}>{at === first ? clockTime(at) : `+${duration(at - first)}`}</time>
       </button>

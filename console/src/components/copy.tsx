@@ -1,9 +1,10 @@
 // A value people want elsewhere: shown in full, copied with one click.
-import { ActionIcon, Tooltip } from '@mantine/core';
+import { ActionIcon } from '@mantine/core';
 import { useEffect, useRef, useState } from 'react';
 import { announce } from '~/app/announce';
 import { t } from '~/text';
 import { Icon } from './icon';
+import { Tooltip } from './tooltip';
 
 const SHOWN_MS = 1500;
 

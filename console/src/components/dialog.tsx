@@ -1,6 +1,6 @@
 // A dialog with a form or a question. A click beside it does not throw away what was typed.
-import { Modal, type ModalProps } from '@mantine/core';
 import type { ReactNode } from 'react';
+import { Modal, type ModalProps } from '~/components/mantine/modal';
 import { t } from '~/text';
 
 interface Props {

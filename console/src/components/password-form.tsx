@@ -1,9 +1,10 @@
 // A new password of one's own: long enough, typed twice.
-import { Button, PasswordInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { changePassword } from '~/api/session';
 import { announce } from '~/app/announce';
+import { PasswordInput } from '~/components/mantine/password-input';
 import { t } from '~/text';
 import { Failure } from './notice';
 

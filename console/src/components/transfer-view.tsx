@@ -9,7 +9,8 @@ import { Ago } from './time';
 
 const tones: Record<TransferState, Tone> = { waiting: 'waiting', running: 'busy', interrupted: 'warn', done: 'ok', failed: 'bad', expired: 'bad' };
 
-export function TransferView({ transfer }: { transfer: Transfer }) {
+/** `operation` leads to the operation because of which it goes. */
+export function TransferView({ transfer, operation = false }: { transfer: Transfer; operation?: boolean }) {
   const x = t.transfer;
   const over = transfer.finished_at != null;
   return (
@@ -20,6 +21,7 @@ export function TransferView({ transfer }: { transfer: Transfer }) {
         <State tone={tones[transfer.state]}>{x.states[transfer.state]}</State>
         {transfer.peer ? <span className="dim small">{x.from} <span className="mono">{transfer.peer}</span></span> : null}
         {transfer.direction === 'upload' && transfer.file_id ? <Link to="/files" search={{ open: transfer.file_id }} className="small">{x.kept}</Link> : null}
+        {operation ? <Link to="/operations/$operationId" params={{ operationId: transfer.operation_id }} className="small" aria-label={x.operationOf(transfer.name)}>{x.operation}</Link> : null}
         <span className="dim small"><Ago at={transfer.finished_at ?? transfer.started_at ?? transfer.created_at} /></span>
       </div>
       <div className="row">

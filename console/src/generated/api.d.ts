@@ -1077,6 +1077,20 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What to write into the `ManagementServer` object of a device that speaks TR-069. Its password is the secret. */
+        AcsAccess: {
+            /** @description Our STUN server, `host:port`, of which each device is told in its first session; null when there is none. */
+            stun?: string | null;
+            /** @description `URL`: each of them works, the encrypted one first. */
+            urls: string[];
+            /**
+             * @description `Username`: the tenant.
+             * @example default
+             */
+            username: string;
+            /** @description The XMPP address from which devices are asked to come, for `ConnReqAllowedJabberIDs`; null when there is none. */
+            xmpp?: string | null;
+        };
         /** @description Who did something. */
         Actor: {
             /**
@@ -1225,7 +1239,10 @@ export interface components {
              * @description Operations that are not finished, as far as one page of them goes.
              */
             open_operations: number;
-            /** @description The newest USP version that the agent and this server both speak, like `1.3`; null before it was first asked. */
+            /**
+             * @description The newest version of its protocol that it and this server both speak, like `1.3`; null before it was first
+             *     asked. Of a device with two protocols, that of the one which was asked last.
+             */
             protocol_version?: string | null;
             values_at?: components["schemas"]["Time"] | null;
             /**
@@ -2334,6 +2351,7 @@ export interface components {
         };
         /** @description A new setup key with its secret, which is shown this once. */
         SetupKeyCreated: {
+            acs?: components["schemas"]["AcsAccess"] | null;
             /**
              * @description What to write into `Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.Path`.
              * @example /usp/hes_0123456789abcdefghijABCDEFGHIJ01
@@ -2343,7 +2361,7 @@ export interface components {
             secret: string;
             /** @description The key. */
             setup_key: components["schemas"]["SetupKey"];
-            /** @description The URLs at which devices find this server, with the key in them. */
+            /** @description The URLs at which devices that speak USP find this server, with the key in them. */
             urls: string[];
         };
         /** @description One page of a list. */

@@ -1,5 +1,5 @@
 // One device: who it is and whether it can be talked to, then what it says, does, and what happened to it.
-import { Skeleton, Tabs } from '@mantine/core';
+import { Skeleton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect, useState } from 'react';
@@ -9,6 +9,7 @@ import { useTitle } from '~/app/crumbs';
 import { isEditable } from '~/app/keyboard';
 import { deviceTabs, parseDeviceSearch, type DeviceTab } from '~/app/search-params';
 import { useChecked } from '~/app/use-search';
+import { Tabs } from '~/components/mantine/tabs';
 import { Empty, Failure } from '~/components/notice';
 import { isUuid } from '~/lib/uuid';
 import { t } from '~/text';

@@ -107,5 +107,5 @@ export function DevicesPage() {
 function Undecided() {
   const { data } = useQuery(deviceMatchesQuery(false));
   const waiting = data?.items.length ?? 0;
-  return waiting > 0 ? <Link to="/devices/matches" className="small nowrap">{t.matches.waiting(waiting)}</Link> : null;
+  return waiting > 0 ? <Link to="/devices/matches" className="small nowrap">{t.devices.pairs(waiting)}</Link> : null;
 }

@@ -1,5 +1,5 @@
 // The connection doctor: what is wrong, in plain words with what to do, and the connections that were turned away.
-import { Button, Skeleton, TextInput } from '@mantine/core';
+import { Button, Skeleton } from '@mantine/core';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
@@ -7,6 +7,7 @@ import { doctorQuery, refusalsQuery, type Severity } from '~/api/admin';
 import { useTitle } from '~/app/crumbs';
 import { parseDoctorSearch } from '~/app/search-params';
 import { useChecked } from '~/app/use-search';
+import { TextInput } from '~/components/mantine/text-input';
 import { Empty, Failure } from '~/components/notice';
 import { RefusalTable } from '~/components/refusals';
 import { Shape, State, type Tone } from '~/components/state';

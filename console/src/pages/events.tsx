@@ -1,5 +1,5 @@
 // The event log, newest first; new ones are announced and shown on request, so that nothing jumps under the eye.
-import { Button, SegmentedControl, Skeleton } from '@mantine/core';
+import { Button, Skeleton } from '@mantine/core';
 import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { useCallback, useEffect, useMemo, useState } from 'react';
@@ -19,6 +19,7 @@ import { Shape } from '~/components/state';
 import { Ago } from '~/components/time';
 import { Toolbar } from '~/components/toolbar';
 import { CopyButton } from '~/components/copy';
+import { SegmentedControl } from '~/components/mantine/segmented';
 import { exact, parseTime } from '~/lib/time';
 import { t } from '~/text';
 

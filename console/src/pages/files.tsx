@@ -1,5 +1,5 @@
 // Files for devices and of devices, newest first: found, uploaded, looked at, saved, removed.
-import { Button, SegmentedControl, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
@@ -15,6 +15,8 @@ import { ColumnMenu } from '~/components/data-table/column-menu';
 import { useColumns, type Column } from '~/components/data-table/columns';
 import { DataTable } from '~/components/data-table/data-table';
 import { Icon } from '~/components/icon';
+import { SegmentedControl } from '~/components/mantine/segmented';
+import { TextInput } from '~/components/mantine/text-input';
 import { Empty, Failure } from '~/components/notice';
 import { Ago } from '~/components/time';
 import { Toolbar } from '~/components/toolbar';

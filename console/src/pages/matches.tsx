@@ -1,5 +1,5 @@
 // Devices that may be the same one, side by side: a person says whether they are one or two.
-import { Skeleton, Switch } from '@mantine/core';
+import { Skeleton } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -9,6 +9,7 @@ import { announce } from '~/app/announce';
 import { useTitle } from '~/app/crumbs';
 import { ActionButton } from '~/components/action-button';
 import { Confirm } from '~/components/confirm';
+import { Switch } from '~/components/mantine/switch';
 import { Empty, Failure } from '~/components/notice';
 import { Ago } from '~/components/time';
 import { t } from '~/text';

@@ -1,10 +1,12 @@
 // All operations, newest first, by state.
-import { Button, SegmentedControl, Select } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { operationStates, type OperationState } from '~/api/operations';
 import { useTitle } from '~/app/crumbs';
 import { parseOperationsSearch, type OperationsSearch } from '~/app/search-params';
 import { useChecked } from '~/app/use-search';
+import { SegmentedControl } from '~/components/mantine/segmented';
+import { Select } from '~/components/mantine/select';
 import { Empty } from '~/components/notice';
 import { Toolbar } from '~/components/toolbar';
 import { t } from '~/text';

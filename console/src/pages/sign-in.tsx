@@ -1,5 +1,5 @@
 // Signing in, and choosing one's own password when the present one was given for one use.
-import { Button, PasswordInput, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { getRouteApi, useNavigate } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
@@ -7,6 +7,8 @@ import { sessionQuery, signIn } from '~/api/session';
 import { useTitle } from '~/app/crumbs';
 import { parseSignInSearch } from '~/app/search-params';
 import { useChecked } from '~/app/use-search';
+import { PasswordInput } from '~/components/mantine/password-input';
+import { TextInput } from '~/components/mantine/text-input';
 import { PasswordForm } from '~/components/password-form';
 import { Failure } from '~/components/notice';
 import { t } from '~/text';

@@ -49,6 +49,10 @@ export const files = {
 /** Files on their way to and from a device. */
 export const transfer = {
   title: 'Files on their way',
+  last: 'Files to and from it',
+  older: 'Older ones are among its operations',
+  operation: 'Operation',
+  operationOf: (name: string) => `The operation of ${name}`,
   send: 'Send it a file',
   sendTitle: 'Have this device fetch a file',
   sendHint: 'The device gets a link of its own, which ends by itself. With a firmware image it restarts.',

@@ -1,7 +1,6 @@
 export const matches = {
   title: 'May be the same device',
   intro: 'A name is common to both and does not decide it by itself. As one, they are one device with two ways to it; as two, nobody asks again.',
-  waiting: (n: number) => `${n} ${n === 1 ? 'pair' : 'pairs'} may be the same device: decide`,
   showRejected: 'Show those that were decided to be two',
   empty: 'Nothing to decide',
   emptyDetail: 'When a device comes by a second protocol and its names do not say for sure that it is a known one, the pair waits here.',

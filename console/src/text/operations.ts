@@ -59,6 +59,8 @@ export const operations = {
   transcriptNone: 'Nothing went over the wire.',
   transcriptLost: 'No message is written down: the server ended before an answer came.',
   transcriptCopy: 'transcript',
+  masked: 'secrets hidden',
+  maskedHint: 'What is secret in this message was masked before it was stored.',
   openAll: 'Open all',
   closeAll: 'Close all',
   allLines: (n: number) => `Show all ${n.toLocaleString('en')} lines`,

@@ -103,7 +103,8 @@ pub struct DeviceDetail {
     pub values_known: u64,
     /// When the newest of them was read.
     pub values_at: Option<Time>,
-    /// The newest USP version that the agent and this server both speak, like `1.3`; null before it was first asked.
+    /// The newest version of its protocol that it and this server both speak, like `1.3`; null before it was first
+    /// asked. Of a device with two protocols, that of the one which was asked last.
     pub protocol_version: Option<String>,
 }
 

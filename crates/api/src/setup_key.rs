@@ -71,8 +71,24 @@ pub struct SetupKeyCreated {
     /// What to write into `Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.Path`.
     #[schema(example = "/usp/hes_0123456789abcdefghijABCDEFGHIJ01")]
     pub path: String,
-    /// The URLs at which devices find this server, with the key in them.
+    /// The URLs at which devices that speak USP find this server, with the key in them.
     pub urls: Vec<String>,
+    /// How devices that speak TR-069 (CWMP) find it and come in with the key; null when it has no listener for them.
+    pub acs: Option<AcsAccess>,
+}
+
+/// What to write into the `ManagementServer` object of a device that speaks TR-069. Its password is the secret.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AcsAccess {
+    /// `URL`: each of them works, the encrypted one first.
+    pub urls: Vec<String>,
+    /// `Username`: the tenant.
+    #[schema(example = "default")]
+    pub username: String,
+    /// Our STUN server, `host:port`, of which each device is told in its first session; null when there is none.
+    pub stun: Option<String>,
+    /// The XMPP address from which devices are asked to come, for `ConnReqAllowedJabberIDs`; null when there is none.
+    pub xmpp: Option<String>,
 }
 
 const TAG: &str = "setup keys";

@@ -38,8 +38,9 @@ impl Store {
         .await
     }
 
-    /// Changes what is noted about a device and how it is reached, its path made when there is none: all of it or
-    /// nothing. Credentials stay. A path that we dial and that only a client certificate opens is invalid.
+    /// Changes what is noted about a device and how it is reached: all of it or nothing. Credentials stay. The path that
+    /// is to be dialled is made when there is none, and so is one for a device that has no path at all. A device that we
+    /// dial and that only a client certificate opens is invalid.
     pub async fn device_revise(
         &self,
         tenant: &TenantId,
@@ -64,30 +65,41 @@ impl Store {
 }
 
 async fn redirect(tx: &mut Tx, tenant: &TenantId, device: DeviceId, to: PathPatch) -> Result<()> {
-    let setup = PathSetup {
-        transport: to.transport.clone(),
-        endpoint_id: to.endpoint_id,
-        ..PathSetup::default()
-    };
-    put(tx, tenant, device, setup).await?;
-    let mut update = sql("UPDATE management_path SET device = device");
+    let any = sql("SELECT link FROM management_path WHERE tenant = $1 AND device = $2 LIMIT 1")
+        .bind(tenant)
+        .bind(device);
+    if matches!(to.dial_url, Some(Some(_))) || tx.optional(any).await?.is_none() {
+        let setup = PathSetup {
+            transport: to.transport.clone(),
+            endpoint_id: to.endpoint_id,
+            ..PathSetup::default()
+        };
+        put(tx, tenant, device, setup).await?;
+    }
     if let Some(url) = to.dial_url {
-        update.push(", dial_url = ").arg(url);
+        let update = sql("UPDATE management_path SET dial_url = $4 \
+             WHERE tenant = $1 AND device = $2 AND transport = $3")
+        .bind(tenant)
+        .bind(device)
+        .bind(to.transport)
+        .bind(url);
+        tx.execute(update).await?;
     }
     if let Some(required) = to.certificate_required {
-        update.push(", certificate_required = ").arg(required);
+        // Of each way to it: one that is left open would open the device.
+        let update = sql("UPDATE management_path SET certificate_required = $3 \
+             WHERE tenant = $1 AND device = $2")
+        .bind(tenant)
+        .bind(device)
+        .bind(required);
+        tx.execute(update).await?;
     }
-    update.push(" WHERE tenant = ").arg(tenant);
-    update.push(" AND device = ").arg(device);
-    update.push(" AND transport = ").arg(&to.transport);
-    tx.execute(update).await?;
     let both = sql(
-        "SELECT link FROM management_path WHERE tenant = $1 AND device = $2 AND transport = $3 \
+        "SELECT link FROM management_path WHERE tenant = $1 AND device = $2 \
          AND dial_url IS NOT NULL AND certificate_required = 1",
     )
     .bind(tenant)
-    .bind(device)
-    .bind(to.transport);
+    .bind(device);
     match tx.optional(both).await? {
         None => Ok(()),
         Some(_) => Err(Error::Invalid(

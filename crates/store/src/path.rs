@@ -72,13 +72,13 @@ pub struct PathSetup {
 /// What may be changed about how a device is reached; `None` leaves it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PathPatch {
-    /// Transport: `websocket`.
+    /// Transport of the path that is dialled: `websocket`.
     pub transport: String,
     /// Endpoint id of a path that is made because there is none yet.
     pub endpoint_id: String,
     /// Where we dial it, or that we do not.
     pub dial_url: Option<Option<String>>,
-    /// Only a client certificate opens it.
+    /// Only a client certificate opens the device, on each of its paths.
     pub certificate_required: Option<bool>,
 }
 
@@ -289,20 +289,19 @@ impl Store {
         self.path_change(tenant, update, events).await
     }
 
-    /// Lets a device that has its own credential in with a setup key until then (after a factory reset).
+    /// Lets a device that has its own credential in with a setup key until then, on each of its paths: a factory reset
+    /// takes all of its credentials.
     pub async fn path_readmit(
         &self,
         tenant: &TenantId,
         device: DeviceId,
-        transport: &str,
         until: Option<Timestamp>,
         events: Vec<Event>,
     ) -> Result<()> {
-        let update = sql("UPDATE management_path SET readmit_until = $4 \
-             WHERE tenant = $1 AND device = $2 AND transport = $3")
+        let update = sql("UPDATE management_path SET readmit_until = $3 \
+             WHERE tenant = $1 AND device = $2")
         .bind(tenant)
         .bind(device)
-        .bind(transport)
         .bind(until);
         self.path_change(tenant, update, events).await
     }

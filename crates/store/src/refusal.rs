@@ -23,9 +23,9 @@ pub struct NewRefusal {
     pub detail: String,
     /// Address it came from, or [`PEER_HIDDEN`].
     pub peer: String,
-    /// Endpoint id it claimed; may be empty.
+    /// Who it said it is: an endpoint id, what a CPE calls itself, or the user name it came with; may be empty.
     pub endpoint_id: String,
-    /// Transport: `websocket`.
+    /// Transport: `websocket`, `cwmp`.
     pub transport: String,
     /// What makes it equal to others, made by the caller (a hash of reason, peer without port, endpoint id).
     pub key: SecretHash,
@@ -75,23 +75,22 @@ impl Store {
         self.refusals(tenant, since, None, limit).await
     }
 
-    /// The same of one endpoint id.
+    /// The same of one device: of those who gave one of its names. No names, no refusals.
     pub async fn refusal_list_of(
         &self,
         tenant: &TenantId,
-        endpoint: &str,
+        names: &[String],
         since: Timestamp,
         limit: usize,
     ) -> Result<Vec<RefusalRecord>> {
-        self.refusals(Some(tenant), since, Some(endpoint), limit)
-            .await
+        self.refusals(Some(tenant), since, Some(names), limit).await
     }
 
     async fn refusals(
         &self,
         tenant: Option<&TenantId>,
         since: Timestamp,
-        endpoint: Option<&str>,
+        names: Option<&[String]>,
         limit: usize,
     ) -> Result<Vec<RefusalRecord>> {
         let mut statement = sql("SELECT last_at, reason, detail, ");
@@ -121,8 +120,8 @@ impl Store {
                 .push(" AND i.value = r.endpoint_id))");
         }
         statement.push(")");
-        if let Some(endpoint) = endpoint {
-            statement.push(" AND r.endpoint_id = ").arg(endpoint);
+        if let Some(names) = names {
+            statement.push(" AND r.endpoint_id IN ").list(names);
         }
         statement
             .push(" ORDER BY r.last_at DESC, r.key LIMIT ")

@@ -1,5 +1,5 @@
 // Running a command: find it, fill in its typed arguments, confirm, and watch its operation.
-import { Button, Select, Skeleton, TextInput } from '@mantine/core';
+import { Button, Skeleton } from '@mantine/core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -10,6 +10,8 @@ import { matches } from '~/app/match';
 import { ActionButton } from '~/components/action-button';
 import { Confirm } from '~/components/confirm';
 import { Icon } from '~/components/icon';
+import { Select } from '~/components/mantine/select';
+import { TextInput } from '~/components/mantine/text-input';
 import { Empty, Failure, Note } from '~/components/notice';
 import { OperationStateWord } from '~/components/operation-state';
 import { Steps } from '~/components/operation-view';

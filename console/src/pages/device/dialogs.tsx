@@ -1,5 +1,5 @@
 // The questions and the form behind the actions of a device.
-import { Button, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -8,11 +8,13 @@ import { apply, freshKey } from '~/api/operations';
 import { announce } from '~/app/announce';
 import { Confirm } from '~/components/confirm';
 import { Dialog } from '~/components/dialog';
+import { TextInput } from '~/components/mantine/text-input';
 import { Failure } from '~/components/notice';
 import { t } from '~/text';
 import { splitTags } from '../devices/tags';
 import type { DialogName } from './header';
 import { Merge } from './merge';
+import { ownNames } from './names';
 import { FetchFile, SendFile } from './transfer';
 import { Waits } from './waits';
 
@@ -34,6 +36,11 @@ export function Dialogs({ name, device, onClose }: Props) {
 }
 
 type Dialog = Omit<Props, 'name'>;
+
+/** What it is called on the wire: whoever presents that name is meant. */
+function Names({ device }: { device: DeviceDetail }) {
+  return <span className="mono wrap">{ownNames(device).map((one) => one.value).join(', ')}</span>;
+}
 
 function Reboot({ device, onClose }: Dialog) {
   const navigate = useNavigate();
@@ -67,7 +74,7 @@ function Readmit({ device, onClose }: Dialog) {
   });
   return (
     <Confirm title={t.device.readmitTitle} verb={t.device.readmit} busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={onClose}>
-      <p><strong>{device.name}</strong> <span className="mono">{device.endpoint_ids.join(', ')}</span></p>
+      <p><strong>{device.name}</strong> <Names device={device} /></p>
       <p>{t.device.readmitDetail}</p>
     </Confirm>
   );
@@ -89,7 +96,7 @@ function Certificate({ device, onClose }: Dialog) {
   });
   return (
     <Confirm title={required ? d.certificateTitle : d.certificateOffTitle} verb={required ? d.certificateVerb : d.certificateOffVerb} danger={required} busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={onClose}>
-      <p><strong>{device.name}</strong> <span className="mono">{device.endpoint_ids.join(', ')}</span></p>
+      <p><strong>{device.name}</strong> <Names device={device} /></p>
       <p>{required ? d.certificateDetail : d.certificateOffDetail}</p>
     </Confirm>
   );
@@ -141,7 +148,7 @@ function Edit({ device, onClose }: Dialog) {
         <p className="dim">{d.editHint}</p>
         <TextInput label={d.label} value={label} maxLength={100} onChange={(e) => setLabel(e.currentTarget.value)} data-autofocus />
         <TextInput label={d.tags} description={d.tagsHint} inputWrapperOrder={['label', 'input', 'description']} value={tags} onChange={(e) => setTags(e.currentTarget.value)} />
-        <TextInput label={d.dialUrl} description={d.dialUrlHint} inputWrapperOrder={['label', 'input', 'description']} value={dial} onChange={(e) => setDial(e.currentTarget.value)} classNames={{ input: 'mono' }} />
+        {device.endpoint_ids.length > 0 ? <TextInput label={d.dialUrl} description={d.dialUrlHint} inputWrapperOrder={['label', 'input', 'description']} value={dial} onChange={(e) => setDial(e.currentTarget.value)} classNames={{ input: 'mono' }} /> : null}
         {save.error ? <Failure error={save.error} /> : null}
         <div className="row" style={{ justifyContent: 'flex-end' }}>
           <Button onClick={onClose}>{t.common.cancel}</Button>

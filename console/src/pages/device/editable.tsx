@@ -1,8 +1,9 @@
 // A value that can be changed in its place: shows what is staged beside what is, and stages an edit.
-import { ActionIcon, Button, Tooltip } from '@mantine/core';
+import { ActionIcon, Button } from '@mantine/core';
 import { useEffect, useRef, useState } from 'react';
 import type { ValueType } from '~/api/devices';
 import { Icon } from '~/components/icon';
+import { Tooltip } from '~/components/tooltip';
 import { t } from '~/text';
 import type { Staging } from './staging';
 import { checkValue } from './value-check';

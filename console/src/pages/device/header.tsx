@@ -1,5 +1,5 @@
 // The band above a device: name, one status word with its evidence time, identities to copy, the main actions.
-import { ActionIcon, Menu, Tooltip } from '@mantine/core';
+import { ActionIcon } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { lazy, Suspense, useState } from 'react';
@@ -9,9 +9,12 @@ import { useActions, type Action } from '~/app/finder';
 import { ActionButton } from '~/components/action-button';
 import { Copyable } from '~/components/copy';
 import { Icon } from '~/components/icon';
+import { Menu } from '~/components/mantine/menu';
 import { Evidence, Expected, PresenceState } from '~/components/presence';
 import { Tag } from '~/components/tag';
+import { Tooltip } from '~/components/tooltip';
 import { t } from '~/text';
+import { ownNames } from './names';
 import { useReadNow } from './read-now';
 import { useWake } from './wake';
 import classes from './device.module.css';
@@ -81,7 +84,7 @@ export function Header({ device, timeline, onTimeline }: { device: DeviceDetail;
       <div className={classes.facts}>
         {device.manufacturer || device.model ? <span><strong>{makeAndModel(device)}</strong></span> : null}
         {device.serial ? <span>{d.serialShort} <Copyable value={device.serial} label={d.serial} /></span> : null}
-        {device.endpoint_ids.map((id) => <span key={id}>{d.endpointShort} <Copyable value={id} label={d.endpoint} /></span>)}
+        {ownNames(device).map(({ kind, value }) => <span key={value}>{d.namesShort[kind]} <Copyable value={value} label={d.names[kind]} /></span>)}
         {device.ip ? <span>{d.ipShort} <Copyable value={device.ip} label={d.ip} /></span> : null}
         <Expected presence={device.presence} />
         {device.tags.length > 0 ? <span>{device.tags.map((tag) => <Tag key={tag}>{tag}</Tag>)}</span> : null}

@@ -1,5 +1,4 @@
 // Another device that is this one: found, shown, made one after its name was typed; and a way split off again.
-import { Select } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
@@ -8,6 +7,7 @@ import { mergeDevice, splitDevice } from '~/api/device-matches';
 import { deviceSearchQuery, type Device, type DeviceDetail } from '~/api/devices';
 import { announce } from '~/app/announce';
 import { Confirm } from '~/components/confirm';
+import { Select } from '~/components/mantine/select';
 import { t } from '~/text';
 
 const m = t.matches;

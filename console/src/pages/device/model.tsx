@@ -1,11 +1,11 @@
 // The data model: the tree of objects at the left, the chosen object at the right, search over both names and values.
-import { TextInput } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
 import { modelSearchQuery, type DeviceDetail } from '~/api/devices';
 import { Icon } from '~/components/icon';
+import { TextInput } from '~/components/mantine/text-input';
 import { Failure } from '~/components/notice';
 import { Tag } from '~/components/tag';
 import { Ago } from '~/components/time';

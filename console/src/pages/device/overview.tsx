@@ -15,9 +15,11 @@ import { t } from '~/text';
 import { Editable } from './editable';
 import { ActionButton } from '~/components/action-button';
 import { useMay } from '~/api/session';
+import { protocolWords } from './names';
 import { evidence, flag, hosts, ipInterfaces, number, overviewPaths, readPaths, rowsOf, text, toMap, upSince, wifiNetworks, type Values } from './overview-data';
 import { ReadNow, useReadNow } from './read-now';
 import type { Staging } from './staging';
+import { Transfers } from './transfers';
 import classes from './overview.module.css';
 
 /** Values older than this are shown dimmed: nothing has refreshed them for a while. */
@@ -56,6 +58,7 @@ export function Overview({ device, staging }: { device: DeviceDetail; staging: S
   return (
     <div className={classes.sections}>
       <Glance device={device} values={values} />
+      <Transfers device={device} open />
       <About device={device} values={values} />
       <Wifi device={device} values={values} staging={staging} />
       <Hosts device={device} values={values} />
@@ -63,6 +66,7 @@ export function Overview({ device, staging }: { device: DeviceDetail; staging: S
       <Cellular device={device} values={values} />
       <Radios device={device} values={values} />
       <Ports device={device} values={values} />
+      <Transfers device={device} open={false} />
     </div>
   );
 }
@@ -168,7 +172,7 @@ function About({ device, values }: { device: DeviceDetail; values: Values }) {
     [f.temperature, temperature === undefined ? undefined : `${temperature} °C`],
     [f.host, text(values, `${info}HostName`)],
     [f.time, clockWords(values)],
-    [f.protocol, device.protocol_version ? `USP ${device.protocol_version}` : undefined],
+    [f.protocol, protocolWords(device)],
     [f.admission, device.admission.words],
     [f.registered, <Ago key="r" at={device.created_at} />],
   ];

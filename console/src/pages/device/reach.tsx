@@ -15,6 +15,7 @@ import { Ago } from '~/components/time';
 import { t } from '~/text';
 import { Split } from './merge';
 import { useWake } from './wake';
+import { ways } from './ways';
 import classes from './overview.module.css';
 
 export function ReachPanel({ device }: { device: DeviceDetail }) {
@@ -100,8 +101,6 @@ function Path({ path, onSplit, mayNot }: { path: Reach['paths'][number]; onSplit
     [r.credential, path.credential ?? undefined],
     [r.lastSign, path.evidence_at ? <span key="e"><Ago at={path.evidence_at} />{path.evidence_source ? `, ${path.evidence_source}` : ''}</span> : undefined],
     [r.expectedBy, path.expected_by ? <Ago key="x" at={path.expected_by} /> : undefined],
-    [r.reachBy, path.methods.length > 0 ? <span key="m">{path.methods.map((one) => <span key={one.method} className="wrap" style={{ display: 'block' }}>{r.methods[one.method] ?? one.method}{one.address && one.address !== path.dial_url ? <span className="mono"> {one.address}</span> : null}</span>)}</span> : undefined],
-    [r.dial, path.dial_url ? <span key="u" className="mono wrap">{path.dial_url}</span> : undefined],
   ];
   return (
     <div style={{ borderBottom: '1px solid var(--line)' }}>
@@ -114,8 +113,9 @@ function Path({ path, onSplit, mayNot }: { path: Reach['paths'][number]; onSplit
       <dl className={classes.facts}>
         {facts.filter(([, value]) => value !== undefined).map(([name, value]) => <div key={name}><dt>{name}</dt><dd className="wrap">{value}</dd></div>)}
       </dl>
+      <Ways path={path} />
       {path.attempts.length > 0 ? (
-        <div style={{ padding: '0 14px 12px' }}>
+        <div style={{ padding: '4px 14px 12px' }}>
           <h3 className="dim">{r.attempts}</h3>
           <ul style={{ margin: 0, padding: 0, listStyle: 'none' }}>
             {path.attempts.map((attempt) => (
@@ -130,6 +130,30 @@ function Path({ path, onSplit, mayNot }: { path: Reach['paths'][number]; onSplit
           </ul>
         </div>
       ) : null}
+    </div>
+  );
+}
+
+/** The ways in which we can turn to it: which it has, which was tried last, and with what result. */
+function Ways({ path }: { path: Reach['paths'][number] }) {
+  const r = t.device.reach;
+  const all = ways(path);
+  if (all.length === 0) return <p className="dim" style={{ padding: '0 14px 12px' }}>{r.noWays}</p>;
+  return (
+    <div className={classes.body}>
+      <table className={classes.table} aria-label={r.reachBy}>
+        <thead><tr><th scope="col">{r.reachBy}</th><th scope="col">{r.wayTo}</th><th scope="col">{r.lastTried}</th><th scope="col">{r.result}</th></tr></thead>
+        <tbody>
+          {all.map((way) => (
+            <tr key={`${way.method} ${way.address ?? ''}`}>
+              <td className="nowrap">{way.known ? r.methods[way.method] ?? way.method : <span className="dim">{r.methods[way.method] ?? way.method}</span>}</td>
+              <td>{way.address ? <span className="mono wrap">{way.address}</span> : <span className="dim">{way.known ? '-' : r.notTold}</span>}</td>
+              <td>{way.last ? <Ago at={way.last.at} /> : <span className="dim">{way.method === 'link' ? '-' : t.common.never}</span>}</td>
+              <td className="wrap">{way.method === 'link' ? <State tone="ok">{r.connected}</State> : way.last ? <span className="row"><State tone={way.last.ok ? 'ok' : 'bad'}>{way.last.ok ? r.attemptOk : r.attemptFailed}</State> {way.last.words}</span> : <span className="dim">-</span>}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </div>
   );
 }

@@ -1,5 +1,5 @@
 // Reading from the device now: a get operation, followed until it ends; what it read then shows by itself.
-import { ActionIcon, Tooltip } from '@mantine/core';
+import { ActionIcon } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef } from 'react';
 import { apply, freshKey, isFinal, operationQuery } from '~/api/operations';
@@ -7,6 +7,7 @@ import { asProblem } from '~/api/problem';
 import { useMay } from '~/api/session';
 import { announce } from '~/app/announce';
 import { Icon } from '~/components/icon';
+import { Tooltip } from '~/components/tooltip';
 import { t } from '~/text';
 
 /** A reading nobody waits for any longer than this is not worth waiting for on the device either. */

@@ -1,5 +1,5 @@
 // What happened to this device, newest first, beside everything else.
-import { ActionIcon, Button, Skeleton, Tooltip } from '@mantine/core';
+import { ActionIcon, Button, Skeleton } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { Link } from '@tanstack/react-router';
@@ -9,6 +9,7 @@ import { Failure } from '~/components/notice';
 import { Shape } from '~/components/state';
 import { Ago } from '~/components/time';
 import { eventTone, telling } from '~/components/event-tone';
+import { Tooltip } from '~/components/tooltip';
 import { serverNow } from '~/lib/clock';
 import { t } from '~/text';
 import { story, type Told } from './story';

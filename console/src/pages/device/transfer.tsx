@@ -1,5 +1,5 @@
 // A file to the device or from it: chosen, looked at first, then asked for as an operation.
-import { Button, Checkbox, SegmentedControl, Select, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
@@ -11,6 +11,10 @@ import { useMay } from '~/api/session';
 import { announce } from '~/app/announce';
 import { ActionButton } from '~/components/action-button';
 import { Dialog } from '~/components/dialog';
+import { Checkbox } from '~/components/mantine/checkbox';
+import { SegmentedControl } from '~/components/mantine/segmented';
+import { Select } from '~/components/mantine/select';
+import { TextInput } from '~/components/mantine/text-input';
 import { Empty, Failure, Note } from '~/components/notice';
 import { bytes } from '~/lib/size';
 import { t } from '~/text';

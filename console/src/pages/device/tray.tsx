@@ -1,5 +1,5 @@
 // The tray of staged changes: what is staged, what the server says would happen, and how it goes once applied.
-import { ActionIcon, Button, TextInput, Tooltip } from '@mantine/core';
+import { ActionIcon, Button } from '@mantine/core';
 import { useMutation, useQueries, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
@@ -8,9 +8,11 @@ import { applyAll, freshKey, isFinal, operationQuery, preview, type OperationSta
 import { useMay } from '~/api/session';
 import { ActionButton } from '~/components/action-button';
 import { Icon } from '~/components/icon';
+import { TextInput } from '~/components/mantine/text-input';
 import { Failure } from '~/components/notice';
 import { OperationStateWord } from '~/components/operation-state';
 import { Shape, type Tone } from '~/components/state';
+import { Tooltip } from '~/components/tooltip';
 import { t } from '~/text';
 import { FromTo, PreviewItems } from './preview-items';
 import { keyOf, opIndex, tickOf, toOps, type Staged, type Staging, type Tick } from './staging';

@@ -1,6 +1,8 @@
 // A field for one value, fitting its type: a choice where there is one, checked while it is typed.
-import { PasswordInput, Select, TextInput } from '@mantine/core';
 import type { ValueType } from '~/api/devices';
+import { PasswordInput } from '~/components/mantine/password-input';
+import { Select } from '~/components/mantine/select';
+import { TextInput } from '~/components/mantine/text-input';
 import { t } from '~/text';
 import { checkValue } from './value-check';
 

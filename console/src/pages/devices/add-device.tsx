@@ -1,8 +1,8 @@
 // Three ways in for a device: it connects with a setup key, we dial it, or it is registered by name beforehand.
-import { SegmentedControl } from '@mantine/core';
 import { useState } from 'react';
 import { useMay } from '~/api/session';
 import { Dialog } from '~/components/dialog';
+import { SegmentedControl } from '~/components/mantine/segmented';
 import { t } from '~/text';
 import { DialDevice } from './dial-device';
 import { SetupKeyUrl } from './setup-key-url';
@@ -12,7 +12,7 @@ type Way = 'key' | 'dial' | 'register';
 export function AddDevice({ onClose }: { onClose: () => void }) {
   const noKeys = useMay('setup-key:write');
   const [way, setWay] = useState<Way>(noKeys ? 'register' : 'key');
-  const d = t.devices.addDialog;
+  const d = t.addDevice;
   return (
     <Dialog onClose={onClose} title={d.title} size={680}>
       <div className="stack loose">

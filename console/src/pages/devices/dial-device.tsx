@@ -1,18 +1,20 @@
 // Registers a device before it comes: one that listens and is dialled, or one that gets its own credential at once.
-import { Button, Checkbox, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { createDevice } from '~/api/devices';
 import { useMay } from '~/api/session';
 import { ActionButton } from '~/components/action-button';
+import { Checkbox } from '~/components/mantine/checkbox';
+import { TextInput } from '~/components/mantine/text-input';
 import { Failure, Note } from '~/components/notice';
 import { Secret } from '~/components/secret';
 import { t } from '~/text';
 import { splitTags } from './tags';
 
 export function DialDevice({ dial, onClose }: { dial: boolean; onClose: () => void }) {
-  const d = t.devices.addDialog;
+  const d = t.addDevice;
   const queries = useQueryClient();
   const mayNot = useMay('device:write');
   const [endpoint, setEndpoint] = useState('');

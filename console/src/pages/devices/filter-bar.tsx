@@ -1,9 +1,9 @@
 // The filter of the list: set filters as chips, a field to type more, suggestions with counts.
-import { Popover } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { useId, useRef, useState } from 'react';
 import { facetsQuery, type DeviceFilter, type FacetField } from '~/api/devices';
+import { Drop } from '~/components/drop';
 import { Icon } from '~/components/icon';
 import { t } from '~/text';
 import { chips, fields, parseTyped, withFilter, withoutFilter, type FilterKey } from './filters';
@@ -83,87 +83,87 @@ export function FilterBar({ filter, onChange }: { filter: DeviceFilter; onChange
   const set = chips(filter);
   const shown = open && suggestions.length + (field?.facet ? 1 : 0) > 0;
   return (
-    <Popover opened={shown} position="bottom-start" trapFocus={false} returnFocus={false} withRoles={false} offset={4}>
-      <Popover.Target>
-        <div className={classes.bar} onClick={() => input.current?.focus()}>
-          <Icon name="filter" size={14} />
-          {set.map((chip) => (
-            <span key={`${chip.key}=${chip.value}`} className={classes.chip}>
-              <span className="dim">{chip.label}:</span> {words(chip.key, chip.value)}
-              <button
-                type="button"
-                aria-label={t.devices.removeFilter(`${chip.label}: ${words(chip.key, chip.value)}`)}
-                onClick={() => onChange(withoutFilter(filter, chip.key, chip.value))}
-              >
-                <Icon name="close" size={10} />
-              </button>
-            </span>
-          ))}
-          <input
-            ref={input}
-            data-page-filter
-            className={classes.input}
-            role="combobox"
-            aria-label={t.devices.filter}
-            aria-expanded={shown}
-            aria-controls={list}
-            aria-activedescendant={shown && active >= 0 ? `${list}-${active}` : undefined}
-            aria-autocomplete="list"
-            placeholder={set.length === 0 ? t.devices.filterPlaceholder : ''}
-            value={typed}
-            spellCheck={false}
-            autoComplete="off"
-            onFocus={() => setOpen(true)}
-            onClick={() => setOpen(true)}
-            onBlur={() => setOpen(false)}
-            onChange={(event) => {
-              setTyped(event.currentTarget.value);
-              setActive(-1);
-              setOpen(true);
-            }}
-            onKeyDown={(event) => {
-              if (event.key === 'ArrowDown' && !shown) setOpen(true);
-              else if (event.key === 'ArrowDown') setActive((active + 1) % Math.max(1, suggestions.length));
-              else if (event.key === 'ArrowUp') setActive((active <= 0 ? suggestions.length : active) - 1);
-              else if (event.key === 'Enter') enter();
-              else if (event.key === 'Escape') {
-                if (typed !== '') setTyped('');
-                else event.currentTarget.blur();
-              } else if (event.key === 'Backspace' && typed === '') {
-                const last = set[set.length - 1];
-                if (last) onChange(withoutFilter(filter, last.key, last.value));
-                return;
-              } else return;
-              event.preventDefault();
-            }}
-          />
-          {set.length > 1 ? (
-            <button type="button" className={classes.clear} onClick={() => onChange({ sort: filter.sort, order: filter.order })}>{t.devices.clearFilters}</button>
-          ) : null}
-        </div>
-      </Popover.Target>
-      <Popover.Dropdown p={4}>
-        <div id={list} role="listbox" aria-label={t.devices.filter} className={classes.list}>
-          {suggestions.map((s, i) => (
-            <div
-              key={s.id}
-              id={`${list}-${i}`}
-              role="option"
-              aria-selected={i === active}
-              className={classes.option}
-              onMouseMove={() => setActive(i)}
-              onMouseDown={(event) => event.preventDefault()}
-              onClick={s.pick}
+    <div className={classes.place}>
+      <div className={classes.bar} onClick={() => input.current?.focus()}>
+        <Icon name="filter" size={14} />
+        {set.map((chip) => (
+          <span key={`${chip.key}=${chip.value}`} className={classes.chip}>
+            <span className="dim">{chip.label}:</span> {words(chip.key, chip.value)}
+            <button
+              type="button"
+              aria-label={t.devices.removeFilter(`${chip.label}: ${words(chip.key, chip.value)}`)}
+              onClick={() => onChange(withoutFilter(filter, chip.key, chip.value))}
             >
-              <span className={s.value === undefined ? undefined : 'dim'}>{s.label}{s.value === undefined ? '' : ':'}</span>
-              {s.value !== undefined ? <span className="ellipsis grow">{words(s.label === t.devices.fields.presence ? 'presence' : 'q', s.value)}</span> : null}
-              {s.count !== undefined ? <span className="dim num">{s.count.toLocaleString('en')}</span> : null}
-            </div>
-          ))}
-          {field?.facet && suggestions.length === 0 ? <div className={classes.none}>{facets.isFetching ? t.common.loading : t.devices.noValues}</div> : null}
-        </div>
-      </Popover.Dropdown>
-    </Popover>
+              <Icon name="close" size={10} />
+            </button>
+          </span>
+        ))}
+        <input
+          ref={input}
+          data-page-filter
+          className={classes.input}
+          role="combobox"
+          aria-label={t.devices.filter}
+          aria-expanded={shown}
+          aria-controls={list}
+          aria-activedescendant={shown && active >= 0 ? `${list}-${active}` : undefined}
+          aria-autocomplete="list"
+          placeholder={set.length === 0 ? t.devices.filterPlaceholder : ''}
+          value={typed}
+          spellCheck={false}
+          autoComplete="off"
+          onFocus={() => setOpen(true)}
+          onClick={() => setOpen(true)}
+          onBlur={() => setOpen(false)}
+          onChange={(event) => {
+            setTyped(event.currentTarget.value);
+            setActive(-1);
+            setOpen(true);
+          }}
+          onKeyDown={(event) => {
+            if (event.key === 'ArrowDown' && !shown) setOpen(true);
+            else if (event.key === 'ArrowDown') setActive((active + 1) % Math.max(1, suggestions.length));
+            else if (event.key === 'ArrowUp') setActive((active <= 0 ? suggestions.length : active) - 1);
+            else if (event.key === 'Enter') enter();
+            else if (event.key === 'Escape') {
+              if (typed !== '') setTyped('');
+              else event.currentTarget.blur();
+            } else if (event.key === 'Backspace' && typed === '') {
+              const last = set[set.length - 1];
+              if (last) onChange(withoutFilter(filter, last.key, last.value));
+              return;
+            } else return;
+            event.preventDefault();
+          }}
+        />
+        {set.length > 1 ? (
+          <button type="button" className={classes.clear} onClick={() => onChange({ sort: filter.sort, order: filter.order })}>{t.devices.clearFilters}</button>
+        ) : null}
+      </div>
+      {shown ? (
+        <Drop className={classes.drop}>
+          <div id={list} role="listbox" aria-label={t.devices.filter} className={classes.list}>
+            {suggestions.map((s, i) => (
+              <div
+                key={s.id}
+                id={`${list}-${i}`}
+                role="option"
+                aria-selected={i === active}
+                className={classes.option}
+                onMouseMove={() => setActive(i)}
+                onMouseDown={(event) => event.preventDefault()}
+                onClick={s.pick}
+              >
+                <span className={s.value === undefined ? undefined : 'dim'}>{s.label}{s.value === undefined ? '' : ':'}</span>
+                {s.value !== undefined ? <span className="ellipsis grow">{words(s.label === t.devices.fields.presence ? 'presence' : 'q', s.value)}</span> : null}
+                {s.count !== undefined ? <span className="dim num">{s.count.toLocaleString('en')}</span> : null}
+              </div>
+            ))}
+            {field?.facet && suggestions.length === 0 ? <div className={classes.none}>{facets.isFetching ? t.common.loading : t.devices.noValues}</div> : null}
+          </div>
+        </Drop>
+      ) : null}
+    </div>
   );
 }
 

@@ -1,24 +1,28 @@
-// A fresh setup key as the URL an agent dials, how to write it into one, and the wait for the device.
-import { Button, NumberInput, Select, TextInput } from '@mantine/core';
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+// A fresh setup key, how to write it into a device of either protocol, and the wait for the device.
+import { Button } from '@mantine/core';
+import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
-import { createSetupKey, systemQuery } from '~/api/admin';
+import { createSetupKey, type SetupKeyCreated } from '~/api/admin';
 import { onLiveEvent } from '~/api/live';
 import type { Event } from '~/api/events';
-import { useSession } from '~/api/session';
 import { ActionButton } from '~/components/action-button';
+import { NumberInput } from '~/components/mantine/number-input';
+import { SegmentedControl } from '~/components/mantine/segmented';
+import { Select } from '~/components/mantine/select';
+import { TextInput } from '~/components/mantine/text-input';
 import { Failure } from '~/components/notice';
-import { Secret, Snippet } from '~/components/secret';
 import { State } from '~/components/state';
 import { serverNow } from '~/lib/clock';
 import { t } from '~/text';
+import { HowCwmp } from './how-cwmp';
+import { HowUsp } from './how-usp';
 
 const DAY_MS = 86_400_000;
 const lifetimes: Record<string, number | undefined> = { day: DAY_MS, week: 7 * DAY_MS, month: 30 * DAY_MS, never: undefined };
 
 export function SetupKeyUrl({ disabledReason, onClose }: { disabledReason?: string; onClose: () => void }) {
-  const d = t.devices.addDialog;
+  const d = t.addDevice;
   const queries = useQueryClient();
   const [name, setName] = useState(() => d.keyNameDefault(new Date(serverNow()).toISOString().slice(0, 10)));
   const [life, setLife] = useState('week');
@@ -34,7 +38,7 @@ export function SetupKeyUrl({ disabledReason, onClose }: { disabledReason?: stri
     },
     onSuccess: () => void queries.invalidateQueries({ queryKey: ['setup-keys'] }),
   });
-  if (create.data) return <HowTo path={create.data.path} urls={create.data.urls} onClose={onClose} />;
+  if (create.data) return <HowTo made={create.data} onClose={onClose} />;
   return (
     <form
       className="stack loose"
@@ -57,10 +61,10 @@ export function SetupKeyUrl({ disabledReason, onClose }: { disabledReason?: stri
   );
 }
 
-function HowTo({ path, urls, onClose }: { path: string; urls: string[]; onClose: () => void }) {
-  const d = t.devices.addDialog;
-  const session = useSession();
-  const system = useQuery({ ...systemQuery, enabled: session.permissions.includes('system:read') });
+/** How to write it into a device, by what the device speaks; and the wait for it. */
+function HowTo({ made, onClose }: { made: SetupKeyCreated; onClose: () => void }) {
+  const d = t.addDevice;
+  const [speaks, setSpeaks] = useState(made.urls.length === 0 && made.acs ? 'cwmp' : 'usp');
   const [arrived, setArrived] = useState<{ id: string; name: string }>();
   useEffect(
     () =>
@@ -70,30 +74,10 @@ function HowTo({ path, urls, onClose }: { path: string; urls: string[]; onClose:
       }),
     [],
   );
-  const url = urls[0] ?? '';
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  const endpoint = system.data?.endpoint_id ?? '<endpoint id of this controller>';
   return (
     <div className="stack loose">
-      {urls.map((one) => <Secret key={one} label={d.url} value={one} />)}
-      <p className="dim small">{d.urlHint}</p>
-      <Snippet
-        label={d.howHeadendAgent}
-        text={`[[controller]]\nendpoint_id = "${endpoint}"\nurl = "${url}"`}
-      />
-      <Snippet
-        label={d.howObuspa}
-        text={[
-          `Device.LocalAgent.Controller.1.EndpointID "${endpoint}"`,
-          'Device.LocalAgent.Controller.1.MTP.1.Protocol "WebSocket"',
-          `Device.LocalAgent.Controller.1.MTP.1.WebSocket.Host "${parsed?.hostname ?? ''}"`,
-          `Device.LocalAgent.Controller.1.MTP.1.WebSocket.Port "${parsed?.port || (parsed?.protocol === 'wss:' ? '443' : '80')}"`,
-          `Device.LocalAgent.Controller.1.MTP.1.WebSocket.Path "${path}"`,
-          `Device.LocalAgent.Controller.1.MTP.1.WebSocket.EnableEncryption "${parsed?.protocol === 'wss:'}"`,
-          'Device.LocalAgent.Controller.1.MTP.1.Enable "true"',
-          'Device.LocalAgent.Controller.1.Enable "true"',
-        ].join('\n')}
-      />
+      <SegmentedControl aria-label={d.speaks} value={speaks} onChange={setSpeaks} data={[{ value: 'usp', label: d.speaksUsp }, { value: 'cwmp', label: d.speaksCwmp }]} />
+      {speaks === 'usp' ? <HowUsp path={made.path} urls={made.urls} /> : <HowCwmp acs={made.acs} secret={made.secret} />}
       <div className="row" role="status">
         {arrived ? <State tone="ok">{d.arrived(arrived.name)}</State> : <State tone="waiting">{d.waiting}</State>}
         {arrived ? <Link to="/devices/$deviceId" params={{ deviceId: arrived.id }}>{d.open}</Link> : null}

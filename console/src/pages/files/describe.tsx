@@ -1,6 +1,7 @@
 // The fields that describe a file, for a new one and for one that is there.
-import { Select, Textarea, TextInput } from '@mantine/core';
 import { fileKinds, type FileAbout, type FileKind } from '~/api/files';
+import { Select } from '~/components/mantine/select';
+import { Textarea, TextInput } from '~/components/mantine/text-input';
 import { t } from '~/text';
 import { nameWrong } from './about';
 

@@ -1,5 +1,5 @@
 // A new file: chosen, described, sent with its progress shown; it can be stopped on the way.
-import { Button, FileInput, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 import { uploadFile, type FileAbout, type StoredFile } from '~/api/files';
@@ -7,6 +7,7 @@ import { announce } from '~/app/announce';
 import { ActionButton } from '~/components/action-button';
 import { Dialog } from '~/components/dialog';
 import { Icon } from '~/components/icon';
+import { FileInput, TextInput } from '~/components/mantine/text-input';
 import { Failure } from '~/components/notice';
 import { Progress } from '~/components/progress';
 import { bytes } from '~/lib/size';

@@ -1,6 +1,7 @@
 // How the console looks in this browser.
-import { Button, SegmentedControl, useMantineColorScheme, type MantineColorScheme } from '@mantine/core';
+import { Button, useMantineColorScheme, type MantineColorScheme } from '@mantine/core';
 import { announce } from '~/app/announce';
+import { SegmentedControl } from '~/components/mantine/segmented';
 import { t } from '~/text';
 import { SettingsFrame } from './frame';
 

@@ -1,8 +1,9 @@
 // A dialog that asks for a new name.
-import { Button, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Dialog } from '~/components/dialog';
+import { TextInput } from '~/components/mantine/text-input';
 import { Failure } from '~/components/notice';
 import { t } from '~/text';
 

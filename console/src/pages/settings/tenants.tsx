@@ -1,5 +1,5 @@
 // The tenants of the installation; for platform administrators.
-import { Button, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { createTenant, disableTenant, renameTenant, tenantsQuery, type Tenant } from '~/api/admin';
@@ -9,6 +9,7 @@ import { ActionButton } from '~/components/action-button';
 import { Confirm } from '~/components/confirm';
 import { Dialog } from '~/components/dialog';
 import { Icon } from '~/components/icon';
+import { TextInput } from '~/components/mantine/text-input';
 import { Failure } from '~/components/notice';
 import { State } from '~/components/state';
 import { Tag } from '~/components/tag';

@@ -1,5 +1,5 @@
 // API tokens: one's own, or those of the tenant for who may see them.
-import { Button, Checkbox, Select, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { createToken, revokeToken, rolesQuery, tokensQuery, type Token } from '~/api/admin';
@@ -7,6 +7,9 @@ import { useSession, type Permission } from '~/api/session';
 import { Confirm } from '~/components/confirm';
 import { Dialog } from '~/components/dialog';
 import { Icon } from '~/components/icon';
+import { Checkbox } from '~/components/mantine/checkbox';
+import { Select } from '~/components/mantine/select';
+import { TextInput } from '~/components/mantine/text-input';
 import { Empty, Failure } from '~/components/notice';
 import { Secret, Snippet } from '~/components/secret';
 import { State } from '~/components/state';

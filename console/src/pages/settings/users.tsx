@@ -1,5 +1,5 @@
 // The people of the tenant, their roles, and their one-time passwords.
-import { ActionIcon, Button, Menu, Select, TextInput } from '@mantine/core';
+import { ActionIcon, Button } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { createUser, deleteUser, resetPassword, rolesQuery, updateUser, usersQuery, type User } from '~/api/admin';
@@ -10,6 +10,9 @@ import { ActionButton } from '~/components/action-button';
 import { Confirm } from '~/components/confirm';
 import { Dialog } from '~/components/dialog';
 import { Icon } from '~/components/icon';
+import { Menu } from '~/components/mantine/menu';
+import { Select } from '~/components/mantine/select';
+import { TextInput } from '~/components/mantine/text-input';
 import { Empty, Failure } from '~/components/notice';
 import { Secret } from '~/components/secret';
 import { State } from '~/components/state';

@@ -85,6 +85,15 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
             for url in &made.urls {
                 eprintln!("Devices connect to  {url}");
             }
+            if let Some(acs) = &made.acs {
+                for url in &acs.urls {
+                    eprintln!("TR-069 devices come to  {url}");
+                }
+                eprintln!(
+                    "with the username {} and the secret as password",
+                    acs.username
+                );
+            }
             eprintln!("This secret is not shown again.");
             Ok(())
         }

@@ -1,6 +1,8 @@
 //! Devices: list, suggestions, registering, editing, removing, re-admitting.
 
 use super::device_view::{admission, domain, name, view};
+use super::doctor;
+use super::refusal_words::is_conduct;
 use super::setup_key::device_urls;
 use super::validate::Checks;
 use super::{some, stamp, time};
@@ -9,6 +11,7 @@ use crate::http::extract::{Body, Id, Query};
 use crate::http::page;
 use crate::problem::Result;
 use crate::secret;
+use crate::southbound::certificate::Certificate;
 use crate::state::{State, now};
 use api::device::{
     Device, DeviceCreate, DeviceCreated, DeviceDetail, DevicePatch, DeviceQuery, Facet, FacetField,
@@ -28,8 +31,14 @@ use store::{
     Search,
 };
 
-/// The transport of the management paths there are now.
+/// The transport of devices that speak USP.
 pub const WEBSOCKET: &str = "websocket";
+
+/// The transport of those that speak TR-069.
+const CWMP: &str = crate::southbound::cwmp::TRANSPORT;
+
+/// Complaints looked through for one that is a refusal.
+const COMPLAINTS_READ: usize = 20;
 
 /// How long a re-admitted device may take to come: a technician's day.
 const READMIT_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -206,6 +215,7 @@ pub async fn create(
         &state,
         certificate_required,
         dial_url.is_some(),
+        (true, false),
     );
     checks.done()?;
     let at = now();
@@ -286,14 +296,24 @@ pub async fn update(
     let dial_url = body
         .dial_url
         .map(|url| (!url.trim().is_empty()).then(|| checks.dial_url("dial_url", &url)));
-    let path = state.store.path(tenant, id, WEBSOCKET).await?;
-    let url_was = path.as_ref().and_then(|path| path.dial_url.clone());
-    let was = path.as_ref().is_some_and(|path| path.certificate_required);
+    let paths = state.store.path_list(tenant, id).await?;
+    let path = paths.iter().find(|path| path.transport == WEBSOCKET);
+    let url_was = path.and_then(|path| path.dial_url.clone());
+    let endpoint_id = path.map_or(record.endpoint_id, |path| path.endpoint_id.clone());
+    let was = main_path(&paths).is_some_and(|path| path.certificate_required);
     let required = body.certificate_required.unwrap_or(was);
     let dialled = dial_url.as_ref().unwrap_or(&url_was).is_some();
     // What is as it was needs no look: the configuration may be another by now.
     if (required && !was) || matches!(dial_url, Some(Some(_))) {
-        check_certificate(&mut checks, &state, required, dialled);
+        let usp = path.is_some() || paths.is_empty();
+        let cwmp = paths.iter().any(|path| path.transport == CWMP);
+        check_certificate(&mut checks, &state, required, dialled, (usp, cwmp));
+    }
+    if matches!(dial_url, Some(Some(_))) && endpoint_id.is_empty() {
+        checks.add(
+            "dial_url",
+            "is for devices that speak USP, and no endpoint id of this one is known",
+        );
     }
     checks.done()?;
     let mut data = serde_json::Map::new();
@@ -322,7 +342,6 @@ pub async fn update(
         ..StorePatch::default()
     };
     let redialled = dial_url.as_ref().is_some_and(|url| *url != url_was);
-    let endpoint_id = path.map_or(record.endpoint_id, |path| path.endpoint_id);
     let reach = PathPatch {
         transport: WEBSOCKET.to_owned(),
         endpoint_id,
@@ -339,19 +358,31 @@ pub async fn update(
     detail(&state, &caller, id).await.map(Json)
 }
 
-/// A required certificate has to be one that can be shown.
-fn check_certificate(checks: &mut Checks, state: &State, required: bool, dialled: bool) {
+/// A required certificate has to be one that can be shown, over each protocol that the device speaks.
+fn check_certificate(
+    checks: &mut Checks,
+    state: &State,
+    required: bool,
+    dialled: bool,
+    (usp, cwmp): (bool, bool),
+) {
     const FIELD: &str = "certificate_required";
-    let asked = state.bound.certificate.as_ref();
+    let asks = |one: &Option<Certificate>| one.as_ref().is_some_and(|one| one.clients);
+    let bound = &state.bound;
     if required && dialled {
         checks.add(
             FIELD,
             "is for devices that dial us, and this one is dialled",
         );
-    } else if required && !asked.is_some_and(|certificate| certificate.clients) {
+    } else if required && usp && !asks(&bound.certificate) {
         checks.add(
             FIELD,
             "needs a server that asks devices for certificates: usp.tls_listen with usp.tls.client_ca",
+        );
+    } else if required && cwmp && !asks(&bound.cwmp_certificate) {
+        checks.add(
+            FIELD,
+            "needs a server that asks devices for certificates: cwmp.tls_listen with cwmp.tls.client_ca",
         );
     }
 }
@@ -387,11 +418,9 @@ pub async fn readmit(
     state.store.device(tenant, id).await?;
     let event = caller.event(EventKind::DeviceReadmitted).device(id);
     let until = Some(now().plus(READMIT_FOR));
-    let path = main_path(&state.store.path_list(tenant, id).await?);
-    let transport = path.map_or(WEBSOCKET.to_owned(), |path| path.transport);
     state
         .store
-        .path_readmit(tenant, id, &transport, until, vec![event])
+        .path_readmit(tenant, id, until, vec![event])
         .await?;
     detail(&state, &caller, id).await.map(Json)
 }
@@ -417,12 +446,16 @@ pub async fn detail(state: &State, caller: &Caller, id: DeviceId) -> Result<Devi
     // Refused since it was last heard: that is how it stands with it now. Who is refused while it is
     // connected is somebody else.
     let evidence = &record.device.evidence;
-    let refused = match evidence.linked() || record.endpoint_id.is_empty() {
-        true => Vec::new(),
+    let refused = match evidence.linked() {
+        true => None,
         false => {
+            let names = doctor::names(state, tenant, id).await?;
             let since = evidence.newest().unwrap_or_default();
-            let id = &record.endpoint_id;
-            state.store.refusal_list_of(tenant, id, since, 1).await?
+            let found = state
+                .store
+                .refusal_list_of(tenant, &names, since, COMPLAINTS_READ)
+                .await?;
+            found.into_iter().find(|one| !is_conduct(&one.last.reason))
         }
     };
     let at = now();
@@ -439,7 +472,7 @@ pub async fn detail(state: &State, caller: &Caller, id: DeviceId) -> Result<Devi
                 at: time(one.at),
             })
             .collect(),
-        admission: admission(path.as_ref(), refused.first(), at),
+        admission: admission(path.as_ref(), refused.as_ref(), at),
         dial_url: path.and_then(|path| path.dial_url),
         model_discovered_at: model.map(|model| time(model.discovered_at)),
         values_known: objects.iter().map(|(_, count, _)| count).sum(),

@@ -115,7 +115,7 @@ pub fn admission(
         Some(path) if path.dial_url.is_some() => (AdmissionState::Dialled, "The server dials it."),
         Some(path) if path.certificate_required => (
             AdmissionState::Certificate,
-            "Only a client certificate with its endpoint id opens it.",
+            "Only a client certificate with its name opens it.",
         ),
         Some(_) if readmit.is_some() => (
             AdmissionState::Readmitted,

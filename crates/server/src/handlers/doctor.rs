@@ -13,7 +13,7 @@ use api::doctor::{Diagnosis, DoctorQuery, Refusal, RefusalQuery, Severity};
 use api::page::PageQuery;
 use axum::Json;
 use axum::extract::State as Extract;
-use fleet::{DeviceId, Identity, IdentityKind, Timestamp};
+use fleet::{DeviceId, Identity, IdentityKind, TenantId, Timestamp};
 use std::collections::HashSet;
 use store::RefusalRecord;
 use store::limits::PAGE_MAX;
@@ -45,20 +45,17 @@ pub async fn refusals(
     }))
 }
 
-/// The last refusals of an endpoint id.
-pub async fn of_endpoint(
+/// The last refusals of whoever gave one of a device's names.
+pub async fn of_device(
     state: &State,
     caller: &Caller,
-    endpoint: &str,
+    names: &[String],
     since: Timestamp,
     max: usize,
 ) -> Result<Vec<Refusal>> {
-    if endpoint.is_empty() {
-        return Ok(Vec::new());
-    }
     let found = state
         .store
-        .refusal_list_of(&caller.tenant, endpoint, since, max)
+        .refusal_list_of(&caller.tenant, names, since, max)
         .await?;
     let mut out = Vec::with_capacity(found.len());
     for one in &found {
@@ -98,6 +95,23 @@ fn key(record: &RefusalRecord) -> String {
     text
 }
 
+/// Every name under which a device may be turned away: its endpoint ids, what it calls itself over CWMP, and the user
+/// name that it was given.
+pub async fn names(state: &State, tenant: &TenantId, device: DeviceId) -> Result<Vec<String>> {
+    let identities = state.store.identity_list(tenant, device).await?;
+    let paths = state.store.path_list(tenant, device).await?;
+    let told = identities
+        .into_iter()
+        .filter(|one| one.identity.kind.merges())
+        .map(|one| one.identity.value);
+    let used = paths.into_iter().map(|path| path.endpoint_id);
+    let all = told.chain(used).filter(|name| !name.is_empty());
+    let mut all: Vec<String> = all.chain([device.to_string()]).collect();
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
 /// The device of the tenant that goes by this name: an endpoint id, what a CPE calls itself, or the
 /// user name that it was given.
 async fn named(state: &State, caller: &Caller, name: &str) -> Result<Option<DeviceId>> {
@@ -114,6 +128,7 @@ async fn named(state: &State, caller: &Caller, name: &str) -> Result<Option<Devi
     }
     for kind in [
         IdentityKind::UspEndpoint,
+        IdentityKind::CwmpDevice,
         IdentityKind::OuiClassSerial,
         IdentityKind::OuiSerial,
     ] {

@@ -15,7 +15,7 @@ use fleet::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
-use store::{DeviceFilter, DeviceRecord, DeviceSort, RefusalRecord, Search};
+use store::{DeviceFilter, DeviceSort, RefusalRecord, Search};
 
 /// How far back the doctor looks.
 const SINCE: Duration = Duration::from_secs(24 * 3600);
@@ -48,7 +48,9 @@ pub async fn all(
         let id = one.last.endpoint_id.as_str();
         id.contains(wanted)
             || one.last.peer.contains(wanted)
-            || (!id.is_empty() && known.iter().any(|(_, record)| record.endpoint_id == id))
+            || known
+                .iter()
+                .any(|(_, names)| names.iter().any(|name| name == id))
     };
     let refusals: Vec<_> = refused.iter().filter(of_it).collect();
     all.extend(
@@ -393,13 +395,13 @@ async fn nobody(state: &State, caller: &Caller, at: Timestamp) -> Result<Finding
     ))
 }
 
-/// The devices somebody may mean, as they stand.
+/// The devices somebody may mean, as they stand, each with its names.
 async fn known(
     state: &State,
     caller: &Caller,
     wanted: &str,
     at: Timestamp,
-) -> Result<Vec<(Finding, DeviceRecord)>> {
+) -> Result<Vec<(Finding, Vec<String>)>> {
     let search = Search {
         filter: DeviceFilter {
             q: Some(wanted.to_owned()),
@@ -452,7 +454,8 @@ async fn known(
             PresenceWord::Offline => (Severity::Warning, "device-offline"),
             PresenceWord::Never => (Severity::Warning, "device-never-seen"),
         };
-        all.push((finding(severity, code, title, detail, remedy), record));
+        let names = doctor::names(state, &caller.tenant, record.device.id).await?;
+        all.push((finding(severity, code, title, detail, remedy), names));
     }
     Ok(all)
 }

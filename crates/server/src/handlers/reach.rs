@@ -41,14 +41,9 @@ pub async fn show(
     let paths = state.store.path_list(tenant, id).await?;
     let at = now();
     let verdict = presence(&record.device.evidence, at, &state.presence());
-    let refusals = doctor::of_endpoint(
-        &state,
-        &caller,
-        &record.endpoint_id,
-        at.minus(REFUSALS_SINCE),
-        REFUSALS_MAX,
-    )
-    .await?;
+    let names = doctor::names(&state, tenant, id).await?;
+    let since = at.minus(REFUSALS_SINCE);
+    let refusals = doctor::of_device(&state, &caller, &names, since, REFUSALS_MAX).await?;
     let reachable = verdict.word == PresenceWord::Online;
     let (likely_reason, advice) = if reachable {
         (None, None)
@@ -242,9 +237,9 @@ pub async fn explain(
 ) -> Result<(String, String)> {
     let tenant = &caller.tenant;
     let paths = state.store.path_list(tenant, record.device.id).await?;
+    let names = doctor::names(state, tenant, record.device.id).await?;
     let since = at.minus(REFUSALS_SINCE);
-    let refusals =
-        doctor::of_endpoint(state, caller, &record.endpoint_id, since, REFUSALS_MAX).await?;
+    let refusals = doctor::of_device(state, caller, &names, since, REFUSALS_MAX).await?;
     Ok(why(record, &paths, &refusals, word))
 }
 

@@ -10,12 +10,12 @@ use crate::secret;
 use crate::state::{State, now};
 use api::Page;
 use api::page::PageQuery;
-use api::setup_key::{SetupKey, SetupKeyCreate, SetupKeyCreated, SetupKeyPatch};
+use api::setup_key::{AcsAccess, SetupKey, SetupKeyCreate, SetupKeyCreated, SetupKeyPatch};
 use axum::Json;
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use fleet::{EventKind, SetupKeyId, UserId};
+use fleet::{EventKind, SetupKeyId, TenantId, UserId};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use store::{NewSetupKey, SetupKeyRecord};
@@ -97,6 +97,7 @@ pub async fn create(
         setup_key: shown,
         path: format!("/usp/{text}"),
         urls: device_urls(&state, &headers, &text),
+        acs: acs_access(&state, &headers, &caller.tenant),
         secret: text,
     };
     Ok((
@@ -168,24 +169,54 @@ pub fn device_urls(state: &State, headers: &HeaderMap, credential: &str) -> Vec<
     if let Some(base) = &state.config.usp.public_url {
         return vec![format!("{}/{credential}", base.trim_end_matches('/'))];
     }
+    let listeners = [("wss", state.bound.usp_tls), ("ws", state.bound.usp)];
+    places(headers, listeners)
+        .map(|place| format!("{place}/usp/{credential}"))
+        .collect()
+}
+
+/// How devices that speak TR-069 are pointed at this server; nothing where there is no ACS.
+fn acs_access(state: &State, headers: &HeaderMap, tenant: &TenantId) -> Option<AcsAccess> {
+    let (bound, config) = (&state.bound, &state.config.cwmp);
+    let listeners = [("https", bound.cwmp_tls), ("http", bound.cwmp)];
+    if listeners.iter().all(|(_, addr)| addr.is_none()) {
+        return None;
+    }
+    let urls = match &config.public_url {
+        Some(url) => vec![url.clone()],
+        None => places(headers, listeners)
+            .map(|place| format!("{place}/"))
+            .collect(),
+    };
+    Some(AcsAccess {
+        urls,
+        username: tenant.to_string(),
+        stun: config
+            .stun_address
+            .clone()
+            .filter(|_| config.stun_listen.is_some()),
+        xmpp: config.xmpp.as_ref().map(|account| account.jid.clone()),
+    })
+}
+
+/// Where open listeners are, as `scheme://host:port`. One that is bound to all addresses has the host under which the
+/// caller found us.
+fn places(
+    headers: &HeaderMap,
+    listeners: [(&'static str, Option<SocketAddr>); 2],
+) -> impl Iterator<Item = String> {
     let host = headers
         .get(header::HOST)
         .and_then(|value| value.to_str().ok());
     let host = host.and_then(|host| host.parse::<http::uri::Authority>().ok());
-    let host = host.as_ref().map_or("127.0.0.1", |host| host.host());
-    let url = |scheme: &str, addr: Option<SocketAddr>| {
+    let host = host.map_or("127.0.0.1".to_owned(), |host| host.host().to_owned());
+    listeners.into_iter().filter_map(move |(scheme, addr)| {
         let addr = addr?;
-        let place = if addr.ip().is_unspecified() {
-            format!("{host}:{}", addr.port())
-        } else {
-            addr.to_string()
-        };
-        Some(format!("{scheme}://{place}/usp/{credential}"))
-    };
-    [url("wss", state.bound.usp_tls), url("ws", state.bound.usp)]
-        .into_iter()
-        .flatten()
-        .collect()
+        Some(match addr.ip().is_unspecified() {
+            true => format!("{scheme}://{host}:{}", addr.port()),
+            false => format!("{scheme}://{addr}"),
+        })
+    })
 }
 
 async fn logins(state: &State, caller: &Caller) -> Result<HashMap<UserId, String>> {

@@ -10,6 +10,7 @@ mod idempotency;
 mod input;
 mod listener;
 mod one_device;
+mod over_cwmp;
 mod paging;
 mod permission;
 mod session;

@@ -85,7 +85,7 @@ async fn a_setup_key_does_not_open_a_device_with_its_own_token_until_it_is_readm
         world.refused("readmit_needed").await;
         let until_then = Some(now().plus(Duration::from_secs(60)));
         store
-            .path_readmit(&world.tenant, device, "websocket", until_then, vec![])
+            .path_readmit(&world.tenant, device, until_then, vec![])
             .await
             .unwrap();
         let reset = Real::dial("S1", &world.own, &world.url(&world.key));
@@ -135,7 +135,7 @@ async fn an_operator_may_let_a_registered_device_in_with_a_setup_key_after_all()
         let pending = store.path_set_pending(tenant, device, "websocket", hash, now(), vec![]);
         pending.await.unwrap();
         let soon = Some(now().plus(Duration::from_secs(60)));
-        let readmit = store.path_readmit(tenant, device, "websocket", soon, vec![]);
+        let readmit = store.path_readmit(tenant, device, soon, vec![]);
         readmit.await.unwrap();
         let url = world.url(&world.key);
         let puppet = Puppet::dial(&url, EID, &world.own).await.unwrap();

@@ -409,7 +409,7 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     let pending = hash(salt(&tenant("other")) * 10 + 1);
     assert!(!store.path_confirm(me, id, ws, pending, e()).await.unwrap());
     none(store.path_revoke(me, id, ws, e()).await);
-    none(store.path_readmit(me, id, ws, Some(far), e()).await);
+    none(store.path_readmit(me, id, Some(far), e()).await);
     none(store.path_connected(me, id, link(), e()).await);
     assert!(!store.path_disconnected(me, id, end(), e()).await.unwrap());
     let node = NodeId::parse("n1").unwrap();
@@ -538,7 +538,9 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     let since = Timestamp(0);
     let refusals = store.refusal_list(Some(me), since, 9).await;
     assert!(refusals.unwrap().is_empty());
-    let refusals = store.refusal_list_of(me, "os::00256D-SAME", since, 9).await;
+    let refusals = store
+        .refusal_list_of(me, &["os::00256D-SAME".to_owned()], since, 9)
+        .await;
     assert!(refusals.unwrap().is_empty());
     assert!(
         store

@@ -93,7 +93,7 @@ async fn a_credential_goes_from_pending_to_current_to_superseded() {
                 .has_current
         );
         db.store
-            .path_readmit(&tenant, device, WS, Some(at(9)), vec![])
+            .path_readmit(&tenant, device, Some(at(9)), vec![])
             .await
             .unwrap();
         assert!(
@@ -294,5 +294,53 @@ async fn how_a_device_is_reached_changes_only_where_it_is_named_and_together_wit
         let record = db.store.device(&tenant, device).await.unwrap();
         assert_eq!(record.device.name, "");
         assert_eq!(db.store.event_head(&tenant).await.unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_required_and_a_key_taken_again_on_each_way_to_a_device() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let device = insert_device(&db.store, &tenant, "S1").await;
+        for transport in [WS, "cwmp"] {
+            let link = PathLink {
+                transport: transport.to_owned(),
+                ..link("n1", 0)
+            };
+            let connected = db.store.path_connected(&tenant, device, link, vec![]);
+            connected.await.unwrap();
+        }
+        revise(&db.store, device, None, Some(true)).await.unwrap();
+        let until = Some(at(9));
+        let readmitted = db.store.path_readmit(&tenant, device, until, vec![]).await;
+        readmitted.unwrap();
+        let paths = db.store.path_list(&tenant, device).await.unwrap();
+        assert_eq!(paths.len(), 2);
+        for path in paths {
+            assert!(path.certificate_required, "{}", path.transport);
+            assert_eq!(path.readmit_until, until, "{}", path.transport);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_has_a_way_is_given_no_other_but_to_be_dialled() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let device = insert_device(&db.store, &tenant, "S1").await;
+        let link = PathLink {
+            transport: "cwmp".to_owned(),
+            ..link("n1", 0)
+        };
+        let connected = db.store.path_connected(&tenant, device, link, vec![]);
+        connected.await.unwrap();
+        let count = async || db.store.path_list(&tenant, device).await.unwrap().len();
+        revise(&db.store, device, Some(None), Some(false))
+            .await
+            .unwrap();
+        assert_eq!(count().await, 1);
+        let url = Some(Some("ws://192.0.2.1/".to_owned()));
+        revise(&db.store, device, url, None).await.unwrap();
+        assert_eq!(count().await, 2);
     }
 }

@@ -441,9 +441,13 @@ async fn who_claims_the_endpoint_id_of_a_device_and_is_nobodys_is_shown_to_its_t
         assert_eq!(of(Some(&acme)).await, [endpoint]);
         assert!(of(Some(&other)).await.is_empty());
         assert_eq!(of(None).await.len(), 3);
-        let named = db.store.refusal_list_of(&acme, endpoint, NOW, 10).await;
+        // A device has several names; one that has none was not refused.
+        let names = ["a name that nobody gave".to_owned(), endpoint.to_owned()];
+        let named = db.store.refusal_list_of(&acme, &names, NOW, 10).await;
         assert_eq!(named.unwrap().len(), 1);
-        let named = db.store.refusal_list_of(&other, endpoint, NOW, 10).await;
+        let named = db.store.refusal_list_of(&acme, &[], NOW, 10).await;
+        assert!(named.unwrap().is_empty());
+        let named = db.store.refusal_list_of(&other, &names, NOW, 10).await;
         assert!(named.unwrap().is_empty());
         // Anybody can register an endpoint id; whose device it is shows when it connects.
         let told = async |tenant| {

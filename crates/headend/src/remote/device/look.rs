@@ -230,9 +230,16 @@ pub fn show(detail: &DeviceDetail) {
 }
 
 fn spoken(detail: &DeviceDetail) -> String {
-    match &detail.protocol_version {
-        Some(version) => format!("USP {version}"),
-        None => "not known".to_owned(),
+    let names: Vec<String> = detail
+        .device
+        .protocols
+        .iter()
+        .map(|name| name.to_uppercase())
+        .collect();
+    match (names.as_slice(), &detail.protocol_version) {
+        ([], _) => "not known".to_owned(),
+        ([one], Some(version)) => format!("{one} {version}"),
+        (all, _) => all.join(", "),
     }
 }
 

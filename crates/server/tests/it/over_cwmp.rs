@@ -1,0 +1,186 @@
+//! What the API says of devices that speak TR-069, where that differs from USP: who was turned away in their name, how
+//! they are let in, and how they are pointed at this server.
+
+use fleet::{DeviceId, Identity, TenantId};
+use reqwest::Method;
+use serde_json::{Value, json};
+use server::config::{Config, Xmpp};
+use server::state::now;
+use sha2::{Digest, Sha256};
+use store::{NewRefusal, Visit, VisitPath};
+
+use crate::one_device::cwmp;
+use crate::world::{World, worlds};
+
+fn tenant() -> TenantId {
+    TenantId::parse("default").unwrap()
+}
+
+async fn turned_away(world: &World, name: &str, reason: &str) {
+    let refusal = NewRefusal {
+        at: now(),
+        reason: reason.to_owned(),
+        detail: String::new(),
+        peer: "192.0.2.9:4712".to_owned(),
+        endpoint_id: name.to_owned(),
+        transport: "cwmp".to_owned(),
+        key: Sha256::digest(format!("{name} {reason}")).into(),
+    };
+    let recorded = world.store().refusal_record(Some(&tenant()), refusal).await;
+    recorded.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_turned_away_in_the_name_of_a_cpe_is_told_with_the_cpe() {
+    for world in worlds().await {
+        let device = cwmp(&world, "R1").await;
+        let path = format!("/api/v1/devices/{device}");
+        turned_away(&world, "00256D-Box-R2", "readmit_needed").await;
+        // What it did after it was let in is shown, and is no refusal of it.
+        turned_away(&world, "00256D-Box-R1", "broken-message").await;
+        let admission = world.read(&path).await["admission"].to_string();
+        assert!(!admission.contains("refused"), "{admission}");
+        // As whom it came, in its own words or with the user name it was given.
+        turned_away(&world, "00256D-Box-R1", "readmit_needed").await;
+        turned_away(&world, &device.to_string(), "unknown_credential").await;
+        let reach = world.read(&format!("{path}/reach")).await;
+        let refused = reach["refusals"].as_array().unwrap();
+        let mut reasons: Vec<_> = refused
+            .iter()
+            .map(|one| one["reason"].as_str().unwrap())
+            .collect();
+        reasons.sort_unstable();
+        assert_eq!(
+            reasons,
+            ["broken-message", "readmit_needed", "unknown_credential"]
+        );
+        assert!(
+            refused
+                .iter()
+                .all(|one| one["device_id"] == device.to_string())
+        );
+        let admission = world.read(&path).await["admission"].to_string();
+        assert!(admission.contains("It was refused at"), "{admission}");
+        // The doctor finds it by what people call it, too.
+        let patched = world
+            .request(Method::PATCH, &path)
+            .json(&json!({"label": "Corner bakery"}));
+        assert_eq!(patched.send().await.unwrap().status(), 200);
+        let found = world.read("/api/v1/doctor?device=bakery").await;
+        let codes = found["findings"].to_string();
+        assert!(codes.contains("device-readmit-needed"), "{codes}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cpe_is_let_in_again_and_asked_for_a_certificate_on_the_way_it_has() {
+    for world in worlds().await {
+        let id = cwmp(&world, "R1").await;
+        let device = format!("/api/v1/devices/{id}");
+        let endpoint = Identity::endpoint("proto::R1-unused");
+        world
+            .store()
+            .identity_detach(&tenant(), id, endpoint, vec![])
+            .await
+            .unwrap();
+        let change = async |body: Value| {
+            let answer = world
+                .request(Method::PATCH, &device)
+                .json(&body)
+                .send()
+                .await
+                .unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        };
+        let (status, words) = change(json!({"certificate_required": true})).await;
+        assert_eq!(status, 422);
+        assert!(
+            words.contains("cwmp.tls_listen") && !words.contains("usp.tls"),
+            "{words}"
+        );
+        let (status, words) = change(json!({"dial_url": "ws://192.0.2.9/usp"})).await;
+        assert_eq!(status, 422);
+        assert!(words.contains("endpoint id"), "{words}");
+        assert_eq!(
+            change(json!({"label": "attic", "dial_url": ""})).await.0,
+            200
+        );
+        let readmitted = world.post(&format!("{device}/readmit"), json!({})).await;
+        assert_eq!(readmitted.status(), 200);
+        let paths = world.store().path_list(&tenant(), id).await.unwrap();
+        assert_eq!(paths.len(), 1, "nothing made it a device of USP");
+        assert!(paths[0].readmit_until.is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_with_two_protocols_is_let_in_again_over_both() {
+    for world in worlds().await {
+        let id = world.device("os::00256D-BOTH").await;
+        let device: DeviceId = id.parse().unwrap();
+        let visit = Visit {
+            device,
+            at: now(),
+            expected_by: now(),
+            path: VisitPath {
+                transport: "cwmp".to_owned(),
+                endpoint_id: "00256D-Box-BOTH".to_owned(),
+                peer: "192.0.2.9:4711".to_owned(),
+                authenticated_by: "device_token".to_owned(),
+                setup_key: None,
+                info: json!({}),
+            },
+        };
+        world
+            .store()
+            .device_visited(&tenant(), vec![visit])
+            .await
+            .unwrap();
+        let readmitted = world
+            .post(&format!("/api/v1/devices/{id}/readmit"), json!({}))
+            .await;
+        assert_eq!(readmitted.status(), 200);
+        let paths = world.store().path_list(&tenant(), device).await.unwrap();
+        assert_eq!(paths.len(), 2);
+        assert!(paths.iter().all(|path| path.readmit_until.is_some()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_setup_key_says_how_a_cpe_is_pointed_at_this_server() {
+    let made = async |change: fn(&mut Config)| {
+        let database = store::testing::sqlite().await.unwrap();
+        let mut world = World::with(database, change).await;
+        world.populate().await;
+        let answer = world
+            .post("/api/v1/setup-keys", json!({"name": "van 7"}))
+            .await;
+        answer.json::<Value>().await.unwrap()["acs"].clone()
+    };
+    // Bound to all addresses: under the host by which the caller came.
+    let acs = made(|config| config.cwmp.listen = Some(([0, 0, 0, 0], 0).into())).await;
+    let url = acs["urls"][0].as_str().unwrap();
+    assert!(
+        url.starts_with("http://127.0.0.1:") && url.ends_with('/'),
+        "{url}"
+    );
+    assert_eq!(acs["username"], "default");
+    assert_eq!((&acs["stun"], &acs["xmpp"]), (&Value::Null, &Value::Null));
+    let acs = made(|config| {
+        config.cwmp.public_url = Some("https://acs.example.net/cwmp".to_owned());
+        config.cwmp.stun_listen = Some(([127, 0, 0, 1], 0).into());
+        config.cwmp.stun_address = Some("stun.example.net:3478".to_owned());
+        config.cwmp.xmpp = Some(Xmpp {
+            jid: "acs@example.net/headend".to_owned(),
+            password: "hidden".to_owned(),
+            host: Some("127.0.0.1:9".to_owned()),
+            ..Xmpp::default()
+        });
+    })
+    .await;
+    assert_eq!(acs["urls"], json!(["https://acs.example.net/cwmp"]));
+    assert_eq!(acs["stun"], "stun.example.net:3478");
+    assert_eq!(acs["xmpp"], "acs@example.net/headend");
+    assert!(!acs.to_string().contains("hidden"));
+    assert_eq!(made(|config| config.cwmp.listen = None).await, Value::Null);
+}
