@@ -46,6 +46,14 @@ impl Schema {
         table::tr098()
     }
 
+    /// The published model that a path is of: TR-098 for a gateway's own, else TR-181 as USP has it.
+    pub fn publishing(path: &str) -> &'static Schema {
+        match path.starts_with(crate::mapping::GATEWAY_ROOT) {
+            true => Schema::tr098(),
+            false => Schema::tr181(),
+        }
+    }
+
     /// An empty model to fill.
     pub fn builder() -> SchemaBuilder {
         SchemaBuilder::new()

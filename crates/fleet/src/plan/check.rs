@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dm::{Path, PathKind};
 
-use super::{Change, Context, Effect, Plan, Trouble, definition};
+use super::{Change, Context, Effect, Plan, Trouble, definition, publishing};
 use crate::limits;
 use crate::model::{ModelObject, ObjectAccess, ParamAccess, split, supported};
 use crate::operation::{Request, is_search, same_value};
@@ -122,7 +122,7 @@ fn object<'a>(path: &str, context: &Context<'a>) -> Found<'a> {
             return Found::Missing;
         }
     }
-    match context.schema.object(&shape) {
+    match publishing(context.schema, &shape).object(&shape) {
         Some(known) => Found::Published(known),
         None => Found::Unsure,
     }

@@ -209,7 +209,16 @@ pub(crate) fn same_typed(path: &str, a: &str, b: &str) -> bool {
     definition(dm::Schema::tr181(), path).is_some_and(|p| p.ty.same(a, b))
 }
 
+/// The schema; for a gateway's own path the one that has it.
+fn publishing<'a>(schema: &'a dm::Schema, path: &str) -> &'a dm::Schema {
+    match path.starts_with(dm::mapping::GATEWAY_ROOT) {
+        true => dm::Schema::tr098(),
+        false => schema,
+    }
+}
+
 fn definition<'a>(schema: &'a dm::Schema, path: &str) -> Option<&'a dm::ParamDef> {
+    let schema = publishing(schema, path);
     let (object, name) = crate::model::split(path)?;
     schema.object(&crate::model::supported(object))?.param(name)
 }

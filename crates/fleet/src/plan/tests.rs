@@ -293,6 +293,18 @@ fn secured_parameters_are_known() {
 }
 
 #[test]
+fn a_gateways_own_path_is_checked_by_its_own_standard() {
+    let wlan = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.";
+    let channel = |value: &str| look(set(&format!("{wlan}Channel"), value));
+    assert!(channel("6").is_acceptable());
+    assert_eq!(only_trouble(&channel("6000")), Trouble::BadValue);
+    let plan = look(set(&format!("{wlan}BSSID"), "00:25:6d:00:00:01"));
+    assert_eq!(only_trouble(&plan), Trouble::NotWritable);
+    let plan = look(set(&format!("{wlan}BeaconType"), "WPA9"));
+    assert_eq!(only_trouble(&plan), Trouble::BadValue);
+}
+
+#[test]
 fn a_missing_argument_is_named_and_left_to_the_device() {
     let args = BTreeMap::from([("Timeout".to_owned(), "soon".to_owned())]);
     let ping = |args| Request::Operate {

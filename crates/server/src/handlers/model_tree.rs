@@ -33,7 +33,7 @@ pub fn node(known: &Known, path: &str, values: &Values) -> Option<ModelNode> {
         return None;
     }
     let own = if table { &table_shape } else { &shape };
-    let published = dm::Schema::tr181()
+    let published = dm::Schema::publishing(own)
         .object(own)
         .filter(|object| object.path == own.as_str());
     let told = known
@@ -187,7 +187,7 @@ fn children(
 }
 
 fn parameters(known: &Known, path: &str, shape: &str, values: &Values) -> Vec<ModelParameter> {
-    let published = dm::Schema::tr181()
+    let published = dm::Schema::publishing(shape)
         .object(shape)
         .filter(|object| object.path == shape);
     let mut names: BTreeSet<String> = values

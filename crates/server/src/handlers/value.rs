@@ -88,7 +88,7 @@ pub fn matches(words: &[String], value: &KnownValue) -> bool {
 /// A value for the wire, with what the models say about its type.
 pub fn view(value: KnownValue, model: Option<&Model>) -> Value {
     let told = model.and_then(|model| model.param(&value.path));
-    let published = dm::Schema::tr181().param(&value.path);
+    let published = dm::Schema::publishing(&value.path).param(&value.path);
     let base = told
         .and_then(|param| param.ty.clone())
         .or_else(|| published.map(|param| param.ty.base.as_str().to_owned()));

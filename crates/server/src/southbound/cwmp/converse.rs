@@ -47,15 +47,15 @@ pub async fn converse(
         stored,
         said,
     } = opening;
-    let (habits, quirks) = match talk::habits(&desk, &inform).await {
+    let manners = match talk::manners(&desk, &inform).await {
         Ok(known) => known,
         Err(error) => {
             tracing::warn!(%error, %device, "what is known of a model cannot be read; the device will come again");
             return;
         }
     };
-    let line = Line::new(cpe, version, habits, quirks);
-    let mut talk = Talk::new(desk.clone(), line);
+    let line = Line::new(cpe, version, manners.habits, manners.quirks);
+    let mut talk = Talk::new(desk.clone(), line, manners.kind);
     let heard = match hear(&mut talk, &inform, at).await {
         Ok(heard) => heard,
         Err(error) => {

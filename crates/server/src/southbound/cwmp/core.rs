@@ -68,6 +68,18 @@ impl Stop {
             Self::TooLong => "limit SESSION_TIME_MAX: it took too long".to_owned(),
         }
     }
+
+    /// Whether these words say that the session was ended from here: then the question that was out
+    /// has nothing to do with it.
+    pub fn is_ours(words: &str) -> bool {
+        let all = [
+            Self::Shutdown,
+            Self::Removed,
+            Self::TenantDisabled,
+            Self::TooLong,
+        ];
+        all.into_iter().any(|stop| stop.words() == words)
+    }
 }
 
 /// What everything shares.

@@ -7,9 +7,11 @@ use cwmp::fault::Retry;
 use cwmp::rpc::ParameterInfoStruct;
 
 use super::super::AskError;
+use super::super::core::Stop;
 use super::limits::WALK_REQUESTS_MAX;
 use super::line::Line;
 use super::tree::Tree;
+use crate::state::now;
 
 /// The whole tree below `root`.
 pub async fn discover(line: &mut Line, root: &str) -> Result<Tree, AskError> {
@@ -28,10 +30,12 @@ pub async fn discover(line: &mut Line, root: &str) -> Result<Tree, AskError> {
                 }
                 line.habits.lists_all = false;
             }
-            Err(AskError::Unsent(why)) => return Err(AskError::Unsent(why)),
+            Err(error @ AskError::Unsent(_)) => return Err(error),
             Err(AskError::Lost(why)) => {
                 // Too much for it, or just an accident: level by level works in any case.
-                line.habits.lists_all = false;
+                if !Stop::is_ours(&why) {
+                    line.habits.broke_over_tree(now());
+                }
                 return Err(AskError::Lost(why));
             }
             Err(AskError::Refused(_) | AskError::Garbled(_)) => line.habits.lists_all = false,
@@ -51,6 +55,11 @@ async fn walk(line: &mut Line, root: &str, tree: &mut Tree) -> Result<(), AskErr
         requests += 1;
         if requests > WALK_REQUESTS_MAX {
             let why = "limit WALK_REQUESTS_MAX: listing it took too many requests";
+            tree.gap(&object, why.to_owned());
+            continue;
+        }
+        if object != root && line.habits.is_offender(&object) {
+            let why = "devices of this model break their session off when they are asked for it";
             tree.gap(&object, why.to_owned());
             continue;
         }

@@ -59,6 +59,14 @@ fn wanted(known: &Known, text: &str) -> Wanted {
     }
 }
 
+/// What a Get found.
+pub struct Got {
+    /// Path by path, as asked.
+    pub results: Vec<ReadResult<PathValue>>,
+    /// What a gateway told under its own names, of which paths of TR-181 were answered.
+    pub told: BTreeMap<String, String>,
+}
+
 /// Get.
 pub async fn get(
     line: &mut Line,
@@ -66,6 +74,17 @@ pub async fn get(
     paths: &[String],
     max_depth: u32,
 ) -> Result<Vec<ReadResult<PathValue>>, AskError> {
+    let got = got(line, known, paths, max_depth).await?;
+    Ok(got.results)
+}
+
+/// Get, with what it was answered of.
+pub async fn got(
+    line: &mut Line,
+    known: &mut Known,
+    paths: &[String],
+    max_depth: u32,
+) -> Result<Got, AskError> {
     let all: Vec<Wanted> = paths.iter().map(|path| wanted(known, path)).collect();
     refresh(line, known, &all).await?;
     // Whatever is named is read together.
@@ -81,8 +100,15 @@ pub async fn get(
             _ => {}
         }
     }
-    let mut read = read::params(line, names.iter().map(String::as_str)).await?;
+    let missing = known
+        .unknown(line, names.iter().map(String::as_str))
+        .await?;
+    let there = names.iter().filter(|name| !missing.contains(*name));
+    let mut read = read::params(line, there.map(String::as_str)).await?;
     forget(known, &read);
+    let why = unknown("the device does not list such a parameter");
+    let missing = missing.into_iter().map(|name| (name, why.clone()));
+    read.refused.extend(missing);
     let mut results = Vec::with_capacity(paths.len());
     for (requested, one) in paths.iter().zip(all) {
         let result = match one {
@@ -106,7 +132,11 @@ pub async fn get(
             result,
         });
     }
-    Ok(results)
+    let told = match known.mapping {
+        Some(_) => read.texts(),
+        None => BTreeMap::new(),
+    };
+    Ok(Got { results, told })
 }
 
 /// A parameter that the device refuses by its name is not there any more.

@@ -9,7 +9,7 @@ use super::desk::Desk;
 use super::line::Journal;
 use super::operate::{self, Plan, Taken};
 use super::talk::{Talk, unsent};
-use super::{get, model, onboard, requests, rows, subscribe, write};
+use super::{get, model, onboard, requests, rows, subscribe, twins, write};
 use crate::state::now;
 
 /// Does a job and reports its end.
@@ -86,8 +86,11 @@ async fn structured(talk: &mut Talk, op: &Op) -> Result<Answer, Failure> {
         Err(error) => return Err(talk.line.failure(error)),
     };
     match op {
-        Op::Get { paths, max_depth } => match get::get(line, known, paths, *max_depth).await {
-            Ok(results) => Ok(Answer::Values(results)),
+        Op::Get { paths, max_depth } => match get::got(line, known, paths, *max_depth).await {
+            Ok(got) => {
+                twins::learn(talk, &got).await;
+                Ok(Answer::Values(got.results))
+            }
             Err(error) => Err(line.failure(error)),
         },
         Op::Instances {

@@ -2,10 +2,13 @@
 //! are seen as TR-181. Everything above this speaks of `Device.`; a gateway's own paths are taken,
 //! too.
 
+use std::collections::BTreeSet;
+
 use dm::mapping::{DEVICE_ROOT, Discovered, GATEWAY_ROOT, Mapping, Numbers};
 
 use super::super::AskError;
 use super::discover::{self, Listed};
+use super::limits::TABLES_LISTED_MAX;
 use super::line::Line;
 use super::read;
 use super::tree::Tree;
@@ -90,6 +93,37 @@ impl Known {
         Ok(listed)
     }
 
+    /// Which of these parameters the device does not have: those that discovery has not shown, and
+    /// that are not there now where it is asked once more. Some devices break their session off, or
+    /// crash, when they are asked for a name that they do not know.
+    pub async fn unknown(
+        &mut self,
+        line: &mut Line,
+        names: impl IntoIterator<Item = &str>,
+    ) -> Result<BTreeSet<String>, AskError> {
+        let hidden = |known: &Self, name: &str| {
+            let mut gaps = known.tree.gaps.iter();
+            !known.tree.has(name) && !gaps.any(|(object, _)| name.starts_with(object.as_str()))
+        };
+        // A row that went since is such a name, too.
+        let doubtful = |name: &&str| hidden(self, name) || line.habits.is_suspect(name);
+        let names = names.into_iter().filter(doubtful).map(str::to_owned);
+        let mut names: BTreeSet<String> = names.collect();
+        if !self.fresh && !self.tree.is_empty() {
+            let place = |name: &String| match hidden(self, name) {
+                true => self.tree.around(name),
+                false => table_of(name).to_owned(),
+            };
+            let places: BTreeSet<String> = names.iter().map(place).collect();
+            let places = places.into_iter().filter(|object| !object.is_empty());
+            for object in places.take(TABLES_LISTED_MAX) {
+                self.list(line, &object).await?;
+            }
+        }
+        names.retain(|name| hidden(self, name));
+        Ok(names)
+    }
+
     /// Learns all that is below an object of the device now, and forgets what was.
     pub async fn learn(&mut self, line: &mut Line, object: &str) -> Result<(), AskError> {
         let mut now = Tree::default();
@@ -161,6 +195,19 @@ impl Known {
             mapping.remove(row);
         }
     }
+}
+
+/// The innermost table that a name leads through; empty where there is none.
+fn table_of(name: &str) -> &str {
+    let mut end = name.len();
+    for part in name.rsplit('.') {
+        let at = end - part.len();
+        if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return &name[..at];
+        }
+        end = at.saturating_sub(1);
+    }
+    ""
 }
 
 fn discovered(name: &str, writable: Option<bool>) -> Discovered<'_> {

@@ -9,8 +9,22 @@ pub const READ_BATCH: usize = 128;
 /// Parameters in one SetParameterValues beyond which a refusal may be about their number.
 pub const WRITE_BATCH: usize = 64;
 
-/// A session that broke off says little of the size of a request that was this small.
+/// A session that broke off says little of the size of a request that was this small: then one of
+/// its names may be the reason.
 pub const BATCH_BLAMED_MIN: usize = 8;
+
+/// Sessions that break over a name, alone or among few, before a model is never asked for it again.
+/// Twice may be an accident.
+pub const OFFENCES_MAX: u8 = 3;
+
+/// Names that are held for the reason of broken sessions, of one model. Devices with more of them
+/// are asked in other ways already.
+pub const OFFENDERS_MAX: usize = 64;
+
+/// How long a model is asked more carefully after a session that broke off. In a large fleet some
+/// do by accident, and one that mends its firmware keeps its version seldom; the price of another
+/// try is a few sessions of one device.
+pub const BREAK_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Names of one device's tree. See [`dm::limits::MAPPING_PATHS_MAX`].
 pub const TREE_NAMES_MAX: usize = dm::limits::MAPPING_PATHS_MAX;

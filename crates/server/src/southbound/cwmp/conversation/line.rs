@@ -13,6 +13,7 @@ use fleet::southbound::Failure;
 use fleet::{OperationId, TenantId};
 use store::{Store, TranscriptEntry};
 
+use super::super::core::Stop;
 use super::super::{AskError, Cpe};
 use super::habits::Habits;
 use super::quirks::Quirks;
@@ -212,7 +213,22 @@ impl Line {
 
     /// GetParameterValues.
     pub async fn values(&mut self, names: Vec<String>) -> Result<Vec<ParameterValue>, AskError> {
-        match self.ask(GetParameterValues { names }).await? {
+        let answer = self
+            .ask(GetParameterValues {
+                names: names.clone(),
+            })
+            .await;
+        match (&answer, &names[..]) {
+            (Err(AskError::Lost(why)), _) if Stop::is_ours(why) => {}
+            (Err(AskError::Lost(_)), [object]) if object.ends_with('.') => {
+                self.habits.broke_over_object(now());
+            }
+            (Err(AskError::Lost(_)), _) => self.habits.broke_reading(&names, now()),
+            (Err(AskError::Unsent(_)), _) => {}
+            (_, [name]) => self.habits.acquit(name),
+            _ => {}
+        }
+        match answer? {
             Response::GetParameterValues(answer) => Ok(answer.parameters),
             other => Err(wrong(&other)),
         }
@@ -224,8 +240,19 @@ impl Line {
         path: &str,
         next_level: bool,
     ) -> Result<Vec<ParameterInfoStruct>, AskError> {
-        let path = path.to_owned();
-        match self.ask(GetParameterNames { path, next_level }).await? {
+        let ask = GetParameterNames {
+            path: path.to_owned(),
+            next_level,
+        };
+        let answer = self.ask(ask).await;
+        match &answer {
+            Err(AskError::Lost(why)) if !Stop::is_ours(why) => {
+                self.habits.broke_listing(path, now());
+            }
+            Err(AskError::Lost(_) | AskError::Unsent(_)) => {}
+            _ => self.habits.acquit(path),
+        }
+        match answer? {
             Response::GetParameterNames(answer) => Ok(answer.parameters),
             other => Err(wrong(&other)),
         }
@@ -234,11 +261,18 @@ impl Line {
     /// SetParameterValues; the status says whether it is in force.
     pub async fn set(&mut self, parameters: Vec<ParameterValue>) -> Result<u32, AskError> {
         let parameter_key = String::new();
+        let count = parameters.len();
         let set = SetParameterValues {
             parameters,
             parameter_key,
         };
-        match self.ask(set).await? {
+        let answer = self.ask(set).await;
+        if let Err(AskError::Lost(why)) = &answer
+            && !Stop::is_ours(why)
+        {
+            self.habits.broke_writing(count, now());
+        }
+        match answer? {
             Response::SetParameterValues(answer) => Ok(answer.status),
             other => Err(wrong(&other)),
         }

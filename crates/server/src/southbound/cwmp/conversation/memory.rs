@@ -27,8 +27,6 @@ pub struct Memory {
     pub root: String,
     /// The firmware that the tree is of.
     pub software: String,
-    /// Under which its model and what was learned of it are kept.
-    pub model_key: String,
     /// It is known, read, and reports by itself.
     pub complete: bool,
     /// A hash of what its last Inform told.

@@ -37,4 +37,8 @@ mod sessions;
 mod subscribe;
 pub mod talk;
 mod tree;
+mod twins;
+#[cfg(test)]
+#[path = "tests/world.rs"]
+mod world;
 mod write;

@@ -1,5 +1,5 @@
 //! The supported model of a device, of what it was found to have: TR-181 whatever its own tree is,
-//! with the commands that CWMP can carry out on it.
+//! and beside it a gateway's own tree under its own paths, with the commands that CWMP can carry out.
 
 use dm::Schema;
 use dm::mapping::{DEVICE_ROOT, GATEWAY_ROOT};
@@ -52,13 +52,12 @@ const FILES: [(&str, &[&str]); 2] = [
 /// The model.
 pub fn model(known: &Known) -> Model {
     let mut model = Model::default();
-    match &known.mapping {
-        Some(mapping) => match mapping.schema() {
-            Ok(schema) => take_schema(&mut model, &schema),
-            Err(error) => model.gaps.push((DEVICE_ROOT.to_owned(), error.to_string())),
-        },
-        None => take_tree(&mut model, known),
+    match known.mapping.as_ref().map(|mapping| mapping.schema()) {
+        Some(Ok(schema)) => take_schema(&mut model, &schema),
+        Some(Err(error)) => model.gaps.push((DEVICE_ROOT.to_owned(), error.to_string())),
+        None => {}
     }
+    take_tree(&mut model, known);
     model.gaps.extend(known.tree.gaps.iter().cloned());
     let published = COMMANDS.iter().chain(
         MODULES
@@ -118,8 +117,10 @@ fn offer(model: &mut Model, object: &str, command: ModelCommand) {
     }
 }
 
+/// What a gateway's tree is in TR-181. Its own paths are taken from the tree: all of them are there.
 fn take_schema(model: &mut Model, schema: &Schema) {
-    for object in schema.objects() {
+    let objects = schema.objects();
+    for object in objects.filter(|object| object.path.starts_with(DEVICE_ROOT)) {
         let access = match object.access {
             dm::ObjectAccess::AddDelete => ObjectAccess::AddDelete,
             dm::ObjectAccess::AddOnly => ObjectAccess::AddOnly,
@@ -265,14 +266,13 @@ fn take_param(place: &mut ModelObject, object: &str, name: &str, writable: Optio
     });
 }
 
-/// A diagnostic is an object with a state in CWMP, and a command in TR-181.
+/// A diagnostic is an object with a state in CWMP, and a command in TR-181. So is one of a maker, and
+/// one that a gateway has under its own path.
 fn diagnostics(model: &mut Model) {
     let objects: Vec<String> = model
         .objects
         .iter()
-        .filter(|(path, object)| {
-            path.starts_with(DEVICE_ROOT) && object.params.iter().any(|param| param.name == STATE)
-        })
+        .filter(|(_, object)| object.params.iter().any(|param| param.name == STATE))
         .map(|(path, _)| path.clone())
         .collect();
     for path in objects {
@@ -365,7 +365,18 @@ mod tests {
         let ssid = model.param("Device.WiFi.SSID.1.SSID").unwrap();
         assert_eq!(ssid.access, ParamAccess::ReadWrite);
         assert!(model.param("InternetGatewayDevice.X_ACME_Odd").is_some());
+        // What has a counterpart keeps its own path as well.
+        let wlan = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.";
+        let own = model.param(&format!("{wlan}SSID")).unwrap();
+        assert_eq!(own.access, ParamAccess::ReadWrite);
+        let status = "InternetGatewayDevice.DeviceInfo.SoftwareVersion";
+        assert_eq!(model.param(status).unwrap().access, ParamAccess::ReadOnly);
+        let wan = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.1.WANIPConnection.1.";
+        let rows = model.object(&format!("{wan}PortMapping.1.")).unwrap();
+        assert_eq!(rows.access, ObjectAccess::AddDelete);
         assert!(model.command("Device.IP.Diagnostics.IPPing()").is_some());
+        let own = "InternetGatewayDevice.IPPingDiagnostics()";
+        assert!(model.command(own).is_some());
         assert!(model.command("Device.Reboot()").is_some());
         let rows = model.object("Device.NAT.PortMapping.1.");
         assert!(rows.is_none_or(|rows| rows.access == ObjectAccess::AddDelete));

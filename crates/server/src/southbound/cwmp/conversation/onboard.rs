@@ -237,16 +237,15 @@ async fn modelled(desk: &Desk, description: &Description, model: &Model) -> stor
         .model_put(&desk.tenant, &key, model, now())
         .await?;
     let patch = DevicePatch {
-        model_key: Some(key.clone()),
+        model_key: Some(key),
         ..DevicePatch::default()
     };
     let found = event(desk, EventKind::DeviceModelDiscovered)
         .data(json!({ "objects": model.objects.len(), "cached": false }));
     desk.store()
         .device_update(&desk.tenant, desk.device, patch, now(), vec![found])
-        .await?;
-    desk.memory().model_key = key;
-    Ok(())
+        .await
+        .map(drop)
 }
 
 /// Keeps a model that was discovered by hand.

@@ -54,9 +54,19 @@ pub async fn params<'a>(
     names: impl IntoIterator<Item = &'a str>,
 ) -> Result<Read, AskError> {
     let wanted: BTreeSet<&str> = names.into_iter().collect();
-    let wanted: Vec<String> = wanted.into_iter().map(str::to_owned).collect();
     let mut read = Read::default();
     let mut queue: VecDeque<Vec<String>> = VecDeque::new();
+    let is_offender = |name: &&str| line.habits.is_offender(name);
+    let (never, wanted): (Vec<&str>, Vec<&str>) = wanted.into_iter().partition(is_offender);
+    let words = "devices of this model break their session off when they are asked for it";
+    let why = line.told(FaultCode::REQUEST_DENIED, words);
+    let never = never.into_iter().map(|name| (name.to_owned(), why.clone()));
+    read.refused.extend(never);
+    let is_suspect = |name: &&str| line.habits.is_suspect(name);
+    let (suspects, wanted): (Vec<&str>, Vec<&str>) = wanted.into_iter().partition(is_suspect);
+    // By themselves, and first: what was read is lost where the session breaks.
+    queue.extend(suspects.into_iter().map(|name| vec![name.to_owned()]));
+    let wanted: Vec<String> = wanted.into_iter().map(str::to_owned).collect();
     for chunk in wanted.chunks(line.habits.read_batch) {
         queue.push_back(chunk.to_vec());
     }
@@ -105,11 +115,7 @@ pub async fn params<'a>(
                 line.habits.read_less(chunk.len());
                 halve(chunk, "", &mut queue);
             }
-            Err(error @ AskError::Lost(_)) => {
-                line.habits.broke_reading(chunk.len());
-                return Err(error);
-            }
-            Err(error @ AskError::Unsent(_)) => return Err(error),
+            Err(error @ (AskError::Lost(_) | AskError::Unsent(_))) => return Err(error),
         }
     }
     Ok(read)
@@ -167,11 +173,7 @@ pub async fn object(
                 _ => line.habits.reads_objects = false,
             },
             Err(AskError::Garbled(_)) => {}
-            Err(error @ AskError::Lost(_)) => {
-                line.habits.reads_objects = false;
-                return Err(error);
-            }
-            Err(error @ AskError::Unsent(_)) => return Err(error),
+            Err(error @ (AskError::Lost(_) | AskError::Unsent(_))) => return Err(error),
         }
     }
     if !tree.has(object) {

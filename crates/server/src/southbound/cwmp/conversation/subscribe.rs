@@ -1,7 +1,7 @@
 //! Subscriptions as notification attributes: CWMP reports changes of values, and nothing else by
 //! request.
 
-use cwmp::fault::FaultCode;
+use cwmp::fault::{FaultCode, Retry};
 use cwmp::rpc::{SetParameterAttributes, SetParameterAttributesStruct};
 use dm::Path;
 use fleet::southbound::{Failure, Subscription, SubscriptionKind};
@@ -38,7 +38,7 @@ pub async fn subscribe(
     if names.is_empty() {
         return Err(refused("the device has none of these parameters"));
     }
-    match watch(line, names, ACTIVE).await {
+    match watch(line, &names, ACTIVE).await {
         Ok(()) => Ok(subscription.id.clone()),
         Err(error) => Err(line.failure(error)),
     }
@@ -65,8 +65,10 @@ pub fn names(known: &Known, paths: &[String]) -> Vec<String> {
 }
 
 /// Sets how changes are reported, as many at once as the device takes.
-pub async fn watch(line: &mut Line, names: Vec<String>, notification: u32) -> Result<(), AskError> {
-    for chunk in names.chunks(line.habits.write_batch) {
+pub async fn watch(line: &mut Line, names: &[String], notification: u32) -> Result<(), AskError> {
+    let mut left = names;
+    while !left.is_empty() {
+        let (chunk, rest) = left.split_at(left.len().min(line.habits.write_batch));
         let one = |name: &String| SetParameterAttributesStruct {
             name: name.clone(),
             notification_change: true,
@@ -75,7 +77,15 @@ pub async fn watch(line: &mut Line, names: Vec<String>, notification: u32) -> Re
             access_list: Vec::new(),
         };
         let parameters = chunk.iter().map(one).collect();
-        line.tell(SetParameterAttributes { parameters }).await?;
+        match line.tell(SetParameterAttributes { parameters }).await {
+            Ok(()) => left = rest,
+            Err(AskError::Refused(fault))
+                if fault.code.retry() == Retry::Smaller && chunk.len() > 1 =>
+            {
+                line.habits.write_less(chunk.len());
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

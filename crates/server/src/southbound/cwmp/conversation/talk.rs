@@ -11,6 +11,7 @@ use super::habits::Habits;
 use super::known::Known;
 use super::line::Line;
 use super::memory::{HABITS, NUMBERS, TREE};
+use super::quirks::Quirks;
 use super::tree::Tree;
 use crate::state::now;
 
@@ -24,6 +25,8 @@ pub struct Talk {
     known: Option<Known>,
     /// What was known of how to ask when it began.
     habits: Habits,
+    /// Under which that is kept.
+    kind: String,
 }
 
 /// The database does not answer: nothing was asked.
@@ -33,13 +36,14 @@ pub fn unsent(error: store::Error) -> AskError {
 
 impl Talk {
     /// A conversation that begins.
-    pub fn new(desk: Arc<Desk>, line: Line) -> Self {
+    pub fn new(desk: Arc<Desk>, line: Line, kind: String) -> Self {
         let habits = line.habits.clone();
         Self {
             desk,
             line,
             known: None,
             habits,
+            kind,
         }
     }
 
@@ -136,11 +140,10 @@ impl Talk {
             }
             known.changed = false;
         }
-        let key = self.desk.memory().model_key.clone();
-        if self.line.habits != self.habits && !key.is_empty() {
+        if self.line.habits != self.habits {
             let kept = self.line.habits.kept();
             store
-                .model_state_put(tenant, &key, HABITS, kept, now())
+                .model_state_put(tenant, &self.kind, HABITS, kept, now())
                 .await?;
             self.habits = self.line.habits.clone();
         }
@@ -148,27 +151,36 @@ impl Talk {
     }
 }
 
+/// How devices of one kind are asked.
+pub struct Manners {
+    /// What was learned of it.
+    pub habits: Habits,
+    /// What was known before.
+    pub quirks: Quirks,
+    /// Under which both are found: maker, product class and firmware, as each Inform tells them. So
+    /// what one device has taught serves the first session of the next one.
+    pub kind: String,
+}
+
 /// What is known of asking devices of this kind.
-pub async fn habits(
-    desk: &Desk,
-    inform: &Inform,
-) -> store::Result<(Habits, super::quirks::Quirks)> {
-    let (key, software) = {
-        let memory = desk.memory();
-        (memory.model_key.clone(), memory.software.clone())
-    };
-    let software = inform
-        .ending("DeviceInfo.SoftwareVersion")
-        .unwrap_or(&software);
+pub async fn manners(desk: &Desk, inform: &Inform) -> store::Result<Manners> {
+    let known = desk.memory().software.clone();
+    let software = inform.ending("DeviceInfo.SoftwareVersion");
+    let software = software.map_or(known.as_str(), str::trim);
     let id = &inform.device_id;
-    let quirks = super::quirks::of(&id.oui, &id.product_class, software);
-    let kept = match key.as_str() {
-        "" => None,
-        key => {
-            desk.store()
-                .model_state_get(&desk.tenant, key, HABITS)
-                .await?
-        }
+    let (oui, class) = (id.oui.trim().to_ascii_uppercase(), id.product_class.trim());
+    let kind = match oui.is_empty() && class.is_empty() {
+        // Nobody else is meant.
+        true => format!("device {}", desk.device),
+        false => format!("{oui}|{class}|{software}"),
     };
-    Ok((Habits::of(kept.as_deref(), &quirks), quirks))
+    let quirks = super::quirks::of(&oui, class, software);
+    let store = desk.store();
+    let kept = store.model_state_get(&desk.tenant, &kind, HABITS).await?;
+    let habits = Habits::of(kept.as_deref(), &quirks, now());
+    Ok(Manners {
+        habits,
+        quirks,
+        kind,
+    })
 }

@@ -40,7 +40,7 @@ impl Tree {
 
     /// Takes a name in, and the objects around it. False when there is no room for more.
     pub fn insert(&mut self, name: &str, writable: Option<bool>) -> bool {
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.starts_with('.') {
+        if !is_name(name) {
             return true;
         }
         if self.names.len() >= TREE_NAMES_MAX && !self.names.contains_key(name) {
@@ -91,6 +91,16 @@ impl Tree {
         self.names.contains_key(name)
     }
 
+    /// The innermost object around a name that there is; empty where there is none.
+    pub fn around(&self, name: &str) -> String {
+        let dots = name.trim_end_matches('.').rmatch_indices('.');
+        let mut objects = dots.map(|(dot, _)| &name[..=dot]);
+        objects
+            .find(|object| self.has(object))
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// What the device says of writing it: a parameter's value, a table's rows, a row's removal.
     pub fn writable(&self, name: &str) -> Option<bool> {
         self.names.get(name).copied().flatten()
@@ -135,8 +145,8 @@ impl Tree {
             };
             let part = rest.split('.').next().unwrap_or_default();
             if part.is_empty() {
-                // The table itself.
-                from = format!("{table}!");
+                // The table itself: on to whatever comes behind this name.
+                from = format!("{name}\0");
                 continue;
             }
             rows.extend(part.parse::<u32>().ok().filter(|_| rest.contains('.')));
@@ -208,16 +218,57 @@ impl Tree {
                 _ => None,
             };
             let name = format!("{}{}", before.get(..same)?, &line[at + 1..]);
-            tree.names.insert(name.clone(), writable);
+            if is_name(&name) {
+                tree.names.insert(name.clone(), writable);
+            }
             before = name;
         }
         Some(tree)
     }
 }
 
+/// Whether a text can be a name: no part of it is empty, and it has neither blanks nor control
+/// characters.
+fn is_name(name: &str) -> bool {
+    let mut parts = name.strip_suffix('.').unwrap_or(name).split('.');
+    name.len() <= NAME_BYTES_MAX
+        && parts.all(|part| !part.is_empty())
+        && !name.bytes().any(|byte| byte <= b' ' || byte == 0x7f)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_with_an_empty_part_is_none_and_no_search_hangs_over_one() {
+        let mut tree = Tree::default();
+        for name in [
+            "Device.T..X",
+            "Device.T..",
+            ".Device.T.",
+            "",
+            ".",
+            "Device. T.X",
+            "Device.T\u{7f}.X",
+            "Device.T.\n1.X",
+        ] {
+            assert!(tree.insert(name, None));
+        }
+        assert!(tree.is_empty(), "{tree:?}");
+        // As an older version may have kept it.
+        for name in [
+            "Device.T.",
+            "Device.T..",
+            "Device.T..X",
+            "Device.T.2.X",
+            "Device.T.-.X",
+        ] {
+            tree.names.insert(name.to_owned(), None);
+        }
+        assert_eq!(tree.rows("Device.T."), [2]);
+        assert_eq!(tree.rows("Device."), [] as [u32; 0]);
+    }
 
     fn tree(names: &[&str]) -> Tree {
         let mut tree = Tree::default();

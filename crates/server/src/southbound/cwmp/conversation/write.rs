@@ -339,6 +339,14 @@ async fn plan(
             });
         }
     }
+    let missing = known
+        .unknown(line, writes.iter().map(|write| write.path.as_str()))
+        .await?;
+    writes.retain(|write| !missing.contains(&write.path));
+    for path in missing {
+        let words = "the device does not list such a parameter";
+        done.insert(path, Err(fault(FaultCode::INVALID_PARAMETER_NAME, words)));
+    }
     type_of_own(line, known, &mut writes).await?;
     if let Some(mapping) = known.mapping.as_deref().filter(|_| !through.is_empty()) {
         let context = mapping.context(through.iter().map(|(path, _)| *path));

@@ -47,6 +47,8 @@ struct Ways {
     loses: BTreeSet<Method>,
     queued: Vec<String>,
     at_once: bool,
+    breaks_over: BTreeSet<String>,
+    knows_no_stranger: bool,
 }
 
 /// A CPE.
@@ -164,6 +166,18 @@ impl Fake {
         self
     }
 
+    /// Breaks the session off when it is asked for this parameter.
+    pub fn breaks_over(mut self, name: &str) -> Self {
+        self.ways.breaks_over.insert(name.to_owned());
+        self
+    }
+
+    /// Crashes when it is asked for a parameter that it does not have.
+    pub fn knows_no_stranger(mut self) -> Self {
+        self.ways.knows_no_stranger = true;
+        self
+    }
+
     /// A transfer that it works on.
     pub fn queued(mut self, key: &str) -> Self {
         self.ways.queued.push(key.to_owned());
@@ -201,6 +215,9 @@ impl Fake {
                 self.state.lock().unwrap().parked.push(ask);
                 continue;
             }
+            if self.crashes(&ask.request) {
+                return;
+            }
             let answer = if self.ways.lacks.contains(&method) {
                 Err(fault(FaultCode::METHOD_NOT_SUPPORTED))
             } else {
@@ -218,6 +235,21 @@ impl Fake {
             }
             let _ = ask.reply.send(answer.map_err(AskError::Refused));
         }
+    }
+
+    fn crashes(&self, request: &Request) -> bool {
+        let names: Vec<&String> = match request {
+            Request::GetParameterValues(ask) => ask.names.iter().collect(),
+            Request::SetParameterValues(ask) => ask.parameters.iter().map(|p| &p.name).collect(),
+            _ => return false,
+        };
+        let state = self.state.lock().unwrap();
+        names.into_iter().any(|name| {
+            let stranger = !name.ends_with('.') && !state.params.contains_key(name);
+            let inside =
+                |over: &String| over == name || name.ends_with('.') && over.starts_with(name);
+            stranger && self.ways.knows_no_stranger || self.ways.breaks_over.iter().any(inside)
+        })
     }
 
     fn answer(&self, request: Request) -> Result<Response, Fault> {

@@ -94,7 +94,7 @@ impl Rig {
 }
 
 #[tokio::test]
-async fn a_reboot_carries_the_key_of_its_operation_in_32_characters() {
+async fn a_reboot_carries_the_key_of_its_operation_in_22_characters() {
     let mut rig = rig(gateway(), "Device.").await;
     assert!(matches!(
         rig.run("Device.Reboot()", &[]).await,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cwmp::{Request, Version};
 use dm::mapping::Numbers;
+use fleet::Timestamp;
 use fleet::southbound::{ObjectSettings, Setting};
 
 use super::fake::{Asked, Fake, gateway};
@@ -35,7 +36,7 @@ fn transcript(asked: &Asked) -> Vec<String> {
 async fn met(fake: Fake, product_class: &str, firmware: &str) -> Vec<String> {
     let quirks = quirks::of("00256D", product_class, firmware);
     let (cpe, asked) = fake.cpe();
-    let habits = Habits::of(None, &quirks);
+    let habits = Habits::of(None, &quirks, Timestamp::default());
     let mut line = Line::new(cpe, Version::V1_0, habits, quirks);
     let known = Known::discover(&mut line, "Device.", Numbers::default()).await;
     let known = &mut known.unwrap();

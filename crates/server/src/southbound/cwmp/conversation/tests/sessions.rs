@@ -3,373 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use cwmp::event::EventCode;
-use cwmp::rpc::{EventStruct, FaultStruct, Inform, Method, ParameterValue, TransferComplete};
-use cwmp::value::Value;
-use cwmp::{FaultCode, Request as Rpc, Response, Version};
+use cwmp::rpc::Method;
+use fleet::EventKind;
 use fleet::device::OnboardingState;
-use fleet::onboarding::Strength;
 use fleet::operation::{OperationState as State, Request};
-use fleet::southbound::{Job, PathValue, Southbound};
-use fleet::{DeviceId, EventKind, NodeId, Operation, OperationId, TenantId};
-use store::testing::TestDatabase;
-use store::{EventFilter, NewDevice, Store, TenantRecord, Visit, VisitPath};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use fleet::southbound::PathValue;
 
-use super::fake::{Asked, Fake, gateway, old_gateway};
+use super::fake::{gateway, old_gateway};
 use super::memory::wire_key;
-use crate::Config;
-use crate::dispatch::{self, Dispatch};
-use crate::southbound::cwmp::core::{Command, Core, Stop};
-use crate::southbound::cwmp::door::Door;
-use crate::southbound::cwmp::limits::Limits;
-use crate::southbound::cwmp::wake::{self, Waker};
-use crate::southbound::cwmp::{Guest, Opening, Said, converse};
-use crate::state::now;
-use crate::vault::Vault;
-
-/// How long a test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The way to the one session there is.
-#[derive(Default)]
-struct Way(Mutex<Option<mpsc::Sender<Command>>>);
-
-impl Way {
-    fn send(&self, command: Command) {
-        if let Some(to) = &*self.0.lock().unwrap() {
-            let _ = to.try_send(command);
-        }
-    }
-}
-
-impl Southbound for Way {
-    fn submit(&self, _: &TenantId, _: DeviceId, job: Job) {
-        self.send(Command::Job(Box::new(job)));
-    }
-    fn wake(&self, _: &TenantId, _: DeviceId) {}
-    fn rest(&self, _: &TenantId, _: DeviceId) {
-        self.send(Command::Rest);
-    }
-}
-
-/// One life of a server.
-struct Node {
-    core: Arc<Core>,
-    way: Arc<Way>,
-    dispatch: Dispatch,
-}
-
-impl Node {
-    async fn start(store: &Store) -> Self {
-        let (facts, incoming) = mpsc::channel(1_000);
-        let config = Config::default();
-        let limits = Limits {
-            onboard_wait_max: Duration::from_millis(50),
-            ..Limits::default()
-        };
-        let node = NodeId::parse("one").unwrap();
-        let shutdown = CancellationToken::new();
-        let vault = Vault::of(&[7; 32]).unwrap();
-        let waker = Waker::start(wake::Setup {
-            store: store.clone(),
-            vault: vault.clone(),
-            links: Arc::default(),
-            settings: wake::Settings::default(),
-            limits: wake::Limits::default(),
-            shutdown: shutdown.clone(),
-        });
-        let waker = waker.await.unwrap();
-        let door = Door::new(vault, &config.cwmp, &limits);
-        let (store, config) = (store.clone(), Arc::new(config));
-        let core = Core::new(
-            store.clone(),
-            node.clone(),
-            config,
-            limits,
-            door,
-            waker,
-            facts,
-            shutdown.clone(),
-        );
-        let way = Arc::new(Way::default());
-        let dispatch = dispatch::start(dispatch::Setup {
-            store,
-            southbound: way.clone(),
-            facts: incoming,
-            shutdown,
-            node,
-            presence: Default::default(),
-        });
-        let core = Arc::new(core);
-        Self {
-            core,
-            way,
-            dispatch,
-        }
-    }
-
-    /// As kill -9: nothing is finished, nothing is said.
-    fn kill(self) {
-        self.dispatch.tasks.iter().for_each(JoinHandle::abort);
-    }
-}
-
-/// A device and its server.
-struct World {
-    node: Option<Node>,
-    store: Store,
-    tenant: TenantId,
-    device: DeviceId,
-    root: &'static str,
-    software: &'static str,
-    _database: TestDatabase,
-}
-
-/// A session under way.
-struct Session {
-    stored: oneshot::Receiver<()>,
-    said: mpsc::Sender<Said>,
-    task: JoinHandle<()>,
-}
-
-impl Session {
-    /// The device says something, and what it is answered.
-    async fn say(&self, request: impl Into<Rpc>) -> Result<Response, cwmp::Fault> {
-        let (reply, answer) = oneshot::channel();
-        let request = request.into();
-        self.said.send(Said { request, reply }).await.unwrap();
-        answer.await.unwrap()
-    }
-
-    /// The device has nothing more to say.
-    async fn end(self) {
-        drop(self.said);
-        let ended = tokio::time::timeout(PATIENCE, self.task).await;
-        ended.expect("the session ends").unwrap();
-    }
-}
-
-impl World {
-    async fn start(root: &'static str) -> Self {
-        let database = store::testing::sqlite().await.unwrap();
-        let store = database.store.clone();
-        let tenant = TenantId::parse("acme").unwrap();
-        let record = TenantRecord {
-            id: tenant.clone(),
-            name: "Acme".into(),
-            created_at: now(),
-            disabled_at: None,
-        };
-        store.tenant_insert(record, Vec::new()).await.unwrap();
-        let device = DeviceId(uuid::Uuid::now_v7());
-        let new = NewDevice {
-            id: device,
-            name: String::new(),
-            tags: Vec::new(),
-            protocol: "cwmp".into(),
-            description: Default::default(),
-            identities: Vec::new(),
-            source: "setup".into(),
-            onboarding: OnboardingState::Started,
-            created_at: now(),
-        };
-        store.device_insert(&tenant, new, Vec::new()).await.unwrap();
-        let visit = Visit {
-            device,
-            at: now(),
-            expected_by: now().plus(PATIENCE),
-            path: VisitPath {
-                transport: "cwmp".into(),
-                endpoint_id: "00256D-Box-S1".into(),
-                peer: String::new(),
-                authenticated_by: "setup_key".into(),
-                setup_key: None,
-                info: serde_json::Value::Null,
-            },
-        };
-        store.device_visited(&tenant, vec![visit]).await.unwrap();
-        Self {
-            node: Some(Node::start(&store).await),
-            store,
-            tenant,
-            device,
-            root,
-            software: if root == "Device." { "1.0" } else { "0.9" },
-            _database: database,
-        }
-    }
-
-    fn node(&self) -> &Node {
-        self.node.as_ref().unwrap()
-    }
-
-    /// The server is killed, and another life of it begins.
-    async fn restart(&mut self) {
-        self.node.take().unwrap().kill();
-        self.node = Some(Node::start(&self.store).await);
-    }
-
-    fn inform(&self, events: &[(&str, &str)], parameters: &[(&str, &str)]) -> Inform {
-        let event =
-            |(code, key): &(&str, &str)| EventStruct::with_key(EventCode::parse(code), *key);
-        let software = format!("{}DeviceInfo.SoftwareVersion", self.root);
-        let mut all = vec![ParameterValue::new(software, Value::string(self.software))];
-        all.extend(
-            parameters
-                .iter()
-                .map(|(name, value)| ParameterValue::new(*name, Value::string(*value))),
-        );
-        Inform {
-            device_id: cwmp::rpc::DeviceId {
-                manufacturer: "Acme".into(),
-                oui: "00256D".into(),
-                product_class: "Box".into(),
-                serial_number: if self.root == "Device." { "S1" } else { "S2" }.into(),
-            },
-            events: events.iter().map(event).collect(),
-            max_envelopes: 1,
-            current_time: cwmp::value::Timestamp::from_unix(now().as_millis() / 1000),
-            retry_count: 0,
-            parameters: all,
-        }
-    }
-
-    /// The device comes.
-    fn come(&self, fake: Fake, inform: Inform, wants_credential: bool) -> (Session, Asked) {
-        let (cpe, asked) = fake.cpe();
-        let (told, stored) = oneshot::channel();
-        let (said, heard) = mpsc::channel(4);
-        let (commands, taken) = mpsc::channel(64);
-        let node = self.node();
-        *node.way.0.lock().unwrap() = Some(commands);
-        let opening = Opening {
-            guest: Guest {
-                tenant: self.tenant.clone(),
-                device: self.device,
-                strength: Strength::SetupKey,
-                wants_credential,
-                peer: SocketAddr::from(([192, 0, 2, 1], 7547)),
-            },
-            inform,
-            version: Version::V1_2,
-            at: now(),
-            stored: told,
-            said: heard,
-        };
-        let task = tokio::spawn(converse::converse(node.core.clone(), opening, cpe, taken));
-        (Session { stored, said, task }, asked)
-    }
-
-    /// A whole session in which the device has nothing to say but its Inform.
-    async fn session(&self, fake: Fake, events: &[(&str, &str)]) -> Asked {
-        let (session, asked) = self.come(fake, self.inform(events, &[]), false);
-        session.end().await;
-        asked
-    }
-
-    /// A device that is known.
-    async fn known(fake: Fake, root: &'static str) -> (Self, Asked) {
-        let world = Self::start(root).await;
-        let asked = world
-            .session(fake, &[("0 BOOTSTRAP", ""), ("1 BOOT", "")])
-            .await;
-        asked.clear();
-        (world, asked)
-    }
-
-    async fn ask(&self, request: Request) -> OperationId {
-        let id = OperationId(uuid::Uuid::now_v7());
-        let expires = now().plus(fleet::limits::EXPIRY_DEFAULT);
-        let (tenant, device) = (self.tenant.clone(), self.device);
-        let operation = Operation::new(id, tenant, device, request, "test", now(), expires);
-        let written = self
-            .store
-            .operation_insert(&self.tenant, operation, None, Vec::new());
-        written.await.unwrap();
-        id
-    }
-
-    async fn operation(&self, id: OperationId) -> Operation {
-        self.store
-            .operation(&self.tenant, id)
-            .await
-            .unwrap()
-            .operation
-    }
-
-    async fn ends(&self, id: OperationId, wanted: State) -> Operation {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        let mut events = self.store.watch_events();
-        loop {
-            let operation = self.operation(id).await;
-            if operation.state.is_final() || tokio::time::Instant::now() > deadline {
-                assert_eq!(operation.state, wanted, "{:?}", operation.outcome);
-                return operation;
-            }
-            let _ = tokio::time::timeout(Duration::from_millis(200), events.recv()).await;
-        }
-    }
-
-    async fn value(&self, path: &str) -> Option<String> {
-        let paths = [path.to_owned()];
-        let known = self
-            .store
-            .value_of(&self.tenant, self.device, &paths)
-            .await
-            .unwrap();
-        known.into_iter().next().map(|known| known.value)
-    }
-
-    async fn told(&self, kind: EventKind) -> Vec<serde_json::Value> {
-        let filter = EventFilter {
-            kinds: vec![kind],
-            ..EventFilter::default()
-        };
-        let page = self
-            .store
-            .events_after(&self.tenant, 0, &filter, 100)
-            .await
-            .unwrap();
-        page.events
-            .into_iter()
-            .map(|record| record.event.data)
-            .collect()
-    }
-}
-
-fn operate(command: &str, args: &[(&str, &str)]) -> Request {
-    Request::Operate {
-        command: command.to_owned(),
-        args: args
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-            .collect(),
-    }
-}
-
-fn upgrade() -> Request {
-    let command = "Device.DeviceInfo.FirmwareImage.1.Download()";
-    operate(command, &[("URL", "http://files/fw.bin")])
-}
-
-fn complete(id: OperationId, code: u32) -> TransferComplete {
-    TransferComplete {
-        command_key: wire_key(&id.to_string()),
-        fault: FaultStruct {
-            code: FaultCode(code),
-            text: String::new(),
-        },
-        ..TransferComplete::default()
-    }
-}
-
-const PERIODIC: &[(&str, &str)] = &[("2 PERIODIC", "")];
+use super::world::{PATIENCE, PERIODIC, Session, World, complete, operate, upgrade};
+use crate::southbound::cwmp::core::{Command, Stop};
 
 #[tokio::test]
 async fn a_new_device_is_known_after_its_first_session() {
@@ -628,6 +272,106 @@ async fn a_diagnostic_runs_between_two_sessions() {
         .await;
     let operation = world.ends(id, State::Succeeded).await;
     assert_eq!(operation.outcome.outputs["SuccessCount"], "3");
+}
+
+#[tokio::test]
+async fn what_an_old_gateway_has_under_its_own_path_is_read_set_and_known_under_both() {
+    let (world, asked) = World::known(old_gateway(), "InternetGatewayDevice.").await;
+    let own = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.SSID";
+    let path = "Device.WiFi.SSID.1.SSID";
+    let set = |path: &str, value: &str| Request::Set {
+        values: vec![PathValue::new(path, value)],
+        allow_partial: false,
+    };
+    for (asked_for, value) in [(own, "den"), (path, "attic"), (own, "barn")] {
+        let id = world.ask(set(asked_for, value)).await;
+        world.session(asked.again(), PERIODIC).await;
+        let operation = world.ends(id, State::Succeeded).await;
+        assert_eq!(operation.outcome.after[0].path, asked_for);
+        assert_eq!(operation.outcome.after[0].value, value);
+        assert_eq!(asked.get(own).as_deref(), Some(value));
+        for known in [own, path] {
+            assert_eq!(world.value(known).await.as_deref(), Some(value), "{known}");
+        }
+    }
+    let object = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.".to_owned();
+    let get = Request::Get {
+        paths: vec![object],
+        max_depth: 0,
+    };
+    let id = world.ask(get).await;
+    world.session(asked.again(), PERIODIC).await;
+    let operation = world.ends(id, State::Succeeded).await;
+    assert!(operation.outcome.after.iter().any(|one| one.path == own));
+}
+
+#[tokio::test]
+async fn a_device_that_breaks_over_a_parameter_is_soon_asked_for_all_others() {
+    let bad = "Device.WiFi.SSID.1.BSSID";
+    let odd = || gateway().breaks_over(bad).no_partial_paths();
+    let world = World::start("Device.").await;
+    let mut asked = world.session(odd(), &[("0 BOOTSTRAP", "")]).await;
+    let mut sessions = 1;
+    while world.told(EventKind::DeviceOnboarded).await.is_empty() {
+        sessions += 1;
+        assert!(sessions < 12, "{:?}", asked.methods());
+        let fake = asked.again().breaks_over(bad).no_partial_paths();
+        asked = world.session(fake, PERIODIC).await;
+    }
+    let value = async |path: &str| world.value(path).await;
+    assert_eq!(
+        value("Device.WiFi.SSID.1.SSID").await.as_deref(),
+        Some("home")
+    );
+    assert_eq!(value(bad).await, None);
+    // One more of the same kind is known at once.
+    let next = World::another(&world.store, "Device.").await;
+    next.session(odd(), &[("0 BOOTSTRAP", "")]).await;
+    let all = next.told(EventKind::DeviceOnboarded).await;
+    assert_eq!(all.len(), 2, "the first and this one");
+}
+
+#[tokio::test]
+async fn a_device_that_crashes_over_an_unknown_name_is_asked_only_for_what_it_lists() {
+    let odd = || gateway().knows_no_stranger();
+    let (world, asked) = World::known(odd(), "Device.").await;
+    asked.remove("Device.Hosts.Host.1.");
+    asked.put("Device.Hosts.Host.4.HostName", "tablet");
+    let ask = async |path: &str, state| {
+        let paths = vec![path.to_owned(), "Device.DeviceInfo.UpTime".to_owned()];
+        let get = Request::Get {
+            paths,
+            max_depth: 0,
+        };
+        let id = world.ask(get).await;
+        world
+            .session(asked.again().knows_no_stranger(), PERIODIC)
+            .await;
+        world.ends(id, state).await
+    };
+    ask("Device.Hosts.Host.4.HostName", State::Succeeded).await;
+    let partly = ask("Device.Hosts.Host.7.HostName", State::Partly).await;
+    let refused = format!("{:?}", partly.outcome.paths);
+    assert!(refused.contains("does not list"), "{refused}");
+    // One that was there: the first session breaks, and the next one looks before it asks.
+    let name = "Device.Hosts.Host.4.HostName";
+    asked.remove("Device.Hosts.Host.4.");
+    let paths = vec![name.to_owned(), "Device.DeviceInfo.UpTime".to_owned()];
+    let get = Request::Get {
+        paths,
+        max_depth: 0,
+    };
+    let id = world.ask(get).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !world.operation(id).await.state.is_final() {
+        assert!(tokio::time::Instant::now() < deadline);
+        world
+            .session(asked.again().knows_no_stranger(), PERIODIC)
+            .await;
+    }
+    world.ends(id, State::Partly).await;
+    asked.put(name, "phone");
+    ask(name, State::Succeeded).await;
 }
 
 #[tokio::test]

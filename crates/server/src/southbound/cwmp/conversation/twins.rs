@@ -1,0 +1,84 @@
+//! One value under two paths: what a gateway tells under its own is known under that of TR-181 too,
+//! and the other way round as far as somebody has looked there. So neither shows what is past.
+
+use std::collections::BTreeMap;
+
+use dm::mapping::{DEVICE_ROOT, GATEWAY_ROOT};
+use store::{ValueSource, ValueUpdate};
+
+use super::get::Got;
+use super::read;
+use super::talk::Talk;
+use crate::state::now;
+
+/// Takes over what a Get has told of the other paths. What was asked is in its answer.
+pub async fn learn(talk: &mut Talk, got: &Got) {
+    match values(talk, got).await {
+        Ok(values) if values.is_empty() => {}
+        Ok(values) => keep(talk, values).await,
+        Err(reason) => {
+            tracing::debug!(%reason, device = %talk.desk.device, "the other path of a value stays as it is known");
+        }
+    }
+}
+
+async fn values(talk: &mut Talk, got: &Got) -> Result<BTreeMap<String, String>, String> {
+    let desk = talk.desk.clone();
+    let (line, known) = talk.known().await.map_err(|error| error.to_string())?;
+    let Some(mapping) = &known.mapping else {
+        return Ok(BTreeMap::new());
+    };
+    let answered = got
+        .results
+        .iter()
+        .filter_map(|one| one.result.as_ref().ok());
+    let answered: BTreeMap<&str, &str> = answered
+        .flatten()
+        .map(|one| (one.path.as_str(), one.value.as_str()))
+        .collect();
+    let mut own: BTreeMap<String, String> = answered
+        .iter()
+        .filter(|(path, _)| path.starts_with(GATEWAY_ROOT) && !mapping.to_device(path).is_empty())
+        .map(|(path, value)| ((*path).to_owned(), (*value).to_owned()))
+        .collect();
+    let mut values = BTreeMap::new();
+    if !own.is_empty() {
+        let missing = mapping.missing(&own);
+        let more = read::params(line, missing).await;
+        own.extend(more.map_err(|error| error.to_string())?.texts());
+        let told = mapping.values(&own).into_iter();
+        values.extend(told.filter(|(path, _)| path.starts_with(DEVICE_ROOT)));
+    }
+    let names: Vec<String> = got.told.keys().cloned().collect();
+    if !names.is_empty() {
+        let store = desk.store();
+        let seen = store.value_of(&desk.tenant, desk.device, &names).await;
+        for one in seen.map_err(|error| error.to_string())? {
+            if let Some(told) = got.told.get(&one.path).filter(|told| **told != one.value) {
+                values.insert(one.path, told.clone());
+            }
+        }
+    }
+    values.retain(|path, _| !answered.contains_key(path.as_str()));
+    Ok(values)
+}
+
+async fn keep(talk: &Talk, values: BTreeMap<String, String>) {
+    let desk = &talk.desk;
+    let values = values.into_iter().filter(|(path, value)| {
+        value.len() <= store::limits::VALUE_BYTES_MAX && path.len() <= fleet::limits::PATH_BYTES_MAX
+    });
+    let values = values.map(|(path, value)| {
+        let value = fleet::secret::kept(&path, value);
+        (path, value)
+    });
+    let at = now();
+    let update = ValueUpdate::of(values, ValueSource::Read, at);
+    let written = desk
+        .store()
+        .value_update(&desk.tenant, desk.device, update, at)
+        .await;
+    if let Err(error) = written {
+        tracing::warn!(%error, device = %desk.device, "last-known values could not be written");
+    }
+}
