@@ -100,6 +100,32 @@ pub struct ModelObject {
     pub named_only: bool,
 }
 
+impl ModelObject {
+    fn unite(&mut self, other: ModelObject) {
+        use ObjectAccess::{AddDelete, AddOnly, DeleteOnly, ReadOnly};
+        self.access = match (self.access, other.access) {
+            (one, ReadOnly) => one,
+            (ReadOnly, other) => other,
+            (AddOnly, AddOnly) => AddOnly,
+            (DeleteOnly, DeleteOnly) => DeleteOnly,
+            _ => AddDelete,
+        };
+        self.named_only &= other.named_only;
+        for param in other.params {
+            match self.params.iter_mut().find(|one| one.name == param.name) {
+                Some(known) if known.access == ParamAccess::ReadOnly => known.access = param.access,
+                Some(_) => {}
+                None => self.params.push(param),
+            }
+        }
+        for command in other.commands {
+            if self.commands.iter().all(|one| one.name != command.name) {
+                self.commands.push(command);
+            }
+        }
+    }
+}
+
 /// The supported model of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Model {
@@ -129,6 +155,23 @@ impl Model {
             .commands
             .iter()
             .find(|c| c.name == name)
+    }
+
+    /// Takes over what another device of the same kind has: what one of them has or can, the kind
+    /// has or can.
+    pub fn unite(&mut self, other: Model) {
+        for (path, object) in other.objects {
+            match self.objects.get_mut(&path) {
+                Some(known) => known.unite(object),
+                None => _ = self.objects.insert(path, object),
+            }
+        }
+    }
+
+    /// How many objects and parameters there are.
+    pub fn names(&self) -> usize {
+        let objects = self.objects.values();
+        objects.map(|object| 1 + object.params.len()).sum()
     }
 
     /// Takes over what `other` knows, where it knows more.
@@ -220,6 +263,48 @@ pub fn supported(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_devices_of_a_kind_have_together_what_each_of_them_has() {
+        let object = |access, params: &[(&str, ParamAccess)]| {
+            let params = params.iter().map(|(name, access)| ModelParam {
+                name: (*name).to_owned(),
+                access: *access,
+                ty: None,
+                value_change: None,
+            });
+            ModelObject {
+                access,
+                multi: true,
+                params: params.collect(),
+                commands: Vec::new(),
+                events: Vec::new(),
+                keys: Vec::new(),
+                named_only: false,
+            }
+        };
+        let (read, write) = (ParamAccess::ReadOnly, ParamAccess::ReadWrite);
+        let model = |objects: Vec<(&str, ModelObject)>| Model {
+            objects: objects
+                .into_iter()
+                .map(|(path, object)| (path.to_owned(), object))
+                .collect(),
+            gaps: Vec::new(),
+        };
+        let mut one = model(vec![
+            ("A.{i}.", object(ObjectAccess::AddOnly, &[("P", read)])),
+            ("B.", object(ObjectAccess::ReadOnly, &[])),
+        ]);
+        let rows = object(ObjectAccess::DeleteOnly, &[("P", write), ("Q", read)]);
+        one.unite(model(vec![
+            ("A.{i}.", rows),
+            ("C.", object(ObjectAccess::ReadOnly, &[])),
+        ]));
+        let both = &one.objects["A.{i}."];
+        assert_eq!(both.access, ObjectAccess::AddDelete);
+        assert_eq!((both.params[0].access, both.params.len()), (write, 2));
+        assert_eq!((one.objects.len(), one.names()), (3, 5));
+    }
 
     #[test]
     fn a_row_is_counted_beside_its_table() {

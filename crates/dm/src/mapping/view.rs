@@ -1,7 +1,8 @@
 //! The supported data model of a mapped device: what it has, seen as TR-181.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
+use super::rules::{How, ObjectRule};
 use super::{GATEWAY_ROOT, Mapping};
 use crate::path::supported_text;
 use crate::schema::{ObjectAccess, ObjectDef, ParamAccess, ParamDef, Schema, SchemaError};
@@ -10,7 +11,8 @@ use crate::value::BaseType;
 
 impl Mapping {
     /// The model: TR-181's definitions of the objects and parameters that this device has a counterpart of, writable
-    /// where that is; and under `InternetGatewayDevice.` what has none, vendor's parameters included.
+    /// where that is; and under `InternetGatewayDevice.` what has none, vendor's parameters included. The rows of a
+    /// table that is empty now are as the standards have them.
     pub fn schema(&self) -> Result<Schema, SchemaError> {
         let mut objects: BTreeMap<String, ObjectDef> = BTreeMap::new();
         for (path, param) in &self.params {
@@ -19,10 +21,29 @@ impl Mapping {
         for path in self.unmapped() {
             declare(&mut objects, Schema::tr098(), path, self.is_writable(path));
         }
+        self.declare_empty_tables(&mut objects);
         for rule in &self.rules.objects {
             let object = objects.get_mut(&rule.device.supported);
-            if let Some(object) = object.filter(|_| rule.rows) {
-                object.access = ObjectAccess::AddDelete;
+            let Some(object) = object.filter(|_| rule.rows) else {
+                continue;
+            };
+            object.access = ObjectAccess::AddDelete;
+            // What tells the tables apart that could take a new row.
+            for link in rule
+                .params
+                .iter()
+                .filter(|param| matches!(param.how, How::Link(_)))
+            {
+                let known = object
+                    .params
+                    .iter_mut()
+                    .find(|param| param.name == link.name);
+                let can_write = link
+                    .device
+                    .is_some_and(|def| def.access != ParamAccess::ReadOnly);
+                if let Some(param) = known.filter(|_| can_write) {
+                    param.access = ParamAccess::WriteOnce;
+                }
             }
         }
         let mut builder = Schema::builder().named(Schema::tr181_cwmp().name().to_owned());
@@ -38,6 +59,26 @@ impl Mapping {
             builder = builder.object(object);
         }
         builder.build()
+    }
+
+    fn declare_empty_tables(&self, objects: &mut BTreeMap<String, ObjectDef>) {
+        let tables = self.tree.keys().filter(|path| path.ends_with('.'));
+        let tables: HashSet<String> = tables.map(|path| supported_text(path)).collect();
+        let is_empty = |rule: &&ObjectRule| {
+            let table = rule.gateway.strip_suffix("{i}.");
+            table.is_some_and(|table| tables.contains(table)) && !tables.contains(rule.gateway)
+        };
+        for rule in self.rules.objects.iter().filter(is_empty) {
+            for param in &rule.params {
+                let both = [param.device, param.gateway];
+                let can_write = |def: Option<&ParamDef>| {
+                    def.is_some_and(|def| def.access != ParamAccess::ReadOnly)
+                };
+                let writable = !param.how.is_fixed() && both.into_iter().all(can_write);
+                let path = format!("{}{}", rule.device.supported, param.name);
+                declare(objects, Schema::tr181_cwmp(), &path, writable);
+            }
+        }
     }
 }
 

@@ -428,6 +428,27 @@ fn paths_go_both_ways() {
 }
 
 #[test]
+fn the_rows_of_a_table_that_is_empty_now_are_in_the_model_as_the_standards_have_them() {
+    let wan = "InternetGatewayDevice.WANDevice.1.WANConnectionDevice.1.WANIPConnection.1.";
+    let names = [
+        format!("{wan}Enable"),
+        format!("{wan}PortMapping."),
+        "InternetGatewayDevice.LANDevice.1.Hosts.Host.".to_owned(),
+    ];
+    let tree = names.iter().map(|name| dm::mapping::Discovered::new(name));
+    let mapping = dm::mapping::Mapping::new(tree, Default::default()).unwrap();
+    let schema = mapping.schema().unwrap();
+    let rows = schema.object("Device.NAT.PortMapping.{i}.").unwrap();
+    assert!(rows.access.can_add());
+    let access = |name: &str| rows.param(name).unwrap().access;
+    assert_eq!(access("Description"), dm::ParamAccess::ReadWrite);
+    assert_eq!(access("Interface"), dm::ParamAccess::WriteOnce);
+    let host = schema.param("Device.Hosts.Host.{i}.HostName").unwrap();
+    assert_eq!(host.access, dm::ParamAccess::ReadOnly);
+    assert!(schema.object("Device.PPP.Interface.{i}.").is_none());
+}
+
+#[test]
 fn everything_a_mapped_device_has_is_in_its_model_and_of_its_type() {
     for (name, _) in ALL {
         let tree = trees::tree(name);

@@ -196,6 +196,7 @@ fn take_tree(model: &mut Model, known: &Known) {
                 .or_insert_with(|| empty(&supported));
         }
     }
+    fill_empty_tables(model, known);
     // A table by itself is no object of the model.
     let tables: Vec<String> = model
         .objects
@@ -208,6 +209,37 @@ fn take_tree(model: &mut Model, known: &Known) {
         .collect();
     for table in tables {
         model.objects.remove(&table);
+    }
+}
+
+/// The rows of a table that is empty now are as the standard has them: nobody has to look for what a
+/// device supports each time that a row comes.
+fn fill_empty_tables(model: &mut Model, known: &Known) {
+    let objects = known.tree.iter().filter(|(name, _)| name.ends_with('.'));
+    for (name, writable) in objects {
+        let row = format!("{}{{i}}.", supported_text(name));
+        let published = match row.starts_with(GATEWAY_ROOT) {
+            true => Schema::tr098(),
+            false => Schema::tr181_cwmp(),
+        };
+        let told = model.objects.get(&row);
+        if published.object(&row).is_none() || told.is_some_and(|row| !row.params.is_empty()) {
+            continue;
+        }
+        let below = published.objects();
+        for object in below.filter(|object| object.path.starts_with(row.as_str())) {
+            let place = model.objects.entry(object.path.to_string());
+            let place = place.or_insert_with(|| empty(&object.path));
+            let says_no = *object.path == *row && writable == Some(false);
+            if !says_no && place.params.is_empty() {
+                allow(place, object.access.can_add(), object.access.can_delete());
+            }
+            let current = object.params.iter();
+            for param in current.filter(|param| param.status < dm::Status::Obsoleted) {
+                let writable = (param.access == dm::ParamAccess::ReadOnly).then_some(false);
+                take_param(place, &object.path, &param.name, writable);
+            }
+        }
     }
 }
 
@@ -357,6 +389,26 @@ mod tests {
         assert_eq!(access("Device.X_ACME_Thing.Level"), ParamAccess::ReadWrite);
         let rows = model.object("Device.NAT.PortMapping.1.").unwrap();
         assert_eq!(rows.access, ObjectAccess::AddDelete);
+    }
+
+    #[tokio::test]
+    async fn the_rows_of_an_empty_table_are_in_the_model_before_there_are_any() {
+        for (fake, root) in [
+            (gateway(), "Device."),
+            (old_gateway(), "InternetGatewayDevice."),
+        ] {
+            let fake = fake.without_rows();
+            let model = of(fake, root).await;
+            let rows = model.object("Device.NAT.PortMapping.1.").unwrap();
+            assert_eq!(rows.access, ObjectAccess::AddDelete, "{root}");
+            let access = |path: &str| model.param(path).map(|param| param.access);
+            let (read, write) = (Some(ParamAccess::ReadOnly), Some(ParamAccess::ReadWrite));
+            assert_eq!(access("Device.NAT.PortMapping.1.ExternalPort"), write);
+            assert_eq!(access("Device.Hosts.Host.1.HostName"), read);
+            let hosts = model.object("Device.Hosts.Host.1.").unwrap();
+            assert_eq!(hosts.access, ObjectAccess::ReadOnly);
+            assert!(!model.objects.contains_key("Device.Hosts.Host."));
+        }
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use store::{DevicePatch, ValueSource, ValueUpdate};
 
 use super::super::AskError;
 use super::desk::Desk;
-use super::limits::{NOTES_MAX, VALUES_MAX};
+use super::limits::{NOTES_MAX, TREE_NAMES_MAX, VALUES_MAX};
 use super::talk::{Talk, unsent};
 use super::{get, management, model, read};
 use crate::southbound::usp::recorder::firmware_changed;
@@ -233,6 +233,15 @@ fn model_key(desk: &Desk, description: &Description) -> String {
 
 async fn modelled(desk: &Desk, description: &Description, model: &Model) -> store::Result<()> {
     let key = model_key(desk, description);
+    // Others of its kind may have rows, and with them objects, that this one has not.
+    let mut all = model.clone();
+    if let Some(known) = desk.store().model(&desk.tenant, &key).await? {
+        all.unite(known.model);
+    }
+    let model = match all.names() <= TREE_NAMES_MAX {
+        true => &all,
+        false => model,
+    };
     desk.store()
         .model_put(&desk.tenant, &key, model, now())
         .await?;

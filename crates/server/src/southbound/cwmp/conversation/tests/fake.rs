@@ -25,6 +25,8 @@ struct Param {
 struct State {
     params: BTreeMap<String, Param>,
     tables: BTreeMap<String, Vec<(String, Value)>>,
+    /// Tables whose rows come and go by themselves, where they are empty.
+    empty: BTreeSet<String>,
     next_row: u64,
     asked: Vec<Request>,
     parked: Vec<Ask>,
@@ -92,6 +94,20 @@ impl Fake {
             .unwrap()
             .tables
             .insert(table.to_owned(), params);
+        self
+    }
+
+    /// Its tables of hosts and port mappings are empty.
+    pub fn without_rows(self) -> Self {
+        let mut state = self.state.lock().unwrap();
+        let hosts = state.params.keys().find_map(|name| {
+            let at = name.find("Hosts.Host.")?;
+            Some(name[..at + "Hosts.Host.".len()].to_owned())
+        });
+        let is_row = |name: &String| name.contains(".Host.") || name.contains(".PortMapping.");
+        state.params.retain(|name, _| !is_row(name));
+        state.empty.extend(hosts);
+        drop(state);
         self
     }
 
@@ -345,6 +361,9 @@ impl Fake {
         }
         for table in state.tables.keys() {
             all.entry(table.clone()).or_insert(true);
+        }
+        for table in &state.empty {
+            all.entry(table.clone()).or_insert(false);
         }
         let levels = ask.next_level && !self.ways.ignores_levels;
         let is_wanted = |name: &String| {
