@@ -17,6 +17,10 @@ pub async fn run(talk: &mut Talk, job: Job) {
     let Job {
         id, op, transcript, ..
     } = job;
+    talk.line.begin(matches!(
+        &op,
+        Op::Set { .. } | Op::Add { .. } | Op::Delete { .. } | Op::Operate { .. }
+    ));
     let looked = matches!(&op, Op::Get { paths, .. } if requests::asks_for(paths));
     if let Some(operation) = transcript {
         let secrets = fleet::secret::told(&op).into_iter().map(str::to_owned);
@@ -157,8 +161,6 @@ async fn command_of(
     };
     let plan = match operate::plan(line, known, command, key, args, &firmware).await {
         Ok(plan) => plan,
-        // Nothing was begun.
-        Err(AskError::Lost(why)) => return Err(line.failure(AskError::Unsent(why))),
         Err(error) => return Err(line.failure(error)),
     };
     match &plan {

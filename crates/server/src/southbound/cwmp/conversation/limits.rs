@@ -6,11 +6,12 @@ use std::time::Duration;
 /// answers than some 20 KiB gain nothing.
 pub const READ_BATCH: usize = 128;
 
-/// Parameters in one SetParameterValues beyond which a refusal may be about their number.
+/// Parameters in one SetParameterValues of those that are written piece by piece. What is all or
+/// nothing is tried at once, however much it is.
 pub const WRITE_BATCH: usize = 64;
 
-/// A session that broke off says little of the size of a request that was this small: then one of
-/// its names may be the reason.
+/// A session that broke off, or an internal error, says little of the size of a request that was
+/// this small: then one of its names may be the reason.
 pub const BATCH_BLAMED_MIN: usize = 8;
 
 /// Sessions that break over a name, alone or among few, before a model is never asked for it again.

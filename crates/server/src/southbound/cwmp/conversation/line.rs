@@ -44,6 +44,10 @@ pub struct Line {
     /// Secrets that the device is told now: it may repeat them.
     secrets: Vec<String>,
     questions: u64,
+    /// The job at hand is to change something.
+    changes: bool,
+    /// Something of it was changed, or may have been.
+    touched: bool,
 }
 
 impl Line {
@@ -57,7 +61,15 @@ impl Line {
             record: None,
             secrets: Vec::new(),
             questions: 0,
+            changes: false,
+            touched: false,
         }
+    }
+
+    /// Another job begins: nothing of it is done yet.
+    pub fn begin(&mut self, changes: bool) {
+        self.changes = changes;
+        self.touched = false;
     }
 
     /// From now on what is said is written down. The device may repeat these secrets.
@@ -109,15 +121,18 @@ impl Line {
     pub async fn ask(&mut self, request: impl Into<Request>) -> Result<Response, AskError> {
         let request = request.into();
         let method = request.method();
+        let changes = method == Method::SetParameterValues || !method.is_repeatable();
         if self.record.is_some() {
             self.note("out", method.name(), Body::Request(request.clone()));
             // Whatever becomes of this server, what changes a device is written down.
-            if method == Method::SetParameterValues || !method.is_repeatable() {
+            if changes {
                 self.flush().await;
             }
         }
         self.questions += 1;
         let answer = self.cpe.ask(request).await;
+        self.touched |=
+            changes && !matches!(answer, Err(AskError::Refused(_) | AskError::Unsent(_)));
         match &answer {
             Ok(response) if self.record.is_some() => {
                 self.note(
@@ -188,9 +203,21 @@ impl Line {
         fleet::southbound::Fault::new(code.0, self.said(text))
     }
 
-    /// Why there is no answer, in the domain's words.
+    /// Why there is no answer, in the domain's words. That nothing happened is only said where
+    /// nothing of the whole job did.
     pub fn failure(&self, error: AskError) -> Failure {
+        let partly = |why: &str| self.said(&format!("part of it was done, and then {why}"));
         match error {
+            AskError::Unsent(why) if self.touched => Failure::Lost {
+                reason: partly(&why),
+            },
+            AskError::Refused(fault) if self.touched => Failure::Garbled {
+                reason: partly(&fault.to_string()),
+            },
+            // It was lost over a question that came before.
+            AskError::Lost(why) if self.changes && !self.touched => Failure::Unsent {
+                reason: self.said(&why),
+            },
             AskError::Refused(fault) => Failure::Refused {
                 fault: self.fault(&fault),
                 paths: fault

@@ -13,6 +13,9 @@ mod habits;
 pub mod inform;
 pub mod jobs;
 mod known;
+#[cfg(test)]
+#[path = "tests/lessons.rs"]
+mod lessons;
 pub mod limits;
 pub mod line;
 mod management;

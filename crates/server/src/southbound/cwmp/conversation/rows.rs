@@ -26,31 +26,78 @@ pub async fn add(
     for object in objects {
         let result = match add_one(line, known, object, allow_partial).await {
             Ok(result) => result,
-            // Nothing was done yet: it can be asked again.
-            Err(error @ AskError::Unsent(_)) if results.is_empty() => {
-                return Err(line.failure(error));
-            }
-            Err(AskError::Unsent(why)) => return Err(line.failure(AskError::Lost(why))),
             Err(error) => return Err(line.failure(error)),
         };
-        let refused = result.as_ref().err().cloned();
+        let failed = match &result {
+            Ok(created) => lacking(object, created),
+            Err(why) => Some(why.clone()),
+        };
         results.push(AddResult {
             requested: object.object.clone(),
             result,
         });
-        if let Some(why) = refused.filter(|_| !allow_partial) {
-            let made = results.iter().filter_map(|one| one.result.as_ref().ok());
-            let made: Vec<String> = made.map(|created| created.path.clone()).collect();
-            for row in made {
-                if let Err(error) = take_away(line, known, &row).await {
-                    return Err(line.failure(error));
-                }
-            }
-            let paths = vec![(object.object.clone(), why.clone())];
-            return Err(Failure::Refused { fault: why, paths });
+        if let Some(why) = failed.filter(|_| !allow_partial) {
+            return take_back(line, known, results, why).await;
         }
     }
     Ok(results)
+}
+
+/// Why a row is not what was asked for, if a required setting failed.
+fn lacking(object: &ObjectSettings, created: &Created) -> Option<Fault> {
+    let required = |name: &String| {
+        object
+            .settings
+            .iter()
+            .any(|s| s.name == *name && s.required)
+    };
+    let (name, why) = created.faults.iter().find(|(name, _)| required(name))?;
+    Some(Fault::new(why.code, format!("{name}: {}", why.message)))
+}
+
+/// Takes the rows that were made away again, since the last object cannot be as it was asked for.
+/// The device may refuse that: what stays is told as what it is.
+async fn take_back(
+    line: &mut Line,
+    known: &mut Known,
+    mut results: Vec<AddResult>,
+    mut why: Fault,
+) -> Result<Vec<AddResult>, Failure> {
+    let (mut stays, mut gone) = (false, false);
+    for one in &mut results {
+        let Ok(created) = &mut one.result else {
+            continue;
+        };
+        let own = match known.mapped(&created.path) {
+            Some(mapping) => mapping.deletion(&created.path).unwrap_or(&created.path),
+            None => &created.path,
+        };
+        let own = own.to_owned();
+        match undo(line, known, &own).await {
+            Ok(None) => {
+                gone = true;
+                one.result = Err(why.clone());
+            }
+            Ok(Some(refused)) => {
+                stays = true;
+                for (_, fault) in &mut created.faults {
+                    fault.message = format!("{}; the new row stays: {refused}", fault.message);
+                }
+            }
+            Err(error) => return Err(line.failure(error)),
+        }
+    }
+    if stays {
+        return Ok(results);
+    }
+    if gone {
+        why.message.push_str("; the new row was deleted again");
+    }
+    let last = results.pop().map(|one| (one.requested, why.clone()));
+    Err(Failure::Refused {
+        fault: why,
+        paths: last.into_iter().collect(),
+    })
 }
 
 /// Where a row goes: the table of the device, and the settings that are left to do.
@@ -94,19 +141,23 @@ async fn add_one(
         Err(error) => return Err(error),
     };
     let own = format!("{table}{number}.");
+    // Whatever it names is set, and deleted when that fails: it has to be a new one.
+    if number == 0 || known.tree.has(&own) {
+        let why = format!("it says that the new row is {own}, which is none");
+        return Err(AskError::Garbled(why));
+    }
     // From here on the row is there: whatever breaks off leaves it to be found by looking.
-    let lost = |error| match error {
-        AskError::Unsent(why) => AskError::Lost(format!("the row was added, and then {why}")),
-        other => other,
-    };
-    known.added(line, &own).await.map_err(lost)?;
+    known.added(line, &own).await?;
     let path = match known.mapped(&object.object) {
         None => own.clone(),
         Some(mapping) => match mapping.row_in(&object.object, &own) {
             Some(row) => row.to_owned(),
             None => {
-                undo(line, known, &own).await.map_err(lost)?;
-                let words = "the new row has no counterpart in the table, and was deleted again";
+                let what = match undo(line, known, &own).await? {
+                    None => "was deleted again".to_owned(),
+                    Some(refused) => format!("stays as {own}: {refused}"),
+                };
+                let words = format!("the new row has no counterpart in the table, and {what}");
                 return Ok(Err(fault(FaultCode::INTERNAL_ERROR, words)));
             }
         },
@@ -121,23 +172,12 @@ async fn add_one(
         .collect();
     let mut faults = Vec::new();
     if !wishes.is_empty() {
-        let done = write::write(line, known, &wishes, allow_partial)
-            .await
-            .map_err(lost)?;
-        for (full, result) in done {
+        for (full, result) in write::write(line, known, &wishes, allow_partial).await? {
             if let Err(fault) = result {
                 let name = full.strip_prefix(&path).unwrap_or(&full).to_owned();
                 faults.push((name, fault));
             }
         }
-    }
-    let required = |name: &String| settings.iter().any(|s| s.name == *name && s.required);
-    let failed = faults.iter().find(|(name, _)| required(name));
-    if let Some((name, why)) = failed.filter(|_| !allow_partial) {
-        let words = format!("{name}: {}; the new row was deleted again", why.message);
-        let why = Fault::new(why.code, words);
-        undo(line, known, &own).await.map_err(lost)?;
-        return Ok(Err(why));
     }
     Ok(Ok(Created {
         path,
@@ -146,28 +186,18 @@ async fn add_one(
     }))
 }
 
-/// Takes a row of the device away that we have just made.
-async fn undo(line: &mut Line, known: &mut Known, own: &str) -> Result<(), AskError> {
+/// Takes a row of the device away that we have just made. Why it stays, if it does.
+async fn undo(line: &mut Line, known: &mut Known, own: &str) -> Result<Option<String>, AskError> {
     match line.delete(own).await {
-        Ok(()) => {
-            known.removed(own);
-            Ok(())
+        Err(AskError::Refused(refused)) if refused.code.retry() != Retry::ForgetName => {
+            Ok(Some(line.said(&refused.to_string())))
         }
-        Err(AskError::Refused(refused)) => {
-            let words = format!("{own} stays: {refused}");
-            line.remark(&words);
-            Ok(())
+        Ok(()) | Err(AskError::Refused(_)) => {
+            known.removed(own);
+            Ok(None)
         }
         Err(error) => Err(error),
     }
-}
-
-async fn take_away(line: &mut Line, known: &mut Known, row: &str) -> Result<(), AskError> {
-    let own = match known.mapped(row) {
-        Some(mapping) => mapping.deletion(row).unwrap_or(row).to_owned(),
-        None => row.to_owned(),
-    };
-    undo(line, known, &own).await
 }
 
 /// Delete.
@@ -349,6 +379,49 @@ mod tests {
         let wanted = mapping(&[("ExternalPort", "1")]);
         let lost = add(&mut line, &mut known, &wanted, false).await;
         assert!(matches!(lost, Err(Failure::Lost { .. })), "{lost:?}");
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_taken_away_again_is_told_as_being_there() {
+        let fake = gateway().refuses_deletions();
+        let (mut line, mut known, asked) = begin(fake, "Device.").await;
+        let wanted = mapping(&[("ExternalPort", "8080"), ("Description", "bad")]);
+        let added = add(&mut line, &mut known, &wanted, false).await.unwrap();
+        let created = added[0].result.as_ref().unwrap();
+        assert_eq!(created.path, format!("{TABLE}3."));
+        let why = &created
+            .faults
+            .iter()
+            .find(|(name, _)| name == "Description");
+        assert!(why.unwrap().1.message.contains("stays"), "{created:?}");
+        assert_eq!(known.tree.rows(TABLE), [1, 3]);
+        assert!(asked.get(&format!("{TABLE}3.ExternalPort")).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_number_that_is_no_new_row_is_neither_set_nor_deleted() {
+        for number in [0, 1] {
+            let fake = gateway().next_row(number);
+            let (mut line, mut known, asked) = begin(fake, "Device.").await;
+            let wanted = mapping(&[("ExternalPort", "8080"), ("Description", "bad")]);
+            let no = add(&mut line, &mut known, &wanted, false).await;
+            assert!(matches!(no, Err(Failure::Garbled { .. })), "{no:?}");
+            assert_eq!(asked.methods(), ["AddObject"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_ends_in_the_middle_of_a_deletion_is_not_told_as_never_begun() {
+        let fake = gateway().leaves_after(Method::DeleteObject);
+        let (mut line, mut known, _) = begin(fake, "Device.").await;
+        let paths = ["Device.NAT.PortMapping.1.", "Device.WiFi.SSID.2."].map(str::to_owned);
+        line.begin(true);
+        let lost = delete(&mut line, &mut known, &paths, false).await;
+        assert!(matches!(lost, Err(Failure::Lost { .. })), "{lost:?}");
+        // Another one, of which nothing was done.
+        line.begin(true);
+        let unsent = delete(&mut line, &mut known, &paths, false).await;
+        assert!(matches!(unsent, Err(Failure::Unsent { .. })), "{unsent:?}");
     }
 
     #[tokio::test]

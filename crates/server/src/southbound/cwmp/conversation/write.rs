@@ -2,7 +2,8 @@
 //!
 //! SetParameterValues is all or nothing, so a Set that may be done in part leaves out what the
 //! device refuses and writes the rest. More than the device takes at once is written piece by
-//! piece; then it is no longer all or nothing, and the answer says what was written.
+//! piece; then it is no longer all or nothing, and the answer says what was written. A few
+//! parameters are only torn apart where the device says that they are too many.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,7 @@ use fleet::southbound::{Failure, Fault, ObjectSettings, WriteResult};
 use super::super::AskError;
 use super::get::{fault, search};
 use super::known::Known;
+use super::limits::BATCH_BLAMED_MIN;
 use super::line::Line;
 use super::quirks::{Quirks, Truth};
 use super::read::{self, Read};
@@ -154,6 +156,9 @@ pub async fn write(
         !allow_partial && wishes.iter().filter(refused).any(|wish| wish.required)
     };
     let mut retyped = false;
+    if is_known_too_much(line, writes.len(), allow_partial) && !stops(&done) {
+        return in_pieces(line, wishes, writes, done, allow_partial).await;
+    }
     while !writes.is_empty() && !stops(&done) {
         let parameters = writes
             .iter()
@@ -178,7 +183,7 @@ pub async fn write(
                     retype(line, &mut writes).await?;
                     continue;
                 }
-                if refused.code.retry() == Retry::Smaller && writes.len() > 1 {
+                if is_too_much(refused.code, writes.len()) {
                     line.habits.write_less(writes.len());
                     return in_pieces(line, wishes, writes, done, allow_partial).await;
                 }
@@ -197,6 +202,22 @@ pub async fn write(
     let words = "nothing was written because something else of it cannot be";
     let why = fault(FaultCode::REQUEST_DENIED, words);
     Ok(all_refused(writes, done, &why))
+}
+
+/// Whether a refusal is about how many there are. An internal error may be about anything; more
+/// than some few are worth another try.
+fn is_too_much(code: FaultCode, count: usize) -> bool {
+    match code {
+        FaultCode::RESOURCES_EXCEEDED => count > 1,
+        code => code.retry() == Retry::Smaller && count > BATCH_BLAMED_MIN,
+    }
+}
+
+/// Whether so many need not be tried at once: a pack says so, or the device has shown it. What is
+/// all or nothing and small is tried all the same.
+fn is_known_too_much(line: &Line, count: usize, allow_partial: bool) -> bool {
+    let most = line.quirks.write_batch.unwrap_or(usize::MAX);
+    count > most || count > line.habits.write_batch && (allow_partial || count > BATCH_BLAMED_MIN)
 }
 
 fn all_refused(writes: Vec<Write>, mut done: Done, why: &Fault) -> Done {
@@ -251,6 +272,9 @@ async fn in_pieces(
     line.remark("it takes no more at once: from here on it is written piece by piece");
     let mut queue: Vec<Vec<Write>> = vec![writes];
     while let Some(mut piece) = queue.pop() {
+        if piece.is_empty() {
+            continue;
+        }
         if piece.len() > line.habits.write_batch {
             let rest = piece.split_off(line.habits.write_batch);
             queue.push(rest);
@@ -266,13 +290,18 @@ async fn in_pieces(
                 }
             }
             Err(AskError::Refused(refused)) => {
-                if refused.code.retry() == Retry::Smaller && piece.len() > 1 {
+                if is_too_much(refused.code, piece.len()) {
                     line.habits.write_less(piece.len());
                     queue.push(piece);
                     continue;
                 }
-                if blame(line, &refused, &mut piece, &mut done) && allow_partial {
+                let blamed = blame(line, &refused, &mut piece, &mut done);
+                if blamed && allow_partial {
                     queue.push(piece);
+                    continue;
+                }
+                if allow_partial && piece.len() > 1 {
+                    done = one_by_one(line, piece, done).await?;
                     continue;
                 }
                 let why = line.fault(&refused);
@@ -291,7 +320,6 @@ async fn in_pieces(
             }
             Err(error) => return Err(error),
         }
-        queue.retain(|piece| !piece.is_empty());
     }
     Ok(done)
 }

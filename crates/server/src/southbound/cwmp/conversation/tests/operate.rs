@@ -52,6 +52,7 @@ impl Rig {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
+        self.line.begin(true);
         let plan = plan(&mut self.line, &mut self.known, command, KEY, &args, "1.0")
             .await
             .unwrap();

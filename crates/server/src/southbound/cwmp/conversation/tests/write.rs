@@ -4,6 +4,7 @@ use dm::mapping::Numbers;
 use fleet::southbound::Setting;
 
 use super::super::fake::{Asked, Fake, gateway, old_gateway};
+use super::super::habits::Habits;
 use super::*;
 
 async fn begin(fake: Fake, root: &str) -> (Line, Known, Asked) {
@@ -122,11 +123,92 @@ async fn more_than_the_device_takes_is_written_piece_by_piece_from_then_on() {
 }
 
 #[tokio::test]
+async fn a_piece_of_which_all_is_refused_is_not_written_empty() {
+    let mut device = begin(gateway().writes_max(1), "Device.").await;
+    let wanted = [(HOME, "den"), (GUEST, "bad"), (ENABLE, "0")];
+    let results = done(&mut device, &wanted, true).await.unwrap();
+    assert_eq!(
+        codes(&results),
+        [(ENABLE, None), (HOME, None), (GUEST, Some(9007))]
+    );
+    let empty = |asked: &cwmp::Request| matches!(asked, cwmp::Request::SetParameterValues(set) if set.parameters.is_empty());
+    assert!(!device.2.requests().iter().any(empty));
+}
+
+#[tokio::test]
+async fn a_session_that_ends_between_two_pieces_is_not_told_as_never_begun() {
+    for (fake, value) in [
+        (gateway().writes_max(1), "x"),
+        (gateway().silent_faults(), "bad"),
+    ] {
+        let fake = fake.leaves_after(cwmp::Method::SetParameterValues);
+        let mut device = begin(fake, "Device.").await;
+        let wanted = [(ENABLE, "1"), (HOME, "den"), (GUEST, value)];
+        let lost = done(&mut device, &wanted, true).await;
+        assert!(matches!(lost, Err(Failure::Lost { .. })), "{lost:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_few_values_that_belong_together_are_not_torn_apart_over_an_internal_error() {
+    let mut device = begin(gateway().breaks_over_values(), "Device.").await;
+    let wanted = [(HOME, "den"), (GUEST, "bad")];
+    let no = done(&mut device, &wanted, false).await;
+    assert!(matches!(no, Err(Failure::Refused { .. })), "{no:?}");
+    assert_eq!(device.2.get(HOME).as_deref(), Some("home"));
+    assert_eq!(device.0.habits, Default::default());
+    // Where a part will do, each is tried.
+    let some = done(&mut device, &wanted, true).await.unwrap();
+    assert_eq!(codes(&some), [(HOME, None), (GUEST, Some(9002))]);
+}
+
+fn sets(asked: &Asked) -> Vec<usize> {
+    let count = |asked: &cwmp::Request| match asked {
+        cwmp::Request::SetParameterValues(set) => Some(set.parameters.len()),
+        _ => None,
+    };
+    asked.requests().iter().filter_map(count).collect()
+}
+
+#[tokio::test]
+async fn more_than_a_pack_allows_is_never_sent_at_once() {
+    let mut device = begin(gateway(), "Device.").await;
+    device.0.quirks.write_batch = Some(2);
+    device.0.habits = Habits::of(None, &device.0.quirks, crate::state::now());
+    let wanted = [(HOME, "a"), (GUEST, "b"), (ENABLE, "0")];
+    done(&mut device, &wanted, false).await.unwrap();
+    assert_eq!(sets(&device.2), [2, 1]);
+}
+
+#[tokio::test]
+async fn a_session_that_breaks_over_a_large_write_is_followed_by_smaller_ones() {
+    let fake = gateway().loses(cwmp::Method::SetParameterValues);
+    let mut device = begin(fake, "Device.").await;
+    let names: Vec<String> = device.2.params().into_iter().take(20).collect();
+    let wanted: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
+    let lost = done(&mut device, &wanted, false).await;
+    assert!(matches!(lost, Err(Failure::Lost { .. })), "{lost:?}");
+    assert_eq!(device.0.habits.write_batch, 10);
+    let habits = device.0.habits.clone();
+    let mut next = begin(device.2.again(), "Device.").await;
+    next.0.habits = habits;
+    let writable = ["Device.WiFi.SSID.1.Enable", HOME].map(|name| (name, "0"));
+    done(&mut next, &writable, false).await.unwrap();
+    done(&mut next, &wanted, true).await.unwrap();
+    assert!(
+        sets(&next.2).iter().all(|count| *count <= 10),
+        "{:?}",
+        sets(&next.2)
+    );
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_lost() {
     let fake = gateway().loses(cwmp::Method::SetParameterValues);
     let mut device = begin(fake, "Device.").await;
     let lost = done(&mut device, &[(HOME, "den")], false).await;
     assert!(matches!(lost, Err(Failure::Lost { .. })), "{lost:?}");
+    device.0.begin(true);
     let unsent = done(&mut device, &[(HOME, "den")], false).await;
     assert!(matches!(unsent, Err(Failure::Unsent { .. })), "{unsent:?}");
 }
