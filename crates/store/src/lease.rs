@@ -61,6 +61,15 @@ impl Store {
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Claim> {
+        // Mostly there is none, and looking is cheaper than a write. Whoever adds one wakes the device.
+        let open = sql(
+            "SELECT 1 FROM operation WHERE tenant = $1 AND device = $2 AND is_open = 1 LIMIT 1",
+        )
+        .bind(tenant)
+        .bind(device);
+        if self.optional(open).await?.is_none() {
+            return Ok(Claim::Nothing);
+        }
         let (tenant, node) = (tenant.clone(), node.clone());
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {

@@ -68,6 +68,7 @@ pub use file::{FileFilter, FilePatch, FileRecord, NewFile};
 pub use idempotency::{Idempotency, IdempotencyKey, IdempotentAnswer};
 pub use identity::IdentityRecord;
 pub use lease::{Claim, Due, OperationSave};
+pub use login::Returning;
 pub use management_session::{ManagementSession, SessionEntry, SessionFault, SessionTranscript};
 pub use merge::Split;
 pub use model::ModelRecord;

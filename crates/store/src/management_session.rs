@@ -6,7 +6,6 @@ use fleet::secret;
 use fleet::{DeviceId, SessionId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::device::exists;
 use crate::error::{Error, Result};
 use crate::limits::{
     DEVICE_COUNT_MAX, FAULTS_PER_DEVICE_MAX, FAULTS_PER_SESSION_MAX, PAGE_MAX, RETENTION_BATCH_MAX,
@@ -16,7 +15,7 @@ use crate::sql::{Columns, Row, json, sql};
 use crate::text::cut;
 use crate::value_codec::{deflate, inflate};
 use crate::writer::Tx;
-use crate::{Store, readable};
+use crate::{Store, collect, readable};
 
 /// A session that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,42 +95,36 @@ impl Store {
         session: ManagementSession,
         transcript: SessionTranscript,
     ) -> Result<()> {
-        let transcript = bounded(transcript);
-        let document = deflate(json(&transcript)?.as_bytes())?;
-        let (tenant, faults) = (tenant.clone(), transcript.faults);
+        let kept = self
+            .management_session_put_all(tenant, vec![(session, transcript)])
+            .await?;
+        match kept {
+            0 => Err(Error::NotFound("device")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for several sessions, in one write; those of devices that were removed are left out. How many were
+    /// kept.
+    pub async fn management_session_put_all(
+        &self,
+        tenant: &TenantId,
+        sessions: Vec<(ManagementSession, SessionTranscript)>,
+    ) -> Result<usize> {
+        let mut ended = Vec::with_capacity(sessions.len());
+        for (session, transcript) in sessions {
+            let transcript = bounded(transcript);
+            let document = deflate(json(&transcript)?.as_bytes())?;
+            ended.push(Ended {
+                events: json(&session.events)?,
+                session,
+                document,
+                faults: transcript.faults,
+            });
+        }
+        let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
-            Box::pin(async move {
-                let (device, at) = (session.device, session.ended_at);
-                exists(tx, &tenant, device).await?;
-                let insert = sql("INSERT INTO management_session (tenant, device, id, protocol, started_at, ended_at, \
-                     peer, events, ending, faults, document) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
-                .bind(&tenant)
-                .bind(device)
-                .bind(session.id)
-                .bind(session.protocol)
-                .bind(session.started_at)
-                .bind(at)
-                .bind(cut(&session.peer))
-                .bind(json(&session.events)?)
-                .bind(cut(&session.ending))
-                .bind(session.faults)
-                .bind(document);
-                tx.execute(insert)
-                    .await
-                    .map_err(|e| e.or_conflict("session", session.id.to_string()))?;
-                // Ids sort by the time they were made.
-                let trim = sql("DELETE FROM management_session WHERE tenant = $1 AND device = $2 AND id IN \
-                     (SELECT id FROM management_session WHERE tenant = $1 AND device = $2 \
-                     ORDER BY id DESC LIMIT 100 OFFSET $3)")
-                .bind(&tenant)
-                .bind(device)
-                .bind(SESSIONS_PER_DEVICE_MAX);
-                tx.execute(trim).await?;
-                if faults.is_empty() {
-                    return Ok(());
-                }
-                count_faults(tx, &tenant, device, faults, at).await
-            })
+            Box::pin(async move { put(tx, &tenant, ended).await })
         })
         .await
     }
@@ -221,6 +214,65 @@ impl Store {
         }
         Ok(count)
     }
+}
+
+/// A session as it is written down.
+struct Ended {
+    session: ManagementSession,
+    events: String,
+    document: Vec<u8>,
+    faults: Vec<SessionFault>,
+}
+
+async fn put(tx: &mut Tx, tenant: &TenantId, mut ended: Vec<Ended>) -> Result<usize> {
+    let mut statement = sql("SELECT id FROM device WHERE tenant = $1 AND id IN ").bind(tenant);
+    statement.list(ended.iter().map(|one| one.session.device));
+    let there: Vec<DeviceId> = collect(&tx.all(statement).await?, |row| row.columns().take())?;
+    ended.retain(|one| there.contains(&one.session.device));
+    let kept = ended.len();
+    let mut faults = Vec::new();
+    for one in &mut ended {
+        if !one.faults.is_empty() {
+            let of = std::mem::take(&mut one.faults);
+            faults.push((one.session.device, of, one.session.ended_at));
+        }
+    }
+    tx.bulk(
+        "INSERT INTO management_session (tenant, device, id, protocol, started_at, ended_at, peer, events, ending, \
+         faults, document) VALUES ",
+        11,
+        ended,
+        |one, args| {
+            let session = one.session;
+            args.extend([
+                tenant.into(),
+                session.device.into(),
+                session.id.into(),
+                session.protocol.into(),
+                session.started_at.into(),
+                session.ended_at.into(),
+                cut(&session.peer).into(),
+                one.events.into(),
+                cut(&session.ending).into(),
+                session.faults.into(),
+                one.document.into(),
+            ]);
+        },
+    )
+    .await
+    .map_err(|e| e.or_conflict("session", String::new()))?;
+    // Ids sort by the time they were made.
+    let mut trim = sql("DELETE FROM management_session WHERE tenant = $1 AND id <= (SELECT id FROM management_session \
+         AS newer WHERE newer.tenant = $1 AND newer.device = management_session.device \
+         ORDER BY id DESC LIMIT 1 OFFSET $2) AND device IN ")
+    .bind(tenant)
+    .bind(SESSIONS_PER_DEVICE_MAX);
+    trim.list(there);
+    tx.execute(trim).await?;
+    for (device, faults, at) in faults {
+        count_faults(tx, tenant, device, faults, at).await?;
+    }
+    Ok(kept)
 }
 
 async fn count_faults(

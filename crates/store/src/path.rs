@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::device::ever;
 use crate::error::{Error, Result};
 use crate::limits::PAGE_MAX;
-use crate::sql::{Row, from_json_or_empty, json, sql};
+use crate::sql::{Columns, from_json_or_empty, json, sql};
 use crate::{SecretHash, Store, collect, expect, readable, search, touched};
 
 /// A way to a device.
@@ -133,9 +133,10 @@ pub struct CredentialMatch {
     pub status: TokenStatus,
 }
 
-pub(crate) const SELECT: &str = "SELECT tenant, device, transport, endpoint_id, dial_url, credential_hash, pending_at, \
+/// Of a path, in the order of [`read`].
+pub(crate) const COLUMNS: &str = "SELECT tenant, device, transport, endpoint_id, dial_url, credential_hash, pending_at, \
      setup_key, readmit_until, certificate_required, info, peer, authenticated_by, node, link, connected_at, \
-     disconnected_at, disconnect_reason, heard_at, expected_by FROM management_path";
+     disconnected_at, disconnect_reason, heard_at, expected_by";
 
 impl Store {
     /// The path that a credential opens, in whichever tenant.
@@ -150,13 +151,7 @@ impl Store {
                 (c.take()?, c.take()?, c.take()?, c.take()?);
             let (current, pending): (Option<SecretHash>, Option<SecretHash>) =
                 (c.take()?, c.take()?);
-            let status = if current.as_ref() == Some(hash) {
-                TokenStatus::Current
-            } else if pending.as_ref() == Some(hash) {
-                TokenStatus::Pending
-            } else {
-                TokenStatus::Superseded
-            };
+            let status = status(hash, current.as_ref(), pending.as_ref());
             if best.is_none() || status != TokenStatus::Superseded {
                 best = Some(CredentialMatch {
                     tenant,
@@ -172,11 +167,13 @@ impl Store {
 
     /// The ways to a device.
     pub async fn path_list(&self, tenant: &TenantId, device: DeviceId) -> Result<Vec<PathRecord>> {
-        let statement = sql(SELECT)
-            .then(" WHERE tenant = $1 AND device = $2 ORDER BY transport")
+        let statement = sql(COLUMNS)
+            .then(" FROM management_path WHERE tenant = $1 AND device = $2 ORDER BY transport")
             .bind(tenant)
             .bind(device);
-        readable(&self.all(statement).await?, "path", read)
+        readable(&self.all(statement).await?, "path", |row| {
+            read(&mut row.columns())
+        })
     }
 
     /// One way to a device.
@@ -186,13 +183,13 @@ impl Store {
         device: DeviceId,
         transport: &str,
     ) -> Result<Option<PathRecord>> {
-        let statement = sql(SELECT)
-            .then(" WHERE tenant = $1 AND device = $2 AND transport = $3")
+        let statement = sql(COLUMNS)
+            .then(" FROM management_path WHERE tenant = $1 AND device = $2 AND transport = $3")
             .bind(tenant)
             .bind(device)
             .bind(transport);
         let row = self.optional(statement).await?;
-        row.map(|row| read(&row)).transpose()
+        row.map(|row| read(&mut row.columns())).transpose()
     }
 
     /// The paths of a tenant that we dial, in order of the device after the given one.
@@ -202,8 +199,8 @@ impl Store {
         after: Option<DeviceId>,
         limit: usize,
     ) -> Result<Vec<PathRecord>> {
-        let mut statement = sql(SELECT)
-            .then(" WHERE tenant = $1 AND dial_url IS NOT NULL")
+        let mut statement = sql(COLUMNS)
+            .then(" FROM management_path WHERE tenant = $1 AND dial_url IS NOT NULL")
             .bind(tenant);
         if let Some(after) = after {
             statement.push(" AND device > ").arg(after);
@@ -211,7 +208,9 @@ impl Store {
         statement
             .push(" ORDER BY device LIMIT ")
             .arg(limit.clamp(1, PAGE_MAX));
-        readable(&self.all(statement).await?, "path", read)
+        readable(&self.all(statement).await?, "path", |row| {
+            read(&mut row.columns())
+        })
     }
 
     /// Removes a path with its credentials.
@@ -454,8 +453,21 @@ async fn lost(
     tx.execute(update).await.map(drop)
 }
 
-pub(crate) fn read(row: &Row) -> Result<PathRecord> {
-    let mut c = row.columns();
+/// Where a credential stands that opens a path.
+pub(crate) fn status(
+    hash: &SecretHash,
+    current: Option<&SecretHash>,
+    pending: Option<&SecretHash>,
+) -> TokenStatus {
+    match hash {
+        hash if current == Some(hash) => TokenStatus::Current,
+        hash if pending == Some(hash) => TokenStatus::Pending,
+        _ => TokenStatus::Superseded,
+    }
+}
+
+/// Reads [`COLUMNS`].
+pub(crate) fn read(c: &mut Columns<'_>) -> Result<PathRecord> {
     Ok(PathRecord {
         tenant: c.take()?,
         device: c.take()?,

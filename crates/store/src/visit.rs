@@ -1,11 +1,13 @@
 //! Devices that come at intervals instead of keeping a link open: that they came, until when their silence is normal,
 //! and that they stay away. How presence follows from that is decided in `fleet::presence`.
 
+use std::collections::HashMap;
+
 use fleet::presence::{Evidence, Presence, PresenceConfig};
 use fleet::{DeviceId, Event, EventKind, SetupKeyId, TenantId, Timestamp};
 use serde_json::{Value, json};
 
-use crate::device::ever;
+use crate::device::{ever, ip_of};
 use crate::error::Result;
 use crate::limits::VISIT_EXPECTED_MAX;
 use crate::sql::{json as text, sql};
@@ -49,8 +51,13 @@ impl Store {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
+                let devices = visits.iter().map(|visit| visit.device);
+                let mut known = evidence(tx, &tenant, devices).await?;
                 for visit in visits {
-                    came(tx, &tenant, visit).await?;
+                    // Those that come twice find what the first visit has made of it.
+                    if let Some(known) = known.get_mut(&visit.device) {
+                        came(tx, &tenant, visit, known).await?;
+                    }
                 }
                 Ok(())
             })
@@ -94,17 +101,16 @@ impl Store {
     }
 }
 
-async fn came(tx: &mut Tx, tenant: &TenantId, visit: Visit) -> Result<()> {
+async fn came(tx: &mut Tx, tenant: &TenantId, visit: Visit, known: &mut Known) -> Result<()> {
     let Visit {
         device, at, path, ..
     } = visit;
     let expected_by = visit
         .expected_by
         .min(Timestamp(at.0.saturating_add(VISIT_EXPECTED_MAX)));
-    let Some((before, external_ip, address)) = evidence(tx, tenant, device).await? else {
-        return Ok(());
-    };
-    let update = sql("UPDATE device SET address = $1, expected_by = $2, \
+    let update = sql("UPDATE device SET address = $1, \
+         expected_by = CASE WHEN EXISTS (SELECT 1 FROM management_path WHERE tenant = $4 AND device = $5 \
+         AND transport = $6 AND heard_at > $3) THEN expected_by ELSE $2 END, \
          heard_at = CASE WHEN heard_at > $3 THEN heard_at ELSE $3 END, \
          first_seen_at = CASE WHEN first_seen_at = 0 THEN $3 ELSE first_seen_at END \
          WHERE tenant = $4 AND id = $5")
@@ -112,13 +118,16 @@ async fn came(tx: &mut Tx, tenant: &TenantId, visit: Visit) -> Result<()> {
     .bind(expected_by)
     .bind(at)
     .bind(tenant)
-    .bind(device);
+    .bind(device)
+    .bind(&path.transport);
     tx.execute(update).await?;
-    if external_ip.is_empty() {
-        search::came_from(tx, tenant, device, &address, &path.peer).await?;
+    let was = fleet::presence::presence(&known.evidence, at, &PresenceConfig::default());
+    let gone = matches!(was, Presence::Offline | Presence::Never);
+    let moved = ip_of(&known.address) != ip_of(&path.peer);
+    if known.external_ip.is_empty() && (gone || moved) {
+        search::came_from(tx, tenant, device, &known.address, &path.peer).await?;
     }
-    let was = fleet::presence::presence(&before, at, &PresenceConfig::default());
-    if matches!(was, Presence::Offline | Presence::Never) {
+    if gone {
         let event = Event::new(tenant.clone(), at, EventKind::DeviceConnected)
             .device(device)
             .data(json!({
@@ -128,6 +137,9 @@ async fn came(tx: &mut Tx, tenant: &TenantId, visit: Visit) -> Result<()> {
             }));
         tx.append(event, None).await?;
     }
+    known.evidence.heard_at = known.evidence.heard_at.max(Some(at));
+    known.evidence.expected_by = Some(expected_by);
+    known.address.clone_from(&path.peer);
     let upsert = sql("INSERT INTO management_path (tenant, device, transport, endpoint_id, setup_key, \
          certificate_required, info, peer, authenticated_by, link, connected_at, disconnect_reason, heard_at, \
          expected_by) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, 0, $9, '', $9, $10) \
@@ -137,7 +149,8 @@ async fn came(tx: &mut Tx, tenant: &TenantId, visit: Visit) -> Result<()> {
          connected_at = CASE WHEN management_path.expected_by = 0 \
          OR management_path.disconnected_at >= management_path.connected_at \
          THEN excluded.connected_at ELSE management_path.connected_at END, \
-         heard_at = excluded.heard_at, expected_by = excluded.expected_by")
+         heard_at = excluded.heard_at, expected_by = excluded.expected_by \
+         WHERE excluded.heard_at >= management_path.heard_at")
     .bind(tenant)
     .bind(device)
     .bind(path.transport)
@@ -153,7 +166,7 @@ async fn came(tx: &mut Tx, tenant: &TenantId, visit: Visit) -> Result<()> {
 
 /// Whether it is gone in fact: it may have come since it was looked up.
 async fn lapse(tx: &mut Tx, tenant: &TenantId, device: DeviceId, now: Timestamp) -> Result<bool> {
-    let Some((evidence, ..)) = evidence(tx, tenant, device).await? else {
+    let Some(Known { evidence, .. }) = evidence(tx, tenant, [device]).await?.remove(&device) else {
         return Ok(false);
     };
     let Some(lapsed) = evidence.lapses_at().filter(|at| *at < now) else {
@@ -190,28 +203,44 @@ async fn lapse(tx: &mut Tx, tenant: &TenantId, device: DeviceId, now: Timestamp)
     Ok(!linked)
 }
 
-/// What is known of the device's presence, its WAN address and where it last came from.
+/// What is known of a device.
+struct Known {
+    evidence: Evidence,
+    external_ip: String,
+    /// Where it last came from.
+    address: String,
+}
+
+/// What is known of those devices that exist.
 async fn evidence(
     tx: &mut Tx,
     tenant: &TenantId,
-    device: DeviceId,
-) -> Result<Option<(Evidence, String, String)>> {
-    let statement = sql(
-        "SELECT connected_at, disconnected_at, heard_at, expected_by, back_by, external_ip, address \
-         FROM device WHERE tenant = $1 AND id = $2",
+    devices: impl IntoIterator<Item = DeviceId>,
+) -> Result<HashMap<DeviceId, Known>> {
+    let mut statement = sql(
+        "SELECT id, connected_at, disconnected_at, heard_at, expected_by, back_by, external_ip, \
+         address FROM device WHERE tenant = $1 AND id IN ",
     )
-    .bind(tenant)
-    .bind(device);
-    let Some(row) = tx.optional(statement).await? else {
-        return Ok(None);
-    };
-    let mut c = row.columns();
-    let evidence = Evidence {
-        connected_at: ever(c.take()?),
-        disconnected_at: ever(c.take()?),
-        heard_at: ever(c.take()?),
-        expected_by: ever(c.take()?),
-        back_by: ever(c.take()?),
-    };
-    Ok(Some((evidence, c.take()?, c.take()?)))
+    .bind(tenant);
+    statement.list(devices);
+    let mut known = HashMap::new();
+    for row in tx.all(statement).await? {
+        let mut c = row.columns();
+        let device = c.take()?;
+        let evidence = Evidence {
+            connected_at: ever(c.take()?),
+            disconnected_at: ever(c.take()?),
+            heard_at: ever(c.take()?),
+            expected_by: ever(c.take()?),
+            back_by: ever(c.take()?),
+        };
+        let (external_ip, address) = (c.take()?, c.take()?);
+        let one = Known {
+            evidence,
+            external_ip,
+            address,
+        };
+        known.insert(device, one);
+    }
+    Ok(known)
 }

@@ -361,13 +361,14 @@ async fn write(connector: Connector, mut queue: mpsc::Receiver<Box<dyn Job>>, to
 async fn commit_group(tx: &mut Tx, group: Vec<Box<dyn Job>>, told: &Told) {
     let mut done: Vec<(Box<dyn Job>, Result<()>)> = Vec::with_capacity(group.len());
     let tenant = group.first().and_then(|job| job.tenant().cloned());
+    let alone = group.len() == 1;
     let mut broken = tx.begin(tenant.as_ref()).await.err();
     for mut job in group {
         if broken.is_some() {
             done.push((job, Ok(())));
             continue;
         }
-        match one(tx, job.as_mut()).await {
+        match one(tx, job.as_mut(), alone).await {
             Ok(outcome) => done.push((job, outcome)),
             Err(error) => {
                 broken = Some(error);
@@ -375,7 +376,12 @@ async fn commit_group(tx: &mut Tx, group: Vec<Box<dyn Job>>, told: &Told) {
             }
         }
     }
+    let refused = alone && done.iter().any(|(_, outcome)| outcome.is_err());
     let committed = match broken {
+        None if refused => {
+            tx.abandon().await;
+            Ok(Vec::new())
+        }
         None => tx.commit().await,
         Some(error) => Err(error),
     };
@@ -410,8 +416,9 @@ async fn commit_group(tx: &mut Tx, group: Vec<Box<dyn Job>>, told: &Told) {
     }
 }
 
-/// One write behind its savepoint. The outer error means the transaction is lost.
-async fn one(tx: &mut Tx, job: &mut dyn Job) -> Result<Result<()>> {
+/// One write behind its savepoint; one that is alone needs none, it is undone with the transaction. The outer error
+/// means the transaction is lost.
+async fn one(tx: &mut Tx, job: &mut dyn Job, alone: bool) -> Result<Result<()>> {
     let mark = tx.mark();
     if !job.touches_rows() {
         let outcome = guarded(job, tx).await;
@@ -422,6 +429,13 @@ async fn one(tx: &mut Tx, job: &mut dyn Job) -> Result<Result<()>> {
                 tx.forget(mark);
                 Ok(Err(error))
             }
+        };
+    }
+    if alone {
+        let outcome = guarded(job, tx).await;
+        return match outcome {
+            Err(Error::Unavailable(why)) => Err(Error::Unavailable(why)),
+            outcome => Ok(outcome),
         };
     }
     tx.execute(sql("SAVEPOINT one")).await?;

@@ -5,7 +5,7 @@ use fleet::{DeviceId, EventKind, Identity, IdentityKind, NodeId};
 use server::{secret, state::now};
 use store::{EventFilter, NewDevice, PathLink};
 
-use crate::rig::{World, each};
+use crate::rig::{World, each, until};
 
 /// A USP device with this serial number, which is connected from there.
 async fn usp(world: &World, serial: &str, peer: &str) -> DeviceId {
@@ -142,8 +142,14 @@ async fn a_password_holds_after_a_merge_under_the_user_name_it_was_made_for() {
             .unwrap();
         let before = store.path(tenant, device, "cwmp").await.unwrap().unwrap();
         come().await;
-        let after = store.path(tenant, device, "cwmp").await.unwrap().unwrap();
-        assert!(after.heard_at > before.heard_at, "{after:?}");
+        until(
+            "that it came to the device it was merged with",
+            async || {
+                let after = store.path(tenant, device, "cwmp").await.unwrap()?;
+                (after.heard_at > before.heard_at).then_some(())
+            },
+        )
+        .await;
         assert!(world.reasons().await.is_empty());
     })
     .await;

@@ -65,7 +65,10 @@ pub async fn intrude(store: &Store, me: &TenantId, id: DeviceId) {
     assert!(store.device_lapse(me, at(9), 9).await.unwrap().is_empty());
     let (session, transcript) = crate::management_session::session(id, 1);
     let session_id = session.id;
+    let several = vec![(session.clone(), transcript.clone())];
     none(store.management_session_put(me, session, transcript).await);
+    let kept = store.management_session_put_all(me, several).await.unwrap();
+    assert_eq!(kept, 0);
     let listed = store
         .management_session_list(me, id, None, 9)
         .await

@@ -41,6 +41,7 @@ pub const TRIED: &[&str] = &[
     "device_visited",
     "device_lapse",
     "management_session_put",
+    "management_session_put_all",
     "management_session_list",
     "management_session",
     "management_session_purge",

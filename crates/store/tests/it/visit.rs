@@ -1,5 +1,6 @@
 //! Devices that come at intervals.
 
+use fleet::onboarding::TokenStatus;
 use fleet::presence::{PresenceConfig, presence};
 use fleet::{DeviceId, EventKind, Presence, TenantId, Timestamp};
 use store::limits::VISIT_EXPECTED_MAX;
@@ -158,6 +159,72 @@ async fn visits_of_removed_devices_do_not_keep_the_others_out() {
         db.store.device_visited(&acme, visits).await.unwrap();
         assert_eq!(at_time(&db.store, &acme, here, NOW).await, Presence::Online);
         assert!(db.store.path_list(&acme, gone).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_visit_that_is_told_late_does_not_undo_a_newer_one() {
+    for db in worlds().await {
+        let acme = tenant("acme");
+        let device = insert_device(&db.store, &acme, "S1").await;
+        // Both of one write, and the older one once more afterwards.
+        let visits = vec![visit(device, 5, 300), visit(device, 0, 60)];
+        db.store.device_visited(&acme, visits).await.unwrap();
+        let late = vec![visit(device, 1, 60)];
+        db.store.device_visited(&acme, late).await.unwrap();
+        let record = db.store.device(&acme, device).await.unwrap();
+        assert_eq!(record.device.evidence.expected_by, Some(at(300)));
+        let path = db.store.path(&acme, device, "cwmp").await.unwrap().unwrap();
+        assert_eq!(
+            (path.heard_at, path.expected_by),
+            (Some(at(5)), Some(at(300)))
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_letting_a_device_in_needs_is_read_at_once() {
+    for db in worlds().await {
+        let acme = tenant("acme");
+        let device = insert_device(&db.store, &acme, "S1").await;
+        let read = async || db.store.returning(device, "cwmp", "secret").await.unwrap();
+        assert!(read().await.is_none());
+        let visits = vec![visit(device, 0, 60)];
+        db.store.device_visited(&acme, visits).await.unwrap();
+        let [first, second, third] = [[1; 32], [2; 32], [3; 32]];
+        for hash in [first, second] {
+            db.store
+                .path_set_pending(&acme, device, "cwmp", hash, NOW, vec![])
+                .await
+                .unwrap();
+            let known = read().await.unwrap();
+            assert_eq!(known.status(&hash), Some(TokenStatus::Pending));
+            db.store
+                .path_confirm(&acme, device, "cwmp", hash, vec![])
+                .await
+                .unwrap();
+        }
+        let document = b"1".to_vec();
+        db.store
+            .state_put(&acme, device, "secret", document.clone(), NOW)
+            .await
+            .unwrap();
+        let known = read().await.unwrap();
+        assert_eq!(known.document, Some(document));
+        assert_eq!(known.path.device, device);
+        assert_eq!(known.status(&second), Some(TokenStatus::Current));
+        assert_eq!(known.status(&first), Some(TokenStatus::Superseded));
+        assert_eq!(known.status(&third), None);
+        assert!(!known.tenant_disabled);
+        let disabled = store::TenantPatch {
+            disabled_at: Some(Some(NOW)),
+            ..store::TenantPatch::default()
+        };
+        db.store
+            .tenant_update(&acme, disabled, vec![])
+            .await
+            .unwrap();
+        assert!(read().await.unwrap().tenant_disabled);
     }
 }
 

@@ -16,6 +16,7 @@ use super::door::Door;
 use super::limits::Limits;
 use super::record::keeper::Keeper;
 use super::sessions::Sessions;
+use super::visits::Visits;
 use super::wake::Waker;
 use crate::Config;
 use crate::dispatch::Reported;
@@ -112,6 +113,8 @@ pub struct Core {
     pub refusals: RefusalLog,
     /// Who writes down what was said in sessions.
     pub keeper: Keeper,
+    /// Who writes down that devices came.
+    pub visits: Visits,
     /// How we talk.
     pub protocol: Arc<acs::Config>,
     /// Told when a tenant may have been disabled.
@@ -137,6 +140,7 @@ impl Core {
         Self {
             refusals: RefusalLog::start(store.clone(), TRANSPORT),
             keeper: Keeper::start(store.clone()),
+            visits: Visits::start(store.clone()),
             store,
             node,
             config,

@@ -3,7 +3,7 @@
 //! generation and, as for every other transport, the hash of the password with its state.
 
 use fleet::{DeviceId, Event, TenantId};
-use store::SecretHash;
+use store::{Returning, SecretHash};
 
 use super::TRANSPORT;
 use super::core::Core;
@@ -15,7 +15,7 @@ use crate::vault::Vault;
 const PURPOSE: &str = "acs";
 
 /// Under which name the generation is kept.
-const STATE: &str = "acs_credential";
+pub const STATE: &str = "acs_credential";
 
 /// What is to be written into the device: `ManagementServer.Username` and `.Password`.
 pub struct Credential {
@@ -59,30 +59,30 @@ pub async fn issue(
 }
 
 /// The passwords that a device may come with under a user name, the newest first, with their hashes. The user name is
-/// its id, or the one it had before it was merged with another device or split from it.
-pub async fn candidates(
-    core: &Core,
-    tenant: &TenantId,
-    device: DeviceId,
-    login: DeviceId,
-) -> store::Result<Vec<(String, SecretHash)>> {
-    let last = generation(core, tenant, device).await?;
+/// its id, or the one it had before it was merged with another device or split from it. The document of [`STATE`] is
+/// what was read with its path.
+pub fn candidates(vault: &Vault, known: &Returning, login: DeviceId) -> Vec<(String, SecretHash)> {
+    let last = generation_of(known.document.as_deref());
     // The last one may be pending; then the one before it is in use.
     let some = (last.saturating_sub(1)..=last)
         .rev()
         .filter(|generation| *generation > 0);
     let some = some.map(|generation| {
-        let password = password(core.door.vault(), tenant, login, generation);
+        let password = password(vault, &known.path.tenant, login, generation);
         let hash = secret::hash(&password);
         (password, hash)
     });
-    Ok(some.collect())
+    some.collect()
 }
 
 async fn generation(core: &Core, tenant: &TenantId, device: DeviceId) -> store::Result<u32> {
     let document = core.store.state_get(tenant, device, STATE).await?;
-    let text = document.and_then(|document| String::from_utf8(document).ok());
-    Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+    Ok(generation_of(document.as_deref()))
+}
+
+fn generation_of(document: Option<&[u8]>) -> u32 {
+    let text = document.and_then(|document| std::str::from_utf8(document).ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 fn password(vault: &Vault, tenant: &TenantId, device: DeviceId, generation: u32) -> String {

@@ -9,10 +9,10 @@ use ::cwmp::auth::basic::{self, Basic};
 use ::cwmp::auth::digest::{Algorithm, Credentials, Denied as Wrong, Server};
 use ::cwmp::value::SecretBytes;
 use fleet::{DeviceId, SetupKeyId, TenantId};
-use store::SecretHash;
+use store::{Returning, SecretHash, Store};
 
 use super::core::Core;
-use super::limits::{DIGEST_KEYS_MAX, Limits, NONCES_USED_MAX};
+use super::limits::{DIGEST_KEYS_MAX, Limits, NONCES_USED_MAX, SEEN_LIFE};
 use super::used::Used;
 use super::{TRANSPORT, credential};
 use crate::config::{Cwmp, DigestHash, OfferBasic};
@@ -78,6 +78,8 @@ pub enum Proof {
         device: DeviceId,
         /// The hash of the password.
         hash: SecretHash,
+        /// What was known of it when it showed that.
+        seen: Seen,
     },
     /// Nothing but a client certificate.
     Certificate {
@@ -86,7 +88,36 @@ pub enum Proof {
     },
 }
 
+/// What was known of a device when it proved who it is.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    known: Arc<Returning>,
+    at: Instant,
+}
+
+impl Seen {
+    fn now(known: Returning) -> Self {
+        Self {
+            known: Arc::new(known),
+            at: Instant::now(),
+        }
+    }
+
+    /// What was known, as long as it counts: a credential may be revoked while a body is on its way.
+    pub fn fresh(&self) -> Option<&Returning> {
+        (self.at.elapsed() < SEEN_LIFE).then_some(&*self.known)
+    }
+}
+
 impl Proof {
+    /// What was known of the device just now.
+    pub fn seen(&self) -> Option<&Returning> {
+        match self {
+            Self::Device { seen, .. } => seen.fresh(),
+            _ => None,
+        }
+    }
+
     /// Whose it is, where that is known.
     pub fn tenant(&self) -> Option<&TenantId> {
         match self {
@@ -248,18 +279,19 @@ async fn by_password(core: &Core, shown: &Basic) -> Result<Proof, Denied> {
             None => Err(wrong(user, None, "the setup key is unknown")),
         };
     }
-    let found = store.path_by_credential(&hash).await?;
-    let login = match device(user) {
-        Some(login) => store.path_of_device(login, TRANSPORT).await?,
-        None => None,
-    };
-    let login = login.map(|path| path.device);
-    match found.filter(|found| found.transport == TRANSPORT) {
-        Some(found) if Some(found.device) == login => Ok(Proof::Device {
-            tenant: found.tenant,
-            device: found.device,
+    if let Some(login) = device(user)
+        && let Some(known) = returning(store, login).await?
+        && known.status(&hash).is_some()
+    {
+        return Ok(Proof::Device {
+            tenant: known.path.tenant.clone(),
+            device: known.path.device,
             hash,
-        }),
+            seen: Seen::now(known),
+        });
+    }
+    let found = store.path_by_credential(&hash).await?;
+    match found.filter(|found| found.transport == TRANSPORT) {
         Some(found) => {
             let why = "the password is that of another user name";
             Err(wrong(user, Some(&found.tenant), why))
@@ -271,6 +303,10 @@ async fn by_password(core: &Core, shown: &Basic) -> Result<Proof, Denied> {
 /// The device whose id this is.
 fn device(user: &str) -> Option<DeviceId> {
     user.trim().parse().ok()
+}
+
+async fn returning(store: &Store, login: DeviceId) -> store::Result<Option<Returning>> {
+    store.returning(login, TRANSPORT, credential::STATE).await
 }
 
 async fn by_digest(core: &Core, shown: &Credentials, hint: &str) -> Result<Proof, Denied> {
@@ -293,20 +329,21 @@ async fn by_digest(core: &Core, shown: &Credentials, hint: &str) -> Result<Proof
         }
     };
     if let Some(login) = device(user) {
-        let Some(path) = store.path_of_device(login, TRANSPORT).await? else {
+        let Some(known) = returning(store, login).await? else {
             return Err(wrong(user, None, "no device has this user name"));
         };
-        let (tenant, device) = (path.tenant, path.device);
-        for (password, hash) in credential::candidates(core, &tenant, device, login).await? {
+        for (password, hash) in credential::candidates(&core.door.vault, &known, login) {
             if check(&password)? {
                 return Ok(Proof::Device {
-                    tenant,
-                    device,
+                    tenant: known.path.tenant.clone(),
+                    device: known.path.device,
                     hash,
+                    seen: Seen::now(known),
                 });
             }
         }
-        return Err(wrong(user, Some(&tenant), "the password is wrong"));
+        let tenant = &known.path.tenant;
+        return Err(wrong(user, Some(tenant), "the password is wrong"));
     }
     let named = user.strip_suffix("/setup").unwrap_or(user);
     let tenant = match TenantId::parse(named) {

@@ -161,6 +161,20 @@ pub const RECORDS_QUEUED_MAX: usize = 4_096;
 /// Records that are written at the same time, so that they share a commit.
 pub const RECORDS_AT_ONCE: usize = 64;
 
+/// How often it is written down which devices came, those that were there before: the visits of
+/// meanwhile share a write.
+pub const VISITS_EVERY: Duration = Duration::from_millis(250);
+
+/// Visits in one write: the list of their devices is part of a statement.
+pub const VISITS_AT_ONCE: usize = 500;
+
+/// Visits that wait to be written; then the next device waits too.
+pub const VISITS_QUEUED_MAX: usize = 4_096;
+
+/// How long what was known of a device when it showed its credential is taken to be so: from the head
+/// of a request to the end of its body.
+pub const SEEN_LIFE: Duration = Duration::from_secs(1);
+
 /// Reasons for coming that a record names; a device has one or two.
 pub const RECORD_EVENTS_MAX: usize = 16;
 

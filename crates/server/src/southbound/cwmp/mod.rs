@@ -36,6 +36,7 @@ mod sessions;
 mod talk;
 mod turn;
 mod used;
+mod visits;
 pub mod wake;
 
 use std::net::SocketAddr;
@@ -175,5 +176,6 @@ async fn end(core: Arc<Core>) {
         tracing::warn!(left, "not every session came to its end in time");
     }
     core.keeper.end().await;
+    core.visits.end().await;
     core.release();
 }

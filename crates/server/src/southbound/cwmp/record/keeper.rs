@@ -1,11 +1,10 @@
 //! Writes the records of sessions that are over to the store. Nobody waits for that, and what is
 //! written is bounded: where the store is far behind, records are lost and counted.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fleet::TenantId;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use fleet::{DeviceId, TenantId};
 use store::{ManagementSession, SessionTranscript, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -57,7 +56,7 @@ impl Keeper {
         if let Err(error) = self.queue.try_send(kept) {
             let (mpsc::error::TrySendError::Full(kept) | mpsc::error::TrySendError::Closed(kept)) =
                 error;
-            lost(&kept.session, &"limit RECORDS_QUEUED_MAX");
+            lost(kept.session.device, &"limit RECORDS_QUEUED_MAX");
         }
     }
 
@@ -75,54 +74,58 @@ impl Keeper {
     }
 }
 
-fn lost(session: &ManagementSession, why: &dyn std::fmt::Display) {
+fn lost(device: DeviceId, why: &dyn std::fmt::Display) {
     metrics::counter!("headend_cwmp_transcripts_lost_total").increment(1);
-    tracing::debug!(device = %session.device, %why, "what was said in a session is not kept");
+    tracing::debug!(%device, %why, "what was said in a session is not kept");
 }
 
 async fn run(store: Store, mut incoming: mpsc::Receiver<Kept>, over: CancellationToken) {
-    // Those that are written at once share a commit.
-    let mut writing = FuturesUnordered::new();
+    let mut taken = Vec::new();
     let mut open = true;
     loop {
         tokio::select! {
-            kept = incoming.recv(), if writing.len() < RECORDS_AT_ONCE => match kept {
-                Some(kept) => writing.push(write(&store, kept)),
-                None => break,
+            // Those that came while others were written share the next write.
+            some = incoming.recv_many(&mut taken, RECORDS_AT_ONCE) => match some {
+                0 => break,
+                _ => write(&store, &mut taken).await,
             },
-            Some(()) = writing.next() => {}
             () = over.cancelled(), if open => {
                 open = false;
                 incoming.close();
             }
         }
     }
-    while writing.next().await.is_some() {}
 }
 
-async fn write(store: &Store, kept: Kept) {
-    let Kept {
-        tenant,
-        session,
-        transcript,
-        room,
-    } = kept;
-    let again = session.clone();
-    match store
-        .management_session_put(&tenant, session, transcript)
-        .await
-    {
-        // Or the device was removed meanwhile.
-        Ok(()) | Err(store::Error::NotFound(_)) => {}
-        Err(error) => lost(&again, &error),
+async fn write(store: &Store, taken: &mut Vec<Kept>) {
+    let mut tenants: HashMap<TenantId, Vec<Kept>> = HashMap::new();
+    for kept in taken.drain(..) {
+        tenants.entry(kept.tenant.clone()).or_default().push(kept);
     }
-    drop(room);
+    for (tenant, kept) in tenants {
+        let (mut rooms, mut sessions) = (Vec::new(), Vec::new());
+        for Kept {
+            session,
+            transcript,
+            room,
+            ..
+        } in kept
+        {
+            rooms.push((session.device, room));
+            sessions.push((session, transcript));
+        }
+        if let Err(error) = store.management_session_put_all(&tenant, sessions).await {
+            for (device, _) in &rooms {
+                lost(*device, &error);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fleet::{DeviceId, SessionId, Timestamp};
+    use fleet::{SessionId, Timestamp};
 
     fn kept() -> Kept {
         Kept {
