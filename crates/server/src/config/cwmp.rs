@@ -31,6 +31,9 @@ pub struct Cwmp {
     pub digest_qop: bool,
     /// When Basic is offered, which shows the password to whoever listens.
     pub basic: OfferBasic,
+    /// Seconds of a device's silence, from 30 to 900, after which its session is given up. A message
+    /// that is on its way is no silence, and a device may ask for more time (`SessionTimeout`).
+    pub silence_seconds: u64,
     /// Load balancers and proxies in front of the listeners: how many connections come from one of
     /// these addresses is not limited, their `X-Forwarded-For` and `X-Forwarded-Proto` are believed,
     /// and devices behind them are told apart by cookie alone.
@@ -96,6 +99,7 @@ impl Default for Cwmp {
             digest: vec![DigestHash::Md5, DigestHash::Sha256],
             digest_qop: true,
             basic: OfferBasic::Tls,
+            silence_seconds: 30,
             proxies: Vec::new(),
             wake_networks: None,
             wake_basic: false,

@@ -37,9 +37,15 @@ impl Uses {
         }
     }
 
-    /// Counts the use of a setup key. One that is only used up still serves the devices it has let
-    /// in.
-    pub fn judge(&self, credential: &mut Credential, used_up: bool, path: Option<&PathRecord>) {
+    /// Whether a setup key opens: one that is only used up still serves the devices it has let in.
+    pub fn judge(credential: &mut Credential, used_up: bool, path: Option<&PathRecord>) {
+        if let Credential::SetupKey { key, usable, .. } = credential {
+            *usable |= used_up && path.is_some_and(|path| path.setup_key == Some(*key));
+        }
+    }
+
+    /// Counts the use of a setup key.
+    pub fn count(&self, credential: &mut Credential) {
         let Credential::SetupKey {
             key,
             usable,
@@ -49,7 +55,6 @@ impl Uses {
         else {
             return;
         };
-        *usable |= used_up && path.is_some_and(|path| path.setup_key == Some(*key));
         if *usable {
             *limited = self.limited(*key, Instant::now());
         }

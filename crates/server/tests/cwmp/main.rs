@@ -8,6 +8,7 @@ mod auth;
 mod basics;
 mod budget;
 mod hostile;
+mod limits;
 mod matching;
 mod proxied;
 mod raw;

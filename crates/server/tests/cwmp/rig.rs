@@ -21,6 +21,9 @@ use crate::raw::Cpe;
 /// How long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Facts that nobody has taken.
+const FACTS: usize = 10_000;
+
 /// A running ACS.
 pub struct World {
     pub store: Store,
@@ -43,17 +46,26 @@ pub struct World {
 /// Runs a test on every database there is.
 pub async fn each<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     for db in databases().await.unwrap() {
-        test(World::with(db, |_, _| {}).await).await;
+        test(World::with(db, FACTS, |_, _| {}).await).await;
     }
 }
 
 /// An ACS over SQLite with a changed configuration.
 pub async fn world(change: impl FnOnce(&mut Config, &mut Limits)) -> World {
-    World::with(store::testing::sqlite().await.unwrap(), change).await
+    world_of(FACTS, change).await
+}
+
+/// The same with room for so many facts that nobody has taken.
+pub async fn world_of(facts: usize, change: impl FnOnce(&mut Config, &mut Limits)) -> World {
+    World::with(store::testing::sqlite().await.unwrap(), facts, change).await
 }
 
 impl World {
-    pub async fn with(db: TestDatabase, change: impl FnOnce(&mut Config, &mut Limits)) -> Self {
+    pub async fn with(
+        db: TestDatabase,
+        facts: usize,
+        change: impl FnOnce(&mut Config, &mut Limits),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config {
             data_dir: dir.path().to_owned(),
@@ -72,7 +84,7 @@ impl World {
         add_tenant(&store, &tenant).await;
         let vault = Vault::of(&[7; 32]).unwrap();
         let (key_id, key) = add_key(&store, &vault, &tenant, None).await;
-        let (facts, incoming) = mpsc::channel(10_000);
+        let (facts, incoming) = mpsc::channel(facts);
         let shutdown = CancellationToken::new();
         let node = "node-1";
         let started = begin(&store, &vault, &config, limits, facts, node, &shutdown).await;

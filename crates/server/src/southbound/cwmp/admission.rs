@@ -21,7 +21,7 @@ use super::door::{Proof, Shown};
 use super::join;
 use super::limits::{EXPECTED_FIRST, SESSION_INBOX};
 use crate::matching::{self, Arrival};
-use crate::southbound::admission;
+use crate::southbound::admission::{self, Uses};
 use crate::southbound::register::{self, Unregistered};
 use crate::southbound::registry::NewEntry;
 use crate::state::now;
@@ -103,8 +103,12 @@ pub async fn admit(
     let names = shown.certificate.as_deref().unwrap_or_default();
     let certified = names.iter().any(|name| names_cpe(name, cpe));
     if !(certified && found.known.is_some()) {
-        let uses = &core.door.uses;
-        uses.judge(&mut credential, used_up, found.path.as_ref());
+        Uses::judge(&mut credential, used_up, found.path.as_ref());
+        if found.path.is_none() {
+            // Those that are known come at every interval with it, where they take no credential
+            // of their own: that is no onboarding.
+            core.door.uses.count(&mut credential);
+        }
     }
     let name = name(cpe);
     let newcomer = Newcomer {

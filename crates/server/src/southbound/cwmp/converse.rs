@@ -32,6 +32,24 @@ pub async fn converse(
     mut commands: mpsc::Receiver<Command>,
 ) {
     let (tenant, device) = (opening.guest.tenant.clone(), opening.guest.device);
+    attempt(&core, opening, cpe, &mut commands).await;
+    // Where it did not come to the work, what was to be done is not.
+    commands.close();
+    while let Ok(command) = commands.try_recv() {
+        if let Command::Job(job) = command {
+            let reason = "the session ended before the work could begin";
+            core.unsent(&tenant, device, &job, reason);
+        }
+    }
+}
+
+async fn attempt(
+    core: &Arc<Core>,
+    opening: Opening,
+    cpe: Cpe,
+    commands: &mut mpsc::Receiver<Command>,
+) {
+    let (tenant, device) = (opening.guest.tenant.clone(), opening.guest.device);
     let desk = match Desk::open(core.clone(), tenant, device).await {
         Ok(desk) => Arc::new(desk),
         Err(error) => {
@@ -66,14 +84,7 @@ pub async fn converse(
     // The session may be over by now.
     let _ = stored.send(());
     let work = async {
-        let reason = work(
-            &mut talk,
-            &mut commands,
-            &inform,
-            &heard,
-            guest.wants_credential,
-        )
-        .await;
+        let reason = work(&mut talk, commands, &inform, &heard, guest.wants_credential).await;
         // Nothing more is asked: the device may go when it has said all.
         drop(talk);
         reason
@@ -144,6 +155,11 @@ async fn hear(
             firmware_changed(desk.store(), &desk.tenant, desk.device, &changed).await;
         }
     }
+    if heard.bootstrap {
+        // Stored with what follows: the device says it once, and it has to be got to know anew, in
+        // whichever session there is room for that.
+        desk.memory().complete = false;
+    }
     let ended = std::mem::take(&mut heard.ended);
     desk.ended(at, ended).await?;
     Ok(heard)
@@ -158,9 +174,6 @@ async fn work(
     wants_credential: bool,
 ) -> String {
     const DONE: &str = "the session ended";
-    if heard.bootstrap {
-        talk.desk.memory().complete = false;
-    }
     let need = Need {
         everything: !talk.desk.memory().complete,
         structure: heard.upgraded,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ::cwmp::acs;
 use fleet::southbound::{Failure, Job};
@@ -137,6 +138,10 @@ impl Core {
         facts: mpsc::Sender<Reported>,
         shutdown: CancellationToken,
     ) -> Self {
+        let protocol = acs::Config {
+            silence: Duration::from_secs(config.cwmp.silence_seconds),
+            ..acs::Config::default()
+        };
         Self {
             refusals: RefusalLog::start(store.clone(), TRANSPORT),
             keeper: Keeper::start(store.clone()),
@@ -158,7 +163,7 @@ impl Core {
             onboardings: Slots::new(limits.onboardings_at_once),
             bodies: Arc::new(Semaphore::new(limits.bodies_bytes_max / 1024)),
             limits,
-            protocol: Arc::default(),
+            protocol: Arc::new(protocol),
             tenants_changed: Notify::new(),
             shutdown,
             facts: Mutex::new(Some(facts)),

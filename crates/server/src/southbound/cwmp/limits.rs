@@ -87,6 +87,12 @@ pub const SESSION_INBOX: usize = 64;
 /// Requests of a device waiting to be looked at: it has one under way.
 pub const SAID_QUEUE: usize = 4;
 
+/// How often a session in whose middle a message is on its way looks whether it still is.
+pub const COMING_LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Pause before it is looked again which tenants are disabled, where that could not be read.
+pub const TENANTS_PAUSE: Duration = Duration::from_secs(1);
+
 /// How long an answer may take, whoever is to blame; the session itself thinks for less. CPEs give
 /// up after 30 s.
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(28);
@@ -95,11 +101,13 @@ pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(28);
 /// is a day at most.
 pub const EXPECTED_FIRST: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a new session waits for the one it replaces to end.
-pub const REPLACE_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long the conversation of a session that is over may take to its end: it writes down what it
+/// has heard.
+pub const CONVERSE_END_MAX: Duration = Duration::from_secs(10);
 
-/// How long the conversation of a session that is over may take to its end.
-pub const CONVERSE_END_MAX: Duration = Duration::from_secs(20);
+/// How long a new session waits for the one it replaces to end: somewhat longer than that may take,
+/// so that what the old one reports comes before what the new one does.
+pub const REPLACE_TIME_MAX: Duration = Duration::from_secs(12);
 
 /// The shortest wait that a device that is shed is told.
 pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(5);

@@ -144,7 +144,9 @@ async fn tenants(core: Arc<Core>) {
         let tenants = match core.store.tenant_list().await {
             Ok(tenants) => tenants,
             Err(error) => {
-                tracing::warn!(%error, "which tenants are disabled cannot be read");
+                tracing::warn!(%error, "which tenants are disabled cannot be read; looked at again soon");
+                tokio::time::sleep(limits::TENANTS_PAUSE).await;
+                core.tenants_changed.notify_one();
                 continue;
             }
         };

@@ -117,6 +117,7 @@ impl Asking {
                 Err(denied) => return self.denied(denied, body).await,
             }
         }
+        let _coming = found.as_ref().map(Handle::coming);
         let whole = match self.whole(body).await {
             Ok(whole) => whole,
             Err(unread) => return self.unread(unread, found, shown).await,

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use ::cwmp::acs::{Post, Reply, Session};
@@ -13,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::core::{Core, Culprit, Stop};
 use super::door::Shown;
-use super::limits::SESSION_POSTS;
+use super::limits::{COMING_LOOK_EVERY, SESSION_POSTS};
 use super::record::Record;
 use super::sessions::Handle;
 use super::talk::{Heard, Talk};
@@ -120,10 +121,12 @@ pub fn begin(core: &Arc<Core>, new: New) -> Handle {
         number: new.number,
         user: new.shown.user.clone(),
         inbox,
+        coming: Arc::default(),
     };
     core.sessions.enter(handle.clone());
     metrics::counter!("headend_cwmp_sessions_total").increment(1);
-    tokio::spawn(run(core.clone(), new, inputs));
+    let coming = handle.coming.clone();
+    tokio::spawn(run(core.clone(), new, inputs, coming));
     handle
 }
 
@@ -139,7 +142,7 @@ impl Drop for Place {
     }
 }
 
-async fn run(core: Arc<Core>, new: New, inputs: mpsc::Receiver<Input>) {
+async fn run(core: Arc<Core>, new: New, inputs: mpsc::Receiver<Input>, coming: Arc<AtomicUsize>) {
     let New {
         number,
         shown,
@@ -170,6 +173,7 @@ async fn run(core: Arc<Core>, new: New, inputs: mpsc::Receiver<Input>) {
         stopped: None,
         turned: None,
         record: None,
+        coming,
         body: None,
     };
     running.serve().await;
@@ -208,6 +212,8 @@ pub(super) struct Running {
     pub(super) turned: Option<String>,
     /// What was said, once it is known who says it.
     pub(super) record: Option<Box<Record>>,
+    /// Messages that are on their way.
+    coming: Arc<AtomicUsize>,
     /// What came last, until it is known what it means; with its room.
     pub(super) body: Option<(Bytes, Option<OwnedSemaphorePermit>)>,
 }
@@ -253,7 +259,17 @@ impl Running {
 
     fn wake_at(&self) -> Instant {
         let end = self.begun + self.core.limits.session_time_max;
-        self.session.poll_timeout().map_or(end, |due| due.min(end))
+        let due = match self.is_coming() {
+            true => Some(Instant::now() + COMING_LOOK_EVERY),
+            false => self.session.poll_timeout(),
+        };
+        due.map_or(end, |due| due.min(end))
+    }
+
+    /// Whether it is the device's turn, and its message is on its way: that is no silence, however
+    /// slow its line is.
+    fn is_coming(&self) -> bool {
+        self.pending.is_none() && self.coming.load(Ordering::Relaxed) > 0
     }
 
     fn time(&mut self) {
@@ -262,7 +278,9 @@ impl Running {
             self.complain("session-too-long", Stop::TooLong.words());
             self.stop(Stop::TooLong);
         }
-        self.session.handle_timeout(now);
+        if !self.is_coming() {
+            self.session.handle_timeout(now);
+        }
     }
 
     fn posted(&mut self, posted: Posted) {

@@ -2,6 +2,7 @@
 //! session lives in its own task.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::cwmp::auth::cookie;
@@ -22,6 +23,25 @@ pub struct Handle {
     pub user: Arc<str>,
     /// To its task.
     pub inbox: mpsc::Sender<Input>,
+    /// Messages that are on their way to it.
+    pub coming: Arc<AtomicUsize>,
+}
+
+impl Handle {
+    /// A message is on its way until this is dropped.
+    pub fn coming(&self) -> Coming {
+        self.coming.fetch_add(1, Ordering::Relaxed);
+        Coming(self.coming.clone())
+    }
+}
+
+/// See [`Handle::coming`].
+pub struct Coming(Arc<AtomicUsize>);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The sessions.
@@ -145,6 +165,7 @@ mod tests {
         let handle = |number| Handle {
             number,
             user: Arc::from(""),
+            coming: Arc::default(),
             inbox: mpsc::channel(1).0,
         };
         sessions.enter(handle(7));

@@ -19,6 +19,9 @@ use super::cpe::{Ask, AskError, Cpe, Guest, Opening, Said};
 use super::limits::{SAID_QUEUE, SESSION_INBOX};
 use crate::state::now;
 
+/// Why a job that comes too late is not done.
+const OVER: &str = "the session is over";
+
 /// The conversation of one session.
 pub(super) struct Talk {
     pub(super) guest: Guest,
@@ -161,17 +164,20 @@ impl Talk {
 
     fn forward(&mut self, command: Command) {
         let sent = self.jobs.try_send(command);
-        if let Err(TrySendError::Full(command) | TrySendError::Closed(command)) = sent {
-            self.turn_back(command);
+        match sent {
+            Ok(()) => {}
+            Err(TrySendError::Full(command)) => {
+                self.turn_back(command, "limit SESSION_INBOX: too much is waiting");
+            }
+            Err(TrySendError::Closed(command)) => self.turn_back(command, OVER),
         }
     }
 
-    /// A job that comes too late.
-    fn turn_back(&self, command: Command) {
+    /// A job that is not taken.
+    fn turn_back(&self, command: Command, why: &str) {
         if let Command::Job(job) = command {
             let (tenant, device) = (&self.guest.tenant, self.guest.device);
-            self.core
-                .unsent(tenant, device, &job, "the session is over");
+            self.core.unsent(tenant, device, &job, why);
         }
     }
 
@@ -181,7 +187,7 @@ impl Talk {
         let left = self.core.links.leave(&self.entry);
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
-            self.turn_back(command);
+            self.turn_back(command, OVER);
         }
         if left && self.entry.was_wanted() {
             let (tenant, device) = (&self.guest.tenant, self.guest.device);
@@ -208,6 +214,15 @@ impl Talk {
             tracing::warn!(device = %self.guest.device, "limit CONVERSE_END_MAX: a conversation did not come to its end");
             self.end();
             metrics::counter!("headend_cwmp_conversations_cut_total").increment(1);
+            let (tenant, device) = (self.guest.tenant.clone(), self.guest.device);
+            let reason = "limit CONVERSE_END_MAX: what was said was not written down in time";
+            let reason = reason.to_owned();
+            let core = self.core.clone();
+            // What it worked on is over for the domain too, which may be what is behind.
+            tokio::spawn(async move {
+                let fact = Fact::Disconnected { at: now(), reason };
+                core.report(&tenant, device, fact).await;
+            });
         }
     }
 

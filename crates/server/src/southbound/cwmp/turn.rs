@@ -7,6 +7,8 @@ use ::cwmp::event::EventCode;
 use ::cwmp::rpc::{DeviceId, Inform};
 use ::cwmp::{Error, Fault, FaultCode, Version};
 
+use fleet::onboarding::Refusal;
+
 use super::admission::{self, Turned};
 use super::core::{Core, Stop};
 use super::cpe::{Ask, AskError, Guest};
@@ -135,6 +137,10 @@ impl Running {
                 // It may have a better credential, which it shows only when it is asked.
                 let answer = match refusal.http_status() {
                     401 => Answer::Challenge,
+                    // Devices know how to come again later by no other status.
+                    429 => Answer::Later,
+                    // No other credential would help.
+                    status if refusal == Refusal::TenantDisabled => Answer::Refused(status),
                     _ if !self.shown.authorized => Answer::Challenge,
                     status => Answer::Refused(status),
                 };

@@ -99,8 +99,8 @@ impl Gate {
             .is_some_and(|endpoint| hello.certificate_ids.contains(endpoint));
         if !(certified && known.is_some()) {
             let used_up = found.used_up;
-            self.uses
-                .judge(&mut found.credential, used_up, path.as_ref());
+            Uses::judge(&mut found.credential, used_up, path.as_ref());
+            self.uses.count(&mut found.credential);
         }
         let newcomer = Newcomer {
             credential: &found.credential,

@@ -508,3 +508,21 @@ async fn a_device_that_breaks_over_a_question_and_comes_anew_is_not_asked_that_a
     assert_eq!(asked.hanging(), 0);
     assert_eq!(world.told(EventKind::DeviceOnboarded).await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_reset_device_that_there_was_no_room_for_is_got_to_know_in_a_later_life() {
+    let (mut world, asked) = World::known(gateway(), "Device.").await;
+    let slots = world.node().core.onboardings.clone();
+    // Each tenant gets a share, and all of them together all.
+    let held: Vec<_> = (0..)
+        .map(|n| fleet::TenantId::parse(&format!("other{n}")).unwrap())
+        .map_while(|tenant| slots.try_take(&tenant))
+        .collect();
+    let asks = || asked.methods().contains(&"GetParameterNames".to_owned());
+    world.session(asked.again(), &[("0 BOOTSTRAP", "")]).await;
+    assert!(!asks(), "there was no room");
+    drop(held);
+    world.restart().await;
+    world.session(asked.again(), &[("2 PERIODIC", "")]).await;
+    assert!(asks());
+}
