@@ -1,6 +1,7 @@
 //! What the API asks of the side that talks to devices. The southbound adapter and the dispatcher
 //! stand behind [`South`]; [`Detached`] stands in where no device listener runs.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use fleet::{DeviceId, OperationId, TenantId, Timestamp};
@@ -30,6 +31,17 @@ pub struct Way {
     pub method: String,
     /// Where to, without credentials.
     pub address: String,
+}
+
+/// What devices are asked to come with, beside HTTP.
+#[derive(Clone, Debug, Default)]
+pub struct Waking {
+    /// Where our STUN server is bound; absent is none.
+    pub stun: Option<SocketAddr>,
+    /// Devices whose address outside of their NAT it knows.
+    pub bindings: usize,
+    /// How our XMPP account is, in words; the error is what is wrong. Absent is none.
+    pub xmpp: Option<Result<String, String>>,
 }
 
 /// The side that talks to devices. No call waits for a device; each is a hint, the truth is in
@@ -69,6 +81,11 @@ pub trait South: Send + Sync {
 
     /// Devices connected to this node.
     fn connections(&self) -> u64;
+
+    /// What devices are asked to come with, beside HTTP.
+    fn waking(&self) -> Waking {
+        Waking::default()
+    }
 }
 
 /// No devices: used by tests of the API alone.

@@ -7,7 +7,7 @@ use fleet::{DeviceId, OperationId, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use crate::dispatch::Handle;
-use crate::seam::{Attempt, South, Way};
+use crate::seam::{Attempt, South, Waking, Way};
 
 /// What an adapter knows of its links beyond `fleet::Southbound`.
 pub trait Links: fleet::Southbound {
@@ -42,6 +42,11 @@ pub trait Links: fleet::Southbound {
 
     /// Devices linked to this node.
     fn connections(&self) -> u64;
+
+    /// What devices are asked to come with, beside HTTP.
+    fn waking(&self) -> Waking {
+        Waking::default()
+    }
 }
 
 /// An adapter and the dispatcher.
@@ -107,5 +112,9 @@ impl South for Devices {
 
     fn connections(&self) -> u64 {
         self.links.connections()
+    }
+
+    fn waking(&self) -> Waking {
+        self.links.waking()
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::Files;
 use super::link::LinkError;
 use crate::dispatch::Reported;
-use crate::seam::{Attempt, Way};
+use crate::seam::{Attempt, Waking, Way};
 use crate::south::Links;
 
 /// The adapters, with the file service in front.
@@ -119,5 +119,9 @@ impl Links for Handing {
 
     fn connections(&self) -> u64 {
         self.inner.connections()
+    }
+
+    fn waking(&self) -> Waking {
+        self.inner.waking()
     }
 }

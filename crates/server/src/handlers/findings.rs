@@ -32,6 +32,7 @@ pub async fn all(
 ) -> Result<Vec<Finding>> {
     let mut all = listeners(state);
     all.extend(findings_acs::listeners(state));
+    all.extend(findings_acs::waking(state));
     all.extend(certificates(state, at));
     all.extend(tenant(state, caller).await?);
     all.push(keys(state, caller, at).await?);

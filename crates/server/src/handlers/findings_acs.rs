@@ -75,3 +75,60 @@ pub(super) fn listeners(state: &State) -> Vec<Finding> {
     }
     all
 }
+
+/// What CPEs are asked to come with, where that is more than HTTP.
+pub(super) fn waking(state: &State) -> Vec<Finding> {
+    let (waking, config) = (state.south.waking(), &state.config.cwmp);
+    let mut all = Vec::new();
+    if let Some(bound) = waking.stun {
+        let known = waking.bindings;
+        all.push(match &config.stun_address {
+            Some(address) => finding(
+                Severity::Ok,
+                "stun-server",
+                "The STUN server listens",
+                format!(
+                    "It is bound to {bound}, and devices are told {address}. It knows where {known} of them are outside of their NAT."
+                ),
+                "",
+            ),
+            None => finding(
+                Severity::Warning,
+                "stun-server-not-told",
+                "No device is told of the STUN server",
+                format!(
+                    "It is bound to {bound} and knows where {known} devices are outside of their NAT."
+                ),
+                "Set cwmp.stun_address to the address at which devices reach it, like acs.example.net:3478.",
+            ),
+        });
+    } else if let Some(address) = &config.stun_address {
+        all.push(finding(
+            Severity::Warning,
+            "stun-server-elsewhere",
+            "Devices are told of a STUN server that is not ours",
+            format!(
+                "They are told {address}. Requests to devices behind a NAT leave from another port than theirs, which most NATs do not let in."
+            ),
+            "Set cwmp.stun_listen.",
+        ));
+    }
+    match waking.xmpp {
+        Some(Ok(words)) => all.push(finding(
+            Severity::Ok,
+            "xmpp-account",
+            "Devices can be asked to come over XMPP",
+            format!("The account is {words}."),
+            "",
+        )),
+        Some(Err(why)) => all.push(finding(
+            Severity::Problem,
+            "xmpp-account-down",
+            "Nobody can be asked to come over XMPP",
+            format!("{why}."),
+            "Check [cwmp.xmpp]: account, password, host and ca; and that the XMPP server runs. It is tried again by itself.",
+        )),
+        None => {}
+    }
+    all
+}

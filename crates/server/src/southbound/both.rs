@@ -6,7 +6,7 @@ use fleet::southbound::Job;
 use fleet::{DeviceId, Southbound, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
 
-use crate::seam::{Attempt, Way};
+use crate::seam::{Attempt, Waking, Way};
 use crate::south::Links;
 
 /// The adapters of all protocols.
@@ -110,5 +110,9 @@ impl Links for Both {
 
     fn connections(&self) -> u64 {
         self.each().iter().map(|links| links.connections()).sum()
+    }
+
+    fn waking(&self) -> Waking {
+        self.cwmp.waking()
     }
 }

@@ -6,12 +6,16 @@ use std::time::Duration;
 use fleet::operation::Request;
 use fleet::southbound::{Job, JobId, Op, Southbound};
 use fleet::{DeviceId, Operation, OperationId};
+use server::south::Links;
 use server::southbound::cwmp::wake::Network;
 use server::{secret, state::now};
 use tokio::net::TcpListener;
 
 use crate::raw::{Cpe, inform};
 use crate::rig::{PATIENCE, World, until, world};
+
+/// Less than a session stays open for a device that keeps its connection.
+const AT_ONCE: Duration = Duration::from_secs(4);
 
 /// A session ends when it is told that nothing is asked, and not before.
 async fn patient(linger: Duration) -> World {
@@ -38,7 +42,6 @@ async fn comes(cpe: &mut Cpe, event: &str, url: &str) {
 }
 
 async fn linked(world: &World, serial: &str) -> DeviceId {
-    use server::south::Links;
     let device = world.device("Box", serial).await;
     until("its session can be asked in", || async {
         world.adapter.is_linked(device).then_some(())
@@ -89,7 +92,8 @@ async fn what_is_asked_for_too_late_for_a_session_leads_to_the_next_one_at_once(
     world.adapter.wake(&world.tenant, device);
     world.adapter.rest(&world.tenant, device);
     cpe.finish().await;
-    let knock = tokio::time::timeout(PATIENCE, door.accept()).await;
+    // Also where it keeps its connection open.
+    let knock = tokio::time::timeout(AT_ONCE, door.accept()).await;
     knock.expect("it is asked to come").unwrap();
 }
 
@@ -105,8 +109,10 @@ async fn a_session_in_which_all_was_done_leads_to_no_other_one() {
         world.adapter.wake(&world.tenant, device);
         world.adapter.rest(&world.tenant, device);
         cpe.finish().await;
-        world.quiet().await;
-        use server::south::Links;
+        until("nothing can be asked of it", || async {
+            (!world.adapter.is_linked(device)).then_some(())
+        })
+        .await;
         assert!(world.adapter.attempts(&world.tenant, device).is_empty());
     }
 }

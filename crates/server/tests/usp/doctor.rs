@@ -304,3 +304,31 @@ async fn a_word_that_finds_many_devices_shows_the_first_of_them() {
     let shown = all.iter().filter(|one| one["code"] == "device-never-seen");
     assert_eq!(shown.count(), server::limits::DOCTOR_DEVICES_MAX);
 }
+
+#[tokio::test]
+async fn the_stun_server_and_the_xmpp_account_are_named_with_their_state() {
+    let here = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut world = World::with(store::testing::sqlite().await.unwrap(), |config| {
+        config.cwmp.listen = Some(here);
+        config.cwmp.stun_listen = Some(here);
+        config.cwmp.xmpp = Some(server::config::Xmpp {
+            jid: "acs@example.net".into(),
+            // Where nobody listens.
+            host: Some("127.0.0.1:9".into()),
+            ..Default::default()
+        });
+    })
+    .await;
+    world.populate().await;
+    let stun = found(&world, "", "stun-server-not-told").await;
+    assert!(text(&stun, "detail").contains("127.0.0.1:"), "{stun:#}");
+    assert!(text(&stun, "remedy").contains("cwmp.stun_address"));
+    let down = until("the account to be down", || async {
+        let all = findings(&world, "").await;
+        all.into_iter()
+            .find(|one| one["code"] == "xmpp-account-down")
+    })
+    .await;
+    assert_eq!(down["severity"], "problem");
+    assert!(text(&down, "detail").contains("127.0.0.1:9"), "{down:#}");
+}

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::TRANSPORT;
 use super::core::{Command, Core, Entry, Stop};
-use crate::seam::{Attempt, Way};
+use crate::seam::{Attempt, Waking, Way};
 use crate::south::Links;
 
 /// The adapter to CPEs.
@@ -139,6 +139,10 @@ impl Links for Adapter {
 
     fn connections(&self) -> u64 {
         self.core.links.len() as u64
+    }
+
+    fn waking(&self) -> Waking {
+        self.core.waker.shown()
     }
 }
 

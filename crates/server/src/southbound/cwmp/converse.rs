@@ -85,18 +85,17 @@ async fn attempt(
     let _ = stored.send(());
     let work = async {
         let reason = work(&mut talk, commands, &inform, &heard, guest.wants_credential).await;
+        commands.close();
+        while let Ok(command) = commands.try_recv() {
+            if let Command::Job(job) = command {
+                unsent(&desk, *job, &reason).await;
+            }
+        }
+        desk.report(Fact::Disconnected { at: now(), reason }).await;
         // Nothing more is asked: the device may go when it has said all.
         drop(talk);
-        reason
     };
-    let (reason, ()) = tokio::join!(work, said::serve(&desk, said));
-    commands.close();
-    while let Ok(command) = commands.try_recv() {
-        if let Command::Job(job) = command {
-            unsent(&desk, *job, &reason).await;
-        }
-    }
-    desk.report(Fact::Disconnected { at: now(), reason }).await;
+    tokio::join!(work, said::serve(&desk, said));
 }
 
 async fn unsent(desk: &Desk, job: Job, reason: &str) {

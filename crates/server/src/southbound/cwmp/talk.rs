@@ -184,12 +184,17 @@ impl Talk {
     /// The conversation is over: nobody finds the device here any more.
     fn end(&mut self) {
         (self.converse, self.asks, self.said) = (None, None, None);
-        let left = self.core.links.leave(&self.entry);
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             self.turn_back(command, OVER);
         }
-        if left && self.entry.was_wanted() {
+        self.leave();
+    }
+
+    /// Nothing is asked of the device any more: who wants something has to ask it to come. It may
+    /// still say something, and its connection may stay open.
+    pub(super) fn leave(&self) {
+        if self.core.links.leave(&self.entry) && self.entry.was_wanted() {
             let (tenant, device) = (&self.guest.tenant, self.guest.device);
             self.core.waker.wake_if_wanted(tenant, device);
         }

@@ -223,6 +223,7 @@ impl Running {
         let Some(talk) = &mut self.talk else { return };
         if talk.turn && talk.is_silent() {
             talk.turn = false;
+            talk.leave();
             self.too_late(|session, at| session.finish(at));
         }
     }

@@ -313,6 +313,15 @@ impl Waker {
         self.0.udp.local()
     }
 
+    /// For people.
+    pub fn shown(&self) -> seam::Waking {
+        seam::Waking {
+            stun: self.stun(),
+            bindings: self.0.udp.bindings(),
+            xmpp: self.xmpp(),
+        }
+    }
+
     /// How XMPP is, in words, where there is an account; the error is what is wrong.
     pub fn xmpp(&self) -> Option<Result<String, String>> {
         Some(match self.0.xmpp.as_ref()?.state() {
