@@ -36,6 +36,14 @@ export function startGateway(controller: string, number: number): Program {
   ]);
 }
 
+/** One CPE that speaks TR-069 with the data model of today, and one with that of old gateways. */
+export function startCpes(number: number): Program {
+  return start(bin(), [
+    'sim', '--count', '0', '--cwmp-devices', '1', '--tr098', '1', '--first-serial', String(number), '--cwmp-url', need('HEADEND_CWMP_URL'),
+    '--setup-key', need('HEADEND_SETUP_KEY'),
+  ]);
+}
+
 async function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {

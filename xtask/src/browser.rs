@@ -22,6 +22,8 @@ pub struct Ready {
     pub password: String,
     /// Where agents dial.
     pub usp_url: String,
+    /// Where CPEs that speak TR-069 come to.
+    pub cwmp_url: String,
     /// The setup key that agents may use.
     pub setup_key: String,
 }
@@ -37,6 +39,7 @@ pub fn run() -> Result<()> {
             .env("HEADEND_URL", &ready.url)
             .env("HEADEND_PASSWORD", &ready.password)
             .env("HEADEND_USP_URL", &ready.usp_url)
+            .env("HEADEND_CWMP_URL", &ready.cwmp_url)
             .env("HEADEND_SETUP_KEY", &ready.setup_key)
             .env("HEADEND_BIN", &bin),
     )
@@ -67,6 +70,9 @@ pub fn start_demo(bin: &Path, data: &Path, devices: &str) -> Result<(Running, Re
             "demo",
             "--devices",
             devices,
+            // The tests start their own.
+            "--cwmp-devices",
+            "0",
             "--http",
             "127.0.0.1:0",
             "--usp",

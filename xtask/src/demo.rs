@@ -14,8 +14,8 @@ pub struct Args {
     /// How many simulated CPEs to start
     #[arg(long, default_value_t = 25)]
     devices: u32,
-    /// How many besides that speak TR-069
-    #[arg(long, default_value_t = 0)]
+    /// How many besides that speak TR-069, every other one an old gateway (TR-098)
+    #[arg(long, default_value_t = 10)]
     cwmp_devices: u32,
     /// Folder for the demo's data; kept between runs
     #[arg(long, default_value = ".demo")]

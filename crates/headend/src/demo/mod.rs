@@ -23,8 +23,8 @@ pub struct Args {
     /// How many simulated CPEs
     #[arg(long, default_value_t = 25, value_name = "COUNT")]
     devices: u32,
-    /// How many of them besides that speak TR-069, every other one an old gateway (TR-098)
-    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    /// How many besides that speak TR-069, every other one an old gateway (TR-098)
+    #[arg(long, default_value_t = 10, value_name = "COUNT")]
     cwmp_devices: u32,
     /// Folder for everything; kept between runs
     #[arg(long, default_value = ".demo", value_name = "FOLDER")]
