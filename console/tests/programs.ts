@@ -1,9 +1,12 @@
-// Programs a test starts for itself: a simulated CPE that can be killed, an agent that listens to be dialled.
+// Programs a test starts for itself: simulated CPEs that can be killed, an agent that listens to be dialled; and the
+// first word of a CPE that is nowhere but in the test.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { BrowserContext } from 'playwright-core';
 import { need } from './support';
 
 export interface Program {
@@ -42,6 +45,42 @@ export function startCpes(number: number): Program {
     'sim', '--count', '0', '--cwmp-devices', '1', '--tr098', '1', '--first-serial', String(number), '--cwmp-url', need('HEADEND_CWMP_URL'),
     '--setup-key', need('HEADEND_SETUP_KEY'),
   ]);
+}
+
+/** Where devices that speak TR-069 come, and as whom. */
+export interface Acs {
+  url: string;
+  username: string;
+  password: string;
+}
+
+/** The ACS with a fresh setup key. */
+export async function acs(context: BrowserContext): Promise<Acs> {
+  const answer = await context.request.post('/api/v1/setup-keys', { data: { name: 'Browser test' } });
+  const made = (await answer.json()) as { secret: string; acs: { urls: string[]; username: string } };
+  return { url: made.acs.urls[0] ?? '', username: made.acs.username, password: made.secret };
+}
+
+/** The serial number of the TR-069 gateway with this number, as the simulator makes it. */
+export const cpeSerial = (number: number) => `HG24${String(number).padStart(6, '0')}`;
+
+/** One simulated gateway that speaks TR-069. Its flash is in memory, as of `startGateway`. */
+export function startCpe({ url, username, password }: Acs, number: number): Program {
+  return start(bin(), ['sim', '--cwmp-devices', '1', '--first-serial', String(number), '--cwmp-url', url, '--cwmp-username', username, '--setup-key', password]);
+}
+
+/** A CPE says who it is, from an address of this machine that is not 127.0.0.1, and hangs up. The status of the answer. */
+export function inform({ url, username, password }: Acs, { oui, productClass, serial }: { oui: string; productClass: string; serial: string }): Promise<number> {
+  const body = `<?xml version="1.0"?><soap-env:Envelope xmlns:soap-env="http://schemas.xmlsoap.org/soap/envelope/" xmlns:soap-enc="http://schemas.xmlsoap.org/soap/encoding/" xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:cwmp="urn:dslforum-org:cwmp-1-2"><soap-env:Header><cwmp:ID soap-env:mustUnderstand="1">1</cwmp:ID></soap-env:Header><soap-env:Body><cwmp:Inform><DeviceId><Manufacturer>Maker</Manufacturer><OUI>${oui}</OUI><ProductClass>${productClass}</ProductClass><SerialNumber>${serial}</SerialNumber></DeviceId><Event soap-enc:arrayType="cwmp:EventStruct[1]"><EventStruct><EventCode>2 PERIODIC</EventCode><CommandKey></CommandKey></EventStruct></Event><MaxEnvelopes>1</MaxEnvelopes><CurrentTime>2026-01-01T00:00:00Z</CurrentTime><RetryCount>0</RetryCount><ParameterList soap-enc:arrayType="cwmp:ParameterValueStruct[1]"><ParameterValueStruct><Name>Device.DeviceInfo.SoftwareVersion</Name><Value xsi:type="xsd:string">1.0</Value></ParameterValueStruct></ParameterList></cwmp:Inform></soap-env:Body></soap-env:Envelope>`;
+  const headers = { 'content-type': 'text/xml; charset=utf-8', authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` };
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { method: 'POST', localAddress: '127.0.0.2', headers }, (answer) => {
+      resolve(answer.statusCode ?? 0);
+      answer.destroy();
+    });
+    asked.on('error', reject);
+    asked.end(body);
+  });
 }
 
 async function freePort(): Promise<number> {

@@ -244,6 +244,7 @@ export const device = {
     methods: { link: 'the open link', dial: 'dialling it', websocket: 'WebSocket', http: 'HTTP connection request', udp: 'UDP connection request', xmpp: 'XMPP connection request' } as Record<string, string>,
     took: (ms: number) => `${ms.toLocaleString('en')} ms`,
     connectedSince: 'Open since',
+    comesSince: 'Comes since',
     closedAt: 'Closed',
     reason: 'Why it was closed',
     peer: 'Address of the peer',

@@ -51,11 +51,11 @@ impl Evidence {
         self.back_by.max(self.expected_by)
     }
 
-    /// The newest time that says anything.
+    /// The newest time that says anything. Of a device that never had a link, the loss of one says nothing: it is
+    /// noted when it did not come, which is no sign of life.
     pub fn newest(&self) -> Option<Timestamp> {
-        self.connected_at
-            .max(self.disconnected_at)
-            .max(self.heard_at)
+        let lost = self.disconnected_at.filter(|_| self.connected_at.is_some());
+        self.connected_at.max(lost).max(self.heard_at)
     }
 }
 
@@ -142,6 +142,20 @@ mod tests {
 
     fn at(millis: i64) -> Option<Timestamp> {
         Some(Timestamp::from_millis(millis))
+    }
+
+    #[test]
+    fn that_a_device_did_not_come_is_no_sign_of_life() {
+        let at = |ms| Some(Timestamp::from_millis(ms));
+        let mut evidence = Evidence {
+            disconnected_at: at(900),
+            heard_at: at(100),
+            ..Evidence::default()
+        };
+        assert_eq!(evidence.newest(), at(100));
+        // The end of a link is one: until then it was there.
+        evidence.connected_at = at(50);
+        assert_eq!(evidence.newest(), at(900));
     }
 
     #[test]

@@ -91,6 +91,20 @@ describe('a device in plain words', () => {
     expect(found.map((one) => [one.name, one.side])).toEqual([['pppoe-wan', 'internet'], ['eth0', 'internet'], ['br-lan', 'home'], ['tun0', undefined]]);
   });
 
+  it('takes a fixed private address beside a way to the Internet for that of the home, and nothing else', () => {
+    const one = (n: number, how: string, address: string, below?: string) => ({
+      [`Device.IP.Interface.${n}.Name`]: `if${n}`,
+      [`Device.IP.Interface.${n}.IPv4Address.1.IPAddress`]: address,
+      [`Device.IP.Interface.${n}.IPv4Address.1.AddressingType`]: how,
+      ...(below ? { [`Device.IP.Interface.${n}.LowerLayers`]: below } : {}),
+    });
+    const lan = one(1, 'Static', '192.168.2.1');
+    const sides = (entries: Record<string, string>) => ipInterfaces(values(entries)).map(({ name, side }) => [name, side]);
+    expect(sides({ ...lan, ...one(2, 'IPCP', '100.96.0.1', 'Device.PPP.Interface.1') })).toEqual([['if2', 'internet'], ['if1', 'home']]);
+    expect(sides(lan)).toEqual([['if1', undefined]]);
+    expect(sides({ ...one(1, 'DHCP', '192.168.2.1'), ...one(2, 'IPCP', '100.96.0.1', 'Device.PPP.Interface.1'), ...one(3, 'Static', '172.32.0.1') })).toEqual([['if2', 'internet'], ['if1', undefined], ['if3', undefined]]);
+  });
+
   it('does not follow layers that stand on themselves for ever', () => {
     expect(ipInterfaces(values({ 'Device.IP.Interface.1.LowerLayers': 'Device.IP.Interface.1' }))[0]?.side).toBeUndefined();
   });

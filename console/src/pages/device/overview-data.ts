@@ -122,8 +122,21 @@ function sideOf(values: Values, path: string, depth = 0): Side | undefined {
   return sides.find((side) => side === 'internet') ?? sides.find((side) => side !== undefined);
 }
 
-/** The IP interfaces, those to the Internet first; the loopback leads nowhere and is left out. */
+/** Addresses of networks at home (RFC 1918). */
+const atHome = (address: string) => /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/.test(address);
+
+/**
+ * The IP interfaces, those to the Internet first; the loopback leads nowhere and is left out. Old gateways do not say
+ * of their own network what it stands on: beside one that leads to the Internet, a fixed private address is that of the
+ * home.
+ */
 export function ipInterfaces(values: Values): IpInterface[] {
+  const all = interfaces(values);
+  if (!all.some((one) => one.side === 'internet')) return all;
+  return all.map((one) => (one.side === undefined && one.how === 'Static' && one.addresses.length > 0 && one.addresses.every(atHome) ? { ...one, side: 'home' as const } : one));
+}
+
+function interfaces(values: Values): IpInterface[] {
   const order = (side: Side | undefined) => (side === 'internet' ? 0 : side === 'home' ? 1 : 2);
   return rowsOf(values, 'Device.IP.Interface.')
     .filter((path) => flag(values, `${path}Loopback`) !== true && text(values, `${path}Type`) !== 'Loopback' && text(values, `${path}Name`) !== 'lo')

@@ -93,7 +93,7 @@ function Path({ path, onSplit, mayNot }: { path: Reach['paths'][number]; onSplit
   const visits = path.protocol === 'cwmp';
   const facts: [string, ReactNode][] = [
     [r.identity, <Copyable key="i" value={path.identity} label={r.identity} />],
-    [r.connectedSince, path.connected && path.connected_since ? <Ago key="c" at={path.connected_since} /> : undefined],
+    [visits ? r.comesSince : r.connectedSince, path.connected && path.connected_since ? <Ago key="c" at={path.connected_since} /> : undefined],
     [r.closedAt, !path.connected && path.disconnected_at ? <Ago key="d" at={path.disconnected_at} /> : undefined],
     [r.reason, path.connected ? undefined : path.disconnect_reason || undefined],
     [r.peer, path.peer ? <span key="p" className="mono">{path.peer}</span> : undefined],
@@ -105,7 +105,7 @@ function Path({ path, onSplit, mayNot }: { path: Reach['paths'][number]; onSplit
   return (
     <div style={{ borderBottom: '1px solid var(--line)' }}>
       <div className="row" style={{ padding: '8px 14px 0' }}>
-        <strong>{path.protocol.toUpperCase()}, {path.transport}</strong>
+        <strong>{path.protocol === path.transport ? path.protocol.toUpperCase() : `${path.protocol.toUpperCase()}, ${path.transport}`}</strong>
         {path.connected ? <State tone="ok">{visits ? r.between : r.connected}</State> : <State tone="bad">{visits ? r.overdue : r.closed}</State>}
         <span className="grow" />
         {onSplit ? <ActionButton size="compact-xs" disabledReason={mayNot} onClick={onSplit}>{t.matches.split}</ActionButton> : null}
@@ -147,9 +147,9 @@ function Ways({ path }: { path: Reach['paths'][number] }) {
           {all.map((way) => (
             <tr key={`${way.method} ${way.address ?? ''}`}>
               <td className="nowrap">{way.known ? r.methods[way.method] ?? way.method : <span className="dim">{r.methods[way.method] ?? way.method}</span>}</td>
-              <td>{way.address ? <span className="mono wrap">{way.address}</span> : <span className="dim">{way.known ? '-' : r.notTold}</span>}</td>
-              <td>{way.last ? <Ago at={way.last.at} /> : <span className="dim">{way.method === 'link' ? '-' : t.common.never}</span>}</td>
-              <td className="wrap">{way.method === 'link' ? <State tone="ok">{r.connected}</State> : way.last ? <span className="row"><State tone={way.last.ok ? 'ok' : 'bad'}>{way.last.ok ? r.attemptOk : r.attemptFailed}</State> {way.last.words}</span> : <span className="dim">-</span>}</td>
+              <td className={classes.address}>{way.address ? <span className="mono">{way.address}</span> : <span className="dim">{way.known ? '-' : r.notTold}</span>}</td>
+              <td>{way.last ? <Ago at={way.last.at} /> : <span className="dim nowrap">{way.method === 'link' ? '-' : t.common.never}</span>}</td>
+              <td className={classes.result}>{way.method === 'link' ? <State tone="ok">{r.connected}</State> : way.last ? <span className="row"><State tone={way.last.ok ? 'ok' : 'bad'}>{way.last.ok ? r.attemptOk : r.attemptFailed}</State> {way.last.words}</span> : <span className="dim">-</span>}</td>
             </tr>
           ))}
         </tbody>

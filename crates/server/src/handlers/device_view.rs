@@ -59,7 +59,7 @@ pub fn presence(evidence: &Evidence, at: Timestamp, config: &PresenceConfig) -> 
         if evidence.disconnected_at == Some(newest) {
             "connection closed"
         } else if evidence.heard_at == Some(newest) && !evidence.linked() {
-            "came by CWMP"
+            "session"
         } else if evidence.heard_at == Some(newest) {
             "message"
         } else {
