@@ -43,6 +43,7 @@ pub mod tenant;
 pub mod testing;
 mod text;
 pub mod token;
+mod transaction;
 pub mod transcript;
 pub mod transfer;
 pub mod user;
