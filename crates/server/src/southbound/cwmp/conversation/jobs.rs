@@ -9,7 +9,7 @@ use super::desk::Desk;
 use super::line::Journal;
 use super::operate::{self, Plan, Taken};
 use super::talk::{Talk, unsent};
-use super::{get, model, onboard, requests, rows, subscribe, twins, write};
+use super::{get, instances, model, onboard, requests, rows, subscribe, twins, write};
 use crate::state::now;
 
 /// Does a job and reports its end.
@@ -100,7 +100,7 @@ async fn structured(talk: &mut Talk, op: &Op) -> Result<Answer, Failure> {
         Op::Instances {
             paths,
             first_level_only,
-        } => match get::instances(line, known, paths, *first_level_only).await {
+        } => match instances::instances(line, known, paths, *first_level_only).await {
             Ok(results) => Ok(Answer::Instances(results)),
             Err(error) => Err(line.failure(error)),
         },

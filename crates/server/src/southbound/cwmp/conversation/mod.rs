@@ -11,6 +11,7 @@ mod fake;
 mod get;
 mod habits;
 pub mod inform;
+mod instances;
 pub mod jobs;
 mod known;
 #[cfg(test)]

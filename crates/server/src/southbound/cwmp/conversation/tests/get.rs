@@ -1,6 +1,7 @@
 //! Reads against scripted CPEs.
 
 use super::super::fake::{Asked, Fake, gateway, old_gateway};
+use super::super::instances::instances;
 use super::*;
 use dm::mapping::Numbers;
 
