@@ -15,11 +15,12 @@ use store::{PathRecord, Store, Visit, VisitPath};
 use tokio::sync::mpsc;
 
 use super::TRANSPORT;
-use super::core::{Command, Core, Entry, Stop};
+use super::core::{Command, Core, Entry};
 use super::cpe::Guest;
 use super::door::{Proof, Shown};
 use super::join;
 use super::limits::{EXPECTED_FIRST, SESSION_INBOX};
+use super::takeover;
 use crate::matching::{self, Arrival};
 use crate::southbound::admission::{self, Uses};
 use crate::southbound::register::{self, Unregistered};
@@ -168,10 +169,12 @@ pub async fn admit(
         strength: decision.strength,
         inbox,
     };
-    let (entry, events) = take_place(core, entry).await.map_err(|why| match why {
-        Some(refusal) => no(refusal),
-        None => Turned::Replaced,
-    })?;
+    let (entry, events) = takeover::take_place(core, entry)
+        .await
+        .map_err(|why| match why {
+            Some(refusal) => no(refusal),
+            None => Turned::Replaced,
+        })?;
     let way = Way {
         endpoint_id: name,
         authenticated_by: strength(decision.strength),
@@ -433,43 +436,6 @@ fn detail(refusal: Refusal, certificate: &[String], cpe: &Cpe) -> String {
         ),
         _ => String::new(),
     }
-}
-
-/// Takes the place of the device. A session that had it until now ends first: its questions have to
-/// be over before ours begin. `None` where a third one has come meanwhile.
-async fn take_place(
-    core: &Core,
-    new: NewEntry<Command>,
-) -> Result<(Arc<Entry>, Vec<Event>), Option<Refusal>> {
-    let (tenant, device, peer) = (new.tenant.clone(), new.device, new.peer);
-    let claimed = core.links.claim(new).map_err(Some)?;
-    let Some(old) = claimed.displaced else {
-        return Ok((claimed.entry, Vec::new()));
-    };
-    metrics::counter!("headend_cwmp_takeovers_total").increment(1);
-    let mut events = Vec::new();
-    // A device that lost its connection comes from where it was.
-    if old.peer.ip() != peer.ip() {
-        let event = Event::new(tenant, now(), EventKind::DeviceTakenOver)
-            .device(device)
-            .data(json!({ "peer": peer.to_string(), "previous_peer": old.peer.to_string() }));
-        events.push(event);
-    }
-    let ended = async {
-        if old
-            .inbox
-            .send(Command::Stop(Stop::Replaced(peer)))
-            .await
-            .is_ok()
-        {
-            old.inbox.closed().await;
-        }
-    };
-    let _ = tokio::time::timeout(core.limits.replace_time_max, ended).await;
-    if !core.links.holds(&claimed.entry) {
-        return Err(None);
-    }
-    Ok((claimed.entry, events))
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub mod reach;
 mod record;
 mod session;
 mod sessions;
+mod takeover;
 mod talk;
 mod turn;
 mod used;
