@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::DeviceTls;
+use crate::southbound::cwmp::limits::PERIODIC_INFORM_SECONDS;
 use crate::southbound::cwmp::wake::Network;
 
 /// The side of the devices that speak TR-069 (CWMP): the ACS.
@@ -34,6 +35,11 @@ pub struct Cwmp {
     /// Seconds of a device's silence, from 30 to 900, after which its session is given up. A message
     /// that is on its way is no silence, and a device may ask for more time (`SessionTimeout`).
     pub silence_seconds: u64,
+    /// Seconds between two visits of a device, as each is told when it is brought in: 30 to 604800,
+    /// or 0 to leave it as the device has it. Much less than a minute is load and no news; presence
+    /// follows what the device was told.
+    #[serde(deserialize_with = "periodic")]
+    pub periodic_inform_seconds: u64,
     /// Load balancers and proxies in front of the listeners: how many connections come from one of
     /// these addresses is not limited, their `X-Forwarded-For` and `X-Forwarded-Proto` are believed,
     /// and devices behind them are told apart by cookie alone.
@@ -54,6 +60,16 @@ pub struct Cwmp {
     pub stun_address: Option<String>,
     /// Our account at an XMPP server; absent is none.
     pub xmpp: Option<Xmpp>,
+}
+
+fn periodic<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let seconds = u64::deserialize(from)?;
+    if seconds == 0 || PERIODIC_INFORM_SECONDS.contains(&seconds) {
+        return Ok(seconds);
+    }
+    let (min, max) = PERIODIC_INFORM_SECONDS.into_inner();
+    let words = format!("{seconds} is neither 0 nor from {min} to {max}");
+    Err(serde::de::Error::custom(words))
 }
 
 /// Our account at an XMPP server. Its `Debug` does not show the password.
@@ -100,6 +116,7 @@ impl Default for Cwmp {
             digest_qop: true,
             basic: OfferBasic::Tls,
             silence_seconds: 30,
+            periodic_inform_seconds: 300,
             proxies: Vec::new(),
             wake_networks: None,
             wake_basic: false,
@@ -160,5 +177,22 @@ mod tests {
         let bad = set("cwmp.wake_networks", "[\"10.0.0.0/99\"]");
         let error = Config::load(None, &[bad]).unwrap_err().to_string();
         assert!(error.contains("is not a network"), "{error}");
+    }
+
+    /// `PERIODIC_INFORM_SECONDS`
+    #[test]
+    fn the_interval_of_devices_is_configured_and_one_that_is_none_is_named() {
+        assert_eq!(Config::default().cwmp.periodic_inform_seconds, 300);
+        let of = |seconds: u64| {
+            let text = format!("[cwmp]\nperiodic_inform_seconds = {seconds}\n");
+            Config::parse(&text).map(|config| config.cwmp.periodic_inform_seconds)
+        };
+        for good in [0, 30, 3600, 604_800] {
+            assert_eq!(of(good).unwrap(), good);
+        }
+        for bad in [1, 29, 604_801] {
+            let error = of(bad).unwrap_err().to_string();
+            assert!(error.contains("from 30 to 604800"), "{error}");
+        }
     }
 }

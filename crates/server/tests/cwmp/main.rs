@@ -11,6 +11,7 @@ mod hostile;
 mod limits;
 mod matching;
 mod proxied;
+mod quirks;
 mod raw;
 mod rig;
 mod secure;

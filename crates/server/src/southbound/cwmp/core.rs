@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::TRANSPORT;
+use super::conversation::quirks::Packs;
 use super::door::Door;
 use super::limits::Limits;
 use super::record::keeper::Keeper;
@@ -94,6 +95,8 @@ pub struct Core {
     pub config: Arc<Config>,
     /// What a test may set lower.
     pub limits: Limits,
+    /// How kinds of devices want to be talked with.
+    pub quirks: Packs,
     /// The sessions by device.
     pub links: Arc<Registry>,
     /// The sessions by their own number, as their cookies name them.
@@ -149,6 +152,7 @@ impl Core {
             store,
             node,
             config,
+            quirks: Packs::default(),
             links: waker.links(),
             sessions: Sessions::default(),
             door,
@@ -168,6 +172,12 @@ impl Core {
             shutdown,
             facts: Mutex::new(Some(facts)),
         }
+    }
+
+    /// With what is known of kinds of devices.
+    pub fn with_quirks(mut self, quirks: Packs) -> Self {
+        self.quirks = quirks;
+        self
     }
 
     fn facts(&self) -> Option<mpsc::Sender<Reported>> {

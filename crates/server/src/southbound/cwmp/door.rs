@@ -11,8 +11,10 @@ use ::cwmp::value::SecretBytes;
 use fleet::{DeviceId, SetupKeyId, TenantId};
 use store::{Returning, SecretHash, Store};
 
+use super::conversation::quirks::Challenge;
 use super::core::Core;
 use super::limits::{DIGEST_KEYS_MAX, Limits, NONCES_USED_MAX, SEEN_LIFE};
+use super::offers::Offers;
 use super::used::Used;
 use super::{TRANSPORT, credential};
 use crate::config::{Cwmp, DigestHash, OfferBasic};
@@ -33,6 +35,8 @@ pub struct Door {
     basic: OfferBasic,
     /// How often setup keys were used lately.
     pub uses: Uses,
+    /// Which challenges who answers.
+    pub offers: Offers,
     used: Used,
 }
 
@@ -175,6 +179,7 @@ impl Door {
             realm: config.realm.clone(),
             basic: config.basic,
             uses: Uses::new(limits.setup_key_burst, limits.setup_key_per_second),
+            offers: Offers::default(),
             used: Used::new(limits.nonce_life, NONCES_USED_MAX),
         }
     }
@@ -189,14 +194,28 @@ impl Door {
         &self.cookies
     }
 
-    /// The values of the `WWW-Authenticate` headers of an answer with status 401.
-    pub fn challenges(&self, secure: bool, stale: bool) -> Vec<String> {
-        let mut all = self.digest.challenges(seconds(), rand::random(), stale);
+    /// The values of the `WWW-Authenticate` headers of an answer with status 401: all that there are,
+    /// or only this one where it may be offered.
+    pub fn challenges(&self, secure: bool, stale: bool, only: Option<Challenge>) -> Vec<String> {
         let basic = match self.basic {
             OfferBasic::Tls => secure,
             OfferBasic::Always => true,
             OfferBasic::Never => false,
         };
+        let has_md5 = self.digest.algorithms.contains(&Algorithm::Md5);
+        let digest = |server: &Server| server.challenges(seconds(), rand::random(), stale);
+        match only {
+            Some(Challenge::Basic) if basic => return vec![basic::challenge(&self.realm)],
+            Some(Challenge::Md5 | Challenge::NoQop) if has_md5 => {
+                return digest(&Server {
+                    algorithms: vec![Algorithm::Md5],
+                    qop: self.digest.qop && only == Some(Challenge::Md5),
+                    ..self.digest.clone()
+                });
+            }
+            _ => {}
+        }
+        let mut all = digest(&self.digest);
         if basic {
             all.push(basic::challenge(&self.realm));
         }

@@ -296,3 +296,19 @@ impl Default for Limits {
         }
     }
 }
+
+/// Challenges in a row that nobody at an address answers before it is offered something simpler. A
+/// device that is asked answers at once; a probe of a load balancer never does.
+pub const UNANSWERED_MAX: u8 = 3;
+
+/// How long an address is offered what was answered there: devices come at least once a day.
+pub const OFFER_LIFE: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// Addresses of which it is known what they answer, some 5 MiB. Those without a place are offered
+/// everything.
+pub const OFFERS_MAX: usize = 65_536;
+
+/// Seconds between two visits of a device that may be configured. Ten thousand devices that come
+/// twice a minute are the sessions that a node has room for; one that comes once a week is no longer
+/// managed.
+pub const PERIODIC_INFORM_SECONDS: std::ops::RangeInclusive<u64> = 30..=604_800;

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `listen`, `line` | connections: HTTP and HTTPS, how many, how long |
 //! | `post`, `body` | one request: body, authentication, which session, the answer |
-//! | `door`, `used`, `credential` | what a request proves |
+//! | `door`, `offers`, `used`, `credential` | what a request proves |
 //! | `session`, `turn`, `talk` | the task of a session |
 //! | `admission` | who may come in, and takes its place |
 //! | `record` | what was said, as people may read it |
@@ -28,6 +28,7 @@ mod join;
 pub mod limits;
 mod line;
 mod listen;
+mod offers;
 mod post;
 pub mod reach;
 mod record;
@@ -52,6 +53,7 @@ use tokio_util::sync::CancellationToken;
 pub use adapter::Adapter;
 pub use cpe::{Ask, AskError, Cpe, Guest, Opening, Said};
 
+use self::conversation::quirks::Packs;
 use self::core::{Core, Stop};
 use crate::dispatch::Reported;
 use crate::southbound::certificate::Certificate;
@@ -120,9 +122,11 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     })
     .await?;
     let door = Door::new(vault, &config.cwmp, &limits);
+    let quirks = Packs::load(&config.data_dir);
+    let quirks = quirks.map_err(|error| StartError::Devices(format!("quirk packs: {error}")))?;
     let config = Arc::new(config);
     let core = Core::new(store, node, config, limits, door, waker, facts, shutdown);
-    let core = Arc::new(core);
+    let core = Arc::new(core.with_quirks(quirks));
     let listeners = listen::start(&core, &own).await?;
     tokio::spawn(tenants(core.clone()));
     Ok(Started {

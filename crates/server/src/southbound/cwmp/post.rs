@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ::cwmp::acs::Reply;
 use ::cwmp::soap::CONTENT_TYPE as SOAP;
@@ -19,6 +20,7 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use super::body::{self, Bounds, Unread, Whole};
+use super::conversation::quirks::Cookies;
 use super::core::{Core, Culprit};
 use super::door::{self, Denied, Shown};
 use super::limits::{COMPRESS_BYTES_MIN, DRAINED_BYTES_MAX, RETRY_AFTER_MAX, RETRY_AFTER_MIN};
@@ -154,7 +156,11 @@ impl Asking {
             path: self.parts.uri.path(),
             certificate: self.line.certificate.as_ref(),
         };
-        door::authenticate(self.core(), &request).await
+        let proved = door::authenticate(self.core(), &request).await;
+        if proved.as_ref().is_ok_and(|shown| shown.authorized) {
+            self.core().door.offers.answered(self.peer.ip());
+        }
+        proved
     }
 
     async fn denied(&self, denied: Denied, body: Body) -> Reaction {
@@ -183,7 +189,10 @@ impl Asking {
 
     fn challenge(&self, stale: bool) -> Reaction {
         let mut answer = status(StatusCode::UNAUTHORIZED);
-        for challenge in self.core().door.challenges(self.secure, stale) {
+        let door = &self.core().door;
+        let (ip, shows) = (self.peer.ip(), self.header(AUTHORIZATION).is_some());
+        let only = door.offers.challenge(ip, shows, Instant::now());
+        for challenge in door.challenges(self.secure, stale, only) {
             if let Ok(value) = HeaderValue::from_str(&challenge) {
                 answer.headers_mut().append(WWW_AUTHENTICATE, value);
             }
@@ -383,11 +392,12 @@ impl Asking {
             // It took another request's place, or a defect of ours.
             Ok(Ok(Answer::Later) | Err(_)) | Err(_) => return later(),
         };
-        if !by_cookie {
+        let cookies = handle.cookies.get().copied();
+        if !by_cookie && cookies != Some(Cookies::None) {
             let core = self.core();
             let secret = core.door.cookie_secret();
             let at = door::seconds();
-            let cookie = sessions::set_cookie(secret, &core.node, handle.number, at);
+            let cookie = sessions::set_cookie(secret, &core.node, handle.number, at, cookies);
             if let Ok(value) = HeaderValue::from_str(&cookie) {
                 reaction.headers_mut().insert(SET_COOKIE, value);
             }

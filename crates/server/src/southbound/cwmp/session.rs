@@ -3,8 +3,8 @@
 //! has stored it, and the conversation comes to its end before the session does.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use ::cwmp::acs::{Post, Reply, Session};
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use mtp::ws::Seat;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use super::conversation::quirks::Cookies;
 use super::core::{Core, Culprit, Stop};
 use super::door::Shown;
 use super::limits::{COMING_LOOK_EVERY, SESSION_POSTS};
@@ -122,11 +123,12 @@ pub fn begin(core: &Arc<Core>, new: New) -> Handle {
         user: new.shown.user.clone(),
         inbox,
         coming: Arc::default(),
+        cookies: Arc::default(),
     };
     core.sessions.enter(handle.clone());
     metrics::counter!("headend_cwmp_sessions_total").increment(1);
-    let coming = handle.coming.clone();
-    tokio::spawn(run(core.clone(), new, inputs, coming));
+    let (coming, cookies) = (handle.coming.clone(), handle.cookies.clone());
+    tokio::spawn(run(core.clone(), new, inputs, coming, cookies));
     handle
 }
 
@@ -142,7 +144,13 @@ impl Drop for Place {
     }
 }
 
-async fn run(core: Arc<Core>, new: New, inputs: mpsc::Receiver<Input>, coming: Arc<AtomicUsize>) {
+async fn run(
+    core: Arc<Core>,
+    new: New,
+    inputs: mpsc::Receiver<Input>,
+    coming: Arc<AtomicUsize>,
+    cookies: Arc<OnceLock<Cookies>>,
+) {
     let New {
         number,
         shown,
@@ -161,6 +169,7 @@ async fn run(core: Arc<Core>, new: New, inputs: mpsc::Receiver<Input>, coming: A
         session: Session::new(core.protocol.clone(), now, number),
         core,
         inputs,
+        cookies,
         shown,
         peer,
         info,
@@ -193,6 +202,8 @@ pub(super) struct Running {
     pub(super) core: Arc<Core>,
     pub(super) session: Session,
     inputs: mpsc::Receiver<Input>,
+    /// See [`Handle::cookies`].
+    pub(super) cookies: Arc<OnceLock<Cookies>>,
     pub(super) shown: Shown,
     pub(super) peer: SocketAddr,
     pub(super) info: serde_json::Value,

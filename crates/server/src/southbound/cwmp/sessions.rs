@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ::cwmp::auth::cookie;
 use fleet::NodeId;
 use tokio::sync::{Notify, mpsc};
 
+use super::conversation::quirks::Cookies;
 use super::session::Input;
 
 /// The name of the cookie; what the field has seen most.
@@ -25,6 +26,8 @@ pub struct Handle {
     pub inbox: mpsc::Sender<Input>,
     /// Messages that are on their way to it.
     pub coming: Arc<AtomicUsize>,
+    /// How its device wants its cookie, once it has said who it is and that is known.
+    pub cookies: Arc<OnceLock<Cookies>>,
 }
 
 impl Handle {
@@ -146,9 +149,16 @@ impl Sessions {
 }
 
 /// The value of the `Set-Cookie` header for a session of this node; `now` in seconds.
-pub fn set_cookie(secret: &[u8], node: &NodeId, number: u64, now: u64) -> String {
+pub fn set_cookie(
+    secret: &[u8],
+    node: &NodeId,
+    number: u64,
+    now: u64,
+    cookies: Option<Cookies>,
+) -> String {
     let content = format!("{node}/{number:x}");
-    cookie::set(COOKIE, &cookie::sign(secret, &content, now), Some("/"))
+    let path = (cookies != Some(Cookies::Plain)).then_some("/");
+    cookie::set(COOKIE, &cookie::sign(secret, &content, now), path)
 }
 
 #[cfg(test)]
@@ -167,13 +177,14 @@ mod tests {
             user: Arc::from(""),
             coming: Arc::default(),
             inbox: mpsc::channel(1).0,
+            cookies: Arc::default(),
         };
         sessions.enter(handle(7));
         let find = |value: &str, at: u64| {
             let header = format!("other=1; {value}");
             sessions.find(b"s", &node("node-1"), [header.as_str()].into_iter(), at)
         };
-        let made = |name: &str, number| set_cookie(b"s", &node(name), number, 100);
+        let made = |name: &str, number| set_cookie(b"s", &node(name), number, 100, None);
         assert!(
             matches!(find(&made("node-1", 7), 101), Cookie::Open(handle) if handle.number == 7)
         );

@@ -104,6 +104,7 @@ impl Running {
                 metrics::counter!("headend_cwmp_admissions_total", "result" => "admitted")
                     .increment(1);
                 reachable(core, &admitted.guest, &inform).await;
+                self.known(&inform);
                 self.record = Some(record);
                 let begin = Begin {
                     guest: admitted.guest,
@@ -120,6 +121,22 @@ impl Running {
                     .increment(1);
                 self.turned(turned);
             }
+        }
+    }
+
+    /// What is known of how devices of its kind take cookies and challenges.
+    fn known(&self, inform: &Inform) {
+        let id = &inform.device_id;
+        let software = inform.ending("DeviceInfo.SoftwareVersion");
+        let software = software.unwrap_or_default().trim();
+        let quirks = &self.core.quirks;
+        let quirks = quirks.of(&id.oui, id.product_class.trim(), software);
+        if let Some(cookies) = quirks.cookies {
+            let _ = self.cookies.set(cookies);
+        }
+        if let Some(only) = quirks.digest {
+            let offers = &self.core.door.offers;
+            offers.learned(self.peer.ip(), only, Instant::now());
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use cwmp::fault::Retry;
 use cwmp::rpc::ParameterInfoStruct;
+use dm::mapping::{DEVICE_ROOT, GATEWAY_ROOT};
 
 use super::super::AskError;
 use super::super::core::Stop;
@@ -12,6 +13,32 @@ use super::limits::WALK_REQUESTS_MAX;
 use super::line::Line;
 use super::tree::Tree;
 use crate::state::now;
+
+/// The root of a device whose Inform did not tell it.
+pub async fn root(line: &mut Line) -> Result<String, AskError> {
+    const ROOTS: [&str; 2] = [DEVICE_ROOT, GATEWAY_ROOT];
+    if !line.quirks.never_lists_empty_path {
+        match line.names("", true).await {
+            Ok(found) => {
+                let is = |root: &&&str| found.iter().any(|info| info.name.starts_with(**root));
+                if let Some(root) = ROOTS.iter().find(is) {
+                    return Ok((*root).to_owned());
+                }
+            }
+            Err(error @ (AskError::Lost(_) | AskError::Unsent(_))) => return Err(error),
+            // As many refuse it.
+            Err(AskError::Refused(_) | AskError::Garbled(_)) => {}
+        }
+    }
+    for root in ROOTS {
+        match line.names(root, true).await {
+            Ok(found) if !found.is_empty() => return Ok(root.to_owned()),
+            Ok(_) | Err(AskError::Refused(_) | AskError::Garbled(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(DEVICE_ROOT.to_owned())
+}
 
 /// The whole tree below `root`.
 pub async fn discover(line: &mut Line, root: &str) -> Result<Tree, AskError> {

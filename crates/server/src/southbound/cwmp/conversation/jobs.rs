@@ -1,6 +1,8 @@
 //! Jobs of the dispatcher, one after the other: each ends in exactly one `Fact::Done`.
 
-use fleet::southbound::{Answer, CommandOutcome, CommandResult, Failure, Job, Op};
+use fleet::southbound::{
+    Answer, CommandOutcome, CommandResult, Failure, Job, ObjectSettings, Op, WriteResult,
+};
 use fleet::{Fact, OperationId};
 use store::TranscriptEntry;
 
@@ -107,9 +109,11 @@ async fn structured(talk: &mut Talk, op: &Op) -> Result<Answer, Failure> {
         Op::Set {
             objects,
             allow_partial,
-        } => write::set(line, known, objects, *allow_partial)
-            .await
-            .map(Answer::Set),
+        } => {
+            let results = write::set(line, known, objects, *allow_partial).await?;
+            interval(&talk.desk, objects, &results).await;
+            Ok(Answer::Set(results))
+        }
         Op::Add {
             objects,
             allow_partial,
@@ -133,6 +137,27 @@ async fn structured(talk: &mut Talk, op: &Op) -> Result<Answer, Failure> {
         Op::Operate { .. } | Op::Discover { .. } => Err(Failure::Unsent {
             reason: "this is asked another way".to_owned(),
         }),
+    }
+}
+
+/// Another interval at which the device comes is when it is missed.
+async fn interval(desk: &Desk, objects: &[ObjectSettings], results: &[WriteResult]) {
+    let set: Vec<(String, &str)> = objects
+        .iter()
+        .flat_map(|object| {
+            let path = |name: &str| format!("{}{name}", object.object);
+            let settings = object.settings.iter();
+            settings.map(move |setting| (path(&setting.name), setting.value.as_str()))
+        })
+        .collect();
+    let is_done = |path: &str| {
+        let mut results = results.iter();
+        results.any(|one| one.path == path && one.result.is_ok())
+    };
+    let done = set.iter().filter(|(path, _)| is_done(path));
+    let done = done.map(|(path, value)| (path.as_str(), *value));
+    if let Err(error) = super::management::expect(desk, done).await {
+        tracing::warn!(%error, device = %desk.device, "the interval of a device could not be written");
     }
 }
 

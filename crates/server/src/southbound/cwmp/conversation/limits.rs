@@ -64,10 +64,6 @@ pub const PENDING_LIFE: Duration = Duration::from_secs(48 * 3600);
 /// asked: the time that others give a download.
 pub const UNSURE_LIFE: Duration = Duration::from_secs(3600);
 
-/// How often a device tells us that it is there where nobody has chosen another interval: five
-/// minutes are the compromise of the field between news and load.
-pub const PERIODIC_INFORM: Duration = Duration::from_secs(300);
-
 /// Steps that a device did not take, kept for people.
 pub const NOTES_MAX: usize = 20;
 

@@ -5,17 +5,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cwmp::value::boolean;
 use fleet::EventKind;
-use fleet::southbound::Fault;
+use fleet::southbound::{Fault, PathValue};
 use serde_json::json;
 use store::{Visit, VisitPath};
 
+use super::super::limits::EXPECTED_FIRST;
 use super::super::reach::{self, Reach};
 use super::super::{AskError, TRANSPORT, credential as issued};
 use super::desk::Desk;
 use super::get;
 use super::known::Known;
-use super::limits::PERIODIC_INFORM;
 use super::onboard::{Notes, event};
 use super::talk::{Talk, unsent};
 use super::write::{Wish, write};
@@ -68,24 +69,61 @@ fn note(notes: &mut Notes, refused: &BTreeMap<String, Fault>) {
     }
 }
 
-/// That it comes by itself, at intervals that say when it is missed.
+/// That it comes by itself, at intervals that say when it is missed. Where the configuration leaves
+/// them to the device, those that it has.
 pub async fn reports(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> {
-    let interval = PERIODIC_INFORM.as_secs();
     let desk = talk.desk.clone();
+    let seconds = desk.core.config.cwmp.periodic_inform_seconds;
+    if seconds == 0 {
+        let (line, known) = talk.known().await?;
+        let read = get::get(line, known, &PERIODIC.map(str::to_owned), 0).await?;
+        let told: Vec<PathValue> = read
+            .into_iter()
+            .filter_map(|one| one.result.ok())
+            .flatten()
+            .collect();
+        let told = told.iter().map(|one| (&*one.path, &*one.value));
+        return expect(&desk, told).await.map_err(unsent);
+    }
+    let interval = seconds.to_string();
     let wishes = vec![
         wish("PeriodicInformEnable", "true"),
-        wish("PeriodicInformInterval", interval.to_string()),
+        wish("PeriodicInformInterval", interval.as_str()),
     ];
     let refused = tell(talk, wishes, true).await?;
     note(notes, &refused);
     if refused.is_empty() {
-        expect(&desk, PERIODIC_INFORM).await.map_err(unsent)?;
+        let told = [(PERIODIC[1], interval.as_str())].into_iter();
+        expect(&desk, told).await.map_err(unsent)?;
     }
     Ok(())
 }
 
-/// Until when it need not come again.
-async fn expect(desk: &Desk, interval: Duration) -> store::Result<()> {
+/// Whether it comes by itself, and how often.
+const PERIODIC: [&str; 2] = [
+    "Device.ManagementServer.PeriodicInformEnable",
+    "Device.ManagementServer.PeriodicInformInterval",
+];
+
+/// What a device was told, or has told, of the interval at which it comes says until when it need not
+/// come again. Nothing changes where nothing is said of it.
+pub async fn expect<'a>(
+    desk: &Desk,
+    told: impl Iterator<Item = (&'a str, &'a str)>,
+) -> store::Result<()> {
+    let (mut enabled, mut interval) = (None, None);
+    for (path, value) in told {
+        match path.split_once('.').map_or("", |(_, name)| name) {
+            "ManagementServer.PeriodicInformEnable" => enabled = boolean(value),
+            "ManagementServer.PeriodicInformInterval" => interval = value.trim().parse().ok(),
+            _ => {}
+        }
+    }
+    let interval = match (enabled, interval) {
+        (Some(false), _) => EXPECTED_FIRST,
+        (_, Some(seconds)) => Duration::from_secs(u64::from(u32::max(seconds, 1))),
+        (_, None) => return Ok(()),
+    };
     let path = desk
         .store()
         .path(&desk.tenant, desk.device, TRANSPORT)

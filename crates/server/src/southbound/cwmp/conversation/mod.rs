@@ -8,10 +8,14 @@ mod discover;
 #[cfg(test)]
 #[path = "tests/fake.rs"]
 mod fake;
+mod forms;
 mod get;
 mod habits;
 pub mod inform;
 mod instances;
+#[cfg(test)]
+#[path = "tests/interval.rs"]
+mod interval_tests;
 pub mod jobs;
 mod known;
 #[cfg(test)]
@@ -27,7 +31,7 @@ mod operate;
 #[cfg(test)]
 #[path = "tests/operate.rs"]
 mod operate_tests;
-mod quirks;
+pub mod quirks;
 #[cfg(test)]
 #[path = "tests/quirks.rs"]
 mod quirks_tests;

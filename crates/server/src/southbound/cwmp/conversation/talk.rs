@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use cwmp::rpc::Inform;
-use dm::mapping::{DEVICE_ROOT, Numbers};
+use dm::mapping::Numbers;
 
 use super::super::AskError;
 use super::desk::Desk;
+use super::discover;
 use super::habits::Habits;
 use super::known::Known;
 use super::line::Line;
@@ -92,13 +93,12 @@ impl Talk {
     }
 
     async fn discovered(&mut self) -> Result<Known, AskError> {
-        let root = {
-            let memory = self.desk.memory();
-            match memory.root.as_str() {
-                "" => DEVICE_ROOT.to_owned(),
-                root => root.to_owned(),
-            }
+        let root = self.desk.memory().root.clone();
+        let root = match root.is_empty() {
+            true => discover::root(&mut self.line).await?,
+            false => root,
         };
+        self.desk.memory().root.clone_from(&root);
         let numbers = self.numbers().await.map_err(unsent)?;
         let mut known = Known::discover(&mut self.line, &root, numbers).await?;
         known.changed = true;
@@ -174,7 +174,7 @@ pub async fn manners(desk: &Desk, inform: &Inform) -> store::Result<Manners> {
         true => format!("device {}", desk.device),
         false => format!("{oui}|{class}|{software}"),
     };
-    let quirks = super::quirks::of(&oui, class, software);
+    let quirks = desk.core.quirks.of(&oui, class, software);
     let store = desk.store();
     let kept = store.model_state_get(&desk.tenant, &kind, HABITS).await?;
     let habits = Habits::of(kept.as_deref(), &quirks, now());

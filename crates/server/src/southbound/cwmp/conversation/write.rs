@@ -8,18 +8,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cwmp::fault::{FaultCode, Retry};
-use cwmp::rpc::ParameterValue;
-use cwmp::value::{Value, boolean};
 use dm::mapping::{Refusal, Write};
 use dm::{BaseType, Path, Schema};
 use fleet::southbound::{Failure, Fault, ObjectSettings, WriteResult};
 
 use super::super::AskError;
+use super::forms::parameter;
 use super::get::{fault, search};
 use super::known::Known;
 use super::limits::BATCH_BLAMED_MIN;
 use super::line::Line;
-use super::quirks::{Quirks, Truth};
 use super::read::{self, Read};
 
 /// One parameter to set, by the path somebody gave or a search led to.
@@ -458,29 +456,6 @@ async fn retype(line: &mut Line, writes: &mut [Write]) -> Result<(), AskError> {
         }
     }
     Ok(())
-}
-
-/// As it goes over the wire, in the forms that the device takes.
-fn parameter(write: &Write, quirks: &Quirks) -> ParameterValue {
-    let text = match write.base {
-        BaseType::Boolean => match (boolean(&write.value), quirks.booleans) {
-            (Some(truth), Some(Truth::Digits)) => u8::from(truth).to_string(),
-            (Some(truth), Some(Truth::Words) | None) => truth.to_string(),
-            (None, _) => write.value.clone(),
-        },
-        BaseType::DateTime if quirks.whole_seconds => whole_seconds(&write.value),
-        _ => write.value.clone(),
-    };
-    ParameterValue::new(&write.path, Value::new(write.base, text))
-}
-
-/// Without a fraction of a second.
-fn whole_seconds(text: &str) -> String {
-    let Some((head, rest)) = text.split_once('.') else {
-        return text.to_owned();
-    };
-    let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-    format!("{head}{zone}")
 }
 
 #[cfg(test)]

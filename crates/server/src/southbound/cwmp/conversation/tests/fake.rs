@@ -33,6 +33,8 @@ struct State {
     empty: BTreeSet<String>,
     next_row: u64,
     asked: Vec<Request>,
+    /// Questions and answers, a line each.
+    dialog: Vec<String>,
     parked: Vec<Ask>,
 }
 
@@ -59,6 +61,7 @@ struct Ways {
     at_once: bool,
     breaks_over: BTreeSet<String>,
     knows_no_stranger: bool,
+    no_empty_path: bool,
 }
 
 /// A CPE.
@@ -231,6 +234,22 @@ impl Fake {
         self
     }
 
+    /// Breaks the session off over the empty path.
+    pub fn no_empty_path(mut self) -> Self {
+        self.ways.no_empty_path = true;
+        self
+    }
+
+    /// It has this parameter, too.
+    pub fn with_param(self, name: &str, value: Value) -> Self {
+        let writable = true;
+        let param = Param { value, writable };
+        let mut state = self.state.lock().unwrap();
+        state.params.insert(name.to_owned(), param);
+        drop(state);
+        self
+    }
+
     /// A transfer that it works on.
     pub fn queued(mut self, key: &str) -> Self {
         self.ways.queued.push(key.to_owned());
@@ -262,6 +281,7 @@ impl Fake {
         while let Some(ask) = questions.recv().await {
             let method = ask.request.method();
             self.state.lock().unwrap().asked.push(ask.request.clone());
+            self.note(format!("ACS: {}", question(&ask.request)));
             let object = matches!(&ask.request, Request::GetParameterValues(ask)
                 if ask.names.iter().any(|name| name.ends_with('.')));
             if object && self.ways.hangs_on_objects {
@@ -269,7 +289,7 @@ impl Fake {
                 continue;
             }
             if self.crashes(&ask.request) {
-                return;
+                return self.note("CPE: breaks off".to_owned());
             }
             let answer = if self.ways.lacks.contains(&method) {
                 Err(fault(FaultCode::METHOD_NOT_SUPPORTED))
@@ -290,6 +310,14 @@ impl Fake {
             if leaves {
                 questions.close();
             }
+            self.note(match &answer {
+                Ok(Response::GetParameterNames(r)) => format!("CPE: {} names", r.parameters.len()),
+                Ok(Response::GetParameterValues(r)) => {
+                    format!("CPE: {} values", r.parameters.len())
+                }
+                Ok(_) => "CPE: done".to_owned(),
+                Err(fault) => format!("CPE: fault {}", fault.code),
+            });
             let _ = ask.reply.send(answer.map_err(AskError::Refused));
             if leaves {
                 return;
@@ -297,10 +325,17 @@ impl Fake {
         }
     }
 
+    fn note(&self, line: String) {
+        self.state.lock().unwrap().dialog.push(line);
+    }
+
     fn crashes(&self, request: &Request) -> bool {
         let names: Vec<&String> = match request {
             Request::GetParameterValues(ask) => ask.names.iter().collect(),
             Request::SetParameterValues(ask) => ask.parameters.iter().map(|p| &p.name).collect(),
+            Request::GetParameterNames(ask) => {
+                return ask.path.is_empty() && self.ways.no_empty_path;
+            }
             _ => return false,
         };
         let state = self.state.lock().unwrap();
@@ -516,6 +551,23 @@ impl Fake {
     }
 }
 
+/// A question in a line.
+fn question(request: &Request) -> String {
+    match request {
+        Request::GetParameterNames(ask) => {
+            let levels = if ask.next_level { "its level" } else { "all" };
+            format!("GetParameterNames \"{}\" {levels}", ask.path)
+        }
+        Request::GetParameterValues(ask) => format!("GetParameterValues {}", ask.names.join(" ")),
+        Request::SetParameterValues(ask) => {
+            let one = |p: &ParameterValue| format!("{}={}", p.name, p.value.text);
+            let all: Vec<String> = ask.parameters.iter().map(one).collect();
+            format!("SetParameterValues {}", all.join(" "))
+        }
+        other => other.method().name().to_owned(),
+    }
+}
+
 impl Asked {
     /// Names of the methods that were asked, in order.
     pub fn methods(&self) -> Vec<String> {
@@ -530,6 +582,11 @@ impl Asked {
     /// What was asked.
     pub fn requests(&self) -> Vec<Request> {
         self.0.lock().unwrap().asked.clone()
+    }
+
+    /// What was asked and answered, a line each.
+    pub fn dialog(&self) -> Vec<String> {
+        self.0.lock().unwrap().dialog.clone()
     }
 
     /// How many questions hang.

@@ -66,8 +66,11 @@ pub struct Node {
 
 impl Node {
     pub async fn start(store: &Store) -> Self {
+        Self::with(store, Config::default()).await
+    }
+
+    pub async fn with(store: &Store, config: Config) -> Self {
         let (facts, incoming) = mpsc::channel(1_000);
-        let config = Config::default();
         let limits = Limits {
             onboard_wait_max: Duration::from_millis(50),
             ..Limits::default()
@@ -218,8 +221,13 @@ impl World {
 
     /// The server is killed, and another life of it begins.
     pub async fn restart(&mut self) {
+        self.configure(Config::default()).await;
+    }
+
+    /// The same, with another configuration.
+    pub async fn configure(&mut self, config: Config) {
         self.node.take().unwrap().kill();
-        self.node = Some(Node::start(&self.store).await);
+        self.node = Some(Node::with(&self.store, config).await);
     }
 
     pub fn inform(&self, events: &[(&str, &str)], parameters: &[(&str, &str)]) -> Inform {

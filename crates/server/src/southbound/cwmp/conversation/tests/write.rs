@@ -239,33 +239,3 @@ async fn a_secret_is_not_repeated_from_a_refusal() {
     };
     assert!(!paths[0].1.message.contains("not bad"), "{paths:?}");
 }
-
-#[test]
-fn values_go_in_the_forms_that_a_device_takes() {
-    let write = |base, value: &str| Write {
-        path: "Device.X".into(),
-        value: value.into(),
-        base,
-        because: vec![],
-    };
-    let digits = Quirks {
-        booleans: Some(Truth::Digits),
-        whole_seconds: true,
-        ..Quirks::default()
-    };
-    let sent = |write: Write, quirks: &Quirks| parameter(&write, quirks).value.text;
-    assert_eq!(
-        sent(write(BaseType::Boolean, "1"), &Quirks::default()),
-        "true"
-    );
-    assert_eq!(sent(write(BaseType::Boolean, "true"), &digits), "1");
-    let time = "2026-01-01T00:00:00.125Z";
-    assert_eq!(
-        sent(write(BaseType::DateTime, time), &digits),
-        "2026-01-01T00:00:00Z"
-    );
-    assert_eq!(
-        sent(write(BaseType::DateTime, time), &Quirks::default()),
-        time
-    );
-}
