@@ -14,7 +14,7 @@ use std::time::Instant;
 use crate::id::{DeviceId, OperationId, TenantId};
 use crate::limits;
 use crate::operation::{Input as OpInput, Operation, OperationState, Step};
-use crate::southbound::{Failure, Job, JobId, Notice, Op};
+use crate::southbound::{Failure, Job, JobId, Links, Notice, Op, Protocol};
 use crate::time::{Now, Timestamp};
 
 mod hearing;
@@ -34,7 +34,7 @@ enum Then {
 
 #[derive(Debug)]
 enum Waiting {
-    Job(JobId),
+    Job(JobId, Protocol),
     Save(Then),
     Until(Instant),
 }
@@ -94,10 +94,17 @@ enum Lane {
 #[derive(Debug)]
 struct Device {
     tenant: TenantId,
-    reachable: bool,
+    /// Each adapter speaks only of its own: the end of a session says nothing of another link.
+    links: Links,
     wanted: bool,
     lane: Lane,
     timer: Option<Instant>,
+}
+
+impl Device {
+    fn is_reachable(&self) -> bool {
+        !self.links.is_empty()
+    }
 }
 
 /// The dispatcher of one node.
@@ -133,8 +140,8 @@ impl Dispatcher {
     /// Takes an input; what follows is in [`Dispatcher::poll`].
     pub fn handle(&mut self, input: Input, now: Now) {
         match input {
-            Input::Reachable(tenant, device) => self.reachable(tenant, device),
-            Input::Unreachable(device, why) => self.unreachable(device, &why, now),
+            Input::Reachable(tenant, device, over) => self.reachable(tenant, device, over),
+            Input::Unreachable(device, over, why) => self.unreachable(device, over, &why, now),
             Input::Wake(device) => {
                 if let Some(entry) = self.devices.get_mut(&device) {
                     entry.wanted = true;
@@ -172,27 +179,35 @@ impl Dispatcher {
         self.driven + self.resting
     }
 
-    fn reachable(&mut self, tenant: TenantId, device: DeviceId) {
+    fn reachable(&mut self, tenant: TenantId, device: DeviceId, over: Protocol) {
         let entry = self.devices.entry(device).or_insert(Device {
             tenant,
-            reachable: true,
+            links: Links::default(),
             wanted: true,
             lane: Lane::Idle,
             timer: None,
         });
-        entry.reachable = true;
+        entry.links.add(over);
         entry.wanted = true;
+        if let Lane::Active(active) = &entry.lane
+            && matches!(active.waiting, Waiting::Job(..) | Waiting::Until(_))
+            && entry.links.best() != Some(over)
+        {
+            // What is under way is under way elsewhere.
+            self.rest(device);
+        }
         self.make_ready(device);
     }
 
-    fn unreachable(&mut self, device: DeviceId, why: &str, now: Now) {
+    fn unreachable(&mut self, device: DeviceId, over: Protocol, why: &str, now: Now) {
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
         };
-        entry.reachable = false;
+        entry.links.remove(over);
+        let reachable = entry.is_reachable();
         if let Lane::Active(active) = &mut entry.lane {
             match active.waiting {
-                Waiting::Job(_) => {
+                Waiting::Job(_, asked) if asked == over => {
                     // The adapter ends its jobs first; one that is left is as good as lost.
                     let lost = Failure::Lost {
                         reason: why.to_owned(),
@@ -201,8 +216,8 @@ impl Dispatcher {
                     let step = active.operation.step(OpInput::Answer(Err(lost)), time);
                     self.follow(device, step, now);
                 }
-                Waiting::Until(_) => self.release(device, why, now),
-                Waiting::Save(_) => {}
+                Waiting::Until(_) if !reachable => self.release(device, why, now),
+                Waiting::Job(..) | Waiting::Until(_) | Waiting::Save(_) => {}
             }
         } else {
             self.forget_if_idle(device);
@@ -211,7 +226,7 @@ impl Dispatcher {
 
     fn make_ready(&mut self, device: DeviceId) {
         if let Some(entry) = self.devices.get_mut(&device)
-            && entry.reachable
+            && entry.is_reachable()
             && entry.wanted
             && matches!(entry.lane, Lane::Idle)
         {
@@ -231,7 +246,7 @@ impl Dispatcher {
             if !matches!(entry.lane, Lane::Ready) {
                 continue;
             }
-            if !entry.reachable {
+            if !entry.is_reachable() {
                 entry.lane = Lane::Idle;
                 self.forget_if_idle(device);
                 continue;
@@ -319,7 +334,7 @@ impl Dispatcher {
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
         };
-        let reachable = entry.reachable;
+        let reachable = entry.is_reachable();
         entry.lane = Lane::Active(Box::new(active));
         entry.wanted = true;
         self.resting += 1;
@@ -357,7 +372,7 @@ impl Dispatcher {
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
         };
-        let reachable = entry.reachable;
+        let reachable = entry.is_reachable();
         match step {
             Step::Finished => self.save(device, Then::Done, now),
             Step::Save => self.save(device, Then::Proceed, now),
@@ -380,9 +395,12 @@ impl Dispatcher {
 
     /// Nothing is asked of a device that is there, unless there is more to look for.
     fn rest(&mut self, device: DeviceId) {
-        let Some(entry) = self.devices.get(&device).filter(|entry| entry.reachable) else {
+        let Some(entry) = self.devices.get(&device) else {
             return;
         };
+        if !entry.is_reachable() {
+            return;
+        }
         if let Lane::Idle | Lane::Active(_) = entry.lane {
             let tenant = entry.tenant.clone();
             self.out.push_back(Command::Rest { tenant, device });
@@ -399,7 +417,8 @@ impl Dispatcher {
     fn submit(&mut self, device: DeviceId, op: Op, now: Now) {
         let id = JobId(self.next_job);
         let timeout = self.config.answer_timeout;
-        let Some(active) = self.active(device) else {
+        let links = self.devices.get(&device).map(|entry| entry.links);
+        let (Some(active), Some(over)) = (self.active(device), links.and_then(Links::best)) else {
             return;
         };
         if now.mono >= active.lease_until {
@@ -412,9 +431,10 @@ impl Dispatcher {
             op,
             timeout,
             transcript: Some(active.operation.id),
+            over,
         };
         self.next_job += 1;
-        self.wait_for(device, Waiting::Job(id));
+        self.wait_for(device, Waiting::Job(id, over));
         if let Some(entry) = self.devices.get(&device) {
             let tenant = entry.tenant.clone();
             self.out.push_back(Command::Submit {
@@ -422,6 +442,9 @@ impl Dispatcher {
                 device,
                 job,
             });
+        }
+        if links != Some(Links::only(over)) {
+            self.rest(device);
         }
         self.set_timer(device, now);
     }
@@ -457,7 +480,7 @@ impl Dispatcher {
         if self
             .devices
             .get(&device)
-            .is_some_and(|d| !d.reachable && matches!(d.lane, Lane::Idle | Lane::Later(_)))
+            .is_some_and(|d| !d.is_reachable() && matches!(d.lane, Lane::Idle | Lane::Later(_)))
         {
             self.clear_timer(device);
             self.devices.remove(&device);

@@ -30,6 +30,8 @@ pub use id::{
 };
 pub use operation::{Operation, OperationState};
 pub use presence::Presence;
-pub use southbound::{Answer, Fact, Failure, Fault, Job, Notice, Op, PathValue, Southbound};
+pub use southbound::{
+    Answer, Fact, Failure, Fault, Job, Notice, Op, PathValue, Protocol, Southbound,
+};
 pub use time::{Now, Timestamp};
 pub use transfer::{Direction, FileKind, TransferState};

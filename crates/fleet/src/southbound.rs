@@ -12,6 +12,12 @@ use crate::id::{DeviceId, TenantId};
 use crate::model::Model;
 use crate::time::Timestamp;
 
+mod notice;
+mod protocol;
+
+pub use notice::{Boot, Notice};
+pub use protocol::{Links, Protocol};
+
 /// A full parameter path and its value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PathValue {
@@ -340,81 +346,6 @@ pub enum Answer {
     Subscribed(String),
 }
 
-/// Why a device started.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Boot {
-    /// Command key of the command that made it start; empty when none did.
-    pub command_key: String,
-    /// `LocalReboot`, `RemoteReboot`, `LocalFactoryReset`, `RemoteFactoryReset`, ...
-    pub cause: String,
-    /// Free text of the device.
-    pub reason: String,
-    /// It runs another firmware than before.
-    pub firmware_updated: bool,
-    /// Parameters it brought along.
-    pub parameters: Vec<PathValue>,
-}
-
-/// What a device says by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "notice", rename_all = "snake_case")]
-pub enum Notice {
-    /// It started.
-    Boot(Boot),
-    /// A value is another one now.
-    ValueChange {
-        /// Full path.
-        path: String,
-        /// New value.
-        value: String,
-    },
-    /// A row appeared.
-    ObjectCreated {
-        /// Instance path.
-        path: String,
-        /// Unique keys.
-        keys: BTreeMap<String, String>,
-    },
-    /// A row went away.
-    ObjectDeleted {
-        /// Instance path.
-        path: String,
-    },
-    /// An asynchronous command came to its end.
-    CommandCompleted {
-        /// Object of the command.
-        object: String,
-        /// Name, ends in `()`.
-        command: String,
-        /// The command key it was started with.
-        key: String,
-        /// Output arguments, or why it failed.
-        result: Result<BTreeMap<String, String>, Fault>,
-    },
-    /// It introduces itself.
-    OnBoard {
-        /// OUI of the maker, six upper-case hexadecimal digits.
-        oui: String,
-        /// Product class.
-        product_class: String,
-        /// Serial number.
-        serial: String,
-        /// Protocol versions it speaks.
-        versions: String,
-    },
-    /// The periodic sign of life.
-    Periodic,
-    /// Any other event.
-    Event {
-        /// Object of the event.
-        object: String,
-        /// Name, ends in `!`.
-        name: String,
-        /// Arguments.
-        params: BTreeMap<String, String>,
-    },
-}
-
 /// Number of a job within one adapter; answers carry it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(pub u64);
@@ -430,13 +361,17 @@ pub struct Job {
     pub timeout: Duration,
     /// Remember what goes over the wire under this operation.
     pub transcript: Option<crate::id::OperationId>,
+    /// Whose link it goes to. Another one that the device has is not asked instead.
+    pub over: Protocol,
 }
 
 /// What an adapter reports about one device.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
-    /// The device can be asked things now.
+    /// The device can be asked things over this protocol now.
     Connected {
+        /// Which.
+        over: Protocol,
         /// When the link was made.
         at: Timestamp,
     },
@@ -445,8 +380,11 @@ pub enum Fact {
         /// When.
         at: Timestamp,
     },
-    /// The device cannot be asked any more.
+    /// The device cannot be asked over this protocol any more; every job that went there has its
+    /// [`Fact::Done`].
     Disconnected {
+        /// Which.
+        over: Protocol,
         /// When the link was lost.
         at: Timestamp,
         /// Why, for people.

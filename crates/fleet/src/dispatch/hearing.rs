@@ -13,7 +13,7 @@ impl Dispatcher {
         match fact {
             Fact::Done { job, result } => self.done(device, job, result, now),
             Fact::Notified { at, notice } => self.noticed(device, at, notice, now),
-            Fact::Disconnected { reason, .. } => self.unreachable(device, &reason, now),
+            Fact::Disconnected { over, reason, .. } => self.unreachable(device, over, &reason, now),
             Fact::SaidAll { .. } => self.tell(device, OpInput::SaidAll, now),
             Fact::Connected { .. }
             | Fact::Evidence { .. }
@@ -24,7 +24,7 @@ impl Dispatcher {
 
     fn done(&mut self, device: DeviceId, job: JobId, result: Result<Answer, Failure>, now: Now) {
         if let Some(active) = self.active(device)
-            && matches!(active.waiting, Waiting::Job(id) if id == job)
+            && matches!(active.waiting, Waiting::Job(id, _) if id == job)
         {
             let time = active.time(now);
             let step = active.operation.step(OpInput::Answer(result), time);
@@ -96,7 +96,7 @@ impl Dispatcher {
                 let step = active.operation.step(input, time);
                 self.follow(device, step, now);
             }
-            Waiting::Job(_) => {
+            Waiting::Job(..) => {
                 active.operation.hear(input, time);
                 if active.operation.state.is_final() {
                     self.save(device, Then::Done, now);

@@ -56,7 +56,7 @@ impl Dispatcher {
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
         };
-        let reachable = entry.reachable;
+        let reachable = entry.is_reachable();
         let Lane::Active(active) = &mut entry.lane else {
             return;
         };

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::operation::{OutcomeState, Request};
-use crate::southbound::{Answer, Boot, CommandOutcome, CommandResult, Fact, PathValue};
+use crate::southbound::{self, Answer, Boot, CommandOutcome, CommandResult, Fact, PathValue};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -29,7 +29,11 @@ impl Bench {
             now: start(),
             write: None,
         };
-        bench.tell(Input::Reachable(bench.tenant.clone(), bench.device));
+        bench.tell(Input::Reachable(
+            bench.tenant.clone(),
+            bench.device,
+            Protocol::Usp,
+        ));
         assert!(matches!(bench.next(), Some(Command::Claim { .. })));
         bench
     }
@@ -159,7 +163,7 @@ fn a_window_bounds_what_is_driven_at_the_same_time() {
     let now = start();
     for n in 0..5u128 {
         let device = DeviceId(uuid::Uuid::from_u128(n));
-        dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
+        dispatcher.handle(Input::Reachable(tenant.clone(), device, Protocol::Usp), now);
     }
     let claims = std::iter::from_fn(|| dispatcher.poll()).count();
     assert_eq!((claims, dispatcher.busy()), (2, 2));
@@ -206,7 +210,7 @@ fn a_node_that_lost_its_lease_sends_nothing() {
     let tenant = TenantId::parse("acme").unwrap();
     let device = DeviceId(uuid::Uuid::from_u128(1));
     let now = start();
-    dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
+    dispatcher.handle(Input::Reachable(tenant.clone(), device, Protocol::Usp), now);
     assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
     let id = OperationId(uuid::Uuid::from_u128(7));
     let request = Request::Operate {
@@ -234,7 +238,7 @@ fn an_operation_that_is_cancelled_while_it_is_claimed_is_not_sent() {
     let tenant = TenantId::parse("acme").unwrap();
     let device = DeviceId(uuid::Uuid::from_u128(1));
     let now = start();
-    dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
+    dispatcher.handle(Input::Reachable(tenant.clone(), device, Protocol::Usp), now);
     assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
     let id = OperationId(uuid::Uuid::from_u128(7));
     dispatcher.handle(Input::Cancel(device, id), now);
@@ -262,7 +266,7 @@ fn a_claim_is_renewed_while_the_device_thinks() {
     let tenant = TenantId::parse("acme").unwrap();
     let device = DeviceId(uuid::Uuid::from_u128(1));
     let now = start();
-    dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
+    dispatcher.handle(Input::Reachable(tenant.clone(), device, Protocol::Usp), now);
     dispatcher.poll();
     let id = OperationId(uuid::Uuid::from_u128(7));
     let request = Request::Get {
@@ -294,7 +298,7 @@ fn the_answer_to_a_renewal_is_not_taken_for_a_write() {
     let tenant = TenantId::parse("acme").unwrap();
     let device = DeviceId(uuid::Uuid::from_u128(1));
     let now = start();
-    dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
+    dispatcher.handle(Input::Reachable(tenant.clone(), device, Protocol::Usp), now);
     dispatcher.poll();
     let id = OperationId(uuid::Uuid::from_u128(7));
     let request = Request::Add {
@@ -539,7 +543,7 @@ fn a_cancel_that_is_heard_while_the_claim_is_given_back_ends_what_was_not_sent()
     let operation = bench.operation(set());
     bench.claimed(operation, 1);
     bench.submitted();
-    let gone = Input::Unreachable(bench.device, "gone".into());
+    let gone = Input::Unreachable(bench.device, Protocol::Usp, "gone".into());
     bench.tell(gone);
     let mut given_back = bench.next();
     while !matches!(
@@ -575,7 +579,7 @@ fn devices_that_only_wait_do_not_keep_the_others_waiting_up_to_a_bound() {
     let now = start();
     for n in 0..4u128 {
         let device = DeviceId(uuid::Uuid::from_u128(n));
-        dispatcher.handle(Input::Reachable(tenant.clone(), device), now);
+        dispatcher.handle(Input::Reachable(tenant.clone(), device, Protocol::Usp), now);
     }
     let mut claims = 0;
     while let Some(command) = dispatcher.poll() {
@@ -605,9 +609,129 @@ fn devices_that_only_wait_do_not_keep_the_others_waiting_up_to_a_bound() {
     assert_eq!((claims, dispatcher.busy()), (2, 2));
     // One of them leaves: what is given back makes room.
     let device = DeviceId(uuid::Uuid::from_u128(0));
-    dispatcher.handle(Input::Unreachable(device, "gone".into()), now);
+    dispatcher.handle(
+        Input::Unreachable(device, Protocol::Usp, "gone".into()),
+        now,
+    );
     let write = saved_with(&mut dispatcher);
     let id = OperationId(uuid::Uuid::from_u128(101));
     dispatcher.handle(Input::Saved(device, id, write, Saved::Durable), now);
     assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
+}
+
+fn add() -> Request {
+    Request::Add {
+        object: "Device.Table.".into(),
+        values: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
+    }
+}
+
+/// An Add that a USP link has, and no answer yet; the number of its job.
+fn adding(bench: &mut Bench) -> JobId {
+    let operation = bench.operation(add());
+    bench.claimed(operation, 1);
+    let listed = bench.submitted();
+    let result = Ok(Answer::Instances(Vec::new()));
+    let job = listed.id;
+    bench.tell(Input::Fact(bench.device, Fact::Done { job, result }));
+    let sent = bench.written();
+    bench.saved(&sent, Saved::Durable);
+    let job = bench.submitted();
+    assert_eq!((job.op.name(), job.over), ("Add", Protocol::Usp));
+    job.id
+}
+
+fn comes(bench: &mut Bench, over: Protocol) {
+    let tenant = bench.tenant.clone();
+    bench.tell(Input::Reachable(tenant, bench.device, over));
+}
+
+fn goes(bench: &mut Bench, over: Protocol) {
+    let reason = "the session ended".to_owned();
+    let at = bench.now.wall;
+    let gone = Fact::Disconnected { over, at, reason };
+    bench.tell(Input::Fact(bench.device, gone));
+}
+
+#[test]
+fn a_session_that_comes_and_goes_takes_nothing_from_the_link_that_stays() {
+    let mut bench = Bench::claiming();
+    let job = adding(&mut bench);
+    comes(&mut bench, Protocol::Cwmp);
+    // The session waits for nothing.
+    assert!(matches!(bench.next(), Some(Command::Rest { .. })));
+    goes(&mut bench, Protocol::Cwmp);
+    assert_eq!(bench.next(), None, "its answer is still waited for");
+    let path = "Device.Table.4.".to_owned();
+    let created = southbound::Created {
+        path: path.clone(),
+        keys: BTreeMap::new(),
+        faults: Vec::new(),
+    };
+    let added = southbound::AddResult {
+        requested: "Device.Table.".to_owned(),
+        result: Ok(created),
+    };
+    let result = Ok(Answer::Added(vec![added]));
+    bench.tell(Input::Fact(bench.device, Fact::Done { job, result }));
+    let read = bench.submitted();
+    let wanted = Op::Get {
+        paths: vec![path],
+        max_depth: 0,
+    };
+    assert_eq!((read.op, read.over), (wanted, Protocol::Usp));
+}
+
+#[test]
+fn what_only_waits_is_not_given_back_while_another_link_is_open() {
+    let mut bench = Bench::claiming();
+    let mut waiting = sent_reboot(&bench);
+    waiting.progress.phase = crate::operation::Phase::Await;
+    bench.claimed(waiting, 1);
+    let rest = bench.next();
+    assert!(matches!(rest, Some(Command::Rest { .. })), "{rest:?}");
+    comes(&mut bench, Protocol::Cwmp);
+    assert_eq!(bench.next(), rest);
+    goes(&mut bench, Protocol::Cwmp);
+    assert_eq!(bench.next(), None);
+    goes(&mut bench, Protocol::Usp);
+    let given_back = bench.next();
+    let none = matches!(
+        given_back,
+        Some(Command::Save {
+            lease_until: None,
+            ..
+        })
+    );
+    assert!(none, "{given_back:?}");
+}
+
+#[test]
+fn an_answer_that_went_with_its_link_is_looked_for_over_the_other_one() {
+    let mut bench = Bench::claiming();
+    adding(&mut bench);
+    comes(&mut bench, Protocol::Cwmp);
+    assert!(matches!(bench.next(), Some(Command::Rest { .. })));
+    goes(&mut bench, Protocol::Usp);
+    let mut next = bench.next();
+    while let Some(Command::Save { operation, .. }) = next {
+        bench.saved(&operation, Saved::Durable);
+        next = bench.next();
+    }
+    let Some(Command::Submit { job, .. }) = next else {
+        panic!("nobody looks for the row: {next:?}");
+    };
+    assert_eq!((job.op.name(), job.over), ("GetInstances", Protocol::Cwmp));
+}
+
+#[test]
+fn what_is_asked_goes_over_the_link_that_stays_while_both_are_open() {
+    let mut bench = Bench::claiming();
+    comes(&mut bench, Protocol::Cwmp);
+    let operation = bench.operation(set());
+    bench.claimed(operation, 1);
+    assert_eq!(bench.submitted().over, Protocol::Usp);
+    assert!(matches!(bench.next(), Some(Command::Rest { .. })));
+    goes(&mut bench, Protocol::Usp);
+    assert!(!bench.dispatcher.devices[&bench.device].links.is_empty());
 }

@@ -34,7 +34,7 @@ impl Dispatcher {
                     Waiting::Save(_) => active
                         .retry_save_at
                         .unwrap_or_else(|| now.later(limits::LEASE)),
-                    Waiting::Job(_) => renew,
+                    Waiting::Job(..) => renew,
                     Waiting::Until(at) => at.min(renew),
                 }
             }

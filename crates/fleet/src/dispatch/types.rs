@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::id::{DeviceId, OperationId, TenantId};
 use crate::limits;
 use crate::operation::{Operation, OperationState};
-use crate::southbound::{Fact, Job, Notice};
+use crate::southbound::{Fact, Job, Notice, Protocol};
 use crate::time::Timestamp;
 
 /// How a dispatcher is set up.
@@ -65,10 +65,10 @@ pub enum Saved {
 /// What the dispatcher is told.
 #[derive(Debug)]
 pub enum Input {
-    /// A device can be asked things.
-    Reachable(TenantId, DeviceId),
-    /// It cannot any more.
-    Unreachable(DeviceId, String),
+    /// A device can be asked things over this protocol.
+    Reachable(TenantId, DeviceId, Protocol),
+    /// It cannot any more; why.
+    Unreachable(DeviceId, Protocol, String),
     /// There may be work for it.
     Wake(DeviceId),
     /// The answer to [`Command::Claim`]; `None` when there is nothing to claim.

@@ -246,7 +246,7 @@ impl Runtime {
 /// What of a fact concerns the dispatcher.
 fn told((tenant, device, fact): Reported) -> Option<Input> {
     match fact {
-        Fact::Connected { .. } => Some(Input::Reachable(tenant, device)),
+        Fact::Connected { over, .. } => Some(Input::Reachable(tenant, device, over)),
         Fact::Done { .. }
         | Fact::Notified { .. }
         | Fact::SaidAll { .. }

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use fleet::Event;
 use fleet::operation::{OperationState as State, OutcomeState, PathOutcome};
 use fleet::southbound::{
     Answer, CommandOutcome, CommandResult, Job, Op, PathValue, ReadResult, WriteResult,
 };
+use fleet::{Event, Protocol};
 use store::{NewDevice, testing};
 
 use super::*;
@@ -132,6 +132,11 @@ impl Node {
     }
 }
 
+fn connected() -> Fact {
+    let (over, at) = (Protocol::Usp, now());
+    Fact::Connected { over, at }
+}
+
 async fn device(store: &Store, tenant: &TenantId) -> DeviceId {
     let id = DeviceId(uuid::Uuid::now_v7());
     let new = NewDevice {
@@ -225,8 +230,7 @@ async fn an_answer_larger_than_is_kept_does_not_hold_its_device() {
         max_depth: 0,
     };
     let id = ask(store, &tenant, device, request).await;
-    node.say(&tenant, device, Fact::Connected { at: now() })
-        .await;
+    node.say(&tenant, device, connected()).await;
     let state = until(store, &tenant, id, State::is_final).await;
     assert_eq!(state, State::Succeeded);
     let record = store.operation(&tenant, id).await.unwrap();
@@ -243,8 +247,7 @@ async fn operations_run_in_their_order_and_are_read_back() {
         let device = device(store, &tenant).await;
         let site = Arc::default();
         let node = Node::start(store, &site).await;
-        node.say(&tenant, device, Fact::Connected { at: now() })
-            .await;
+        node.say(&tenant, device, connected()).await;
         let mut last = None;
         for value in 0..20 {
             last = Some(ask(store, &tenant, device, set(value)).await);
@@ -280,8 +283,7 @@ async fn a_kill_loses_nothing_acknowledged_and_repeats_no_command() {
         for round in 0..6usize {
             let node = Node::start(store, &site).await;
             for (device, _) in &devices {
-                node.say(&tenant, *device, Fact::Connected { at: now() })
-                    .await;
+                node.say(&tenant, *device, connected()).await;
             }
             if round < 5 {
                 let (_, ids) = &devices[round];
@@ -319,8 +321,7 @@ async fn a_command_whose_answer_was_lost_is_decided_by_the_event_log() {
     site.lock().unwrap().deaf = true;
     let node = Node::start(store, &site).await;
     let id = ask(store, &tenant, device, command()).await;
-    node.say(&tenant, device, Fact::Connected { at: now() })
-        .await;
+    node.say(&tenant, device, connected()).await;
     until(store, &tenant, id, |s| s == State::Running).await;
     while site.lock().unwrap().ran.is_empty() {
         tokio::task::yield_now().await;
@@ -346,8 +347,7 @@ async fn a_command_whose_answer_was_lost_is_decided_by_the_event_log() {
         store.event_append(&tenant, some.to_vec()).await.unwrap();
     }
     let node = Node::start(store, &site).await;
-    node.say(&tenant, device, Fact::Connected { at: now() })
-        .await;
+    node.say(&tenant, device, connected()).await;
     assert_eq!(
         until(store, &tenant, id, State::is_final).await,
         State::Succeeded
@@ -368,10 +368,10 @@ async fn an_operation_for_a_device_that_leaves_goes_back_to_the_queue() {
     site.lock().unwrap().deaf = true;
     let node = Node::start(store, &site).await;
     let id = ask(store, &tenant, device, command()).await;
-    node.say(&tenant, device, Fact::Connected { at: now() })
-        .await;
+    node.say(&tenant, device, connected()).await;
     until(store, &tenant, id, |s| s == State::Running).await;
     let gone = Fact::Disconnected {
+        over: Protocol::Usp,
         at: now(),
         reason: "power cut".into(),
     };
@@ -455,8 +455,7 @@ async fn a_stop_that_was_asked_for_while_it_was_held_survives_a_kill() {
         store.event_append(&tenant, vec![asked]).await.unwrap();
         let site: Arc<Mutex<Site>> = Arc::default();
         let node = Node::start(store, &site).await;
-        node.say(&tenant, device, Fact::Connected { at: now() })
-            .await;
+        node.say(&tenant, device, connected()).await;
         let state = until(store, &tenant, id, State::is_final).await;
         assert_eq!(state, State::Cancelled);
         assert!(site.lock().unwrap().ran.is_empty());

@@ -1,9 +1,9 @@
-//! Both adapters as one: a job goes to the one that has the device now.
+//! Both adapters as one: a job goes to the one whose link the dispatcher means.
 
 use std::sync::Arc;
 
 use fleet::southbound::Job;
-use fleet::{DeviceId, Southbound, TenantId, Timestamp};
+use fleet::{DeviceId, Protocol, Southbound, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use crate::seam::{Attempt, Waking, Way};
@@ -16,7 +16,7 @@ pub struct Both {
 }
 
 impl Both {
-    /// USP goes first: its links stay open, those of CWMP end with each session.
+    /// Each by its name.
     pub fn new(usp: Arc<dyn Links>, cwmp: Arc<dyn Links>) -> Self {
         Self { usp, cwmp }
     }
@@ -28,10 +28,9 @@ impl Both {
 
 impl Southbound for Both {
     fn submit(&self, tenant: &TenantId, device: DeviceId, job: Job) {
-        let to = if self.cwmp.is_linked(device) && !self.usp.is_linked(device) {
-            &self.cwmp
-        } else {
-            &self.usp
+        let to = match job.over {
+            Protocol::Usp => &self.usp,
+            Protocol::Cwmp => &self.cwmp,
         };
         to.submit(tenant, device, job);
     }

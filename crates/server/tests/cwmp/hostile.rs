@@ -356,6 +356,7 @@ async fn a_job_for_a_device_without_a_session_is_unsent() {
         },
         timeout: Duration::from_secs(5),
         transcript: None,
+        over: fleet::Protocol::Cwmp,
     };
     world.adapter.submit(&world.tenant, device, job);
     let unsent = async {

@@ -19,6 +19,7 @@ fn job(id: u64) -> Job {
         },
         timeout: Duration::from_secs(5),
         transcript: None,
+        over: fleet::Protocol::Cwmp,
     }
 }
 

@@ -76,6 +76,7 @@ fn job(op: Op) -> Job {
         op,
         timeout: PATIENCE,
         transcript: None,
+        over: fleet::Protocol::Cwmp,
     }
 }
 

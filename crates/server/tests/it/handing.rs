@@ -116,6 +116,7 @@ impl Rig {
             },
             timeout: Duration::from_secs(1),
             transcript: None,
+            over: fleet::Protocol::Usp,
         };
         self.handing.submit(&tenant(), device.parse().unwrap(), job);
     }

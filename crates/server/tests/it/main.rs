@@ -13,8 +13,16 @@ mod one_device;
 mod over_cwmp;
 mod paging;
 mod permission;
+#[allow(dead_code, reason = "the tests of links use the rest of it")]
+#[path = "../usp/puppet.rs"]
+mod puppet;
+#[allow(dead_code, reason = "the tests of sessions use the rest of it")]
+#[path = "../cwmp/raw.rs"]
+mod raw;
+mod rig;
 mod session;
 mod throttle;
+mod two_links;
 mod walk;
 #[allow(dead_code, reason = "the tests of devices use the rest of it")]
 mod world;

@@ -165,6 +165,7 @@ impl World {
             op,
             timeout: Duration::from_secs(10),
             transcript,
+            over: fleet::Protocol::Usp,
         };
         self.adapter.submit(&self.tenant, device, job);
         id

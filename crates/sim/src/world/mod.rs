@@ -13,7 +13,7 @@ mod tests;
 
 use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Saved};
 use fleet::operation::{Request, retry_delay};
-use fleet::southbound::{Boot, Job};
+use fleet::southbound::{Boot, Job, Protocol};
 use fleet::{
     Answer, DeviceId, Fact, Failure, Notice, Now, Op, Operation, OperationId, OperationState,
     TenantId, Timestamp, limits,
@@ -168,13 +168,14 @@ impl World {
             };
             self.devices[device].say.push_back(Notice::Boot(boot));
         }
-        self.tell(node, Input::Reachable(tenant(), id(device)));
+        self.tell(node, Input::Reachable(tenant(), id(device), Protocol::Usp));
     }
 
     /// The device's link breaks.
     pub fn unlink(&mut self, device: usize) {
         if let Some(node) = self.devices[device].link.take() {
-            self.tell(node, Input::Unreachable(id(device), "gone".into()));
+            let gone = Input::Unreachable(id(device), Protocol::Usp, "gone".into());
+            self.tell(node, gone);
         }
     }
 

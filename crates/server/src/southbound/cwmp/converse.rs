@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ::cwmp::event::EventCode;
 use dm::mapping::Mapping;
-use fleet::Fact;
 use fleet::southbound::{Failure, Job, Op};
+use fleet::{Fact, Protocol};
 use store::{ValueSource, ValueUpdate};
 use tokio::sync::mpsc;
 
@@ -91,7 +91,8 @@ async fn attempt(
                 unsent(&desk, *job, &reason).await;
             }
         }
-        desk.report(Fact::Disconnected { at: now(), reason }).await;
+        let (over, at) = (Protocol::Cwmp, now());
+        desk.report(Fact::Disconnected { over, at, reason }).await;
         // Nothing more is asked: the device may go when it has said all.
         drop(talk);
     };
@@ -224,7 +225,8 @@ async fn work(
             Command::Rest => {}
         }
     }
-    desk.report(Fact::Connected { at: now() }).await;
+    let (over, at) = (Protocol::Cwmp, now());
+    desk.report(Fact::Connected { over, at }).await;
     // Somebody asked it to come.
     let mut lingers = inform.has(&EventCode::ConnectionRequest);
     for job in early {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ::cwmp::acs::{PeerError, RequestId, Token};
 use ::cwmp::rpc::Request;
 use ::cwmp::{Fault, Response};
-use fleet::Fact;
+use fleet::{Fact, Protocol};
 use futures_util::FutureExt;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -94,7 +94,8 @@ impl Talk {
             if converse.await.is_err() {
                 tracing::error!(%device, "a defect of the server ended a conversation");
                 let reason = "a defect of the server ended the session".to_owned();
-                let fact = Fact::Disconnected { at: now(), reason };
+                let (over, at) = (Protocol::Cwmp, now());
+                let fact = Fact::Disconnected { over, at, reason };
                 shared.report(&tenant, device, fact).await;
             }
         };
@@ -225,7 +226,8 @@ impl Talk {
             let core = self.core.clone();
             // What it worked on is over for the domain too, which may be what is behind.
             tokio::spawn(async move {
-                let fact = Fact::Disconnected { at: now(), reason };
+                let (over, at) = (Protocol::Cwmp, now());
+                let fact = Fact::Disconnected { over, at, reason };
                 core.report(&tenant, device, fact).await;
             });
         }

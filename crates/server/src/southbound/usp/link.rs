@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fleet::onboarding::Who;
 use fleet::southbound::Job;
-use fleet::{DeviceId, Fact, TenantId, Timestamp};
+use fleet::{DeviceId, Fact, Protocol, TenantId, Timestamp};
 use futures_util::FutureExt;
 use mtp::ws::{CloseCode, Incoming, Link, LinkError, reason};
 use tokio::sync::{mpsc, oneshot};
@@ -415,13 +415,15 @@ impl Running {
         let ours = self.core.links.holds(&self.entry);
         if !self.announced && !held && self.is_open() && ours {
             self.announced = true;
-            self.report(Fact::Connected { at: now() }).await;
+            let (over, at) = (Protocol::Usp, now());
+            self.report(Fact::Connected { over, at }).await;
         }
     }
 
     pub(super) async fn withdraw(&mut self, reason: &str) {
         if std::mem::take(&mut self.announced) {
             self.report(Fact::Disconnected {
+                over: Protocol::Usp,
                 at: now(),
                 reason: reason.to_owned(),
             })

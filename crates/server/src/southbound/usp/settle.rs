@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fleet::device::{Description, OnboardingState};
 use fleet::onboarding::{Refusal, Who};
-use fleet::{DeviceId, Event, EventKind, Fact, Identity, TenantId, Timestamp};
+use fleet::{DeviceId, Event, EventKind, Fact, Identity, Protocol, TenantId, Timestamp};
 use serde_json::json;
 use store::{DevicePatch, PathLink};
 use tokio::sync::{mpsc, oneshot};
@@ -102,7 +102,8 @@ pub async fn settle(
         // of its end, and this one may never come as far as to be asked things.
         if let Some(ends) = core.ends() {
             let reason = format!("another link of this device took over, from {peer}");
-            let fact = Fact::Disconnected { at: now(), reason };
+            let (over, at) = (Protocol::Usp, now());
+            let fact = Fact::Disconnected { over, at, reason };
             let _ = ends.facts.send((tenant.clone(), device, fact)).await;
         }
     }
