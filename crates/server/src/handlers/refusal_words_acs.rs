@@ -83,6 +83,11 @@ pub const CONDUCT: &[(&str, &str, &str)] = &[
         "A proxy that carries several devices over one connection has to be named in cwmp.proxies.",
     ),
     (
+        "session-replaced",
+        "The device began a session while another one of it was open; the newer one goes on",
+        "Nothing if it happens once, as after a restart or on a bad line; else two devices have the same serial number: compare where both come from.",
+    ),
+    (
         "session-silence",
         "The device fell silent in the middle of its session",
         "Often it was switched off or lost its line; if it stays, look at what it was asked last.",

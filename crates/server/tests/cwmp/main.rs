@@ -7,6 +7,7 @@ mod api_world;
 mod auth;
 mod basics;
 mod budget;
+mod conduct;
 mod hostile;
 mod limits;
 mod matching;

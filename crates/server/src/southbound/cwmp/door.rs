@@ -64,6 +64,13 @@ pub struct Shown {
     pub certificate: Option<Arc<[String]>>,
 }
 
+impl Shown {
+    /// The user name for people: no longer than they read.
+    pub fn user_name(&self) -> String {
+        self.user.chars().take(200).collect()
+    }
+}
+
 /// What proves something.
 #[derive(Clone, Debug)]
 pub enum Proof {

@@ -91,7 +91,7 @@ impl Asking {
         let mut culprit = Culprit::at(self.peer);
         if let Some(shown) = shown {
             culprit.tenant = shown.proof.tenant().cloned();
-            culprit.name = shown.user.chars().take(200).collect();
+            culprit.name = shown.user_name();
         }
         self.core().complain(&culprit, reason, detail);
     }
@@ -306,9 +306,10 @@ impl Asking {
                 Err(denied) => return self.denied(denied, Body::empty()).await,
             },
         };
-        let elsewhere = match cookie {
-            Cookie::Elsewhere(node) => Some(node),
-            _ => None,
+        let (elsewhere, over) = match cookie {
+            Cookie::Elsewhere(node) => (Some(node), false),
+            Cookie::Over => (None, true),
+            _ => (None, false),
         };
         if posted.body.iter().all(u8::is_ascii_whitespace) {
             if let Some(node) = elsewhere {
@@ -318,7 +319,11 @@ impl Asking {
                 self.complain_of(Some(&shown), reason, session::elsewhere(&node));
                 return status(StatusCode::BAD_REQUEST);
             }
-            // A probe, or the end of a session that is over already.
+            if over {
+                let words = "it goes on with a session that is over";
+                self.complain_of(Some(&shown), "no-session", words);
+            }
+            // Else a probe.
             return status(StatusCode::NO_CONTENT);
         }
         let tenant = shown.proof.tenant().cloned();

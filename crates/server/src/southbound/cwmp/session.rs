@@ -399,10 +399,11 @@ impl Running {
                 .or_else(|| self.shown.proof.tenant().cloned()),
             device: guest.map(|guest| guest.device),
             peer: self.peer,
+            // Until it says who it is: the user as whom it comes.
             name: self
                 .who
                 .as_ref()
-                .map_or_else(String::new, super::admission::name),
+                .map_or_else(|| self.shown.user_name(), super::admission::name),
         }
     }
 

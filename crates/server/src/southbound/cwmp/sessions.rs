@@ -128,6 +128,10 @@ impl Sessions {
         for header in headers {
             for value in cookie::find(header, COOKIE) {
                 let Some(content) = cookie::verify(secret, value, now, life) else {
+                    let old = cookie::verify(secret, value, now, u64::MAX).is_some();
+                    if old && matches!(best, Cookie::None) {
+                        best = Cookie::Over;
+                    }
                     continue;
                 };
                 let Some((at, number)) = content.rsplit_once('/') else {
@@ -192,7 +196,9 @@ mod tests {
         let elsewhere = find(&made("node-2", 7), 101);
         assert!(matches!(elsewhere, Cookie::Elsewhere(name) if name == "node-2"));
         let late = 101 + super::super::limits::COOKIE_LIFE.as_secs();
-        assert!(matches!(find(&made("node-1", 7), late), Cookie::None));
+        // However old: it is one of ours.
+        assert!(matches!(find(&made("node-1", 7), late), Cookie::Over));
+        assert!(matches!(find(&made("node-2", 7), late), Cookie::Over));
         let forged = made("node-1", 7).replace("session=", "session=x");
         assert!(matches!(find(&forged, 101), Cookie::None));
         // An older one beside it does not hide it.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ::cwmp::acs::{End, Event, Ignored, Token};
+use ::cwmp::acs::{End, Event, Ignored, PeerError, Token};
 use ::cwmp::event::EventCode;
 use ::cwmp::rpc::{DeviceId, Inform};
 use ::cwmp::{Error, Fault, FaultCode, Version};
@@ -65,6 +65,9 @@ impl Running {
             } => {
                 let why = self.why();
                 self.record_answer(id, &result, oddities, &why);
+                if let Err(error) = &result {
+                    self.wrong(error);
+                }
                 if let Some(talk) = &mut self.talk {
                     talk.answered(id, result, &why);
                 }
@@ -287,6 +290,9 @@ impl Running {
         match end {
             End::Silence => self.complain_of(&talk, "session-silence", &words),
             End::Limit(_) => self.complain_of(&talk, "session-limit", &words),
+            End::Abandoned if matches!(self.stopped, Some(Stop::Replaced(_))) => {
+                self.complain_of(&talk, "session-replaced", &words);
+            }
             End::Unanswered => {
                 tracing::warn!(device = %talk.guest.device, "an Inform was not answered in time");
             }
@@ -321,6 +327,16 @@ impl Running {
                 tracing::warn!(peer = %self.peer, "the server did not come to answer in time");
             }
         }
+    }
+
+    /// What it was asked is not what it has answered.
+    fn wrong(&self, error: &PeerError) {
+        let reason = match error {
+            PeerError::WrongId(_) | PeerError::WrongResponse(_) => "unasked-answer",
+            PeerError::Malformed(_) => "broken-message",
+            _ => return,
+        };
+        self.complain(reason, error.to_string());
     }
 
     /// A POST was refused.
