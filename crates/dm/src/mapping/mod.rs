@@ -229,10 +229,30 @@ impl Mapping {
         Ok(())
     }
 
-    /// Takes a gateway object and all below it out: a deleted row.
+    /// Takes a gateway object and all below it out, a deleted row, or a parameter.
     pub fn remove(&mut self, gateway: &str) {
-        self.tree.retain(|path, _| !path.starts_with(gateway));
-        self.expand();
+        self.remove_all([gateway]);
+    }
+
+    /// The same for any number of them at once, for what one of them costs.
+    pub fn remove_all<'a>(&mut self, gateway: impl IntoIterator<Item = &'a str>) {
+        let mut gone = 0;
+        for name in gateway {
+            if !name.ends_with('.') {
+                gone += usize::from(self.tree.remove(name).is_some());
+                continue;
+            }
+            let below = self.tree.range(name.to_owned()..).map(|(path, _)| path);
+            let below = below.take_while(|path| path.starts_with(name));
+            let below: Vec<String> = below.cloned().collect();
+            gone += below.len();
+            for path in below {
+                self.tree.remove(&path);
+            }
+        }
+        if gone > 0 {
+            self.expand();
+        }
     }
 
     /// The parameters of a tree whose values decide which rows there are (the Wi-Fi band). Read them before

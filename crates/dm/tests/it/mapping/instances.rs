@@ -188,6 +188,22 @@ fn a_tree_that_is_larger_than_any_is_refused() {
 }
 
 #[test]
+fn a_parameter_taken_out_takes_none_along_whose_name_begins_the_same() {
+    let wlan = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.";
+    let names = ["SSID", "SSIDAdvertisementEnabled"].map(|name| format!("{wlan}{name}"));
+    let found = names.iter().map(|name| Discovered::new(name));
+    let mut mapping = Mapping::new(found, Numbers::default()).unwrap();
+    mapping.remove(&names[0]);
+    let left: Vec<&str> = mapping.params().map(|(name, _)| name).collect();
+    assert!(
+        left.iter()
+            .any(|name| name.ends_with("SSIDAdvertisementEnabled")),
+        "{left:?}"
+    );
+    assert!(!left.contains(&"Device.WiFi.SSID.1.SSID"), "{left:?}");
+}
+
+#[test]
 fn a_row_taken_out_takes_its_parameters_along() {
     let mut mapping = trees::mapping(&trees::tree("triple-play"));
     let row = "Device.NAT.PortMapping.2.";

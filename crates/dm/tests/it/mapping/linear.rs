@@ -126,6 +126,26 @@ fn four_times_the_tree_takes_about_four_times_the_time() {
     }));
 }
 
+#[test]
+fn removing_many_names_at_once_costs_about_what_it_takes_to_remove_one() {
+    let tree = gateway(120);
+    let mapping = trees::mapping(&tree);
+    let gone: Vec<&str> = tree.keys().map(String::as_str).collect();
+    let take = |gone: &[&str]| {
+        let mut fastest = Duration::MAX;
+        for _ in 0..3 {
+            let mut mapping = mapping.clone();
+            let start = work();
+            mapping.remove_all(gone.iter().copied());
+            fastest = fastest.min(work() - start);
+            assert!(mapping.params().count() > 0 || gone.len() > 1);
+        }
+        fastest
+    };
+    let (one, most) = (take(&gone[..1]), take(&gone[..gone.len() - 60]));
+    assert!(most < one * 4, "{one:?} for one, {most:?} for most");
+}
+
 /// Few rules, so that looking at others is what takes the time.
 const RULES: &str = "\
 table\tradio\tInternetGatewayDevice.LANDevice.{i}.WLANConfiguration.{i}.\tband

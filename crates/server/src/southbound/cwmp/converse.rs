@@ -17,7 +17,7 @@ use super::conversation::limits::LAST_LESSON_TIME_MAX;
 use super::conversation::line::Line;
 use super::conversation::onboard::{self, Need};
 use super::conversation::talk::{self, Talk};
-use super::conversation::{jobs, said};
+use super::conversation::{jobs, said, twins};
 use super::core::{Command, Core, Stop};
 use super::cpe::{Cpe, Opening};
 use crate::southbound::usp::recorder::firmware_changed;
@@ -126,6 +126,7 @@ async fn hear(
         false => None,
     };
     let values = inform::in_tr181(&heard.news, mapping);
+    heard.partial = mapping.is_some_and(|mapping| !mapping.missing(&heard.news).is_empty());
     if inform.has(&EventCode::ValueChange) {
         let paths: Vec<String> = values.keys().cloned().collect();
         let known = desk
@@ -159,6 +160,7 @@ async fn hear(
         // Stored with what follows: the device says it once, and it has to be got to know anew, in
         // whichever session there is room for that.
         desk.memory().complete = false;
+        desk.memory().tried();
     }
     let ended = std::mem::take(&mut heard.ended);
     desk.ended(at, ended).await?;
@@ -181,7 +183,8 @@ async fn work(
     };
     let desk = talk.desk.clone();
     let mut early: Vec<Box<Job>> = Vec::new();
-    if need.any() && !desk.core.limits.onboard_time_max.is_zero() {
+    let pauses = now().as_millis() < desk.memory().paused_until;
+    if need.any() && !pauses && !desk.core.limits.onboard_time_max.is_zero() {
         let stopped = {
             let getting_to_know = onboard::run(talk, inform, need);
             tokio::pin!(getting_to_know);
@@ -213,9 +216,12 @@ async fn work(
         }
     }
     if heard.diagnostics
-        && let Err(error) = jobs::look(talk).await
+        && let Err(error) = jobs::look(talk, true).await
     {
         tracing::debug!(%error, device = %talk.desk.device, "results of a diagnostic could not be read");
+    }
+    if heard.partial {
+        twins::complete(talk, &heard.news, inform.has(&EventCode::ValueChange)).await;
     }
     // Said to an earlier session, or before anybody could be asked.
     while let Ok(command) = commands.try_recv() {

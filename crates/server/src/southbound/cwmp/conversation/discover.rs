@@ -128,7 +128,7 @@ fn is_deeper(object: &str, name: &str) -> bool {
 }
 
 /// What is directly in an object; with some devices, all below.
-async fn level(line: &mut Line, object: &str) -> Result<Vec<ParameterInfoStruct>, AskError> {
+pub async fn level(line: &mut Line, object: &str) -> Result<Vec<ParameterInfoStruct>, AskError> {
     if !line.habits.lists_levels {
         return line.names(object, false).await;
     }

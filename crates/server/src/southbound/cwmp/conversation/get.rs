@@ -107,7 +107,15 @@ pub async fn got(
         .await?;
     let there = names.iter().filter(|name| !missing.contains(*name));
     let mut read = read::params(line, there.map(String::as_str)).await?;
-    forget(known, &read);
+    let gone: Vec<&str> = read
+        .refused
+        .iter()
+        .filter(|(name, why)| {
+            why.code == FaultCode::INVALID_PARAMETER_NAME.0 && known.tree.has(name)
+        })
+        .map(|(name, _)| name.as_str())
+        .collect();
+    known.doubt(line, &gone).await?;
     let why = unknown("the device does not list such a parameter");
     let missing = missing.into_iter().map(|name| (name, why.clone()));
     read.refused.extend(missing);
@@ -139,15 +147,6 @@ pub async fn got(
         None => BTreeMap::new(),
     };
     Ok(Got { results, told })
-}
-
-/// A parameter that the device refuses by its name is not there any more.
-fn forget(known: &mut Known, read: &Read) {
-    for (name, why) in &read.refused {
-        if why.code == FaultCode::INVALID_PARAMETER_NAME.0 && known.tree.has(name) {
-            known.removed(name);
-        }
-    }
 }
 
 fn one_of(read: &Read, name: &str) -> Result<PathValue, Fault> {

@@ -24,6 +24,8 @@ pub struct Heard {
     pub ended: Vec<Ended>,
     /// Its parameters by their names on the device, where they are not the same as last time.
     pub news: BTreeMap<String, String>,
+    /// Values in TR-181 that these are only a part of change with them.
+    pub partial: bool,
     /// The device forgot what it was told, or never heard it.
     pub bootstrap: bool,
     /// A diagnostic is over: its results can be read.

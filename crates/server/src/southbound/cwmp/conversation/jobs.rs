@@ -63,7 +63,7 @@ async fn write_down(desk: &Desk, operation: OperationId, entries: Vec<Transcript
 async fn answer(talk: &mut Talk, op: &Op) -> Result<Answer, Failure> {
     match op {
         Op::Get { paths, .. } if requests::asks_for(paths) => {
-            match look(talk).await {
+            match look(talk, false).await {
                 Ok(()) => {}
                 Err(error) => return Err(talk.line.failure(error)),
             }
@@ -161,13 +161,14 @@ async fn interval(desk: &Desk, objects: &[ObjectSettings], results: &[WriteResul
     }
 }
 
-/// Looks what became of running commands, and tells what has ended.
-pub async fn look(talk: &mut Talk) -> Result<(), AskError> {
+/// Looks what became of running commands, and tells what has ended. `told`: the device has said that
+/// a diagnostic is over.
+pub async fn look(talk: &mut Talk, told: bool) -> Result<(), AskError> {
     let before = talk.desk.memory().clone();
     let mut after = before.clone();
     let (line, known) = talk.known().await?;
     let firmware = before.software.clone();
-    let ended = requests::look(line, known, &mut after, &firmware, now()).await?;
+    let ended = requests::look(line, known, &mut after, &firmware, told, now()).await?;
     let ended = talk.desk.merge(&before, &after, ended);
     talk.desk.ended(now(), ended).await.map_err(unsent)
 }
@@ -203,7 +204,7 @@ async fn command_of(
             }
             return Ok(outcome);
         }
-        Plan::Method(_, work) | Plan::Diagnostics(_, work) => {
+        Plan::Method(_, work) | Plan::Either(_, work) | Plan::Diagnostics(_, work) => {
             // Whatever becomes of this server: that it was asked is known to the next one.
             desk.memory().begin(command, key, work.clone(), now());
             if let Err(error) = desk.remember().await {
@@ -250,6 +251,14 @@ async fn command_of(
 
 /// Asks for the structure again; the model is what it makes.
 async fn discover(talk: &mut Talk, path: &str, first_level_only: bool) -> Result<Answer, Failure> {
+    // As large as getting to know a device, and with it no more at once than there is room for.
+    let core = talk.desk.core.clone();
+    let slot = core.onboardings.take(&talk.desk.tenant);
+    let Ok(_slot) = tokio::time::timeout(core.limits.onboard_wait_max, slot).await else {
+        return Err(Failure::Unsent {
+            reason: "too many devices are asked for their structure at once".to_owned(),
+        });
+    };
     let (_, known) = match talk.discover().await {
         Ok(known) => known,
         Err(error) => return Err(talk.line.failure(error)),

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use cwmp::fault::Retry;
 use dm::mapping::{DEVICE_ROOT, Discovered, GATEWAY_ROOT, Mapping, Numbers};
 
 use super::super::AskError;
@@ -83,10 +84,8 @@ impl Known {
     /// Looks which rows a table of the device has now.
     pub async fn list(&mut self, line: &mut Line, table: &str) -> Result<Listed, AskError> {
         let listed = discover::list(line, &mut self.tree, table).await?;
-        for row in &listed.went {
-            if let Some(mapping) = &mut self.mapping {
-                mapping.remove(row);
-            }
+        if let Some(mapping) = &mut self.mapping {
+            mapping.remove_all(listed.went.iter().map(String::as_str));
         }
         self.take_in(&listed.came);
         self.changed |= !listed.came.is_empty() || !listed.went.is_empty();
@@ -140,11 +139,11 @@ impl Known {
             }
         }
         self.changed |= !gone.is_empty();
-        for name in gone {
-            self.tree.remove(&name);
-            if let Some(mapping) = &mut self.mapping {
-                mapping.remove(&name);
-            }
+        for name in &gone {
+            self.tree.remove(name);
+        }
+        if let Some(mapping) = &mut self.mapping {
+            mapping.remove_all(gone.iter().map(String::as_str));
         }
         let mut fresh = Vec::new();
         for (name, writable) in now.iter() {
@@ -184,6 +183,33 @@ impl Known {
         self.tree.insert(row, Some(true));
         discover::learn(line, &mut self.tree, row).await?;
         self.take_in(&[row.to_owned()]);
+        Ok(())
+    }
+
+    /// Parameters that the device has refused as unknown, though it has listed them: each is looked
+    /// for once more, and what is not listed any more is gone. The others only cannot be read.
+    pub async fn doubt(&mut self, line: &mut Line, names: &[&str]) -> Result<(), AskError> {
+        let object = |name: &str| name.rfind('.').map_or(0, |dot| dot + 1);
+        let objects: BTreeSet<&str> = names.iter().map(|name| &name[..object(name)]).collect();
+        for place in objects.into_iter().take(TABLES_LISTED_MAX) {
+            let listed = match discover::level(line, place).await {
+                Ok(listed) => listed,
+                Err(AskError::Refused(fault)) if fault.code.retry() == Retry::ForgetName => {
+                    self.removed(place);
+                    continue;
+                }
+                Err(AskError::Refused(_) | AskError::Garbled(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let of = names.iter().filter(|name| &name[..object(name)] == place);
+            let is_listed = |name: &str| listed.iter().any(|info| info.name == name);
+            let gone: Vec<&str> = of.copied().filter(|name| !is_listed(name)).collect();
+            self.changed |= !gone.is_empty();
+            gone.iter().for_each(|name| self.tree.remove(name));
+            if let Some(mapping) = &mut self.mapping {
+                mapping.remove_all(gone);
+            }
+        }
         Ok(())
     }
 

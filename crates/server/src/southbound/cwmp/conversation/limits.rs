@@ -46,6 +46,17 @@ pub const TABLES_LISTED_MAX: usize = 64;
 /// Rounds of looking up what a search path needs: each reference followed is one.
 pub const SEARCH_ROUNDS_MAX: usize = 8;
 
+/// Bytes of the names of one device's tree, which is taken apart in each session that needs it. The
+/// largest trees in the field have some 30,000 names of 80 bytes.
+pub const TREE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Levels of a name: the deepest of the standard have some 15. Each is a name of its own in a tree.
+pub const NAME_LEVELS_MAX: usize = 32;
+
+/// Bytes of the names and values of one read, with which a whole large gateway has room. A device
+/// may send 16 MiB at a time, and many may do it at once.
+pub const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Values of one answer to a Get: big gateways have some 10,000.
 pub const VALUES_MAX: usize = 30_000;
 
@@ -70,3 +81,17 @@ pub const NOTES_MAX: usize = 20;
 /// How long a conversation that another session of its device has replaced may take to note what
 /// the break has taught. Its questions fail at once by then; the rest is a write to the store.
 pub const LAST_LESSON_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Entries of the transcript of one job that are held until they are written: as many as are kept.
+pub const RECORD_ENTRIES_MAX: usize = store::limits::TRANSCRIPT_ENTRIES_MAX as usize;
+
+/// Sessions in which a device may fail to get known before it is given time. What a broken session
+/// teaches needs some of them.
+pub const ONBOARD_TRIES: u32 = 12;
+
+/// How long after that a device that cannot be got to know is left in peace, the first time; twice as
+/// long after each time that follows.
+pub const ONBOARD_PAUSE_MIN: Duration = Duration::from_secs(3600);
+
+/// And at the most: its owner may have mended it by the next day.
+pub const ONBOARD_PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);

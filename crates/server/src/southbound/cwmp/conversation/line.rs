@@ -1,6 +1,8 @@
 //! Questions to the CPE of one session, typed, with a memory of how it wants to be asked and a
 //! record of what was said.
 
+use std::collections::VecDeque;
+
 use cwmp::fault::FaultCode;
 use cwmp::rpc::{
     AddObject, DeleteObject, GetParameterNames, GetParameterValues, Method, ParameterInfoStruct,
@@ -16,6 +18,7 @@ use store::{Store, TranscriptEntry};
 use super::super::core::Stop;
 use super::super::{AskError, Cpe};
 use super::habits::Habits;
+use super::limits::RECORD_ENTRIES_MAX;
 use super::quirks::Quirks;
 use crate::southbound::refusal::said;
 use crate::southbound::usp::limits::TRANSCRIPT_CHARS_MAX;
@@ -40,7 +43,7 @@ pub struct Line {
     /// How it wants to be asked, as far as that was known before.
     pub quirks: Quirks,
     /// Where to write down what is said, while somebody wants that.
-    record: Option<(Vec<TranscriptEntry>, Journal)>,
+    record: Option<(VecDeque<TranscriptEntry>, Journal)>,
     /// Secrets that the device is told now: it may repeat them.
     secrets: Vec<String>,
     questions: u64,
@@ -66,6 +69,13 @@ impl Line {
         }
     }
 
+    /// The same in another version.
+    #[cfg(test)]
+    pub fn speaking(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
     /// Another job begins: nothing of it is done yet.
     pub fn begin(&mut self, changes: bool) {
         self.changes = changes;
@@ -74,7 +84,7 @@ impl Line {
 
     /// From now on what is said is written down. The device may repeat these secrets.
     pub fn begin_record(&mut self, secrets: Vec<String>, journal: Journal) {
-        self.record = Some((Vec::new(), journal));
+        self.record = Some((VecDeque::new(), journal));
         self.secrets = secrets;
     }
 
@@ -88,7 +98,7 @@ impl Line {
         self.secrets.clear();
         self.record
             .take()
-            .map(|(entries, _)| entries)
+            .map(|(entries, _)| entries.into())
             .unwrap_or_default()
     }
 
@@ -97,7 +107,7 @@ impl Line {
         let Some((entries, journal)) = &mut self.record else {
             return;
         };
-        let entries = std::mem::take(entries);
+        let entries = std::mem::take(entries).into();
         let written = journal
             .store
             .transcript_append(&journal.tenant, journal.operation, entries)
@@ -174,7 +184,10 @@ impl Line {
 
     fn write(&mut self, direction: &str, what: &str, text: String) {
         if let Some((record, _)) = &mut self.record {
-            record.push(TranscriptEntry {
+            if record.len() >= RECORD_ENTRIES_MAX {
+                record.pop_front();
+            }
+            record.push_back(TranscriptEntry {
                 at: now(),
                 direction: direction.to_owned(),
                 what: what.to_owned(),
@@ -285,8 +298,15 @@ impl Line {
         }
     }
 
-    /// SetParameterValues; the status says whether it is in force.
-    pub async fn set(&mut self, parameters: Vec<ParameterValue>) -> Result<u32, AskError> {
+    /// What was taken may not be in force yet: whoever reads the transcript is told.
+    fn in_force(&mut self, status: u32) {
+        if status == 1 {
+            self.remark("it has taken this, and it is in force after a restart of the device");
+        }
+    }
+
+    /// SetParameterValues.
+    pub async fn set(&mut self, parameters: Vec<ParameterValue>) -> Result<(), AskError> {
         let parameter_key = String::new();
         let count = parameters.len();
         let set = SetParameterValues {
@@ -300,7 +320,10 @@ impl Line {
             self.habits.broke_writing(count, now());
         }
         match answer? {
-            Response::SetParameterValues(answer) => Ok(answer.status),
+            Response::SetParameterValues(answer) => {
+                self.in_force(answer.status);
+                Ok(())
+            }
             other => Err(wrong(&other)),
         }
     }
@@ -312,7 +335,10 @@ impl Line {
             parameter_key: String::new(),
         };
         match self.ask(add).await? {
-            Response::AddObject(answer) => Ok(answer.instance_number.0),
+            Response::AddObject(answer) => {
+                self.in_force(answer.status);
+                Ok(answer.instance_number.0)
+            }
             other => Err(wrong(&other)),
         }
     }
@@ -324,7 +350,10 @@ impl Line {
             parameter_key: String::new(),
         };
         match self.ask(delete).await? {
-            Response::DeleteObject(_) => Ok(()),
+            Response::DeleteObject(answer) => {
+                self.in_force(answer.status);
+                Ok(())
+            }
             other => Err(wrong(&other)),
         }
     }

@@ -8,7 +8,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use fleet::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::limits::{PENDING_LIFE, PENDING_MAX, UNSURE_LIFE};
+use super::limits::{
+    ONBOARD_PAUSE_MAX, ONBOARD_PAUSE_MIN, ONBOARD_TRIES, PENDING_LIFE, PENDING_MAX, UNSURE_LIFE,
+};
 
 /// The name of this document in the store.
 pub const MEMORY: &str = "cwmp";
@@ -39,6 +41,10 @@ pub struct Memory {
     pub pending: Vec<Pending>,
     /// The number of the last of them.
     pub last_row: u32,
+    /// Sessions in which it could not be got to know, one after the other.
+    pub failures: u32,
+    /// Until then it is not tried again, in milliseconds.
+    pub paused_until: i64,
 }
 
 /// A command that the device works on.
@@ -113,6 +119,20 @@ impl Memory {
             work,
         });
         self.last_row
+    }
+
+    /// It could not be got to know. A device that never lets that happen is asked less and less often.
+    pub fn failed(&mut self, now: Timestamp) {
+        self.failures = self.failures.saturating_add(1);
+        if let Some(over) = self.failures.checked_sub(ONBOARD_TRIES) {
+            let pause = ONBOARD_PAUSE_MIN.saturating_mul(1 << over.min(16));
+            self.paused_until = now.plus(pause.min(ONBOARD_PAUSE_MAX)).as_millis();
+        }
+    }
+
+    /// It says something new, or is known: what was before does not count any more.
+    pub fn tried(&mut self) {
+        (self.failures, self.paused_until) = (0, 0);
     }
 
     /// The device has taken it on.
@@ -207,6 +227,26 @@ mod tests {
         assert_eq!(Memory::of(Some(b"{")), Memory::default());
         assert_eq!(memory.end("k").map(|pending| pending.row), Some(1));
         assert_eq!(memory.end("k"), None);
+    }
+
+    /// `ONBOARD_TRIES`, `ONBOARD_PAUSE_MIN`, `ONBOARD_PAUSE_MAX`
+    #[test]
+    fn a_device_that_cannot_be_got_to_know_is_asked_less_and_less_often() {
+        let now = Timestamp::from_millis(1_000);
+        let mut memory = Memory::default();
+        let mut pauses = Vec::new();
+        for _ in 0..ONBOARD_TRIES + 40 {
+            memory.failed(now);
+            let until = Timestamp::from_millis(memory.paused_until);
+            pauses.push(until.since(now));
+        }
+        let tries = ONBOARD_TRIES as usize;
+        assert!(pauses[..tries - 1].iter().all(Duration::is_zero));
+        assert_eq!(pauses[tries - 1], ONBOARD_PAUSE_MIN);
+        assert_eq!(pauses[tries], 2 * ONBOARD_PAUSE_MIN);
+        assert_eq!(pauses.last(), Some(&ONBOARD_PAUSE_MAX));
+        memory.tried();
+        assert_eq!(memory, Memory::default());
     }
 
     #[test]

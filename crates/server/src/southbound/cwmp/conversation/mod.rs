@@ -45,7 +45,7 @@ mod sessions;
 mod subscribe;
 pub mod talk;
 mod tree;
-mod twins;
+pub mod twins;
 #[cfg(test)]
 #[path = "tests/world.rs"]
 mod world;

@@ -12,6 +12,7 @@ use serde_json::json;
 use store::{DevicePatch, ValueSource, ValueUpdate};
 
 use super::super::AskError;
+use super::super::core::Stop;
 use super::desk::Desk;
 use super::limits::{NOTES_MAX, TREE_NAMES_MAX, VALUES_MAX};
 use super::talk::{Talk, unsent};
@@ -73,6 +74,13 @@ pub async fn run(talk: &mut Talk, inform: &Inform, need: Need) {
     let outcome = tokio::time::timeout(time_max, steps(talk, inform, need)).await;
     let outcome = outcome.unwrap_or_else(late);
     drop(slot);
+    match &outcome {
+        Ok(()) => desk.memory().tried(),
+        // The device has nothing to do with it.
+        Err(AskError::Unsent(_)) => {}
+        Err(AskError::Lost(why)) if Stop::is_ours(why) => {}
+        Err(_) => desk.memory().failed(now()),
+    }
     talk.keep().await;
     let result = match &outcome {
         Ok(()) => "complete",
@@ -161,7 +169,7 @@ async fn describe(talk: &mut Talk, inform: &Inform) -> Result<Description, AskEr
     }
     let mut description = Description::default();
     for (path, value) in &values {
-        description.apply(path, value);
+        description.apply(path, value.trim());
     }
     let known = values.into_iter().map(|(path, value)| {
         let value = fleet::secret::kept(&path, value);

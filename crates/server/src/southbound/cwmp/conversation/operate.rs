@@ -26,6 +26,9 @@ use super::write::{self, Wish};
 pub enum Plan {
     /// A method.
     Method(Request, Work),
+    /// A transfer of a kind of file that has two names: the one that the device should know, and the
+    /// one that it may know.
+    Either([Upload; 2], Work),
     /// Values of an object with a state, of which the last one starts it.
     Diagnostics(Vec<Wish>, Work),
     /// It stops a command that runs, by its row.
@@ -88,7 +91,20 @@ pub async fn plan(
         ("Device.SoftwareModules.DeploymentUnit.{i}.", "Update()" | "Uninstall()") => {
             return unit(line, known, object, name, key, &args).await;
         }
-        (object, name) => method(object, command, name, key, &args, firmware),
+        ("Device.DeviceInfo.VendorConfigFile.{i}.", "Backup()") => {
+            return Ok(sent(
+                line,
+                ["1 Vendor Configuration File", "3 Vendor Configuration File"],
+                command,
+                key,
+                &args,
+            ));
+        }
+        ("Device.DeviceInfo.VendorLogFile.{i}.", "Upload()") => {
+            let names = ["2 Vendor Log File", "4 Vendor Log File"];
+            return Ok(sent(line, names, command, key, &args));
+        }
+        (object, name) => method(object, name, key, &args, firmware),
     };
     Ok(match planned {
         Ok(Some((request, work))) => Plan::Method(request, work),
@@ -114,7 +130,6 @@ fn row(command: &str) -> &str {
 
 fn method(
     object: &str,
-    command: &str,
     name: &str,
     key: &str,
     args: &Args<'_>,
@@ -137,15 +152,7 @@ fn method(
         Ok(Some((request.into(), work)))
     };
     let upload = |file_type: String| -> Result<_, Fault> {
-        let request = Upload {
-            command_key: command_key.clone(),
-            file_type,
-            url: args.url()?,
-            username: args.text("Username"),
-            password: args.text("Password").into(),
-            delay_seconds: args.number("DelaySeconds")?,
-        };
-        Ok(Some((request.into(), Work::Upload)))
+        Ok(Some((upload(file_type, key, args)?.into(), Work::Upload)))
     };
     let other_file = Work::Download { firmware: None };
     let new_firmware = Work::Download {
@@ -176,12 +183,6 @@ fn method(
         ("Device.DeviceInfo.VendorConfigFile.{i}.", "Restore()") => {
             download("3 Vendor Configuration File", other_file)
         }
-        ("Device.DeviceInfo.VendorConfigFile.{i}.", "Backup()") => {
-            upload(format!("3 Vendor Configuration File {}", row(command)))
-        }
-        ("Device.DeviceInfo.VendorLogFile.{i}.", "Upload()") => {
-            upload(format!("4 Vendor Log File {}", row(command)))
-        }
         ("Device.", "X_HEADEND_Download()") => match args.some("FileType") {
             Some(kind) if kind.starts_with("1 ") => download(&kind, new_firmware),
             Some(kind) => download(&kind, other_file),
@@ -206,6 +207,31 @@ fn method(
             Ok(Some((request.into(), Work::Modules)))
         }
         _ => Ok(None),
+    }
+}
+
+fn upload(file_type: String, key: &str, args: &Args<'_>) -> Result<Upload, Fault> {
+    Ok(Upload {
+        command_key: wire_key(key),
+        file_type,
+        url: args.url()?,
+        username: args.text("Username"),
+        password: args.text("Password").into(),
+        delay_seconds: args.number("DelaySeconds")?,
+    })
+}
+
+/// A file of a kind that had another name before CWMP 1.2, when there was one of it only.
+fn sent(line: &Line, names: [&str; 2], command: &str, key: &str, args: &Args<'_>) -> Plan {
+    let [old, new] = names;
+    let mut names = [format!("{new} {}", row(command)), old.to_owned()];
+    if line.version() < cwmp::Version::V1_2 {
+        names.reverse();
+    }
+    let [first, second] = names.map(|name| upload(name, key, args));
+    match (first, second) {
+        (Ok(first), Ok(second)) => Plan::Either([first, second], Work::Upload),
+        (Err(fault), _) | (_, Err(fault)) => Plan::No(fault),
     }
 }
 
@@ -303,6 +329,15 @@ pub async fn ask(line: &mut Line, known: &mut Known, plan: Plan) -> Taken {
             let answer = line.ask(request.clone()).await;
             taken(line, request.method(), answer)
         }
+        Plan::Either([first, second], _) => {
+            let answer = match line.ask(first).await {
+                Err(AskError::Refused(fault)) if fault.code == FaultCode::INVALID_ARGUMENTS => {
+                    line.ask(second).await
+                }
+                answer => answer,
+            };
+            taken(line, Method::Upload, answer)
+        }
         Plan::Diagnostics(wishes, _) => match write::write(line, known, &wishes, false).await {
             Ok(done) => match done.into_values().find_map(Result::err) {
                 Some(fault) => Taken::Ended(CommandOutcome::Failed { fault }),
@@ -349,34 +384,45 @@ pub fn times(start: &Timestamp, end: &Timestamp) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// How a diagnostic stands.
+#[derive(Debug)]
+pub enum Examined {
+    /// The device does not tell.
+    Untold,
+    /// It was begun.
+    Running,
+    /// It is over, with these results, or this is why not.
+    Over(Result<BTreeMap<String, String>, Fault>),
+}
+
 /// Whether a diagnostic is over, and how: what its object tells.
 pub async fn examined(
     line: &mut Line,
     known: &mut Known,
     object: &str,
-) -> Result<Option<Result<BTreeMap<String, String>, Fault>>, AskError> {
+) -> Result<Examined, AskError> {
     let results = super::get::get(line, known, &[object.to_owned()], 0).await?;
     let Some(Ok(values)) = results.into_iter().next().map(|one| one.result) else {
-        return Ok(None);
+        return Ok(Examined::Untold);
     };
     let mut outputs: BTreeMap<String, String> = values
         .into_iter()
         .filter_map(|one| Some((one.path.strip_prefix(object)?.to_owned(), one.value)))
         .collect();
     let Some(state) = outputs.remove(STATE) else {
-        return Ok(None);
+        return Ok(Examined::Untold);
     };
     Ok(match state.as_str() {
-        "Requested" => None,
+        "Requested" => Examined::Running,
         state if state.starts_with("Complete") => {
             outputs.insert("Status".to_owned(), "Complete".to_owned());
-            Some(Ok(outputs))
+            Examined::Over(Ok(outputs))
         }
         // A restart, or somebody who changed its settings, has stopped it.
         "None" | "Canceled" | "" => {
             let words = format!("it was stopped: {STATE} is {state}");
-            Some(Err(fault(FaultCode::REQUEST_DENIED, words)))
+            Examined::Over(Err(fault(FaultCode::REQUEST_DENIED, words)))
         }
-        error => Some(Err(fault(FaultCode::INTERNAL_ERROR, line.said(error)))),
+        error => Examined::Over(Err(fault(FaultCode::INTERNAL_ERROR, line.said(error)))),
     })
 }

@@ -9,7 +9,7 @@ use dm::BaseType;
 use fleet::southbound::Fault;
 
 use super::super::AskError;
-use super::limits::VALUES_MAX;
+use super::limits::{READ_BYTES_MAX, VALUES_MAX};
 use super::line::Line;
 use super::tree::Tree;
 
@@ -20,6 +20,8 @@ pub struct Read {
     pub values: BTreeMap<String, Value>,
     /// Names that it refused, and why.
     pub refused: BTreeMap<String, Fault>,
+    /// Bytes of the values and their names.
+    bytes: usize,
 }
 
 impl Read {
@@ -31,11 +33,24 @@ impl Read {
             .collect()
     }
 
-    fn take(&mut self, told: ParameterValue) {
-        if self.values.len() < VALUES_MAX {
-            self.values.insert(told.name, normal(told.value));
-        }
+    fn is_full(&self) -> bool {
+        self.values.len() >= VALUES_MAX || self.bytes >= READ_BYTES_MAX
     }
+
+    fn take(&mut self, told: ParameterValue) {
+        let bytes = told.name.len() + told.value.text.len();
+        if self.values.len() >= VALUES_MAX || self.bytes + bytes > READ_BYTES_MAX {
+            self.refused.insert(told.name, too_much());
+            return;
+        }
+        self.bytes += bytes;
+        self.values.insert(told.name, normal(told.value));
+    }
+}
+
+fn too_much() -> Fault {
+    let words = "limits VALUES_MAX and READ_BYTES_MAX: it is more than one read holds; ask for less at once";
+    super::get::fault(FaultCode::RESOURCES_EXCEEDED, words)
 }
 
 /// A value in TR-106 form: truth in words, as everywhere here.
@@ -76,24 +91,37 @@ pub async fn params<'a>(
             smaller.for_each(|part| queue.push_front(part.to_vec()));
             continue;
         }
-        if chunk.is_empty() || read.values.len() >= VALUES_MAX {
+        if read.is_full() {
+            let left = chunk.into_iter().map(|name| (name, too_much()));
+            read.refused.extend(left);
+            continue;
+        }
+        if chunk.is_empty() {
             continue;
         }
         let answer = line.values(chunk.clone()).await;
         match answer {
             Ok(told) => {
+                let asked = chunk.len();
                 let mut left: BTreeSet<String> = chunk.into_iter().collect();
                 for one in told {
                     if left.remove(&one.name) {
                         read.take(one);
                     }
                 }
-                let missing = line.told(
-                    FaultCode::INVALID_PARAMETER_NAME,
-                    "it was left out of the answer",
-                );
-                read.refused
-                    .extend(left.into_iter().map(|name| (name, missing.clone())));
+                // Some cut their answers, and some leave out what they cannot tell: asked again.
+                let left: Vec<String> = left.into_iter().collect();
+                match (left.len(), asked) {
+                    (0, _) => {}
+                    (_, 1) => {
+                        let words = "it was left out of the answer";
+                        let why = line.told(FaultCode::INTERNAL_ERROR, words);
+                        read.refused
+                            .extend(left.into_iter().map(|name| (name, why.clone())));
+                    }
+                    (rest, asked) if rest < asked => queue.push_front(left),
+                    _ => halve(left, "", &mut queue),
+                }
             }
             Err(AskError::Refused(fault)) if chunk.len() == 1 => {
                 let told = line.fault(&fault);
@@ -146,6 +174,8 @@ pub async fn object(
     tree: &mut Tree,
     object: &str,
 ) -> Result<Option<Read>, AskError> {
+    // What it says of one of its names.
+    let mut doubtful = false;
     if line.habits.reads_objects {
         match line.values(vec![object.to_owned()]).await {
             Ok(told) => {
@@ -167,6 +197,8 @@ pub async fn object(
                 line.habits.reads_objects = false;
             }
             Err(AskError::Refused(fault)) => match fault.code.retry() {
+                // Many say so of every partial path.
+                Retry::ForgetName if tree.has(object) => doubtful = true,
                 Retry::ForgetName => return Ok(None),
                 // Too much, this time: smaller objects may do.
                 Retry::Smaller => {}
@@ -183,6 +215,13 @@ pub async fn object(
         }
     }
     let names: Vec<String> = tree.params_below(object).map(str::to_owned).collect();
+    if doubtful {
+        let first = params(line, names.first().map(String::as_str)).await?;
+        if first.values.is_empty() {
+            return Ok(None);
+        }
+        line.habits.reads_objects = false;
+    }
     let read = params(line, names.iter().map(String::as_str)).await?;
     Ok(Some(read))
 }
@@ -278,6 +317,60 @@ mod tests {
             .await
             .unwrap();
         assert!(read.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_refused_as_unknown_is_read_by_the_names_that_it_has() {
+        let (mut line, asked) = gateway().knows_no_paths().line();
+        let mut tree = discover(&mut line, "Device.").await.unwrap();
+        let wifi = object(&mut line, &mut tree, "Device.WiFi.").await.unwrap();
+        assert_eq!(
+            wifi.unwrap().values["Device.WiFi.SSID.2.SSID"].text,
+            "guest"
+        );
+        assert!(!line.habits.reads_objects);
+        // One that is gone is not asked for name by name.
+        line.habits.reads_objects = true;
+        asked.remove("Device.Hosts.Host.1.");
+        asked.clear();
+        let host = object(&mut line, &mut tree, "Device.Hosts.Host.1.").await;
+        assert!(host.unwrap().is_none() && line.habits.reads_objects);
+        assert_eq!(asked.methods().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_out_of_an_answer_is_asked_again_and_is_no_unknown_name() {
+        let (read, _, requests) = all(gateway().cuts_answers(20)).await;
+        let (whole, _, _) = all(gateway()).await;
+        assert_eq!(read.values, whole.values);
+        assert!(
+            requests <= whole.values.len().div_ceil(20) + 1,
+            "{requests}"
+        );
+        let name = "Device.WiFi.SSID.1.SSID";
+        let (mut line, asked) = gateway().leaves_out(name).line();
+        let names = asked.params();
+        let read = params(&mut line, names.iter().map(String::as_str)).await;
+        let read = read.unwrap();
+        assert_eq!(read.values.len(), names.len() - 1);
+        assert_eq!(read.refused[name].code, FaultCode::INTERNAL_ERROR.0);
+    }
+
+    /// `READ_BYTES_MAX`
+    #[tokio::test]
+    async fn a_read_holds_so_many_bytes_and_says_of_the_rest_that_it_is_too_much() {
+        let (mut line, asked) = gateway().line();
+        let names = asked.params();
+        let most = READ_BYTES_MAX / 4;
+        for name in &names[..8] {
+            asked.put(name, &"x".repeat(most));
+        }
+        line.habits.read_batch = 2;
+        let read = params(&mut line, names.iter().map(String::as_str)).await;
+        let read = read.unwrap();
+        assert!(read.bytes <= READ_BYTES_MAX && read.bytes > READ_BYTES_MAX / 2);
+        assert_eq!(read.values.len() + read.refused.len(), names.len());
+        assert!(read.refused[&names[7]].message.contains("READ_BYTES_MAX"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::known::Known;
 use super::line::Line;
 use super::memory::{Memory, Pending, Work, own_key, wire_key};
 use super::model::STATE;
-use super::operate::examined;
+use super::operate::{Examined, examined};
 use super::write::{self, Wish};
 
 /// The table.
@@ -75,12 +75,14 @@ pub fn answer(memory: &Memory, paths: &[String]) -> Vec<ReadResult<PathValue>> {
 }
 
 /// Asks the device what became of its commands, as far as it can tell. What has ended, and what
-/// certainly does not run, is no longer in the table; the ends are given back.
+/// certainly does not run, is no longer in the table; the ends are given back. `told`: it has said
+/// itself that a diagnostic is over.
 pub async fn look(
     line: &mut Line,
     known: &mut Known,
     memory: &mut Memory,
     firmware: &str,
+    told: bool,
     now: Timestamp,
 ) -> Result<Vec<Ended>, AskError> {
     let mut ended = Vec::new();
@@ -113,7 +115,7 @@ pub async fn look(
         }
         memory.pending = kept;
     }
-    ended.extend(diagnosed(line, known, memory).await?);
+    ended.extend(diagnosed(line, known, memory, told).await?);
     Ok(ended)
 }
 
@@ -148,11 +150,14 @@ pub fn proved(memory: &mut Memory, firmware: &str) -> Vec<Ended> {
     ended
 }
 
-/// Diagnostics that are over.
-pub async fn diagnosed(
+/// Diagnostics that are over. One whose answer was lost may never have begun: results that the
+/// device has may be those of another one, unless it says itself that one has come to its end. Then
+/// nobody knows, and it is no longer in the table.
+async fn diagnosed(
     line: &mut Line,
     known: &mut Known,
     memory: &mut Memory,
+    told: bool,
 ) -> Result<Vec<Ended>, AskError> {
     let mut ended = Vec::new();
     let running: Vec<(String, String)> = memory
@@ -163,11 +168,16 @@ pub async fn diagnosed(
             _ => None,
         })
         .collect();
+    let is_proof = told && running.len() == 1;
     for (key, object) in running {
-        if let Some(result) = examined(line, known, &object).await?
-            && let Some(pending) = memory.end(&key)
-        {
-            ended.push((pending, result));
+        match examined(line, known, &object).await? {
+            Examined::Untold => {}
+            Examined::Running => memory.accepted(&key),
+            Examined::Over(result) => {
+                let pending = memory.end(&key);
+                let sure = pending.filter(|pending| pending.sure || is_proof);
+                ended.extend(sure.map(|pending| (pending, result)));
+            }
         }
     }
     Ok(ended)

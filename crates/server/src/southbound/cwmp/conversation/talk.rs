@@ -132,8 +132,10 @@ impl Talk {
             if tree.len() <= store::limits::STATE_BYTES_MAX {
                 store.state_put(tenant, *device, TREE, tree, now()).await?;
             }
-            if let Some(numbers) = known.numbers() {
-                let numbers = numbers.into_bytes();
+            let numbers = known.numbers().map(String::into_bytes);
+            // More than are kept: such a gateway's rows are numbered anew.
+            let fits = |numbers: &Vec<u8>| numbers.len() <= store::limits::STATE_BYTES_MAX;
+            if let Some(numbers) = numbers.filter(fits) {
                 store
                     .state_put(tenant, *device, NUMBERS, numbers, now())
                     .await?;

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
-use super::limits::{GAPS_MAX, NAME_BYTES_MAX, TREE_NAMES_MAX};
+use super::limits::{GAPS_MAX, NAME_BYTES_MAX, NAME_LEVELS_MAX, TREE_BYTES_MAX, TREE_NAMES_MAX};
 
 /// A kept tree expands to no more than this: names at their longest are rare.
 const EXPANDED_MAX: u64 = 64 * 1024 * 1024;
@@ -23,6 +23,8 @@ pub struct Tree {
     /// By name, objects with their last dot. Nothing is known of writing what only follows from the
     /// name of something below.
     names: BTreeMap<String, Option<bool>>,
+    /// How long they are together.
+    bytes: usize,
     /// Objects that could not be listed, and why.
     pub gaps: Vec<(String, String)>,
 }
@@ -43,7 +45,8 @@ impl Tree {
         if !is_name(name) {
             return true;
         }
-        if self.names.len() >= TREE_NAMES_MAX && !self.names.contains_key(name) {
+        let is_full = self.names.len() >= TREE_NAMES_MAX || self.bytes >= TREE_BYTES_MAX;
+        if is_full && !self.names.contains_key(name) {
             return false;
         }
         for (dot, _) in name.match_indices('.') {
@@ -52,15 +55,27 @@ impl Tree {
                 continue;
             }
             // Some list an object without its dot: what has something below is one.
-            let told = self.names.remove(&name[..dot]).flatten();
-            self.names.insert(object.to_owned(), told);
+            let told = self.take(&name[..dot]);
+            self.put(object, told);
         }
         if !name.ends_with('.') && self.names.contains_key(&format!("{name}.")) {
             return true;
         }
-        let known = self.names.entry(name.to_owned()).or_default();
-        *known = writable.or(*known);
+        let writable = writable.or(self.writable(name));
+        self.put(name, writable);
         true
+    }
+
+    fn put(&mut self, name: &str, writable: Option<bool>) {
+        if self.names.insert(name.to_owned(), writable).is_none() {
+            self.bytes += name.len();
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<bool> {
+        let told = self.names.remove(name)?;
+        self.bytes -= name.len();
+        told
     }
 
     /// Takes an answer in, as far as it is below `path`. False when there is no room for more.
@@ -71,11 +86,15 @@ impl Tree {
             .all(|info| self.insert(&info.name, Some(info.writable)))
     }
 
-    /// Takes an object and all below it out.
-    pub fn remove(&mut self, object: &str) {
-        let below: Vec<String> = self.below(object).map(str::to_owned).collect();
+    /// Takes a parameter out, or an object and all below it.
+    pub fn remove(&mut self, name: &str) {
+        if !name.ends_with('.') {
+            self.take(name);
+            return;
+        }
+        let below: Vec<String> = self.below(name).map(str::to_owned).collect();
         for name in below {
-            self.names.remove(&name);
+            self.take(&name);
         }
     }
 
@@ -218,8 +237,11 @@ impl Tree {
                 _ => None,
             };
             let name = format!("{}{}", before.get(..same)?, &line[at + 1..]);
+            if tree.bytes > TREE_BYTES_MAX {
+                return None;
+            }
             if is_name(&name) {
-                tree.names.insert(name.clone(), writable);
+                tree.put(&name, writable);
             }
             before = name;
         }
@@ -227,11 +249,13 @@ impl Tree {
     }
 }
 
-/// Whether a text can be a name: no part of it is empty, and it has neither blanks nor control
-/// characters.
+/// Whether a text can be a name: no part of it is empty, it is not too long or deep, and it has
+/// neither blanks nor control characters.
 fn is_name(name: &str) -> bool {
-    let mut parts = name.strip_suffix('.').unwrap_or(name).split('.');
+    let text = name.strip_suffix('.').unwrap_or(name);
+    let mut parts = text.split('.');
     name.len() <= NAME_BYTES_MAX
+        && text.split('.').count() <= NAME_LEVELS_MAX
         && parts.all(|part| !part.is_empty())
         && !name.bytes().any(|byte| byte <= b' ' || byte == 0x7f)
 }
@@ -368,6 +392,38 @@ mod tests {
         let mut tree = Tree::default();
         assert!(tree.insert(&format!("Device.{}", "x".repeat(NAME_BYTES_MAX)), None));
         assert!(tree.is_empty());
+        // `NAME_LEVELS_MAX`
+        assert!(tree.insert(&"a.".repeat(NAME_LEVELS_MAX + 1), None));
+        assert!(tree.is_empty());
+        assert!(tree.insert(&"a.".repeat(NAME_LEVELS_MAX), None));
+        assert_eq!(tree.len(), NAME_LEVELS_MAX);
+    }
+
+    /// `TREE_BYTES_MAX`
+    #[test]
+    fn names_have_room_for_so_many_bytes_also_those_that_were_kept() {
+        let mut tree = Tree::default();
+        let long = "x".repeat(NAME_BYTES_MAX - 20);
+        let all = (0..TREE_NAMES_MAX).all(|n| tree.insert(&format!("Device.{long}{n}"), None));
+        assert!(!all && tree.bytes <= TREE_BYTES_MAX + NAME_BYTES_MAX);
+        let names: usize = tree.names.keys().map(String::len).sum();
+        assert_eq!(names, tree.bytes);
+        // Small when it is kept, large when it is read.
+        let mut text = format!("{FORM}\n0 Device.{long}\n");
+        for n in 0..TREE_NAMES_MAX {
+            text.push_str(&format!("{} {n}\n", 7 + long.len()));
+        }
+        let mut out = DeflateEncoder::new(Vec::new(), Compression::fast());
+        out.write_all(text.as_bytes()).unwrap();
+        assert_eq!(Tree::of_kept(&out.finish().unwrap()), None);
+    }
+
+    #[test]
+    fn a_parameter_that_is_gone_takes_none_along_whose_name_begins_the_same() {
+        let mut tree = tree(&["Device.W.SSID", "Device.W.SSIDAdvertisementEnabled"]);
+        tree.remove("Device.W.SSID");
+        assert!(!tree.has("Device.W.SSID"));
+        assert!(tree.has("Device.W.SSIDAdvertisementEnabled"));
     }
 
     #[test]

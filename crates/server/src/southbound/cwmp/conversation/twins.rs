@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use dm::mapping::{DEVICE_ROOT, GATEWAY_ROOT};
 use store::{ValueSource, ValueUpdate};
 
+use super::desk::key;
 use super::get::Got;
+use super::inform::changes;
 use super::read;
 use super::talk::Talk;
 use crate::state::now;
@@ -61,6 +63,48 @@ async fn values(talk: &mut Talk, got: &Got) -> Result<BTreeMap<String, String>, 
     }
     values.retain(|path, _| !answered.contains_key(path.as_str()));
     Ok(values)
+}
+
+/// Values in TR-181 that are made of several of a gateway's, of which an Inform has told some: the
+/// others are read. `changed`: it has told them as changes.
+pub async fn complete(talk: &mut Talk, news: &BTreeMap<String, String>, changed: bool) {
+    if let Err(reason) = completed(talk, news, changed).await {
+        // The next Inform counts as news again.
+        talk.desk.memory().told = 0;
+        tracing::debug!(%reason, device = %talk.desk.device, "values that an Inform has told in part could not be read");
+    }
+}
+
+async fn completed(
+    talk: &mut Talk,
+    news: &BTreeMap<String, String>,
+    changed: bool,
+) -> Result<(), String> {
+    let desk = talk.desk.clone();
+    let (line, known) = talk.known().await.map_err(|error| error.to_string())?;
+    let Some(mapping) = &known.mapping else {
+        return Ok(());
+    };
+    let missing = mapping.missing(news);
+    let read = read::params(line, missing).await;
+    let mut own = read.map_err(|error| error.to_string())?.texts();
+    own.extend(news.clone());
+    let before = mapping.values(news);
+    let mut values = mapping.values(&own);
+    values.retain(|path, _| path.starts_with(DEVICE_ROOT) && !before.contains_key(path));
+    if changed {
+        let paths: Vec<String> = values.keys().cloned().collect();
+        let store = desk.store();
+        let seen = store.value_of(&desk.tenant, desk.device, &paths).await;
+        let seen = seen.map_err(|error| error.to_string())?.into_iter();
+        let seen = seen.map(|one| (one.path, one.value)).collect();
+        let at = now();
+        let again = key(&[b"completed", &at.as_millis().to_le_bytes()]);
+        let told = desk.tell(at, changes(&values, &seen), again).await;
+        told.map_err(|error| error.to_string())?;
+    }
+    keep(talk, values).await;
+    Ok(())
 }
 
 async fn keep(talk: &Talk, values: BTreeMap<String, String>) {

@@ -220,7 +220,11 @@ fn is_known_too_much(line: &Line, count: usize, allow_partial: bool) -> bool {
 
 fn all_refused(writes: Vec<Write>, mut done: Done, why: &Fault) -> Done {
     for path in writes.into_iter().flat_map(|write| write.because) {
-        done.entry(path).or_insert_with(|| Err(why.clone()));
+        // One that takes several writes is not done without each of them.
+        let known = done.entry(path).or_insert_with(|| Err(why.clone()));
+        if known.is_ok() {
+            *known = Err(why.clone());
+        }
     }
     done
 }

@@ -62,6 +62,10 @@ struct Ways {
     breaks_over: BTreeSet<String>,
     knows_no_stranger: bool,
     no_empty_path: bool,
+    knows_no_paths: bool,
+    answer_max: Option<usize>,
+    leaves_out: BTreeSet<String>,
+    no_file: String,
 }
 
 /// A CPE.
@@ -240,6 +244,30 @@ impl Fake {
         self
     }
 
+    /// Says of every partial path that it does not know such a name.
+    pub fn knows_no_paths(mut self) -> Self {
+        self.ways.knows_no_paths = true;
+        self
+    }
+
+    /// Tells no more than so many values, whatever is asked.
+    pub fn cuts_answers(mut self, values: usize) -> Self {
+        self.ways.answer_max = Some(values);
+        self
+    }
+
+    /// Refuses kinds of files to send that begin so.
+    pub fn knows_no_file(mut self, kind: &str) -> Self {
+        self.ways.no_file = kind.to_owned();
+        self
+    }
+
+    /// Never tells this one.
+    pub fn leaves_out(mut self, name: &str) -> Self {
+        self.ways.leaves_out.insert(name.to_owned());
+        self
+    }
+
     /// It has this parameter, too.
     pub fn with_param(self, name: &str, value: Value) -> Self {
         let writable = true;
@@ -403,6 +431,12 @@ impl Fake {
                 complete_time: Timestamp::unknown(),
             }
             .into()),
+            Request::Upload(ask)
+                if !self.ways.no_file.is_empty()
+                    && ask.file_type.starts_with(&self.ways.no_file) =>
+            {
+                Err(fault(FaultCode::INVALID_ARGUMENTS))
+            }
             Request::Upload(_) => Ok(UploadResponse {
                 status: u32::from(!self.ways.at_once),
                 start_time: Timestamp::unknown(),
@@ -489,6 +523,9 @@ impl Fake {
             if is_object && self.ways.no_partial_paths {
                 return Err(fault(FaultCode::INVALID_ARGUMENTS));
             }
+            if is_object && self.ways.knows_no_paths {
+                return Err(fault(FaultCode::INVALID_PARAMETER_NAME));
+            }
             let found = state.params.iter().filter(|(known, _)| match is_object {
                 true => known.starts_with(name),
                 false => *known == name,
@@ -500,6 +537,8 @@ impl Fake {
                 return Err(fault(FaultCode::INVALID_PARAMETER_NAME));
             }
         }
+        parameters.retain(|one| !self.ways.leaves_out.contains(&one.name));
+        parameters.truncate(self.ways.answer_max.unwrap_or(usize::MAX));
         match self.ways.values_max {
             Some(max) if parameters.len() > max => Err(fault(FaultCode::RESOURCES_EXCEEDED)),
             _ => Ok(GetParameterValuesResponse { parameters }),

@@ -160,6 +160,29 @@ async fn listed((line, known, _): &mut (Line, Known, Asked), table: &str) -> Vec
 }
 
 #[tokio::test]
+async fn a_parameter_that_cannot_be_read_takes_no_other_along() {
+    // Left out of the answer it is still there, and so is what begins as it does.
+    let own = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.SSID";
+    let advertised = format!("{own}AdvertisementEnabled");
+    let fake = old_gateway()
+        .with_param(&advertised, cwmp::value::Value::boolean(true))
+        .leaves_out(own);
+    let mut device = begin(fake, "InternetGatewayDevice.").await;
+    let path = "Device.WiFi.SSID.1.SSID";
+    assert!(read(&mut device, path, 0).await.is_err());
+    assert!(device.1.tree.has(own) && device.1.tree.has(&advertised));
+    assert!(!device.1.changed);
+    // One that is gone is gone, and nothing else.
+    device.2.remove(own);
+    device.2.put(&advertised, "true");
+    let _ = read(&mut device, own, 0).await;
+    assert!(!device.1.tree.has(own) && device.1.tree.has(&advertised));
+    let broadcast = "Device.WiFi.AccessPoint.1.SSIDAdvertisementEnabled";
+    let told = read(&mut device, broadcast, 0).await.unwrap();
+    assert_eq!(told, [pair(broadcast, "true")]);
+}
+
+#[tokio::test]
 async fn the_rows_of_a_table_are_listed_as_they_are_now() {
     let mut device = begin(gateway(), "Device.").await;
     let rows = listed(&mut device, "Device.NAT.PortMapping.").await;

@@ -56,7 +56,7 @@ impl Rig {
         let plan = plan(&mut self.line, &mut self.known, command, KEY, &args, "1.0")
             .await
             .unwrap();
-        if let Plan::Method(_, work) | Plan::Diagnostics(_, work) = &plan {
+        if let Plan::Method(_, work) | Plan::Either(_, work) | Plan::Diagnostics(_, work) = &plan {
             self.memory.begin(command, KEY, work.clone(), at(0));
         }
         let taken = ask(&mut self.line, &mut self.known, plan).await;
@@ -67,13 +67,18 @@ impl Rig {
     }
 
     async fn look(&mut self, firmware: &str) -> Vec<Ended> {
+        self.looks(firmware, false).await
+    }
+
+    /// After the device has said that a diagnostic is over, or has not.
+    async fn looks(&mut self, firmware: &str, told: bool) -> Vec<Ended> {
         let Self {
             line,
             known,
             memory,
             ..
         } = self;
-        requests::look(line, known, memory, firmware, at(60))
+        requests::look(line, known, memory, firmware, told, at(60))
             .await
             .unwrap()
     }
@@ -266,6 +271,76 @@ async fn a_diagnostic_that_fails_says_how_and_one_that_was_stopped_too() {
         let ended = rig.look("1.0").await;
         let why = ended[0].1.as_ref().unwrap_err();
         assert!(why.message.contains(word), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn the_results_of_an_older_run_are_none_of_a_diagnostic_whose_answer_was_lost() {
+    let state = "Device.IP.Diagnostics.IPPing.DiagnosticsState";
+    for (state_now, told, ended, listed) in [
+        // It never began: what is there is of yesterday.
+        ("Complete", false, 0, false),
+        ("Error_Internal", false, 0, false),
+        // It had the question after all.
+        ("Requested", false, 0, true),
+        ("Complete", true, 1, false),
+    ] {
+        let mut lost = rig(gateway().loses(Method::SetParameterValues), "Device.").await;
+        let taken = lost.run(PING, &[("Host", "192.0.2.9")]).await;
+        assert!(matches!(taken, Taken::Unknown(Failure::Lost { .. })));
+        let memory = lost.memory.clone();
+        let mut next = rig(lost.asked.again(), "Device.").await;
+        next.memory = memory;
+        next.asked.put(state, state_now);
+        assert_eq!(next.looks("1.0", told).await.len(), ended, "{state_now}");
+        assert_eq!(next.is_listed(), listed, "{state_now} {told}");
+        if listed {
+            next.asked.put(state, "Complete");
+            assert_eq!(next.look("1.0").await.len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kind_of_file_is_asked_for_by_the_name_that_the_device_knows() {
+    for (version, refused, names) in [
+        (
+            cwmp::Version::V1_2,
+            "",
+            &["3 Vendor Configuration File 1"][..],
+        ),
+        (cwmp::Version::V1_1, "", &["1 Vendor Configuration File"]),
+        (
+            cwmp::Version::V1_4,
+            "3 ",
+            &[
+                "3 Vendor Configuration File 1",
+                "1 Vendor Configuration File",
+            ],
+        ),
+        (
+            cwmp::Version::V1_0,
+            "1 ",
+            &[
+                "1 Vendor Configuration File",
+                "3 Vendor Configuration File 1",
+            ],
+        ),
+    ] {
+        let fake = gateway().knows_no_file(refused);
+        let mut rig = rig(fake, "Device.").await;
+        rig.line = rig.line.speaking(version);
+        let command = "Device.DeviceInfo.VendorConfigFile.1.Backup()";
+        let taken = rig.run(command, &[("URL", "http://files/up")]).await;
+        assert!(matches!(taken, Taken::Running), "{taken:?}");
+        let asked = rig.asked.requests().into_iter();
+        let asked: Vec<String> = asked
+            .map(|request| match request {
+                Request::Upload(upload) => upload.file_type,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(asked, names);
     }
 }
 

@@ -127,7 +127,11 @@ async fn a_device_without_a_pack() {
 
 #[tokio::test]
 async fn a_gateway_of_2009() {
-    let fake = device().no_partial_paths().values_max(4).writes_max(2);
+    let fake = device()
+        .no_partial_paths()
+        .names_max(20)
+        .values_max(4)
+        .writes_max(2);
     same(
         "igd-2009",
         &met(fake, quirks("IGD-2009 A", "1.7"), "1.7").await,

@@ -414,6 +414,46 @@ async fn changes_that_a_device_reports_are_told_once_and_remembered() {
 }
 
 #[tokio::test]
+async fn a_change_of_one_source_changes_the_value_that_is_made_of_several() {
+    let (world, asked) = World::known(old_gateway(), "InternetGatewayDevice.").await;
+    let mode = "Device.WiFi.AccessPoint.1.Security.ModeEnabled";
+    let before = world.value(mode).await;
+    assert_eq!(before.as_deref(), Some("WPA2-Personal"));
+    let beacon = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.BeaconType";
+    asked.put(beacon, "WPA");
+    asked.clear();
+    let inform = world.inform(&[("4 VALUE CHANGE", "")], &[(beacon, "WPA")]);
+    let (session, _) = world.come(asked.again(), inform, false);
+    session.end().await;
+    let after = world.value(mode).await;
+    assert_ne!(after, before);
+    let told = world.told(EventKind::DeviceValueChanged).await;
+    let is_told = told.iter().any(|event| event["path"] == mode);
+    assert!(is_told, "{told:?}");
+    assert_eq!(asked.methods(), ["GetParameterValues"]);
+}
+
+#[tokio::test]
+async fn a_device_that_never_lets_itself_be_known_is_left_in_peace_until_it_says_something_new() {
+    let world = World::start("Device.").await;
+    let mut asked = world
+        .session(gateway().loses(Method::SetParameterValues), PERIODIC)
+        .await;
+    let mut sessions = 1;
+    while !asked.methods().is_empty() {
+        sessions += 1;
+        assert!(sessions < 30);
+        asked.clear();
+        let fake = asked.again().loses(Method::SetParameterValues);
+        asked = world.session(fake, PERIODIC).await;
+    }
+    assert_eq!(sessions, super::limits::ONBOARD_TRIES + 1);
+    let asked = world.session(asked.again(), &[("0 BOOTSTRAP", "")]).await;
+    assert!(!asked.methods().is_empty());
+    assert_eq!(world.told(EventKind::DeviceOnboarded).await.len(), 1);
+}
+
+#[tokio::test]
 async fn an_inform_is_answered_when_it_is_stored_and_a_removed_device_is_not_answered() {
     let (world, asked) = World::known(gateway(), "Device.").await;
     let (session, _) = world.come(asked.again(), world.inform(&[("1 BOOT", "")], &[]), false);
