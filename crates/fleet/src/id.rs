@@ -22,7 +22,9 @@ pub enum IdError {
     #[error("not an id (a UUID is expected): {0:?}")]
     Uuid(String),
     /// Not a node name.
-    #[error("a node name is 1 to 64 of letters, digits, '-', '_' and '.', not {0:?}")]
+    #[error(
+        "a node name is 1 to 64 of letters, digits, '-', '_' and '.', not of dots alone, not {0:?}"
+    )]
     Node(String),
 }
 
@@ -90,7 +92,9 @@ impl NodeId {
         let ok = (1..=64).contains(&text.len())
             && text
                 .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+            // Folders have the name of a node, and names of dots mean other folders.
+            && !text.bytes().all(|b| b == b'.');
         if ok {
             Ok(Self(text.into()))
         } else {
@@ -246,6 +250,9 @@ mod tests {
         assert_eq!(serde_json::to_string(&tenant).unwrap(), "\"acme\"");
         assert!(serde_json::from_str::<TenantId>("\"A\"").is_err());
         assert!(NodeId::parse("node-1.example").is_ok());
-        assert!(NodeId::parse("a b").is_err());
+        for wrong in ["", "a b", ".", "..", "..."] {
+            assert!(NodeId::parse(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(NodeId::parse(".a").is_ok());
     }
 }
