@@ -95,7 +95,8 @@ impl Folder {
         })
     }
 
-    /// Gives a content its name and makes its row; both or neither.
+    /// Gives a content its name and makes its row; both or neither. Where another node removes the name in between,
+    /// because it looked before the row was there, it is given once more.
     pub async fn keep<T, F>(
         &self,
         store: &Store,
@@ -109,21 +110,16 @@ impl Folder {
         let broken = |error: io::Error| store::Error::Unavailable(format!("files: {error}"));
         incoming.sync().await.map_err(broken)?;
         let turn = self.turn.read().await;
-        let content = incoming
-            .place(|content| self.path(tenant, content))
-            .await
-            .map_err(broken)?;
-        let made = row(content).await;
-        // Another node may have removed it in between: it looked before the row was there.
+        let content = incoming.content();
         let path = self.path(tenant, &content.sha256);
-        let lost = made.is_ok() && !fs::try_exists(&path).await.map_err(broken)?;
+        incoming.place(&path).await.map_err(broken)?;
+        let made = row(content).await;
+        if made.is_ok() && !fs::try_exists(&path).await.map_err(broken)? {
+            incoming.place(&path).await.map_err(broken)?;
+        }
         drop(turn);
         if made.is_err() {
             self.drop_unwanted(store, tenant, &content.sha256).await;
-        }
-        if lost {
-            let gone = io::Error::new(io::ErrorKind::NotFound, "it was removed meanwhile");
-            return Err(broken(gone));
         }
         made
     }
@@ -234,18 +230,25 @@ impl Incoming {
         Ok(())
     }
 
-    /// Gives it its name.
-    async fn place(self, name: impl FnOnce(&ContentHash) -> PathBuf) -> io::Result<Content> {
-        let content = Content {
+    /// What is known of it.
+    fn content(&self) -> Content {
+        Content {
             size: self.size,
             sha256: self.sha256(),
-        };
-        let path = name(&content.sha256);
+        }
+    }
+
+    /// Gives it its name, and keeps it under its own, too, where the file system knows several names of a file.
+    async fn place(&self, path: &Path) -> io::Result<()> {
         let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         make_dir(folder).await?;
-        fs::rename(&self.path, &path).await?;
-        fs::File::open(folder).await?.sync_all().await?;
-        Ok(content)
+        let twin = self.path.with_extension("twin");
+        let from = match fs::hard_link(&self.path, &twin).await {
+            Ok(()) => &twin,
+            Err(_) => &self.path,
+        };
+        fs::rename(from, path).await?;
+        fs::File::open(folder).await?.sync_all().await
     }
 }
 
@@ -253,6 +256,7 @@ impl Drop for Incoming {
     fn drop(&mut self) {
         // It has its name by now, or nobody wants it.
         let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(self.path.with_extension("twin"));
     }
 }
 
@@ -344,6 +348,23 @@ mod tests {
         assert_eq!(folder.clean(&store, SystemTime::now()).await.unwrap(), 0);
         assert_eq!(folder.clean(&store, later).await.unwrap(), 1);
         assert_eq!(entries(dir.path()), 0);
+    }
+
+    #[tokio::test]
+    async fn what_another_node_removes_while_its_row_is_made_is_there_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _database, tenant) = world().await;
+        let folder = Folder::open(dir.path(), "n1").await.unwrap();
+        let mut coming = folder.receive().await.unwrap();
+        coming.write(b"abc").await.unwrap();
+        let place = |content: &Content| folder.path(&tenant, &content.sha256);
+        let kept = folder.keep(&store, &tenant, coming, async |content| {
+            std::fs::remove_file(place(&content)).unwrap();
+            Ok(content)
+        });
+        let content = kept.await.unwrap();
+        assert_eq!(std::fs::read(place(&content)).unwrap(), b"abc");
+        assert_eq!(entries(dir.path()), 1);
     }
 
     #[tokio::test]
