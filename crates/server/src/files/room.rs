@@ -45,6 +45,9 @@ pub enum Full {
     /// Of the tenant.
     #[error("files.tenant_transfers_max")]
     Tenant,
+    /// What is free of the server's is left to other tenants.
+    #[error("the tenant's share of files.transfers_max")]
+    Share,
     /// Of the link.
     #[error("LINK_TRANSFERS_MAX")]
     Link,
@@ -66,12 +69,14 @@ impl Room {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for one transfer, held as long as it lasts.
+    /// A place for one transfer, held as long as it lasts. A tenant may hold as many as are free: alone it gets half,
+    /// and however many come for it, the next tenant finds a place.
     pub fn take(self: &Arc<Self>, tenant: &TenantId, link: TransferId) -> Result<Place, Full> {
         let mut now = self.now();
         if now.transfers >= self.transfers_max {
             return Err(Full::Server);
         }
+        let free = self.transfers_max - now.transfers;
         let of_link = now.links.get(&link).copied().unwrap_or_default();
         if of_link >= LINK_TRANSFERS_MAX {
             return Err(Full::Link);
@@ -79,6 +84,9 @@ impl Room {
         let of_tenant = now.tenants.entry(tenant.clone()).or_default();
         if of_tenant.transfers >= self.tenant_transfers_max {
             return Err(Full::Tenant);
+        }
+        if of_tenant.transfers >= free {
+            return Err(Full::Share);
         }
         of_tenant.transfers += 1;
         let rate = self.tenant_bytes_per_second;
@@ -242,14 +250,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_a_tenant_and_a_link_have_so_many_places_and_give_them_back() {
-        let room = room(|config| (config.transfers_max, config.tenant_transfers_max) = (3, 2));
+        let room = room(|config| (config.transfers_max, config.tenant_transfers_max) = (4, 2));
         let (acme, other) = (tenant("acme"), tenant("other"));
         let first = room.take(&acme, link(1)).unwrap();
-        let _second = room.take(&acme, link(2)).unwrap();
+        let second = room.take(&acme, link(2)).unwrap();
         assert_eq!(room.take(&acme, link(3)).unwrap_err(), Full::Tenant);
         let _third = room.take(&other, link(4)).unwrap();
-        assert_eq!(room.take(&other, link(5)).unwrap_err(), Full::Server);
-        drop(first);
+        let _fourth = room.take(&tenant("third"), link(5)).unwrap();
+        assert_eq!(room.take(&other, link(6)).unwrap_err(), Full::Server);
+        drop((first, second));
         room.take(&acme, link(3)).unwrap();
         let room = self::room(|_| {});
         let all: Vec<_> = (0..LINK_TRANSFERS_MAX)
@@ -259,6 +268,29 @@ mod tests {
         drop(all);
         assert_eq!(room.transfers(), 0);
         assert!(room.now().tenants.is_empty() && room.now().links.is_empty());
+    }
+
+    #[tokio::test]
+    async fn however_many_come_for_two_tenants_the_third_finds_a_place() {
+        let room = room(|config| (config.transfers_max, config.tenant_transfers_max) = (16, 12));
+        let all = |slug: &str, first: u128| {
+            let mut held = Vec::new();
+            let full = loop {
+                match room.take(&tenant(slug), link(first + held.len() as u128)) {
+                    Ok(place) => held.push(place),
+                    Err(full) => break full,
+                }
+            };
+            (held, full)
+        };
+        let (acme, full) = all("acme", 100);
+        assert_eq!((acme.len(), full), (8, Full::Share));
+        let (other, _) = all("other", 200);
+        assert_eq!(other.len(), 4);
+        let (third, _) = all("third", 300);
+        assert_eq!(third.len(), 2);
+        drop((acme, other, third));
+        assert!(room.now().tenants.is_empty());
     }
 
     #[tokio::test]
