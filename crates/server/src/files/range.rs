@@ -1,6 +1,7 @@
 //! One content over HTTP: the whole of it or a part, for those who have it already, and for those
-//! who go on where they were. The serving itself is tower-http's; here is what it cannot know: that
-//! the content of a link never changes, whatever the file on the disk looks like.
+//! who go on where they were. The serving itself is tower-http's; here is what it cannot know (that
+//! the content of a link never changes, whatever the file on the disk looks like), and which part a
+//! device may mean: one that asks in an odd way gets the whole, and not a refusal.
 
 use std::path::Path;
 
@@ -25,7 +26,16 @@ pub async fn serve_content(
     let mut response = match wanted(headers, &etag, file.file.created_at) {
         Wanted::NotModified => StatusCode::NOT_MODIFIED.into_response(),
         Wanted::Failed => StatusCode::PRECONDITION_FAILED.into_response(),
-        Wanted::Bytes(range) => bytes(path, method, range).await,
+        Wanted::Bytes(range) => {
+            // A range has a meaning for GET alone (RFC 9110, 14.2).
+            let range = range.filter(|_| *method == Method::GET);
+            bytes(
+                path,
+                method,
+                range.and_then(|text| asked(text, file.file.size)),
+            )
+            .await
+        }
     };
     let headers = response.headers_mut();
     for (name, value) in [(header::ETAG, etag), (header::LAST_MODIFIED, modified)] {
@@ -36,15 +46,40 @@ pub async fn serve_content(
     response
 }
 
-async fn bytes(path: &Path, method: &Method, range: Option<&HeaderValue>) -> Response {
+/// Which bytes are asked for, from and up to, including, of so many (RFC 9110, 14.1.2). `None` is the whole: also
+/// for units that nobody knows and for what makes no sense, and for several parts, because an answer with several
+/// is a form that no device needs.
+fn asked(text: &str, size: u64) -> Option<(u64, u64)> {
+    let (unit, range) = text.split_once('=')?;
+    let (from, last) = range.trim().split_once('-')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    // Numbers and nothing else; one that is larger than every file stays so.
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    match (from, last) {
+        ("", last) => match number(last)? {
+            0 => Some((size, size)),
+            count => Some((size.saturating_sub(count), size.saturating_sub(1))),
+        },
+        (from, "") => Some((number(from)?, u64::MAX)),
+        (from, last) => Some((number(from)?, number(last)?)),
+    }
+    .filter(|(from, last)| from <= last)
+}
+
+async fn bytes(path: &Path, method: &Method, range: Option<(u64, u64)>) -> Response {
     let mut request = Request::new(Body::empty());
     *request.method_mut() = method.clone();
-    if let Some(range) = range {
-        request.headers_mut().insert(header::RANGE, range.clone());
+    if let Some((from, last)) = range
+        && let Ok(range) = HeaderValue::from_str(&format!("bytes={from}-{last}"))
+    {
+        request.headers_mut().insert(header::RANGE, range);
     }
-    let mut service = ServeFile::new_with_mime(path, &mime::APPLICATION_OCTET_STREAM)
-        // Several parts in one answer are a form that no device needs; it may have the whole.
-        .ignore_multi_range_requests(true);
+    let mut service = ServeFile::new_with_mime(path, &mime::APPLICATION_OCTET_STREAM);
     match service.try_call(request).await {
         Ok(response) => response.map(Body::new),
         Err(error) => {
@@ -55,7 +90,7 @@ async fn bytes(path: &Path, method: &Method, range: Option<&HeaderValue>) -> Res
 }
 
 enum Wanted<'a> {
-    Bytes(Option<&'a HeaderValue>),
+    Bytes(Option<&'a str>),
     NotModified,
     Failed,
 }
@@ -96,7 +131,7 @@ fn wanted<'a>(headers: &'a HeaderMap, etag: &str, at: Timestamp) -> Wanted<'a> {
         Some(one) if one.starts_with('"') => one == etag,
         Some(date) => since(date).is_some() && since(date) == modified,
     };
-    Wanted::Bytes(headers.get(header::RANGE).filter(|_| same))
+    Wanted::Bytes(text(header::RANGE).filter(|_| same))
 }
 
 fn http_date(at: Timestamp) -> String {
@@ -134,6 +169,79 @@ mod tests {
             (name, HeaderValue::from_str(value).unwrap())
         };
         pairs.iter().map(pair).collect()
+    }
+
+    #[tokio::test]
+    async fn a_part_is_what_was_asked_for_and_who_asks_oddly_gets_the_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("content");
+        std::fs::write(&path, b"0123456789").unwrap();
+        let record = FileRecord {
+            tenant: fleet::TenantId::parse("acme").unwrap(),
+            file: store::NewFile {
+                id: fleet::FileId::new(Timestamp(1), [0; 10]),
+                name: "fw.bin".to_owned(),
+                kind: fleet::FileKind::Firmware,
+                vendor: String::new(),
+                model: String::new(),
+                version: String::new(),
+                note: String::new(),
+                size: 10,
+                sha256: [1; 32],
+                created_at: Timestamp(1),
+                created_by: String::new(),
+                device: None,
+            },
+        };
+        let ask = async |method: Method, range: &str| {
+            let headers = with(&[("range", range)]);
+            let response = serve_content(&record, &path, &method, &headers).await;
+            let header = |name| response.headers().get(name).cloned();
+            let length = header(header::CONTENT_LENGTH);
+            let given =
+                header(header::CONTENT_RANGE).map(|value| value.to_str().unwrap().to_owned());
+            let status = response.status().as_u16();
+            let bytes = axum::body::to_bytes(response.into_body(), 100)
+                .await
+                .unwrap();
+            if status != 416 && method == Method::GET {
+                assert_eq!(length.unwrap(), bytes.len().to_string());
+            }
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            (status, given.unwrap_or_default(), text)
+        };
+        for (range, given, text) in [
+            ("bytes=0-0", "bytes 0-0/10", "0"),
+            ("bytes=7-", "bytes 7-9/10", "789"),
+            ("bytes=7-99999999999999999999999", "bytes 7-9/10", "789"),
+            ("Bytes= 2-4 ", "bytes 2-4/10", "234"),
+            ("bytes=-3", "bytes 7-9/10", "789"),
+            // Who wants more from the end than there is gets what there is.
+            ("bytes=-11", "bytes 0-9/10", "0123456789"),
+        ] {
+            let expected = (206, given.to_owned(), text.to_owned());
+            assert_eq!(ask(Method::GET, range).await, expected, "{range}");
+        }
+        for range in ["bytes=10-", "bytes=10-20", "bytes=-0"] {
+            let expected = (416, "bytes */10".to_owned(), String::new());
+            assert_eq!(ask(Method::GET, range).await, expected, "{range}");
+        }
+        let whole = (200, String::new(), "0123456789".to_owned());
+        for range in [
+            "lines=1-2",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=abc",
+            "bytes=5-2",
+            "bytes=+1-2",
+            "bytes=0-0,5-9",
+            "bytes=1-2-3",
+        ] {
+            assert_eq!(ask(Method::GET, range).await, whole, "{range}");
+        }
+        let head = (200, String::new(), String::new());
+        assert_eq!(ask(Method::HEAD, "bytes=0-0").await, head);
     }
 
     #[test]
