@@ -236,7 +236,7 @@ fn usage(tenant: &TenantId) -> crate::Sql {
     .bind(tenant)
 }
 
-async fn one(tx: &mut Tx, tenant: &TenantId, id: FileId) -> Result<FileRecord> {
+pub(crate) async fn one(tx: &mut Tx, tenant: &TenantId, id: FileId) -> Result<FileRecord> {
     let statement = select(" WHERE f.tenant = $1 AND f.id = $2")
         .bind(tenant)
         .bind(id);

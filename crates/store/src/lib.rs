@@ -82,7 +82,7 @@ pub use setup_key::{NewSetupKey, SetupKeyRecord};
 pub use tenant::{TenantPatch, TenantRecord};
 pub use token::{NewToken, TokenRecord};
 pub use transcript::TranscriptEntry;
-pub use transfer::{NewTransfer, TransferRecord, TransferStep};
+pub use transfer::{LinkRecord, NewTransfer, TransferRecord, TransferStep};
 pub use user::{NewUser, UserPatch, UserRecord};
 pub use value::{KnownValue, Redescribed, ValueSource, ValueUpdate};
 pub use visit::{Visit, VisitPath};

@@ -85,6 +85,19 @@ pub struct TransferRecord {
     pub finished_at: Option<Timestamp>,
 }
 
+/// What is known of a link that a device comes with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkRecord {
+    /// Its transfer, also when it has ended.
+    pub transfer: TransferRecord,
+    /// The file behind it, if it is still there.
+    pub file: Option<FileRecord>,
+    /// A person has stopped the operation.
+    pub cancelled: bool,
+    /// The tenant is disabled: its devices are not served.
+    pub disabled: bool,
+}
+
 /// What is known of a transfer from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransferStep {
@@ -133,18 +146,14 @@ impl Store {
         .await
     }
 
-    /// The transfer of a link, in whichever tenant, also when it has ended; the file to fetch, if it is still there;
-    /// whether a person has stopped the operation.
-    pub async fn transfer_by_token(
-        &self,
-        hash: &SecretHash,
-    ) -> Result<Option<(TransferRecord, Option<FileRecord>, bool)>> {
+    /// What a link is for, in whichever tenant.
+    pub async fn transfer_by_token(&self, hash: &SecretHash) -> Result<Option<LinkRecord>> {
         let statement = sql("SELECT ")
             .then(COLUMNS)
             .then(", (SELECT count(*) FROM operation o WHERE o.tenant = t.tenant AND o.id = t.operation \
-                 AND o.state = 'cancelled'), f.id, ")
+                 AND o.state = 'cancelled'), n.disabled_at, f.id, ")
             .then(file::COLUMNS)
-            .then(" FROM transfer t LEFT JOIN file f ON f.tenant = t.tenant AND f.id = t.file \
+            .then(" FROM transfer t JOIN tenant n ON n.id = t.tenant LEFT JOIN file f ON f.tenant = t.tenant AND f.id = t.file \
                  WHERE t.token_hash = $1")
             .bind(hash);
         let Some(row) = self.optional(statement).await? else {
@@ -153,9 +162,14 @@ impl Store {
         let mut c = row.columns();
         let transfer = read_from(&mut c)?;
         let cancelled: u64 = c.take()?;
+        let disabled_at: Option<Timestamp> = c.take()?;
         let there: Option<FileId> = c.take()?;
-        let file = there.map(|_| file::read_from(&mut c)).transpose()?;
-        Ok(Some((transfer, file, cancelled > 0)))
+        Ok(Some(LinkRecord {
+            transfer,
+            file: there.map(|_| file::read_from(&mut c)).transpose()?,
+            cancelled: cancelled > 0,
+            disabled: disabled_at.is_some(),
+        }))
     }
 
     /// Writes down how far a transfer came. `events` is told how it stood before and how it stands now.
@@ -173,7 +187,8 @@ impl Store {
         .await
     }
 
-    /// Keeps what a device has sent, and ends its transfer, together.
+    /// Keeps what a device has sent, and ends its transfer, together. What has come over a link is what it was for:
+    /// the same once more (the device did not hear the answer) is the file that is there, anything else a conflict.
     pub async fn transfer_received(
         &self,
         tenant: &TenantId,
@@ -186,6 +201,23 @@ impl Store {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
+                tx.head(&tenant).await?;
+                let known = one(tx, &tenant, id).await?;
+                if known.state == TransferState::Done {
+                    let sent = known.file.ok_or(Error::NotFound("file"))?;
+                    let there = file::one(tx, &tenant, sent).await;
+                    return match there {
+                        Ok(there) if there.file.sha256 == file.sha256 => {
+                            take_step(tx, &tenant, id, step, events).await?;
+                            Ok(there)
+                        }
+                        Ok(_) | Err(Error::NotFound(_)) => {
+                            let words = format!("{:?} was sent over this link", known.name);
+                            Err(Error::conflict("a transfer", words))
+                        }
+                        Err(error) => Err(error),
+                    };
+                }
                 let kept = file::insert(tx, &tenant, file, quota, Vec::new()).await?;
                 let update =
                     sql("UPDATE transfer SET file = $1, size = $2 WHERE tenant = $3 AND id = $4")
@@ -254,6 +286,14 @@ fn select(rest: &'static str) -> Sql {
         .then(rest)
 }
 
+async fn one(tx: &mut Tx, tenant: &TenantId, id: TransferId) -> Result<TransferRecord> {
+    let statement = select(" WHERE t.tenant = $1 AND t.id = $2")
+        .bind(tenant)
+        .bind(id);
+    let row = tx.optional(statement).await?;
+    read(&row.ok_or(Error::NotFound("transfer"))?)
+}
+
 async fn insert(tx: &mut Tx, tenant: &TenantId, new: &NewTransfer) -> Result<()> {
     let insert = sql("INSERT INTO transfer (tenant, id, device, operation, direction, state, file, name, kind, size, covered, \
          bytes, requests, token_hash, peer, error, created_at, expires_at, updated_at) \
@@ -288,13 +328,7 @@ async fn take_step(
     events: impl FnOnce(&TransferRecord, &TransferRecord) -> Vec<Event> + Send + 'static,
 ) -> Result<TransferRecord> {
     tx.head(tenant).await?;
-    let find = || {
-        select(" WHERE t.tenant = $1 AND t.id = $2")
-            .bind(tenant)
-            .bind(id)
-    };
-    let row = tx.optional(find()).await?;
-    let known = read(&row.ok_or(Error::NotFound("transfer"))?)?;
+    let known = one(tx, tenant, id).await?;
     let mut covered = known.covered.clone();
     covered.add(step.went.0, step.went.1);
     let whole = known.direction == Direction::Download
@@ -328,8 +362,7 @@ async fn take_step(
     .bind(tenant)
     .bind(id);
     tx.execute(update).await?;
-    let row = tx.optional(find()).await?;
-    let now = read(&row.ok_or(Error::NotFound("transfer"))?)?;
+    let now = one(tx, tenant, id).await?;
     tx.append_all(events(&known, &now)).await?;
     Ok(now)
 }

@@ -1,7 +1,7 @@
 //! The section of the file service.
 
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::DeviceTls;
@@ -21,6 +21,8 @@ pub struct Files {
     pub tls: Option<DeviceTls>,
     /// The URL under which devices reach a listener, like `https://files.example.net`.
     pub public_url: Option<String>,
+    /// Load balancers and proxies in front of the listeners: their `X-Forwarded-For` is believed.
+    pub proxies: Vec<IpAddr>,
     /// Where the files are kept; absent is `files` in `data_dir`. Nodes of one installation share it.
     pub folder: Option<PathBuf>,
     /// Bytes of one file.
@@ -46,6 +48,7 @@ impl Default for Files {
             tls_listen: None,
             tls: None,
             public_url: None,
+            proxies: Vec::new(),
             folder: None,
             file_bytes_max: limits::FILE_BYTES_MAX,
             tenant_bytes_max: limits::TENANT_BYTES_MAX,

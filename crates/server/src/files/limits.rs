@@ -5,6 +5,10 @@ use std::time::Duration;
 /// Bytes of one file: the largest firmware of a home gateway has some hundred megabytes.
 pub const FILE_BYTES_MAX: u64 = 2 << 30;
 
+/// Bytes of one configuration that a device sends: those of the largest have some MiB, and the link may be in the hands
+/// of whoever has taken the device over.
+pub const CONFIGURATION_BYTES_MAX: u64 = 64 << 20;
+
 /// Bytes of all files of one tenant: a hundred models with five firmwares of 64 MiB, and backups.
 pub const TENANT_BYTES_MAX: u64 = 50 << 30;
 
@@ -42,7 +46,8 @@ pub const LINK_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Requests over one link: a device that fetches a large file in pieces of 64 KiB needs some thousand.
 pub const LINK_REQUESTS_MAX: u64 = 20_000;
 
-/// Files that one link takes: a device whose answer was lost sends again.
+/// Times that a device may send over one link: one whose connection broke or whose answer was lost sends again. What has
+/// come once is what the link was for; nothing else is taken after it.
 pub const LINK_UPLOADS_MAX: u64 = 20;
 
 /// Characters of a name in a link: the URL of a TR-069 transfer may have 256.
@@ -54,12 +59,17 @@ pub const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// A transfer under way of which nothing was written down for so long has lost its server.
 pub const PROGRESS_LOST_AFTER: Duration = Duration::from_secs(120);
 
-/// Wrong or ended links from one network before it has to wait: behind one address may be hundreds
-/// of devices with links of yesterday.
+/// Wrong or ended links from one network before it is told to wait: behind one address may be hundreds
+/// of devices with links of yesterday, and others with good ones, which go on.
 pub const BAD_LINK_BURST: u32 = 200;
 
 /// After that, so many a second.
 pub const BAD_LINKS_PER_SECOND: f64 = 2.0;
+
+/// Links that came after that are remembered, and found wrong again without asking the database: 32 bytes each, and as
+/// many again of before. Devices that ask for ever for what has ended are some thousand; links that somebody invents are
+/// all different, and cost one look into an index each.
+pub const BAD_LINKS_KEPT: usize = 10_000;
 
 /// What no file has as its content is removed when it is this old: a file that is just coming in
 /// lies there before it is known.

@@ -19,6 +19,7 @@ mod range;
 pub mod room;
 mod serve;
 pub mod take;
+mod wrong;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ use crate::auth::limiter::{Limiter, Rate};
 use crate::{Config, StartError, limits as server_limits};
 use folder::Folder;
 use room::Room;
+use wrong::Wrong;
 
 /// What the file service needs.
 pub struct Setup {
@@ -60,6 +62,7 @@ pub struct Files {
     folder: Folder,
     room: Arc<Room>,
     bad_links: Limiter,
+    wrong: Wrong,
     /// Where the listeners are in fact bound.
     bound: Bound,
     /// What is being written down of transfers.
@@ -101,6 +104,7 @@ pub async fn start(setup: Setup) -> Result<(Arc<Files>, Vec<JoinHandle<()>>), St
             burst: limits::BAD_LINK_BURST,
             per_second: limits::BAD_LINKS_PER_SECOND,
         }),
+        wrong: Wrong::new(limits::BAD_LINKS_KEPT),
         bound: listeners.bound()?,
         notes: TaskTracker::new(),
         shutdown: shutdown.clone(),

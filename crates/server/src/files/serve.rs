@@ -10,15 +10,15 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
-use fleet::{Direction, Event, EventKind, FileId, TransferState};
+use fleet::{Direction, Event, EventKind, FileId, FileKind, TransferState};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
-use store::{FileRecord, NewFile, TransferRecord, TransferStep};
+use store::{FileRecord, LinkRecord, NewFile, TransferRecord, TransferStep};
 
-use super::limits::{LINK_REQUESTS_MAX, LINK_UPLOADS_MAX, RETRY_AFTER};
+use super::limits::{CONFIGURATION_BYTES_MAX, LINK_REQUESTS_MAX, LINK_UPLOADS_MAX, RETRY_AFTER};
 use super::room::Place;
-use super::take::{TakeError, Taken};
+use super::take::{Most, TakeError, Taken};
 use super::{Files, going, range};
 use crate::http::headers::Connection;
 use crate::http::peer::Peer;
@@ -108,10 +108,26 @@ impl Files {
         if !secret::looks_like(link, secret::FILE) {
             return Err(refuse("unknown"));
         }
-        let found = self.store.transfer_by_token(&secret::hash(link)).await;
-        let (transfer, file, cancelled) = match found {
+        let hash = secret::hash(link);
+        if self.wrong.has(&hash) {
+            return Err(refuse("again"));
+        }
+        // Such a link never becomes good, but that of a disabled tenant may, and one the other way round is good.
+        let refuse_for_good = |reason| {
+            let refused = refuse(reason);
+            if refused.status() == StatusCode::TOO_MANY_REQUESTS {
+                self.wrong.note(hash);
+            }
+            refused
+        };
+        let LinkRecord {
+            transfer,
+            file,
+            cancelled,
+            disabled,
+        } = match self.store.transfer_by_token(&hash).await {
             Ok(Some(found)) => found,
-            Ok(None) => return Err(refuse("unknown")),
+            Ok(None) => return Err(refuse_for_good("unknown")),
             Err(error) => {
                 tracing::debug!(%error, "a link to a file could not be looked up");
                 let words = "not available at the moment";
@@ -127,7 +143,9 @@ impl Files {
             Direction::Download => LINK_REQUESTS_MAX,
             Direction::Upload => LINK_UPLOADS_MAX,
         };
-        let over = if transfer.direction != way {
+        let over = if disabled {
+            Some(("disabled", "the device came while its tenant was disabled"))
+        } else if transfer.direction != way {
             Some(("direction", "the device used the link the other way round"))
         } else if transfer.expires_at <= at {
             Some(("expired", "the device came when its link had ended"))
@@ -144,7 +162,10 @@ impl Files {
             None
         };
         if let Some((reason, words)) = over {
-            let refused = refuse(reason);
+            let refused = match reason {
+                "disabled" | "direction" => refuse(reason),
+                _ => refuse_for_good(reason),
+            };
             let counted = refused.status() == StatusCode::NOT_FOUND;
             if counted && transfer.state != TransferState::Done {
                 let step = TransferStep {
@@ -173,10 +194,10 @@ impl Files {
     }
 }
 
-/// Who asks, through the proxies in front of the listeners of devices.
+/// Who asks, through the proxies in front of the listeners.
 fn peer(files: &Files, parts: &Parts) -> Option<Peer> {
     let connection = parts.extensions.get::<Connection>()?;
-    let proxies = &files.config.usp.proxies;
+    let proxies = &files.config.files.proxies;
     let (addr, tls) = (connection.addr, connection.tls);
     Some(Peer::of(addr, tls, &parts.headers, proxies))
 }
@@ -258,7 +279,7 @@ async fn sent(files: Arc<Files>, link: &str, request: Request) -> Response {
     match receive(&files, &transfer, declared, body, &place).await {
         Ok(()) => answer(StatusCode::CREATED, "stored"),
         Err(error) => {
-            let (status, words, state) = refusal(&error);
+            let (status, words, state) = refusal(&error, transfer.state);
             tracing::info!(%error, device = %transfer.device, "what a device sent was not taken");
             files
                 .step(&transfer, step(state, Some(error.to_string())))
@@ -283,7 +304,9 @@ async fn receive(
     // When the device goes away in the middle, this is given up, and only that is written down.
     let tell = going::note(files, transfer.clone(), 0);
     let seen = |bytes| tell.send_modify(|progress| progress.bytes = bytes);
-    let taken = files.take(&tenant, declared, body, Some(place), seen).await;
+    let most = files.most(transfer);
+    let taken = files.take(&tenant, most, declared, body, Some(place), seen);
+    let taken = taken.await;
     tell.send_modify(|progress| progress.told = true);
     drop(tell);
     let taken = taken?;
@@ -299,6 +322,23 @@ async fn receive(
 }
 
 impl Files {
+    /// What a device may send over its link.
+    fn most(&self, transfer: &TransferRecord) -> Most {
+        let mut most = self.file_bytes_max();
+        let mut at_most = |bytes, by| {
+            if bytes < most.bytes {
+                most = Most { bytes, by };
+            }
+        };
+        if transfer.kind == FileKind::Configuration {
+            at_most(CONFIGURATION_BYTES_MAX, "CONFIGURATION_BYTES_MAX");
+        }
+        if let Some(size) = transfer.size {
+            at_most(size, "what came over the link before");
+        }
+        most
+    }
+
     /// Makes the file and ends its transfer, together.
     async fn receive(&self, transfer: TransferRecord, taken: Taken) -> store::Result<()> {
         let tenant = transfer.tenant.clone();
@@ -347,11 +387,15 @@ impl Files {
 }
 
 /// What a device is told, and what becomes of the transfer: it may be tried again, or not.
-fn refusal(error: &TakeError) -> (StatusCode, &'static str, TransferState) {
+fn refusal(error: &TakeError, state: TransferState) -> (StatusCode, &'static str, TransferState) {
     use StatusCode as S;
-    use TransferState::{Failed, Interrupted};
+    use TransferState::{Done, Failed, Interrupted};
     match error {
-        TakeError::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "too large", Failed),
+        TakeError::TooLarge(_) if state == Done => (S::CONFLICT, "something else was sent", Done),
+        TakeError::Store(store::Error::Conflict { .. }) => {
+            (S::CONFLICT, "something else was sent", Done)
+        }
+        TakeError::TooLarge(_) => (S::PAYLOAD_TOO_LARGE, "too large", Failed),
         TakeError::Quota { .. } | TakeError::Store(store::Error::LimitExceeded { .. }) => {
             (S::INSUFFICIENT_STORAGE, "no room", Failed)
         }

@@ -18,11 +18,8 @@ use super::room::{Coming, Place};
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
     /// More than a file may have.
-    #[error("a file may have {max} bytes (files.file_bytes_max)")]
-    TooLarge {
-        /// The limit.
-        max: u64,
-    },
+    #[error("there may be {} bytes ({})", .0.bytes, .0.by)]
+    TooLarge(Most),
     /// More than the tenant has left.
     #[error("there is room for {left} bytes more of this tenant's {max} (files.tenant_bytes_max)")]
     Quota {
@@ -59,6 +56,15 @@ pub enum TakeError {
     Store(#[from] store::Error),
 }
 
+/// How many bytes there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// So many.
+    pub bytes: u64,
+    /// What limits them.
+    pub by: &'static str,
+}
+
 /// Bytes that are there, on the disk, without a name yet.
 #[derive(Debug)]
 pub struct Taken {
@@ -69,20 +75,28 @@ pub struct Taken {
 }
 
 impl Files {
+    /// What a file may have.
+    pub fn file_bytes_max(&self) -> Most {
+        Most {
+            bytes: self.config.files.file_bytes_max,
+            by: "files.file_bytes_max",
+        }
+    }
+
     /// Takes a body. `declared` is its length where it is known before. `seen` hears how many bytes
     /// are there; `place` sets the pace, where there is one.
     pub async fn take(
         self: &Arc<Self>,
         tenant: &TenantId,
+        most: Most,
         declared: Option<u64>,
         body: Body,
         place: Option<&Place>,
         mut seen: impl FnMut(u64),
     ) -> Result<Taken, TakeError> {
         let config = &self.config.files;
-        let max = config.file_bytes_max;
-        if declared.is_some_and(|length| length > max) {
-            return Err(TakeError::TooLarge { max });
+        if declared.is_some_and(|length| length > most.bytes) {
+            return Err(TakeError::TooLarge(most));
         }
         let used = self.store.file_usage(tenant).await?;
         let left = config.tenant_bytes_max.saturating_sub(used);
@@ -112,8 +126,8 @@ impl Files {
                 got: incoming.size(),
             })?;
             let size = incoming.size() + chunk.len() as u64;
-            if size > max {
-                return Err(TakeError::TooLarge { max });
+            if size > most.bytes {
+                return Err(TakeError::TooLarge(most));
             }
             if !room.grow_to(size) {
                 return Err(quota());

@@ -84,7 +84,9 @@ pub async fn upload(
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
     let body = request.into_body();
-    let taken = files.take(&caller.tenant, length, body, None, |_| {}).await;
+    let most = files.file_bytes_max();
+    let taken = files.take(&caller.tenant, most, length, body, None, |_| {});
+    let taken = taken.await;
     let taken = taken.map_err(refused)?;
     let came = taken.incoming.sha256();
     if let Some(Some(wanted)) = wanted

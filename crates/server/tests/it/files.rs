@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// The SHA-256 of `abc`.
-const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+pub const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 pub fn tenant() -> TenantId {
     TenantId::parse("default").unwrap()
@@ -34,7 +34,7 @@ pub async fn file(world: &World, name: &str, bytes: impl Into<reqwest::Body>) ->
 }
 
 /// All files below a folder, without those of the database.
-fn on_disk(folder: &Path) -> usize {
+pub fn on_disk(folder: &Path) -> usize {
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -44,14 +44,19 @@ fn on_disk(folder: &Path) -> usize {
 }
 
 /// A link for a device, as one is made when an operation is sent.
-struct Link {
+pub struct Link {
     device: String,
     operation: String,
     token: String,
 }
 
 impl Link {
-    async fn new(world: &World, file: Option<&str>, life: Duration) -> Link {
+    pub async fn new(world: &World, file: Option<&str>, life: Duration) -> Link {
+        Link::of(&tenant(), world, file, life).await
+    }
+
+    /// Of a tenant, whose administrator's token is the owner's.
+    pub async fn of(tenant: &TenantId, world: &World, file: Option<&str>, life: Duration) -> Link {
         let device = world
             .device(&format!("proto::{}", uuid::Uuid::new_v4()))
             .await;
@@ -86,7 +91,7 @@ impl Link {
             created_at: at,
             expires_at: at.plus(life),
         };
-        world.store().transfer_offer(&tenant(), new).await.unwrap();
+        world.store().transfer_offer(tenant, new).await.unwrap();
         Link {
             device,
             operation: operation.to_owned(),
@@ -94,7 +99,7 @@ impl Link {
         }
     }
 
-    fn url(&self, world: &World, way: &str) -> String {
+    pub fn url(&self, world: &World, way: &str) -> String {
         format!(
             "http://{}/{way}/{}/any-name.bin",
             world.files.unwrap(),
@@ -103,27 +108,27 @@ impl Link {
     }
 
     /// What the operation shows of the transfer.
-    async fn seen(&self, world: &World) -> Value {
+    pub async fn seen(&self, world: &World) -> Value {
         let operation = world
             .read(&format!("/api/v1/operations/{}", self.operation))
             .await;
         operation["transfer"].clone()
     }
 
-    async fn becomes(&self, world: &World, state: &str) -> Value {
+    pub async fn becomes(&self, world: &World, state: &str) -> Value {
         until(state, || async { self.seen(world).await["state"] == state }).await;
         self.seen(world).await
     }
 }
 
-const LIFE: Duration = Duration::from_secs(600);
+pub const LIFE: Duration = Duration::from_secs(600);
 
-fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+pub fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     let value = response.headers().get(name);
     value.map_or("", |value| value.to_str().unwrap())
 }
 
-async fn configured(change: impl FnOnce(&mut Config)) -> World {
+pub async fn configured(change: impl FnOnce(&mut Config)) -> World {
     let database = store::testing::sqlite().await.unwrap();
     let mut world = World::with(database, change).await;
     world.populate().await;

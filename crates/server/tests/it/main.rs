@@ -8,6 +8,7 @@ mod files;
 mod handing;
 mod idempotency;
 mod input;
+mod links;
 mod listener;
 mod one_device;
 mod over_cwmp;

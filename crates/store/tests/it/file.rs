@@ -5,7 +5,8 @@ use fleet::{
 };
 use store::limits::{FILES_PER_TENANT_MAX, TEXT_CHARS_MAX, TRANSFERS_PER_DEVICE_MAX};
 use store::{
-    Error, FileFilter, FilePatch, NewFile, NewTransfer, Store, TransferRecord, TransferStep,
+    Error, FileFilter, FilePatch, LinkRecord, NewFile, NewTransfer, Store, TenantPatch,
+    TransferRecord, TransferStep,
 };
 
 use crate::isolation::none;
@@ -270,11 +271,14 @@ async fn an_operation_has_one_link_and_what_went_over_the_wire_stays_known() {
         let second = offer(hash(2)).await.unwrap();
         assert_eq!((second.id, second.bytes), (id, 5));
         assert!(store.transfer_by_token(&hash(1)).await.unwrap().is_none());
-        let (found, behind, cancelled) = store.transfer_by_token(&hash(2)).await.unwrap().unwrap();
-        assert_eq!(
-            (found.id, behind, cancelled),
-            (id, Some(file.clone()), false)
-        );
+        let found = store.transfer_by_token(&hash(2)).await.unwrap().unwrap();
+        let expected = LinkRecord {
+            transfer: second,
+            file: Some(file.clone()),
+            cancelled: false,
+            disabled: false,
+        };
+        assert_eq!(found, expected);
         let events = |before: &TransferRecord, after: &TransferRecord| {
             assert!(before.finished_at.is_none() && after.finished_at.is_some());
             vec![]
@@ -299,8 +303,13 @@ async fn an_operation_has_one_link_and_what_went_over_the_wire_stays_known() {
             })
             .await
             .unwrap();
-        let (_, _, cancelled) = store.transfer_by_token(&hash(2)).await.unwrap().unwrap();
-        assert!(cancelled);
+        let patch = TenantPatch {
+            disabled_at: Some(Some(at(3))),
+            ..TenantPatch::default()
+        };
+        store.tenant_update(&tenant, patch, vec![]).await.unwrap();
+        let found = store.transfer_by_token(&hash(2)).await.unwrap().unwrap();
+        assert!(found.cancelled && found.disabled);
     }
 }
 
@@ -336,6 +345,27 @@ async fn what_a_device_sends_becomes_a_file_and_ends_its_transfer_together() {
             (TransferState::Done, Some(kept.file.id))
         );
         assert_eq!((over.size, over.bytes), (Some(4), 4));
+        // It has come: the same once more is the same file, whatever it is called by now, and other bytes are not taken.
+        let patch = FilePatch {
+            name: Some("golden".to_owned()),
+            ..FilePatch::default()
+        };
+        let named = store.file_update(&tenant, kept.file.id, patch, vec![]);
+        let named = named.await.unwrap();
+        let again = async |bytes| {
+            store
+                .transfer_received(&tenant, offered.id, sent(bytes), QUOTA, done(), none)
+                .await
+        };
+        assert_eq!(again(b"1234").await.unwrap(), named);
+        assert!(matches!(again(b"5678").await, Err(Error::Conflict { .. })));
+        let any = FileFilter::default();
+        let all = store.file_list(&tenant, &any, None, 9);
+        assert_eq!(all.await.unwrap(), [named]);
+        assert_eq!(
+            store.transfer_of(&tenant, op).await.unwrap().unwrap().file,
+            over.file
+        );
     }
 }
 
