@@ -64,9 +64,9 @@ export async function acs(context: BrowserContext): Promise<Acs> {
 /** The serial number of the TR-069 gateway with this number, as the simulator makes it. */
 export const cpeSerial = (number: number) => `HG24${String(number).padStart(6, '0')}`;
 
-/** One simulated gateway that speaks TR-069. Its flash is in memory, as of `startGateway`. */
-export function startCpe({ url, username, password }: Acs, number: number): Program {
-  return start(bin(), ['sim', '--cwmp-devices', '1', '--first-serial', String(number), '--cwmp-url', url, '--cwmp-username', username, '--setup-key', password]);
+/** One simulated gateway that speaks TR-069, with these flags of the simulator. Its flash is in memory, as of `startGateway`. */
+export function startCpe({ url, username, password }: Acs, number: number, flags: string[] = []): Program {
+  return start(bin(), ['sim', '--count', '0', '--cwmp-devices', '1', ...flags, '--first-serial', String(number), '--cwmp-url', url, '--cwmp-username', username, '--setup-key', password]);
 }
 
 /** A CPE says who it is, from an address of this machine that is not 127.0.0.1, and hangs up. The status of the answer. */

@@ -141,4 +141,8 @@ export const updateDevice = (id: string, body: Schemas['DevicePatch']) =>
   need(client.PATCH('/api/v1/devices/{device_id}', { params: { path: { device_id: id } }, body }));
 export const deleteDevice = (id: string) => done(client.DELETE('/api/v1/devices/{device_id}', { params: { path: { device_id: id } } }));
 export const readmitDevice = (id: string) => need(client.POST('/api/v1/devices/{device_id}/readmit', { params: { path: { device_id: id } } }));
+/** The user name and password that it has for connection requests; it is asked to come with them at once. */
+export const enterWakeCredential = (id: string, username: string, password: string) =>
+  need(client.PUT('/api/v1/devices/{device_id}/wake-credential', { params: { path: { device_id: id } }, body: { username, password } }));
+export const removeWakeCredential = (id: string) => done(client.DELETE('/api/v1/devices/{device_id}/wake-credential', { params: { path: { device_id: id } } }));
 export const wakeDevice = (id: string) => need(client.POST('/api/v1/devices/{device_id}/wake', { params: { path: { device_id: id } } }));

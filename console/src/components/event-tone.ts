@@ -40,7 +40,7 @@ export function eventTone(event: Pick<Schemas['Event'], 'kind' | 'data'>): Tone 
 /** What tells a story: without the value changes and periodic reports that devices send all the time. */
 export const telling = [
   'device.created', 'device.updated', 'device.deleted', 'device.merged', 'device.split', 'device.match_found', 'device.match_rejected', 'device.connected', 'device.disconnected', 'device.silent', 'device.wake_failed',
-  'device.taken_over', 'device.onboard_request', 'device.onboarded', 'device.onboarding_failed', 'device.credential', 'device.readmitted',
+  'device.taken_over', 'device.onboard_request', 'device.onboarded', 'device.onboarding_failed', 'device.credential', 'device.wake_credential', 'device.readmitted',
   'device.booted', 'device.firmware_changed', 'device.object_created', 'device.object_deleted', 'device.command_completed',
   'device.model_discovered', 'device.misbehaved', 'connection.refused', 'operation.queued', 'operation.waiting', 'operation.finished',
   'operation.cancel_requested',

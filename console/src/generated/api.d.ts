@@ -435,6 +435,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/{device_id}/wake-credential": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Enter the user name and password that a device has for connection requests
+         * @description For a CWMP device that keeps its own and does not take those of this server. The password is kept sealed. The device is asked to come at once, so that the attempts in its reach show whether they are right; while they are there, it is not given ours.
+         *
+         *     Needs `device:write`.
+         */
+        put: operations["device_wake_credential_enter"];
+        post?: never;
+        /**
+         * Take the entered user name and password for connection requests away
+         * @description The device is asked with those of this server again, where it has taken them; otherwise it is given them when it is brought in anew.
+         *
+         *     Needs `device:write`.
+         */
+        delete: operations["device_wake_credential_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/facets": {
         parameters: {
             query?: never;
@@ -2158,6 +2186,7 @@ export interface components {
             refusals: components["schemas"]["Refusal"][];
             /** @description Whether waking it now makes sense. */
             wake: components["schemas"]["WakeAbility"];
+            wake_credential?: components["schemas"]["WakeCredential"] | null;
         };
         /** @description A way to turn to a device. */
         ReachMethod: {
@@ -2831,6 +2860,30 @@ export interface components {
             /** @description How, or why not. */
             words: string;
         };
+        /** @description The user name and password with which a device is asked to come (connection requests). */
+        WakeCredential: {
+            entered_at?: components["schemas"]["Time"] | null;
+            entered_by?: components["schemas"]["Actor"] | null;
+            /** @description Whose they are. */
+            source: components["schemas"]["WakeCredentialSource"];
+            /** @description The user name; null where there is none. */
+            username?: string | null;
+        };
+        /** @description The user name and password that a device has for connection requests. */
+        WakeCredentialEntry: {
+            /** @description The password, kept sealed and never shown again. */
+            password: string;
+            /**
+             * @description The user name (`ManagementServer.ConnectionRequestUsername`).
+             * @example cpe
+             */
+            username: string;
+        };
+        /**
+         * @description Whose user name and password they are.
+         * @enum {string}
+         */
+        WakeCredentialSource: "ours" | "entered" | "none";
         /**
          * @description Who refused.
          * @enum {string}
@@ -5287,6 +5340,235 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Woken"];
                 };
+            };
+            /** @description The request is malformed; each wrong field is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A permission is missing, or a one-time password has to be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something else went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    device_wake_credential_enter: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant to act in; only for platform administrators. */
+                "Headend-Tenant"?: string;
+            };
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "from its label",
+                 *       "username": "cpe"
+                 *     }
+                 */
+                "application/json": components["schemas"]["WakeCredentialEntry"];
+            };
+        };
+        responses: {
+            /** @description All is well */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Woken"];
+                };
+            };
+            /** @description The request is malformed; each wrong field is named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A permission is missing, or a one-time password has to be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflicts with the present state, or a limit is reached */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON by its content type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is not valid; each is named */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something else went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    device_wake_credential_remove: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant to act in; only for platform administrators. */
+                "Headend-Tenant"?: string;
+            };
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request is malformed; each wrong field is named */
             400: {

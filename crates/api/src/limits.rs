@@ -33,6 +33,10 @@ pub const PASSWORD_CHARS_MIN: usize = 12;
 /// Characters of a password at most: argon2 reads all of them, a megabyte would be an attack.
 pub const PASSWORD_CHARS_MAX: usize = 256;
 
+/// Characters of the user name with which a device is asked to come: as many as its data model has room for
+/// (`ManagementServer.ConnectionRequestUsername`).
+pub const WAKE_USERNAME_CHARS_MAX: usize = 256;
+
 /// Characters of an idempotency key.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
 

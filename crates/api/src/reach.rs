@@ -5,6 +5,7 @@ use crate::Time;
 use crate::device::Presence;
 use crate::doctor::Refusal;
 use crate::endpoint::{Access, Answer, Body, Endpoint, Method};
+use crate::operation::Actor;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,6 +24,45 @@ pub struct Reach {
     pub refusals: Vec<Refusal>,
     /// Whether waking it now makes sense.
     pub wake: WakeAbility,
+    /// With what it is asked to come, where it is a device that is asked (CWMP).
+    pub wake_credential: Option<WakeCredential>,
+}
+
+/// The user name and password with which a device is asked to come (connection requests).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WakeCredential {
+    /// Whose they are.
+    pub source: WakeCredentialSource,
+    /// The user name; null where there is none.
+    pub username: Option<String>,
+    /// When they were entered.
+    pub entered_at: Option<Time>,
+    /// Who entered them.
+    pub entered_by: Option<Actor>,
+}
+
+/// Whose user name and password they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WakeCredentialSource {
+    /// The server made them and set them in the device.
+    Ours,
+    /// A person entered those that the device has.
+    Entered,
+    /// None are known: the device has not taken ours, or has not come yet.
+    None,
+}
+
+/// The user name and password that a device has for connection requests.
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WakeCredentialEntry {
+    /// The user name (`ManagementServer.ConnectionRequestUsername`).
+    #[schema(example = "cpe", max_length = 256)]
+    pub username: String,
+    /// The password, kept sealed and never shown again.
+    #[schema(max_length = 256)]
+    pub password: String,
 }
 
 /// One way to a device.
@@ -131,4 +171,25 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Try to reach a device now",
         Answer::Json(Body::of::<Woken>()),
     ),
+    Endpoint::new(
+        "device_wake_credential_enter",
+        Method::Put,
+        "/api/v1/devices/{device_id}/wake-credential",
+        Access::Needs(Permission::DeviceWrite),
+        TAG,
+        "Enter the user name and password that a device has for connection requests",
+        Answer::Json(Body::of::<Woken>()),
+    )
+    .body::<WakeCredentialEntry>(r#"{"username": "cpe", "password": "from its label"}"#)
+    .about("For a CWMP device that keeps its own and does not take those of this server. The password is kept sealed. The device is asked to come at once, so that the attempts in its reach show whether they are right; while they are there, it is not given ours."),
+    Endpoint::new(
+        "device_wake_credential_remove",
+        Method::Delete,
+        "/api/v1/devices/{device_id}/wake-credential",
+        Access::Needs(Permission::DeviceWrite),
+        TAG,
+        "Take the entered user name and password for connection requests away",
+        Answer::Nothing,
+    )
+    .about("The device is asked with those of this server again, where it has taken them; otherwise it is given them when it is brought in anew."),
 ];

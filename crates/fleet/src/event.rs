@@ -66,6 +66,9 @@ kinds! {
     DeviceOnboardingFailed = "device.onboarding_failed",
     /// Its per-device credential was set or came into use. Data: `state`.
     DeviceCredential = "device.credential",
+    /// A person entered the user name and password with which it is asked to come, or dropped them. Data: `state`
+    /// (`entered`, `removed`), `username`.
+    DeviceWakeCredential = "device.wake_credential",
     /// An operator let a device with the setup key in again. No data.
     DeviceReadmitted = "device.readmitted",
     /// It started. Data: `cause`, `command_key`, `reason`, `firmware_updated`.

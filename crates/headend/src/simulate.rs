@@ -64,7 +64,7 @@ pub struct Args {
     #[arg(long)]
     cwmp_nat: bool,
     /// What goes wrong with them, like drops=50,loses=20,reboots=10,batch=16,batch-fault=9002,
-    /// silent-transfers,no-empty-path: of a thousand sessions, and names in one message
+    /// silent-transfers,no-empty-path,own-password: of a thousand sessions, and names in one message
     #[arg(long, default_value = "", value_name = "TROUBLES")]
     cwmp_trouble: Troubles,
     /// End when standard input ends, for a program that starts this one

@@ -1,7 +1,7 @@
 //! What an adapter remembers of a device, or of a model with one firmware, in documents of its own: the store keeps
-//! them and does not look inside. No secrets belong here: nothing is masked or sealed.
+//! them and does not look inside. No secrets belong here but sealed ones: nothing is masked, and nothing is sealed here.
 
-use fleet::{DeviceId, TenantId, Timestamp};
+use fleet::{DeviceId, Event, TenantId, Timestamp};
 
 use crate::error::{Error, Result};
 use crate::limits::{MODEL_STATES_PER_TENANT_MAX, STATE_BYTES_MAX, STATES_MAX};
@@ -35,10 +35,36 @@ impl Store {
         document: Vec<u8>,
         now: Timestamp,
     ) -> Result<()> {
-        check(name, &document)?;
+        let put = self.state_change(tenant, device, name, Some(document), now, Vec::new());
+        put.await.map(drop)
+    }
+
+    /// Keeps a document of a device, or drops it (`None`), and tells the log, where that changes anything: what a
+    /// person decides and an adapter goes by. Whether it did.
+    pub async fn state_change(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        name: &str,
+        document: Option<Vec<u8>>,
+        now: Timestamp,
+        events: Vec<Event>,
+    ) -> Result<bool> {
+        check(name, document.as_deref().unwrap_or_default())?;
         let (tenant, name) = (tenant.clone(), name.to_owned());
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
+                let Some(document) = document else {
+                    let drop = sql("DELETE FROM device_state WHERE tenant = $1 AND device = $2 AND name = $3")
+                        .bind(&tenant)
+                        .bind(device)
+                        .bind(&name);
+                    let was_there = tx.execute(drop).await? > 0;
+                    if was_there {
+                        tx.append_all(events).await?;
+                    }
+                    return Ok(was_there);
+                };
                 let others = sql("SELECT count(*) FROM device_state WHERE tenant = $1 AND device = $2 AND name <> $3")
                     .bind(&tenant)
                     .bind(device)
@@ -54,7 +80,8 @@ impl Store {
                 .bind(name)
                 .bind(document)
                 .bind(now);
-                touched(tx.execute(upsert).await?, "device")
+                touched(tx.execute(upsert).await?, "device")?;
+                tx.append_all(events).await.map(|()| true)
             })
         })
         .await

@@ -15,6 +15,7 @@ import { Ago } from '~/components/time';
 import { t } from '~/text';
 import { Split } from './merge';
 import { useWake } from './wake';
+import { WakeCredential } from './wake-credential';
 import { ways } from './ways';
 import classes from './overview.module.css';
 
@@ -61,7 +62,7 @@ export function ReachPanel({ device }: { device: DeviceDetail }) {
       <section className={classes.section} aria-label={r.paths}>
         <div className={classes.head}><h2>{r.paths}</h2></div>
         {data.paths.length === 0 ? <p className="dim" style={{ padding: 14 }}>{r.noPaths}</p> : null}
-        {data.paths.map((path) => <Path key={path.id} path={path} onSplit={data.paths.length > 1 ? () => setSplitting(path.transport.split(',')[0] ?? path.transport) : undefined} mayNot={mayWrite} />)}
+        {data.paths.map((path) => <Path key={path.id} device={device} path={path} credential={path.protocol === 'cwmp' ? data.wake_credential ?? undefined : undefined} onSplit={data.paths.length > 1 ? () => setSplitting(path.transport.split(',')[0] ?? path.transport) : undefined} mayNot={mayWrite} />)}
         {splitting ? <Split device={device} transport={splitting} onClose={() => setSplitting(undefined)} /> : null}
       </section>
       <section className={classes.section} aria-label={r.identities}>
@@ -87,7 +88,7 @@ export function ReachPanel({ device }: { device: DeviceDetail }) {
   );
 }
 
-function Path({ path, onSplit, mayNot }: { path: Reach['paths'][number]; onSplit: (() => void) | undefined; mayNot: string | undefined }) {
+function Path({ device, path, credential, onSplit, mayNot }: { device: DeviceDetail; path: Reach['paths'][number]; credential: Reach['wake_credential']; onSplit: (() => void) | undefined; mayNot: string | undefined }) {
   const r = t.device.reach;
   // Such a path is open until the device need not come again.
   const visits = path.protocol === 'cwmp';
@@ -114,6 +115,7 @@ function Path({ path, onSplit, mayNot }: { path: Reach['paths'][number]; onSplit
         {facts.filter(([, value]) => value !== undefined).map(([name, value]) => <div key={name}><dt>{name}</dt><dd className="wrap">{value}</dd></div>)}
       </dl>
       <Ways path={path} />
+      {credential ? <WakeCredential device={device} credential={credential} mayNot={mayNot} /> : null}
       {path.attempts.length > 0 ? (
         <div style={{ padding: '4px 14px 12px' }}>
           <h3 className="dim">{r.attempts}</h3>

@@ -1,6 +1,7 @@
 //! `device`: the list, one device, and everything that can be done with and on it.
 
 mod act;
+mod credential;
 mod how;
 mod look;
 mod note;
@@ -48,6 +49,8 @@ pub enum Command {
         /// An id, or anything that finds exactly one
         device: String,
     },
+    /// Enter the user name and password that a CWMP device has for connection requests, where it keeps its own
+    WakeCredential(credential::Enter),
     /// Show what happened to a device, newest first
     Timeline(look::Timeline),
     /// List the sessions in which a CWMP device came, newest first
@@ -158,6 +161,7 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
         Command::Show { device } => look::detail(&device, connection).await,
         Command::Reach { device } => look::reach(&device, connection).await,
         Command::Wake { device } => look::wake(&device, connection).await,
+        Command::WakeCredential(args) => credential::enter(args, connection).await,
         Command::Timeline(args) => look::timeline(args, connection).await,
         Command::Sessions(args) => said::list(args, connection).await,
         Command::Session(args) => said::show(args, connection).await,

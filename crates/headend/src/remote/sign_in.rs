@@ -244,7 +244,8 @@ fn ask(question: &str) -> Result<String> {
     }
 }
 
-fn secret(question: &str, from_stdin: bool) -> Result<String> {
+/// A secret, asked for where there is a terminal, else a line of standard input.
+pub fn secret(question: &str, from_stdin: bool) -> Result<String> {
     if from_stdin || !std::io::stdin().is_terminal() {
         let mut line = String::new();
         if std::io::stdin().read_line(&mut line)? == 0 {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::cli::Cli;
 use crate::rig::{SOON, Server, until};
 
 const NETWORKS: &str = "cwmp.wake_networks=[\"127.0.0.0/8\"]";
@@ -106,6 +107,55 @@ async fn a_device_behind_a_nat_is_woken_over_udp() {
     let attempt = woken(&server, &device, "udp").await;
     assert_eq!(attempt["ok"], true, "{attempt:#}");
     reads(&server, &device).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_keeps_its_own_password_is_woken_with_what_a_person_entered() {
+    let (server, _sim, device) = left(&[NETWORKS], &["--cwmp-trouble", "own-password"]).await;
+    let cli = Cli::administrator(&server);
+    let tried = async |wake: &dyn Fn(), words: &str| {
+        until(words, SOON, async || {
+            wake();
+            let attempts = reach(&server, &device).await["attempts"].clone();
+            attempts.to_string().contains(words).then_some(attempts)
+        })
+        .await
+    };
+    let wake = || drop(cli.done(&["device", "wake", &device]));
+    tried(&wake, "none of ours yet").await;
+    let path = reach(&server, &device).await;
+    let url = path["methods"][0]["address"].as_str().unwrap();
+    // As it is made: the last part of its address is its password, too.
+    let password = url.rsplit('/').next().unwrap().to_owned();
+    let username = path["identity"].as_str().unwrap();
+    let (oui, serial) = (username.split('-').next(), username.split('-').next_back());
+    let username = format!("{}-{}", oui.unwrap(), serial.unwrap());
+    let enter = |password: &str| {
+        let flags = ["--username", &username, "--password-stdin"];
+        let command = [&["device", "wake-credential", &device][..], &flags].concat();
+        let said = cli.run_with(&command, &format!("{password}\n"));
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        assert!(said.out.starts_with("kept; "), "{}", said.out);
+    };
+    enter("another one");
+    tried(&wake, "the credentials that were entered for it (401)").await;
+    enter(&password);
+    let nothing = || {};
+    tried(&nothing, "it came a").await;
+    reads(&server, &device).await;
+    let shown = cli.done(&["device", "reach", &device]);
+    let entered = format!("the device's own password, as user {username}, entered");
+    assert!(shown.contains(&entered), "{shown}");
+    let told = server.api.log("&kind=device.wake_credential").await;
+    assert_eq!(told.len(), 2, "{told:#?}");
+    let told = serde_json::to_string(&told).unwrap();
+    assert!(!told.contains(&password), "{told}");
+    cli.done(&["device", "wake-credential", &device, "--remove"]);
+    let shown = cli.done(&["device", "reach", &device]);
+    assert!(
+        shown.contains("no password: it has none of ours"),
+        "{shown}"
+    );
 }
 
 /// How long it took from the asking to the end, by the server's clock.

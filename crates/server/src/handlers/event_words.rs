@@ -48,6 +48,13 @@ pub fn summary(event: &Event) -> String {
             "refused" => with("Did not take a credential of its own", "reason"),
             _ => with("Its own credential", "state"),
         },
+        K::DeviceWakeCredential => match text("state") {
+            "removed" => "The credential for asking it to come was taken away".to_owned(),
+            _ => with(
+                "The credential for asking it to come was entered",
+                "username",
+            ),
+        },
         K::DeviceReadmitted => "May come with a setup key once more".to_owned(),
         K::DeviceBooted => with("Started", "cause"),
         K::DevicePeriodic => "Periodic sign of life".to_owned(),

@@ -32,6 +32,7 @@ mod transfer;
 mod user;
 mod validate;
 mod value;
+mod wake_credential;
 
 use crate::state::State;
 use api::{Endpoint, Method, Time};
@@ -90,6 +91,8 @@ pub fn bind(endpoint: &Endpoint) -> Option<MethodRouter<State>> {
         "device_timeline" => to.handler(event::timeline),
         "device_reach" => to.handler(reach::show),
         "device_wake" => to.handler(reach::wake),
+        "device_wake_credential_enter" => to.handler(wake_credential::enter),
+        "device_wake_credential_remove" => to.handler(wake_credential::remove),
         "device_values" => to.handler(value::list),
         "device_model" => to.handler(model::show),
         "device_model_search" => to.handler(model::search),

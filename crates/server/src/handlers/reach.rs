@@ -1,7 +1,7 @@
 //! How a device can be reached, or why not; and waking it.
 
 use super::device_view::presence;
-use super::doctor;
+use super::{doctor, wake_credential};
 use super::{some, time};
 use crate::auth::Caller;
 use crate::http::extract::Id;
@@ -91,6 +91,7 @@ pub async fn show(
             words: "It dials us over WebSocket; nobody can reach it until it does.".to_owned(),
         },
     };
+    let wake_credential = wake_credential::shown(&state, tenant, id, &paths).await?;
     let paths = paths
         .iter()
         .enumerate()
@@ -103,6 +104,7 @@ pub async fn show(
         paths,
         refusals,
         wake,
+        wake_credential,
     }))
 }
 

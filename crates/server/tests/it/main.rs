@@ -24,6 +24,7 @@ mod rig;
 mod session;
 mod throttle;
 mod two_links;
+mod wake_credential;
 mod walk;
 #[allow(dead_code, reason = "the tests of devices use the rest of it")]
 mod world;

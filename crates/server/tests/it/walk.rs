@@ -87,6 +87,11 @@ async fn prepare(world: &World, id: &str) -> (Vec<String>, Option<Value>) {
             let (usp, other, _) = one_device::pair(world, &fresh("walk")).await;
             (vec![usp.to_string()], Some(json!({ "device_id": other })))
         }
+        "device_wake_credential_enter" => {
+            let device = one_device::cwmp(world, &fresh("walk")).await;
+            let body = json!({"username": "cpe", "password": "from its label"});
+            (vec![device.to_string()], Some(body))
+        }
         "device_split" => {
             let (usp, other, _) = one_device::pair(world, &fresh("walk")).await;
             let merge = format!("/api/v1/devices/{usp}/merge");
@@ -133,6 +138,7 @@ async fn prepare(world: &World, id: &str) -> (Vec<String>, Option<Value>) {
         | "device_timeline"
         | "device_reach"
         | "device_wake"
+        | "device_wake_credential_remove"
         | "device_values"
         | "device_model"
         | "device_model_search"

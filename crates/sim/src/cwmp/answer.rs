@@ -121,7 +121,10 @@ fn set_values(device: &mut Device, now: Now, set: SetParameterValues) -> Answer 
     }
     let mut fault = invalid();
     for change in &set.parameters {
-        if let Some((code, text)) = device.tree.judge(at, change) {
+        if device.troubles().keeps(&change.name) {
+            let text = "it is on the label".to_owned();
+            fault = fault.at(&change.name, FaultCode::NOT_WRITABLE, text);
+        } else if let Some((code, text)) = device.tree.judge(at, change) {
             fault = fault.at(&change.name, code, text);
         }
     }

@@ -7,7 +7,7 @@ use cwmp::fault::FaultCode;
 use crate::motion::mix;
 
 /// What goes wrong, and how often. The text form, for a command line:
-/// `drops=50,loses=20,reboots=10,batch=16,batch-fault=9002,silent-transfers,no-empty-path`.
+/// `drops=50,loses=20,reboots=10,batch=16,batch-fault=9002,silent-transfers,no-empty-path,own-password`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Troubles {
     /// In so many of a thousand sessions the connection breaks before a request is carried out.
@@ -24,6 +24,8 @@ pub struct Troubles {
     pub silent_transfers: bool,
     /// GetParameterNames of the empty path is refused with 9005.
     pub no_empty_path: bool,
+    /// User name and password for connection requests are its own and cannot be set.
+    pub own_password: bool,
 }
 
 /// What strikes a session.
@@ -50,6 +52,15 @@ impl Troubles {
             thousandth < below
         });
         strike.map(|(strike, _)| (strike, 1 + (roll >> 32) as u32 % 3))
+    }
+
+    /// Whether it keeps a parameter as it is, whatever its data model says.
+    pub(super) fn keeps(&self, name: &str) -> bool {
+        let asked = [
+            ".ManagementServer.ConnectionRequestUsername",
+            ".ManagementServer.ConnectionRequestPassword",
+        ];
+        self.own_password && asked.iter().any(|own| name.ends_with(own))
     }
 
     /// Why a message with so many names or values is refused, if it is.
@@ -88,10 +99,11 @@ impl FromStr for Troubles {
                 "batch-fault" => out.batch_fault = Some(number()?),
                 "silent-transfers" => out.silent_transfers = true,
                 "no-empty-path" => out.no_empty_path = true,
+                "own-password" => out.own_password = true,
                 _ => {
                     return Err(format!(
                         "{name} is none of drops, loses, reboots, batch, batch-fault, \
-                         silent-transfers and no-empty-path"
+                         silent-transfers, no-empty-path and own-password"
                     ));
                 }
             }

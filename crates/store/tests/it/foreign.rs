@@ -54,6 +54,14 @@ pub async fn intrude(store: &Store, me: &TenantId, id: DeviceId) {
             .state_put(me, id, "rows", b"mine".to_vec(), at(1))
             .await,
     );
+    let mine = Some(b"mine".to_vec());
+    none(
+        store
+            .state_change(me, id, "rows", mine, at(1), vec![])
+            .await,
+    );
+    let dropped = store.state_change(me, id, "rows", None, at(1), vec![]);
+    assert!(!dropped.await.unwrap());
     let theirs = store.model_state_get(me, "key", "batch").await.unwrap();
     assert!(theirs.is_none());
     store

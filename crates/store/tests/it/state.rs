@@ -38,6 +38,39 @@ async fn a_document_of_a_device_is_replaced_and_goes_with_the_device() {
 }
 
 #[tokio::test]
+async fn what_a_person_decides_is_kept_or_dropped_together_with_its_event() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let device = insert_device(&db.store, &tenant, "S1").await;
+        let change = |document: Option<&[u8]>| {
+            let told = vec![event(&tenant, EventKind::DeviceWakeCredential).device(device)];
+            let document = document.map(<[u8]>::to_vec);
+            db.store
+                .state_change(&tenant, device, "a", document, NOW, told)
+        };
+        let told = async || {
+            let filter = store::EventFilter {
+                kinds: vec![EventKind::DeviceWakeCredential],
+                ..Default::default()
+            };
+            let page = db.store.events_after(&tenant, 0, &filter, 10).await;
+            page.unwrap().events.len()
+        };
+        assert!(change(Some(b"1")).await.unwrap());
+        assert_eq!(kept(&db.store, device, "a").await, Some(b"1".to_vec()));
+        assert_eq!(told().await, 1);
+        assert!(change(None).await.unwrap());
+        assert_eq!(
+            (kept(&db.store, device, "a").await, told().await),
+            (None, 2)
+        );
+        // Nothing was there: nothing to tell.
+        assert!(!change(None).await.unwrap());
+        assert_eq!(told().await, 2);
+    }
+}
+
+#[tokio::test]
 async fn of_two_devices_that_are_one_the_documents_that_are_missing_go_along() {
     for db in worlds().await {
         let tenant = tenant("acme");

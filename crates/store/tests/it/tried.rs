@@ -76,6 +76,7 @@ pub const TRIED: &[&str] = &[
     "model_touch",
     "state_get",
     "state_put",
+    "state_change",
     "model_state_get",
     "model_state_put",
     "value_update",

@@ -6,7 +6,7 @@ use crate::remote::{Connection, client::Client, events, output};
 use anyhow::Result;
 use api::device::{Device, DeviceDetail, Presence};
 use api::event::{Event, TimelineQuery};
-use api::reach::{Reach, Woken};
+use api::reach::{Reach, WakeCredential, WakeCredentialSource, Woken};
 use api::value::{Value, ValueQuery};
 
 #[derive(clap::Args)]
@@ -113,7 +113,28 @@ pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
         );
     }
     println!("\nwake: {}", reach.wake.words);
+    if let Some(credential) = &reach.wake_credential {
+        println!("asked with: {}", asked_with(credential));
+    }
     Ok(())
+}
+
+fn asked_with(credential: &WakeCredential) -> String {
+    let user = credential.username.as_deref().unwrap_or_default();
+    match credential.source {
+        WakeCredentialSource::Ours => format!("a password of ours, as user {user}"),
+        WakeCredentialSource::Entered => {
+            let by = credential.entered_by.as_ref();
+            format!(
+                "the device's own password, as user {user}, entered {} by {}",
+                output::ago(credential.entered_at),
+                by.map_or("somebody", |by| by.name.as_str())
+            )
+        }
+        WakeCredentialSource::None => {
+            "no password: it has none of ours (yet), and nobody entered its own".to_owned()
+        }
+    }
 }
 
 pub async fn wake(device: &str, connection: &Connection) -> Result<()> {

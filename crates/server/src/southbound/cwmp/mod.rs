@@ -11,7 +11,7 @@
 //! | `admission` | who may come in, and takes its place |
 //! | `record` | what was said, as people may read it |
 //! | `converse` | what is said |
-//! | `reach`, `wake` | how a device is asked to come, and asking it |
+//! | `reach`, `login`, `wake` | how a device is asked to come, with what, and asking it |
 //!
 //! Not here: what an operation needs (crate `fleet`), and the protocol itself (crate `cwmp`).
 
@@ -28,6 +28,7 @@ mod join;
 pub mod limits;
 mod line;
 mod listen;
+pub mod login;
 mod offers;
 mod post;
 pub mod reach;

@@ -12,6 +12,7 @@ use serde_json::json;
 use store::{Visit, VisitPath};
 
 use super::super::limits::EXPECTED_FIRST;
+use super::super::login::Login;
 use super::super::reach::{self, Reach};
 use super::super::{AskError, TRANSPORT, credential as issued};
 use super::desk::Desk;
@@ -163,11 +164,15 @@ pub async fn woken(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> {
         .into_iter()
         .map(|(name, value)| wish(name, value))
         .collect();
-    let there = {
+    // What a person entered is the device's own, and stays.
+    let own = Login::load(desk.store(), &desk.tenant, desk.device)
+        .await
+        .map_err(unsent)?;
+    let may_be_told = own.is_none() && {
         let (_, structure) = talk.known().await?;
         wishes.iter().all(|wish| has(structure, &wish.path))
     };
-    if there {
+    if may_be_told {
         let refused = tell(talk, wishes, true).await?;
         note(notes, &refused);
         if refused.is_empty() {
@@ -191,6 +196,13 @@ pub async fn woken(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> {
         let wishes = all.into_iter().map(|(name, value)| wish(name, value));
         let refused = tell(talk, wishes.collect(), false).await?;
         note(notes, &refused);
+        if known.told_as.is_none() {
+            known.told_as = Some(desk.device);
+            known
+                .save(desk.store(), &desk.tenant, desk.device)
+                .await
+                .map_err(unsent)?;
+        }
     }
     Ok(())
 }

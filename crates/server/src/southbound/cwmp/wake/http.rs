@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use super::guard::Guard;
 use super::limits::{ADDRESSES_MAX, CONNECT_TIME_MAX, RESOLVE_TIME_MAX};
-use super::{Said, text};
+use super::{Said, Shown, Whose, text};
 
 /// A connection, with TLS or without.
 trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -39,16 +39,14 @@ pub struct Http {
 }
 
 impl Http {
-    /// Asks the device behind a URL to come. `known` is the user and the password that it should
-    /// have; without them the ones shown are empty.
-    pub async fn ask(&self, url: &str, known: Option<(String, String)>) -> Said {
-        let has_credentials = known.is_some();
-        let (username, password) = known.unwrap_or_default();
+    /// Asks the device behind a URL to come.
+    pub(super) async fn ask(&self, url: &str, shown: Shown) -> Said {
+        let whose = shown.whose;
         let credentials = Credentials {
-            username,
-            password: password.into(),
+            username: shown.username,
+            password: shown.password.into(),
             // Nothing is nothing to show.
-            basic: self.basic && has_credentials,
+            basic: self.basic && whose != Whose::Nobodys,
         };
         let cnonce = format!("{:032x}", rand::random::<u128>());
         let begun = Instant::now();
@@ -108,7 +106,7 @@ impl Http {
                 Err(_) => request.handle_timeout(deadline.into_std()),
             }
         };
-        said(&outcome, has_credentials, &why_not)
+        said(&outcome, whose, &why_not)
     }
 
     /// The addresses of a target to which requests may go.
@@ -213,7 +211,7 @@ fn connect_words(error: &io::Error) -> String {
     }
 }
 
-fn said(outcome: &Outcome, has_credentials: bool, why_not: &str) -> Said {
+fn said(outcome: &Outcome, whose: Whose, why_not: &str) -> Said {
     let refused = |words: &str| Said::Refused(words.to_owned());
     match outcome {
         Outcome::Accepted => Said::Accepted,
@@ -221,22 +219,15 @@ fn said(outcome: &Outcome, has_credentials: bool, why_not: &str) -> Said {
             "the device is busy (503): it is in a session, or takes no more requests for now"
                 .to_owned(),
         ),
-        Outcome::Unauthorized if has_credentials => {
-            refused("the device does not take our credentials (401)")
-        }
-        Outcome::Unauthorized => {
-            refused("the device asks for credentials (401), and it has none of ours yet")
-        }
+        Outcome::Unauthorized => whose.refused("401"),
         Outcome::NoUsableChallenge(schemes) => {
             let basic = schemes.iter().any(|scheme| scheme == "basic");
-            match (basic, has_credentials) {
-                (true, true) => refused(
+            match (basic, whose) {
+                (_, Whose::Nobodys) => whose.refused("401"),
+                (true, _) => refused(
                     "the device takes only Basic, which shows the password to all on the way; cwmp.wake_basic allows it",
                 ),
-                (_, false) => {
-                    refused("the device asks for credentials (401), and it has none of ours yet")
-                }
-                (false, true) => Said::Refused(format!(
+                (false, _) => Said::Refused(format!(
                     "the device asks for credentials in a way that is not known ({})",
                     text(&schemes.join(", "))
                 )),

@@ -108,6 +108,43 @@ pub struct Setup {
     pub shutdown: CancellationToken,
 }
 
+/// With what a device is asked.
+#[derive(Clone, Debug, Default)]
+struct Shown {
+    username: String,
+    password: String,
+    whose: Whose,
+}
+
+/// Whose user name and password they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Whose {
+    /// There are none: those shown are empty.
+    #[default]
+    Nobodys,
+    /// Those that we set in the device.
+    Ours,
+    /// The device's own, which a person entered.
+    Entered,
+}
+
+impl Whose {
+    /// That the device does not take them, in words; `how` is how it said so.
+    fn refused(self, how: &str) -> Said {
+        Said::Refused(match self {
+            Self::Nobodys => format!(
+                "the device asks for credentials ({how}), and it has none of ours yet: where it keeps its own, enter them"
+            ),
+            Self::Ours => format!(
+                "the device does not take our credentials ({how}): where it keeps its own, enter them"
+            ),
+            Self::Entered => {
+                format!("the device does not take the credentials that were entered for it ({how})")
+            }
+        })
+    }
+}
+
 /// How one attempt went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Said {
@@ -287,7 +324,7 @@ impl Waker {
     /// The ways in which a device can be asked to come, the most promising first.
     pub async fn ways(&self, tenant: &TenantId, device: DeviceId) -> Vec<seam::Way> {
         match self.known(tenant, device).await {
-            Ok((_, ways)) => ways.iter().map(round::Way::shown).collect(),
+            Ok(known) => known.ways.iter().map(round::Way::shown).collect(),
             Err(error) => {
                 tracing::warn!(%device, %error, "how to reach a device cannot be read");
                 Vec::new()

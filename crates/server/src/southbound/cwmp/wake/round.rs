@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::sleep;
 
+use super::super::login::Login;
 use super::super::reach::{CONNECTION_REQUEST, Reach};
 use super::devices::Task;
 use super::limits::RETRY_MAX;
-use super::{Said, Waker, udp};
+use super::{Said, Shown, Waker, Whose, udp};
 use crate::seam::Attempt;
 use crate::southbound::slots::Slots;
 use crate::state::now;
@@ -91,6 +92,14 @@ enum Round {
     NoWay,
     /// It did not come.
     Failed,
+}
+
+/// What is known of a device that is to be asked.
+pub(super) struct Known {
+    reach: Reach,
+    login: Option<Login>,
+    /// The most promising first.
+    pub ways: Vec<Way>,
 }
 
 /// The ways to a device, the most promising first: what worked last, then what suits its network.
@@ -179,22 +188,22 @@ impl Waker {
         task: &Arc<Task>,
         places: &Slots,
     ) -> Round {
-        let (reach, ways) = match self.known(tenant, device).await {
+        let known = match self.known(tenant, device).await {
             Ok(known) => known,
             Err(error) => {
                 tracing::warn!(%device, %error, "how to reach a device cannot be read");
                 return Round::Failed;
             }
         };
-        if ways.is_empty() {
+        if known.ways.is_empty() {
             return Round::NoWay;
         }
-        for way in ways {
+        for way in &known.ways {
             let place = tokio::select! {
                 place = places.take(tenant) => place,
                 () = task.over.cancelled() => return Round::Over,
             };
-            let attempt = self.attempt(tenant, device, task, &reach, &way).await;
+            let attempt = self.attempt(tenant, device, task, &known, way).await;
             drop(place);
             let Some((said, number)) = attempt else {
                 return Round::Over;
@@ -236,11 +245,7 @@ impl Waker {
     }
 
     /// The ways to a device, with what is known of it.
-    pub(super) async fn known(
-        &self,
-        tenant: &TenantId,
-        device: DeviceId,
-    ) -> store::Result<(Reach, Vec<Way>)> {
+    pub(super) async fn known(&self, tenant: &TenantId, device: DeviceId) -> store::Result<Known> {
         let mut reach = Reach::load(&self.0.store, tenant, device).await?;
         if self.0.xmpp.is_none() {
             reach.xmpp_jid = None;
@@ -249,9 +254,11 @@ impl Waker {
         let memory: Memory = memory
             .and_then(|memory| serde_json::from_slice(&memory).ok())
             .unwrap_or_default();
-        let seen = self.0.udp.seen(reach.told_as(device));
+        let seen = self.0.udp.seen(device);
+        let seen = seen.or_else(|| self.0.udp.seen(reach.told_as(device)));
         let ways = ways(&reach, seen, memory.worked);
-        Ok((reach, ways))
+        let login = Login::load(&self.0.store, tenant, device).await?;
+        Ok(Known { reach, login, ways })
     }
 
     /// Tries one way and remembers it; `None` when the device came meanwhile.
@@ -260,13 +267,13 @@ impl Waker {
         tenant: &TenantId,
         device: DeviceId,
         task: &Arc<Task>,
-        reach: &Reach,
+        known: &Known,
         way: &Way,
     ) -> Option<(Said, u64)> {
         let (at, begun) = (now(), Instant::now());
         // Boxed: it is large, and most of the time nobody is being asked.
         let said = tokio::select! {
-            said = Box::pin(self.ask(tenant, device, reach, way)) => Some(said),
+            said = Box::pin(self.ask(tenant, device, known, way)) => Some(said),
             () = task.over.cancelled() => None,
         };
         let took = begun.elapsed();
@@ -295,30 +302,44 @@ impl Waker {
         Some((said?, number))
     }
 
-    async fn ask(&self, tenant: &TenantId, device: DeviceId, reach: &Reach, way: &Way) -> Said {
+    /// With what the device is asked.
+    fn with_what(&self, tenant: &TenantId, device: DeviceId, known: &Known) -> Result<Shown, Said> {
+        let vault = &self.0.vault;
+        if let Some(login) = &known.login {
+            let password = login.password(vault, tenant).map_err(|error| {
+                tracing::error!(%device, %error, "the credential that was entered for a device cannot be opened");
+                Said::Refused("nothing was sent: the credentials that were entered for it cannot be opened; enter them again".to_owned())
+            })?;
+            return Ok(Shown {
+                username: login.username.clone(),
+                password,
+                whose: Whose::Entered,
+            });
+        }
+        let reach = &known.reach;
         let told = reach.told_as(device);
-        let username = || {
-            let own = reach.username.clone();
-            own.unwrap_or_else(|| told.to_string())
+        Ok(match reach.generation {
+            Some(generation) => Shown {
+                username: reach.username.clone().unwrap_or_else(|| told.to_string()),
+                password: vault.device_password(CONNECTION_REQUEST, tenant, told, generation),
+                whose: Whose::Ours,
+            },
+            None => Shown::default(),
+        })
+    }
+
+    async fn ask(&self, tenant: &TenantId, device: DeviceId, known: &Known, way: &Way) -> Said {
+        let shown = match self.with_what(tenant, device, known) {
+            Ok(shown) => shown,
+            Err(said) => return said,
         };
-        let known = reach.generation.map(|generation| {
-            let vault = &self.0.vault;
-            let password = vault.device_password(CONNECTION_REQUEST, tenant, told, generation);
-            (username(), password)
-        });
         match way {
-            Way::Http(url) => self.0.http.ask(url, known).await,
-            Way::Udp(to) => {
-                let (username, password) = known.unwrap_or_default();
-                self.0.udp.ask(*to, username, &password).await
-            }
-            Way::Xmpp(jid) => {
-                let (username, password) = known.unwrap_or_default();
-                match &self.0.xmpp {
-                    Some(xmpp) => xmpp.ask(jid, username, password).await,
-                    None => Said::Refused("there is no XMPP account".to_owned()),
-                }
-            }
+            Way::Http(url) => self.0.http.ask(url, shown).await,
+            Way::Udp(to) => self.0.udp.ask(*to, shown).await,
+            Way::Xmpp(jid) => match &self.0.xmpp {
+                Some(xmpp) => xmpp.ask(jid, shown).await,
+                None => Said::Refused("there is no XMPP account".to_owned()),
+            },
         }
     }
 

@@ -20,7 +20,7 @@ use super::limits::{
     BINDINGS_MAX, DATAGRAM_BYTES, RECEIVE_PAUSE, STUN_BURST, STUN_PER_SECOND, UDP_COPIES,
     UDP_COPY_EVERY,
 };
-use super::{Said, text};
+use super::{Said, Shown, text};
 use crate::auth::limiter::{Limiter, Rate};
 use crate::state::now;
 use crate::vault::Vault;
@@ -100,17 +100,17 @@ impl Udp {
     }
 
     /// Asks a device to come: the same datagram three times. Nobody answers one.
-    pub async fn ask(&self, to: SocketAddr, username: String, password: &str) -> Said {
+    pub(super) async fn ask(&self, to: SocketAddr, shown: Shown) -> Said {
         if let Err(why) = self.guard.check(to) {
             return Said::Refused(format!("nothing was sent: {why}"));
         }
         let request = UdpRequest {
             timestamp: u64::try_from(now().as_millis() / 1000).unwrap_or_default(),
             id: self.ids.fetch_add(1, Ordering::Relaxed),
-            username,
+            username: shown.username,
             cnonce: format!("{:016x}", rand::random::<u64>()),
         };
-        let datagram = request.datagram(to, password);
+        let datagram = request.datagram(to, &shown.password);
         let sent = match &self.server {
             // A socket for IPv4 does not send to IPv6.
             Some(server) if to.is_ipv4() || self.local().is_some_and(|own| own.is_ipv6()) => {

@@ -20,7 +20,7 @@ use super::limits::{
     XMPP_DEAD_AFTER, XMPP_PENDING_MAX, XMPP_PING_AFTER, XMPP_QUEUE, XMPP_READY_TIME,
     XMPP_RETRY_MAX, XMPP_RETRY_MIN,
 };
-use super::{Said, text};
+use super::{Said, Shown, text};
 
 /// Where our account is.
 #[derive(Clone)]
@@ -91,7 +91,7 @@ impl Xmpp {
     }
 
     /// Asks a device to come.
-    pub async fn ask(&self, jid: &str, username: String, password: String) -> Said {
+    pub(super) async fn ask(&self, jid: &str, shown: Shown) -> Said {
         let refused = |words: &str| Said::Refused(words.to_owned());
         let Some(to) = Jid::parse(jid) else {
             return refused("its ConnReqJabberID is no address");
@@ -119,8 +119,8 @@ impl Xmpp {
             to: jid.trim().to_owned(),
             id: format!("cr-{:032x}", rand::random::<u128>()),
             content: Content::Request {
-                username,
-                password: password.into(),
+                username: shown.username,
+                password: shown.password.into(),
             },
         };
         let asked = async {
@@ -130,7 +130,7 @@ impl Xmpp {
         match tokio::time::timeout(self.answer_time, asked).await {
             Ok(Some(Content::Accepted)) => Said::Accepted,
             Ok(Some(Content::Refused(Refusal::NotAuthorized))) => {
-                refused("the device does not take our credentials (not-authorized)")
+                shown.whose.refused("not-authorized")
             }
             // Said by the device, or by the server where no device is.
             Ok(Some(Content::Refused(Refusal::ServiceUnavailable))) => {

@@ -14,6 +14,8 @@ use super::fake::{gateway, old_gateway};
 use super::memory::wire_key;
 use super::world::{PATIENCE, PERIODIC, Session, World, complete, operate, upgrade};
 use crate::southbound::cwmp::core::{Command, Stop};
+use crate::southbound::cwmp::login::Login;
+use crate::southbound::cwmp::reach::Reach;
 
 #[tokio::test]
 async fn a_new_device_is_known_after_its_first_session() {
@@ -91,6 +93,28 @@ async fn a_device_with_a_setup_key_gets_a_credential_of_its_own_and_nobody_reads
         world.told(EventKind::DeviceCredential).await[0]["state"],
         "pending"
     );
+}
+
+#[tokio::test]
+async fn a_device_whose_own_password_was_entered_is_not_told_another() {
+    let world = World::start("Device.").await;
+    let vault = crate::vault::Vault::of(&[7; 32]).unwrap();
+    let entered = ("label".to_owned(), "Zte521");
+    let login = Login::new(&vault, &world.tenant, world.device, entered, String::new());
+    let kept = login.unwrap();
+    kept.save(&world.store, &world.tenant, world.device, vec![])
+        .await
+        .unwrap();
+    let (session, asked) = world.come(gateway(), world.inform(PERIODIC, &[]), true);
+    session.end().await;
+    let at = |name: &str| asked.get(&format!("Device.ManagementServer.{name}"));
+    assert_eq!(at("Username"), Some(world.device.to_string()));
+    assert_ne!(
+        at("ConnectionRequestUsername"),
+        Some(world.device.to_string())
+    );
+    let reach = Reach::load(&world.store, &world.tenant, world.device);
+    assert_eq!(reach.await.unwrap().generation, None);
 }
 
 #[tokio::test]

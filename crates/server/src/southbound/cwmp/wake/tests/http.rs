@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::guard::Guard;
 use super::super::http::Http;
-use super::super::{Said, testing, tls};
+use super::super::{Said, Shown, Whose, testing, tls};
 use super::servers::{Do, Scripted, cpe};
 use mtp::tls::ClientTlsConfig;
 use tokio::net::TcpListener;
@@ -25,8 +25,12 @@ fn client(basic: bool) -> Http {
     }
 }
 
-fn known() -> Option<(String, String)> {
-    Some(("acs".to_owned(), "p".to_owned()))
+fn known() -> Shown {
+    Shown {
+        username: "acs".to_owned(),
+        password: "p".to_owned(),
+        whose: Whose::Ours,
+    }
 }
 
 async fn ask(script: &[Do]) -> (Said, Vec<String>) {
@@ -102,11 +106,11 @@ async fn a_device_that_follows_the_standard_agrees() {
             true => assert_eq!(said, Said::Accepted),
             false => assert_eq!(
                 refused(&said),
-                "the device does not take our credentials (401)"
+                "the device does not take our credentials (401): where it keeps its own, enter them"
             ),
         }
         let said = client(false)
-            .ask(&format!("http://{address}/cr"), None)
+            .ask(&format!("http://{address}/cr"), Shown::default())
             .await;
         assert!(refused(&said).contains("none of ours yet"), "{said:?}");
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use fleet::{DeviceId, EventKind, TenantId};
 use store::{Store, Visit, VisitPath};
 
+use super::super::super::login::Login;
 use super::super::super::reach::{CONNECTION_REQUEST, Reach};
 use super::super::limits::ROUNDS_BURST;
 use super::super::round::Method;
@@ -13,6 +14,7 @@ use super::super::{Limits, Waker};
 use super::servers::{Do, Scripted, cpe};
 use crate::seam::Attempt;
 use crate::state::now;
+use crate::vault::Vault;
 
 const YES: Do = Do::Say("HTTP/1.1 200 OK\r\n\r\n");
 const NO: Do = Do::Say("HTTP/1.1 404 x\r\n\r\n");
@@ -320,6 +322,54 @@ async fn a_device_that_was_merged_is_asked_with_what_it_was_told() {
     rig.waker.wake(&rig.tenant, rig.device);
     let tried = attempts(&rig, 1).await;
     assert!(tried[0].ok, "{tried:?}");
+}
+
+#[tokio::test]
+async fn what_a_person_entered_is_shown_to_the_device_until_it_is_taken_away() {
+    let rig = rig(settings(), limits()).await;
+    let address = cpe("label", "Zte521", || {}).await;
+    reached_by(&rig, over_http(format!("http://{address}/cr"))).await;
+    let tried = async |count: usize| {
+        rig.waker.wake(&rig.tenant, rig.device);
+        ended(&rig.waker).await;
+        attempts(&rig, count).await.remove(0).words
+    };
+    let ours = tried(1).await;
+    assert!(
+        ours.contains("does not take our credentials (401)"),
+        "{ours}"
+    );
+    let (store, vault) = (&rig.store, &rig.vault);
+    for (count, (password, words)) in [
+        ("wrong", "the credentials that were entered for it (401)"),
+        ("Zte521", "the device agreed to come"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let entered = ("label".to_owned(), password);
+        let login = Login::new(vault, &rig.tenant, rig.device, entered, "test".to_owned());
+        let kept = login.unwrap();
+        kept.save(store, &rig.tenant, rig.device, vec![])
+            .await
+            .unwrap();
+        let said = tried(2 + count).await;
+        assert!(said.contains(words), "{said}");
+    }
+    // Of another master key: it says so, and shows nothing.
+    let other = Vault::of(&[9; 32]).unwrap();
+    let entered = ("label".to_owned(), "Zte521");
+    let login = Login::new(&other, &rig.tenant, rig.device, entered, "test".to_owned()).unwrap();
+    login
+        .save(store, &rig.tenant, rig.device, vec![])
+        .await
+        .unwrap();
+    let sealed = tried(4).await;
+    assert!(sealed.contains("cannot be opened"), "{sealed}");
+    let removed = Login::remove(store, &rig.tenant, rig.device, vec![]).await;
+    assert!(removed.unwrap());
+    let ours = tried(5).await;
+    assert!(ours.contains("our credentials"), "{ours}");
 }
 
 #[tokio::test]
