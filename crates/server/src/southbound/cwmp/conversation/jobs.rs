@@ -70,6 +70,7 @@ async fn answer(talk: &mut Talk, op: &Op) -> Result<Answer, Failure> {
             let memory = talk.desk.memory();
             Ok(Answer::Values(requests::answer(&memory, paths)))
         }
+        _ if subscribe::is_about(op) => subscribe::run(talk, op).await,
         Op::Operate { command, key, args } => {
             let outcome = command_of(talk, command, key, args).await?;
             Ok(Answer::Operated(vec![CommandResult {
@@ -126,15 +127,7 @@ async fn structured(talk: &mut Talk, op: &Op) -> Result<Answer, Failure> {
         } => rows::delete(line, known, paths, *allow_partial)
             .await
             .map(Answer::Deleted),
-        Op::Subscribe { subscription } => {
-            let made = subscribe::subscribe(line, known, subscription).await?;
-            let mut memory = talk.desk.memory();
-            memory.watched.extend(subscription.paths.iter().cloned());
-            memory.watched.sort_unstable();
-            memory.watched.dedup();
-            Ok(Answer::Subscribed(made))
-        }
-        Op::Operate { .. } | Op::Discover { .. } => Err(Failure::Unsent {
+        Op::Operate { .. } | Op::Discover { .. } | Op::Subscribe { .. } => Err(Failure::Unsent {
             reason: "this is asked another way".to_owned(),
         }),
     }

@@ -75,6 +75,10 @@ pub const PENDING_LIFE: Duration = Duration::from_secs(48 * 3600);
 /// asked: the time that others give a download.
 pub const UNSURE_LIFE: Duration = Duration::from_secs(3600);
 
+/// Bytes of the subscriptions of one device, with the names of what they are about: some hundreds,
+/// and small beside what is remembered of a device in all.
+pub const SUBSCRIPTIONS_BYTES_MAX: usize = 128 * 1024;
+
 /// Steps that a device did not take, kept for people.
 pub const NOTES_MAX: usize = 20;
 

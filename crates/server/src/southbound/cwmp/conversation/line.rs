@@ -383,3 +383,32 @@ fn wrong(response: &Response) -> AskError {
         response.method().response_name()
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::gateway;
+    use super::*;
+
+    /// `RECORD_ENTRIES_MAX`
+    #[tokio::test]
+    async fn what_is_said_is_held_up_to_a_limit_and_the_last_of_it_stays() {
+        let database = store::testing::sqlite().await.unwrap();
+        let (mut line, _asked) = gateway().line();
+        let journal = Journal {
+            store: database.store.clone(),
+            tenant: TenantId::parse("acme").unwrap(),
+            operation: OperationId(uuid::Uuid::nil()),
+        };
+        line.begin_record(Vec::new(), journal);
+        for n in 0..2 * RECORD_ENTRIES_MAX {
+            line.remark(&n.to_string());
+        }
+        line.in_force(0);
+        line.in_force(1);
+        let held = line.end_record();
+        assert_eq!(held.len(), RECORD_ENTRIES_MAX);
+        let last: Vec<&str> = held.iter().rev().map(|one| one.text.as_str()).collect();
+        assert!(last[0].contains("after a restart"), "{last:?}");
+        assert_eq!(last[1], (2 * RECORD_ENTRIES_MAX - 1).to_string());
+    }
+}

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::limits::{
     ONBOARD_PAUSE_MAX, ONBOARD_PAUSE_MIN, ONBOARD_TRIES, PENDING_LIFE, PENDING_MAX, UNSURE_LIFE,
 };
+use super::subscribe::Row;
 
 /// The name of this document in the store.
 pub const MEMORY: &str = "cwmp";
@@ -35,11 +36,11 @@ pub struct Memory {
     pub told: u64,
     /// A hash of the events of its last Inform, and how often it had tried.
     pub events: (u64, u32),
-    /// The paths whose changes it was asked to report.
-    pub watched: Vec<String>,
+    /// What it was asked to report.
+    pub subscriptions: Vec<Row>,
     /// Commands that it works on.
     pub pending: Vec<Pending>,
-    /// The number of the last of them.
+    /// The number of the last of them, or of the subscriptions.
     pub last_row: u32,
     /// Sessions in which it could not be got to know, one after the other.
     pub failures: u32,
@@ -102,23 +103,29 @@ impl Memory {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// The number of one more row of a table that is kept here.
+    pub fn next_row(&mut self) -> u32 {
+        self.last_row = self.last_row.checked_add(1).unwrap_or(1);
+        self.last_row
+    }
+
     /// A command is about to be asked; its row.
     pub fn begin(&mut self, command: &str, key: &str, work: Work, now: Timestamp) -> u32 {
-        self.last_row = self.last_row.checked_add(1).unwrap_or(1);
+        let row = self.next_row();
         if self.pending.len() >= PENDING_MAX {
             self.pending.remove(0);
         }
         // The same asked again takes the place of what it was.
         self.pending.retain(|known| known.key != key);
         self.pending.push(Pending {
-            row: self.last_row,
+            row,
             command: command.to_owned(),
             key: key.to_owned(),
             since: now.as_millis(),
             sure: false,
             work,
         });
-        self.last_row
+        row
     }
 
     /// It could not be got to know. A device that never lets that happen is asked less and less often.

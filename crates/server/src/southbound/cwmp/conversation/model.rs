@@ -7,6 +7,7 @@ use dm::path::supported_text;
 use fleet::model::{Model, ModelCommand, ModelObject, ModelParam, ObjectAccess, ParamAccess};
 
 use super::known::Known;
+use super::subscribe;
 
 /// The state of a diagnostic, in its object.
 pub const STATE: &str = "DiagnosticsState";
@@ -88,7 +89,25 @@ pub fn model(known: &Known) -> Model {
         offer(&mut model, DEVICE_ROOT, command);
     }
     diagnostics(&mut model);
+    subscriptions(&mut model);
     model
+}
+
+/// The table that is kept for devices that have none.
+fn subscriptions(model: &mut Model) {
+    let row = format!("{}{{i}}.", subscribe::TABLE);
+    let params = subscribe::SETTINGS.iter().map(|(name, _)| ModelParam {
+        name: (*name).to_owned(),
+        access: ParamAccess::ReadWrite,
+        ty: None,
+        value_change: None,
+    });
+    let table = ModelObject {
+        access: ObjectAccess::AddDelete,
+        params: params.collect(),
+        ..empty(&row)
+    };
+    model.objects.insert(row, table);
 }
 
 fn empty(object: &str) -> ModelObject {

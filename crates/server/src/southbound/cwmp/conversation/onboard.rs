@@ -16,7 +16,7 @@ use super::super::core::Stop;
 use super::desk::Desk;
 use super::limits::{NOTES_MAX, TREE_NAMES_MAX, VALUES_MAX};
 use super::talk::{Talk, unsent};
-use super::{get, management, model, read};
+use super::{get, management, model, read, subscribe};
 use crate::southbound::usp::recorder::firmware_changed;
 use crate::state::now;
 
@@ -118,6 +118,9 @@ async fn steps(talk: &mut Talk, inform: &Inform, need: Need) -> Result<(), AskEr
     if need.everything {
         management::reports(talk, &mut notes).await?;
         management::woken(talk, &mut notes).await?;
+    }
+    if need.everything || need.structure {
+        subscribe::repeat(talk, &mut notes).await?;
     }
     if need.credential {
         management::credential(talk, &mut notes).await?;

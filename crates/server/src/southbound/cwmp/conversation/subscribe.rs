@@ -1,71 +1,450 @@
-//! Subscriptions as notification attributes: CWMP reports changes of values, and nothing else by
-//! request.
+//! Subscriptions. CWMP has no table of them: its rows are kept here, and what they ask for is told to
+//! the device as notification attributes. It reports changes of values by request; ends of commands
+//! and its own events it always reports, and rows that come and go never.
+
+use std::collections::BTreeMap;
 
 use cwmp::fault::{FaultCode, Retry};
 use cwmp::rpc::{SetParameterAttributes, SetParameterAttributesStruct};
+use cwmp::value::boolean;
 use dm::Path;
-use fleet::southbound::{Failure, Subscription, SubscriptionKind};
+use fleet::southbound::{
+    AddResult, Answer, Created, DeleteResult, Failure, Fault, ObjectSettings, Op, PathValue,
+    ReadResult, Row as Found, Setting, Subscription, SubscriptionKind, WriteResult,
+};
+use serde::{Deserialize, Serialize};
 
 use super::super::AskError;
-use super::get::fault;
+use super::get::{fault, search, unknown};
 use super::known::Known;
+use super::limits::SUBSCRIPTIONS_BYTES_MAX;
 use super::line::Line;
+use super::onboard::Notes;
+use super::read::Read;
+use super::talk::{Talk, unsent};
 
+/// The table.
+pub const TABLE: &str = "Device.LocalAgent.Subscription.";
+
+/// What a row has, and what it is where nobody says.
+pub const SETTINGS: [(&str, &str); 8] = [
+    ("Alias", ""),
+    ("Enable", "false"),
+    ("ID", ""),
+    ("NotifType", ""),
+    ("ReferenceList", ""),
+    ("Persistent", "false"),
+    ("NotifRetry", "false"),
+    // Ours: changes are told when the device comes anyway.
+    (PASSIVELY, "false"),
+];
+
+const PASSIVELY: &str = "X_HEADEND_Passive";
+
+/// Does not report a change by request.
+const OFF: u32 = 0;
+/// Reports a change when it comes the next time.
+const PASSIVE: u32 = 1;
 /// Comes at once to report a change.
-pub const ACTIVE: u32 = 2;
+const ACTIVE: u32 = 2;
 
-/// Makes sure that the device reports by itself what a subscription is about.
-pub async fn subscribe(
-    line: &mut Line,
-    known: &Known,
-    subscription: &Subscription,
-) -> Result<String, Failure> {
-    let refused = |words: &str| Failure::Refused {
-        fault: fault(FaultCode::METHOD_NOT_SUPPORTED, words),
-        paths: Vec::new(),
+/// A row.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Row {
+    number: u32,
+    settings: BTreeMap<String, String>,
+    /// The parameters of the device whose changes it is about.
+    names: Vec<String>,
+}
+
+impl Row {
+    fn path(&self) -> String {
+        format!("{TABLE}{}.", self.number)
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.settings.get(name).map_or("", String::as_str)
+    }
+
+    fn is(&self, name: &str) -> bool {
+        boolean(self.text(name)) == Some(true)
+    }
+
+    fn level(&self) -> u32 {
+        match (self.is("Enable"), self.is(PASSIVELY)) {
+            (false, _) => OFF,
+            (true, true) => PASSIVE,
+            (true, false) => ACTIVE,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let settings = self.settings.iter().map(|(name, v)| name.len() + v.len());
+        let names = self.names.iter().map(|name| name.len() + 4);
+        settings.sum::<usize>() + names.sum::<usize>() + 200
+    }
+
+    fn set(&mut self, settings: &[Setting]) -> Result<(), Fault> {
+        for setting in settings {
+            let known = SETTINGS.iter().find(|(name, _)| *name == setting.name);
+            let Some((_, usual)) = known else {
+                return Err(unknown("a subscription has no such parameter"));
+            };
+            if *usual == "false" && boolean(&setting.value).is_none() {
+                let words = format!("{} is true or false", setting.name);
+                return Err(fault(FaultCode::INVALID_PARAMETER_VALUE, words));
+            }
+            self.settings
+                .insert(setting.name.clone(), setting.value.clone());
+        }
+        Ok(())
+    }
+
+    /// Looks what it is about on the device.
+    async fn place(
+        &mut self,
+        line: &mut Line,
+        known: &mut Known,
+    ) -> Result<Result<(), Fault>, AskError> {
+        self.names.clear();
+        let no = |code, words: &str| Ok(Err(fault(code, words)));
+        match self.text("NotifType") {
+            "ValueChange" => {}
+            // What a CPE always reports.
+            "OperationComplete" | "Event" => return Ok(Ok(())),
+            "ObjectCreation" | "ObjectDeletion" => {
+                let words = "CWMP does not report rows that come and go";
+                return no(FaultCode::METHOD_NOT_SUPPORTED, words);
+            }
+            _ => return no(FaultCode::INVALID_PARAMETER_VALUE, "no such NotifType"),
+        }
+        let list = self.text("ReferenceList").to_owned();
+        let paths = list.split(',').map(str::trim);
+        for path in paths.filter(|path| !path.is_empty()) {
+            let found = names(line, known, path).await?;
+            self.names.extend(found);
+        }
+        self.names.sort_unstable();
+        self.names.dedup();
+        match self.names.is_empty() {
+            true => no(
+                FaultCode::INVALID_PARAMETER_NAME,
+                "the device has none of these parameters",
+            ),
+            false => Ok(Ok(())),
+        }
+    }
+}
+
+/// The names on the device of what a path means now, as far as it has them.
+async fn names(line: &mut Line, known: &mut Known, text: &str) -> Result<Vec<String>, AskError> {
+    let Ok(path) = Path::parse(text) else {
+        return Ok(Vec::new());
     };
-    match subscription.kind {
-        SubscriptionKind::ValueChange => {}
-        // What a CPE always reports.
-        SubscriptionKind::OperationComplete | SubscriptionKind::Event => {
-            return Ok(subscription.id.clone());
-        }
-        SubscriptionKind::ObjectCreation | SubscriptionKind::ObjectDeletion => {
-            return Err(refused("CWMP does not report rows that come and go"));
-        }
+    if let Some(mapping) = known.mapped(path.as_str()) {
+        let reads = mapping.reads(&[&path]).into_iter();
+        return Ok(reads.map(str::to_owned).collect());
     }
-    let names = names(known, &subscription.paths);
-    if names.is_empty() {
-        return Err(refused("the device has none of these parameters"));
+    if path.is_plain() {
+        let there = known.tree.has(path.as_str());
+        return Ok(there
+            .then(|| path.as_str().to_owned())
+            .into_iter()
+            .collect());
     }
-    match watch(line, &names, ACTIVE).await {
-        Ok(()) => Ok(subscription.id.clone()),
+    let found = search(line, known, &path, &mut Read::default()).await?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Whether an operation is about nothing but this table.
+pub fn is_about(op: &Op) -> bool {
+    let all = |paths: &[String]| !paths.is_empty() && paths.iter().all(|p| p.starts_with(TABLE));
+    match op {
+        Op::Get { paths, .. } | Op::Instances { paths, .. } | Op::Delete { paths, .. } => {
+            all(paths)
+        }
+        Op::Set { objects, .. } | Op::Add { objects, .. } => {
+            let mut paths = objects.iter();
+            !objects.is_empty() && paths.all(|object| object.object.starts_with(TABLE))
+        }
+        Op::Subscribe { .. } => true,
+        _ => false,
+    }
+}
+
+/// Does it.
+pub async fn run(talk: &mut Talk, op: &Op) -> Result<Answer, Failure> {
+    let before = talk.desk.memory().subscriptions.clone();
+    match op {
+        Op::Get { paths, .. } => Ok(Answer::Values(read(&before, paths))),
+        Op::Instances { paths, .. } => Ok(Answer::Instances(listed(&before, paths))),
+        Op::Add { objects, .. } => {
+            let made = add(talk, before, objects).await?;
+            let made = made
+                .into_iter()
+                .zip(objects)
+                .map(|(path, object)| AddResult {
+                    requested: object.object.clone(),
+                    result: Ok(Created {
+                        path,
+                        keys: BTreeMap::new(),
+                        faults: Vec::new(),
+                    }),
+                });
+            Ok(Answer::Added(made.collect()))
+        }
+        Op::Subscribe { subscription } => {
+            let settings = settings(subscription);
+            let object = TABLE.to_owned();
+            let wanted = [ObjectSettings { object, settings }];
+            let made = add(talk, before, &wanted).await?;
+            Ok(Answer::Subscribed(made.into_iter().collect()))
+        }
+        Op::Set { objects, .. } => set(talk, before, objects).await.map(Answer::Set),
+        Op::Delete { paths, .. } => delete(talk, before, paths).await.map(Answer::Deleted),
+        Op::Operate { .. } | Op::Discover { .. } => Err(Failure::Unsent {
+            reason: "this is asked another way".to_owned(),
+        }),
+    }
+}
+
+fn settings(wanted: &Subscription) -> Vec<Setting> {
+    let kind = match wanted.kind {
+        SubscriptionKind::ValueChange => "ValueChange",
+        SubscriptionKind::ObjectCreation => "ObjectCreation",
+        SubscriptionKind::ObjectDeletion => "ObjectDeletion",
+        SubscriptionKind::OperationComplete => "OperationComplete",
+        SubscriptionKind::Event => "Event",
+    };
+    [
+        ("Enable", "true".to_owned()),
+        ("ID", wanted.id.clone()),
+        ("NotifType", kind.to_owned()),
+        ("ReferenceList", wanted.paths.join(",")),
+        ("Persistent", wanted.persistent.to_string()),
+        ("NotifRetry", wanted.retry.to_string()),
+    ]
+    .map(|(name, value)| Setting::required(name, value))
+    .to_vec()
+}
+
+fn read(rows: &[Row], paths: &[String]) -> Vec<ReadResult<PathValue>> {
+    let values = rows.iter().flat_map(|row| {
+        let path = row.path();
+        let values = row.settings.iter();
+        values.map(move |(name, value)| PathValue::new(format!("{path}{name}"), value))
+    });
+    let values: Vec<PathValue> = values.collect();
+    let of = |path: &String| {
+        let prefix = path.trim_end_matches("*.");
+        let found = values.iter().filter(|value| match prefix.ends_with('.') {
+            true => value.path.starts_with(prefix),
+            false => value.path == prefix,
+        });
+        let found: Vec<PathValue> = found.cloned().collect();
+        let is_table = prefix == TABLE;
+        ReadResult {
+            requested: path.clone(),
+            result: match found.is_empty() && !is_table {
+                true => Err(unknown("there is no such subscription")),
+                false => Ok(found),
+            },
+        }
+    };
+    paths.iter().map(of).collect()
+}
+
+fn listed(rows: &[Row], paths: &[String]) -> Vec<ReadResult<Found>> {
+    let of = |path: &String| ReadResult {
+        requested: path.clone(),
+        result: match path == TABLE {
+            true => Ok(rows
+                .iter()
+                .map(|row| Found {
+                    path: row.path(),
+                    keys: BTreeMap::new(),
+                })
+                .collect()),
+            false => Err(unknown("only the table has rows")),
+        },
+    };
+    paths.iter().map(of).collect()
+}
+
+fn refused(path: &str, fault: Fault) -> Failure {
+    let paths = vec![(path.to_owned(), fault.clone())];
+    Failure::Refused { fault, paths }
+}
+
+/// Adds rows, all of them or none; their paths.
+async fn add(
+    talk: &mut Talk,
+    before: Vec<Row>,
+    objects: &[ObjectSettings],
+) -> Result<Vec<String>, Failure> {
+    let mut after = before.clone();
+    let mut made = Vec::new();
+    for object in objects {
+        let number = talk.desk.memory().next_row();
+        let usual = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut row = Row {
+            number,
+            settings: BTreeMap::from(usual),
+            names: Vec::new(),
+        };
+        if object.object != TABLE {
+            let why = unknown("rows are added to the table of subscriptions");
+            return Err(refused(&object.object, why));
+        }
+        row.set(&object.settings)
+            .map_err(|why| refused(&object.object, why))?;
+        placed(talk, &mut row, &object.object).await?;
+        made.push(row.path());
+        after.push(row);
+    }
+    change(talk, before, after).await?;
+    Ok(made)
+}
+
+async fn placed(talk: &mut Talk, row: &mut Row, path: &str) -> Result<(), Failure> {
+    let (line, known) = match talk.known().await {
+        Ok(known) => known,
+        Err(error) => return Err(talk.line.failure(error)),
+    };
+    match row.place(line, known).await {
+        Ok(placed) => placed.map_err(|why| refused(path, why)),
         Err(error) => Err(line.failure(error)),
     }
 }
 
-/// The names on the device of what these paths mean, as far as it has them.
-pub fn names(known: &Known, paths: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for text in paths {
-        let Ok(path) = Path::parse(text) else {
-            continue;
+/// Sets parameters of rows, all of them or none.
+async fn set(
+    talk: &mut Talk,
+    before: Vec<Row>,
+    objects: &[ObjectSettings],
+) -> Result<Vec<WriteResult>, Failure> {
+    let mut after = before.clone();
+    let mut results = Vec::new();
+    for object in objects {
+        let Some(row) = after.iter_mut().find(|row| row.path() == object.object) else {
+            let why = unknown("there is no such subscription");
+            return Err(refused(&object.object, why));
         };
-        match known.mapped(path.as_str()) {
-            Some(mapping) => {
-                names.extend(mapping.reads(&[&path]).into_iter().map(str::to_owned));
-            }
-            None if known.tree.has(path.as_str()) => names.push(path.as_str().to_owned()),
-            None => {}
+        row.set(&object.settings)
+            .map_err(|why| refused(&object.object, why))?;
+        placed(talk, row, &object.object).await?;
+        results.extend(object.settings.iter().map(|setting| WriteResult {
+            path: format!("{}{}", object.object, setting.name),
+            result: Ok(None),
+        }));
+    }
+    change(talk, before, after).await?;
+    Ok(results)
+}
+
+/// Takes rows away; `*` is all of them.
+async fn delete(
+    talk: &mut Talk,
+    before: Vec<Row>,
+    paths: &[String],
+) -> Result<Vec<DeleteResult>, Failure> {
+    let mut after = before.clone();
+    let mut results = Vec::new();
+    for path in paths {
+        let is_meant = |row: &Row| row.path() == *path || *path == format!("{TABLE}*.");
+        let gone: Vec<String> = after
+            .iter()
+            .filter(|r| is_meant(r))
+            .map(Row::path)
+            .collect();
+        after.retain(|row| !is_meant(row));
+        results.push(DeleteResult {
+            requested: path.clone(),
+            result: Ok(gone),
+            faults: Vec::new(),
+        });
+    }
+    change(talk, before, after).await?;
+    Ok(results)
+}
+
+/// Tells the device what is to be reported from now on, and keeps it.
+async fn change(talk: &mut Talk, before: Vec<Row>, after: Vec<Row>) -> Result<(), Failure> {
+    if after.len() > before.len()
+        && after.iter().map(Row::bytes).sum::<usize>() > SUBSCRIPTIONS_BYTES_MAX
+    {
+        let words = "limit SUBSCRIPTIONS_BYTES_MAX: the device has too many subscriptions";
+        return Err(refused(TABLE, fault(FaultCode::RESOURCES_EXCEEDED, words)));
+    }
+    let line = &mut talk.line;
+    if let Err(error) = tell(line, &levels(&before), &levels(&after)).await {
+        return Err(line.failure(error));
+    }
+    talk.desk.memory().subscriptions = after;
+    match talk.desk.remember().await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(talk.line.failure(unsent(error))),
+    }
+}
+
+/// How each parameter is to be reported: as much as any row asks.
+fn levels(rows: &[Row]) -> BTreeMap<&str, u32> {
+    let mut levels: BTreeMap<&str, u32> = BTreeMap::new();
+    for row in rows {
+        for name in &row.names {
+            let level = levels.entry(name).or_default();
+            *level = row.level().max(*level);
         }
     }
-    names.sort_unstable();
-    names.dedup();
-    names
+    levels.retain(|_, level| *level != OFF);
+    levels
+}
+
+async fn tell(
+    line: &mut Line,
+    before: &BTreeMap<&str, u32>,
+    after: &BTreeMap<&str, u32>,
+) -> Result<(), AskError> {
+    for level in [ACTIVE, PASSIVE] {
+        let fresh = after
+            .iter()
+            .filter(|(name, to)| **to == level && before.get(*name) != Some(&level));
+        let fresh: Vec<String> = fresh.map(|(name, _)| (*name).to_owned()).collect();
+        watch(line, &fresh, level).await?;
+    }
+    let gone = before.keys().filter(|name| !after.contains_key(*name));
+    let gone: Vec<String> = gone.map(|name| (*name).to_owned()).collect();
+    match watch(line, &gone, OFF).await {
+        // What is not there reports nothing, and some it always reports.
+        Err(AskError::Refused(_)) => Ok(()),
+        done => done,
+    }
+}
+
+/// A device that forgot what it was told, or runs another firmware, is told once more.
+pub async fn repeat(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> {
+    let mut rows = talk.desk.memory().subscriptions.clone();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let (line, known) = talk.known().await?;
+    for row in &mut rows {
+        if let Err(why) = row.place(line, known).await? {
+            notes.add(format!("the subscription {}: {why}", row.text("ID")));
+        }
+    }
+    match tell(line, &BTreeMap::new(), &levels(&rows)).await {
+        Err(AskError::Refused(refused)) => {
+            notes.add(line.said(&format!("subscriptions are refused: {refused}")));
+        }
+        done => done?,
+    }
+    talk.desk.memory().subscriptions = rows;
+    Ok(())
 }
 
 /// Sets how changes are reported, as many at once as the device takes.
-pub async fn watch(line: &mut Line, names: &[String], notification: u32) -> Result<(), AskError> {
+async fn watch(line: &mut Line, names: &[String], notification: u32) -> Result<(), AskError> {
     let mut left = names;
     while !left.is_empty() {
         let (chunk, rest) = left.split_at(left.len().min(line.habits.write_batch));
@@ -91,59 +470,5 @@ pub async fn watch(line: &mut Line, names: &[String], notification: u32) -> Resu
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::fake::{gateway, old_gateway};
-    use super::*;
-    use cwmp::Request;
-    use dm::mapping::Numbers;
-
-    fn wanted(kind: SubscriptionKind, path: &str) -> Subscription {
-        Subscription {
-            id: "s".into(),
-            kind,
-            paths: vec![path.to_owned()],
-            persistent: true,
-            retry: true,
-        }
-    }
-
-    #[tokio::test]
-    async fn changes_are_subscribed_by_the_devices_own_names() {
-        let own = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.SSID";
-        let path = "Device.WiFi.SSID.1.SSID";
-        for (fake, root, name) in [
-            (gateway(), "Device.", path),
-            (old_gateway(), "InternetGatewayDevice.", own),
-        ] {
-            let (mut line, asked) = fake.line();
-            let known = Known::discover(&mut line, root, Numbers::default())
-                .await
-                .unwrap();
-            let made = wanted(SubscriptionKind::ValueChange, path);
-            let made = subscribe(&mut line, &known, &made).await;
-            assert_eq!(made, Ok("s".to_owned()));
-            let Some(Request::SetParameterAttributes(set)) = asked.requests().pop() else {
-                panic!("{:?}", asked.methods());
-            };
-            assert_eq!(set.parameters[0].name, name);
-            assert_eq!(set.parameters[0].notification, ACTIVE);
-        }
-    }
-
-    #[tokio::test]
-    async fn what_cwmp_cannot_report_is_refused() {
-        let (mut line, _asked) = gateway().line();
-        let known = Known::discover(&mut line, "Device.", Numbers::default())
-            .await
-            .unwrap();
-        for (kind, path) in [
-            (SubscriptionKind::ObjectCreation, "Device.NAT.PortMapping."),
-            (SubscriptionKind::ValueChange, "Device.Nothing"),
-        ] {
-            let no = subscribe(&mut line, &known, &wanted(kind, path)).await;
-            assert!(matches!(no, Err(Failure::Refused { .. })), "{no:?}");
-        }
-        let always = wanted(SubscriptionKind::Event, "Device.Boot!");
-        assert!(subscribe(&mut line, &known, &always).await.is_ok());
-    }
-}
+#[path = "tests/subscribe.rs"]
+mod tests;

@@ -540,6 +540,36 @@ async fn a_device_that_finds_no_room_to_be_known_is_known_by_its_next_session() 
     assert_eq!(world.told(EventKind::DeviceOnboarded).await.len(), 1);
 }
 
+#[tokio::test]
+async fn a_device_is_asked_for_its_structure_when_there_is_room_for_that() {
+    let (world, asked) = World::known(gateway(), "Device.").await;
+    let core = world.node().core.clone();
+    let mut held = Vec::new();
+    while let Some(slot) = core.onboardings.try_take(&world.tenant) {
+        held.push(slot);
+    }
+    let path = "Device.".to_owned();
+    let id = world.ask(Request::Discover { path }).await;
+    world.session(asked.again(), PERIODIC).await;
+    assert!(asked.methods().is_empty(), "{:?}", asked.methods());
+    drop(held);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !world.operation(id).await.state.is_final() {
+        assert!(tokio::time::Instant::now() < deadline);
+        world.session(asked.again(), PERIODIC).await;
+    }
+    world.ends(id, State::Succeeded).await;
+}
+
+#[tokio::test]
+async fn a_firmware_with_a_blank_behind_it_is_no_other_one() {
+    let name = "Device.DeviceInfo.SoftwareVersion";
+    let fake = gateway().with_param(name, cwmp::value::Value::string("1.0 "));
+    let (world, asked) = World::known(fake, "Device.").await;
+    world.session(asked.again(), PERIODIC).await;
+    assert!(asked.methods().is_empty(), "{:?}", asked.methods());
+}
+
 /// Waits until something is so.
 async fn until(mut is: impl FnMut() -> bool) {
     let wait = async {

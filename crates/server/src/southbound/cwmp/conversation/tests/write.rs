@@ -239,3 +239,17 @@ async fn a_secret_is_not_repeated_from_a_refusal() {
     };
     assert!(!paths[0].1.message.contains("not bad"), "{paths:?}");
 }
+
+#[test]
+fn a_path_that_takes_several_writes_is_not_done_when_one_of_them_is_refused() {
+    let path = "Device.WiFi.AccessPoint.1.Security.ModeEnabled";
+    let write = Write {
+        path: "InternetGatewayDevice.X".into(),
+        value: String::new(),
+        base: BaseType::String,
+        because: vec![path.into()],
+    };
+    let done = Done::from([(path.to_owned(), Ok(()))]);
+    let why = fault(FaultCode::REQUEST_DENIED, "no");
+    assert!(all_refused(vec![write], done, &why)[path].is_err());
+}

@@ -1,0 +1,152 @@
+//! Subscriptions in whole sessions.
+
+use std::collections::BTreeMap;
+
+use cwmp::Request as Rpc;
+use fleet::operation::{OperationState as State, Request};
+use fleet::southbound::PathValue;
+
+use super::super::fake::{Asked, gateway, old_gateway};
+use super::super::world::{PERIODIC, World};
+use super::*;
+
+/// What the device was told of reporting changes: name and how.
+fn told(asked: &Asked) -> Vec<(String, u32)> {
+    let requests = asked.requests().into_iter();
+    let sets = requests.filter_map(|request| match request {
+        Rpc::SetParameterAttributes(set) => Some(set.parameters),
+        _ => None,
+    });
+    sets.flatten()
+        .map(|one| (one.name, one.notification))
+        .collect()
+}
+
+fn subscription(kind: &str, paths: &str, more: &[(&str, &str)]) -> Request {
+    let values = [
+        ("Enable", "true"),
+        ("ID", "s"),
+        ("NotifType", kind),
+        ("ReferenceList", paths),
+    ];
+    let values = values.iter().chain(more);
+    Request::Add {
+        object: TABLE.to_owned(),
+        values: values
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    }
+}
+
+#[tokio::test]
+async fn changes_are_subscribed_and_given_up_by_the_devices_own_names() {
+    let own = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.SSID";
+    let path = "Device.WiFi.SSID.1.SSID";
+    for (fake, root, name) in [
+        (gateway(), "Device.", path),
+        (old_gateway(), "InternetGatewayDevice.", own),
+    ] {
+        let (world, asked) = World::known(fake, root).await;
+        let ask = async |request: Request, state: State| {
+            asked.clear();
+            let id = world.ask(request).await;
+            world.session(asked.again(), PERIODIC).await;
+            let operation = world.ends(id, state).await;
+            (operation, told(&asked))
+        };
+        let (made, set) = ask(subscription("ValueChange", path, &[]), State::Succeeded).await;
+        assert_eq!(set, [(name.to_owned(), ACTIVE)]);
+        let row = made.progress.rows[0].clone();
+        assert!(row.starts_with(TABLE));
+        // A second one that is content with less changes nothing.
+        let more = subscription("ValueChange", path, &[(PASSIVELY, "true")]);
+        let (second, set) = ask(more, State::Succeeded).await;
+        assert_eq!(set, []);
+        // It forgot everything, and is told again.
+        world.session(asked.again(), &[("0 BOOTSTRAP", "")]).await;
+        assert_eq!(told(&asked), [(name.to_owned(), ACTIVE)]);
+        // The first one is off, and what is left is passive.
+        let values = vec![PathValue::new(format!("{row}Enable"), "false")];
+        let allow_partial = false;
+        let off = Request::Set {
+            values,
+            allow_partial,
+        };
+        let (_, set) = ask(off, State::Succeeded).await;
+        assert_eq!(set, [(name.to_owned(), PASSIVE)]);
+        let paths = vec![row, second.progress.rows[0].clone()];
+        let gone = Request::Delete {
+            paths,
+            allow_partial,
+        };
+        let (_, set) = ask(gone, State::Succeeded).await;
+        assert_eq!(set, [(name.to_owned(), OFF)]);
+        let paths = vec![TABLE.to_owned()];
+        let max_depth = 0;
+        let (all, _) = ask(Request::Get { paths, max_depth }, State::Succeeded).await;
+        assert!(all.outcome.after.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_cwmp_cannot_report_is_refused_with_the_reason() {
+    let (world, asked) = World::known(gateway(), "Device.").await;
+    for (kind, path, words) in [
+        ("ObjectCreation", "Device.NAT.PortMapping.", "come and go"),
+        ("ValueChange", "Device.Nothing", "none of these"),
+        ("Weather", "Device.", "NotifType"),
+    ] {
+        let id = world.ask(subscription(kind, path, &[])).await;
+        world.session(asked.again(), PERIODIC).await;
+        let operation = world.ends(id, State::Failed).await;
+        let why = format!("{:?}", operation.outcome);
+        assert!(why.contains(words), "{why}");
+    }
+    assert!(told(&asked).is_empty());
+    // What a CPE always reports needs no word.
+    let id = world.ask(subscription("Event", "Device.", &[])).await;
+    world.session(asked.again(), PERIODIC).await;
+    world.ends(id, State::Succeeded).await;
+    assert!(told(&asked).is_empty());
+}
+
+#[tokio::test]
+async fn a_search_is_what_it_leads_to_when_it_is_subscribed() {
+    let (world, asked) = World::known(gateway(), "Device.").await;
+    let path = "Device.WiFi.SSID.*.SSID";
+    let id = world.ask(subscription("ValueChange", path, &[])).await;
+    world.session(asked.again(), PERIODIC).await;
+    world.ends(id, State::Succeeded).await;
+    let both = ["1", "2"].map(|n| (format!("Device.WiFi.SSID.{n}.SSID"), ACTIVE));
+    assert_eq!(told(&asked), both);
+}
+
+/// `SUBSCRIPTIONS_BYTES_MAX`
+#[tokio::test]
+async fn a_device_has_room_for_so_many_subscriptions() {
+    let (world, asked) = World::known(gateway(), "Device.").await;
+    let row = Row {
+        number: 1,
+        settings: BTreeMap::from([("Alias".to_owned(), "x".repeat(SUBSCRIPTIONS_BYTES_MAX))]),
+        names: Vec::new(),
+    };
+    let memory = super::super::memory::Memory {
+        subscriptions: vec![row],
+        complete: true,
+        root: "Device.".to_owned(),
+        software: "1.0".to_owned(),
+        last_row: 1,
+        ..Default::default()
+    };
+    let (tenant, device) = (&world.tenant, world.device);
+    let name = super::super::memory::MEMORY;
+    let kept = world
+        .store
+        .state_put(tenant, device, name, memory.kept(), crate::state::now());
+    kept.await.unwrap();
+    let id = world.ask(subscription("Event", "Device.", &[])).await;
+    world.session(asked.again(), PERIODIC).await;
+    let operation = world.ends(id, State::Failed).await;
+    let why = format!("{:?}", operation.outcome);
+    assert!(why.contains("SUBSCRIPTIONS_BYTES_MAX"), "{why}");
+}
