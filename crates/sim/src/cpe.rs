@@ -2,11 +2,13 @@
 //! What controllers set is held by the agent's engine, as on any device.
 
 use crate::diagnostics;
+use crate::firmware::Firmware;
 use crate::hosts::{Home, Host};
 use crate::identity::Identity;
 use crate::model::{Model, Source};
 use crate::motion::{mix, seed_of, unit};
 use agent::{Backend, Call, Fault, Hint, Notifier, Now, Outcome, Restart, View, Watch};
+use mtp::tls::ClientTls;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -82,6 +84,7 @@ pub struct Cpe {
     started: Option<Instant>,
     there: Vec<Host>,
     running: Vec<Running>,
+    firmware: Firmware,
     down_for: Duration,
 }
 
@@ -105,7 +108,17 @@ impl Cpe {
             started: None,
             there: Vec::new(),
             running: Vec::new(),
+            firmware: Firmware::default(),
             down_for: Duration::from_secs(2) + Duration::from_secs_f64(4.0 * unit(seed, 8)),
+        }
+    }
+
+    /// The same, fetching files over TLS from those that are trusted in this way.
+    #[must_use]
+    pub fn trusting(self, tls: Option<ClientTls>) -> Cpe {
+        Cpe {
+            firmware: Firmware::new(tls),
+            ..self
         }
     }
 
@@ -161,9 +174,10 @@ impl Backend for Cpe {
             .collect()
     }
 
-    fn start(&mut self, now: Now, _view: &dyn View, _notifier: Notifier) {
+    fn start(&mut self, now: Now, view: &dyn View, _notifier: Notifier) {
         self.started = Some(now.at);
         self.running.clear();
+        self.firmware.start(view);
         self.there = self.home.present(self.up(now));
     }
 
@@ -211,7 +225,10 @@ impl Backend for Cpe {
             || self.blueprint.live.contains_key(object)
     }
 
-    fn operate(&mut self, now: Now, call: &Call, _view: &dyn View) -> Outcome {
+    fn operate(&mut self, now: Now, call: &Call, view: &dyn View) -> Outcome {
+        if let Some(of_image) = self.firmware.operate(now, call, view) {
+            return of_image;
+        }
         match call.command.as_str() {
             "Device.Reboot()" => Outcome::Restart(Restart {
                 cause: "RemoteReboot".to_owned(),
@@ -245,10 +262,10 @@ impl Backend for Cpe {
     fn cancel(&mut self, id: u32) -> bool {
         let before = self.running.len();
         self.running.retain(|command| command.id != id);
-        self.running.len() < before
+        self.running.len() < before || self.firmware.cancel(id)
     }
 
-    fn tick(&mut self, now: Now, _view: &dyn View, hints: &mut Vec<Hint>) -> Option<Duration> {
+    fn tick(&mut self, now: Now, view: &dyn View, hints: &mut Vec<Hint>) -> Option<Duration> {
         let there = self.home.present(self.up(now));
         let hosts = &self.blueprint.model.hosts;
         for table in [&hosts.table, &hosts.wifi] {
@@ -273,7 +290,8 @@ impl Backend for Cpe {
                 .map(|command| Hint::Completed(command.id, command.result)),
         );
         let due = self.running.iter().map(|command| command.due);
-        let next = due.map(|at| at.saturating_duration_since(now.at)).min();
+        let due = due.map(|at| at.saturating_duration_since(now.at));
+        let next = due.chain(self.firmware.tick(now, view, hints)).min();
         Some(next.map_or(HEARTBEAT, |next| next.min(HEARTBEAT)))
     }
 

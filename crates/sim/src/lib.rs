@@ -8,6 +8,7 @@
 pub mod cpe;
 pub mod cwmp;
 mod diagnostics;
+mod firmware;
 mod hosts;
 mod identity;
 pub mod model;

@@ -1,6 +1,7 @@
 //! Many simulated CPEs on real sockets in one process, each one task of the agent library.
 
 use crate::cpe::{Blueprint, BlueprintError, Cpe};
+use crate::cwmp::tls;
 use crate::model::{Kind, ModelError};
 use agent::{AgentConfig, ControllerConfig, FileStorage, MemoryStorage, RunOptions};
 use std::path::PathBuf;
@@ -49,6 +50,9 @@ pub enum SwarmError {
         /// What went wrong.
         reason: String,
     },
+    /// The authority to trust cannot be used.
+    #[error("{0}")]
+    Tls(String),
     /// No kind was asked for.
     #[error("a fleet needs at least one kind of device")]
     NoKinds,
@@ -70,12 +74,20 @@ pub async fn run(config: SwarmConfig, shutdown: CancellationToken) -> Result<(),
     if blueprints.is_empty() {
         return Err(SwarmError::NoKinds);
     }
+    // Devices that speak TLS fetch their files over it too.
+    let tls = match config.url.starts_with("wss://") {
+        true => {
+            Some(tls(config.ca_file.clone()).map_err(|error| SwarmError::Tls(error.to_string()))?)
+        }
+        false => None,
+    };
     let pause = Duration::from_secs(1) / config.ramp_per_second.max(1);
     let mut tasks = JoinSet::new();
     for index in 0..config.count {
         let kinds = blueprints.len() as u32;
         let blueprint = blueprints[(index % kinds) as usize].clone();
-        let cpe = Cpe::new(blueprint, config.first_number + index / kinds, config.seed);
+        let cpe = Cpe::new(blueprint, config.first_number + index / kinds, config.seed)
+            .trusting(tls.clone());
         start(&mut tasks, &config, cpe, &shutdown)?;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

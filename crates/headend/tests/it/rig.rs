@@ -171,12 +171,23 @@ impl Server {
 
     /// Simulated devices of any protocol, as the flags say.
     pub fn sim_with(&self, name: &str, flags: &[&str], flash: Option<&Path>) -> Process {
+        self.sim_over(name, flags, flash, &self.cwmp)
+    }
+
+    /// The same, where devices that speak CWMP come another way.
+    pub fn sim_over(
+        &self,
+        name: &str,
+        flags: &[&str],
+        flash: Option<&Path>,
+        cwmp: &str,
+    ) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_headend"));
         command
             .arg("sim")
             .args(flags)
             .args(["--url", &format!("ws://{}/usp", self.usp)])
-            .args(["--cwmp-url", &format!("http://{}/", self.cwmp)])
+            .args(["--cwmp-url", &format!("http://{cwmp}/")])
             .args(["--controller", &self.endpoint, "--ramp", "100"])
             .env("HEADEND_SETUP_KEY", &self.setup_key)
             .env("HEADEND_LOG", "info");

@@ -98,6 +98,37 @@ async fn what_is_asked_for_too_late_for_a_session_leads_to_the_next_one_at_once(
     knock.expect("it is asked to come").unwrap();
 }
 
+/// As after a short power cut: what the dispatcher has back from the session before comes too late for this one.
+#[tokio::test]
+async fn what_was_asked_for_in_a_session_that_was_replaced_leads_to_the_next_one_at_once() {
+    let world = patient(Duration::ZERO).await;
+    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", door.local_addr().unwrap());
+    let mut cut = world.cpe("S1").await;
+    comes(&mut cut, "2 PERIODIC", &url).await;
+    let device = linked(&world, "S1").await;
+    stored(&world, device).await;
+    let get = Op::Get {
+        paths: vec!["Device.DeviceInfo.UpTime".to_owned()],
+        max_depth: 0,
+    };
+    world.adapter.submit(&world.tenant, device, job(get));
+    assert_eq!(cut.post(&[], "").await.status, 200);
+    let mut back = world.cpe("S1").await;
+    comes(&mut back, "1 BOOT", &url).await;
+    // Until it is heard: what is said to an earlier session does not count.
+    let nothing = async {
+        until("its session to end", || async {
+            world.adapter.rest(&world.tenant, device);
+            (!world.adapter.is_linked(device)).then_some(())
+        })
+        .await;
+    };
+    tokio::join!(back.finish(), nothing);
+    let knock = tokio::time::timeout(AT_ONCE, door.accept()).await;
+    knock.expect("it is asked to come").unwrap();
+}
+
 #[tokio::test]
 async fn a_session_in_which_all_was_done_leads_to_no_other_one() {
     let world = patient(Duration::ZERO).await;

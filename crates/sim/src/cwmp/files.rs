@@ -5,7 +5,7 @@ use agent::Now;
 use cwmp::fault::FaultCode;
 
 use super::device::{Device, Restart};
-use super::transfer::{self, File, Job};
+use super::transfer::{File, Job, version_of};
 
 impl Device {
     /// The next transfer that is due, while no session is open.
@@ -48,7 +48,8 @@ impl Device {
             Ok(file) if transfer.is_firmware() => {
                 let path = self.tree.below("DeviceInfo.SoftwareVersion");
                 let current = self.tree.value(self.at(now), &path).unwrap_or_default();
-                let version = transfer::version_of(&file, &transfer, &current);
+                let (target, url) = (&transfer.target, &transfer.url);
+                let version = version_of(&file, target, url, &current);
                 self.tree.change(&path, version.clone());
                 let image = self.tree.below("DeviceInfo.FirmwareImage.1.Version");
                 if self.tree.has(&image) {

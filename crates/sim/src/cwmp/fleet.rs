@@ -262,7 +262,8 @@ pub async fn run(config: FleetConfig, shutdown: CancellationToken) -> Result<(),
     Ok(())
 }
 
-fn tls(ca_file: Option<PathBuf>) -> Result<ClientTls, FleetError> {
+/// What a device trusts: this authority, or else the public ones.
+pub(crate) fn tls(ca_file: Option<PathBuf>) -> Result<ClientTls, FleetError> {
     let settings = ClientTlsConfig {
         roots: ca_file.map_or(Roots::Public, Roots::Only),
         ..ClientTlsConfig::default()

@@ -20,6 +20,7 @@ use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use mtp::tls::ClientTls;
 use rustls_pki_types::ServerName;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -315,7 +316,7 @@ where
 }
 
 /// Carries a transfer out.
-pub(super) async fn carry_out(job: Job, tls: Option<ClientTls>) -> Result<File, FaultCode> {
+pub(crate) async fn carry_out(job: Job, tls: Option<ClientTls>) -> Result<File, FaultCode> {
     let carried = tokio::time::timeout(TRANSFER_WITHIN, transfer(job, tls)).await;
     carried.unwrap_or(Err(FaultCode::DOWNLOAD_INCOMPLETE))
 }
@@ -345,7 +346,7 @@ async fn transfer(job: Job, tls: Option<ClientTls>) -> Result<File, FaultCode> {
         404 | 410 => return Err(FaultCode::FILE_INACCESSIBLE),
         _ => return Err(failure),
     }
-    let mut file = File::default();
+    let (mut file, mut hash) = (File::default(), Sha256::new());
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| FaultCode::DOWNLOAD_INCOMPLETE)?;
@@ -358,6 +359,8 @@ async fn transfer(job: Job, tls: Option<ClientTls>) -> Result<File, FaultCode> {
         }
         let room = CONTENT_BYTES_MAX.saturating_sub(file.content.len());
         file.content.extend(&data[..room.min(data.len())]);
+        hash.update(&data);
     }
+    file.sha256 = hash.finalize().into();
     Ok(file)
 }

@@ -31,6 +31,9 @@ mod watch;
 
 pub use blueprint::Kind;
 pub use driver::Counts;
+pub(crate) use fleet::tls;
 pub use fleet::{Fleet, FleetConfig, FleetError, run};
+pub(crate) use http::carry_out;
 pub use provision::Provision;
+pub(crate) use transfer::{File, Job, version_of};
 pub use trouble::Troubles;

@@ -22,6 +22,8 @@ pub struct File {
     pub bytes: u64,
     /// Its beginning.
     pub content: Vec<u8>,
+    /// The SHA-256 of all of it.
+    pub sha256: [u8; 32],
 }
 
 /// Something to be done over HTTP, outside of any session.
@@ -33,6 +35,19 @@ pub struct Job {
     pub(super) password: String,
     /// What to send; without, a file is fetched.
     pub(super) body: Option<Vec<u8>>,
+}
+
+impl Job {
+    /// A file to be fetched.
+    pub(crate) fn fetch(url: String, username: String, password: String) -> Job {
+        Job {
+            id: 0,
+            url,
+            username,
+            password,
+            body: None,
+        }
+    }
 }
 
 /// One transfer, from being asked for to its end.
@@ -169,9 +184,9 @@ impl Transfers {
     }
 }
 
-/// The version of a firmware image: what it says itself (`version=`), what its names say, or the next
-/// after `current`.
-pub(super) fn version_of(file: &File, transfer: &Transfer, current: &str) -> String {
+/// The version of a firmware image: what it says itself (`version=`), what its names say (as whom it is to be kept,
+/// and that in its URL), or the next after `current`.
+pub(crate) fn version_of(file: &File, target: &str, url: &str, current: &str) -> String {
     let text = String::from_utf8_lossy(&file.content);
     let said = text
         .lines()
@@ -180,11 +195,9 @@ pub(super) fn version_of(file: &File, transfer: &Transfer, current: &str) -> Str
     if let Some(said) = said.map(str::trim).filter(|said| is_version(said)) {
         return said.to_owned();
     }
-    let path = transfer.url.split('?').next().unwrap_or_default();
+    let path = url.split('?').next().unwrap_or_default();
     let last = path.rsplit('/').next().unwrap_or_default();
-    let named = [transfer.target.as_str(), last]
-        .into_iter()
-        .find_map(version_in);
+    let named = [target, last].into_iter().find_map(version_in);
     named.unwrap_or_else(|| next_version(current))
 }
 
@@ -236,8 +249,9 @@ mod tests {
             let file = File {
                 bytes: 1,
                 content: content.into(),
+                ..File::default()
             };
-            version_of(&file, &transfer(url, target), "4.1.0")
+            version_of(&file, target, url, "4.1.0")
         };
         assert_eq!(
             version("image\nversion=5.0-rc1\n", "http://h/a-4.3.0.bin", ""),

@@ -24,10 +24,12 @@ pub struct Client {
     pub mapped: Option<(&'static str, &'static str)>,
     /// A table to which a row is added.
     pub table: &'static str,
-    /// What is expected of adding a row: it works, or the client refuses with this code.
+    /// What is expected of adding a row.
     pub adds: Expect,
     pub reboots: Expect,
     pub downloads: Expect,
+    /// What a reader of the matrix has to know of how it was built.
+    pub note: &'static str,
 }
 
 /// What a client is known to do when it is asked.
@@ -35,8 +37,8 @@ pub struct Client {
 pub enum Expect {
     /// As the standard says.
     Works,
-    /// It answers this fault, which has to be told.
-    Fault(&'static str),
+    /// It answers this fault, which has to be told, for this reason.
+    Fault(&'static str, &'static str),
     /// By what it has it cannot do that, which is said before it is asked.
     NotOffered,
 }

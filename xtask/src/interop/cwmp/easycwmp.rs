@@ -70,6 +70,8 @@ pub fn tr181() -> Client {
         adds: Expect::Works,
         reboots: Expect::Works,
         downloads: Expect::Works,
+        note: "easycwmp runs in a file system of its own, where small scripts of ours stand for procd, `reboot` and \
+               `sysupgrade`. The scripts of its TR-098 model have no table to which rows can be added.",
     }
 }
 
@@ -82,6 +84,7 @@ pub fn tr098() -> Client {
         mapped: Some(("Device.WiFi.SSID.1.SSID", "mapped")),
         table: "Device.WiFi.SSID.",
         adds: Expect::NotOffered,
+        note: "",
         ..tr181()
     }
 }

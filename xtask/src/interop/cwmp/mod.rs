@@ -23,7 +23,7 @@ pub struct Args {
     /// The file system of a device with easycwmp in it (C; TR-181, and TR-098 once more)
     #[arg(long, value_name = "DIR")]
     easycwmp: Option<PathBuf>,
-    /// A folder with netcwmp's `cwmpd` and `device.xml` (C; TR-098)
+    /// The sources of netcwmp, which is compiled on a platform of ours (C; TR-098; needs gcc for 32 bits)
     #[arg(long, value_name = "DIR")]
     netcwmp: Option<PathBuf>,
     /// The folder of genieacs-sim with its modules installed (Node; TR-098)
@@ -60,6 +60,9 @@ pub fn run(args: &Args) -> Result<()> {
     println!("{table}");
     let about = "Each came with a setup key and was driven through the command line. \
                  Repeat with `cargo xtask interop cwmp --easycwmp DIR --netcwmp DIR --genieacs-sim DIR`.";
+    let notes = clients.iter().map(|(client, _)| client.note);
+    let notes = notes.filter(|note| !note.is_empty());
+    let table = notes.fold(table, |table, note| format!("{table}\n{note}\n"));
     report::write_section("CWMP clients", about, &table)?;
     if failed {
         bail!("not everything worked; see docs/interop.md");

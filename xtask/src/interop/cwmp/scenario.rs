@@ -217,8 +217,8 @@ fn fault(asked: Result<Value>, expected: Expect) -> Result<String> {
         Expect::NotOffered if words.contains("no rows can be added here") => {
             Ok("it has none to add, which is said before".to_owned())
         }
-        Expect::Fault(code) if words.contains(code) => {
-            Ok(format!("it answers {code}, which is told"))
+        Expect::Fault(code, why) if words.contains(code) => {
+            Ok(format!("{why}: it answers {code}, which is told"))
         }
         _ => bail!("{words}"),
     }

@@ -41,6 +41,10 @@ pub async fn take_place(
         }
     };
     let _ = tokio::time::timeout(core.limits.replace_time_max, ended).await;
+    // What it was asked for may come back too late for this one, or be over: who looks at its end sees that.
+    if old.was_wanted() {
+        claimed.entry.want();
+    }
     if !core.links.holds(&claimed.entry) {
         return Err(None);
     }

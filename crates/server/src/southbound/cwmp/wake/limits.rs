@@ -17,6 +17,8 @@ pub struct Limits {
     pub interval: Duration,
     /// See `RETRY_MIN`.
     pub retry_min: Duration,
+    /// See `SWEEP_FIRST`.
+    pub sweep_first: Duration,
     /// See `SWEEP_EVERY`.
     pub sweep_every: Duration,
     /// See `DEVICES_MAX`.
@@ -32,6 +34,7 @@ impl Default for Limits {
             udp_come_time: UDP_COME_TIME,
             interval: INTERVAL,
             retry_min: RETRY_MIN,
+            sweep_first: SWEEP_FIRST,
             sweep_every: SWEEP_EVERY,
             devices_max: DEVICES_MAX,
         }
@@ -92,6 +95,10 @@ pub const RETRY_MAX: Duration = Duration::from_secs(3600);
 /// How often the store is asked for devices with waiting operations that nobody is waking: after a
 /// start, when there was no room, when another node queued them.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// When that is done first: what waited when the server ended shall not wait longer for it, and the
+/// claims of its earlier life have to be given back before.
+pub const SWEEP_FIRST: Duration = Duration::from_secs(10);
 
 /// The event log hears this often that a device cannot be woken.
 pub const EVENT_EVERY: Duration = Duration::from_secs(3600);

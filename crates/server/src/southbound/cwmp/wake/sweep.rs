@@ -11,11 +11,13 @@ use crate::state::now;
 
 /// Looks now and then until the server stops.
 pub(super) async fn run(waker: Waker) {
+    let mut wait = waker.0.limits.sweep_first;
     loop {
         tokio::select! {
             () = waker.0.shutdown.cancelled() => return,
-            () = sleep(waker.0.limits.sweep_every) => {}
+            () = sleep(wait) => {}
         }
+        wait = waker.0.limits.sweep_every;
         if let Err(error) = once(&waker).await {
             tracing::warn!(%error, "the devices that operations wait for cannot be read; it will be tried again");
         }

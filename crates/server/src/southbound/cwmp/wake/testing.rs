@@ -71,6 +71,7 @@ pub fn limits() -> Limits {
         udp_come_time: Duration::from_millis(100),
         interval: Duration::ZERO,
         retry_min: Duration::from_millis(20),
+        sweep_first: Duration::from_secs(3600),
         sweep_every: Duration::from_secs(3600),
         devices_max: 100,
     }

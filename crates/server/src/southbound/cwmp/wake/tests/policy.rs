@@ -211,6 +211,7 @@ async fn where_there_is_no_room_the_sweep_finds_it_later() {
     let limits = Limits {
         devices_max: 1,
         come_time: Duration::from_secs(20),
+        sweep_first: Duration::from_millis(20),
         sweep_every: Duration::from_millis(20),
         ..limits()
     };
@@ -253,6 +254,7 @@ async fn visited(store: &Store, tenant: &TenantId, device: DeviceId) {
 #[tokio::test]
 async fn the_sweep_leaves_alone_who_is_here_and_whose_tenant_is_disabled() {
     let limits = Limits {
+        sweep_first: Duration::from_millis(20),
         sweep_every: Duration::from_millis(20),
         ..limits()
     };
