@@ -148,7 +148,9 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     http::metrics::recorder();
     let store = Store::open(&config.database_url()).await?;
     let vault = Vault::unlock(&config, &store).await?;
-    let listener = Listener::bind(config.http.listen, config.http.tls.as_ref()).await?;
+    let listener = Listener::bind(config.http.listen, config.http.tls.as_ref())
+        .await?
+        .behind(&config.http.trusted_proxies);
     let address = listener.addr().map_err(|source| StartError::Bind {
         what: "http.listen",
         addr: config.http.listen,

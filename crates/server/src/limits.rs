@@ -30,6 +30,14 @@ pub const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
 /// HTTP connections at one time. Each console tab holds one or two; memory is about 30 KiB each.
 pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
 
+/// HTTP connections from one address (IPv6: one /64) at one time, where it is no trusted proxy: an
+/// office behind one, and one host does not take all of [`HTTP_CONNECTIONS_MAX`].
+pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 1_024;
+
+/// How long an HTTP connection may be open without a request under way, from its first byte on; with
+/// HTTP/1.1 between requests [`HEADER_TIME_MAX`]. Who does not take part in the goodbye has as long again.
+pub const HTTP_IDLE_MAX: Duration = Duration::from_secs(60);
+
 /// Time for open requests to end when the server stops.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 

@@ -21,7 +21,8 @@ pub struct Files {
     pub tls: Option<DeviceTls>,
     /// The URL under which devices reach a listener, like `https://files.example.net`.
     pub public_url: Option<String>,
-    /// Load balancers and proxies in front of the listeners: their `X-Forwarded-For` is believed.
+    /// Load balancers and proxies in front of the listeners: their `X-Forwarded-For` is believed, and how
+    /// many connections come from one of them is not limited.
     pub proxies: Vec<IpAddr>,
     /// Where the files are kept; absent is `files` in `data_dir`. Nodes of one installation share it.
     pub folder: Option<PathBuf>,

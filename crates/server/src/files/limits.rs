@@ -30,6 +30,10 @@ pub const LINK_TRANSFERS_MAX: usize = 8;
 /// Connections at one time: those that wait for a transfer cost little.
 pub const CONNECTIONS_MAX: usize = 4_096;
 
+/// Connections from one address (IPv6: one /64) at one time: the homes behind one carrier-grade NAT, and one
+/// host does not take all.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 1_024;
+
 /// A device for which there is no room is asked to come again after this long: most transfers take
 /// less than a minute.
 pub const RETRY_AFTER: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use usp::EndpointId;
 
 use super::Bound;
-use super::limits::{CERTIFICATE_LOOK_EVERY, CONNECTIONS_MAX};
+use super::limits::{CERTIFICATE_LOOK_EVERY, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
 use crate::http::listener::{Listener, Secure};
 use crate::southbound::certificate::{self, Issue, Visits};
 use crate::{Config, StartError};
@@ -28,9 +28,14 @@ pub async fn bind(config: &Config, endpoint_id: &str) -> Result<Listeners, Start
         plain: None,
         tls: None,
     };
+    let room = |listener: Listener| {
+        listener
+            .for_devices(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX)
+            .behind(&config.files.proxies)
+    };
     if let Some(addr) = config.files.listen {
         let listener = Listener::open("files.listen", addr, None).await?;
-        listeners.plain = Some(listener.room(CONNECTIONS_MAX));
+        listeners.plain = Some(room(listener));
     }
     if let Some(addr) = config.files.tls_listen {
         let own = EndpointId::parse(endpoint_id)
@@ -41,7 +46,7 @@ pub async fn bind(config: &Config, endpoint_id: &str) -> Result<Listeners, Start
         let tls = certificate.tls;
         let secure = Secure::fresh(tls.clone());
         let listener = Listener::open("files.tls_listen", addr, Some(secure)).await?;
-        listeners.tls = Some((listener.room(CONNECTIONS_MAX), tls, issue));
+        listeners.tls = Some((room(listener), tls, issue));
     }
     Ok(listeners)
 }

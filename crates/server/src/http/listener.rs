@@ -1,6 +1,7 @@
-//! The HTTP listener: accepts, perhaps speaks TLS, serves HTTP/1.1 and HTTP/2, and lets open
-//! requests end when the server stops.
+//! The HTTP listener: accepts, perhaps speaks TLS, serves HTTP/1.1 and HTTP/2 (devices HTTP/1.1
+//! alone), and lets open requests end when the server stops.
 
+use super::activity::{Activity, Answering};
 use super::headers::Connection;
 use super::stall::Unstalled;
 use crate::StartError;
@@ -9,10 +10,12 @@ use crate::limits;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use mtp::ws::Seats;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -31,6 +34,9 @@ pub struct Listener {
     socket: TcpListener,
     tls: Option<Secure>,
     room: usize,
+    room_per_address: usize,
+    uncounted: Vec<IpAddr>,
+    devices: bool,
 }
 
 /// How a listener speaks TLS.
@@ -68,12 +74,24 @@ impl Listener {
             socket,
             tls,
             room: limits::HTTP_CONNECTIONS_MAX,
+            room_per_address: limits::HTTP_CONNECTIONS_PER_ADDRESS_MAX,
+            uncounted: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            devices: false,
         })
     }
 
-    /// With so many connections at one time.
-    pub fn room(mut self, connections: usize) -> Self {
-        self.room = connections;
+    /// For devices: HTTP/1.1 alone, also with those that say at once that nothing follows their
+    /// request (a half-closed connection). With so many connections at one time, and so many from
+    /// one address.
+    pub fn for_devices(mut self, connections: usize, per_address: usize) -> Self {
+        (self.room, self.room_per_address) = (connections, per_address);
+        self.devices = true;
+        self
+    }
+
+    /// Behind these proxies, whose connections are those of many.
+    pub fn behind(mut self, proxies: &[IpAddr]) -> Self {
+        self.uncounted.extend(proxies);
         self
     }
 
@@ -85,6 +103,9 @@ impl Listener {
     /// Serves until told to stop, then lets open requests end.
     pub async fn serve(self, router: Router, stop: CancellationToken) {
         let room = Arc::new(Semaphore::new(self.room));
+        // Who is in a TLS handshake counts like everybody else.
+        let per_address = self.room_per_address;
+        let seats = Seats::new(self.room, per_address, per_address, self.uncounted);
         let tasks = TaskTracker::new();
         loop {
             let permit = tokio::select! {
@@ -105,10 +126,18 @@ impl Listener {
                     continue;
                 }
             };
+            let seat = match seats.take(addr.ip()) {
+                Ok(seat) => seat,
+                Err(refusal) => {
+                    tracing::debug!(%addr, refusal.detail, "an HTTP connection was refused");
+                    metrics::counter!("headend_http_connections_refused_total").increment(1);
+                    continue;
+                }
+            };
             let (tls, router, stop) = (self.tls.clone(), router.clone(), stop.clone());
             tasks.spawn(async move {
-                connection(stream, addr, tls, router, stop).await;
-                drop(permit);
+                connection(stream, addr, tls, self.devices, router, stop).await;
+                drop((seat, permit));
             });
         }
         tasks.close();
@@ -128,17 +157,20 @@ async fn connection(
     stream: TcpStream,
     addr: SocketAddr,
     tls: Option<Secure>,
+    devices: bool,
     router: Router,
     stop: CancellationToken,
 ) {
     let _ = stream.set_nodelay(true);
+    let plain = Connection { addr, tls: false };
+    let secure = Connection { addr, tls: true };
     match tls {
-        None => http(stream, Connection { addr, tls: false }, router, stop).await,
+        None => http(stream, plain, devices, router, stop).await,
         Some(tls) => {
             let handshake =
                 tokio::time::timeout(limits::TLS_HANDSHAKE_TIME_MAX, (tls.0)().accept(stream));
             match handshake.await {
-                Ok(Ok(stream)) => http(stream, Connection { addr, tls: true }, router, stop).await,
+                Ok(Ok(stream)) => http(stream, secure, devices, router, stop).await,
                 Ok(Err(error)) => tracing::debug!(%addr, %error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!(%addr, "a TLS handshake took too long"),
             }
@@ -146,21 +178,35 @@ async fn connection(
     }
 }
 
-async fn http<S>(stream: S, connection: Connection, router: Router, stop: CancellationToken)
-where
+async fn http<S>(
+    stream: S,
+    connection: Connection,
+    devices: bool,
+    router: Router,
+    stop: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service =
+    let activity = Activity::new();
+    let service = {
+        let activity = activity.clone();
         hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+            let busy = activity.begin();
             request.extensions_mut().insert(connection);
-            router.clone().oneshot(request.map(axum::body::Body::new))
-        });
+            let answer = router.clone().oneshot(request.map(axum::body::Body::new));
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| Answering::new(body, busy))) }
+        })
+    };
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    if devices {
+        builder = builder.http1_only();
+    }
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEADER_TIME_MAX)
-        .max_buf_size(limits::HEADER_BYTES_MAX);
+        .max_buf_size(limits::HEADER_BYTES_MAX)
+        .half_close(devices);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -170,7 +216,7 @@ where
     let stream = Unstalled::new(stream, limits::WRITE_TIME_MAX);
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
-    let mut stopping = false;
+    let (mut stopping, mut leaving) = (false, false);
     loop {
         tokio::select! {
             ended = &mut serving => {
@@ -181,6 +227,13 @@ where
             }
             () = stop.cancelled(), if !stopping => {
                 stopping = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            () = activity.idle(limits::HTTP_IDLE_MAX) => {
+                // Who does not listen to a goodbye goes without.
+                if std::mem::replace(&mut leaving, true) {
+                    return;
+                }
                 serving.as_mut().graceful_shutdown();
             }
         }
@@ -243,6 +296,74 @@ mod tests {
         assert!(answered.unwrap().unwrap() > 0);
         stop.cancel();
         serving.await.unwrap();
+    }
+
+    /// Where a listener with this change is, and what stops it.
+    async fn served(change: impl FnOnce(&mut Listener)) -> (SocketAddr, CancellationToken) {
+        let any = ([127, 0, 0, 1], 0).into();
+        let mut listener = Listener::bind(any, None).await.unwrap();
+        change(&mut listener);
+        let (addr, stop) = (listener.addr().unwrap(), CancellationToken::new());
+        let router = Router::new().route("/healthz", axum::routing::get(|| async { "ok" }));
+        tokio::spawn(listener.serve(router, stop.clone()));
+        (addr, stop)
+    }
+
+    /// `HTTP_IDLE_MAX`, `HEADER_TIME_MAX`: the preface is that of HTTP/2, with settings without any.
+    #[tokio::test(start_paused = true)]
+    async fn who_connects_and_asks_nothing_is_cut_off_whatever_he_says_instead() {
+        const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        for devices in [false, true] {
+            let (addr, stop) = served(|listener| listener.devices = devices).await;
+            for said in [0, 9, PREFACE.len()] {
+                let began = tokio::time::Instant::now();
+                let mut silent = TcpStream::connect(addr).await.unwrap();
+                silent.write_all(&PREFACE[..said]).await.unwrap();
+                let mut heard = Vec::new();
+                // How it ends does not matter: what was not read makes it a reset.
+                let gone = silent.read_to_end(&mut heard);
+                let gone = tokio::time::timeout(limits::HTTP_IDLE_MAX * 3, gone).await;
+                assert!(gone.is_ok(), "{devices}, {said} bytes");
+                assert!(began.elapsed() <= limits::HTTP_IDLE_MAX * 2 + Duration::from_secs(1));
+            }
+            stop.cancel();
+        }
+    }
+
+    /// `HTTP_CONNECTIONS_PER_ADDRESS_MAX`
+    #[tokio::test]
+    async fn one_address_has_only_so_many_connections_and_a_proxy_has_more() {
+        let (addr, stop) = served(|listener| {
+            listener.room_per_address = 2;
+            listener.uncounted.clear();
+        })
+        .await;
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut one = TcpStream::connect(addr).await.unwrap();
+            assert!(ask(&mut one).await > 0);
+            held.push(one);
+        }
+        let mut third = TcpStream::connect(addr).await.unwrap();
+        let closed = tokio::time::timeout(Duration::from_secs(10), third.read(&mut [0; 8])).await;
+        assert!(!matches!(closed.expect("it is closed"), Ok(1..)));
+        stop.cancel();
+        let (addr, stop) = served(|listener| listener.room_per_address = 0).await;
+        assert!(ask(&mut TcpStream::connect(addr).await.unwrap()).await > 0);
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn a_device_that_says_at_once_that_nothing_follows_gets_its_answer() {
+        let (addr, stop) = served(|listener| listener.devices = true).await;
+        let mut socket = TcpStream::connect(addr).await.unwrap();
+        let request = b"GET /healthz HTTP/1.0\r\n\r\n";
+        socket.write_all(request).await.unwrap();
+        socket.shutdown().await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("200 OK"), "{answer}");
+        stop.cancel();
     }
 
     #[tokio::test]

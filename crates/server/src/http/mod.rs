@@ -1,6 +1,7 @@
 //! The HTTP side: listener, router, extractors, headers, console assets. What the operations do is
 //! in `handlers`, who may call them in `auth`.
 
+mod activity;
 pub mod console;
 pub mod docs;
 pub mod extract;
