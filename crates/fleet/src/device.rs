@@ -133,7 +133,8 @@ impl Identity {
     }
 
     /// What an OUI, product class and serial number give: with the class when there is one, and
-    /// without it. Empty parts give nothing, so that makers who leave the serial empty do not
+    /// without it. Where a class with a dash ends cannot be told from the former: endpoint ids do
+    /// not say it either. Empty parts give nothing, so that makers who leave the serial empty do not
     /// become one device.
     pub fn of_serial(oui: &str, product_class: &str, serial: &str) -> Vec<Self> {
         let (oui, serial) = (oui.trim().to_ascii_uppercase(), serial.trim());
@@ -183,11 +184,17 @@ impl Identity {
         };
         let mut out = vec![Self {
             kind: IdentityKind::CwmpDevice,
-            value: format!("{maker}-{class}-{serial}"),
+            value: format!("{}-{}-{serial}", part(&maker), part(class)),
         }];
         out.extend(found);
         out
     }
+}
+
+/// A part of a name before its end, as the standard writes it as far as that matters: its dashes are
+/// none that part. (Else class `A-B` with serial `C` would be class `A` with serial `B-C`.)
+fn part(text: &str) -> String {
+    text.replace('%', "%25").replace('-', "%2D")
 }
 
 /// Whether a serial number is none.
@@ -451,6 +458,16 @@ mod tests {
             let none = Identity::of_cpe(maker, oui, "Box", serial);
             assert!(none.is_empty(), "{maker} {oui} {serial}");
         }
+    }
+
+    #[test]
+    fn a_dash_in_a_product_class_makes_it_no_other_device() {
+        let of = |class, serial| Identity::of_cpe("Maker", "00256D", class, serial).remove(0);
+        assert_eq!(of("A-B", "C").value, "00256D-A%2DB-C");
+        assert_eq!(of("A", "B-C").value, "00256D-A-B-C");
+        assert_ne!(of("A%2DB", "C"), of("A-B", "C"));
+        let of = |maker, class| Identity::of_cpe(maker, "", class, "S1");
+        assert_ne!(of("A-B", "C"), of("A", "B-C"));
     }
 
     #[test]

@@ -63,6 +63,21 @@ async fn told(world: &World, kind: EventKind) -> usize {
 }
 
 #[tokio::test]
+async fn a_dash_in_a_product_class_makes_it_no_other_device() {
+    each(|world| async move {
+        for (class, serial) in [("A-B", "C1"), ("A", "B-C1")] {
+            for _ in 0..2 {
+                let mut cpe = world.cpe(serial).await;
+                cpe.class = class.to_owned();
+                cpe.session().await;
+            }
+        }
+        assert_eq!(told(&world, EventKind::DeviceCreated).await, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_usp_device_that_comes_over_cwmp_from_the_same_address_is_one_device_with_two_paths() {
     each(|world| async move {
         let device = usp(&world, "S1", "127.0.0.1:4711").await;

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use ::cwmp::rpc::DeviceId as Cpe;
 use fleet::device::Description;
-use fleet::matching::Verdict;
-use fleet::onboarding::{self, Credential, Known, Newcomer, Refusal, Who};
-use fleet::{DeviceId, Event, EventKind, Identity, IdentityKind, TenantId};
+use fleet::onboarding::{self, Credential, Newcomer, Refusal, Who};
+use fleet::{Event, EventKind, Identity, TenantId};
 use serde_json::json;
 use store::{PathRecord, Store, Visit, VisitPath};
 use tokio::sync::mpsc;
@@ -18,10 +17,12 @@ use super::TRANSPORT;
 use super::core::{Command, Core, Entry};
 use super::cpe::Guest;
 use super::door::{Proof, Shown};
+use super::find::{Found, find};
 use super::join;
 use super::limits::{EXPECTED_FIRST, SESSION_INBOX};
+use super::name;
 use super::takeover;
-use crate::matching::{self, Arrival};
+use crate::matching;
 use crate::southbound::admission::{self, Uses};
 use crate::southbound::register::{self, Unregistered};
 use crate::southbound::registry::NewEntry;
@@ -61,17 +62,6 @@ impl From<store::Error> for Turned {
     }
 }
 
-/// What a CPE calls itself, for people: `OUI-ProductClass-SerialNumber`.
-pub fn name(cpe: &Cpe) -> String {
-    let parts = [&cpe.oui, &cpe.product_class, &cpe.serial_number];
-    let parts = parts.map(|part| part.trim().chars().take(Identity::PART_CHARS_MAX).collect());
-    let parts: Vec<String> = parts
-        .into_iter()
-        .filter(|part: &String| !part.is_empty())
-        .collect();
-    parts.join("-")
-}
-
 /// Decides, and lets it in.
 pub async fn admit(
     core: &Arc<Core>,
@@ -102,7 +92,7 @@ pub async fn admit(
         None => Found::default(),
     };
     let names = shown.certificate.as_deref().unwrap_or_default();
-    let certified = names.iter().any(|name| names_cpe(name, cpe));
+    let certified = names.iter().any(|name| name::is_of(name, cpe));
     if !(certified && found.known.is_some()) {
         Uses::judge(&mut credential, used_up, found.path.as_ref());
         if found.path.is_none() {
@@ -111,7 +101,7 @@ pub async fn admit(
             core.door.uses.count(&mut credential);
         }
     }
-    let name = name(cpe);
+    let name = name::of(cpe);
     let newcomer = Newcomer {
         credential: &credential,
         tenant_disabled,
@@ -307,119 +297,6 @@ async fn credential(store: &Store, proof: &Proof) -> Result<(Credential, bool), 
     }
 }
 
-/// What is known of a device by its names.
-#[derive(Default)]
-struct Found {
-    known: Option<Known>,
-    path: Option<PathRecord>,
-    /// The names under which it may be registered.
-    identities: Vec<Identity>,
-    /// It is known, and has not come over CWMP: the name that tells.
-    joins: Option<Identity>,
-    /// A device that it may be, and the name that both have.
-    resembles: Option<(DeviceId, Identity)>,
-}
-
-async fn find(
-    core: &Core,
-    tenant: &TenantId,
-    identities: Vec<Identity>,
-    proof: &Proof,
-    peer: SocketAddr,
-) -> Result<Found, Turned> {
-    let store = &core.store;
-    let mut resembles = None;
-    let proved = match proof {
-        Proof::Device { device, .. } => Some(*device),
-        _ => None,
-    };
-    let mut free = Vec::with_capacity(identities.len());
-    let classed = identities
-        .iter()
-        .any(|identity| identity.kind == IdentityKind::OuiClassSerial);
-    for identity in identities {
-        let Some(device) = store.device_by_identity(tenant, &identity).await? else {
-            free.push(identity);
-            continue;
-        };
-        // Serial numbers are unique within a product class. One of another class is the same device
-        // when it proves so (a firmware has renamed the class), and else another one.
-        let loose = classed && identity.kind == IdentityKind::OuiSerial;
-        if loose && proved != Some(device) && has_class(store, tenant, device).await? {
-            continue;
-        }
-        let path = match proof.seen().filter(|seen| seen.path.device == device) {
-            Some(seen) => Some(seen.path.clone()),
-            None => store.path(tenant, device, TRANSPORT).await?,
-        };
-        let arrival = Arrival {
-            transport: TRANSPORT,
-            address: Some(peer.ip().to_canonical()),
-            device: None,
-        };
-        let (rule, by) = (core.config.matching.rule(), identity.kind);
-        let verdict = match path.is_some() || proved == Some(device) {
-            true => Verdict::Same,
-            false => matching::judge(store, rule, tenant, arrival, device, by).await?,
-        };
-        match verdict {
-            Verdict::Same => {
-                return Ok(Found {
-                    known: Some(admission::known(device, path.as_ref())),
-                    joins: path.is_none().then_some(identity),
-                    path,
-                    ..Found::default()
-                });
-            }
-            // It is registered under the names that nobody else has, and a person decides.
-            Verdict::Ask => resembles = resembles.or(Some((device, identity))),
-            Verdict::Different => {}
-        }
-    }
-    Ok(Found {
-        identities: free,
-        resembles,
-        ..Found::default()
-    })
-}
-
-async fn has_class(store: &Store, tenant: &TenantId, device: DeviceId) -> Result<bool, Turned> {
-    let all = store.identity_list(tenant, device).await?;
-    Ok(all
-        .iter()
-        .any(|one| one.identity.kind == IdentityKind::OuiClassSerial))
-}
-
-/// Whether a name in a certificate is that of the CPE: `OUI-SerialNumber`,
-/// `OUI-ProductClass-SerialNumber`, percent-encoded where the device found that necessary, or the
-/// endpoint id that it has in USP.
-fn names_cpe(name: &str, cpe: &Cpe) -> bool {
-    let (oui, class, serial) = (&cpe.oui, &cpe.product_class, &cpe.serial_number);
-    if oui.is_empty() || serial.is_empty() {
-        return false;
-    }
-    let name = ["os::", "ops::"]
-        .iter()
-        .find_map(|scheme| name.strip_prefix(scheme))
-        .unwrap_or(name);
-    let plain = decoded(name);
-    let same =
-        |wanted: String| plain.eq_ignore_ascii_case(&wanted) || name.eq_ignore_ascii_case(&wanted);
-    same(format!("{oui}-{serial}"))
-        || (!class.is_empty() && same(format!("{oui}-{class}-{serial}")))
-}
-
-fn decoded(text: &str) -> String {
-    // A plus sign is one here.
-    let text = text.replace('+', "%2B");
-    let pair = format!("x={text}");
-    let mut pairs = form_urlencoded::parse(pair.as_bytes());
-    pairs
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
-}
-
 fn detail(refusal: Refusal, certificate: &[String], cpe: &Cpe) -> String {
     match refusal {
         Refusal::EndpointMissing => format!(
@@ -432,43 +309,8 @@ fn detail(refusal: Refusal, certificate: &[String], cpe: &Cpe) -> String {
         Refusal::CertificateRequired if !certificate.is_empty() => format!(
             "its certificate is for {}, it calls itself {}",
             certificate.join(", "),
-            name(cpe)
+            name::of(cpe)
         ),
         _ => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_names_a_device_in_the_forms_of_the_field() {
-        let cpe = Cpe {
-            oui: "00256d".into(),
-            product_class: "Box 1".into(),
-            serial_number: "S/1".into(),
-            ..Cpe::default()
-        };
-        for name in [
-            "00256D-S/1",
-            "00256D-S%2F1",
-            "00256D-Box%201-S%2F1",
-            "00256d-Box 1-S/1",
-            "os::00256D-S%2F1",
-            "ops::00256D-Box%201-S%2F1",
-        ] {
-            assert!(names_cpe(name, &cpe), "{name}");
-        }
-        for name in [
-            "",
-            "S/1",
-            "00256D-S/2",
-            "00256D-Box-S/1",
-            "fqdn::00256D-S/1",
-        ] {
-            assert!(!names_cpe(name, &cpe), "{name}");
-        }
-        assert!(!names_cpe("-", &Cpe::default()));
     }
 }

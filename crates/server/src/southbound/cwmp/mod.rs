@@ -8,7 +8,7 @@
 //! | `post`, `body` | one request: body, authentication, which session, the answer |
 //! | `door`, `offers`, `used`, `credential` | what a request proves |
 //! | `session`, `turn`, `talk` | the task of a session |
-//! | `admission` | who may come in, and takes its place |
+//! | `admission`, `find`, `name` | who may come in, which device it is, and takes its place |
 //! | `record` | what was said, as people may read it |
 //! | `converse` | what is said |
 //! | `reach`, `login`, `wake` | how a device is asked to come, with what, and asking it |
@@ -24,11 +24,13 @@ pub mod core;
 mod cpe;
 pub mod credential;
 mod door;
+mod find;
 mod join;
 pub mod limits;
 mod line;
 mod listen;
 pub mod login;
+mod name;
 mod offers;
 mod post;
 pub mod reach;

@@ -403,7 +403,7 @@ impl Running {
             name: self
                 .who
                 .as_ref()
-                .map_or_else(|| self.shown.user_name(), super::admission::name),
+                .map_or_else(|| self.shown.user_name(), super::name::of),
         }
     }
 

@@ -12,6 +12,7 @@ use fleet::onboarding::Refusal;
 use super::admission::{self, Turned};
 use super::core::{Core, Stop};
 use super::cpe::{Ask, AskError, Guest};
+use super::name;
 use super::reach::Reach;
 use super::record::Record;
 use super::session::{self, Answer, Running};
@@ -88,7 +89,7 @@ impl Running {
         version: Version,
         record: Box<Record>,
     ) {
-        let name = admission::name(&inform.device_id);
+        let name = name::of(&inform.device_id);
         let another = self
             .who
             .as_ref()

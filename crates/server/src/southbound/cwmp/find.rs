@@ -1,0 +1,112 @@
+//! Which device a CPE is: what is known under the names it tells. Whether one that is known over another
+//! protocol is the same is decided in [`crate::matching`].
+
+use std::net::SocketAddr;
+
+use fleet::matching::Verdict;
+use fleet::onboarding::Known;
+use fleet::{DeviceId, Identity, IdentityKind, TenantId};
+use store::{PathRecord, Store};
+
+use super::TRANSPORT;
+use super::admission::Turned;
+use super::core::Core;
+use super::door::Proof;
+use crate::matching::{self, Arrival};
+use crate::southbound::admission;
+
+/// What is known of a device by its names.
+#[derive(Default)]
+pub struct Found {
+    /// The device.
+    pub known: Option<Known>,
+    /// How it came the last time.
+    pub path: Option<PathRecord>,
+    /// The names under which it may be registered.
+    pub identities: Vec<Identity>,
+    /// It is known, and has not come over CWMP: the name that tells.
+    pub joins: Option<Identity>,
+    /// A device that it may be, and the name that both have.
+    pub resembles: Option<(DeviceId, Identity)>,
+}
+
+/// Looks its names up, the surest first.
+pub async fn find(
+    core: &Core,
+    tenant: &TenantId,
+    identities: Vec<Identity>,
+    proof: &Proof,
+    peer: SocketAddr,
+) -> Result<Found, Turned> {
+    let store = &core.store;
+    let mut resembles = None;
+    let proved = match proof {
+        Proof::Device { device, .. } => Some(*device),
+        _ => None,
+    };
+    let mut free = Vec::with_capacity(identities.len());
+    let classed = identities
+        .iter()
+        .any(|identity| identity.kind == IdentityKind::OuiClassSerial);
+    for identity in identities {
+        let Some(device) = store.device_by_identity(tenant, &identity).await? else {
+            free.push(identity);
+            continue;
+        };
+        // Serial numbers are unique within a product class. One of another class is the same device
+        // when it proves so (a firmware has renamed the class), and else another one. So is one
+        // whose name differs in where the class ends and the serial number begins.
+        let other = match identity.kind {
+            IdentityKind::OuiSerial if classed => Some(IdentityKind::OuiClassSerial),
+            IdentityKind::OuiClassSerial => Some(IdentityKind::CwmpDevice),
+            _ => None,
+        };
+        if let Some(kind) = other.filter(|_| proved != Some(device))
+            && has(store, tenant, device, kind).await?
+        {
+            continue;
+        }
+        let path = match proof.seen().filter(|seen| seen.path.device == device) {
+            Some(seen) => Some(seen.path.clone()),
+            None => store.path(tenant, device, TRANSPORT).await?,
+        };
+        let arrival = Arrival {
+            transport: TRANSPORT,
+            address: Some(peer.ip().to_canonical()),
+            device: None,
+        };
+        let (rule, by) = (core.config.matching.rule(), identity.kind);
+        let verdict = match path.is_some() || proved == Some(device) {
+            true => Verdict::Same,
+            false => matching::judge(store, rule, tenant, arrival, device, by).await?,
+        };
+        match verdict {
+            Verdict::Same => {
+                return Ok(Found {
+                    known: Some(admission::known(device, path.as_ref())),
+                    joins: path.is_none().then_some(identity),
+                    path,
+                    ..Found::default()
+                });
+            }
+            // It is registered under the names that nobody else has, and a person decides.
+            Verdict::Ask => resembles = resembles.or(Some((device, identity))),
+            Verdict::Different => {}
+        }
+    }
+    Ok(Found {
+        identities: free,
+        resembles,
+        ..Found::default()
+    })
+}
+
+async fn has(
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+    kind: IdentityKind,
+) -> Result<bool, Turned> {
+    let all = store.identity_list(tenant, device).await?;
+    Ok(all.iter().any(|one| one.identity.kind == kind))
+}
