@@ -58,6 +58,8 @@ impl RefusalLog {
     /// Remembers it, unless there is a flood.
     pub fn take(&self, mut complaint: Complaint) {
         complaint.detail = said(&complaint.detail, &[]);
+        // What should have been a password may stand in the place of a name.
+        complaint.endpoint = said(&complaint.endpoint, &[]);
         let (transport, reason) = (self.transport, label(&complaint.reason));
         metrics::counter!("headend_complaints_total", "transport" => transport, "reason" => reason)
             .increment(1);
@@ -251,6 +253,17 @@ mod tests {
         assert!(told.by_tenant.len() <= REFUSALS_TOLD_MAX);
         let other = TenantId::parse("other").unwrap();
         assert!(told.fresh(&other, nth(0), now + REFUSAL_EVENT_EVERY * 100));
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_a_name_is_not_kept() {
+        let (log, mut incoming) = RefusalLog::new("cwmp");
+        let endpoint = format!("hes_{}", "aB3".repeat(10));
+        log.take(Complaint {
+            endpoint,
+            ..complaint()
+        });
+        assert_eq!(incoming.try_recv().unwrap().endpoint, "hes_...");
     }
 
     #[test]
