@@ -144,6 +144,12 @@ pub async fn run(args: Args) -> Result<()> {
         lines.push(once.to_owned());
     }
     exit::tell(&lines.join("\n"));
+    if let Some(most) = server::open_files::too_few() {
+        tracing::warn!(
+            "only {most} files may be open, and each connection is one: raise LimitNOFILE (ulimit -n) to more than the devices there are, at least {}",
+            server::limits::OPEN_FILES_MIN
+        );
+    }
     running.wait().await?;
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod handlers;
 pub mod http;
 pub mod limits;
 pub mod matching;
+pub mod open_files;
 pub mod problem;
 pub mod seam;
 pub mod secret;

@@ -38,6 +38,10 @@ pub const HTTP_CONNECTIONS_PER_ADDRESS_MAX: usize = 1_024;
 /// HTTP/1.1 between requests [`HEADER_TIME_MAX`]. Who does not take part in the goodbye has as long again.
 pub const HTTP_IDLE_MAX: Duration = Duration::from_secs(60);
 
+/// Open files that a server should be allowed: the listeners of CPEs, of files and of the API have
+/// 62,000 connections together, and each USP device is one more.
+pub const OPEN_FILES_MIN: u64 = 65_536;
+
 /// Time for open requests to end when the server stops.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 

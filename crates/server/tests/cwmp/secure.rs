@@ -78,6 +78,18 @@ async fn secured_with(authority: &Authority, change: impl FnOnce(&mut Limits)) -
     .await
 }
 
+/// `CONNECTIONS_MAX`
+#[tokio::test]
+async fn both_listeners_together_have_only_so_many_connections() {
+    let authority = Authority::new();
+    let world = secured_with(&authority, |limits| limits.connections_max = 2).await;
+    let _secure = connect(&world, &authority.file(), None).await.unwrap();
+    let _plain = Wire::connect(world.http).await;
+    let mut third = Wire::connect(world.http).await;
+    assert_eq!(third.answer().await.status, 503);
+    world.refused("too-many-connections").await;
+}
+
 async fn connect(
     world: &World,
     ca: &Path,

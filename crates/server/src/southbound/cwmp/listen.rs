@@ -39,15 +39,24 @@ pub async fn start(core: &Arc<Core>, own: &EndpointId) -> Result<Listeners, Star
         tls: None,
         certificate: None,
     };
+    // One count for both: each connection is an open file.
+    let mut uncounted = core.limits.uncounted();
+    uncounted.extend(&config.cwmp.proxies);
+    let seats = Seats::new(
+        core.limits.connections_max,
+        core.limits.connections_per_address_max,
+        core.limits.handshakes_per_address_max,
+        uncounted,
+    );
     if let Some(addr) = config.cwmp.listen {
-        listeners.plain = Some(bind(core, "cwmp.listen", addr, None).await?);
+        listeners.plain = Some(bind(core, "cwmp.listen", addr, None, &seats).await?);
     }
     if let Some(addr) = config.cwmp.tls_listen {
         let files = config.cwmp.tls.as_ref();
         let (certificate, issue) =
             certificate::load("cwmp.tls", Visits::Short, files, config, own)?;
         let tls = Some(certificate.tls.clone());
-        listeners.tls = Some(bind(core, "cwmp.tls_listen", addr, tls).await?);
+        listeners.tls = Some(bind(core, "cwmp.tls_listen", addr, tls, &seats).await?);
         tokio::spawn(certificate::keep_fresh(
             core.shutdown.clone(),
             core.limits.certificate_look_every,
@@ -64,19 +73,12 @@ async fn bind(
     what: &'static str,
     addr: SocketAddr,
     tls: Option<Arc<ServerTls>>,
+    seats: &Arc<Seats>,
 ) -> Result<SocketAddr, StartError> {
     let failed = |source| StartError::Bind { what, addr, source };
     let socket = TcpListener::bind(addr).await.map_err(failed)?;
     let bound = socket.local_addr().map_err(failed)?;
-    let mut uncounted = core.limits.uncounted();
-    uncounted.extend(&core.config.cwmp.proxies);
-    let seats = Seats::new(
-        core.limits.connections_max,
-        core.limits.connections_per_address_max,
-        core.limits.handshakes_per_address_max,
-        uncounted,
-    );
-    tokio::spawn(accept(core.clone(), socket, tls, seats));
+    tokio::spawn(accept(core.clone(), socket, tls, seats.clone()));
     Ok(bound)
 }
 
@@ -211,9 +213,10 @@ where
         service_fn(move |request| post::answer(line.clone(), request))
     };
     let mut builder = http1::Builder::new();
-    // Some devices know a header only in one spelling.
+    // Some devices know a header only in one spelling, and some say at once that nothing follows.
     builder
         .title_case_headers(true)
+        .half_close(true)
         .max_buf_size(HEAD_BYTES_MAX);
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
