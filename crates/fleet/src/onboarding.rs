@@ -161,10 +161,6 @@ pub struct Admission {
     pub swap: bool,
     /// Its pending token is the current one from now on.
     pub promote: bool,
-    /// The operator's readmission is used up.
-    pub readmitted: bool,
-    /// The open link with this endpoint id must end.
-    pub displace: bool,
 }
 
 /// Everything that is known of a connection when it is decided about.
@@ -206,8 +202,6 @@ pub fn admit(newcomer: &Newcomer<'_>) -> Result<Admission, Refusal> {
         setup_key: None,
         swap: false,
         promote: false,
-        readmitted: false,
-        displace: false,
     };
     match (newcomer.certified, known) {
         // R-SEC.9: a certificate that names the endpoint id is the best proof there is, whatever
@@ -221,7 +215,6 @@ pub fn admit(newcomer: &Newcomer<'_>) -> Result<Admission, Refusal> {
     // Better authenticated, then newer, wins; but not for ever.
     if let Some(rival) = newcomer.rival {
         rival.gives_way(admission.strength)?;
-        admission.displace = true;
     }
     Ok(admission)
 }
@@ -248,7 +241,6 @@ fn prove(
             }
             if let Some(known) = known {
                 known.opened_by_setup_key()?;
-                admission.readmitted = known.readmit;
             }
             (admission.setup_key, admission.swap) = (Some(*key), true);
         }

@@ -248,6 +248,20 @@ impl Server {
         self.algorithms.iter().map(one).collect()
     }
 
+    /// Judges what takes no password to judge: the realm, the hash, and whether the nonce is ours.
+    pub fn judge(&self, now: u64, credentials: &Credentials) -> Result<Age, Denied> {
+        if credentials.realm != self.realm {
+            return Err(Denied::Realm);
+        }
+        if !self.algorithms.contains(&credentials.algorithm) {
+            return Err(Denied::Algorithm);
+        }
+        match nonce::check(&self.secret.0, &credentials.nonce, now, self.life) {
+            Age::Foreign => Err(Denied::Foreign),
+            ours => Ok(ours),
+        }
+    }
+
     /// Judges credentials for a request. That a count is new is the caller's to know: see
     /// [`nonce::Window`].
     pub fn check(
@@ -258,16 +272,7 @@ impl Server {
         body: &[u8],
         password: &str,
     ) -> Result<(), Denied> {
-        if credentials.realm != self.realm {
-            return Err(Denied::Realm);
-        }
-        if !self.algorithms.contains(&credentials.algorithm) {
-            return Err(Denied::Algorithm);
-        }
-        let age = nonce::check(&self.secret.0, &credentials.nonce, now, self.life);
-        if age == Age::Foreign {
-            return Err(Denied::Foreign);
-        }
+        let age = self.judge(now, credentials)?;
         let expected = credentials.expected(method, body, password);
         match (
             same(expected.as_bytes(), credentials.response.as_bytes()),

@@ -143,7 +143,7 @@ fn show(key: &SetupKey, json: bool) -> Result<()> {
 
 fn digest(key: &SetupKey) -> &'static str {
     if key.digest {
-        "yes"
+        "yes, while it is among the newest 32 in force"
     } else {
         "no: made by a version without CWMP; a CWMP device can show it with Basic only"
     }

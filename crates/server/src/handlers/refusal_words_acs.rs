@@ -14,6 +14,11 @@ pub const TRANSPORT: &[(&str, &str, &str)] = &[
         "Nothing, it comes again by itself; if it stays, look for devices that send whole data models.",
     ),
     (
+        "too-many-failures",
+        "Too much that came from one network showed a wrong name, password or key, and it was told to come again",
+        "Look at the other refusals from this address for who is set up wrong; if it is a load balancer of yours, name it in cwmp.proxies.",
+    ),
+    (
         "body-too-large",
         "The device sent a message larger than any may be (413)",
         "Look at what it is asked for; it should be asked for less at once.",

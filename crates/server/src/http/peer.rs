@@ -18,13 +18,7 @@ impl Peer {
     /// What attempts are counted by: the address, of IPv6 the network of 64 bits, because whoever
     /// has one such address has all of them.
     pub fn network(&self) -> String {
-        match self.ip {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, ..] = ip.segments();
-                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-            }
-        }
+        network(self.ip)
     }
 
     /// The peer of a connection whose request has these headers.
@@ -60,6 +54,17 @@ impl Peer {
             ip,
             secure: tls || secure,
             local: false,
+        }
+    }
+}
+
+/// See [`Peer::network`].
+pub fn network(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
         }
     }
 }

@@ -2,6 +2,7 @@
 //! certificate. Whether the device may come in is decided later, when it has said who it is: see
 //! `admission`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,15 +14,20 @@ use store::{Returning, SecretHash, Store};
 
 use super::conversation::quirks::Challenge;
 use super::core::Core;
-use super::limits::{DIGEST_KEYS_MAX, Limits, NONCES_USED_MAX, SEEN_LIFE};
+use super::limits::{FAILURES_PER_SECOND, Limits, NONCES_USED_MAX, SEEN_LIFE};
 use super::offers::Offers;
 use super::used::Used;
 use super::{TRANSPORT, credential};
+use crate::auth::limiter::{Limiter, Rate};
 use crate::config::{Cwmp, DigestHash, OfferBasic};
+use crate::http::peer;
 use crate::secret;
 use crate::southbound::admission::{self, Uses};
 use crate::state::now;
 use crate::vault::Vault;
+
+/// Setup keys that one Digest is compared with.
+const KEYS_MAX: usize = store::limits::SETUP_KEYS_READABLE_MAX as usize;
 
 /// The only method that counts; Digest hashes it.
 const METHOD: &str = "POST";
@@ -38,6 +44,7 @@ pub struct Door {
     /// Which challenges who answers.
     pub offers: Offers,
     used: Used,
+    failures: Limiter,
 }
 
 /// What a request shows of itself.
@@ -49,6 +56,8 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// The names of its client certificate, where it has one that is good.
     pub certificate: Option<&'a Arc<[String]>>,
+    /// Where it comes from.
+    pub from: IpAddr,
 }
 
 /// What a request has proved.
@@ -155,6 +164,8 @@ pub enum Denied {
         /// What is wrong.
         why: String,
     },
+    /// Too much of what came from its network was wrong: nothing is looked up.
+    TooMany,
     /// That cannot be known now.
     Later(String),
 }
@@ -188,6 +199,10 @@ impl Door {
             uses: Uses::new(limits.setup_key_burst, limits.setup_key_per_second),
             offers: Offers::default(),
             used: Used::new(limits.nonce_life, NONCES_USED_MAX),
+            failures: Limiter::new(Rate {
+                burst: limits.failures_burst,
+                per_second: FAILURES_PER_SECOND,
+            }),
         }
     }
 
@@ -247,6 +262,24 @@ pub fn user(authorization: &str) -> Option<String> {
 pub async fn authenticate(core: &Core, request: &Request<'_>) -> Result<Shown, Denied> {
     let hint = request.path.trim_end_matches('/');
     let hint = hint.rsplit('/').next().unwrap_or_default();
+    let shows = request.authorization.is_some()
+        || request.certificate.is_some()
+        || secret::looks_like(hint, secret::SETUP_KEY);
+    if !shows {
+        return Err(Denied::Ask);
+    }
+    let (failures, network) = (&core.door.failures, peer::network(request.from));
+    if failures.check(&network, Instant::now()).is_err() {
+        return Err(Denied::TooMany);
+    }
+    let proved = prove(core, request, hint).await;
+    if let Err(Denied::Wrong { .. }) = proved {
+        let _ = failures.take(&network, Instant::now());
+    }
+    proved
+}
+
+async fn prove(core: &Core, request: &Request<'_>, hint: &str) -> Result<Shown, Denied> {
     let shown = |proof, user: &str, authorized| Shown {
         proof,
         user: Arc::from(user),
@@ -337,22 +370,17 @@ async fn returning(store: &Store, login: DeviceId) -> store::Result<Option<Retur
 
 async fn by_digest(core: &Core, shown: &Credentials, hint: &str) -> Result<Proof, Denied> {
     let (store, user) = (&core.store, shown.username.as_str());
-    let at = seconds();
-    let check = |password: &str| {
-        let outcome = core.door.digest.check(at, shown, METHOD, b"", password);
-        match outcome {
-            Ok(())
-                if core
-                    .door
-                    .used
-                    .note(&shown.nonce, shown.count(), Instant::now()) =>
-            {
-                Ok(true)
-            }
-            Ok(()) | Err(Wrong::Stale | Wrong::Foreign) => Err(Denied::Stale),
-            Err(Wrong::Password) => Ok(false),
-            Err(other) => Err(wrong(user, None, other.to_string())),
-        }
+    let (at, digest) = (seconds(), &core.door.digest);
+    // Nothing is looked up for what cannot be right.
+    digest.judge(at, shown).map_err(|error| match error {
+        Wrong::Foreign => Denied::Stale,
+        other => wrong(user, None, other.to_string()),
+    })?;
+    let used = &core.door.used;
+    let check = |password: &str| match digest.check(at, shown, METHOD, b"", password) {
+        Ok(()) if used.note(&shown.nonce, shown.count(), Instant::now()) => Ok(true),
+        Ok(()) | Err(Wrong::Stale) => Err(Denied::Stale),
+        Err(_) => Ok(false),
     };
     if let Some(login) = device(user) {
         let Some(known) = returning(store, login).await? else {
@@ -383,12 +411,18 @@ async fn by_digest(core: &Core, shown: &Credentials, hint: &str) -> Result<Proof
     };
     let keys = core.door.vault.setup_keys(store, &tenant, now()).await;
     let keys = keys.map_err(|error| Denied::Later(error.to_string()))?;
-    for (record, text) in keys.into_iter().take(DIGEST_KEYS_MAX) {
+    let count = keys.len();
+    for (record, text) in keys {
         if check(&text)? {
             let key = record.id;
             return Ok(Proof::SetupKey { tenant, key });
         }
     }
-    let why = "the password is none of the tenant's setup keys in force";
+    let why = match count >= KEYS_MAX {
+        true => format!(
+            "the password is none of the tenant's newest {KEYS_MAX} setup keys in force; older ones serve with Basic"
+        ),
+        false => "the password is none of the tenant's setup keys in force".to_owned(),
+    };
     Err(wrong(user, Some(&tenant), why))
 }

@@ -1,4 +1,5 @@
-//! Which uses of our nonces were seen, so that nobody who listened to one comes in with it again.
+//! Which uses of our nonces this node has seen since it began, so that nobody who listened to one
+//! comes in with it again here. Another node does not know of them.
 //! Two generations, each as old as a nonce may be; what is forgotten is too old to be good.
 
 use std::collections::HashMap;
