@@ -343,7 +343,7 @@ impl Session {
     /// Gives the session up, for instance because a new one of the same CPE took its place.
     pub fn abandon(&mut self, now: Instant) {
         if self.exchange.is_some() {
-            self.reply(now, Reply::unavailable(self.config.think));
+            self.reply(now, Reply::unavailable());
         }
         self.end(End::Abandoned);
     }
@@ -368,7 +368,7 @@ impl Session {
                 )),
                 _,
             ) => {
-                self.reply(now, Reply::unavailable(self.config.think));
+                self.reply(now, Reply::unavailable());
                 self.end(End::Unanswered);
             }
             (Some((Waits::Answer { id, .. }, _)), _) => {

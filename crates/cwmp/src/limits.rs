@@ -6,6 +6,14 @@ use std::time::Duration;
 /// Bytes of one message, after decompression. Answers that list a whole tree are 1 to 5 MB.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Bytes of a request of a CPE: an Inform, a TransferComplete, ... Informs with every parameter that a
+/// device may tell have some ten thousand. What they say is held until it is stored, for thousands of
+/// sessions at once, so that they are not as large as an answer may be.
+pub const REQUEST_BYTES_MAX: usize = 512 * 1024;
+
+/// Parameters of one Inform, of which a few bytes each can cost a hundred in memory.
+pub const INFORM_PARAMETERS_MAX: usize = 4096;
+
 /// Elements of one message, because four bytes on the wire can cost a hundred in memory. The whole
 /// of Device:2 with its instances stays below 100,000 parameters of four elements.
 pub const ELEMENTS_MAX: usize = 500_000;

@@ -80,22 +80,12 @@ pub struct Reply {
     pub status: u16,
     /// An envelope or nothing.
     pub body: Bytes,
-    /// For a `Retry-After` header.
-    pub retry_after: Option<Duration>,
 }
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            status,
-            body,
-            retry_after,
-        } = self;
-        write!(f, "Reply {status} of {} bytes", body.len())?;
-        match retry_after {
-            Some(wait) => write!(f, ", retry after {wait:?}"),
-            None => Ok(()),
-        }
+        let Self { status, body } = self;
+        write!(f, "Reply {status} of {} bytes", body.len())
     }
 }
 
@@ -105,16 +95,14 @@ impl Reply {
         Self {
             status: 204,
             body: Bytes::new(),
-            retry_after: None,
         }
     }
 
-    /// Come back later; the CPE counts it as a failed session.
-    pub const fn unavailable(retry_after: Duration) -> Self {
+    /// Come back later; the CPE counts it as a failed session. When is the caller's to say.
+    pub const fn unavailable() -> Self {
         Self {
             status: 503,
             body: Bytes::new(),
-            retry_after: Some(retry_after),
         }
     }
 
@@ -123,7 +111,6 @@ impl Reply {
         Self {
             status: 400,
             body: Bytes::new(),
-            retry_after: None,
         }
     }
 
@@ -131,7 +118,6 @@ impl Reply {
         Self {
             status: 200,
             body: Bytes::from(body),
-            retry_after: None,
         }
     }
 }

@@ -29,11 +29,18 @@ impl Session {
             return self.empty(now);
         }
         let hash = hash(post.body);
+        let large = post.body.len() > limits::REQUEST_BYTES_MAX;
         let envelope = match self.phase {
+            Phase::Fresh | Phase::Ended if large => return Err(too_large()),
             Phase::Fresh | Phase::Ended => soap::decode_opening(post.body, post.content_type),
             Phase::Open | Phase::Ending => soap::decode(post.body, post.content_type),
         };
         match envelope {
+            Ok(envelope) if large && matches!(envelope.body, Body::Request(_)) => Err(too_large()),
+            Ok(envelope) if parameters(&envelope) > limits::INFORM_PARAMETERS_MAX => {
+                let max = limits::INFORM_PARAMETERS_MAX;
+                Err(limit("INFORM_PARAMETERS_MAX", max))
+            }
             Err(error) if error.kind == DecodeErrorKind::EmptyBody => self.empty(now),
             Err(error) => self.malformed(now, error),
             Ok(envelope) if self.repeats(now, &envelope, hash) => Ok(()),
@@ -339,6 +346,18 @@ impl Session {
                 self.events.push_back(Event::Turn);
             }
         }
+    }
+}
+
+fn too_large() -> Error {
+    limit("REQUEST_BYTES_MAX", limits::REQUEST_BYTES_MAX)
+}
+
+/// How many an Inform has.
+fn parameters(envelope: &Envelope) -> usize {
+    match &envelope.body {
+        Body::Request(Request::Inform(inform)) => inform.parameters.len(),
+        _ => 0,
     }
 }
 

@@ -47,6 +47,43 @@ fn an_inform_is_acknowledged_only_when_the_caller_says_so() {
     );
 }
 
+/// `REQUEST_BYTES_MAX`, `INFORM_PARAMETERS_MAX`
+#[test]
+fn what_a_cpe_asks_is_never_as_large_as_what_it_answers() {
+    let clock = Clock::new();
+    let mut acs = acs(&clock);
+    let take = |acs: &mut cwmp::acs::Session, body: &[u8]| {
+        acs.handle_input(clock.at(1), Post::new(body)).map(drop)
+    };
+    let refused = |limit, max| Err(Error::LimitExceeded { limit, max });
+    let bytes = refused("REQUEST_BYTES_MAX", limits::REQUEST_BYTES_MAX);
+    let padded = |mut body: Vec<u8>| {
+        body.resize(limits::REQUEST_BYTES_MAX + 1, b' ');
+        body
+    };
+    let long = padded(envelope("1", inform()));
+    assert_eq!(take(&mut acs, &long), bytes);
+    let parameters = vec![forced().remove(0); limits::INFORM_PARAMETERS_MAX + 1];
+    let many = envelope(
+        "1",
+        Inform {
+            parameters,
+            ..inform()
+        },
+    );
+    assert!(many.len() <= limits::REQUEST_BYTES_MAX, "{}", many.len());
+    let max = limits::INFORM_PARAMETERS_MAX;
+    assert_eq!(take(&mut acs, &many), refused("INFORM_PARAMETERS_MAX", max));
+    informed(&mut acs, clock.at(0));
+    assert_eq!(take(&mut acs, &long), bytes);
+    assert_eq!(post(&mut acs, clock.at(1), b""), None);
+    acs.request(clock.at(1), get(&["Device."])).unwrap();
+    let reply = acs.poll_transmit().unwrap();
+    let parameters = forced();
+    let answer = Response::from(GetParameterValuesResponse { parameters });
+    assert_eq!(take(&mut acs, &padded(answering(&reply, answer))), Ok(()));
+}
+
 #[test]
 fn requests_go_out_one_by_one_in_answer_to_empty_posts_and_responses() {
     let clock = Clock::new();

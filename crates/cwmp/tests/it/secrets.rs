@@ -49,7 +49,6 @@ fn debug_shows_no_secret() {
     let reply = acs::Reply {
         status: 200,
         body: body.clone(),
-        retry_after: None,
     };
     let heard = cpe::Reply {
         status: 200,

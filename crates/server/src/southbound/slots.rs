@@ -1,32 +1,41 @@
-//! Places (for onboardings, for sessions), shared fairly between tenants: a tenant may hold as many as are free, so
-//! that some are always left for the others, however slow its devices are, and alone it gets half.
+//! Places (for onboardings, for sessions, for each KiB of their messages), shared fairly between tenants: a tenant may
+//! hold as many as are free, so that some are always left for the others, however slow its devices are, and alone it
+//! gets half.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fleet::TenantId;
 use tokio::sync::oneshot;
 
-/// The places.
-#[derive(Clone, Debug)]
-pub struct Slots(Arc<Mutex<Inner>>);
+/// The places; of those whose tenant is not known yet too, where `T` says so.
+#[derive(Debug)]
+pub struct Slots<T: Eq + Hash + Clone = TenantId>(Arc<Mutex<Inner<T>>>);
 
 #[derive(Debug)]
-struct Inner {
+struct Inner<T: Eq + Hash + Clone> {
     free: usize,
-    tenants: HashMap<TenantId, Share>,
+    tenants: HashMap<T, Share<T>>,
 }
 
 /// What one tenant has and waits for.
-#[derive(Debug, Default)]
-struct Share {
+#[derive(Debug)]
+struct Share<T: Eq + Hash + Clone> {
     held: usize,
-    waiting: VecDeque<oneshot::Sender<Slot>>,
+    waiting: VecDeque<oneshot::Sender<Slot<T>>>,
 }
 
-impl Share {
+impl<T: Eq + Hash + Clone> Default for Share<T> {
+    fn default() -> Self {
+        let (held, waiting) = (0, VecDeque::new());
+        Self { held, waiting }
+    }
+}
+
+impl<T: Eq + Hash + Clone> Share<T> {
     /// One more waits. Those who left are swept out before there is need for more memory.
-    fn wait(&mut self, sender: oneshot::Sender<Slot>) {
+    fn wait(&mut self, sender: oneshot::Sender<Slot<T>>) {
         if self.waiting.len() == self.waiting.capacity() {
             self.waiting.retain(|waiter| !waiter.is_closed());
         }
@@ -34,14 +43,21 @@ impl Share {
     }
 }
 
-/// One place; given back when dropped.
+/// One place, or some; given back when dropped.
 #[derive(Debug)]
-pub struct Slot {
-    slots: Slots,
-    tenant: TenantId,
+pub struct Slot<T: Eq + Hash + Clone = TenantId> {
+    slots: Slots<T>,
+    tenant: T,
+    count: usize,
 }
 
-impl Slots {
+impl<T: Eq + Hash + Clone> Clone for Slots<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Eq + Hash + Clone> Slots<T> {
     /// This many, for all tenants together.
     pub fn new(count: usize) -> Self {
         let (free, tenants) = (count, HashMap::new());
@@ -49,7 +65,7 @@ impl Slots {
     }
 
     /// A place for a tenant; waits its turn. Dropping the future gives it up.
-    pub async fn take(&self, tenant: &TenantId) -> Slot {
+    pub async fn take(&self, tenant: &T) -> Slot<T> {
         loop {
             let (sender, granted) = oneshot::channel();
             self.lock()
@@ -65,7 +81,7 @@ impl Slots {
     }
 
     /// A place at once, or none: whoever waits goes first.
-    pub fn try_take(&self, tenant: &TenantId) -> Option<Slot> {
+    pub fn try_take(&self, tenant: &T) -> Option<Slot<T>> {
         let mut inner = self.lock();
         let (free, waits) = (inner.free, inner.someone_waits());
         let held = inner.tenants.get(tenant).map_or(0, |share| share.held);
@@ -74,11 +90,19 @@ impl Slots {
         }
         inner.free -= 1;
         inner.tenants.entry(tenant.clone()).or_default().held += 1;
-        let (slots, tenant) = (self.clone(), tenant.clone());
-        Some(Slot { slots, tenant })
+        Some(self.slot(tenant.clone()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn slot(&self, tenant: T) -> Slot<T> {
+        let slots = self.clone();
+        Slot {
+            slots,
+            tenant,
+            count: 1,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,18 +112,41 @@ impl Slots {
         loop {
             let next = self.lock().next();
             let Some((tenant, waiter)) = next else { return };
-            let slots = self.clone();
-            drop(waiter.send(Slot { slots, tenant }));
+            drop(waiter.send(self.slot(tenant)));
         }
     }
 }
 
-impl Drop for Slot {
+impl<T: Eq + Hash + Clone> Slot<T> {
+    /// As many places at once as there have to be, or none more: whoever waits goes first.
+    pub fn try_grow(&mut self, count: usize) -> bool {
+        let more = count.saturating_sub(self.count);
+        if more == 0 {
+            return true;
+        }
+        let mut inner = self.slots.lock();
+        let (free, waits) = (inner.free, inner.someone_waits());
+        let Some(share) = inner.tenants.get_mut(&self.tenant) else {
+            return false;
+        };
+        // As if each were taken by itself.
+        let last = more - 1;
+        if waits || share.held + last >= free.saturating_sub(last) {
+            return false;
+        }
+        share.held += more;
+        inner.free -= more;
+        self.count += more;
+        true
+    }
+}
+
+impl<T: Eq + Hash + Clone> Drop for Slot<T> {
     fn drop(&mut self) {
         let mut inner = self.slots.lock();
-        inner.free += 1;
+        inner.free += self.count;
         if let Some(share) = inner.tenants.get_mut(&self.tenant) {
-            share.held -= 1;
+            share.held -= self.count;
             if share.held == 0 && share.waiting.is_empty() {
                 inner.tenants.remove(&self.tenant);
             }
@@ -109,14 +156,14 @@ impl Drop for Slot {
     }
 }
 
-impl Inner {
+impl<T: Eq + Hash + Clone> Inner<T> {
     fn someone_waits(&self) -> bool {
         let mut shares = self.tenants.values();
         shares.any(|share| share.waiting.iter().any(|waiter| !waiter.is_closed()))
     }
 
     /// Who is next: of the tenants that may have one more, the one that holds the fewest.
-    fn next(&mut self) -> Option<(TenantId, oneshot::Sender<Slot>)> {
+    fn next(&mut self) -> Option<(T, oneshot::Sender<Slot<T>>)> {
         self.tenants.retain(|_, share| {
             while share
                 .waiting
@@ -178,6 +225,18 @@ mod tests {
         drop((held, other));
         assert!(slots.lock().tenants.is_empty());
         assert_eq!(slots.lock().free, 4);
+    }
+
+    #[test]
+    fn a_place_grows_as_far_as_the_share_goes_and_all_of_it_is_given_back() {
+        let slots = Slots::new(16);
+        let mut big = slots.try_take(&tenant("a")).unwrap();
+        assert!(big.try_grow(8) && big.try_grow(8) && !big.try_grow(9));
+        let mut other = slots.try_take(&tenant("b")).unwrap();
+        assert!(!other.try_grow(5) && other.try_grow(4));
+        drop((big, other));
+        assert!(slots.lock().tenants.is_empty());
+        assert_eq!(slots.lock().free, 16);
     }
 
     #[tokio::test]

@@ -106,6 +106,60 @@ async fn the_path_may_hold_the_setup_key_or_name_the_tenant() {
     assert_eq!(by_digest(&mut setup, 0).await.status, 200);
 }
 
+/// `FAILURES_BURST`
+#[tokio::test]
+async fn who_guesses_has_to_wait_and_sessions_that_are_open_do_not() {
+    let world = world(|_, limits| limits.failures_burst = 2).await;
+    let mut inside = world.cpe("S1").await;
+    assert_eq!(inside.come().await.status, 200);
+    for password in ["wrong", "hes_0123456789abcdefghijklmnopqrstuv"] {
+        let mut guess = world.cpe("S2").await.with("acme", password);
+        assert_eq!(guess.come().await.status, 401);
+    }
+    let mut right = world.cpe("S3").await;
+    let late = right.come().await;
+    assert_eq!(late.status, 503);
+    assert!(late.header("Retry-After").is_some());
+    world.refused("too-many-failures").await;
+    // Asking what to show is free.
+    let mut asks = world.cpe("S4").await;
+    assert_eq!(asks.post(&[], "").await.status, 401);
+    inside.finish().await;
+}
+
+#[tokio::test]
+async fn a_nonce_of_somebody_else_is_told_before_anything_is_looked_up() {
+    let world = world(|_, _| {}).await;
+    let mut cpe = world.cpe("S1").await.with("nobody-knows-me", "x");
+    let asked = cpe.post(&[], "").await;
+    let digest = cpe.digest(&digests(&asked)[0]);
+    let nonce = digests(&asked)[0].params.get("nonce").unwrap().to_owned();
+    let foreign = digest.replace(&nonce, &"A".repeat(nonce.len()));
+    let again = cpe.post(&[("Authorization", &foreign)], "").await;
+    assert_eq!(digests(&again)[0].params.get("stale"), Some("true"));
+    let wrong = cpe.post(&[("Authorization", &digest)], "").await;
+    assert_eq!(digests(&wrong)[0].params.get("stale"), None);
+}
+
+#[tokio::test]
+async fn digest_sees_the_newest_setup_keys_and_the_refusal_says_so() {
+    let world = world(|_, _| {}).await;
+    for _ in 0..store::limits::SETUP_KEYS_READABLE_MAX {
+        add_key(&world.store, &world.vault, &world.tenant, None).await;
+    }
+    let mut old = world.cpe("S1").await;
+    assert_eq!(by_digest(&mut old, 0).await.status, 401);
+    let detail = until("it is refused", || async {
+        let since = fleet::Timestamp::default();
+        let tenant = Some(&world.tenant);
+        let all = world.store.refusal_list(tenant, since, 10).await.unwrap();
+        all.into_iter().next().map(|record| record.last.detail)
+    })
+    .await;
+    assert!(detail.contains("newest 32 setup keys"), "{detail}");
+    old.session().await;
+}
+
 #[tokio::test]
 async fn a_wrong_password_is_asked_again_and_remembered() {
     each(|world| async move {

@@ -321,6 +321,58 @@ async fn when_there_is_no_room_for_a_message_the_device_comes_again() {
     world.refused("too-many-bodies").await;
 }
 
+/// `BODIES_BYTES_MAX`
+#[tokio::test]
+async fn a_message_takes_its_room_until_it_is_answered() {
+    const KIB: usize = 1024;
+    let world = world(|_, limits| {
+        limits.bodies_bytes_max = 600 * KIB;
+        limits.work_wait_max = crate::rig::PATIENCE;
+    })
+    .await;
+    let mut cpe = world.cpe("S1").await;
+    assert_eq!(cpe.come().await.status, 200);
+    // What nobody asked is no answer, so that it is our turn; and there is nothing to ask.
+    let pad = " ".repeat(250 * KIB);
+    let odd = envelope("7", "<cwmp:RebootResponse/>") + &pad;
+    cpe.wire.send(request("HTTP/1.1", "/", &[], &odd)).await;
+    world.refused("unasked-answer").await;
+    let mut other = world.cpe("S2").await;
+    let large = other.inform() + &pad;
+    assert_eq!(shown(&mut other, &large).await, 503);
+    world.refused("too-many-bodies").await;
+    // A new session of the first takes the place of the old one.
+    let mut again = world.cpe("S1").await;
+    assert_eq!(again.come().await.status, 200);
+    let mut other = world.cpe("S3").await;
+    assert_eq!(shown(&mut other, &large).await, 200);
+}
+
+#[tokio::test]
+async fn a_device_that_says_that_nothing_follows_gets_its_answer() {
+    let world = world(|_, _| {}).await;
+    let cpe = world.cpe("S1").await;
+    let (basic, inform) = (cpe.basic(), cpe.inform());
+    for version in ["HTTP/1.0", "HTTP/1.1"] {
+        let mut wire = Wire::connect(world.http).await;
+        let headers = [("Authorization", basic.as_str())];
+        wire.send(request(version, "/", &headers, &inform)).await;
+        wire.nothing_follows().await;
+        assert_eq!(wire.answer().await.status, 200, "{version}");
+    }
+}
+
+/// `DRAIN_TIME_MAX`
+#[tokio::test]
+async fn who_shows_nothing_and_sends_nothing_is_answered_soon() {
+    let world = world(|_, limits| limits.drain_time_max = Duration::from_millis(200)).await;
+    let mut wire = Wire::connect(world.http).await;
+    let headers = [("Content-Length", "500")];
+    wire.send(request("HTTP/1.1", "/", &headers, "")).await;
+    let answer = tokio::time::timeout(Duration::from_secs(10), wire.answer()).await;
+    assert_eq!(answer.expect("long before BODY_SILENCE_MAX").status, 401);
+}
+
 /// `COMPRESS_BYTES_MIN`
 #[tokio::test]
 async fn an_answer_is_packed_for_a_device_that_takes_that() {

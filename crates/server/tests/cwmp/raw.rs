@@ -75,6 +75,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
+    /// Says that nothing follows.
+    pub async fn nothing_follows(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     /// A POST with these headers beside `Host` and `Content-Length`.
     pub async fn post(&mut self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         self.send(request("HTTP/1.1", path, headers, body)).await;

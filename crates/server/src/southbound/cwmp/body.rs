@@ -2,7 +2,6 @@
 //! for those that take that.
 
 use std::io::{Read, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
@@ -13,8 +12,10 @@ use flate2::write::GzEncoder;
 use futures_util::StreamExt;
 use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+
+use super::core::Owner;
+use crate::southbound::slots::{Slot, Slots};
 
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,30 +45,43 @@ pub struct Bounds {
     pub time_max: Duration,
 }
 
+/// The room of a body, a place for each KiB begun.
+pub type Room = Slot<Owner>;
+
+/// The room that somebody's bodies may take.
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    /// Of all.
+    pub all: Slots<Owner>,
+    /// Whose.
+    pub owner: Owner,
+}
+
 /// A body in memory, with the room it takes.
 #[derive(Debug, Default)]
 pub struct Whole {
     /// The bytes.
     pub bytes: Bytes,
     /// Its room, given back when dropped.
-    pub room: Option<OwnedSemaphorePermit>,
+    pub room: Option<Room>,
 }
 
 impl Whole {
-    fn grow(&mut self, rooms: &Arc<Semaphore>, bytes: usize) -> Result<(), Unread> {
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let more = rooms.clone().try_acquire_many_owned(kib);
-        let more = more.map_err(|_| Unread::Full)?;
-        match &mut self.room {
-            Some(room) => room.merge(more),
-            None => self.room = Some(more),
+    /// Takes room for so many bytes altogether.
+    fn grow(&mut self, rooms: &Rooms, bytes: usize) -> Result<(), Unread> {
+        if self.room.is_none() {
+            self.room = rooms.all.try_take(&rooms.owner);
         }
-        Ok(())
+        let grown = self
+            .room
+            .as_mut()
+            .map(|room| room.try_grow(bytes.div_ceil(1024)));
+        grown.filter(|grown| *grown).map(|_| ()).ok_or(Unread::Full)
     }
 }
 
 /// Reads a body to its end.
-pub async fn read(body: Body, bounds: Bounds, rooms: &Arc<Semaphore>) -> Result<Whole, Unread> {
+pub async fn read(body: Body, bounds: Bounds, rooms: &Rooms) -> Result<Whole, Unread> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > bounds.bytes_max {
         return Err(Unread::TooLarge);
@@ -80,7 +94,7 @@ pub async fn read(body: Body, bounds: Bounds, rooms: &Arc<Semaphore>) -> Result<
         if size > bounds.bytes_max {
             return Err(Unread::TooLarge);
         }
-        whole.grow(rooms, chunk.len())?;
+        whole.grow(rooms, size)?;
         // Most bodies come in one piece.
         if whole.bytes.is_empty() && gathered.is_empty() {
             whole.bytes = chunk;
@@ -172,7 +186,7 @@ pub async fn unpack(
     how: Packed,
     whole: Whole,
     bytes_max: usize,
-    rooms: &Arc<Semaphore>,
+    rooms: &Rooms,
 ) -> Result<Whole, Unread> {
     /// Bytes that are unpacked on the spot; larger ones would hold up others.
     const SMALL: usize = 8 * 1024;
@@ -189,7 +203,7 @@ fn unpack_now(
     how: Packed,
     packed: &Whole,
     bytes_max: usize,
-    rooms: &Arc<Semaphore>,
+    rooms: &Rooms,
 ) -> Result<Whole, Unread> {
     let bytes: &[u8] = &packed.bytes;
     let wrapped = matches!(bytes, [first, second, ..]
@@ -210,7 +224,7 @@ fn unpack_now(
         if out.len() + count > bytes_max {
             return Err(Unread::TooLarge);
         }
-        whole.grow(rooms, count)?;
+        whole.grow(rooms, out.len() + count)?;
         out.extend_from_slice(&piece[..count]);
     }
 }
@@ -252,8 +266,10 @@ mod tests {
         time_max: Duration::from_secs(5),
     };
 
-    fn rooms() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(1024))
+    /// So many KiB, of which a tenant that is alone takes half.
+    fn rooms(kib: usize) -> Rooms {
+        let (all, owner) = (Slots::new(kib), None);
+        Rooms { all, owner }
     }
 
     fn pieces(pieces: &[&'static [u8]]) -> Body {
@@ -266,21 +282,41 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_in_pieces_is_put_together_and_its_room_is_given_back() {
-        let rooms = rooms();
+        let rooms = rooms(1024);
         let whole = read(pieces(&[b"one ", b"two ", b"three"]), BOUNDS, &rooms);
         let whole = whole.await.unwrap();
         assert_eq!(whole.bytes, "one two three");
-        assert_eq!(rooms.available_permits(), 1024 - 3);
+        assert!(whole.room.is_some());
         drop(whole);
-        assert_eq!(rooms.available_permits(), 1024);
         let empty = read(Body::empty(), BOUNDS, &rooms).await.unwrap();
         assert!(empty.bytes.is_empty());
     }
 
-    /// `BODY_BYTES_MAX`, `BODIES_BYTES_MAX`
+    /// `BODIES_BYTES_MAX`
     #[tokio::test]
-    async fn endless_bodies_and_too_many_bodies_are_not_taken() {
-        let rooms = rooms();
+    async fn a_body_takes_the_room_of_its_bytes_in_however_many_pieces_and_leaves_some_for_others()
+    {
+        let mine = rooms(4);
+        let drops = vec![&b"x"[..]; 2000];
+        let held = read(pieces(&drops), BOUNDS, &mine).await.unwrap();
+        assert_eq!(held.bytes.len(), 2000);
+        let more = read(Body::from("y"), BOUNDS, &mine).await;
+        assert_eq!(more.err(), Some(Unread::Full));
+        let others = Rooms {
+            owner: Some(fleet::TenantId::parse("other").unwrap()),
+            ..mine.clone()
+        };
+        let other = read(Body::from("z"), BOUNDS, &others).await.unwrap();
+        drop((held, other));
+        assert!(read(pieces(&drops), BOUNDS, &mine).await.is_ok());
+        let large = read(Body::from(vec![b'x'; 3000]), BOUNDS, &mine).await;
+        assert_eq!(large.err(), Some(Unread::Full));
+    }
+
+    /// `BODY_BYTES_MAX`
+    #[tokio::test]
+    async fn endless_bodies_are_not_taken() {
+        let rooms = rooms(1024);
         let endless = Body::from_stream(stream::repeat_with(|| {
             Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 1000]))
         }));
@@ -293,15 +329,12 @@ mod tests {
             read(announced, BOUNDS, &rooms).await.err(),
             Some(Unread::TooLarge)
         );
-        let _taken = rooms.clone().try_acquire_many_owned(1023).unwrap();
-        let one = read(Body::from(vec![b' '; 4000]), BOUNDS, &rooms).await;
-        assert_eq!(one.err(), Some(Unread::Full));
     }
 
     /// `BODY_SILENCE_MAX`, `BODY_TIME_MAX`
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_given_up() {
-        let rooms = rooms();
+        let rooms = rooms(1024);
         let silent = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let began = Instant::now();
         assert_eq!(read(silent, BOUNDS, &rooms).await.err(), Some(Unread::Slow));
@@ -330,7 +363,7 @@ mod tests {
             out.finish().unwrap()
         };
         let gzip = pack(&text).unwrap().to_vec();
-        let rooms = rooms();
+        let rooms = rooms(1024);
         for (how, bytes) in [
             (Packed::Gzip, gzip.clone()),
             (Packed::Deflate, zlib),

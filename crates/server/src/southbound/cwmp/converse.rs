@@ -1,10 +1,10 @@
 //! What is said in a session: the Inform is stored, a device that is not known yet gets known, the
 //! work that waits for it is done, and then the device may go.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::cwmp::event::EventCode;
 use dm::mapping::Mapping;
 use fleet::southbound::{Failure, Job, Op};
 use fleet::{Fact, Protocol};
@@ -59,7 +59,7 @@ async fn attempt(
     };
     let Opening {
         guest,
-        inform,
+        mut inform,
         version,
         at,
         stored,
@@ -83,8 +83,11 @@ async fn attempt(
     };
     // The session may be over by now.
     let _ = stored.send(());
+    // It may be large, and a session long: what it says is stored.
+    let who = std::mem::take(&mut inform.device_id);
+    drop(inform);
     let work = async {
-        let reason = work(&mut talk, commands, &inform, &heard, guest.wants_credential).await;
+        let reason = work(&mut talk, commands, &who, &heard, guest.wants_credential).await;
         commands.close();
         while let Ok(command) = commands.try_recv() {
             if let Command::Job(job) = command {
@@ -118,16 +121,17 @@ async fn hear(
     let desk = talk.desk.clone();
     let quirks = talk.line.quirks.clone();
     let mut heard = inform::hear(inform, &mut desk.memory(), &quirks);
-    let mapping: Option<&Mapping> = match inform::needs_mapping(&heard.news) {
+    let news = std::mem::take(&mut heard.news);
+    let mapping: Option<&Mapping> = match inform::needs_mapping(&news) {
         true => talk
             .at_hand()
             .await?
             .and_then(|known| known.mapping.as_deref()),
         false => None,
     };
-    let values = inform::in_tr181(&heard.news, mapping);
-    heard.partial = mapping.is_some_and(|mapping| !mapping.missing(&heard.news).is_empty());
-    if inform.has(&EventCode::ValueChange) {
+    let values = inform::in_tr181(&news, mapping);
+    heard.parts = mapping.map_or_else(BTreeMap::new, |mapping| twins::parts(mapping, news));
+    if heard.changed {
         let paths: Vec<String> = values.keys().cloned().collect();
         let known = desk
             .store()
@@ -171,7 +175,7 @@ async fn hear(
 async fn work(
     talk: &mut Talk,
     commands: &mut mpsc::Receiver<Command>,
-    inform: &::cwmp::rpc::Inform,
+    who: &::cwmp::rpc::DeviceId,
     heard: &Heard,
     wants_credential: bool,
 ) -> String {
@@ -186,7 +190,7 @@ async fn work(
     let pauses = now().as_millis() < desk.memory().paused_until;
     if need.any() && !pauses && !desk.core.limits.onboard_time_max.is_zero() {
         let stopped = {
-            let getting_to_know = onboard::run(talk, inform, need);
+            let getting_to_know = onboard::run(talk, who, need);
             tokio::pin!(getting_to_know);
             loop {
                 tokio::select! {
@@ -220,8 +224,8 @@ async fn work(
     {
         tracing::debug!(%error, device = %talk.desk.device, "results of a diagnostic could not be read");
     }
-    if heard.partial {
-        twins::complete(talk, &heard.news, inform.has(&EventCode::ValueChange)).await;
+    if !heard.parts.is_empty() {
+        twins::complete(talk, &heard.parts, heard.changed).await;
     }
     // Said to an earlier session, or before anybody could be asked.
     while let Ok(command) = commands.try_recv() {
@@ -234,7 +238,7 @@ async fn work(
     let (over, at) = (Protocol::Cwmp, now());
     desk.report(Fact::Connected { over, at }).await;
     // Somebody asked it to come.
-    let mut lingers = inform.has(&EventCode::ConnectionRequest);
+    let mut lingers = heard.called;
     for job in early {
         lingers &= !leaves(&job.op);
         jobs::run(talk, *job).await;

@@ -9,7 +9,7 @@ use fleet::southbound::{Failure, Job};
 use fleet::{DeviceId, Fact, NodeId, TenantId};
 use mtp::ws::Seats;
 use store::Store;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::TRANSPORT;
@@ -31,6 +31,9 @@ pub type Registry = registry::Registry<Command>;
 
 /// One of them.
 pub type Entry = registry::Entry<Command>;
+
+/// Whose share a session takes; what no tenant is known of yet has one together.
+pub type Owner = Option<TenantId>;
 
 /// What a session is told. A job and [`Command::Rest`] go on to the conversation.
 #[derive(Debug)]
@@ -106,13 +109,13 @@ pub struct Core {
     /// Asks devices to come.
     pub waker: Waker,
     /// Room for sessions.
-    pub budget: Slots,
+    pub budget: Slots<Owner>,
     /// Sessions by address.
     pub addresses: Arc<Seats>,
     /// Room for getting to know devices.
     pub onboardings: Slots,
     /// Room for bodies, in KiB.
-    pub bodies: Arc<Semaphore>,
+    pub bodies: Slots<Owner>,
     /// Whom complaints go to.
     pub refusals: RefusalLog,
     /// Who writes down what was said in sessions.
@@ -165,7 +168,7 @@ impl Core {
                 limits.uncounted(),
             ),
             onboardings: Slots::new(limits.onboardings_at_once),
-            bodies: Arc::new(Semaphore::new(limits.bodies_bytes_max / 1024)),
+            bodies: Slots::new(limits.bodies_bytes_max / 1024),
             limits,
             protocol: Arc::new(protocol),
             tenants_changed: Notify::new(),

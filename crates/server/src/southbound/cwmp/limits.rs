@@ -45,13 +45,21 @@ pub const BODY_SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Time for a whole body: 5 MB over a slow link.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(600);
 
-/// Bytes of all bodies that are in memory at the same time. Beyond that devices are told to come
-/// again, whoever they are.
+/// Bytes of all bodies that are in memory at the same time, from their first byte to their answer. A
+/// tenant may hold as many as are free, half of them when it is alone. Beyond that devices are told to
+/// come again, whoever they are.
 pub const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes of a body up to which it is read on the spot, in a millisecond or two; larger ones would hold
+/// up other sessions.
+pub const DECODE_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes that are read and thrown away of the body of a request that is not let in, so that the
 /// connection can be used for the next one. An Inform is some thousand.
 pub const DRAINED_BYTES_MAX: usize = 256 * 1024;
+
+/// Time for that: its connection is closed after it.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Bytes of an answer from which on it is compressed for a device that takes that. Less fits into one
 /// packet either way.
@@ -72,9 +80,13 @@ pub const NONCE_LIFE: Duration = Duration::from_secs(300);
 /// with it again.
 pub const NONCES_USED_MAX: usize = 100_000;
 
-/// Setup keys of a tenant that one Digest is compared with. Each costs some microseconds; more keys
-/// in force at once is a tenant that never revokes any, and its newest still serve.
-pub const DIGEST_KEYS_MAX: usize = 200;
+/// Wrong user names, passwords, keys and certificates from one network before it is told to come again
+/// without being looked up: thousands of homes behind one carrier-grade NAT have some that were set up
+/// wrong. What is right is not counted.
+pub const FAILURES_BURST: u32 = 2_000;
+
+/// After that, so many a second.
+pub const FAILURES_PER_SECOND: f64 = 50.0;
 
 /// POSTs waiting for the task of one session. A device has one under way; a second is the same
 /// again on another connection.
@@ -244,6 +256,10 @@ pub struct Limits {
     pub linger: Duration,
     /// See [`NONCE_LIFE`].
     pub nonce_life: Duration,
+    /// See [`FAILURES_BURST`].
+    pub failures_burst: u32,
+    /// See [`DRAIN_TIME_MAX`].
+    pub drain_time_max: Duration,
     /// See [`SETUP_KEY_BURST`].
     pub setup_key_burst: f64,
     /// See [`SETUP_KEY_PER_SECOND`].
@@ -290,6 +306,8 @@ impl Default for Limits {
             work_wait_max: WORK_WAIT_MAX,
             linger: LINGER,
             nonce_life: NONCE_LIFE,
+            failures_burst: FAILURES_BURST,
+            drain_time_max: DRAIN_TIME_MAX,
             setup_key_burst: SETUP_KEY_BURST,
             setup_key_per_second: SETUP_KEY_PER_SECOND,
             certificate_look_every: CERTIFICATE_LOOK_EVERY,

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use usp::EndpointId;
 
+use super::answers;
 use super::core::{Core, Culprit};
 use super::limits::{ACCEPT_PAUSE, HEAD_BYTES_MAX};
 use super::line::{About, Line};
@@ -106,7 +107,7 @@ async fn accept(
             Err(refusal) => {
                 if tls.is_none() {
                     // As far as the socket takes it at once; a flood is not waited for.
-                    let wait = post::retry_after();
+                    let wait = answers::retry_after();
                     let answer = format!(
                         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: {wait}\r\n\
                          Content-Length: 0\r\nConnection: close\r\n\r\n"

@@ -5,7 +5,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `listen`, `line` | connections: HTTP and HTTPS, how many, how long |
-//! | `post`, `body` | one request: body, authentication, which session, the answer |
+//! | `post`, `body`, `answers` | one request: body, authentication, which session, the answer |
 //! | `door`, `offers`, `used`, `credential` | what a request proves |
 //! | `session`, `turn`, `talk` | the task of a session |
 //! | `admission`, `find`, `name` | who may come in, which device it is, and takes its place |
@@ -17,6 +17,7 @@
 
 mod adapter;
 mod admission;
+mod answers;
 mod body;
 pub mod conversation;
 mod converse;

@@ -11,25 +11,24 @@ use ::cwmp::soap::CONTENT_TYPE as SOAP;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE,
-    RETRY_AFTER, SET_COOKIE, USER_AGENT, VARY, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, SET_COOKIE,
+    USER_AGENT, VARY, WWW_AUTHENTICATE,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
-use super::body::{self, Bounds, Unread, Whole};
+use super::answers::{Reaction, closing, later, plain, status};
+use super::body::{self, Bounds, Rooms, Unread, Whole};
 use super::conversation::quirks::Cookies;
-use super::core::{Core, Culprit};
+use super::core::{Core, Culprit, Owner};
 use super::door::{self, Denied, Shown};
-use super::limits::{COMPRESS_BYTES_MIN, DRAINED_BYTES_MAX, RETRY_AFTER_MAX, RETRY_AFTER_MIN};
+use super::limits::{COMPRESS_BYTES_MIN, DRAINED_BYTES_MAX};
 use super::line::Line;
 use super::session::{self, Answer, Input, New, Posted};
 use super::sessions::{self, Cookie, Handle};
 use crate::http::peer::Peer;
-
-type Reaction = Response<Body>;
 
 /// Answers a request.
 pub async fn answer(line: Arc<Line>, request: Request<Incoming>) -> Result<Reaction, Infallible> {
@@ -112,15 +111,18 @@ impl Asking {
             }
         }
         let (cookie, found) = self.find();
-        let mut shown = None;
-        if found.is_none() {
-            match self.authenticate().await {
-                Ok(proved) => shown = Some(proved),
+        let (shown, owner) = match &found {
+            Some(session) => (None, session.owner.clone()),
+            None => match self.authenticate().await {
+                Ok(shown) => {
+                    let owner = shown.proof.tenant().cloned();
+                    (Some(shown), owner)
+                }
                 Err(denied) => return self.denied(denied, body).await,
-            }
-        }
+            },
+        };
         let _coming = found.as_ref().map(Handle::coming);
-        let whole = match self.whole(body).await {
+        let whole = match self.whole(body, owner).await {
             Ok(whole) => whole,
             Err(unread) => return self.unread(unread, found, shown).await,
         };
@@ -155,6 +157,7 @@ impl Asking {
             authorization: self.header(AUTHORIZATION),
             path: self.parts.uri.path(),
             certificate: self.line.certificate.as_ref(),
+            from: self.peer.ip(),
         };
         let proved = door::authenticate(self.core(), &request).await;
         if proved.as_ref().is_ok_and(|shown| shown.authorized) {
@@ -172,9 +175,14 @@ impl Asking {
                     tenant,
                     device: None,
                     peer: self.peer,
-                    name: user.chars().take(200).collect(),
+                    name: user,
                 };
                 self.core().complain(&culprit, "unknown_credential", why);
+            }
+            Denied::TooMany => {
+                let detail = "limit FAILURES_BURST: too much from its network was wrong lately";
+                self.complain("too-many-failures", detail);
+                return closing(later());
             }
             Denied::Later(why) => {
                 self.complain("unavailable", why);
@@ -182,7 +190,11 @@ impl Asking {
             }
         }
         // What it has sent is in the way of what it sends next on this connection.
-        let drained = body::drain(body, self.bounds(DRAINED_BYTES_MAX)).await;
+        let bounds = Bounds {
+            time_max: self.core().limits.drain_time_max,
+            ..self.bounds(DRAINED_BYTES_MAX)
+        };
+        let drained = body::drain(body, bounds).await;
         let answer = self.challenge(stale);
         if drained { answer } else { closing(answer) }
     }
@@ -200,13 +212,15 @@ impl Asking {
         answer
     }
 
-    async fn whole(&self, body: Body) -> Result<Whole, Unread> {
+    async fn whole(&self, body: Body, owner: Owner) -> Result<Whole, Unread> {
         let packed = body::packed(&self.parts.headers)?;
-        let (bytes_max, rooms) = (::cwmp::limits::BODY_BYTES_MAX, &self.core().bodies);
-        let whole = body::read(body, self.bounds(bytes_max), rooms).await?;
+        let bytes_max = ::cwmp::limits::BODY_BYTES_MAX;
+        let all = self.core().bodies.clone();
+        let rooms = Rooms { all, owner };
+        let whole = body::read(body, self.bounds(bytes_max), &rooms).await?;
         match packed {
             Some(how) if !whole.bytes.is_empty() => {
-                body::unpack(how, whole, bytes_max, rooms).await
+                body::unpack(how, whole, bytes_max, &rooms).await
             }
             _ => Ok(whole),
         }
@@ -351,10 +365,8 @@ impl Asking {
             ("too-many-from-address", detail)
         })?;
         let full = || ("too-many-sessions", "limit SESSIONS_MAX".to_owned());
-        // Whose it is may be known only when it has said who it is; there is one room for those.
-        let nobody = fleet::TenantId::parse("nobody").map_err(|_| full())?;
-        let tenant = shown.proof.tenant().unwrap_or(&nobody);
-        let slot = core.budget.try_take(tenant).ok_or_else(full)?;
+        let owner = shown.proof.tenant().cloned();
+        let slot = core.budget.try_take(&owner).ok_or_else(full)?;
         let user_agent = self.header(USER_AGENT).unwrap_or_default();
         let new = New {
             number: rand::random(),
@@ -411,10 +423,10 @@ impl Asking {
     }
 
     fn reply(&self, reply: Reply) -> Reaction {
-        if reply.retry_after.is_some() {
+        let code = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_REQUEST);
+        if code == StatusCode::SERVICE_UNAVAILABLE {
             return later();
         }
-        let code = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_REQUEST);
         let mut answer = status(code);
         if reply.body.is_empty() {
             return answer;
@@ -437,53 +449,4 @@ impl Asking {
 
 fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-fn status(code: StatusCode) -> Reaction {
-    let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = code;
-    answer
-}
-
-fn plain(code: StatusCode, words: &'static str) -> Reaction {
-    let mut answer = Response::new(Body::from(words));
-    *answer.status_mut() = code;
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    answer.headers_mut().insert(CONTENT_TYPE, kind);
-    answer
-}
-
-/// The connection is of no use after this.
-fn closing(mut answer: Reaction) -> Reaction {
-    let close = HeaderValue::from_static("close");
-    answer.headers_mut().insert(CONNECTION, close);
-    answer
-}
-
-/// The seconds that somebody who is shed is told to wait: some sooner, some later.
-pub fn retry_after() -> u64 {
-    let (min, max) = (RETRY_AFTER_MIN.as_secs(), RETRY_AFTER_MAX.as_secs());
-    min + rand::random::<u64>() % (max - min + 1)
-}
-
-/// Come again.
-fn later() -> Reaction {
-    let mut answer = status(StatusCode::SERVICE_UNAVAILABLE);
-    let wait = HeaderValue::from(retry_after());
-    answer.headers_mut().insert(RETRY_AFTER, wait);
-    answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `RETRY_AFTER_MIN`, `RETRY_AFTER_MAX`
-    #[test]
-    fn those_who_are_shed_at_once_come_again_apart() {
-        let waits: std::collections::HashSet<u64> = (0..1_000).map(|_| retry_after()).collect();
-        let (min, max) = (RETRY_AFTER_MIN.as_secs(), RETRY_AFTER_MAX.as_secs());
-        assert!(waits.iter().all(|wait| (min..=max).contains(wait)));
-        assert!(waits.len() > 10, "{waits:?}");
-    }
 }

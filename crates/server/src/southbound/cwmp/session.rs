@@ -10,12 +10,14 @@ use std::time::Instant;
 use ::cwmp::acs::{Post, Reply, Session};
 use bytes::Bytes;
 use mtp::ws::Seat;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
+use tokio::sync::{mpsc, oneshot};
 
+use super::body::Room;
 use super::conversation::quirks::Cookies;
-use super::core::{Core, Culprit, Stop};
+use super::core::{Core, Culprit, Owner, Stop};
 use super::door::Shown;
-use super::limits::{COMING_LOOK_EVERY, SESSION_POSTS};
+use super::limits::{COMING_LOOK_EVERY, DECODE_BYTES_MAX, SESSION_POSTS};
 use super::record::Record;
 use super::sessions::Handle;
 use super::talk::{Heard, Talk};
@@ -68,8 +70,8 @@ pub struct Posted {
     pub peer: SocketAddr,
     /// Where the answer goes.
     pub reply: oneshot::Sender<Answer>,
-    /// Room for the body; given back with it.
-    pub room: Option<OwnedSemaphorePermit>,
+    /// Room for the body; given back when it is answered, since until then what it says is held.
+    pub room: Option<Room>,
 }
 
 /// What a POST is answered with.
@@ -110,7 +112,7 @@ pub struct New {
     /// The other node that has the session its cookie names.
     pub elsewhere: Option<String>,
     /// Its room.
-    pub slot: Slot,
+    pub slot: Slot<Owner>,
     /// Its place among those of its address.
     pub seat: Seat,
 }
@@ -121,6 +123,7 @@ pub fn begin(core: &Arc<Core>, new: New) -> Handle {
     let handle = Handle {
         number: new.number,
         user: new.shown.user.clone(),
+        owner: new.shown.proof.tenant().cloned(),
         inbox,
         coming: Arc::default(),
         cookies: Arc::default(),
@@ -184,6 +187,7 @@ async fn run(
         record: None,
         coming,
         body: None,
+        room: None,
     };
     running.serve().await;
     // A POST that comes from now on begins a new session: see `post`. For those that came before,
@@ -225,8 +229,10 @@ pub(super) struct Running {
     pub(super) record: Option<Box<Record>>,
     /// Messages that are on their way.
     coming: Arc<AtomicUsize>,
-    /// What came last, until it is known what it means; with its room.
-    pub(super) body: Option<(Bytes, Option<OwnedSemaphorePermit>)>,
+    /// What came last, until it is known what it means.
+    pub(super) body: Option<Bytes>,
+    /// The room of what is not answered yet.
+    room: Option<Room>,
 }
 
 /// What happens next.
@@ -308,12 +314,15 @@ impl Running {
             content_type: content_type.as_deref(),
         };
         (self.line, self.peer) = (line, peer);
-        match self.session.handle_input(Instant::now(), post) {
+        let session = &mut self.session;
+        let taken = at_length(body.len(), || session.handle_input(Instant::now(), post));
+        match taken {
             // The same again gets the answer; who came with it before is gone.
             Ok(()) => {
                 self.pending = Some(reply);
+                self.room = room;
                 if !body.iter().all(u8::is_ascii_whitespace) {
-                    self.body = Some((body, room));
+                    self.body = Some(body);
                 } else if let Some(record) = &mut self.record {
                     record.nothing();
                 }
@@ -374,6 +383,7 @@ impl Running {
                     // It may be gone; the session has the answer still.
                     let _ = pending.send(Answer::Reply(reply));
                 }
+                self.room = None;
             }
             match self.session.poll_event() {
                 Some(event) => Box::pin(self.event(event)).await,
@@ -382,7 +392,7 @@ impl Running {
         }
         let body = self.body.take();
         if let Some(record) = &mut self.record {
-            if let Some((body, _)) = body.filter(|_| record.is_owing()) {
+            if let Some(body) = body.filter(|_| record.is_owing()) {
                 // It was answered without a word to us.
                 record.raw("request", &body);
             }
@@ -412,10 +422,39 @@ impl Running {
     }
 }
 
+/// Takes a body of so many bytes to pieces: a large one without holding up what else this thread
+/// has to do.
+fn at_length<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    let others = Runtime::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+    match others && bytes > DECODE_BYTES_MAX {
+        true => tokio::task::block_in_place(work),
+        false => work(),
+    }
+}
+
 /// What happens in the conversation; nothing where there is none.
 async fn heard(talk: &mut Option<Box<Talk>>) -> Heard {
     match talk {
         Some(talk) => talk.next().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// `DECODE_BYTES_MAX`
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_takes_long_to_read_does_not_hold_up_other_sessions() {
+        let reads = tokio::spawn(async {
+            let (done, other) = std::sync::mpsc::channel();
+            tokio::spawn(async move { done.send(()) });
+            at_length(DECODE_BYTES_MAX + 1, || {
+                other.recv_timeout(Duration::from_secs(10))
+            })
+        });
+        assert_eq!(reads.await.unwrap(), Ok(()));
     }
 }

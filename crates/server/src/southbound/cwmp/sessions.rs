@@ -10,6 +10,7 @@ use fleet::NodeId;
 use tokio::sync::{Notify, mpsc};
 
 use super::conversation::quirks::Cookies;
+use super::core::Owner;
 use super::session::Input;
 
 /// The name of the cookie; what the field has seen most.
@@ -22,6 +23,8 @@ pub struct Handle {
     pub number: u64,
     /// The user name it began with; may be empty.
     pub user: Arc<str>,
+    /// Whose share it takes.
+    pub owner: Owner,
     /// To its task.
     pub inbox: mpsc::Sender<Input>,
     /// Messages that are on their way to it.
@@ -179,6 +182,7 @@ mod tests {
         let handle = |number| Handle {
             number,
             user: Arc::from(""),
+            owner: None,
             coming: Arc::default(),
             inbox: mpsc::channel(1).0,
             cookies: Arc::default(),

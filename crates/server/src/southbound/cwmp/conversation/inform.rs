@@ -24,14 +24,16 @@ pub struct Heard {
     pub ended: Vec<Ended>,
     /// Its parameters by their names on the device, where they are not the same as last time.
     pub news: BTreeMap<String, String>,
-    /// Values in TR-181 that these are only a part of change with them.
-    pub partial: bool,
+    /// Those of them that are only a part of values in TR-181, where it has not told the other parts.
+    pub parts: BTreeMap<String, String>,
     /// The device forgot what it was told, or never heard it.
     pub bootstrap: bool,
     /// A diagnostic is over: its results can be read.
     pub diagnostics: bool,
-    /// The firmware it runs, when it says so.
-    pub software: Option<String>,
+    /// It tells changes.
+    pub changed: bool,
+    /// It was asked to come.
+    pub called: bool,
     /// It runs another firmware than the one that is known.
     pub upgraded: bool,
 }
@@ -48,6 +50,8 @@ pub fn hear(inform: &Inform, memory: &mut Memory, quirks: &Quirks) -> Heard {
     let mut heard = Heard {
         bootstrap: inform.has(&EventCode::Bootstrap),
         diagnostics: inform.has(&EventCode::DiagnosticsComplete),
+        changed: inform.has(&EventCode::ValueChange),
+        called: inform.has(&EventCode::ConnectionRequest),
         upgraded,
         ..Heard::default()
     };
@@ -78,7 +82,6 @@ pub fn hear(inform: &Inform, memory: &mut Memory, quirks: &Quirks) -> Heard {
             .extend(by_itself(&event.code).filter(|_| !again));
     }
     news(inform, memory, &mut heard);
-    heard.software = software;
     heard
 }
 
@@ -349,7 +352,6 @@ mod tests {
         let again = hear(&periodic, &mut memory, &Quirks::default());
         assert!(again.news.is_empty());
         assert_eq!(again.notices, [Notice::Periodic]);
-        assert_eq!(again.software.as_deref(), Some("1.0"));
     }
 
     #[test]

@@ -99,3 +99,7 @@ pub const ONBOARD_PAUSE_MIN: Duration = Duration::from_secs(3600);
 
 /// And at the most: its owner may have mended it by the next day.
 pub const ONBOARD_PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Bytes of an Inform's parameters that are kept until the device can be asked for what belongs to
+/// them, for thousands of sessions at once. These are flags, names and addresses: hundreds of them.
+pub const PARTS_BYTES_MAX: usize = 16 * 1024;

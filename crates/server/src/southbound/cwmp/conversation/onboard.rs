@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cwmp::rpc::Inform;
+use cwmp::rpc::DeviceId;
 use fleet::device::{Description, OnboardingState};
 use fleet::model::Model;
 use fleet::{Event, EventKind, Identity};
@@ -57,7 +57,7 @@ impl Need {
 }
 
 /// Does it. What stopped it is told to the log; it is tried again in the next session.
-pub async fn run(talk: &mut Talk, inform: &Inform, need: Need) {
+pub async fn run(talk: &mut Talk, who: &DeviceId, need: Need) {
     let desk = talk.desk.clone();
     let wait = desk.core.limits.onboard_wait_max;
     let slot = desk.core.onboardings.take(&desk.tenant);
@@ -71,7 +71,7 @@ pub async fn run(talk: &mut Talk, inform: &Inform, need: Need) {
         let why = format!("limit ONBOARD_TIME_MAX: it took more than {time_max:?}");
         Err(AskError::Garbled(why))
     };
-    let outcome = tokio::time::timeout(time_max, steps(talk, inform, need)).await;
+    let outcome = tokio::time::timeout(time_max, steps(talk, who, need)).await;
     let outcome = outcome.unwrap_or_else(late);
     drop(slot);
     match &outcome {
@@ -98,12 +98,12 @@ pub async fn run(talk: &mut Talk, inform: &Inform, need: Need) {
     }
 }
 
-async fn steps(talk: &mut Talk, inform: &Inform, need: Need) -> Result<(), AskError> {
+async fn steps(talk: &mut Talk, who: &DeviceId, need: Need) -> Result<(), AskError> {
     let desk = talk.desk.clone();
     let mut notes = Notes::default();
     if need.everything || need.structure {
         talk.discover().await?;
-        let description = describe(talk, inform).await?;
+        let description = describe(talk, who).await?;
         attach(&desk, &description, &mut notes)
             .await
             .map_err(unsent)?;
@@ -144,7 +144,7 @@ async fn steps(talk: &mut Talk, inform: &Inform, need: Need) -> Result<(), AskEr
 }
 
 /// Who the device says it is. The identity of the Inform counts more than its parameters.
-async fn describe(talk: &mut Talk, inform: &Inform) -> Result<Description, AskError> {
+async fn describe(talk: &mut Talk, who: &DeviceId) -> Result<Description, AskError> {
     const OBJECT: &str = "Device.DeviceInfo.";
     let desk = talk.desk.clone();
     let (line, known) = talk.known().await?;
@@ -159,12 +159,11 @@ async fn describe(talk: &mut Talk, inform: &Inform) -> Result<Description, AskEr
         .filter(|one| one.value.len() <= store::limits::VALUE_BYTES_MAX)
         .map(|one| (one.path, one.value))
         .collect();
-    let id = &inform.device_id;
     for (path, told) in [
-        (Description::PARAMETERS[0], &id.manufacturer),
-        (Description::PARAMETERS[1], &id.oui),
-        (Description::PARAMETERS[3], &id.product_class),
-        (Description::PARAMETERS[4], &id.serial_number),
+        (Description::PARAMETERS[0], &who.manufacturer),
+        (Description::PARAMETERS[1], &who.oui),
+        (Description::PARAMETERS[3], &who.product_class),
+        (Description::PARAMETERS[4], &who.serial_number),
     ] {
         if !told.trim().is_empty() {
             values.insert(path.to_owned(), told.trim().to_owned());

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use dm::mapping::{DEVICE_ROOT, GATEWAY_ROOT};
+use dm::mapping::{DEVICE_ROOT, GATEWAY_ROOT, Mapping};
 use store::{ValueSource, ValueUpdate};
 
 use super::desk::key;
 use super::get::Got;
 use super::inform::changes;
+use super::limits::PARTS_BYTES_MAX;
 use super::read;
 use super::talk::Talk;
 use crate::state::now;
@@ -63,6 +64,24 @@ async fn values(talk: &mut Talk, got: &Got) -> Result<BTreeMap<String, String>, 
     }
     values.retain(|path, _| !answered.contains_key(path.as_str()));
     Ok(values)
+}
+
+/// Of what an Inform tells what is only a part of values in TR-181, where other parts are missing: as
+/// much as may wait for the device's turn.
+pub fn parts(mapping: &Mapping, news: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    if mapping.missing(&news).is_empty() {
+        return BTreeMap::new();
+    }
+    let mut bytes = 0;
+    let is_part = |(path, value): &(String, String)| {
+        let alone = BTreeMap::from([(path.clone(), String::new())]);
+        if mapping.missing(&alone).is_empty() {
+            return false;
+        }
+        bytes += path.len() + value.len();
+        bytes <= PARTS_BYTES_MAX
+    };
+    news.into_iter().filter(is_part).collect()
 }
 
 /// Values in TR-181 that are made of several of a gateway's, of which an Inform has told some: the
@@ -124,5 +143,41 @@ async fn keep(talk: &Talk, values: BTreeMap<String, String>) {
         .await;
     if let Err(error) = written {
         tracing::warn!(%error, device = %desk.device, "last-known values could not be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dm::mapping::{Discovered, Numbers};
+
+    /// `PARTS_BYTES_MAX`
+    #[test]
+    fn of_what_an_inform_tells_only_parts_of_values_wait_and_only_so_much() {
+        let row = |n: usize| format!("InternetGatewayDevice.LANDevice.1.WLANConfiguration.{n}.");
+        let names = (1..=30)
+            .flat_map(|n| {
+                ["", "BeaconType", "WPAAuthenticationMode", "SSID"]
+                    .map(|name| format!("{}{name}", row(n)))
+            })
+            .collect::<Vec<_>>();
+        let found = names.iter().map(|name| Discovered::new(name));
+        let mapping = Mapping::new(found, Numbers::default()).unwrap();
+        let news = |count, value: &str| {
+            let told = (1..=count).flat_map(|n| {
+                ["BeaconType", "SSID"].map(|name| (format!("{}{name}", row(n)), value.to_owned()))
+            });
+            told.collect::<BTreeMap<_, _>>()
+        };
+        let one = parts(&mapping, news(1, "WPA"));
+        assert_eq!(one.into_keys().collect::<Vec<_>>(), [row(1) + "BeaconType"]);
+        let many = parts(&mapping, news(30, &"x".repeat(1024)));
+        let bytes: usize = many
+            .iter()
+            .map(|(path, value)| path.len() + value.len())
+            .sum();
+        assert!((1..=PARTS_BYTES_MAX).contains(&bytes), "{bytes}");
+        let alone = BTreeMap::from([(row(1) + "SSID", "net".to_owned())]);
+        assert!(parts(&mapping, alone).is_empty());
     }
 }

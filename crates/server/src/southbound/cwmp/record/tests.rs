@@ -83,7 +83,6 @@ fn leaves(record: &mut Record, request: &Request) {
     record.sent(Reply {
         status: 200,
         body: encode(&envelope, Booleans::Digits).into(),
-        retry_after: None,
     });
     record.settle();
 }

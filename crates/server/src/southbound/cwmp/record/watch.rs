@@ -27,7 +27,7 @@ impl Running {
             Err(error @ PeerError::Empty) => record.unanswered(&error.to_string()),
             Err(PeerError::Lost | PeerError::NotSent) => record.unanswered(why),
             Err(error) => {
-                if let Some((body, _)) = body {
+                if let Some(body) = body {
                     record.raw("answer", &body);
                 }
                 record.unanswered(&error.to_string());
@@ -59,7 +59,7 @@ impl Running {
                 return record.note("the server did not come to answer in time");
             }
         };
-        if let Some((body, _)) = self.body.take() {
+        if let Some(body) = self.body.take() {
             record.raw(what, &body);
         }
         record.note(&words);
