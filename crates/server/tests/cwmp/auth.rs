@@ -332,7 +332,14 @@ async fn a_second_node_knows_the_nonce_and_makes_a_device_whose_session_is_elsew
         cpe.session().await;
         assert_ne!(cpe.cookie, cookie);
         world.quiet().await;
-        assert_eq!(world.reasons().await, ["session-elsewhere"; 2]);
+        until("both are remembered, and nothing else", || async {
+            let since = fleet::Timestamp::default();
+            let found = world.store.refusal_list(Some(&world.tenant), since, 9);
+            let found = found.await.unwrap();
+            (found.len() == 1 && found[0].times == 2).then_some(())
+        })
+        .await;
+        assert_eq!(world.reasons().await, ["session-elsewhere"]);
     })
     .await;
 }
