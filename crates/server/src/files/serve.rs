@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
@@ -267,14 +267,32 @@ async fn sent(files: Arc<Files>, link: &str, request: Request) -> Response {
         ..step(TransferState::Running, None)
     };
     files.step(&transfer, began).await;
-    if is_form(&parts.headers) {
-        let words = "the device sent a form (multipart) instead of the file itself".to_owned();
-        files
-            .step(&transfer, step(TransferState::Failed, Some(words)))
-            .await;
-        return answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the file itself");
-    }
     let declared = parts.headers.get(header::CONTENT_LENGTH);
+    let unfit = if is_form(&parts.headers) {
+        Some((
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send the file itself",
+            "the device sent a form (multipart) instead of the file itself",
+        ))
+    } else if declared.is_none() && body.is_end_stream() {
+        // Its bytes come after what is a whole request without any.
+        Some((
+            StatusCode::LENGTH_REQUIRED,
+            "say how long it is",
+            "the device did not say how long its file is (Content-Length, or chunked)",
+        ))
+    } else {
+        None
+    };
+    if let Some((status, words, told)) = unfit {
+        files
+            .step(
+                &transfer,
+                step(TransferState::Failed, Some(told.to_owned())),
+            )
+            .await;
+        return answer(status, words);
+    }
     let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
     match receive(&files, &transfer, declared, body, &place).await {
         Ok(()) => answer(StatusCode::CREATED, "stored"),
@@ -395,6 +413,8 @@ fn refusal(error: &TakeError, state: TransferState) -> (StatusCode, &'static str
         TakeError::Store(store::Error::Conflict { .. }) => {
             (S::CONFLICT, "something else was sent", Done)
         }
+        // Who asks with nothing whether a password is wanted sends the file after a good answer.
+        TakeError::Nothing => (S::OK, "send the file", Interrupted),
         TakeError::TooLarge(_) => (S::PAYLOAD_TOO_LARGE, "too large", Failed),
         TakeError::Quota { .. } | TakeError::Store(store::Error::LimitExceeded { .. }) => {
             (S::INSUFFICIENT_STORAGE, "no room", Failed)

@@ -20,6 +20,9 @@ pub enum TakeError {
     /// More than a file may have.
     #[error("there may be {} bytes ({})", .0.bytes, .0.by)]
     TooLarge(Most),
+    /// Nothing at all: no backup is empty, and clients of HTTP try with nothing what the answer is.
+    #[error("no bytes came")]
+    Nothing,
     /// More than the tenant has left.
     #[error("there is room for {left} bytes more of this tenant's {max} (files.tenant_bytes_max)")]
     Quota {
@@ -143,6 +146,9 @@ impl Files {
             }
         }
         // hyper gives an error when less came than was declared.
+        if incoming.size() == 0 {
+            return Err(TakeError::Nothing);
+        }
         Ok(Taken { incoming, room })
     }
 

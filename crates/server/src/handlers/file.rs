@@ -284,7 +284,7 @@ fn refused(error: TakeError) -> Fail {
         TakeError::Quota { .. } => Fail::new(ProblemKind::LimitReached, words),
         TakeError::DiskFull { .. } => Fail::new(ProblemKind::Unavailable, words),
         TakeError::Slow { .. } => Fail::new(ProblemKind::RequestTimedOut, words),
-        TakeError::BrokeOff { .. } => Fail::new(ProblemKind::Malformed, words),
+        TakeError::Nothing | TakeError::BrokeOff { .. } => Fail::new(ProblemKind::Malformed, words),
         TakeError::Folder(error) => crate::problem::internal(format!("files: {error}")),
         TakeError::Store(error) => error.into(),
     }

@@ -47,7 +47,7 @@ pub fn on_disk(folder: &Path) -> usize {
 pub struct Link {
     device: String,
     operation: String,
-    token: String,
+    pub token: String,
 }
 
 impl Link {

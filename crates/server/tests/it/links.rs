@@ -6,6 +6,8 @@ use serde_json::json;
 use server::files::limits::CONFIGURATION_BYTES_MAX;
 use server::secret;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn the_links_of_a_disabled_tenant_are_not_served_until_it_is_enabled() {
@@ -100,9 +102,12 @@ async fn what_came_over_a_link_is_taken_once_and_the_same_again_is_the_same() {
         assert_eq!(put("abc").await, 201);
         let done = link.becomes(&world, "done").await;
         assert_eq!(put("abc").await, 201, "its answer may have been lost");
-        for other in ["abd", "ab", "", "abcd"] {
+        for other in ["abd", "ab", "abcd"] {
             assert_eq!(put(other).await, 409, "{other:?}");
         }
+        // Whether a password is wanted: no.
+        let nothing = world.http.put(&url).header("content-length", 0);
+        assert_eq!(nothing.send().await.unwrap().status(), 200);
         let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>("123"));
         let endless = reqwest::Body::wrap_stream(endless);
         let endless = world.http.put(&url).body(endless).send().await;
@@ -123,6 +128,42 @@ async fn what_came_over_a_link_is_taken_once_and_the_same_again_is_the_same() {
         assert_eq!(on_disk(&world.data.join("files")), 0);
         world.stop().await;
     }
+}
+
+#[tokio::test]
+async fn nothing_is_no_file_and_the_device_may_send_one_after_it() {
+    let world = world().await;
+    let link = Link::new(&world, None, LIFE).await;
+    let url = link.url(&world, "u");
+    // Clients that wait to be asked for a password send the file after this.
+    let nothing = world.http.put(&url).header("content-length", 0);
+    assert_eq!(nothing.send().await.unwrap().status(), 200);
+    let seen = link.seen(&world).await;
+    assert_eq!(seen["state"], "interrupted", "{seen}");
+    assert!(seen["error"].as_str().unwrap().contains("no bytes"));
+    let chunks = futures_util::stream::empty::<Result<Vec<u8>, std::io::Error>>();
+    let chunks = world
+        .http
+        .put(&url)
+        .body(reqwest::Body::wrap_stream(chunks));
+    assert_eq!(chunks.send().await.unwrap().status(), 200);
+    // The file until the end of the connection, as HTTP has it for answers alone.
+    let mut endless = TcpStream::connect(world.files.unwrap()).await.unwrap();
+    let request = format!("PUT /u/{}/x HTTP/1.0\r\n\r\n", link.token);
+    endless.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    endless.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.0 411"), "{answer}");
+    let seen = link.seen(&world).await;
+    assert_eq!(seen["state"], "failed", "{seen}");
+    assert!(seen["error"].as_str().unwrap().contains("how long"));
+    assert_eq!(on_disk(&world.data.join("files")), 0);
+    let sent = world.http.put(&url).body("abc").send().await.unwrap();
+    assert_eq!(sent.status(), 201);
+    link.becomes(&world, "done").await;
+    let empty = world.request(reqwest::Method::POST, "/api/v1/files?name=a");
+    let empty = empty.body("").send().await.unwrap();
+    assert_eq!(empty.status(), 400);
 }
 
 /// `CONFIGURATION_BYTES_MAX`
