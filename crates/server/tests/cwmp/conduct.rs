@@ -236,12 +236,14 @@ async fn a_message_without_end_is_cut_off_in_its_session_and_named() {
         cpe.wire.send(request("HTTP/1.1", "/", &chunked, "")).await;
         let (piece, mut sent) = (vec![b' '; 1024 * 1024], 0);
         let head = format!("{:x}\r\n", piece.len());
-        while sent <= cwmp::limits::BODY_BYTES_MAX {
+        while sent < cwmp::limits::BODY_BYTES_MAX {
             cpe.wire.send(&head).await;
             cpe.wire.send(&piece).await;
             cpe.wire.send("\r\n").await;
             sent += piece.len();
         }
+        // One byte more, and nothing behind it that would be in the way of the answer.
+        cpe.wire.send("1\r\n ").await;
         assert_eq!(cpe.wire.answer().await.status, 413);
         cpe.reconnect().await;
         cpe.finish().await;
