@@ -324,7 +324,11 @@ fn put(table: &toml::Table, one: &Override) -> Result<toml::Table, ConfigError> 
         match Config::deserialize(next.clone()) {
             Ok(_) => return Ok(next),
             Err(error) if error.message().starts_with("missing field") => return Ok(next),
-            Err(error) => last = error.message().to_owned(),
+            // That it is no text says less than what is wrong with the number.
+            Err(error) if last.is_empty() || last.starts_with("invalid type") => {
+                last = error.message().to_owned();
+            }
+            Err(_) => {}
         }
     }
     Err(ConfigError::Override {

@@ -186,6 +186,35 @@ impl Subject {
         assert_eq!(found[0]["after"], "443");
     }
 
+    /// On CWMP it is the server that keeps subscriptions.
+    async fn tells_changes(&self) {
+        let free = "Device.DeviceInfo.MemoryStatus.Free";
+        let changes = async || {
+            let told = self.server.api.log("&kind=device.value_changed").await;
+            let of_it = told.iter().filter(|event| event["data"]["path"] == free);
+            of_it.count()
+        };
+        assert_eq!(changes().await, 0);
+        let subscribe =
+            json!({"kind": "subscribe", "notification": "value_change", "paths": [free]});
+        let made = self.succeeded(subscribe).await;
+        let row = results(&made)[0]["path"].as_str().unwrap().to_owned();
+        let row: String = row.split_inclusive('.').take(4).collect();
+        until("a change to be told", SOON, async || {
+            (changes().await > 0).then_some(())
+        })
+        .await;
+        self.succeeded(json!({"kind": "delete", "paths": [row]}))
+            .await;
+    }
+
+    /// Only what speaks CWMP can be told when to come.
+    async fn comes_when_it_was_told(&self) {
+        let timer = json!({"kind": "operate", "command": "Device.ScheduleTimer()",
+            "input": {"DelaySeconds": "1"}});
+        self.succeeded(timer).await;
+    }
+
     async fn does_not_know_everything(&self) {
         let paths = [SSID, "Device.DeviceInfo.Nothing"];
         let answer = self.refused(json!({"kind": "get", "paths": paths})).await;
@@ -265,11 +294,15 @@ async fn a_usp_device_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cwmp_device_of_today_keeps_the_contract() {
     let device = Subject::start(&["--cwmp-devices", "1"]).await;
+    device.comes_when_it_was_told().await;
+    device.tells_changes().await;
     device.keeps_the_contract().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_gateway_keeps_the_contract() {
     let device = Subject::start(&["--tr098", "1"]).await;
+    device.comes_when_it_was_told().await;
+    device.tells_changes().await;
     device.keeps_the_contract().await;
 }

@@ -194,5 +194,12 @@ mod tests {
             let error = of(bad).unwrap_err().to_string();
             assert!(error.contains("from 30 to 604800"), "{error}");
         }
+        let short = Override {
+            key: "cwmp.periodic_inform_seconds".to_owned(),
+            value: "5".to_owned(),
+            origin: "--set".to_owned(),
+        };
+        let error = Config::load(None, &[short]).unwrap_err().to_string();
+        assert!(error.contains("from 30 to 604800"), "{error}");
     }
 }

@@ -19,6 +19,9 @@ mod interval_tests;
 pub mod jobs;
 mod known;
 #[cfg(test)]
+#[path = "tests/later.rs"]
+mod later;
+#[cfg(test)]
 #[path = "tests/lessons.rs"]
 mod lessons;
 pub mod limits;
