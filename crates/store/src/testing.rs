@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 
 use crate::Store;
 use crate::error::Result;
@@ -17,6 +17,22 @@ pub struct TestDatabase {
     /// Its address, to open it once more.
     pub url: String,
     directory: Option<PathBuf>,
+}
+
+impl TestDatabase {
+    /// Runs SQL past the store, to take away what it relies on and to give it back.
+    pub async fn run(&self, sql: &'static str) -> Result<()> {
+        if self.url.starts_with("sqlite:") {
+            let mut conn = SqliteConnection::connect(&self.url).await?;
+            sqlx::raw_sql(sql).execute(&mut conn).await?;
+            conn.close().await?;
+        } else {
+            let mut conn = PgConnection::connect(&self.url).await?;
+            sqlx::raw_sql(sql).execute(&mut conn).await?;
+            conn.close().await?;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for TestDatabase {

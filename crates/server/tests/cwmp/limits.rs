@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fleet::southbound::{Failure, Job, JobId, Op};
 use fleet::{DeviceId, Fact, Southbound};
+use server::south::Links as _;
 use server::southbound::cwmp::limits::{Limits, SESSION_INBOX};
 
 use crate::raw::{Cpe, envelope, request};
@@ -115,6 +116,21 @@ async fn a_new_session_waits_only_so_long_for_the_one_it_replaces() {
     world.facts.close();
 }
 
+/// `GOODBYE_TIME_MAX`
+#[tokio::test]
+async fn at_the_stop_a_session_that_does_not_end_is_waited_for_only_so_long() {
+    let (mut world, _cpe, _) = stuck(|limits| {
+        limits.goodbye_time_max = Duration::from_millis(200);
+        limits.converse_end_max = Duration::from_secs(3600);
+    })
+    .await;
+    world.shutdown.cancel();
+    let ended = tokio::time::timeout(PATIENCE, &mut world.task);
+    ended.await.expect("it does not wait for ever").unwrap();
+    assert_eq!(world.adapter.sessions(), 1, "its session has not ended");
+    world.facts.close();
+}
+
 #[tokio::test]
 async fn known_devices_that_keep_the_setup_key_are_no_newcomers() {
     let world = world(|_, limits| {
@@ -131,6 +147,40 @@ async fn known_devices_that_keep_the_setup_key_are_no_newcomers() {
     assert!(later.header("Retry-After").is_some());
     world.refused("setup_key_limited").await;
     world.cpe("S2").await.session().await;
+}
+
+/// `STAYS_EVERY`
+#[tokio::test]
+async fn a_device_in_a_long_session_is_there_all_the_while() {
+    let world = world(|_, limits| limits.stays_every = Duration::ZERO).await;
+    let mut cpe = world.cpe("S1").await;
+    assert_eq!(cpe.come().await.status, 200);
+    let device = world.device("Box", "S1").await;
+    let before = world.path(device).await;
+    let (came, until_then) = (before.heard_at.unwrap(), before.expected_by.unwrap());
+    let given = until_then.since(came);
+    let asks = envelope("9", "<cwmp:GetRPCMethods/>");
+    until("it is later", || async {
+        (server::state::now() > came).then_some(())
+    })
+    .await;
+    assert_eq!(cpe.post(&[], &asks).await.status, 200);
+    let after = until("that it is still there is written down", || async {
+        let after = world.path(device).await;
+        (after.heard_at > before.heard_at).then_some(after)
+    });
+    let after = after.await;
+    let heard = after.heard_at.unwrap();
+    assert_eq!(after.expected_by, Some(heard.plus(given)));
+    assert_eq!(
+        (after.connected_at, after.peer),
+        (before.connected_at, before.peer)
+    );
+    assert!(world.adapter.heard(device) >= Some(heard));
+    // When it would count as gone, had it not been heard since it came.
+    let gone = until_then.plus(given).plus(Duration::from_millis(1));
+    let lapsed = world.store.device_lapse(&world.tenant, gone, 9).await;
+    assert_eq!(lapsed.unwrap(), []);
 }
 
 /// Takes as long as the shortest silence is.

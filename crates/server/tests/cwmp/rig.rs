@@ -39,8 +39,8 @@ pub struct World {
     pub task: JoinHandle<()>,
     pub config: Config,
     pub limits: Limits,
+    pub db: TestDatabase,
     _dir: tempfile::TempDir,
-    _db: TestDatabase,
 }
 
 /// Runs a test on every database there is.
@@ -102,8 +102,8 @@ impl World {
             task: started.task,
             config,
             limits,
+            db,
             _dir: dir,
-            _db: db,
         }
     }
 

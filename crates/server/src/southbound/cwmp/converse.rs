@@ -166,6 +166,10 @@ async fn hear(
         desk.memory().complete = false;
         desk.memory().tried();
     }
+    if heard.bootstrap || heard.upgraded {
+        // It may take now what it did not before.
+        desk.memory().refused_credential = None;
+    }
     let ended = std::mem::take(&mut heard.ended);
     desk.ended(at, ended).await?;
     Ok(heard)
@@ -180,10 +184,13 @@ async fn work(
     wants_credential: bool,
 ) -> String {
     const DONE: &str = "the session ended";
-    let need = Need {
-        everything: !talk.desk.memory().complete,
-        structure: heard.upgraded,
-        credential: wants_credential,
+    let need = {
+        let memory = talk.desk.memory();
+        Need {
+            everything: !memory.complete,
+            structure: heard.upgraded,
+            credential: wants_credential && memory.may_take_credential(now()),
+        }
     };
     let desk = talk.desk.clone();
     let mut early: Vec<Box<Job>> = Vec::new();

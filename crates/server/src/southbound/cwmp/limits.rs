@@ -185,6 +185,10 @@ pub const RECORDS_AT_ONCE: usize = 64;
 /// meanwhile share a write.
 pub const VISITS_EVERY: Duration = Duration::from_millis(250);
 
+/// How often it is written down of a device in a long session that it is still there: shorter than
+/// any interval at which devices are told to come in earnest.
+pub const STAYS_EVERY: Duration = Duration::from_secs(30);
+
 /// Visits in one write: the list of their devices is part of a statement.
 pub const VISITS_AT_ONCE: usize = 500;
 
@@ -244,6 +248,10 @@ pub struct Limits {
     pub replace_time_max: Duration,
     /// See [`CONVERSE_END_MAX`].
     pub converse_end_max: Duration,
+    /// See [`GOODBYE_TIME_MAX`].
+    pub goodbye_time_max: Duration,
+    /// See [`STAYS_EVERY`].
+    pub stays_every: Duration,
     /// See [`ONBOARDINGS_AT_ONCE`].
     pub onboardings_at_once: usize,
     /// See [`ONBOARD_WAIT_MAX`].
@@ -300,6 +308,8 @@ impl Default for Limits {
             answer_time_max: ANSWER_TIME_MAX,
             replace_time_max: REPLACE_TIME_MAX,
             converse_end_max: CONVERSE_END_MAX,
+            goodbye_time_max: GOODBYE_TIME_MAX,
+            stays_every: STAYS_EVERY,
             onboardings_at_once: ONBOARDINGS_AT_ONCE,
             onboard_wait_max: ONBOARD_WAIT_MAX,
             onboard_time_max: ONBOARD_TIME_MAX,

@@ -179,7 +179,7 @@ async fn end(core: Arc<Core>) {
         tokio::spawn(async move { handle.inbox.send(Input::Stop(Stop::Shutdown)).await });
     }
     let all = core.sessions.emptied();
-    if tokio::time::timeout(limits::GOODBYE_TIME_MAX, all)
+    if tokio::time::timeout(core.limits.goodbye_time_max, all)
         .await
         .is_err()
     {

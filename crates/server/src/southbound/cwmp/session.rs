@@ -180,6 +180,7 @@ async fn run(
         pending: None,
         line: 0,
         begun: now,
+        noted: now,
         who: None,
         talk: None,
         stopped: None,
@@ -218,6 +219,8 @@ pub(super) struct Running {
     /// The connection that it, or the last one, came over.
     line: u64,
     begun: Instant,
+    /// When it was last written down that the device is there.
+    noted: Instant,
     /// The device that the session is of, as it calls itself.
     pub(super) who: Option<::cwmp::rpc::DeviceId>,
     pub(super) talk: Option<Box<Talk>>,
@@ -295,8 +298,22 @@ impl Running {
             self.complain("session-too-long", Stop::TooLong.words());
             self.stop(Stop::TooLong);
         }
-        if !self.is_coming() {
-            self.session.handle_timeout(now);
+        match self.is_coming() {
+            true => self.hear(),
+            false => self.session.handle_timeout(now),
+        }
+    }
+
+    /// The device has said something. Where its session lasts, that is written down now and then: it
+    /// is not gone.
+    fn hear(&mut self) {
+        let Some(talk) = &self.talk else { return };
+        let at = crate::state::now();
+        talk.entry.hear(at);
+        if self.noted.elapsed() >= self.core.limits.stays_every {
+            self.noted = Instant::now();
+            let (visits, guest) = (&self.core.visits, &talk.guest);
+            visits.stays(&guest.tenant, guest.device, at);
         }
     }
 
@@ -314,6 +331,7 @@ impl Running {
             content_type: content_type.as_deref(),
         };
         (self.line, self.peer) = (line, peer);
+        self.hear();
         let session = &mut self.session;
         let taken = at_length(body.len(), || session.handle_input(Instant::now(), post));
         match taken {

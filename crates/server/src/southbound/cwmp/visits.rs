@@ -1,19 +1,28 @@
-//! Notes the visits of devices that are known to be there: many in one write. Nobody waits for it; what is not
-//! written when the server dies is only that a device came once more.
+//! Notes the visits of devices that are known to be there, and that they stay: many in one write. Nobody waits for
+//! it; what is not written when the server dies is only that a device came once more.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use fleet::TenantId;
-use store::{Store, Visit};
+use fleet::{DeviceId, TenantId, Timestamp};
+use store::{Store, Visit, VisitPath};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::limits::{VISITS_AT_ONCE, VISITS_EVERY, VISITS_QUEUED_MAX};
+use super::TRANSPORT;
+use super::limits::{EXPECTED_FIRST, VISITS_AT_ONCE, VISITS_EVERY, VISITS_QUEUED_MAX};
+
+/// What is noted of a device.
+enum Noted {
+    /// It came.
+    Came(Visit),
+    /// Its visit goes on: it was heard then.
+    Stays(DeviceId, Timestamp),
+}
 
 /// Takes visits.
 pub struct Visits {
-    queue: Mutex<Option<mpsc::Sender<(TenantId, Visit)>>>,
+    queue: Mutex<Option<mpsc::Sender<(TenantId, Noted)>>>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -31,11 +40,18 @@ impl Visits {
     pub async fn note(&self, tenant: &TenantId, visit: Visit) {
         if let Some(queue) = self.queue() {
             // After the stop nobody listens.
-            let _ = queue.send((tenant.clone(), visit)).await;
+            let _ = queue.send((tenant.clone(), Noted::Came(visit))).await;
         }
     }
 
-    fn queue(&self) -> Option<mpsc::Sender<(TenantId, Visit)>> {
+    /// Notes that a device whose visit lasts is still there. It will be said again: what is too much is left out.
+    pub fn stays(&self, tenant: &TenantId, device: DeviceId, heard: Timestamp) {
+        if let Some(queue) = self.queue() {
+            let _ = queue.try_send((tenant.clone(), Noted::Stays(device, heard)));
+        }
+    }
+
+    fn queue(&self) -> Option<mpsc::Sender<(TenantId, Noted)>> {
         self.queue
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -59,12 +75,21 @@ impl Visits {
     }
 }
 
-async fn run(store: Store, mut incoming: mpsc::Receiver<(TenantId, Visit)>) {
+async fn run(store: Store, mut incoming: mpsc::Receiver<(TenantId, Noted)>) {
     let mut taken = Vec::new();
     while incoming.recv_many(&mut taken, VISITS_AT_ONCE).await > 0 {
         let mut visits: HashMap<TenantId, Vec<Visit>> = HashMap::new();
-        for (tenant, visit) in taken.drain(..) {
-            visits.entry(tenant).or_default().push(visit);
+        for (tenant, noted) in taken.drain(..) {
+            let visit = match noted {
+                Noted::Came(visit) => Ok(Some(visit)),
+                Noted::Stays(device, heard) => once_more(&store, &tenant, device, heard).await,
+            };
+            match visit {
+                Ok(visit) => visits.entry(tenant).or_default().extend(visit),
+                Err(error) => {
+                    tracing::warn!(%error, %tenant, "that a device is still there is not written down");
+                }
+            }
         }
         for (tenant, visits) in visits {
             let many = visits.len();
@@ -78,4 +103,31 @@ async fn run(store: Store, mut incoming: mpsc::Receiver<(TenantId, Visit)>) {
             tokio::time::sleep(VISITS_EVERY).await;
         }
     }
+}
+
+/// The last visit of a device, as if it came then as it came before.
+async fn once_more(
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+    at: Timestamp,
+) -> store::Result<Option<Visit>> {
+    let Some(path) = store.path(tenant, device, TRANSPORT).await? else {
+        return Ok(None);
+    };
+    let given = path.expected_by.zip(path.heard_at);
+    let given = given.map(|(until, heard)| until.since(heard));
+    Ok(Some(Visit {
+        device,
+        at,
+        expected_by: at.plus(given.unwrap_or(EXPECTED_FIRST)),
+        path: VisitPath {
+            transport: TRANSPORT.to_owned(),
+            endpoint_id: path.endpoint_id,
+            peer: path.peer,
+            authenticated_by: path.authenticated_by,
+            setup_key: path.setup_key,
+            info: path.info,
+        },
+    }))
 }

@@ -79,6 +79,10 @@ pub const UNSURE_LIFE: Duration = Duration::from_secs(3600);
 /// and small beside what is remembered of a device in all.
 pub const SUBSCRIPTIONS_BYTES_MAX: usize = 128 * 1024;
 
+/// How long a device that refused a credential of its own is not told one again, unless it runs
+/// another firmware or was reset: what it has said is not going to change by itself.
+pub const CREDENTIAL_AGAIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// Steps that a device did not take, kept for people.
 pub const NOTES_MAX: usize = 20;
 

@@ -235,7 +235,9 @@ pub async fn credential(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskErr
     };
     let wishes = both.into_iter().map(required).collect();
     let refused = tell(talk, wishes, true).await?;
-    let Some((path, why)) = refused.into_iter().next() else {
+    let refusal = refused.into_iter().next();
+    desk.memory().refused_credential = refusal.as_ref().map(|_| now().as_millis());
+    let Some((path, why)) = refusal else {
         return Ok(());
     };
     let why = format!("{path}: {why}");

@@ -9,7 +9,8 @@ use fleet::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::limits::{
-    ONBOARD_PAUSE_MAX, ONBOARD_PAUSE_MIN, ONBOARD_TRIES, PENDING_LIFE, PENDING_MAX, UNSURE_LIFE,
+    CREDENTIAL_AGAIN, ONBOARD_PAUSE_MAX, ONBOARD_PAUSE_MIN, ONBOARD_TRIES, PENDING_LIFE,
+    PENDING_MAX, UNSURE_LIFE,
 };
 use super::subscribe::Row;
 
@@ -46,6 +47,8 @@ pub struct Memory {
     pub failures: u32,
     /// Until then it is not tried again, in milliseconds.
     pub paused_until: i64,
+    /// When it refused a credential of its own, in milliseconds.
+    pub refused_credential: Option<i64>,
 }
 
 /// A command that the device works on.
@@ -107,6 +110,13 @@ impl Memory {
     pub fn next_row(&mut self) -> u32 {
         self.last_row = self.last_row.checked_add(1).unwrap_or(1);
         self.last_row
+    }
+
+    /// Whether it is worth telling it a credential of its own: one that takes none is not told one
+    /// each time that it comes.
+    pub fn may_take_credential(&self, now: Timestamp) -> bool {
+        let since = self.refused_credential.map(Timestamp::from_millis);
+        since.is_none_or(|since| now.since(since) > CREDENTIAL_AGAIN)
     }
 
     /// A command is about to be asked; its row.
@@ -254,6 +264,19 @@ mod tests {
         assert_eq!(pauses.last(), Some(&ONBOARD_PAUSE_MAX));
         memory.tried();
         assert_eq!(memory, Memory::default());
+    }
+
+    /// `CREDENTIAL_AGAIN`
+    #[test]
+    fn a_device_that_refused_a_credential_is_told_one_again_after_a_while() {
+        let mut memory = Memory::default();
+        let now = Timestamp::from_millis(1_000);
+        assert!(memory.may_take_credential(now));
+        memory.refused_credential = Some(now.as_millis());
+        assert!(!memory.may_take_credential(now.plus(CREDENTIAL_AGAIN)));
+        let later = now.plus(CREDENTIAL_AGAIN + Duration::from_secs(1));
+        assert!(memory.may_take_credential(later));
+        assert_eq!(Memory::of(Some(&memory.kept())), memory);
     }
 
     #[test]

@@ -51,6 +51,7 @@ struct Ways {
     nothing_writable: bool,
     strict_types: bool,
     refuses: BTreeSet<String>,
+    keeps: BTreeSet<String>,
     lacks: BTreeSet<Method>,
     loses: BTreeSet<Method>,
     leaves_after: Option<Method>,
@@ -183,6 +184,12 @@ impl Fake {
     /// Does not list this object.
     pub fn refuses(mut self, path: &str) -> Self {
         self.ways.refuses.insert(path.to_owned());
+        self
+    }
+
+    /// Does not let this be changed.
+    pub fn keeps(mut self, name: &str) -> Self {
+        self.ways.keeps.insert(name.to_owned());
         self
     }
 
@@ -565,6 +572,7 @@ impl Fake {
                 Some(param) if self.ways.strict_types && param.value.base != one.value.base => {
                     Some(FaultCode::INVALID_PARAMETER_TYPE)
                 }
+                Some(_) if self.ways.keeps.contains(&one.name) => Some(FaultCode::REQUEST_DENIED),
                 Some(_) if one.value.text == "bad" => Some(FaultCode::INVALID_PARAMETER_VALUE),
                 Some(_) => None,
             };

@@ -118,6 +118,28 @@ async fn a_device_whose_own_password_was_entered_is_not_told_another() {
 }
 
 #[tokio::test]
+async fn a_device_that_takes_no_credential_of_its_own_is_told_one_again_only_when_it_may_have_changed()
+ {
+    let mut world = World::start("Device.").await;
+    let refuses = || gateway().keeps("Device.ManagementServer.Password");
+    let come = async |world: &World, events: &[(&str, &str)]| {
+        let (session, asked) = world.come(refuses(), world.inform(events, &[]), true);
+        session.end().await;
+        let told = world.told(EventKind::DeviceCredential).await;
+        let refused = told.iter().filter(|one| one["state"] == "refused");
+        (refused.count(), asked.methods().len())
+    };
+    assert_eq!(come(&world, PERIODIC).await.0, 1);
+    assert_eq!(come(&world, PERIODIC).await, (1, 0));
+    world.restart().await;
+    assert_eq!(come(&world, PERIODIC).await, (1, 0));
+    assert_eq!(come(&world, &[("0 BOOTSTRAP", "")]).await.0, 2);
+    assert_eq!(come(&world, PERIODIC).await, (2, 0));
+    world.software = "2.0";
+    assert_eq!(come(&world, PERIODIC).await.0, 3);
+}
+
+#[tokio::test]
 async fn a_set_is_done_in_the_session_that_follows_and_read_back() {
     let (world, asked) = World::known(gateway(), "Device.").await;
     let path = "Device.WiFi.SSID.1.SSID";
