@@ -106,7 +106,7 @@ impl Listener {
         // Who is in a TLS handshake counts like everybody else.
         let per_address = self.room_per_address;
         let seats = Seats::new(self.room, per_address, per_address, self.uncounted);
-        let tasks = TaskTracker::new();
+        let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
         loop {
             let permit = tokio::select! {
                 () = stop.cancelled() => break,
@@ -135,8 +135,10 @@ impl Listener {
                 }
             };
             let (tls, router, stop) = (self.tls.clone(), router.clone(), stop.clone());
+            let cut = cut.clone();
             tasks.spawn(async move {
-                connection(stream, addr, tls, self.devices, router, stop).await;
+                let open = connection(stream, addr, tls, self.devices, router, stop);
+                let _ = cut.run_until_cancelled(open).await;
                 drop((seat, permit));
             });
         }
@@ -147,8 +149,11 @@ impl Listener {
         {
             tracing::info!(
                 open = tasks.len(),
-                "HTTP connections were cut at the end of the drain time"
+                "HTTP connections are cut at the end of the drain time"
             );
+            // Who hears that a body broke off writes down how far it came.
+            cut.cancel();
+            tasks.wait().await;
         }
     }
 }
@@ -432,5 +437,7 @@ mod tests {
         secure.await.unwrap();
         assert!(began.elapsed() >= limits::DRAIN_TIME_MAX);
         assert!(began.elapsed() < limits::DRAIN_TIME_MAX * 2);
+        let gone = tokio::time::timeout(Duration::from_secs(1), endless.read(&mut [0; 8])).await;
+        assert!(matches!(gone, Ok(Ok(0) | Err(_))), "it is cut: {gone:?}");
     }
 }
