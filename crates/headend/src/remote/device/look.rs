@@ -59,7 +59,10 @@ pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
         println!("-> {advice}");
     }
     for path in &reach.paths {
-        println!("\n{} over {}", path.protocol, path.transport);
+        match path.protocol == path.transport {
+            true => println!("\n{}", path.protocol),
+            false => println!("\n{} over {}", path.protocol, path.transport),
+        }
         let state = match (path.connected, path.connected_since, path.disconnected_at) {
             (true, since, _) => format!("open since {}", output::ago(since)),
             (false, _, Some(at)) => format!("closed {}", output::ago(Some(at))),

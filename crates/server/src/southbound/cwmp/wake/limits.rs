@@ -115,6 +115,12 @@ pub const UDP_COPY_EVERY: Duration = Duration::from_millis(200);
 /// Bytes of a datagram that are read; one more than a STUN message may have.
 pub const DATAGRAM_BYTES: usize = cwmp::limits::STUN_BYTES_MAX + 1;
 
+/// How long the STUN server remembers from which address of ours it sends to somebody: routes seldom change.
+pub const OWN_KEPT: Duration = Duration::from_secs(60);
+
+/// For how many it remembers that: 8 bytes each; then it begins anew.
+pub const OWN_MAX: usize = 20_000;
+
 /// How long the STUN server rests when its socket fails.
 pub const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -145,6 +151,12 @@ pub const XMPP_QUEUE: usize = 64;
 
 /// Time for connection, TLS, authentication and resource at the XMPP server.
 pub const XMPP_READY_TIME: Duration = Duration::from_secs(30);
+
+/// Time for the name servers to say where the XMPP server of our domain is; then it is looked for at the domain itself.
+pub const XMPP_LOOKUP_TIME: Duration = Duration::from_secs(8);
+
+/// Places of the XMPP server that are tried: more have no room in [`XMPP_READY_TIME`].
+pub const XMPP_PLACES_MAX: usize = 8;
 
 /// Silence on the XMPP stream after which a sign of life is asked for.
 pub const XMPP_PING_AFTER: Duration = Duration::from_secs(60);

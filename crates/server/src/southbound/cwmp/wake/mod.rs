@@ -10,7 +10,9 @@ mod devices;
 mod guard;
 mod http;
 mod limits;
+mod own;
 mod round;
+mod srv;
 mod sweep;
 #[cfg(test)]
 pub(super) mod testing;
@@ -40,8 +42,9 @@ use crate::vault::Vault;
 use devices::{Begun, Devices};
 use guard::Guard;
 use http::Http;
+use srv::Finder;
 use udp::Udp;
-use xmpp::{Account, State, Xmpp};
+use xmpp::{Account, Server, State, Xmpp};
 
 pub use guard::Network;
 pub use limits::Limits;
@@ -388,16 +391,19 @@ fn account(settings: config::Xmpp) -> Result<Account, StartError> {
         roots: settings.ca.map_or(Roots::Public, Roots::Only),
         ..ClientTlsConfig::default()
     };
-    let host = settings.host.unwrap_or_else(|| jid.domain.clone());
     let port = if settings.direct_tls { 5223 } else { 5222 };
-    let has_port = host.rsplit_once(':').is_some_and(|(before, port)| {
-        port.parse::<u16>().is_ok() && (!before.contains(':') || before.ends_with(']'))
-    });
+    let has_port = |host: &str| {
+        host.rsplit_once(':').is_some_and(|(before, port)| {
+            port.parse::<u16>().is_ok() && (!before.contains(':') || before.ends_with(']'))
+        })
+    };
+    let server = match settings.host {
+        Some(host) if has_port(&host) => Server::At(host),
+        Some(host) => Server::At(format!("{host}:{port}")),
+        None => Server::OfTheDomain(Finder::system()),
+    };
     Ok(Account {
-        server: match has_port {
-            true => host,
-            false => format!("{host}:{port}"),
-        },
+        server,
         jid,
         password: settings.password,
         domains: settings.domains,

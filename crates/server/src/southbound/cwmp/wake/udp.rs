@@ -20,6 +20,7 @@ use super::limits::{
     BINDINGS_MAX, DATAGRAM_BYTES, RECEIVE_PAUSE, STUN_BURST, STUN_PER_SECOND, UDP_COPIES,
     UDP_COPY_EVERY,
 };
+use super::own::Own;
 use super::{Said, Shown, text};
 use crate::auth::limiter::{Limiter, Rate};
 use crate::state::now;
@@ -61,6 +62,7 @@ impl Udp {
                     burst: STUN_BURST,
                     per_second: STUN_PER_SECOND,
                 }),
+                own: Own::default(),
             };
             tokio::spawn(async move {
                 tokio::select! {
@@ -159,10 +161,11 @@ struct Answering {
     bindings: Arc<Bindings>,
     vault: Vault,
     limiter: Limiter,
+    own: Own,
 }
 
 impl Answering {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut buffer = [0; DATAGRAM_BYTES];
         loop {
             // What an unreachable peer of an earlier datagram makes of the socket is no end of it.
@@ -185,7 +188,7 @@ impl Answering {
     }
 
     /// What to send where. A request that is signed by a device of ours also says where that is.
-    fn answer(&self, bytes: &[u8], from: SocketAddrV4) -> Option<(Vec<u8>, SocketAddrV4)> {
+    fn answer(&mut self, bytes: &[u8], from: SocketAddrV4) -> Option<(Vec<u8>, SocketAddrV4)> {
         let count = |result: &'static str| {
             metrics::counter!("headend_stun_requests_total", "result" => result).increment(1);
         };
@@ -229,13 +232,14 @@ impl Answering {
     }
 
     /// Our address as far as we know it.
-    fn own(&self, from: SocketAddrV4) -> Option<SocketAddrV4> {
+    fn own(&mut self, from: SocketAddrV4) -> Option<SocketAddrV4> {
         let bound = self.socket.local_addr().ok()?;
         if !bound.ip().is_unspecified() {
             return v4(bound);
         }
-        let own = source(from.into()).and_then(v4)?;
-        Some(SocketAddrV4::new(*own.ip(), bound.port()))
+        let look = || Some(*source(from.into()).and_then(v4)?.ip());
+        let own = self.own.to(*from.ip(), Instant::now(), look)?;
+        Some(SocketAddrV4::new(own, bound.port()))
     }
 }
 

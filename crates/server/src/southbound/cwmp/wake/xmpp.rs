@@ -17,9 +17,10 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::{
-    XMPP_DEAD_AFTER, XMPP_PENDING_MAX, XMPP_PING_AFTER, XMPP_QUEUE, XMPP_READY_TIME,
-    XMPP_RETRY_MAX, XMPP_RETRY_MIN,
+    CONNECT_TIME_MAX, XMPP_DEAD_AFTER, XMPP_PENDING_MAX, XMPP_PING_AFTER, XMPP_QUEUE,
+    XMPP_READY_TIME, XMPP_RETRY_MAX, XMPP_RETRY_MIN,
 };
+use super::srv::Finder;
 use super::{Said, Shown, text};
 
 /// Where our account is.
@@ -29,14 +30,23 @@ pub struct Account {
     pub jid: Jid,
     /// The account's password.
     pub password: String,
-    /// The server, `host:port`.
-    pub server: String,
+    /// Where its server is.
+    pub server: Server,
     /// Other domains than our own in which devices have accounts.
     pub domains: Vec<String>,
     /// TLS begins with the connection, and not with STARTTLS.
     pub direct_tls: bool,
     /// Whom to believe.
     pub tls: Arc<rustls::ClientConfig>,
+}
+
+/// Where a server is.
+#[derive(Clone)]
+pub enum Server {
+    /// There: `host:port`.
+    At(String),
+    /// Where the SRV records of the account's domain say.
+    OfTheDomain(Finder),
 }
 
 /// How the stream is.
@@ -48,6 +58,44 @@ pub enum State {
     Ready(String),
     /// There is none: why.
     Down(String),
+}
+
+impl Account {
+    /// The server, for people.
+    fn name(&self) -> &str {
+        match &self.server {
+            Server::At(server) => server,
+            Server::OfTheDomain(_) => &self.jid.domain,
+        }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, String> {
+        let finder = match &self.server {
+            Server::At(server) => {
+                let connected = TcpStream::connect(server).await;
+                return connected.map_err(|error| text(&error.to_string()));
+            }
+            Server::OfTheDomain(finder) => finder,
+        };
+        let places = finder.places(&self.jid.domain, self.direct_tls).await?;
+        let is_one = places.len() == 1;
+        let mut why = String::new();
+        for (host, port) in places {
+            let connecting = TcpStream::connect((host.as_str(), port));
+            let connected = match is_one {
+                true => connecting.await.map_err(|error| error.to_string()),
+                false => match tokio::time::timeout(CONNECT_TIME_MAX, connecting).await {
+                    Ok(connected) => connected.map_err(|error| error.to_string()),
+                    Err(_) => Err("no connection in time".to_owned()),
+                },
+            };
+            match connected {
+                Ok(stream) => return Ok(stream),
+                Err(words) => why = text(&format!("{host}:{port}: {words}")),
+            }
+        }
+        Err(why)
+    }
 }
 
 struct Ask {
@@ -182,8 +230,8 @@ impl Runner {
             if lost.account {
                 wait = XMPP_RETRY_MAX;
             }
-            let server = &self.account.server;
-            tracing::warn!(%server, reason = %lost.reason, again_in = ?wait, "the XMPP server is not connected");
+            let server = self.account.name();
+            tracing::warn!(server, reason = %lost.reason, again_in = ?wait, "the XMPP server is not connected");
             self.told
                 .send_replace(State::Down(format!("{server}: {}", lost.reason)));
             tokio::select! {
@@ -200,11 +248,10 @@ impl Runner {
             was_ready: false,
             account: false,
         };
-        let connected =
-            tokio::time::timeout_at(until, TcpStream::connect(&self.account.server)).await;
+        let connected = tokio::time::timeout_at(until, self.account.connect()).await;
         let tcp = match connected {
             Ok(Ok(tcp)) => tcp,
-            Ok(Err(error)) => return failed(text(&error.to_string())),
+            Ok(Err(reason)) => return failed(reason),
             Err(_) => return failed("no connection in time".to_owned()),
         };
         let mut stream = Stream::new(
@@ -265,7 +312,7 @@ impl Runner {
                 match event {
                     Event::StartTls => return (Some(connection), lost),
                     Event::Ready(own) => {
-                        tracing::info!(jid = %own, server = %self.account.server, "the XMPP server is connected");
+                        tracing::info!(jid = %own, server = self.account.name(), "the XMPP server is connected");
                         lost.was_ready = true;
                         self.told.send_replace(State::Ready(own));
                     }

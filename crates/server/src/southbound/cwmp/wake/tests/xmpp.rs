@@ -12,10 +12,12 @@ use mtp::tls::{ClientTlsConfig, Roots};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use super::super::super::reach::{CONNECTION_REQUEST, Reach};
+use super::super::srv::tests::name_server;
 use super::super::testing::{limits, rig, settings, until};
-use super::super::xmpp::State;
+use super::super::xmpp::{Account, Server, State};
 use super::super::{Limits, Settings, tls};
 use crate::config::Xmpp;
 
@@ -196,6 +198,35 @@ async fn cpe(
         }
     });
     told.await.unwrap()
+}
+
+#[tokio::test]
+async fn the_server_is_found_by_the_records_of_its_domain_and_the_next_one_where_one_is_down() {
+    let Some(prosody) = Prosody::start() else {
+        return;
+    };
+    let service = format!("_xmpp-client._tcp.{DOMAIN}.");
+    let records = [(1, 0, 1, "localhost."), (2, 0, prosody.port, "localhost.")];
+    let finder = name_server(&service, &records).await;
+    let settings = Xmpp {
+        host: None,
+        ..prosody.settings("acs secret, with comma")
+    };
+    let account = Account {
+        server: Server::OfTheDomain(finder),
+        ..super::super::account(settings).unwrap()
+    };
+    until("Prosody to listen", async || {
+        TcpStream::connect(("127.0.0.1", prosody.port)).await.ok()
+    })
+    .await;
+    let shutdown = CancellationToken::new();
+    let stream = super::super::Xmpp::start(account, Duration::from_secs(5), shutdown.clone());
+    until("the stream", async || {
+        matches!(stream.state(), State::Ready(_)).then_some(())
+    })
+    .await;
+    shutdown.cancel();
 }
 
 #[tokio::test]
