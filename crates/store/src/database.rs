@@ -93,6 +93,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "file",
         include_str!("../migrations/sqlite/0012_file.sql"),
     ),
+    (
+        13,
+        "model by protocol",
+        include_str!("../migrations/sqlite/0013_model_by_protocol.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -156,6 +161,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         12,
         "file",
         include_str!("../migrations/postgres/0012_file.sql"),
+    ),
+    (
+        13,
+        "model by protocol",
+        include_str!("../migrations/postgres/0013_model_by_protocol.sql"),
     ),
 ];
 

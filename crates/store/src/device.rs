@@ -3,10 +3,13 @@
 
 use fleet::device::{Description, OnboardingState};
 use fleet::presence::Evidence;
-use fleet::{Device, DeviceId, Event, Identity, IdentityKind, SetupKeyId, TenantId, Timestamp};
+use fleet::{
+    Device, DeviceId, Event, Identity, IdentityKind, Protocol, SetupKeyId, TenantId, Timestamp,
+};
 
 use crate::error::{Error, Result};
 use crate::identity::attach;
+use crate::model::ModelKeys;
 use crate::search::reindex;
 use crate::sql::{Row, from_json_or_empty, json, sql};
 use crate::tag::write_tags;
@@ -73,8 +76,8 @@ pub struct DeviceRecord {
     pub external_ip: String,
     /// Address it last came from.
     pub address: String,
-    /// Key of its supported model in the cache; empty when not known.
-    pub model_key: String,
+    /// Keys of its supported models in the cache.
+    pub models: ModelKeys,
     /// Why it last started.
     pub boot_cause: String,
     /// When it first came.
@@ -110,8 +113,8 @@ pub struct DevicePatch {
     pub onboarding: Option<OnboardingState>,
     /// Address of its WAN side.
     pub external_ip: Option<String>,
-    /// Key of its supported model.
-    pub model_key: Option<String>,
+    /// Key of its supported model, and over which protocol it told that.
+    pub model: Option<(Protocol, String)>,
     /// When and why it started; the reason is empty where only its up time tells.
     pub boot: Option<(Timestamp, String)>,
     /// The newest version of its protocol that both speak.
@@ -124,7 +127,7 @@ pub struct DevicePatch {
 pub(crate) const SELECT: &str = "SELECT d.id, d.tenant, d.name, d.tags, d.protocol, d.onboarding, d.manufacturer, d.oui, d.product_class, \
      d.serial, d.model_name, d.hardware_version, d.software_version, d.endpoint_id, d.external_ip, d.address, \
      d.model_key, d.created_at, d.updated_at, d.first_seen_at, d.connected_at, d.disconnected_at, d.heard_at, \
-     d.booted_at, d.boot_cause, d.protocol_version, d.expected_by, d.back_by FROM device d";
+     d.booted_at, d.boot_cause, d.protocol_version, d.expected_by, d.back_by, d.cwmp_model_key FROM device d";
 
 impl Store {
     /// Makes a device with its identities. An identity that leads elsewhere already is a conflict.
@@ -338,8 +341,12 @@ pub(crate) async fn update(
     if let Some(ip) = &patch.external_ip {
         update.push(", external_ip = ").arg(cut(ip));
     }
-    if let Some(key) = &patch.model_key {
-        update.push(", model_key = ").arg(key);
+    if let Some((over, key)) = &patch.model {
+        update.push(match over {
+            Protocol::Usp => ", model_key = ",
+            Protocol::Cwmp => ", cwmp_model_key = ",
+        });
+        update.arg(key);
     }
     if let Some(version) = &patch.protocol_version {
         update.push(", protocol_version = ").arg(version);
@@ -447,8 +454,7 @@ pub(crate) fn read(row: &Row) -> Result<DeviceRecord> {
         hardware_version: c.take()?,
         software_version: c.take()?,
     };
-    let (endpoint_id, external_ip, address, model_key) =
-        (c.take()?, c.take()?, c.take()?, c.take()?);
+    let (endpoint_id, external_ip, address, usp) = (c.take()?, c.take()?, c.take()?, c.take()?);
     let (created_at, updated_at) = (c.take()?, c.take()?);
     let first_seen_at = ever(c.take()?);
     let (connected_at, disconnected_at, heard_at) =
@@ -462,6 +468,7 @@ pub(crate) fn read(row: &Row) -> Result<DeviceRecord> {
         expected_by: ever(c.take()?),
         back_by: ever(c.take()?),
     };
+    let cwmp = c.take()?;
     Ok(DeviceRecord {
         device: Device {
             id,
@@ -478,7 +485,7 @@ pub(crate) fn read(row: &Row) -> Result<DeviceRecord> {
         endpoint_id,
         external_ip,
         address,
-        model_key,
+        models: ModelKeys { usp, cwmp },
         boot_cause,
         protocol_version,
         first_seen_at,

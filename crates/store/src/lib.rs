@@ -72,7 +72,7 @@ pub use lease::{Claim, Due, OperationSave};
 pub use login::Returning;
 pub use management_session::{ManagementSession, SessionEntry, SessionFault, SessionTranscript};
 pub use merge::Split;
-pub use model::ModelRecord;
+pub use model::{ModelKeys, ModelRecord};
 pub use notification::{Committed, Notification};
 pub use operation::{Created, OperationFilter, OperationRecord};
 pub use path::{CredentialMatch, PathEnd, PathLink, PathPatch, PathRecord, PathSetup};

@@ -285,7 +285,7 @@ async fn count_faults(
     for fault in faults {
         // As long as its model is not known nothing is similar to it.
         let upsert = sql("INSERT INTO fault_seen (tenant, model_key, code, parameter, device, last_at) \
-             SELECT tenant, model_key, $3, $4, id, $5 FROM device WHERE tenant = $1 AND id = $2 AND model_key <> '' \
+             SELECT tenant, cwmp_model_key, $3, $4, id, $5 FROM device WHERE tenant = $1 AND id = $2 AND cwmp_model_key <> '' \
              ON CONFLICT (tenant, model_key, code, parameter, device) DO UPDATE SET last_at = excluded.last_at")
         .bind(tenant)
         .bind(device)

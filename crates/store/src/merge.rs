@@ -11,6 +11,7 @@ use crate::device::refresh;
 use crate::device_match::{MatchRecord, reject};
 use crate::error::{Error, Result};
 use crate::limits::TAGS_MAX;
+use crate::model::ModelKeys;
 use crate::sql::{from_json_or_empty, json, sql};
 use crate::tag::write_tags;
 use crate::writer::Tx;
@@ -137,9 +138,10 @@ async fn part(tx: &mut Tx, tenant: &TenantId, split: &Split, now: Timestamp) -> 
     let by_interval = name == "cwmp";
     let insert = sql("INSERT INTO device (tenant, id, name, sort_name, tags, protocol, onboarding, manufacturer, oui, \
          product_class, serial, model_name, hardware_version, software_version, endpoint_id, external_ip, address, \
-         model_key, created_at, updated_at, first_seen_at, connected_at, disconnected_at, heard_at, booted_at, \
-         boot_cause, expected_by) SELECT tenant, $3, '', sort_name, '[]', $4, 'started', manufacturer, oui, \
-         product_class, serial, model_name, hardware_version, software_version, '', '', '', '', $5, $5, $5, 0, $5, \
+         model_key, cwmp_model_key, created_at, updated_at, first_seen_at, connected_at, disconnected_at, heard_at, \
+         booted_at, boot_cause, expected_by) SELECT tenant, $3, '', sort_name, '[]', $4, 'started', manufacturer, oui, \
+         product_class, serial, model_name, hardware_version, software_version, '', '', '', CASE WHEN $6 = 1 THEN '' ELSE model_key END, \
+         CASE WHEN $6 = 1 THEN cwmp_model_key ELSE '' END, $5, $5, $5, 0, $5, \
          heard_at, 0, '', CASE WHEN $6 = 1 THEN expected_by ELSE 0 END FROM device WHERE tenant = $1 AND id = $2")
     .bind(tenant)
     .bind(old)
@@ -156,6 +158,8 @@ async fn part(tx: &mut Tx, tenant: &TenantId, split: &Split, now: Timestamp) -> 
     });
     // The link of a path that goes ends; a path that comes at intervals takes its time along.
     let update = sql("UPDATE device SET protocol = $1, \
+         model_key = CASE WHEN $2 = 1 THEN model_key ELSE '' END, \
+         cwmp_model_key = CASE WHEN $2 = 1 THEN '' ELSE cwmp_model_key END, \
          expected_by = CASE WHEN $2 = 1 THEN 0 ELSE expected_by END, \
          disconnected_at = CASE WHEN $2 = 0 AND connected_at > disconnected_at \
          THEN CASE WHEN connected_at > $3 THEN connected_at ELSE $3 END \
@@ -210,12 +214,13 @@ struct Row {
     heard_at: i64,
     expected_by: i64,
     first_seen_at: i64,
+    models: ModelKeys,
 }
 
 async fn look(tx: &mut Tx, tenant: &TenantId, device: DeviceId) -> Result<Row> {
     let statement = sql(
-        "SELECT name, tags, protocol, heard_at, expected_by, first_seen_at FROM device \
-         WHERE tenant = $1 AND id = $2",
+        "SELECT name, tags, protocol, heard_at, expected_by, first_seen_at, model_key, cwmp_model_key \
+         FROM device WHERE tenant = $1 AND id = $2",
     )
     .bind(tenant)
     .bind(device);
@@ -229,7 +234,15 @@ async fn look(tx: &mut Tx, tenant: &TenantId, device: DeviceId) -> Result<Row> {
         heard_at: c.take()?,
         expected_by: c.take()?,
         first_seen_at: c.take()?,
+        models: ModelKeys {
+            usp: c.take()?,
+            cwmp: c.take()?,
+        },
     })
+}
+
+fn own_or(own: String, other: String) -> String {
+    if own.is_empty() { other } else { own }
 }
 
 /// The device is managed by the protocols of both from now on; it was heard, and is expected, as the one of them was
@@ -245,14 +258,16 @@ async fn adopt(tx: &mut Tx, tenant: &TenantId, from: DeviceId, into: DeviceId) -
     tags.truncate(TAGS_MAX.max(own));
     let update = sql(
         "UPDATE device SET name = $1, tags = $2, protocol = $3, heard_at = $4, expected_by = $5, \
-         first_seen_at = $6 WHERE tenant = $7 AND id = $8",
+         first_seen_at = $6, model_key = $7, cwmp_model_key = $8 WHERE tenant = $9 AND id = $10",
     )
-    .bind(if b.name.is_empty() { a.name } else { b.name })
+    .bind(own_or(b.name, a.name))
     .bind(json(&tags)?)
     .bind(protocol::union(&a.protocol, &b.protocol))
     .bind(a.heard_at.max(b.heard_at))
     .bind(a.expected_by.max(b.expected_by))
     .bind(first.unwrap_or(0))
+    .bind(own_or(b.models.usp, a.models.usp))
+    .bind(own_or(b.models.cwmp, a.models.cwmp))
     .bind(tenant)
     .bind(into);
     tx.execute(update).await?;

@@ -1,23 +1,46 @@
-//! Supported data models, kept once per model and firmware of a tenant, compressed.
+//! Supported data models, kept once per model and firmware of a tenant and the protocol they were told over, compressed.
 
 use fleet::model::Model;
 use fleet::{TenantId, Timestamp};
 
-use crate::Store;
 use crate::error::{Error, Result};
 use crate::limits::MODELS_PER_TENANT_MAX;
 use crate::sql::{json, sql};
 use crate::value_codec::{deflate, inflate};
+use crate::{DeviceRecord, Store};
 
 /// A supported data model from the cache.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelRecord {
-    /// What it is of: `fleet::device::ModelKey` as text.
+    /// What it is of, as `fleet::device::model_key` makes it.
     pub key: String,
     /// The model.
     pub model: Model,
     /// When a device told it.
     pub discovered_at: Timestamp,
+}
+
+/// The keys of what a device supports, by the protocol over which it told it; empty where it has not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelKeys {
+    /// Over USP.
+    pub usp: String,
+    /// Over CWMP.
+    pub cwmp: String,
+}
+
+impl DeviceRecord {
+    /// The key of the model it is asked by: of the two that a device with two protocols has, that of its open link;
+    /// without one, of the sessions in which it comes. Empty when none is known.
+    pub fn model_key(&self) -> &str {
+        let evidence = &self.device.evidence;
+        let sessions = !evidence.linked() && evidence.expected_by.is_some();
+        match (self.models.usp.as_str(), self.models.cwmp.as_str()) {
+            ("", only) | (only, "") => only,
+            (_, cwmp) if sessions => cwmp,
+            (usp, _) => usp,
+        }
+    }
 }
 
 impl Store {

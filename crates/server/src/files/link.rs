@@ -188,7 +188,7 @@ impl Files {
         };
         let shape = supported(owner);
         let record = self.store.device(tenant, device).await?;
-        let model = match record.model_key.as_str() {
+        let model = match record.model_key() {
             "" => None,
             key => self.store.model(tenant, key).await?,
         };

@@ -438,7 +438,7 @@ pub async fn detail(state: &State, caller: &Caller, id: DeviceId) -> Result<Devi
     let identities = state.store.identity_list(tenant, id).await?;
     let path = main_path(&state.store.path_list(tenant, id).await?);
     let objects = state.store.value_objects(tenant, id).await?;
-    let model = match record.model_key.as_str() {
+    let model = match record.model_key() {
         "" => None,
         key => state.store.model(tenant, key).await?,
     };

@@ -64,7 +64,7 @@ pub async fn show(
     let mut fault_details = Vec::with_capacity(said.faults.len());
     for fault in said.faults {
         let parameter = fault.parameter.as_deref().unwrap_or_default();
-        let similar_devices = match record.model_key.as_str() {
+        let similar_devices = match record.models.cwmp.as_str() {
             "" => 0,
             key => {
                 let store = &state.store;

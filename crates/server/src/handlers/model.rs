@@ -88,18 +88,18 @@ pub async fn discovered(
     tenant: &TenantId,
     record: &DeviceRecord,
 ) -> Result<Option<Model>> {
-    if record.model_key.is_empty() {
+    if record.model_key().is_empty() {
         return Ok(None);
     }
     Ok(state
         .store
-        .model(tenant, &record.model_key)
+        .model(tenant, record.model_key())
         .await?
         .map(|found| found.model))
 }
 
 async fn known(state: &State, tenant: &TenantId, record: &DeviceRecord) -> Result<Known> {
-    let found = match record.model_key.as_str() {
+    let found = match record.model_key() {
         "" => None,
         key => state.store.model(tenant, key).await?,
     };

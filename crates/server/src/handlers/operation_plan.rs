@@ -225,7 +225,7 @@ pub fn preview(
             warnings.push("The device has never come: this waits until it does.".to_owned());
         }
     }
-    if record.model_key.is_empty() {
+    if record.model_key().is_empty() {
         warnings.push(
             "The device has not been asked what it supports: checked against the standard only."
                 .to_owned(),

@@ -70,7 +70,7 @@ async fn a_model_that_always_goes_deeper_is_asked_only_so_often() {
                 .await
         });
         let record = world.onboarded(EID).await;
-        let model = world.store.model(&world.tenant, &record.model_key).await;
+        let model = world.store.model(&world.tenant, record.model_key()).await;
         let gaps = model.unwrap().unwrap().model.gaps;
         assert!(
             gaps.iter()

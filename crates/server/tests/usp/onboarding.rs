@@ -24,10 +24,10 @@ async fn a_device_onboards_with_a_setup_key_and_comes_back_with_its_own_token() 
         let device = record.device.id;
         assert_eq!(record.device.description.serial, "S1");
         assert_eq!(record.device.description.software_version, "1.0");
-        assert!(!record.model_key.is_empty());
+        assert!(!record.model_key().is_empty());
         let model = world
             .store
-            .model(&world.tenant, &record.model_key)
+            .model(&world.tenant, record.model_key())
             .await
             .unwrap()
             .unwrap();
@@ -91,7 +91,7 @@ async fn a_device_that_cannot_tell_its_model_at_once_is_asked_level_by_level() {
         let record = world.onboarded(EID).await;
         let model = world
             .store
-            .model(&world.tenant, &record.model_key)
+            .model(&world.tenant, record.model_key())
             .await
             .unwrap()
             .unwrap();

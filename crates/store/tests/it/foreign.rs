@@ -14,7 +14,7 @@ pub async fn fill(store: &Store, tenant: &TenantId, device: DeviceId) {
         .await
         .unwrap();
     let patch = store::DevicePatch {
-        model_key: Some("key".to_owned()),
+        model: Some((fleet::Protocol::Cwmp, "key".to_owned())),
         ..store::DevicePatch::default()
     };
     store

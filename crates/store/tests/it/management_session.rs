@@ -151,7 +151,7 @@ async fn a_fault_says_how_many_devices_of_the_model_show_it_in_whichever_row() {
             let device = insert_device(&db.store, &acme, &format!("S{n}")).await;
             let model = if n == 3 { "other" } else { "model" };
             let patch = DevicePatch {
-                model_key: Some(model.to_owned()),
+                model: Some((fleet::Protocol::Cwmp, model.to_owned())),
                 ..DevicePatch::default()
             };
             db.store

@@ -1,10 +1,10 @@
 //! Two devices that are one, and one that is two.
 
 use fleet::device::OnboardingState;
-use fleet::{DeviceId, Identity, MatchId, NodeId};
+use fleet::{DeviceId, Identity, MatchId, NodeId, Protocol};
 use store::limits::MATCHES_PER_TENANT_MAX;
-use store::path::{PathLink, PathSetup};
-use store::{Error, MatchRecord, Split, Store};
+use store::path::{PathEnd, PathLink, PathSetup};
+use store::{DevicePatch, Error, MatchRecord, ModelKeys, Split, Store};
 
 use crate::world::{NOW, at, bits, hash, insert_device, new_device, tenant, worlds};
 
@@ -158,6 +158,62 @@ async fn a_merged_device_has_both_ways_in_and_a_split_gives_one_of_them_away_aga
         assert!(matches!(one, Err(Error::Invalid(_))), "{one:?}");
         let none = store.device_split(&acme, again, at(2), vec![]).await;
         assert!(matches!(none, Err(Error::NotFound("path"))), "{none:?}");
+    }
+}
+
+/// What a device says over a protocol that it supports.
+async fn told(store: &Store, device: DeviceId, over: Protocol, key: &str) {
+    let patch = DevicePatch {
+        model: Some((over, key.to_owned())),
+        ..DevicePatch::default()
+    };
+    store
+        .device_update(&tenant("acme"), device, patch, NOW, vec![])
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_device_with_two_protocols_is_asked_by_the_model_of_the_one_that_reaches_it() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let (usp, cwmp) = two(store).await;
+        told(store, usp, Protocol::Usp, "agent").await;
+        told(store, cwmp, Protocol::Cwmp, "cpe").await;
+        store.device_merge(&acme, cwmp, usp, vec![]).await.unwrap();
+        let record = store.device(&acme, usp).await.unwrap();
+        assert!(record.device.evidence.linked());
+        let models = ModelKeys {
+            usp: "agent".to_owned(),
+            cwmp: "cpe".to_owned(),
+        };
+        assert_eq!((record.model_key(), &record.models), ("agent", &models));
+        let end = PathEnd {
+            transport: "websocket".to_owned(),
+            link: 1,
+            reason: "gone".to_owned(),
+            at: at(1),
+            back_by: None,
+        };
+        let ended = store.path_disconnected(&acme, usp, end, vec![]).await;
+        assert!(ended.unwrap());
+        let record = store.device(&acme, usp).await.unwrap();
+        assert_eq!(record.model_key(), "cpe");
+        // Each takes its own along when they are two.
+        let new = DeviceId::new(at(2), bits());
+        let split = Split {
+            device: usp,
+            transport: "cwmp".to_owned(),
+            decision: pair(usp, new),
+        };
+        store
+            .device_split(&acme, split, at(2), vec![])
+            .await
+            .unwrap();
+        for (device, key) in [(usp, "agent"), (new, "cpe")] {
+            let record = store.device(&acme, device).await.unwrap();
+            assert_eq!(record.model_key(), key);
+        }
     }
 }
 

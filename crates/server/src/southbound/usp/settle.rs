@@ -162,7 +162,7 @@ async fn connect(
             .await?;
     }
     let unfinished =
-        record.device.onboarding != OnboardingState::Complete || record.model_key.is_empty();
+        record.device.onboarding != OnboardingState::Complete || record.models.usp.is_empty();
     Ok((number, unfinished))
 }
 

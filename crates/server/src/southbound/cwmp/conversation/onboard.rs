@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cwmp::rpc::DeviceId;
-use fleet::device::{Description, OnboardingState};
+use fleet::device::{Description, OnboardingState, model_key};
 use fleet::model::Model;
-use fleet::{Event, EventKind, Identity};
+use fleet::{Event, EventKind, Identity, Protocol};
 use serde_json::json;
 use store::{DevicePatch, ValueSource, ValueUpdate};
 
@@ -236,13 +236,8 @@ async fn attach(desk: &Desk, description: &Description, notes: &mut Notes) -> st
     Ok(())
 }
 
-fn model_key(desk: &Desk, description: &Description) -> String {
-    let key = description.model_key();
-    key.map_or_else(|| format!("device {}", desk.device), |key| key.to_string())
-}
-
 async fn modelled(desk: &Desk, description: &Description, model: &Model) -> store::Result<()> {
-    let key = model_key(desk, description);
+    let key = model_key(description, Protocol::Cwmp, desk.device);
     // Others of its kind may have rows, and with them objects, that this one has not.
     let mut all = model.clone();
     if let Some(known) = desk.store().model(&desk.tenant, &key).await? {
@@ -256,7 +251,7 @@ async fn modelled(desk: &Desk, description: &Description, model: &Model) -> stor
         .model_put(&desk.tenant, &key, model, now())
         .await?;
     let patch = DevicePatch {
-        model_key: Some(key),
+        model: Some((Protocol::Cwmp, key)),
         ..DevicePatch::default()
     };
     let found = event(desk, EventKind::DeviceModelDiscovered)

@@ -11,9 +11,9 @@ pub mod values;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::device::{Description, OnboardingState};
+use fleet::device::{OnboardingState, model_key};
 use fleet::model::Model;
-use fleet::{DeviceId, EventKind, TenantId, Timestamp};
+use fleet::{DeviceId, EventKind, Protocol, TenantId, Timestamp};
 use identify::Told;
 use serde_json::json;
 use store::{DevicePatch, Store};
@@ -235,12 +235,12 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
         return Ok(());
     }
 
-    let key = model_key(&description, device);
-    let fresh = known.model_key != key;
+    let key = model_key(&description, Protocol::Usp, device);
+    let fresh = known.models.usp != key;
     let (model, cached) = model::known(job, &key, &mut notes).await?;
     if fresh || !cached {
         let patch = DevicePatch {
-            model_key: Some(key),
+            model: Some((Protocol::Usp, key)),
             ..DevicePatch::default()
         };
         let found = event(tenant, device, EventKind::DeviceModelDiscovered)
@@ -286,21 +286,14 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
     Ok(())
 }
 
-/// Under which a model is kept: devices that do not say what they are have one of their own.
-fn model_key(description: &Description, device: DeviceId) -> String {
-    description
-        .model_key()
-        .map_or_else(|| format!("device {device}"), |key| key.to_string())
-}
-
 /// Keeps a model that was discovered by hand.
 pub async fn keep_model(store: &Store, tenant: &TenantId, device: DeviceId, model: &Model) {
     let kept = async {
         let record = store.device(tenant, device).await?;
-        let key = model_key(&record.device.description, device);
+        let key = model_key(&record.device.description, Protocol::Usp, device);
         store.model_put(tenant, &key, model, now()).await?;
         let patch = DevicePatch {
-            model_key: Some(key),
+            model: Some((Protocol::Usp, key)),
             ..DevicePatch::default()
         };
         let found = event(tenant, device, EventKind::DeviceModelDiscovered)

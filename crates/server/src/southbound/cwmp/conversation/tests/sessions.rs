@@ -41,12 +41,16 @@ async fn a_new_device_is_known_after_its_first_session() {
         assert_eq!(record.device.description.serial, serial);
         let model = world
             .store
-            .model(&world.tenant, &record.model_key)
+            .model(&world.tenant, record.model_key())
             .await
             .unwrap()
             .unwrap()
             .model;
         assert!(model.param("Device.WiFi.SSID.1.SSID").is_some());
+        // Agents of the same kind have another one, which is theirs to tell.
+        let kind = record.device.description.model_key().unwrap().to_string();
+        let theirs = world.store.model(&world.tenant, &kind).await.unwrap();
+        assert_eq!((record.models.usp.as_str(), theirs), ("", None));
         assert_eq!(
             world.value("Device.WiFi.SSID.1.SSID").await.as_deref(),
             Some(ssid)
