@@ -354,6 +354,13 @@ impl OnboardingState {
             Self::Complete => "complete",
         }
     }
+
+    /// The one of this name; any other name means that nothing is known.
+    pub fn of(name: &str) -> Self {
+        let all = [Self::Started, Self::Complete];
+        let named = all.into_iter().find(|one| one.as_str() == name);
+        named.unwrap_or_default()
+    }
 }
 
 /// A device of a tenant.

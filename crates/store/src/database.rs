@@ -98,6 +98,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "model by protocol",
         include_str!("../migrations/sqlite/0013_model_by_protocol.sql"),
     ),
+    (
+        14,
+        "former device",
+        include_str!("../migrations/sqlite/0014_former_device.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -166,6 +171,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         13,
         "model by protocol",
         include_str!("../migrations/postgres/0013_model_by_protocol.sql"),
+    ),
+    (
+        14,
+        "former device",
+        include_str!("../migrations/postgres/0014_former_device.sql"),
     ),
 ];
 

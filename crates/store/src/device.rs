@@ -440,11 +440,7 @@ pub(crate) fn read(row: &Row) -> Result<DeviceRecord> {
     let (id, tenant, name) = (c.take()?, c.take()?, c.take()?);
     let tags = from_json_or_empty(&c.take::<String>()?, "tags of a device");
     let protocol = c.take()?;
-    let onboarding = match c.take::<String>()?.as_str() {
-        "started" => OnboardingState::Started,
-        "complete" => OnboardingState::Complete,
-        _ => OnboardingState::Expected,
-    };
+    let onboarding = OnboardingState::of(&c.take::<String>()?);
     let description = Description {
         manufacturer: c.take()?,
         oui: c.take()?,

@@ -1,14 +1,17 @@
 //! Two devices that may be one: what waits for a person, and what a person has decided.
 
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+
 use fleet::{DeviceId, Event, MatchId, TenantId, Timestamp};
 
-use crate::device::exists;
+use crate::device::{self, exists};
 use crate::error::Result;
 use crate::limits::{MATCHES_PER_TENANT_MAX, PAGE_MAX};
 use crate::sql::{Row, sql};
 use crate::text::cut;
 use crate::writer::Tx;
-use crate::{Store, readable, touched};
+use crate::{DeviceRecord, Store, readable, touched};
 
 /// Two devices that may be one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +86,66 @@ impl Store {
         readable(&self.all(statement).await?, "match", read)
     }
 
+    /// The devices of these pairs, read at once; those that were removed meanwhile are missing.
+    pub async fn match_devices(
+        &self,
+        tenant: &TenantId,
+        pairs: &[MatchRecord],
+    ) -> Result<HashMap<DeviceId, DeviceRecord>> {
+        if pairs.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: BTreeSet<DeviceId> = pairs
+            .iter()
+            .flat_map(|one| [one.device, one.other])
+            .collect();
+        let mut statement = sql(device::SELECT);
+        statement.push(" WHERE d.tenant = ").arg(tenant);
+        statement.push(" AND d.id IN ").list(ids);
+        let found = readable(&self.all(statement).await?, "device", device::read)?;
+        Ok(found
+            .into_iter()
+            .map(|record| (record.device.id, record))
+            .collect())
+    }
+
+    /// Whether a device other than these has come from an address since then, over whichever transport.
+    pub async fn address_shared(
+        &self,
+        tenant: &TenantId,
+        address: IpAddr,
+        except: &[DeviceId],
+        since: Timestamp,
+    ) -> Result<bool> {
+        let mut statement = sql("SELECT device FROM management_path WHERE tenant = ");
+        statement.arg(tenant);
+        statement
+            .push(" AND (node IS NOT NULL OR connected_at >= ")
+            .arg(since);
+        statement.push(" OR heard_at >= ").arg(since);
+        statement.push(") AND (");
+        for (n, spelled) in spellings(address).into_iter().enumerate() {
+            statement
+                .push(if n > 0 { " OR peer = " } else { "peer = " })
+                .arg(spelled.clone());
+            // With a port: what comes after the colon is before the next character, which is a semicolon.
+            let bare = match address {
+                IpAddr::V4(_) if !spelled.contains(':') => spelled,
+                _ => format!("[{spelled}]"),
+            };
+            statement.push(" OR peer > ").arg(format!("{bare}:"));
+            statement.push(" AND peer < ").arg(format!("{bare};"));
+        }
+        statement.push(")");
+        if !except.is_empty() {
+            statement
+                .push(" AND device NOT IN ")
+                .list(except.iter().copied());
+        }
+        statement.push(" LIMIT 1");
+        Ok(self.optional(statement).await?.is_some())
+    }
+
     /// One of them.
     pub async fn match_show(&self, tenant: &TenantId, id: MatchId) -> Result<MatchRecord> {
         let statement = sql(SELECT)
@@ -128,6 +191,14 @@ impl Store {
             })
         })
         .await
+    }
+}
+
+/// How an address may stand in a path.
+fn spellings(address: IpAddr) -> Vec<String> {
+    match address {
+        IpAddr::V4(v4) => vec![v4.to_string(), v4.to_ipv6_mapped().to_string()],
+        IpAddr::V6(v6) => vec![v6.to_string()],
     }
 }
 

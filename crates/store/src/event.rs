@@ -43,6 +43,8 @@ pub struct EventHead {
 pub struct EventFilter {
     /// Of this device.
     pub device: Option<DeviceId>,
+    /// Of that device under these ids, too; nothing without it.
+    pub former: Vec<DeviceId>,
     /// Of this operation.
     pub operation: Option<OperationId>,
     /// Of one of these kinds.
@@ -280,8 +282,15 @@ fn select(tenant: &TenantId, filter: &EventFilter) -> Sql {
     let mut statement =
         sql("SELECT seq, at, kind, device, operation, actor, body FROM event WHERE tenant = $1")
             .bind(tenant);
-    if let Some(device) = filter.device {
-        statement.push(" AND device = ").arg(device);
+    match filter.device {
+        Some(device) if filter.former.is_empty() => {
+            statement.push(" AND device = ").arg(device);
+        }
+        Some(device) => {
+            let all = filter.former.iter().copied().chain([device]);
+            statement.push(" AND device IN ").list(all);
+        }
+        None => {}
     }
     if let Some(operation) = filter.operation {
         statement.push(" AND operation = ").arg(operation);

@@ -16,6 +16,7 @@ mod error;
 pub mod event;
 mod expect;
 pub mod file;
+mod former;
 pub mod idempotency;
 pub mod identity;
 mod job;

@@ -152,3 +152,7 @@ pub const FAULTS_PER_DEVICE_MAX: u64 = 100;
 
 /// Pairs of devices that may be one, kept of a tenant; where so many wait, nobody looks at them one by one.
 pub const MATCHES_PER_TENANT_MAX: u64 = 5_000;
+
+/// Ids that a device had before it was merged, under which its log is looked for: a box has two or three, and one page
+/// of the log asks for all of them.
+pub const FORMER_IDS_MAX: u64 = 16;

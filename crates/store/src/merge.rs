@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use fleet::{DeviceId, Event, IdentityKind, TenantId, Timestamp};
+use fleet::{DeviceId, Event, EventKind, IdentityKind, TenantId, Timestamp};
 
 use crate::device::refresh;
 use crate::device_match::{MatchRecord, reject};
@@ -15,7 +15,7 @@ use crate::model::ModelKeys;
 use crate::sql::{from_json_or_empty, json, sql};
 use crate::tag::write_tags;
 use crate::writer::Tx;
-use crate::{Store, protocol, touched};
+use crate::{Store, collect, protocol, touched};
 
 /// Of a device that becomes two.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Split {
     pub device: DeviceId,
     /// The path that goes: its transport.
     pub transport: String,
+    /// The command keys of what the device works on over that path: these operations go with it.
+    pub commands: Vec<String>,
     /// The new device, which gets it; and that a person said that the two are two.
     pub decision: MatchRecord,
 }
@@ -31,18 +33,29 @@ pub struct Split {
 impl Store {
     /// Makes one device of two that turned out to be the same: identities, ways, operations, sessions and what adapters
     /// remember go from `from` to `into`, where that has none of its own; `from` disappears. Its log stays under its
-    /// old id.
+    /// old id, which is remembered. Two that have both come over one transport are two: that is a conflict. What is
+    /// left behind is told with [`EventKind::DeviceMerged`].
     pub async fn device_merge(
         &self,
         tenant: &TenantId,
         from: DeviceId,
         into: DeviceId,
-        events: Vec<Event>,
+        mut events: Vec<Event>,
     ) -> Result<()> {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
                 adopt(tx, &tenant, from, into).await?;
+                let left = serde_json::json!({
+                    "paths": one_way_each(tx, &tenant, from, into).await?,
+                    "values": both(tx, &tenant, from, into, BOTH_OBJECTS).await?,
+                    "documents": both(tx, &tenant, from, into, BOTH_STATES).await?,
+                });
+                for event in &mut events {
+                    if let (EventKind::DeviceMerged, Some(data)) = (event.kind, event.data.as_object_mut()) {
+                        data.insert("left_behind".to_owned(), left.clone());
+                    }
+                }
                 let delete = sql("DELETE FROM device WHERE tenant = $1 AND id = $2")
                     .bind(&tenant)
                     .bind(from);
@@ -63,6 +76,7 @@ impl Store {
                     tx.execute(sql(text).bind(&tenant).bind(from).bind(into)).await?;
                 }
                 crate::operation::adopt(tx, &tenant, from, into).await?;
+                crate::former::remember(tx, &tenant, from, into).await?;
                 crate::removal::of_device(tx, &tenant, from).await?;
                 refresh(tx, &tenant, into).await?;
                 tx.append_all(events).await
@@ -95,8 +109,8 @@ impl Store {
     }
 
     /// Makes two devices of one: a path goes to a new device, with the name it comes under and what is remembered of
-    /// it; the rest stays, operations and values too. The new device is brought in anew when it comes. A device with one
-    /// path is not split.
+    /// it, and what it works on; the rest stays, other operations and values too. The new device is brought in anew when
+    /// it comes. A device with one path is not split.
     pub async fn device_split(
         &self,
         tenant: &TenantId,
@@ -125,7 +139,7 @@ async fn part(tx: &mut Tx, tenant: &TenantId, split: &Split, now: Timestamp) -> 
     let paths = sql("SELECT transport FROM management_path WHERE tenant = $1 AND device = $2")
         .bind(tenant)
         .bind(old);
-    let paths: Vec<String> = crate::collect(&tx.all(paths).await?, |row| row.columns().take())?;
+    let paths: Vec<String> = collect(&tx.all(paths).await?, |row| row.columns().take())?;
     if !paths.contains(transport) {
         return Err(Error::NotFound("path"));
     }
@@ -203,7 +217,74 @@ async fn part(tx: &mut Tx, tenant: &TenantId, split: &Split, now: Timestamp) -> 
                 .await?;
         }
     }
-    Ok(())
+    crate::operation::part(tx, tenant, old, new, &split.commands).await
+}
+
+/// Of the ways that both have, the one that leads somewhere stays: a device came over it, or has its credential. What
+/// was set for the other one holds for it too. Which went, by their transports.
+async fn one_way_each(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    from: DeviceId,
+    into: DeviceId,
+) -> Result<Vec<String>> {
+    let statement = sql(
+        "SELECT transport, count(CASE WHEN device = $2 AND (connected_at IS NOT NULL OR credential_hash IS NOT NULL \
+         OR pending_at IS NOT NULL) THEN 1 END), count(CASE WHEN device = $3 AND (connected_at IS NOT NULL \
+         OR credential_hash IS NOT NULL OR pending_at IS NOT NULL) THEN 1 END) FROM management_path \
+         WHERE tenant = $1 AND device IN ($2, $3) GROUP BY transport HAVING count(*) > 1",
+    )
+    .bind(tenant)
+    .bind(from)
+    .bind(into);
+    let shared: Vec<(String, i64, i64)> = collect(&tx.all(statement).await?, |row| {
+        let mut c = row.columns();
+        Ok((c.take()?, c.take()?, c.take()?))
+    })?;
+    let mut gone = Vec::new();
+    for (transport, theirs, ours) in shared {
+        if (theirs, ours) == (1, 1) {
+            return Err(Error::conflict(
+                "management path",
+                format!("both devices come over {transport}, so they are two"),
+            ));
+        }
+        let (stays, goes) = if theirs == 1 {
+            (from, into)
+        } else {
+            (into, from)
+        };
+        for text in [
+            "UPDATE management_path SET dial_url = coalesce(dial_url, (SELECT other.dial_url FROM management_path other \
+             WHERE other.tenant = $1 AND other.transport = $2 AND other.device = $4)), certificate_required = \
+             CASE WHEN certificate_required = 1 THEN 1 ELSE (SELECT other.certificate_required FROM management_path other \
+             WHERE other.tenant = $1 AND other.transport = $2 AND other.device = $4) END \
+             WHERE tenant = $1 AND transport = $2 AND device = $3",
+            "DELETE FROM management_path WHERE tenant = $1 AND transport = $2 AND device <> $3 AND device = $4",
+        ] {
+            let statement = sql(text).bind(tenant).bind(&transport);
+            tx.execute(statement.bind(stays).bind(goes)).await?;
+        }
+        gone.push(transport);
+    }
+    Ok(gone)
+}
+
+const BOTH_OBJECTS: &str = "SELECT object FROM value_document WHERE tenant = $1 AND device = $2 AND object IN \
+     (SELECT object FROM value_document WHERE tenant = $1 AND device = $3) ORDER BY object";
+const BOTH_STATES: &str = "SELECT name FROM device_state WHERE tenant = $1 AND device = $2 AND name IN \
+     (SELECT name FROM device_state WHERE tenant = $1 AND device = $3) ORDER BY name";
+
+/// What both have of a kind: that of `from` stays behind.
+async fn both(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    from: DeviceId,
+    into: DeviceId,
+    text: &'static str,
+) -> Result<Vec<String>> {
+    let statement = sql(text).bind(tenant).bind(from).bind(into);
+    collect(&tx.all(statement).await?, |row| row.columns().take())
 }
 
 /// What a merge brings together from the rows of both.

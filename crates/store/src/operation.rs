@@ -14,7 +14,7 @@ use crate::limits::{
 use crate::sql::{Row, Sql, json, sql};
 use crate::value_codec::{deflate, inflate};
 use crate::writer::Tx;
-use crate::{SecretHash, Store, collect};
+use crate::{SecretHash, Store, collect, readable};
 
 /// An operation as the store keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -290,47 +290,48 @@ async fn insert(
     })))
 }
 
-/// Gives the operations of `from` to `into`, behind its own, in their order.
+/// Gives the operations of `from` to `into`, behind its own, in their order. Whoever works on one has lost it.
 pub(crate) async fn adopt(
     tx: &mut Tx,
     tenant: &TenantId,
     from: DeviceId,
     into: DeviceId,
 ) -> Result<()> {
-    let statement = sql(SELECT)
-        .then(" WHERE tenant = $1 AND device = $2 ORDER BY seq")
+    let update = sql("UPDATE operation SET device = $3, fence = fence + 1, lease_node = NULL, lease_until = 0, \
+         seq = seq + (SELECT coalesce(max(own.seq), 0) FROM operation own WHERE own.tenant = $1 AND own.device = $3) \
+         WHERE tenant = $1 AND device = $2")
+    .bind(tenant)
+    .bind(from)
+    .bind(into);
+    tx.execute(update).await.map(drop)
+}
+
+/// Gives those open operations of `from` to `into`, which has none, that have one of these command keys, with what
+/// they transfer.
+pub(crate) async fn part(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    from: DeviceId,
+    into: DeviceId,
+    commands: &[String],
+) -> Result<()> {
+    let open = sql(SELECT)
+        .then(" WHERE tenant = $1 AND device = $2 AND is_open = 1 ORDER BY seq")
         .bind(tenant)
         .bind(from);
-    let records = collect(&tx.all(statement).await?, sound)?;
-    let last = sql("SELECT coalesce(max(seq), 0) FROM operation WHERE tenant = $1 AND device = $2")
-        .bind(tenant)
-        .bind(into);
-    let mut seq: u64 = match tx.optional(last).await? {
-        Some(row) => row.columns().take()?,
-        None => 0,
-    };
-    for record in records {
-        seq += 1;
-        let mut update = sql(
-            "UPDATE operation SET device = $1, seq = $2, fence = fence + 1, \
-             lease_node = NULL, lease_until = 0",
-        )
-        .bind(into)
-        .bind(seq);
-        let id = match record {
-            Ok(mut record) => {
-                record.operation.device = into;
-                update
-                    .push(", document = ")
-                    .arg(document(&record.operation)?);
-                record.operation.id
-            }
-            // As it is, at its place in the order.
-            Err(damaged) => damaged.id,
-        };
-        update.push(" WHERE tenant = ").arg(tenant);
-        update.push(" AND id = ").arg(id);
-        tx.execute(update).await?;
+    for record in readable(&tx.all(open).await?, "operation", read)? {
+        let id = record.operation.id;
+        if !commands.contains(&record.operation.command_key()) {
+            continue;
+        }
+        for text in [
+            "UPDATE operation SET device = $3, fence = fence + 1, lease_node = NULL, lease_until = 0 \
+             WHERE tenant = $1 AND id = $2",
+            "UPDATE transfer SET device = $3 WHERE tenant = $1 AND operation = $2",
+        ] {
+            tx.execute(sql(text).bind(tenant).bind(id).bind(into))
+                .await?;
+        }
     }
     Ok(())
 }
@@ -356,7 +357,8 @@ pub(crate) fn document(operation: &Operation) -> Result<Vec<u8>> {
 
 pub(crate) fn read(row: &Row) -> Result<OperationRecord> {
     let mut c = row.columns();
-    let _: (TenantId, OperationId, DeviceId) = (c.take()?, c.take()?, c.take()?);
+    let _: (TenantId, OperationId) = (c.take()?, c.take()?);
+    let device: DeviceId = c.take()?;
     let (sequence, updated_at, idempotency_key) = (c.take()?, c.take()?, c.take()?);
     let (node, until): (Option<String>, Timestamp) = (c.take()?, c.take()?);
     let lease = match node {
@@ -370,8 +372,11 @@ pub(crate) fn read(row: &Row) -> Result<OperationRecord> {
         Some((0, deflated)) => serde_json::from_slice(&inflate(deflated)?),
         _ => serde_json::from_slice(&document),
     };
+    let mut operation: Operation = operation.map_err(Error::damaged)?;
+    // The document says whose it was when it was written: it may have been merged since.
+    operation.device = device;
     Ok(OperationRecord {
-        operation: operation.map_err(Error::damaged)?,
+        operation,
         sequence,
         updated_at,
         idempotency_key,

@@ -18,6 +18,7 @@ const STATEMENTS: &[&str] = &[
     "DELETE FROM management_session WHERE tenant = $1 AND device = $2",
     "DELETE FROM fault_seen WHERE tenant = $1 AND device = $2",
     "DELETE FROM device_match WHERE tenant = $1 AND (device = $2 OR other = $2)",
+    "DELETE FROM former_device WHERE tenant = $1 AND device = $2",
     "DELETE FROM management_path WHERE tenant = $1 AND device = $2",
     "DELETE FROM identity WHERE tenant = $1 AND device = $2",
     "DELETE FROM device_tag WHERE tenant = $1 AND device = $2",

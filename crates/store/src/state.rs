@@ -1,6 +1,7 @@
 //! What an adapter remembers of a device, or of a model with one firmware, in documents of its own: the store keeps
 //! them and does not look inside. No secrets belong here but sealed ones: nothing is masked, and nothing is sealed here.
 
+use fleet::device::OnboardingState;
 use fleet::{DeviceId, Event, TenantId, Timestamp};
 
 use crate::error::{Error, Result};
@@ -24,6 +25,27 @@ impl Store {
         .bind(device)
         .bind(name);
         document(self.optional(statement).await?)
+    }
+
+    /// The same, with how far the onboarding of the device is.
+    pub async fn state_and_onboarding(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        name: &str,
+    ) -> Result<(Option<Vec<u8>>, OnboardingState)> {
+        let statement = sql(
+            "SELECT d.onboarding, s.document FROM device d LEFT JOIN device_state s ON s.tenant = d.tenant \
+             AND s.device = d.id AND s.name = $3 WHERE d.tenant = $1 AND d.id = $2",
+        )
+        .bind(tenant)
+        .bind(device)
+        .bind(name);
+        let row = self.optional(statement).await?;
+        let row = row.ok_or(Error::NotFound("device"))?;
+        let mut c = row.columns();
+        let onboarding = OnboardingState::of(&c.take::<String>()?);
+        Ok((c.take()?, onboarding))
     }
 
     /// Keeps a document of a device under a name, in place of the one before. It goes with the device.

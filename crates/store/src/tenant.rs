@@ -47,6 +47,7 @@ pub(crate) const TENANT_TABLES: &[(&str, &[&str])] = &[
     ("value_document", &["tenant", "device", "object"]),
     ("device_state", &["tenant", "device", "name"]),
     ("device_match", &["tenant", "id"]),
+    ("former_device", &["tenant", "former"]),
     ("management_session", &["tenant", "device", "id"]),
     (
         "fault_seen",

@@ -333,6 +333,10 @@ async fn evidence(
     };
     let filter = EventFilter {
         device: Some(operation.device),
+        // It may have said so before it turned out to be this device.
+        former: store
+            .device_former(&operation.tenant, operation.device)
+            .await?,
         kinds: vec![EventKind::DeviceBooted, EventKind::DeviceCommandCompleted],
         since: Some(sent.minus(fleet::limits::EVIDENCE_SKEW)),
         ..EventFilter::default()

@@ -9,6 +9,7 @@ use crate::http::page;
 use crate::matching;
 use crate::problem::{Fail, Result};
 use crate::secret;
+use crate::southbound::cwmp::{self, conversation::memory::works_on};
 use crate::state::{State, now};
 use api::device::DeviceDetail;
 use api::device_match::{DeviceMatch, DeviceMerge, DeviceSplit, MatchQuery, MatchSide};
@@ -42,17 +43,13 @@ pub async fn list(
     found.truncate(limit);
     let next = found.last().filter(|_| more);
     let next = next.map(|last| last.id.to_string());
-    let mut items = Vec::with_capacity(found.len());
-    for one in found {
-        let device = state.store.device(tenant, one.device).await;
-        let other = state.store.device(tenant, one.other).await;
-        match (device, other) {
-            (Ok(device), Ok(other)) => items.push(view(one, &device, &other)),
-            // Removed meanwhile, and the pair with it.
-            (Err(store::Error::NotFound(_)), _) | (_, Err(store::Error::NotFound(_))) => {}
-            (Err(error), _) | (_, Err(error)) => return Err(error.into()),
-        }
-    }
+    let devices = state.store.match_devices(tenant, &found).await?;
+    // Of those that were removed meanwhile the pair is gone too.
+    let items = found.into_iter().filter_map(|one| {
+        let (device, other) = (devices.get(&one.device)?, devices.get(&one.other)?);
+        Some(view(one, device, other))
+    });
+    let items = items.collect();
     Ok(Json(Page {
         items,
         next,
@@ -169,6 +166,10 @@ pub async fn split(
     if let Some(words) = problem {
         return Err(Fail::invalid(vec![FieldProblem::body("transport", words)]));
     }
+    let commands = match body.transport.as_str() {
+        cwmp::TRANSPORT => works_on(&state.store, tenant, device).await?,
+        _ => Vec::new(),
+    };
     let new = DeviceId::new(at, secret::id_bits());
     let data = json!({
         "transport": body.transport,
@@ -181,6 +182,7 @@ pub async fn split(
     let split = Split {
         device,
         transport: body.transport,
+        commands,
         decision: MatchRecord {
             id: MatchId::new(at, secret::id_bits()),
             device,

@@ -24,6 +24,7 @@ pub async fn list(
     let limit = page::limit(query.limit, api::limits::PAGE_MAX)?;
     let filter = EventFilter {
         device: query.device_id.map(DeviceId::from),
+        former: Vec::new(),
         operation: query.operation_id.map(OperationId::from),
         kinds: kinds(&query.kind)?,
         since: None,
@@ -92,7 +93,7 @@ fn no(given: Option<&str>, field: &str, problem: &str) -> Result<()> {
     }
 }
 
-/// What happened to a device, newest first.
+/// What happened to a device, newest first; also under the ids it had before it was merged.
 pub async fn timeline(
     Extract(state): Extract<State>,
     caller: Caller,
@@ -104,6 +105,7 @@ pub async fn timeline(
     state.store.device(&caller.tenant, id).await?;
     let filter = EventFilter {
         device: Some(id),
+        former: state.store.device_former(&caller.tenant, id).await?,
         operation: None,
         kinds: kinds(&query.kind)?,
         since: None,

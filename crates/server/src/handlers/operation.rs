@@ -279,6 +279,7 @@ async fn shown(state: &State, tenant: &TenantId, record: &OperationRecord) -> Re
     let mut view = operation_view::view(record, &name);
     let filter = store::EventFilter {
         device: None,
+        former: Vec::new(),
         operation: Some(record.operation.id),
         kinds: vec![EventKind::OperationQueued],
         since: None,

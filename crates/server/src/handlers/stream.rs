@@ -34,6 +34,7 @@ pub async fn open(
 ) -> Result<Response> {
     let filter = EventFilter {
         device: query.device_id.map(DeviceId::from),
+        former: Vec::new(),
         operation: query.operation_id.map(OperationId::from),
         kinds: kinds(&query.kind)?,
         since: None,

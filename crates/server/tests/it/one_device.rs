@@ -149,7 +149,11 @@ async fn a_pair_is_accepted_and_split_again_and_stays_two() {
         assert_eq!(rejected["items"][0]["other"]["id"], made["id"]);
         let by = rejected["items"][0]["rejected_by"].as_str().unwrap();
         assert!(by.starts_with("user:admin"), "{by}");
+        // What happened to either of the two before they were one is there as well.
         let timeline = get(&world, &format!("/api/v1/devices/{usp}/timeline")).await;
+        let old = timeline["items"].as_array().unwrap().iter();
+        let old = old.filter(|one| one["device_id"] == other.to_string());
+        assert!(old.count() > 0, "{timeline:#}");
         let kinds = timeline["items"].as_array().unwrap().iter();
         let kinds: Vec<_> = kinds.map(|one| one["kind"].as_str().unwrap()).collect();
         assert!(

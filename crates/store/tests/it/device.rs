@@ -219,8 +219,10 @@ async fn two_devices_that_are_one_become_one() {
         let tenant = tenant("acme");
         let from = insert_device(&db.store, &tenant, "A").await;
         let into = insert_device(&db.store, &tenant, "B").await;
+        let mut ids = Vec::new();
         for device in [into, from, from] {
             let op = reboot(&tenant, device);
+            ids.push(op.id);
             db.store
                 .operation_insert(&tenant, op, None, vec![])
                 .await
@@ -251,6 +253,14 @@ async fn two_devices_that_are_one_become_one() {
             .await
             .unwrap();
         assert!(list.iter().all(|record| record.operation.device == into));
+        // In the order in which they were asked of each, behind those of the one that stays.
+        let mut queue: Vec<_> = list
+            .iter()
+            .map(|one| (one.sequence, one.operation.id))
+            .collect();
+        queue.sort();
+        let wanted: Vec<_> = (1..).zip(ids).collect();
+        assert_eq!(queue, wanted);
         let q = DeviceFilter {
             q: Some("os::00256D-A".to_owned()),
             ..DeviceFilter::default()

@@ -26,6 +26,11 @@ pub async fn fill(store: &Store, tenant: &TenantId, device: DeviceId) {
         .management_session_put(tenant, session, transcript)
         .await
         .unwrap();
+    let from = crate::world::insert_device(store, tenant, &format!("WAS {device}")).await;
+    store
+        .device_merge(tenant, from, device, vec![])
+        .await
+        .unwrap();
     // Either way, so that it goes with the device on either side.
     let name = fleet::Identity::endpoint("os::00256D-OTHER");
     let other = match store.device_by_identity(tenant, &name).await.unwrap() {
@@ -99,6 +104,12 @@ pub async fn intrude(store: &Store, me: &TenantId, id: DeviceId) {
             .unwrap()
             .is_empty()
     );
+    let devices = store.match_devices(me, std::slice::from_ref(&pair)).await;
+    assert!(devices.unwrap().is_empty());
+    assert!(store.device_former(me, id).await.unwrap().is_empty());
+    none(store.state_and_onboarding(me, id, "x").await);
+    let shared = store.address_shared(me, "192.0.2.7".parse().unwrap(), &[], at(-9999));
+    assert!(!shared.await.unwrap());
     none(store.match_show(me, match_id).await);
     assert!(!store.match_rejected(me, id, mine).await.unwrap());
     let by = "user:mallory".to_owned();
@@ -106,6 +117,7 @@ pub async fn intrude(store: &Store, me: &TenantId, id: DeviceId) {
     let split = store::Split {
         device: id,
         transport: "websocket".to_owned(),
+        commands: vec![],
         decision: pair,
     };
     none(store.device_split(me, split, at(1), vec![]).await);

@@ -1,12 +1,12 @@
 //! Two devices that are one, and one that is two.
 
 use fleet::device::OnboardingState;
-use fleet::{DeviceId, Identity, MatchId, NodeId, Protocol};
-use store::limits::MATCHES_PER_TENANT_MAX;
-use store::path::{PathEnd, PathLink, PathSetup};
-use store::{DevicePatch, Error, MatchRecord, ModelKeys, Split, Store};
+use fleet::{DeviceId, EventKind, Identity, MatchId, NodeId, Protocol};
+use store::limits::{FORMER_IDS_MAX, MATCHES_PER_TENANT_MAX};
+use store::path::{PathEnd, PathLink, PathPatch, PathSetup};
+use store::{DevicePatch, Error, EventFilter, MatchRecord, ModelKeys, Split, Store};
 
-use crate::world::{NOW, at, bits, hash, insert_device, new_device, tenant, worlds};
+use crate::world::{NOW, at, bits, event, hash, insert_device, new_device, reboot, tenant, worlds};
 
 /// That these may be one.
 pub fn pair(device: DeviceId, other: DeviceId) -> MatchRecord {
@@ -110,6 +110,7 @@ async fn a_merged_device_has_both_ways_in_and_a_split_gives_one_of_them_away_aga
         let split = Split {
             device: usp,
             transport: "cwmp".to_owned(),
+            commands: vec![],
             decision: MatchRecord {
                 rejected_at: Some(at(1)),
                 rejected_by: "user:ann".to_owned(),
@@ -161,6 +162,190 @@ async fn a_merged_device_has_both_ways_in_and_a_split_gives_one_of_them_away_aga
     }
 }
 
+async fn log(store: &Store, filter: EventFilter) -> Vec<fleet::Event> {
+    let page = store.events_after(&tenant("acme"), 0, &filter, 99).await;
+    let events = page.unwrap().events.into_iter();
+    events.map(|record| record.event).collect()
+}
+
+#[tokio::test]
+async fn what_a_device_said_under_the_ids_it_had_before_is_found() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let mut ids = Vec::new();
+        for serial in ["A", "B", "C"] {
+            let device = insert_device(store, &acme, serial).await;
+            let booted = event(&acme, EventKind::DeviceBooted).device(device);
+            store.event_append(&acme, vec![booted]).await.unwrap();
+            ids.push(device);
+        }
+        let [a, b, c] = ids[..] else { unreachable!() };
+        store.device_merge(&acme, a, b, vec![]).await.unwrap();
+        store.device_merge(&acme, b, c, vec![]).await.unwrap();
+        let former = store.device_former(&acme, c).await.unwrap();
+        assert_eq!(former, [b, a]);
+        let filter = EventFilter {
+            device: Some(c),
+            kinds: vec![EventKind::DeviceBooted],
+            ..EventFilter::default()
+        };
+        assert_eq!(log(store, filter.clone()).await.len(), 1);
+        let filter = EventFilter { former, ..filter };
+        assert_eq!(log(store, filter).await.len(), 3);
+        store.device_delete(&acme, c, vec![]).await.unwrap();
+        assert!(store.device_former(&acme, c).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_was_merged_again_and_again_is_looked_for_under_so_many_ids() {
+    let db = worlds().await.remove(0);
+    let (acme, store) = (tenant("acme"), &db.store);
+    let into = insert_device(store, &acme, "S").await;
+    let mut last = Vec::new();
+    for n in 0..=FORMER_IDS_MAX {
+        let from = insert_device(store, &acme, &format!("S{n}")).await;
+        store.device_merge(&acme, from, into, vec![]).await.unwrap();
+        last.insert(0, from);
+    }
+    last.truncate(FORMER_IDS_MAX as usize);
+    assert_eq!(store.device_former(&acme, into).await.unwrap(), last);
+}
+
+#[tokio::test]
+async fn two_that_came_over_one_transport_are_not_merged_whatever_was_looked_at_before() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let (usp, cwmp) = two(store).await;
+        let visits = vec![crate::visit::visit(usp, 1, 300)];
+        store.device_visited(&acme, visits).await.unwrap();
+        let merged = store.device_merge(&acme, cwmp, usp, vec![]).await;
+        assert!(matches!(merged, Err(Error::Conflict { .. })), "{merged:?}");
+        assert!(store.path_by_credential(&hash(77)).await.unwrap().is_some());
+        assert_eq!(transports(store, usp).await, ["cwmp", "websocket"]);
+        assert_eq!(transports(store, cwmp).await, ["cwmp"]);
+    }
+}
+
+#[tokio::test]
+async fn of_a_way_that_was_only_prepared_and_one_that_leads_somewhere_the_latter_stays() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let (usp, cwmp) = two(store).await;
+        // It was registered for both, and nobody has come over CWMP.
+        let reach = PathPatch {
+            transport: "cwmp".to_owned(),
+            endpoint_id: "00256D-Gateway-S1".to_owned(),
+            dial_url: Some(Some("ws://192.0.2.1/".to_owned())),
+            certificate_required: None,
+        };
+        let patch = DevicePatch::default();
+        let revised = store.device_revise(&acme, usp, patch, reach, NOW, vec![]);
+        revised.await.unwrap();
+        let doc = b"2".to_vec();
+        store.state_put(&acme, usp, "rows", doc, NOW).await.unwrap();
+        let told = event(&acme, EventKind::DeviceMerged).device(usp);
+        let told = told.data(serde_json::json!({ "from": cwmp.to_string() }));
+        store
+            .device_merge(&acme, cwmp, usp, vec![told])
+            .await
+            .unwrap();
+        let found = store.path_by_credential(&hash(77)).await.unwrap().unwrap();
+        assert_eq!(found.device, usp);
+        let path = store.path(&acme, usp, "cwmp").await.unwrap().unwrap();
+        assert!(path.connected_at.is_some());
+        assert_eq!(path.dial_url.as_deref(), Some("ws://192.0.2.1/"));
+        let filter = EventFilter {
+            kinds: vec![EventKind::DeviceMerged],
+            ..EventFilter::default()
+        };
+        let left = &log(store, filter).await[0].data["left_behind"];
+        assert_eq!(left["paths"], serde_json::json!(["cwmp"]));
+        assert_eq!(left["documents"], serde_json::json!(["rows"]));
+    }
+}
+
+#[tokio::test]
+async fn what_works_over_a_path_that_is_split_off_goes_with_it() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let (usp, cwmp) = two(store).await;
+        store.device_merge(&acme, cwmp, usp, vec![]).await.unwrap();
+        let [stays, goes] = [reboot(&acme, usp), reboot(&acme, usp)];
+        let commands = vec![goes.command_key()];
+        let ids = [stays.id, goes.id];
+        for operation in [stays, goes] {
+            let stored = store.operation_insert(&acme, operation, None, vec![]);
+            stored.await.unwrap();
+        }
+        let new = DeviceId::new(at(1), bits());
+        let split = Split {
+            device: usp,
+            transport: "cwmp".to_owned(),
+            commands,
+            decision: pair(usp, new),
+        };
+        store
+            .device_split(&acme, split, at(1), vec![])
+            .await
+            .unwrap();
+        for (id, device) in ids.into_iter().zip([usp, new]) {
+            let record = store.operation(&acme, id).await.unwrap();
+            assert_eq!(record.operation.device, device);
+        }
+        let known = store.state_and_onboarding(&acme, new, "rows").await;
+        let wanted = (Some(b"1".to_vec()), OnboardingState::Started);
+        assert_eq!(known.unwrap(), wanted);
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_shared_when_another_device_came_from_it_lately() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let mut ids = Vec::new();
+        for (serial, peer) in [
+            ("A", "192.0.2.7:1234"),
+            ("B", "192.0.2.77:1234"),
+            ("C", "[2001:db8::7]:80"),
+            ("D", "[::ffff:198.51.100.1]:80"),
+        ] {
+            let device = insert_device(store, &acme, serial).await;
+            let came = PathLink {
+                peer: peer.to_owned(),
+                ..link()
+            };
+            store
+                .path_connected(&acme, device, came, vec![])
+                .await
+                .unwrap();
+            let end = PathEnd {
+                transport: "websocket".to_owned(),
+                link: 1,
+                reason: "gone".to_owned(),
+                at: at(5),
+                back_by: None,
+            };
+            store
+                .path_disconnected(&acme, device, end, vec![])
+                .await
+                .unwrap();
+            ids.push(device);
+        }
+        let shared = async |address: &str, except: &[DeviceId], since| {
+            let address = address.parse().unwrap();
+            let shared = store.address_shared(&acme, address, except, since);
+            shared.await.unwrap()
+        };
+        assert!(shared("192.0.2.7", &[], at(0)).await);
+        assert!(!shared("192.0.2.7", &ids[..1], at(0)).await);
+        assert!(!shared("192.0.2.7", &[], at(1)).await, "that is long ago");
+        assert!(!shared("192.0.2.8", &[], at(0)).await);
+        assert!(shared("2001:db8::7", &[], at(0)).await);
+        assert!(shared("198.51.100.1", &[], at(0)).await);
+    }
+}
+
 /// What a device says over a protocol that it supports.
 async fn told(store: &Store, device: DeviceId, over: Protocol, key: &str) {
     let patch = DevicePatch {
@@ -204,6 +389,7 @@ async fn a_device_with_two_protocols_is_asked_by_the_model_of_the_one_that_reach
         let split = Split {
             device: usp,
             transport: "cwmp".to_owned(),
+            commands: vec![],
             decision: pair(usp, new),
         };
         store
@@ -231,6 +417,7 @@ async fn the_link_of_a_path_that_is_split_off_ends() {
         let split = Split {
             device: cwmp,
             transport: "websocket".to_owned(),
+            commands: vec![],
             decision: pair(cwmp, new),
         };
         store

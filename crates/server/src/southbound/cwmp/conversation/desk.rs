@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fleet::device::OnboardingState;
 use fleet::southbound::Notice;
 use fleet::{DeviceId, Fact, TenantId, Timestamp};
 use sha2::{Digest, Sha256};
@@ -42,8 +43,11 @@ pub fn key(parts: &[&[u8]]) -> SecretHash {
 impl Desk {
     /// With what is remembered of the device.
     pub async fn open(core: Arc<Core>, tenant: TenantId, device: DeviceId) -> store::Result<Self> {
-        let kept = core.store.state_get(&tenant, device, MEMORY).await?;
-        let memory = Memory::of(kept.as_deref());
+        let kept = core.store.state_and_onboarding(&tenant, device, MEMORY);
+        let (kept, onboarding) = kept.await?;
+        let mut memory = Memory::of(kept.as_deref());
+        // One that was split off another has what was remembered of that one, and is to be known anew.
+        memory.complete &= onboarding == OnboardingState::Complete;
         Ok(Self {
             core,
             tenant,

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use fleet::Timestamp;
+use fleet::{DeviceId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
+use store::Store;
 
 use super::limits::{
     CREDENTIAL_AGAIN, ONBOARD_PAUSE_MAX, ONBOARD_PAUSE_MIN, ONBOARD_TRIES, PENDING_LIFE,
@@ -92,6 +93,17 @@ pub enum Work {
     Modules,
     /// It comes at a time.
     Timer,
+}
+
+/// The command keys of what a device works on.
+pub async fn works_on(
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+) -> store::Result<Vec<String>> {
+    let kept = store.state_get(tenant, device, MEMORY).await?;
+    let pending = Memory::of(kept.as_deref()).pending.into_iter();
+    Ok(pending.map(|one| one.key).collect())
 }
 
 impl Memory {

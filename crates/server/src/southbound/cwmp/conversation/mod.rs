@@ -27,7 +27,7 @@ mod lessons;
 pub mod limits;
 pub mod line;
 mod management;
-mod memory;
+pub mod memory;
 mod model;
 pub mod onboard;
 mod operate;

@@ -526,6 +526,32 @@ async fn an_inform_is_answered_when_it_is_stored_and_a_removed_device_is_not_ans
 }
 
 #[tokio::test]
+async fn a_device_that_was_split_off_another_gets_known_anew() {
+    let (world, asked) = World::known(gateway(), "Device.").await;
+    let (store, tenant, device) = (&world.store, &world.tenant, world.device);
+    // As a split leaves it: what is remembered is that of the other one.
+    let patch = store::DevicePatch {
+        onboarding: Some(OnboardingState::Started),
+        ..store::DevicePatch::default()
+    };
+    store
+        .device_update(tenant, device, patch, crate::state::now(), Vec::new())
+        .await
+        .unwrap();
+    world.session(asked.again(), PERIODIC).await;
+    let read = asked.methods();
+    assert!(
+        read.iter().any(|name| name == "GetParameterNames"),
+        "{read:?}"
+    );
+    let record = store.device(tenant, device).await.unwrap();
+    assert_eq!(record.device.onboarding, OnboardingState::Complete);
+    asked.clear();
+    world.session(asked.again(), PERIODIC).await;
+    assert!(asked.methods().is_empty(), "{:?}", asked.methods());
+}
+
+#[tokio::test]
 async fn what_is_learned_of_a_model_serves_the_next_session() {
     let (world, asked) = World::known(gateway().values_max(6), "Device.").await;
     let paths = asked.params();
