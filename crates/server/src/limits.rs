@@ -215,3 +215,7 @@ pub const MATCHING_PAGE: usize = 100;
 
 /// How many events before the start are looked through for devices that were brought in as the server stopped.
 pub const MATCHING_EVENTS_BACK: u64 = 10_000;
+
+/// For how long the address that a device last came from counts as its own: with another device there lately, it is that
+/// of a proxy or of a carrier's NAT, and says nothing of who is behind it. Lines get other addresses every day or week.
+pub const MATCHING_ADDRESS_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -12,7 +12,7 @@ use store::{EventFilter, MatchRecord, PathRecord, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::limits::{MATCHING_EVENTS_BACK, MATCHING_EVERY, MATCHING_PAGE};
+use crate::limits::{MATCHING_ADDRESS_LIFE, MATCHING_EVENTS_BACK, MATCHING_EVERY, MATCHING_PAGE};
 use crate::seam::South;
 use crate::secret;
 use crate::state::now;
@@ -26,6 +26,26 @@ pub struct Arrival<'a> {
     pub address: Option<IpAddr>,
     /// Itself, where it is registered already.
     pub device: Option<DeviceId>,
+}
+
+/// By what it is decided.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The operator's choice.
+    pub rule: Rule,
+    /// Addresses of our own from which any device comes.
+    pub proxies: Vec<IpAddr>,
+}
+
+impl Terms {
+    /// As configured.
+    pub fn of(config: &Config) -> Self {
+        let proxies = config.usp.proxies.iter().chain(&config.cwmp.proxies);
+        Self {
+            rule: config.matching.rule(),
+            proxies: proxies.map(IpAddr::to_canonical).collect(),
+        }
+    }
 }
 
 /// The paths over which a device has come, or for which it has a credential.
@@ -45,7 +65,7 @@ pub async fn used(
 /// and that nobody has come as yet, is.
 pub async fn judge(
     store: &Store,
-    rule: Rule,
+    terms: &Terms,
     tenant: &TenantId,
     arrival: Arrival<'_>,
     other: DeviceId,
@@ -59,16 +79,23 @@ pub async fn judge(
         Some(device) => store.match_rejected(tenant, device, other).await?,
         None => false,
     };
+    let both_from = |one: &IpAddr| paths.iter().any(|path| address(&path.peer) == Some(*one));
+    let own = arrival.address.filter(|one| !terms.proxies.contains(one));
+    let same_address = match own.filter(both_from) {
+        Some(own) => {
+            let us: Vec<DeviceId> = arrival.device.into_iter().chain([other]).collect();
+            let lately = now().minus(MATCHING_ADDRESS_LIFE);
+            !store.address_shared(tenant, own, &us, lately).await?
+        }
+        None => false,
+    };
     let meeting = Meeting {
         by,
-        same_address: arrival.address.is_some()
-            && paths
-                .iter()
-                .any(|path| address(&path.peer) == arrival.address),
+        same_address,
         same_transport: paths.iter().any(|path| path.transport == arrival.transport),
         rejected,
     };
-    Ok(verdict(rule, meeting))
+    Ok(verdict(terms.rule, meeting))
 }
 
 /// The address in what a path keeps of its last peer.
@@ -157,8 +184,16 @@ async fn look(
                 .events_after(&tenant.id, cursor, &onboarded, MATCHING_PAGE)
                 .await?;
             for record in &page.events {
-                if let Some(device) = record.event.device {
-                    by_mac(store, config, south, &tenant.id, device).await?;
+                let Some(device) = record.event.device else {
+                    continue;
+                };
+                match by_mac(store, config, south, &tenant.id, device).await {
+                    Err(error) if error.is_transient() => return Err(error),
+                    // The others are not to wait for one of which too much is told.
+                    Err(error) => {
+                        tracing::warn!(%error, %device, "the MAC addresses of a device are not compared");
+                    }
+                    Ok(()) => {}
                 }
             }
             cursor = page.next.unwrap_or(cursor);
@@ -206,10 +241,10 @@ pub async fn by_mac(
         address: address(&path.peer),
         device: Some(device),
     };
+    let terms = Terms::of(config);
     for record in taken {
         let (other, by) = (record.device, record.identity.kind);
-        let rule = config.matching.rule();
-        match judge(store, rule, tenant, arrival, other, by).await? {
+        match judge(store, &terms, tenant, arrival, other, by).await? {
             // Ids sort by the time they were made: the older one stays.
             Verdict::Same => {
                 let (into, from) = (device.min(other), device.max(other));
@@ -220,7 +255,11 @@ pub async fn by_mac(
                         "from": from.to_string(),
                         "identity": format!("mac {}", record.identity.value),
                     }));
-                store.device_merge(tenant, from, into, vec![merged]).await?;
+                match store.device_merge(tenant, from, into, vec![merged]).await {
+                    // Meanwhile both have come over one transport.
+                    Err(store::Error::Conflict { .. }) => continue,
+                    merged => merged?,
+                }
                 south.device_removed(tenant, from);
                 return Ok(());
             }
@@ -231,4 +270,71 @@ pub async fn by_mac(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleet::Timestamp;
+    use store::{NewDevice, ValueSource, ValueUpdate, testing};
+
+    const PATH: &str = "Device.Ethernet.Interface.1.MACAddress";
+
+    fn mac(n: usize) -> Identity {
+        Identity::of_mac(&format!("02:00:00:00:{:02X}:{:02X}", n / 256, n % 256)).unwrap()
+    }
+
+    /// One that was brought in with this address, and is known under these.
+    async fn device(store: &Store, tenant: &TenantId, n: usize, known: Vec<Identity>) -> DeviceId {
+        let id = DeviceId::new(now(), secret::id_bits());
+        let new = NewDevice {
+            id,
+            name: String::new(),
+            tags: vec![],
+            protocol: "cwmp".to_owned(),
+            description: Default::default(),
+            identities: known,
+            source: "device".to_owned(),
+            onboarding: Default::default(),
+            created_at: now(),
+        };
+        store.device_insert(tenant, new, vec![]).await.unwrap();
+        let told = [(PATH.to_owned(), mac(n).value)];
+        let update = ValueUpdate::of(told, ValueSource::Read, now());
+        store.value_update(tenant, id, update, now()).await.unwrap();
+        let event = Event::new(tenant.clone(), now(), EventKind::DeviceOnboarded).device(id);
+        store.event_append(tenant, vec![event]).await.unwrap();
+        id
+    }
+
+    #[tokio::test]
+    async fn a_device_with_too_many_mac_addresses_does_not_keep_the_others_waiting() {
+        let database = testing::sqlite().await.unwrap();
+        let store = &database.store;
+        let mut all = Vec::new();
+        for name in ["acme", "beta"] {
+            let tenant = TenantId::parse(name).unwrap();
+            let record = store::TenantRecord {
+                id: tenant.clone(),
+                name: name.to_owned(),
+                created_at: Timestamp::default(),
+                disabled_at: None,
+            };
+            store.tenant_insert(record, vec![]).await.unwrap();
+            let many = (0..store::limits::IDENTITIES_MAX).map(mac);
+            device(store, &tenant, 999, many.collect()).await;
+            let next = device(store, &tenant, 1000, vec![]).await;
+            all.push((tenant, next));
+        }
+        let mut config = Config::default();
+        config.matching.mac_parameters = vec![PATH.to_owned()];
+        let (south, mut cursors) = (crate::seam::Detached, HashMap::new());
+        look(store, &config, &south, &mut cursors).await.unwrap();
+        for (tenant, device) in all {
+            let found = store.device_by_identity(&tenant, &mac(1000)).await;
+            assert_eq!(found.unwrap(), Some(device), "{tenant}");
+            let head = store.event_head(&tenant).await.unwrap();
+            assert_eq!(cursors[&tenant], head);
+        }
+    }
 }

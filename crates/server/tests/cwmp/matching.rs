@@ -125,6 +125,33 @@ async fn a_serial_number_claimed_from_elsewhere_makes_a_device_of_its_own_and_a_
 }
 
 #[tokio::test]
+async fn an_address_from_which_another_device_comes_too_proves_nothing() {
+    each(|world| async move {
+        let device = usp(&world, "S1", "127.0.0.1:4711").await;
+        usp(&world, "S2", "127.0.0.1:4712").await;
+        world.cpe("S1").await.session().await;
+        assert_ne!(named(&world, "S1").await, device);
+        let (store, tenant) = (&world.store, &world.tenant);
+        assert_eq!(store.device(tenant, device).await.unwrap().protocol, "usp");
+        let waiting = store.match_list(tenant, false, None, 9).await.unwrap();
+        assert_eq!(waiting.len(), 1);
+        assert_eq!(told(&world, EventKind::DeviceMerged).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_address_of_a_proxy_of_ours_proves_nothing() {
+    let change = |config: &mut server::Config, _: &mut _| {
+        config.cwmp.proxies = vec!["127.0.0.1".parse().unwrap()];
+    };
+    let world = crate::rig::world(change).await;
+    let device = usp(&world, "S1", "127.0.0.1:4711").await;
+    world.cpe("S1").await.session().await;
+    assert_ne!(named(&world, "S1").await, device);
+}
+
+#[tokio::test]
 async fn a_password_holds_after_a_merge_under_the_user_name_it_was_made_for() {
     each(|world| async move {
         let (store, tenant) = (&world.store, &world.tenant);

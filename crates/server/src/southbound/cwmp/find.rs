@@ -12,7 +12,7 @@ use super::TRANSPORT;
 use super::admission::Turned;
 use super::core::Core;
 use super::door::Proof;
-use crate::matching::{self, Arrival};
+use crate::matching::{self, Arrival, Terms};
 use crate::southbound::admission;
 
 /// What is known of a device by its names.
@@ -75,10 +75,10 @@ pub async fn find(
             address: Some(peer.ip().to_canonical()),
             device: None,
         };
-        let (rule, by) = (core.config.matching.rule(), identity.kind);
+        let (terms, by) = (Terms::of(&core.config), identity.kind);
         let verdict = match path.is_some() || proved == Some(device) {
             true => Verdict::Same,
-            false => matching::judge(store, rule, tenant, arrival, device, by).await?,
+            false => matching::judge(store, &terms, tenant, arrival, device, by).await?,
         };
         match verdict {
             Verdict::Same => {

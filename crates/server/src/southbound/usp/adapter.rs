@@ -19,6 +19,7 @@ use super::link::{Command, Stop};
 use super::recorder::Recorder;
 use super::{Registry, Reported, TRANSPORT};
 use crate::Config;
+use crate::matching::Terms;
 use crate::seam::{Attempt, Way};
 use crate::south::Links;
 use crate::southbound::refusal::RefusalLog;
@@ -37,7 +38,7 @@ pub struct Core {
     /// Whom complaints go to.
     pub refusals: RefusalLog,
     /// When devices of two protocols are one.
-    pub matching: fleet::matching::Rule,
+    pub matching: Terms,
     /// How we talk.
     pub session: Arc<controller::Config>,
     /// What a link may cost, and its pings.
@@ -98,7 +99,7 @@ impl Core {
             own,
             node,
             links: Registry::default(),
-            matching: config.matching.rule(),
+            matching: Terms::of(config),
             session: Arc::default(),
             link_limits,
             onboardings: Slots::new(limits.onboardings_at_once),

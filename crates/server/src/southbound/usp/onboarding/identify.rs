@@ -154,10 +154,14 @@ pub async fn attach(
                 "from": device.to_string(),
                 "identity": format!("{} {}", record.identity.kind.as_str(), record.identity.value),
             }));
-            store
+            let merged = store
                 .device_merge(tenant, device, record.device, vec![merged])
-                .await
-                .map_err(Stopped::store("identity"))?;
+                .await;
+            match merged {
+                // Meanwhile the other one has come over this transport too: they are two.
+                Err(store::Error::Conflict { .. }) => return Ok(false),
+                merged => merged.map_err(Stopped::store("identity"))?,
+            }
             return Ok(true);
         }
         if verdict == Verdict::Ask {
@@ -202,8 +206,8 @@ async fn judge(job: &Job, taken: &IdentityRecord) -> Result<Verdict, Stopped> {
         address: own.and_then(|path| matching::address(&path.peer)),
         device: Some(device),
     };
-    let (rule, by) = (job.core.matching, taken.identity.kind);
-    matching::judge(store, rule, tenant, arrival, taken.device, by)
+    let (terms, by) = (&job.core.matching, taken.identity.kind);
+    matching::judge(store, terms, tenant, arrival, taken.device, by)
         .await
         .map_err(Stopped::store("identity"))
 }
