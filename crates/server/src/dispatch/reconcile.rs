@@ -1,6 +1,7 @@
 //! Reconcilers: they take no input, look at the store, and may run at any time and any number of
 //! times. What a lost hint, a dead node or the passing of time left undone, they find.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use fleet::presence::{Presence, PresenceConfig};
@@ -19,11 +20,13 @@ pub async fn run(
     presence: PresenceConfig,
     shutdown: CancellationToken,
 ) {
+    let mut places = Places::new();
     let mut purged: Option<tokio::time::Instant> = None;
     loop {
         report("overdue operations", overdue(&store, now()).await);
         report("waiting operations", waiting(&store, &handle, now()).await);
-        report("silent devices", silent(&store, presence, now()).await);
+        let told = silent(&store, presence, &mut places, now()).await;
+        report("silent devices", told);
         report("devices that stay away", lapsed(&store, now()).await);
         if purged.is_none_or(|at| at.elapsed() > limits::PURGE_EVERY) {
             purged = Some(tokio::time::Instant::now());
@@ -127,8 +130,17 @@ pub async fn lapsed(store: &Store, now: Timestamp) -> store::Result<u64> {
     Ok(count)
 }
 
-/// Says once of each device that it fell silent: on its link, or late where it comes at intervals.
-pub async fn silent(store: &Store, presence: PresenceConfig, now: Timestamp) -> store::Result<u64> {
+/// Where a look that is not through with a tenant goes on.
+pub type Places = HashMap<TenantId, String>;
+
+/// Says once of each device that it fell silent: on its link, or late where it comes at intervals. Each look takes so
+/// many, and the next one goes on behind them.
+pub async fn silent(
+    store: &Store,
+    presence: PresenceConfig,
+    places: &mut Places,
+    now: Timestamp,
+) -> store::Result<u64> {
     let mut count = 0;
     for tenant in store.tenant_list().await? {
         let filter = DeviceFilter {
@@ -141,9 +153,17 @@ pub async fn silent(store: &Store, presence: PresenceConfig, now: Timestamp) -> 
             presence,
         };
         let sort = DeviceSort::default();
+        let place = places.remove(&tenant.id);
         let page = store
-            .device_list(&tenant.id, &search, sort, None, limits::SILENT_BATCH)
+            .device_list(
+                &tenant.id,
+                &search,
+                sort,
+                place.as_deref(),
+                limits::SILENT_BATCH,
+            )
             .await?;
+        places.extend(page.next.map(|next| (tenant.id.clone(), next)));
         for record in page.devices {
             let device = record.device;
             let heard = device.evidence.heard_at.max(device.evidence.connected_at);

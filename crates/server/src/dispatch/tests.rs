@@ -428,7 +428,7 @@ async fn silence_is_said_once_until_the_device_is_heard_again() {
         .await
         .unwrap();
     let presence = fleet::presence::PresenceConfig::default();
-    let look = |at| reconcile::silent(store, presence, at);
+    let look = async |at| reconcile::silent(store, presence, &mut Default::default(), at).await;
     assert_eq!(look(now()).await.unwrap(), 0);
     let later = now().plus(2 * presence.silent_after);
     assert_eq!(look(later).await.unwrap(), 1);
@@ -461,6 +461,85 @@ async fn a_stop_that_was_asked_for_while_it_was_held_survives_a_kill() {
         assert!(site.lock().unwrap().ran.is_empty());
         node.shutdown.cancel();
     }
+}
+
+#[tokio::test]
+async fn what_a_device_said_before_it_was_merged_proves_what_it_was_asked() {
+    for database in testing::databases().await.unwrap() {
+        let store = &database.store;
+        let tenant = tenant(store).await;
+        let (from, into) = (device(store, &tenant).await, device(store, &tenant).await);
+        let id = ask(store, &tenant, from, command()).await;
+        // The life before has sent it, and its answer was lost.
+        let one = NodeId::parse("one").unwrap();
+        let until_then = now().plus(fleet::limits::LEASE);
+        let claim = store.operation_claim(&tenant, from, &one, now(), until_then);
+        let Ok(Claim::Taken(record)) = claim.await else {
+            panic!("nobody else has it");
+        };
+        let (mut operation, fence) = (record.operation, record.fence);
+        operation.step(fleet::operation::Input::Claimed(&[]), now());
+        assert!(operation.progress.sent_at.is_some());
+        let notice = fleet::Notice::CommandCompleted {
+            object: "Device.X.".into(),
+            command: "Go()".into(),
+            key: operation.command_key(),
+            result: Ok(BTreeMap::new()),
+        };
+        let save = OperationSave {
+            operation,
+            fence,
+            lease_until: None,
+            values: None,
+            events: Vec::new(),
+            now: now(),
+        };
+        store.operation_save(&tenant, save).await.unwrap();
+        let said = crate::southbound::usp::notice::event(&tenant, from, now(), &notice);
+        store.event_append(&tenant, vec![said]).await.unwrap();
+        store
+            .device_merge(&tenant, from, into, Vec::new())
+            .await
+            .unwrap();
+        let site: Arc<Mutex<Site>> = Arc::default();
+        let node = Node::start(store, &site).await;
+        node.say(&tenant, into, connected()).await;
+        let state = until(store, &tenant, id, State::is_final).await;
+        assert_eq!(state, State::Succeeded);
+        assert!(site.lock().unwrap().ran.is_empty(), "it ran twice");
+        node.shutdown.cancel();
+    }
+}
+
+#[tokio::test]
+async fn of_many_devices_that_fell_silent_each_is_told_of_in_the_end() {
+    let database = testing::sqlite().await.unwrap();
+    let store = &database.store;
+    let tenant = tenant(store).await;
+    let many = limits::SILENT_BATCH + 1;
+    for _ in 0..many {
+        let device = device(store, &tenant).await;
+        let link = store::PathLink {
+            transport: "websocket".into(),
+            endpoint_id: format!("self::{device}"),
+            node: NodeId::parse("one").unwrap(),
+            peer: "192.0.2.1:1".into(),
+            authenticated_by: "device_token".into(),
+            setup_key: None,
+            info: serde_json::json!({}),
+            at: now(),
+        };
+        let made = store.path_connected(&tenant, device, link, Vec::new());
+        made.await.unwrap();
+    }
+    let presence = fleet::presence::PresenceConfig::default();
+    let later = now().plus(2 * presence.silent_after);
+    let (mut places, mut told) = (Default::default(), Vec::new());
+    for _ in 0..3 {
+        let look = reconcile::silent(store, presence, &mut places, later);
+        told.push(look.await.unwrap());
+    }
+    assert_eq!(told, [limits::SILENT_BATCH as u64, 1, 0]);
 }
 
 #[tokio::test]

@@ -107,3 +107,10 @@ pub const ONBOARD_PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of an Inform's parameters that are kept until the device can be asked for what belongs to
 /// them, for thousands of sessions at once. These are flags, names and addresses: hundreds of them.
 pub const PARTS_BYTES_MAX: usize = 16 * 1024;
+
+/// The part of its interval by which a device may be late before it counts as silent.
+pub const LATE_PART: u32 = 10;
+
+/// How much later a device may come in any case. The first repetition of an Inform follows within
+/// some ten seconds, and a session may take as long.
+pub const LATE_MIN: Duration = Duration::from_secs(30);

@@ -18,6 +18,7 @@ use super::super::{AskError, TRANSPORT, credential as issued};
 use super::desk::Desk;
 use super::get;
 use super::known::Known;
+use super::limits::{LATE_MIN, LATE_PART};
 use super::onboard::{Notes, event};
 use super::talk::{Talk, unsent};
 use super::write::{Wish, write};
@@ -106,6 +107,12 @@ const PERIODIC: [&str; 2] = [
     "Device.ManagementServer.PeriodicInformInterval",
 ];
 
+/// How long a device that comes at this interval is not missed. None comes to the second: an Inform
+/// takes its time, and is tried again where the line is bad.
+pub fn patience(interval: Duration) -> Duration {
+    interval + (interval / LATE_PART).max(LATE_MIN)
+}
+
 /// What a device was told, or has told, of the interval at which it comes says until when it need not
 /// come again. Nothing changes where nothing is said of it.
 pub async fn expect<'a>(
@@ -122,7 +129,7 @@ pub async fn expect<'a>(
     }
     let interval = match (enabled, interval) {
         (Some(false), _) => EXPECTED_FIRST,
-        (_, Some(seconds)) => Duration::from_secs(u64::from(u32::max(seconds, 1))),
+        (_, Some(seconds)) => patience(Duration::from_secs(u64::from(u32::max(seconds, 1)))),
         (_, None) => return Ok(()),
     };
     let path = desk
