@@ -233,6 +233,10 @@ async fn what_we_note_about_a_device_is_made_changed_and_forgotten() {
         cli.done(&["device", "readmit", "cellar"])
             .starts_with("cellar: ")
     );
+    let pair = "0198c0de-0000-7000-8000-000000000001";
+    let asks = cli.fails(2, &["device", "match", pair, "--accept"]);
+    assert!(asks.contains(pair) && asks.contains("--yes"), "{asks}");
+    cli.fails(4, &["device", "match", pair, "--accept", "--yes"]);
     let asks = cli.fails(2, &["device", "forget", "cellar"]);
     assert!(asks.contains("cellar") && asks.contains("--yes"), "{asks}");
     assert_eq!(

@@ -5,6 +5,7 @@ use super::super::part::Part;
 use super::super::{Connection, client::Client, output, typed};
 use super::{called, find, look};
 use anyhow::Result;
+use api::Page;
 use api::device::DeviceDetail;
 use api::device_match::{DeviceMatch, DeviceMerge, DeviceSplit, MatchQuery, MatchSide};
 use uuid::Uuid;
@@ -49,6 +50,8 @@ pub struct Decide {
     /// They are two: do not ask again
     #[arg(long)]
     reject: bool,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 pub async fn merge(args: Merge, connection: &Connection) -> Result<()> {
@@ -117,10 +120,31 @@ pub async fn matches(args: Matches, connection: &Connection) -> Result<()> {
     )
 }
 
+/// The pair of this id, if it is among the ones that are listed first.
+async fn pair(client: &Client, id: Uuid) -> Result<Option<DeviceMatch>> {
+    let query = api::query_pairs(&MatchQuery {
+        rejected: Some(true),
+        limit: Some(api::limits::PAGE_MAX),
+        ..MatchQuery::default()
+    });
+    let page: Page<DeviceMatch> = client.call("device_match_list", &[], &query).await?;
+    Ok(page.items.into_iter().find(|pair| pair.id == id))
+}
+
 pub async fn decide(args: Decide, connection: &Connection) -> Result<()> {
     let client = Client::new(connection)?;
     let id = args.id.to_string();
     if args.accept {
+        let pair = pair(&client, args.id).await?;
+        let words = match &pair {
+            Some(pair) => format!(
+                "{} becomes part of {} and is gone as a device of its own.",
+                side(&pair.other),
+                side(&pair.device)
+            ),
+            None => format!("The devices of the pair {id} become one for good."),
+        };
+        args.sure.about(&words)?;
         let merged: DeviceDetail = client.call("device_match_accept", &[&id], &[]).await?;
         return look::print(&merged, connection.json);
     }
