@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{DeviceId, TenantId};
 use crate::presence::Evidence;
-use crate::southbound::Protocol;
 use crate::time::Timestamp;
 
 /// What kind of name an identity is.
@@ -292,20 +291,6 @@ impl Description {
             hardware: self.hardware_version.clone(),
             software: self.software_version.clone(),
         })
-    }
-}
-
-/// Under which the supported model of a device is kept, as it is told over this protocol: the agent and
-/// the CPE in one box do not have the same objects, commands and events. A device that does not say what
-/// it is has one of its own.
-pub fn model_key(description: &Description, over: Protocol, device: DeviceId) -> String {
-    let of = match description.model_key() {
-        Some(kind) => kind.to_string(),
-        None => format!("device {device}"),
-    };
-    match over {
-        Protocol::Usp => of,
-        Protocol::Cwmp => format!("cwmp {of}"),
     }
 }
 

@@ -1,12 +1,17 @@
 //! The supported data model of a device, as it told it: which objects, parameters, commands and
 //! events there are and what may be done with them.
 //!
-//! This is what one model with one firmware supports, so it is kept once per (model, firmware).
+//! This is what one model with one firmware supports, so it is kept once per (model, firmware)
+//! and protocol.
 //! Types the device did not tell are `None` here; the published model (`dm::Schema`) fills in.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use crate::device::Description;
+use crate::id::DeviceId;
+use crate::southbound::Protocol;
 
 /// What may be done with a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -258,6 +263,20 @@ pub fn supported(path: &str) -> String {
         out.pop();
     }
     out
+}
+
+/// Under which the supported model of a device is kept, as it is told over this protocol: the agent and
+/// the CPE in one box do not have the same objects, commands and events. A device that does not say what
+/// it is has one of its own.
+pub fn model_key(description: &Description, over: Protocol, device: DeviceId) -> String {
+    let of = match description.model_key() {
+        Some(kind) => kind.to_string(),
+        None => format!("device {device}"),
+    };
+    match over {
+        Protocol::Usp => of,
+        Protocol::Cwmp => format!("cwmp {of}"),
+    }
 }
 
 #[cfg(test)]

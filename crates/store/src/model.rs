@@ -12,7 +12,7 @@ use crate::{DeviceRecord, Store};
 /// A supported data model from the cache.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelRecord {
-    /// What it is of, as `fleet::device::model_key` makes it.
+    /// What it is of, as `fleet::model::model_key` makes it.
     pub key: String,
     /// The model.
     pub model: Model,

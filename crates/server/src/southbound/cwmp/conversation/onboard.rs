@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cwmp::rpc::DeviceId;
-use fleet::device::{Description, OnboardingState, model_key};
-use fleet::model::Model;
+use fleet::device::{Description, OnboardingState};
+use fleet::model::{Model, model_key};
 use fleet::{Event, EventKind, Identity, Protocol};
 use serde_json::json;
 use store::{DevicePatch, ValueSource, ValueUpdate};

@@ -11,8 +11,8 @@ pub mod values;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::device::{OnboardingState, model_key};
-use fleet::model::Model;
+use fleet::device::OnboardingState;
+use fleet::model::{Model, model_key};
 use fleet::{DeviceId, EventKind, Protocol, TenantId, Timestamp};
 use identify::Told;
 use serde_json::json;
