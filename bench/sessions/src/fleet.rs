@@ -77,9 +77,15 @@ pub async fn quiet(fleet: &Fleet) -> Result<(), Fault> {
 
 /// The ids of the devices that the server knows.
 pub fn ids(server: &Server) -> Result<Vec<String>, Fault> {
-    let page = server.api()?.call("GET", "/devices?limit=500", None)?;
-    let items = page["items"].as_array().ok_or("no list of devices")?.iter();
-    Ok(items
-        .filter_map(|device| device["id"].as_str().map(str::to_owned))
-        .collect())
+    let (mut api, mut ids) = (server.api()?, Vec::new());
+    let mut page = "/devices?limit=500".to_owned();
+    loop {
+        let list = api.call("GET", &page, None)?;
+        let items = list["items"].as_array().ok_or("no list of devices")?.iter();
+        ids.extend(items.filter_map(|device| device["id"].as_str().map(str::to_owned)));
+        let Some(next) = list["next"].as_str() else {
+            return Ok(ids);
+        };
+        page = format!("/devices?limit=500&cursor={next}");
+    }
 }

@@ -27,15 +27,14 @@ const ROUNDS: usize = 3;
 /// milliseconds of a processor.
 const RATIO_AIM: f64 = 0.35;
 const CPU_AIM_MS: f64 = 0.3;
-/// Sessions that are open at the same time for their weight.
-const OPEN: u32 = 1000;
+/// Devices that are read, and whose sessions are open at the same time for their weight.
+const MANY: u32 = 1000;
 /// Devices of the recovery when it is not said.
 const DEVICES: u32 = 2000;
-/// When a read is given up that was begun in its window.
-const LATE: Duration = Duration::from_secs(30);
-/// The server keeps a device that it asked to come for two seconds, and asks it again every five in the
-/// long run: so each read is a session of its own.
-const LEAVES_AFTER: Duration = Duration::from_secs(5);
+/// People or programs that ask for reads at the same time.
+const CALLERS: usize = 16;
+/// When reads are given up.
+const LATE: Duration = Duration::from_secs(120);
 /// What is read of each device.
 const READ: usize = 40;
 
@@ -50,14 +49,19 @@ async fn main() -> Result<(), Fault> {
     let fleet = fleet::onboarded(&server, AT_ONCE, 1).await?;
     let plain = measured_beside(&server, &fleet, false).await?;
     tell("Inform, empty POST, 204", &plain, CPU_AIM_MS);
-    let reading = reading(&server).await?;
+    fleet.stop().await;
+    let known = fleet::ids(&server)?;
+    let fleet = fleet::onboarded(&server, MANY, 100_001).await?;
+    let mut woken = fleet::ids(&server)?;
+    woken.retain(|device| !known.contains(device));
+    let reading = reading(&server, &fleet, woken).await?;
     tell(
-        "Inform and a read of 40 parameters, with the operation that asks for it",
+        "Inform and a read of 40 parameters, with its operation asked for, the device woken and what it said stored",
         &reading,
         0.0,
     );
+    weight(&server, &fleet).await?;
     fleet.stop().await;
-    weight(&server).await?;
     recovery::measure(&server, devices).await
 }
 
@@ -130,70 +134,57 @@ async fn measured_beside(server: &Server, fleet: &Fleet, read: bool) -> Result<M
     Ok(rounds.swap_remove(ROUNDS / 2))
 }
 
-/// Operations that read, one after the other on each of the devices: the server wakes the device, it
-/// informs, is asked, and is sent away.
-async fn reading(server: &Server) -> Result<Measured, Fault> {
+/// An operation that reads for each of the devices: the server wakes the device, it informs, is asked,
+/// and is sent away.
+async fn reading(server: &Server, fleet: &Fleet, devices: Vec<String>) -> Result<Measured, Fault> {
     let echo = Echo::start(true)?;
     let bare_fleet = fleet::of(&echo.url(), "bench", AT_ONCE, 1).await?;
     fleet::settled(&bare_fleet, AT_ONCE).await?;
     let (_, bare_ms) = restless(&bare_fleet, echo.process()).await?;
     bare_fleet.stop().await;
-    let devices = fleet::ids(server)?;
-    let end = Instant::now() + WINDOW;
+    let (count, began_with) = (devices.len(), fleet::count(&fleet.counts().ended));
     let (begun, cpu) = (Instant::now(), server.cpu_seconds()?);
-    let workers = devices.into_iter().map(|device| {
-        let mut api = server.api()?;
-        Ok(std::thread::spawn(move || {
-            read_until(&mut api, &device, end)
-        }))
+    let callers = devices.chunks(count.div_ceil(CALLERS)).map(|devices| {
+        let (mut api, devices) = (server.caller()?, devices.to_vec());
+        Ok(std::thread::spawn(move || ask(&mut api, &devices)))
     });
-    let workers = workers.collect::<Result<Vec<_>, Fault>>()?;
-    let mut sessions = 0;
-    for worker in workers {
-        let done = tokio::task::block_in_place(|| worker.join());
-        sessions += done.map_err(|_| "a reader failed")??;
+    let callers = callers.collect::<Result<Vec<_>, Fault>>()?;
+    for caller in callers {
+        tokio::task::block_in_place(|| caller.join()).map_err(|_| "a caller failed")??;
     }
-    let cpu = server.cpu_seconds()? - cpu;
+    let open = "/operations?limit=1&state=queued&state=running&state=verifying";
+    let mut api = server.caller()?;
+    while api.call("GET", open, None)?["items"] != json!([]) {
+        if begun.elapsed() > LATE {
+            return Err("the reads do not come to their end".into());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (seconds, cpu) = (begun.elapsed().as_secs_f64(), server.cpu_seconds()? - cpu);
+    let sorry = "/operations?limit=1&state=failed&state=partly&state=expired&state=unconfirmed";
+    let failed = &api.call("GET", sorry, None)?["items"][0];
+    if !failed.is_null() {
+        return Err(format!("a read failed: {failed:#}").into());
+    }
+    let sessions = fleet::count(&fleet.counts().ended) - began_with;
+    println!("({count} reads in {sessions} sessions)");
     Ok(Measured {
-        per_second: f64::from(sessions) / begun.elapsed().as_secs_f64(),
-        ours_ms: cpu * 1000.0 / f64::from(sessions.max(1)),
+        per_second: count as f64 / seconds,
+        ours_ms: cpu * 1000.0 / count as f64,
         bare_ms,
     })
 }
 
-fn read_until(api: &mut rig::Api, device: &str, end: Instant) -> Result<u32, Fault> {
-    let get = json!({"kind": "get", "paths": paths()});
-    let body = json!({"ops": [get]});
-    let mut done = 0;
-    while Instant::now() < end {
-        let made = api.call(
+fn ask(api: &mut rig::Api, devices: &[String]) -> Result<(), Fault> {
+    let body = json!({"ops": [{"kind": "get", "paths": paths()}]});
+    for device in devices {
+        api.call(
             "POST",
             &format!("/devices/{device}/operations"),
             Some(&body),
         )?;
-        let id = made["operation"]["id"]
-            .as_str()
-            .ok_or("no operation")?
-            .to_owned();
-        loop {
-            let operation = api.call("GET", &format!("/operations/{id}"), None)?;
-            match operation["state"].as_str() {
-                Some("succeeded") => {
-                    std::thread::sleep(LEAVES_AFTER);
-                    break;
-                }
-                _ if operation["finished_at"].is_string() => {
-                    return Err(format!("a read failed: {operation:#}").into());
-                }
-                _ if Instant::now() > end + LATE => {
-                    return Err(format!("a read does not end: {operation:#}").into());
-                }
-                _ => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
-        done += 1;
     }
-    Ok(done)
+    Ok(())
 }
 
 /// Forty parameters of a gateway.
@@ -237,19 +228,17 @@ fn paths() -> Vec<Value> {
 }
 
 /// The memory of sessions that are open and silent.
-async fn weight(server: &Server) -> Result<(), Fault> {
-    let fleet = fleet::onboarded(server, OPEN, 100_001).await?;
+async fn weight(server: &Server, fleet: &Fleet) -> Result<(), Fault> {
     let before = server.resident_kib()?;
     fleet.hold(true);
     fleet.inform();
     let end = Instant::now() + Duration::from_secs(20);
-    while fleet.held() < u64::from(OPEN) && Instant::now() < end {
+    while fleet.held() < u64::from(MANY) && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let held = fleet.held();
     let after = server.resident_kib()?;
     fleet.hold(false);
-    fleet.stop().await;
     let each = (after as f64 - before as f64) / held.max(1) as f64;
     println!(
         "{held} open sessions: resident {before} KiB before, {after} KiB after, {each:.1} KiB each"
