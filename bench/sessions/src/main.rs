@@ -154,9 +154,17 @@ async fn reading(server: &Server, fleet: &Fleet, devices: Vec<String>) -> Result
     }
     let open = "/operations?limit=1&state=queued&state=running&state=verifying";
     let mut api = server.caller()?;
-    while api.call("GET", open, None)?["items"] != json!([]) {
+    loop {
+        let left = api.call("GET", open, None)?;
+        if left["items"] == json!([]) {
+            break;
+        }
         if begun.elapsed() > LATE {
-            return Err("the reads do not come to their end".into());
+            let ended = fleet::count(&fleet.counts().ended) - began_with;
+            return Err(format!(
+                "the reads do not come to their end after {ended} sessions: {left:#}"
+            )
+            .into());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
