@@ -87,8 +87,9 @@ pub async fn admit(
         &cpe.product_class,
         &cpe.serial_number,
     );
+    let name = name::of(cpe);
     let found = match &tenant {
-        Some(tenant) => find(core, tenant, identities, &shown.proof, peer).await?,
+        Some(tenant) => find(core, tenant, &name, identities, &shown.proof, peer).await?,
         None => Found::default(),
     };
     let names = shown.certificate.as_deref().unwrap_or_default();
@@ -101,7 +102,6 @@ pub async fn admit(
             core.door.uses.count(&mut credential);
         }
     }
-    let name = name::of(cpe);
     let newcomer = Newcomer {
         credential: &credential,
         tenant_disabled,

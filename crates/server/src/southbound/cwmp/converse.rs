@@ -14,9 +14,8 @@ use tokio::sync::mpsc;
 use super::conversation::desk::{Desk, key};
 use super::conversation::inform::{self, Heard};
 use super::conversation::limits::LAST_LESSON_TIME_MAX;
-use super::conversation::line::Line;
 use super::conversation::onboard::{self, Need};
-use super::conversation::talk::{self, Talk};
+use super::conversation::talk::Talk;
 use super::conversation::{jobs, said, twins};
 use super::core::{Command, Core, Stop};
 use super::cpe::{Cpe, Opening};
@@ -65,15 +64,7 @@ async fn attempt(
         stored,
         said,
     } = opening;
-    let manners = match talk::manners(&desk, &inform).await {
-        Ok(known) => known,
-        Err(error) => {
-            tracing::warn!(%error, %device, "what is known of a model cannot be read; the device will come again");
-            return;
-        }
-    };
-    let line = Line::new(cpe, version, manners.habits, manners.quirks);
-    let mut talk = Talk::new(desk.clone(), line, manners.kind);
+    let mut talk = Talk::begin(desk.clone(), cpe, version, &inform);
     let heard = match hear(&mut talk, &inform, at).await {
         Ok(heard) => heard,
         Err(error) => {
@@ -195,7 +186,13 @@ async fn work(
     let desk = talk.desk.clone();
     let mut early: Vec<Box<Job>> = Vec::new();
     let pauses = now().as_millis() < desk.memory().paused_until;
-    if need.any() && !pauses && !desk.core.limits.onboard_time_max.is_zero() {
+    let gets_to_know = need.any() && !pauses && !desk.core.limits.onboard_time_max.is_zero();
+    if (gets_to_know || heard.diagnostics || !heard.parts.is_empty())
+        && let Err(error) = talk.prepare().await
+    {
+        return format!("the database does not answer: {error}");
+    }
+    if gets_to_know {
         let stopped = {
             let getting_to_know = onboard::run(talk, who, need);
             tokio::pin!(getting_to_know);

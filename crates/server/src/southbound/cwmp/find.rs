@@ -34,11 +34,20 @@ pub struct Found {
 pub async fn find(
     core: &Core,
     tenant: &TenantId,
+    name: &str,
     identities: Vec<Identity>,
     proof: &Proof,
     peer: SocketAddr,
 ) -> Result<Found, Turned> {
     let store = &core.store;
+    // Its own credential, and the name under which it came with it the last time.
+    if let Some(seen) = proof.seen().filter(|seen| seen.path.endpoint_id == name) {
+        return Ok(Found {
+            known: Some(admission::known(seen.path.device, Some(&seen.path))),
+            path: Some(seen.path.clone()),
+            ..Found::default()
+        });
+    }
     let mut resembles = None;
     let proved = match proof {
         Proof::Device { device, .. } => Some(*device),

@@ -33,7 +33,12 @@ pub async fn run(talk: &mut Talk, job: Job) {
         };
         talk.line.begin_record(secrets.collect(), journal);
     }
-    let result = answer(talk, &op).await;
+    let result = match talk.prepare().await {
+        Ok(()) => answer(talk, &op).await,
+        Err(error) => Err(Failure::Unsent {
+            reason: format!("the database does not answer: {error}"),
+        }),
+    };
     let entries = talk.line.end_record();
     if let Some(operation) = transcript {
         write_down(&talk.desk, operation, entries).await;

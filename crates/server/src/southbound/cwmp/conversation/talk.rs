@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use cwmp::Version;
 use cwmp::rpc::Inform;
 use dm::mapping::Numbers;
 
-use super::super::AskError;
+use super::super::{AskError, Cpe};
 use super::desk::Desk;
 use super::discover;
 use super::habits::Habits;
@@ -24,8 +25,8 @@ pub struct Talk {
     pub line: Line,
     /// The structure of the device, once somebody needed it.
     known: Option<Known>,
-    /// What was known of how to ask when it began.
-    habits: Habits,
+    /// What was known of how to ask when it was first asked; nothing while it was not.
+    habits: Option<Habits>,
     /// Under which that is kept.
     kind: String,
 }
@@ -36,16 +37,29 @@ pub fn unsent(error: store::Error) -> AskError {
 }
 
 impl Talk {
-    /// A conversation that begins.
-    pub fn new(desk: Arc<Desk>, line: Line, kind: String) -> Self {
-        let habits = line.habits.clone();
+    /// A conversation that begins with an Inform.
+    pub fn begin(desk: Arc<Desk>, cpe: Cpe, version: Version, inform: &Inform) -> Self {
+        let (kind, quirks) = kind(&desk, inform);
+        let habits = Habits::of(None, &quirks, now());
         Self {
+            line: Line::new(cpe, version, habits, quirks),
             desk,
-            line,
             known: None,
-            habits,
+            habits: None,
             kind,
         }
+    }
+
+    /// Takes up what devices of this kind have taught: to be called before the device is asked. Most
+    /// sessions ask nothing.
+    pub async fn prepare(&mut self) -> store::Result<()> {
+        if self.habits.is_none() {
+            let (store, tenant) = (self.desk.store(), &self.desk.tenant);
+            let kept = store.model_state_get(tenant, &self.kind, HABITS).await?;
+            self.line.habits = Habits::of(kept.as_deref(), &self.line.quirks, now());
+            self.habits = Some(self.line.habits.clone());
+        }
+        Ok(())
     }
 
     /// The structure of the device: as it is kept, else asked for.
@@ -142,30 +156,25 @@ impl Talk {
             }
             known.changed = false;
         }
-        if self.line.habits != self.habits {
+        if let Some(habits) = self
+            .habits
+            .as_mut()
+            .filter(|known| **known != self.line.habits)
+        {
             let kept = self.line.habits.kept();
             store
                 .model_state_put(tenant, &self.kind, HABITS, kept, now())
                 .await?;
-            self.habits = self.line.habits.clone();
+            habits.clone_from(&self.line.habits);
         }
         self.desk.remember().await
     }
 }
 
-/// How devices of one kind are asked.
-pub struct Manners {
-    /// What was learned of it.
-    pub habits: Habits,
-    /// What was known before.
-    pub quirks: Quirks,
-    /// Under which both are found: maker, product class and firmware, as each Inform tells them. So
-    /// what one device has taught serves the first session of the next one.
-    pub kind: String,
-}
-
-/// What is known of asking devices of this kind.
-pub async fn manners(desk: &Desk, inform: &Inform) -> store::Result<Manners> {
+/// Under which name what devices of this kind have taught is found, and their quirks: by maker, product
+/// class and firmware, as each Inform tells them. So what one device has taught serves the first session
+/// of the next one.
+fn kind(desk: &Desk, inform: &Inform) -> (String, Quirks) {
     let known = desk.memory().software.clone();
     let software = inform.ending("DeviceInfo.SoftwareVersion");
     let software = software.map_or(known.as_str(), str::trim);
@@ -176,13 +185,5 @@ pub async fn manners(desk: &Desk, inform: &Inform) -> store::Result<Manners> {
         true => format!("device {}", desk.device),
         false => format!("{oui}|{class}|{software}"),
     };
-    let quirks = desk.core.quirks.of(&oui, class, software);
-    let store = desk.store();
-    let kept = store.model_state_get(&desk.tenant, &kind, HABITS).await?;
-    let habits = Habits::of(kept.as_deref(), &quirks, now());
-    Ok(Manners {
-        habits,
-        quirks,
-        kind,
-    })
+    (kind, desk.core.quirks.of(&oui, class, software))
 }
