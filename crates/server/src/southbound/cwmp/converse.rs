@@ -22,7 +22,8 @@ use super::cpe::{Cpe, Opening};
 use crate::southbound::usp::recorder::firmware_changed;
 use crate::state::now;
 
-/// Converses with a device during one session. When it returns, the session ends. An Inform that
+/// Converses with a device during one session, which mostly waits: its parts are boxed, and take
+/// memory while they are at work. When it returns, the session ends. An Inform that
 /// cannot be stored is not answered: the device says it again.
 pub async fn converse(
     core: Arc<Core>,
@@ -65,7 +66,7 @@ async fn attempt(
         said,
     } = opening;
     let mut talk = Talk::begin(desk.clone(), cpe, version, &inform);
-    let heard = match hear(&mut talk, &inform, at).await {
+    let heard = match Box::pin(hear(&mut talk, &inform, at)).await {
         Ok(heard) => heard,
         Err(error) => {
             tracing::warn!(%error, %device, "an Inform could not be stored; the device will say it again");
@@ -194,8 +195,7 @@ async fn work(
     }
     if gets_to_know {
         let stopped = {
-            let getting_to_know = onboard::run(talk, who, need);
-            tokio::pin!(getting_to_know);
+            let mut getting_to_know = Box::pin(onboard::run(talk, who, need));
             loop {
                 tokio::select! {
                     () = &mut getting_to_know => break None,
@@ -224,12 +224,12 @@ async fn work(
         }
     }
     if heard.diagnostics
-        && let Err(error) = jobs::look(talk, true).await
+        && let Err(error) = Box::pin(jobs::look(talk, true)).await
     {
         tracing::debug!(%error, device = %talk.desk.device, "results of a diagnostic could not be read");
     }
     if !heard.parts.is_empty() {
-        twins::complete(talk, &heard.parts, heard.changed).await;
+        Box::pin(twins::complete(talk, &heard.parts, heard.changed)).await;
     }
     // Said to an earlier session, or before anybody could be asked.
     while let Ok(command) = commands.try_recv() {
@@ -245,7 +245,7 @@ async fn work(
     let mut lingers = heard.called;
     for job in early {
         lingers &= !leaves(&job.op);
-        jobs::run(talk, *job).await;
+        Box::pin(jobs::run(talk, *job)).await;
     }
     let limits = &desk.core.limits;
     let mut wait = limits.work_wait_max;
@@ -254,7 +254,7 @@ async fn work(
         match tokio::time::timeout(wait, commands.recv()).await {
             Ok(Some(Command::Job(job))) => {
                 lingers &= !leaves(&job.op);
-                jobs::run(talk, *job).await;
+                Box::pin(jobs::run(talk, *job)).await;
                 (wait, rests) = (limits.work_wait_max, false);
             }
             // What came behind it is not turned away.

@@ -48,8 +48,8 @@ pub struct Opening {
 /// A request of the CPE. It is answered when what it says is stored.
 #[derive(Debug)]
 pub struct Said {
-    /// What it asks.
-    pub request: Request,
+    /// What it asks. Boxed, since a channel has room for many from the start.
+    pub request: Box<Request>,
     /// Where the answer goes; without one it is told 8002.
     pub reply: oneshot::Sender<Result<Response, Fault>>,
 }
@@ -57,8 +57,8 @@ pub struct Said {
 /// One question on its way to the task of the session.
 #[derive(Debug)]
 pub struct Ask {
-    /// What.
-    pub request: Request,
+    /// What. Boxed as [`Said::request`] is.
+    pub request: Box<Request>,
     /// Where the answer goes.
     pub reply: oneshot::Sender<Result<Response, AskError>>,
 }
@@ -98,7 +98,7 @@ impl Cpe {
     pub async fn ask(&self, request: impl Into<Request>) -> Result<Response, AskError> {
         let (reply, answer) = oneshot::channel();
         let ask = Ask {
-            request: request.into(),
+            request: Box::new(request.into()),
             reply,
         };
         let unsent = |_| AskError::Unsent("the session is over".to_owned());

@@ -105,6 +105,10 @@ pub const COMING_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Pause before it is looked again which tenants are disabled, where that could not be read.
 pub const TENANTS_PAUSE: Duration = Duration::from_secs(1);
 
+/// Bytes of the conversation of one session that waits, beside what it has heard: there are
+/// [`SESSIONS_MAX`] of them. What is at work takes more.
+pub const CONVERSATION_BYTES_MAX: usize = 10 * 1024;
+
 /// How long an answer may take, whoever is to blame; the session itself thinks for less. CPEs give
 /// up after 30 s.
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(28);

@@ -211,7 +211,8 @@ where
     let line = Arc::new(Line::new(core.clone(), about));
     let service = {
         let line = line.clone();
-        service_fn(move |request| post::answer(line.clone(), request))
+        // Boxed: most connections wait, and take no memory for an answer meanwhile.
+        service_fn(move |request| Box::pin(post::answer(line.clone(), request)))
     };
     let mut builder = http1::Builder::new();
     // Some devices know a header only in one spelling, and some say at once that nothing follows.

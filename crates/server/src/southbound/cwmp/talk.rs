@@ -86,19 +86,8 @@ impl Talk {
             stored,
             said: heard,
         };
-        let converse = super::converse::converse(core.clone(), opening, cpe, taken);
-        let converse = AssertUnwindSafe(converse).catch_unwind();
         let (entry, guest) = (begin.entry, begin.guest);
-        let (tenant, device, shared) = (guest.tenant.clone(), guest.device, core.clone());
-        let converse = async move {
-            if converse.await.is_err() {
-                tracing::error!(%device, "a defect of the server ended a conversation");
-                let reason = "a defect of the server ended the session".to_owned();
-                let (over, at) = (Protocol::Cwmp, now());
-                let fact = Fact::Disconnected { over, at, reason };
-                shared.report(&tenant, device, fact).await;
-            }
-        };
+        let converse = guarded(core.clone(), opening, cpe, taken);
         Box::new(Self {
             guest,
             entry,
@@ -236,6 +225,7 @@ impl Talk {
     /// Hands a request of the device to the conversation; false where nobody listens.
     pub(super) fn say(&mut self, token: Token, request: Request) -> bool {
         let (reply, answer) = oneshot::channel();
+        let request = Box::new(request);
         let said = Said { request, reply };
         let sent = self
             .said
@@ -276,6 +266,29 @@ impl Talk {
     }
 }
 
+/// The conversation, which a defect of the server ends without harm to others.
+fn guarded(
+    core: Arc<Core>,
+    opening: Opening,
+    cpe: Cpe,
+    commands: mpsc::Receiver<Command>,
+) -> impl Future<Output = ()> + Send {
+    let (tenant, device) = (opening.guest.tenant.clone(), opening.guest.device);
+    let shared = core.clone();
+    let converse = super::converse::converse(core, opening, cpe, commands);
+    // No async block around it: that would have room for the whole conversation twice.
+    let converse = AssertUnwindSafe(converse).catch_unwind();
+    converse.then(move |ended| async move {
+        if ended.is_err() {
+            tracing::error!(%device, "a defect of the server ended a conversation");
+            let reason = "a defect of the server ended the session".to_owned();
+            let (over, at) = (Protocol::Cwmp, now());
+            let fact = Fact::Disconnected { over, at, reason };
+            shared.report(&tenant, device, fact).await;
+        }
+    })
+}
+
 /// The value of a oneshot that is waited for, with what it is about; `None` where its sender is
 /// gone. Nothing where none is waited for.
 async fn answer<T>(slot: &mut Option<(Token, oneshot::Receiver<T>)>) -> (Token, Option<T>) {
@@ -298,5 +311,25 @@ async fn over(converse: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
     match converse {
         Some(converse) => converse.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::southbound::cwmp::limits::CONVERSATION_BYTES_MAX;
+
+    /// `CONVERSATION_BYTES_MAX`
+    #[test]
+    fn a_conversation_that_waits_takes_little_memory() {
+        fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+            size_of::<F>()
+        }
+        let whole = size(guarded);
+        assert!(whole <= CONVERSATION_BYTES_MAX, "{whole} bytes");
+        // What each of the channels holds room for, 32 times.
+        for one in [size_of::<Ask>(), size_of::<Said>(), size_of::<Command>()] {
+            assert!(one <= 32, "{one} bytes");
+        }
     }
 }

@@ -226,7 +226,7 @@ impl Running {
         if let Some(record) = &mut self.record {
             record.asks(&ask.request);
         }
-        match self.session.request(Instant::now(), ask.request) {
+        match self.session.request(Instant::now(), *ask.request) {
             Ok(id) => {
                 talk.turn = false;
                 talk.asking(id, ask.reply);

@@ -23,7 +23,7 @@ use crate::state::now;
 /// Serves them until the session is over.
 pub async fn serve(desk: &Desk, mut said: mpsc::Receiver<Said>) {
     while let Some(one) = said.recv().await {
-        let answer = answer(desk, one.request).await;
+        let answer = answer(desk, *one.request).await;
         // The session may be over.
         let _ = one.reply.send(answer);
     }

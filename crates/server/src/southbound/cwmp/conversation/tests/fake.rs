@@ -315,9 +315,9 @@ impl Fake {
     async fn serve(self, mut questions: mpsc::Receiver<Ask>) {
         while let Some(ask) = questions.recv().await {
             let method = ask.request.method();
-            self.state.lock().unwrap().asked.push(ask.request.clone());
+            self.state.lock().unwrap().asked.push((*ask.request).clone());
             self.note(format!("ACS: {}", question(&ask.request)));
-            let object = matches!(&ask.request, Request::GetParameterValues(ask)
+            let object = matches!(&*ask.request, Request::GetParameterValues(ask)
                 if ask.names.iter().any(|name| name.ends_with('.')));
             if object && self.ways.hangs_on_objects {
                 self.state.lock().unwrap().parked.push(ask);
@@ -329,7 +329,7 @@ impl Fake {
             let answer = if self.ways.lacks.contains(&method) {
                 Err(fault(FaultCode::METHOD_NOT_SUPPORTED))
             } else {
-                self.answer(ask.request)
+                self.answer(*ask.request)
             };
             let size = match &answer {
                 Ok(Response::GetParameterNames(r)) => r.parameters.len(),

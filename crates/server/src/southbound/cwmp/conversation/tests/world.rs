@@ -144,7 +144,7 @@ impl Session {
     /// The device says something, and what it is answered.
     pub async fn say(&self, request: impl Into<Rpc>) -> Result<Response, cwmp::Fault> {
         let (reply, answer) = oneshot::channel();
-        let request = request.into();
+        let request = Box::new(request.into());
         self.said.send(Said { request, reply }).await.unwrap();
         answer.await.unwrap()
     }
