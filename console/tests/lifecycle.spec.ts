@@ -98,7 +98,7 @@ describe('a device that listens', () => {
       await dialog.getByRole('link', { name: 'Open it' }).click();
       await page.getByRole('heading', { level: 1, name: 'Dialled' }).waitFor();
       const ways = page.getByRole('region', { name: 'Ways to this device' });
-      await ways.getByText('open', { exact: true }).waitFor({ timeout: 30_000 });
+      await ways.getByText('open', { exact: true }).first().waitFor({ timeout: 30_000 });
       await ways.getByText(agent.url).waitFor();
     } finally {
       await agent.kill();
