@@ -315,7 +315,11 @@ impl Fake {
     async fn serve(self, mut questions: mpsc::Receiver<Ask>) {
         while let Some(ask) = questions.recv().await {
             let method = ask.request.method();
-            self.state.lock().unwrap().asked.push((*ask.request).clone());
+            self.state
+                .lock()
+                .unwrap()
+                .asked
+                .push((*ask.request).clone());
             self.note(format!("ACS: {}", question(&ask.request)));
             let object = matches!(&*ask.request, Request::GetParameterValues(ask)
                 if ask.names.iter().any(|name| name.ends_with('.')));
