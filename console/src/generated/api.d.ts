@@ -445,7 +445,7 @@ export interface paths {
         get?: never;
         /**
          * Enter the user name and password that a device has for connection requests
-         * @description For a CWMP device that keeps its own and does not take those of this server. The password is kept sealed. The device is asked to come at once, so that the attempts in its reach show whether they are right; while they are there, it is not given ours.
+         * @description For a CWMP device that keeps its own and does not take those of this server. The password is kept sealed. Where the caller may run operations, too, the device is asked to come at once, so that the attempts in its reach show whether they are right; while they are there, it is not given ours.
          *
          *     Needs `device:write`.
          */

@@ -181,7 +181,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Answer::Json(Body::of::<Woken>()),
     )
     .body::<WakeCredentialEntry>(r#"{"username": "cpe", "password": "from its label"}"#)
-    .about("For a CWMP device that keeps its own and does not take those of this server. The password is kept sealed. The device is asked to come at once, so that the attempts in its reach show whether they are right; while they are there, it is not given ours."),
+    .about("For a CWMP device that keeps its own and does not take those of this server. The password is kept sealed. Where the caller may run operations, too, the device is asked to come at once, so that the attempts in its reach show whether they are right; while they are there, it is not given ours."),
     Endpoint::new(
         "device_wake_credential_remove",
         Method::Delete,

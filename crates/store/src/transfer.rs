@@ -193,7 +193,7 @@ impl Store {
         &self,
         tenant: &TenantId,
         id: TransferId,
-        file: NewFile,
+        mut file: NewFile,
         quota: u64,
         step: TransferStep,
         events: impl FnOnce(&TransferRecord, &TransferRecord) -> Vec<Event> + Send + 'static,
@@ -218,6 +218,8 @@ impl Store {
                         Err(error) => Err(error),
                     };
                 }
+                // It may have become part of another device while the file came.
+                file.device = Some(known.device);
                 let kept = file::insert(tx, &tenant, file, quota, Vec::new()).await?;
                 let update =
                     sql("UPDATE transfer SET file = $1, size = $2 WHERE tenant = $3 AND id = $4")

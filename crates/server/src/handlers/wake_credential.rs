@@ -7,6 +7,7 @@ use crate::problem::{Fail, Result};
 use crate::southbound::cwmp::login::Login;
 use crate::southbound::cwmp::{TRANSPORT, reach};
 use crate::state::State;
+use api::Permission;
 use api::limits::{PASSWORD_CHARS_MAX, WAKE_USERNAME_CHARS_MAX};
 use api::problem::ProblemKind;
 use api::reach::{WakeCredential, WakeCredentialEntry, WakeCredentialSource as Source, Woken};
@@ -47,7 +48,7 @@ pub async fn shown(
     }))
 }
 
-/// Keeps what the device has, and tries it.
+/// Keeps what the device has, and tries it where the caller may wake devices.
 pub async fn enter(
     Extract(state): Extract<State>,
     caller: Caller,
@@ -76,6 +77,13 @@ pub async fn enter(
     let entered = (body.username, body.password.as_str());
     let login = Login::new(&state.vault, tenant, id, entered, event.actor.clone())?;
     login.save(&state.store, tenant, id, vec![event]).await?;
+    if !caller.allows(Permission::OperationRun) {
+        let words = "It is tried when the device is asked to come the next time.".to_owned();
+        return Ok(Json(Woken {
+            tried: false,
+            words,
+        }));
+    }
     Ok(Json(match state.south.wake(tenant, id).await {
         Ok(words) => Woken { tried: true, words },
         Err(words) => Woken {

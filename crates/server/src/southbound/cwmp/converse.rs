@@ -189,7 +189,7 @@ async fn work(
     let pauses = now().as_millis() < desk.memory().paused_until;
     let gets_to_know = need.any() && !pauses && !desk.core.limits.onboard_time_max.is_zero();
     if (gets_to_know || heard.diagnostics || !heard.parts.is_empty())
-        && let Err(error) = talk.prepare().await
+        && let Err(error) = Box::pin(talk.prepare()).await
     {
         return format!("the database does not answer: {error}");
     }
