@@ -7,11 +7,12 @@ use std::time::Duration;
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of a request of a CPE: an Inform, a TransferComplete, ... Informs with every parameter that a
-/// device may tell have some ten thousand. What they say is held until it is stored, for thousands of
+/// device has to tell have some ten thousand. What they say is held until it is stored, for thousands of
 /// sessions at once, so that they are not as large as an answer may be.
 pub const REQUEST_BYTES_MAX: usize = 512 * 1024;
 
-/// Parameters of one Inform, of which a few bytes each can cost a hundred in memory.
+/// Parameters of one Inform, of which a few bytes each can cost a hundred in memory. Those beyond are
+/// left out: an Inform that is refused comes again and again.
 pub const INFORM_PARAMETERS_MAX: usize = 4096;
 
 /// Elements of one message, because four bytes on the wire can cost a hundred in memory. The whole

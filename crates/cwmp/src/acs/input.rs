@@ -37,14 +37,13 @@ impl Session {
         };
         match envelope {
             Ok(envelope) if large && matches!(envelope.body, Body::Request(_)) => Err(too_large()),
-            Ok(envelope) if parameters(&envelope) > limits::INFORM_PARAMETERS_MAX => {
-                let max = limits::INFORM_PARAMETERS_MAX;
-                Err(limit("INFORM_PARAMETERS_MAX", max))
-            }
             Err(error) if error.kind == DecodeErrorKind::EmptyBody => self.empty(now),
             Err(error) => self.malformed(now, error),
             Ok(envelope) if self.repeats(now, &envelope, hash) => Ok(()),
-            Ok(envelope) => self.message(now, envelope, hash),
+            Ok(mut envelope) => {
+                bounded(&mut envelope);
+                self.message(now, envelope, hash)
+            }
         }
     }
 
@@ -354,10 +353,14 @@ fn too_large() -> Error {
 }
 
 /// How many an Inform has.
-fn parameters(envelope: &Envelope) -> usize {
-    match &envelope.body {
-        Body::Request(Request::Inform(inform)) => inform.parameters.len(),
-        _ => 0,
+/// Leaves out the parameters of an Inform that are too many.
+fn bounded(envelope: &mut Envelope) {
+    if let Body::Request(Request::Inform(inform)) = &mut envelope.body
+        && inform.parameters.len() > limits::INFORM_PARAMETERS_MAX
+    {
+        inform.parameters.truncate(limits::INFORM_PARAMETERS_MAX);
+        inform.parameters.shrink_to_fit();
+        envelope.oddities.add(Oddities::INFORM_PARAMETERS);
     }
 }
 

@@ -37,6 +37,7 @@ oddities! {
     INVALID_BYTES 16 "sends bytes that its text encoding does not have"
     MISSING_FAULT 17 "sends a SOAP fault without a CWMP fault"
     VERSIONS 18 "lists the CWMP versions it supports in a way that cannot be read"
+    INFORM_PARAMETERS 19 "tells more parameters in an Inform than INFORM_PARAMETERS_MAX: the last ones are left out"
 }
 
 impl Oddities {

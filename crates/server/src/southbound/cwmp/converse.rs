@@ -235,7 +235,13 @@ async fn work(
     while let Ok(command) = commands.try_recv() {
         match command {
             Command::Job(job) => early.push(job),
-            Command::Stop(why) => return why.words(),
+            Command::Stop(why) => {
+                let reason = why.words();
+                for job in early {
+                    unsent(&desk, *job, &reason).await;
+                }
+                return reason;
+            }
             Command::Rest => {}
         }
     }

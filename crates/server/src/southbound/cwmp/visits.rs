@@ -117,6 +117,7 @@ async fn once_more(
     };
     let given = path.expected_by.zip(path.heard_at);
     let given = given.map(|(until, heard)| until.since(heard));
+    let given = given.filter(|given| !given.is_zero());
     Ok(Some(Visit {
         device,
         at,

@@ -21,7 +21,11 @@ pub async fn run(talk: &mut Talk, job: Job) {
     } = job;
     talk.line.begin(matches!(
         &op,
-        Op::Set { .. } | Op::Add { .. } | Op::Delete { .. } | Op::Operate { .. }
+        Op::Set { .. }
+            | Op::Add { .. }
+            | Op::Delete { .. }
+            | Op::Operate { .. }
+            | Op::Subscribe { .. }
     ));
     let looked = matches!(&op, Op::Get { paths, .. } if requests::asks_for(paths));
     if let Some(operation) = transcript {

@@ -79,6 +79,10 @@ pub const UNSURE_LIFE: Duration = Duration::from_secs(3600);
 /// and small beside what is remembered of a device in all.
 pub const SUBSCRIPTIONS_BYTES_MAX: usize = 128 * 1024;
 
+/// Parameters below an object that is subscribed as a whole. All may change between two Informs, and
+/// an Inform has room for [`cwmp::limits::INFORM_PARAMETERS_MAX`].
+pub const SUBSCRIBED_BELOW_MAX: usize = 1000;
+
 /// How long a device that refused a credential of its own is not told one again, unless it runs
 /// another firmware or was reset: what it has said is not going to change by itself.
 pub const CREDENTIAL_AGAIN: Duration = Duration::from_secs(7 * 24 * 3600);

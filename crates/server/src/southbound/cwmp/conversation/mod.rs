@@ -49,6 +49,7 @@ mod subscribe;
 pub mod talk;
 mod tree;
 pub mod twins;
+mod watch;
 #[cfg(test)]
 #[path = "tests/world.rs"]
 mod world;

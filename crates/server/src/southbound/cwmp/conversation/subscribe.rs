@@ -4,8 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use cwmp::fault::{FaultCode, Retry};
-use cwmp::rpc::{SetParameterAttributes, SetParameterAttributesStruct};
+use cwmp::fault::FaultCode;
 use cwmp::value::boolean;
 use dm::Path;
 use fleet::southbound::{
@@ -17,11 +16,12 @@ use serde::{Deserialize, Serialize};
 use super::super::AskError;
 use super::get::{fault, search, unknown};
 use super::known::Known;
-use super::limits::SUBSCRIPTIONS_BYTES_MAX;
+use super::limits::{SUBSCRIBED_BELOW_MAX, SUBSCRIPTIONS_BYTES_MAX};
 use super::line::Line;
 use super::onboard::Notes;
 use super::read::Read;
 use super::talk::{Talk, unsent};
+use super::watch::{ACTIVE, OFF, PASSIVE, tell};
 
 /// The table.
 pub const TABLE: &str = "Device.LocalAgent.Subscription.";
@@ -40,13 +40,6 @@ pub const SETTINGS: [(&str, &str); 8] = [
 ];
 
 const PASSIVELY: &str = "X_HEADEND_Passive";
-
-/// Does not report a change by request.
-const OFF: u32 = 0;
-/// Reports a change when it comes the next time.
-const PASSIVE: u32 = 1;
-/// Comes at once to report a change.
-const ACTIVE: u32 = 2;
 
 /// A row.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -121,6 +114,12 @@ impl Row {
         let list = self.text("ReferenceList").to_owned();
         let paths = list.split(',').map(str::trim);
         for path in paths.filter(|path| !path.is_empty()) {
+            let below = known.tree.params_below(path);
+            let below = below.take(SUBSCRIBED_BELOW_MAX + 1).count();
+            if path.ends_with('.') && below > SUBSCRIBED_BELOW_MAX {
+                let words = "limit SUBSCRIBED_BELOW_MAX: the object has too many parameters";
+                return no(FaultCode::RESOURCES_EXCEEDED, words);
+            }
             let found = names(line, known, path).await?;
             self.names.extend(found);
         }
@@ -370,9 +369,8 @@ async fn delete(
 
 /// Tells the device what is to be reported from now on, and keeps it.
 async fn change(talk: &mut Talk, before: Vec<Row>, after: Vec<Row>) -> Result<(), Failure> {
-    if after.len() > before.len()
-        && after.iter().map(Row::bytes).sum::<usize>() > SUBSCRIPTIONS_BYTES_MAX
-    {
+    let bytes = |rows: &[Row]| rows.iter().map(Row::bytes).sum::<usize>();
+    if bytes(&after) > bytes(&before).max(SUBSCRIPTIONS_BYTES_MAX) {
         let words = "limit SUBSCRIPTIONS_BYTES_MAX: the device has too many subscriptions";
         return Err(refused(TABLE, fault(FaultCode::RESOURCES_EXCEEDED, words)));
     }
@@ -381,10 +379,12 @@ async fn change(talk: &mut Talk, before: Vec<Row>, after: Vec<Row>) -> Result<()
         return Err(line.failure(error));
     }
     talk.desk.memory().subscriptions = after;
-    match talk.desk.remember().await {
-        Ok(()) => Ok(()),
-        Err(error) => Err(talk.line.failure(unsent(error))),
+    if let Err(error) = talk.desk.remember().await {
+        // It is asked once more, and is no second row then.
+        talk.desk.memory().subscriptions = before;
+        return Err(talk.line.failure(unsent(error)));
     }
+    Ok(())
 }
 
 /// How each parameter is to be reported: as much as any row asks.
@@ -400,27 +400,6 @@ fn levels(rows: &[Row]) -> BTreeMap<&str, u32> {
     levels
 }
 
-async fn tell(
-    line: &mut Line,
-    before: &BTreeMap<&str, u32>,
-    after: &BTreeMap<&str, u32>,
-) -> Result<(), AskError> {
-    for level in [ACTIVE, PASSIVE] {
-        let fresh = after
-            .iter()
-            .filter(|(name, to)| **to == level && before.get(*name) != Some(&level));
-        let fresh: Vec<String> = fresh.map(|(name, _)| (*name).to_owned()).collect();
-        watch(line, &fresh, level).await?;
-    }
-    let gone = before.keys().filter(|name| !after.contains_key(*name));
-    let gone: Vec<String> = gone.map(|name| (*name).to_owned()).collect();
-    match watch(line, &gone, OFF).await {
-        // What is not there reports nothing, and some it always reports.
-        Err(AskError::Refused(_)) => Ok(()),
-        done => done,
-    }
-}
-
 /// A device that forgot what it was told, or runs another firmware, is told once more.
 pub async fn repeat(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> {
     let mut rows = talk.desk.memory().subscriptions.clone();
@@ -428,10 +407,18 @@ pub async fn repeat(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> 
         return Ok(());
     }
     let (line, known) = talk.known().await?;
+    let mut bytes = 0;
     for row in &mut rows {
         if let Err(why) = row.place(line, known).await? {
             notes.add(format!("the subscription {}: {why}", row.text("ID")));
         }
+        if bytes + row.bytes() > SUBSCRIPTIONS_BYTES_MAX {
+            // It means more than it did.
+            row.names.clear();
+            let why = "limit SUBSCRIPTIONS_BYTES_MAX: the device has too many subscriptions";
+            notes.add(format!("the subscription {}: {why}", row.text("ID")));
+        }
+        bytes += row.bytes();
     }
     match tell(line, &BTreeMap::new(), &levels(&rows)).await {
         Err(AskError::Refused(refused)) => {
@@ -440,32 +427,6 @@ pub async fn repeat(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> 
         done => done?,
     }
     talk.desk.memory().subscriptions = rows;
-    Ok(())
-}
-
-/// Sets how changes are reported, as many at once as the device takes.
-async fn watch(line: &mut Line, names: &[String], notification: u32) -> Result<(), AskError> {
-    let mut left = names;
-    while !left.is_empty() {
-        let (chunk, rest) = left.split_at(left.len().min(line.habits.write_batch));
-        let one = |name: &String| SetParameterAttributesStruct {
-            name: name.clone(),
-            notification_change: true,
-            notification,
-            access_list_change: false,
-            access_list: Vec::new(),
-        };
-        let parameters = chunk.iter().map(one).collect();
-        match line.tell(SetParameterAttributes { parameters }).await {
-            Ok(()) => left = rest,
-            Err(AskError::Refused(fault))
-                if fault.code.retry() == Retry::Smaller && chunk.len() > 1 =>
-            {
-                line.habits.write_less(chunk.len());
-            }
-            Err(error) => return Err(error),
-        }
-    }
     Ok(())
 }
 

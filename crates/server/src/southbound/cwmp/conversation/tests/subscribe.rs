@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cwmp::Request as Rpc;
+use cwmp::value::Value;
 use fleet::operation::{OperationState as State, Request};
 use fleet::southbound::PathValue;
 
@@ -20,6 +21,23 @@ fn told(asked: &Asked) -> Vec<(String, u32)> {
     sets.flatten()
         .map(|one| (one.name, one.notification))
         .collect()
+}
+
+/// The device has this subscription.
+async fn subscribed(world: &World, row: Row) {
+    let memory = super::super::memory::Memory {
+        subscriptions: vec![row],
+        complete: true,
+        root: "Device.".to_owned(),
+        software: "1.0".to_owned(),
+        last_row: 1,
+        ..Default::default()
+    };
+    let (tenant, device) = (&world.tenant, world.device);
+    let name = super::super::memory::MEMORY;
+    let (kept, at) = (memory.kept(), crate::state::now());
+    let put = world.store.state_put(tenant, device, name, kept, at);
+    put.await.unwrap();
 }
 
 fn subscription(kind: &str, paths: &str, more: &[(&str, &str)]) -> Request {
@@ -121,6 +139,55 @@ async fn a_search_is_what_it_leads_to_when_it_is_subscribed() {
     assert_eq!(told(&asked), both);
 }
 
+/// `SUBSCRIBED_BELOW_MAX`
+#[tokio::test]
+async fn an_object_whose_changes_no_inform_has_room_for_is_not_subscribed_whole() {
+    let many = 0..=SUBSCRIBED_BELOW_MAX;
+    let fake = many.fold(gateway(), |fake, n| {
+        fake.with_param(&format!("Device.X_Many.Value{n}"), Value::string("0"))
+    });
+    let (world, asked) = World::known(fake, "Device.").await;
+    for path in ["Device.X_Many.", "Device."] {
+        let id = world.ask(subscription("ValueChange", path, &[])).await;
+        world.session(asked.again(), PERIODIC).await;
+        let operation = world.ends(id, State::Failed).await;
+        let why = format!("{:?}", operation.outcome);
+        assert!(why.contains("SUBSCRIBED_BELOW_MAX"), "{why}");
+    }
+    assert!(told(&asked).is_empty());
+}
+
+#[tokio::test]
+async fn what_is_gone_keeps_nothing_else_from_being_given_up() {
+    let (world, asked) = World::known(gateway(), "Device.").await;
+    let names = [
+        "Device.Gone",
+        "Device.WiFi.SSID.1.SSID",
+        "Device.WiFi.SSID.2.SSID",
+    ];
+    let row = Row {
+        number: 1,
+        settings: BTreeMap::from([("Enable".to_owned(), "true".to_owned())]),
+        names: names.map(str::to_owned).to_vec(),
+    };
+    subscribed(&world, row).await;
+    asked.clear();
+    let paths = vec![format!("{TABLE}*.")];
+    let allow_partial = false;
+    let gone = Request::Delete {
+        paths,
+        allow_partial,
+    };
+    let id = world.ask(gone).await;
+    world.session(asked.again(), PERIODIC).await;
+    world.ends(id, State::Succeeded).await;
+    for name in names {
+        // Also by itself, or with none that is gone.
+        assert_eq!(told(&asked).last().map(|one| one.1), Some(OFF));
+        assert!(told(&asked).contains(&(name.to_owned(), OFF)), "{name}");
+    }
+}
+
 /// `SUBSCRIPTIONS_BYTES_MAX`
 #[tokio::test]
 async fn a_device_has_room_for_so_many_subscriptions() {
@@ -130,20 +197,7 @@ async fn a_device_has_room_for_so_many_subscriptions() {
         settings: BTreeMap::from([("Alias".to_owned(), "x".repeat(SUBSCRIPTIONS_BYTES_MAX))]),
         names: Vec::new(),
     };
-    let memory = super::super::memory::Memory {
-        subscriptions: vec![row],
-        complete: true,
-        root: "Device.".to_owned(),
-        software: "1.0".to_owned(),
-        last_row: 1,
-        ..Default::default()
-    };
-    let (tenant, device) = (&world.tenant, world.device);
-    let name = super::super::memory::MEMORY;
-    let kept = world
-        .store
-        .state_put(tenant, device, name, memory.kept(), crate::state::now());
-    kept.await.unwrap();
+    subscribed(&world, row).await;
     let id = world.ask(subscription("Event", "Device.", &[])).await;
     world.session(asked.again(), PERIODIC).await;
     let operation = world.ends(id, State::Failed).await;
