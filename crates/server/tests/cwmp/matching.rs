@@ -1,9 +1,13 @@
 //! Devices that are known over another protocol, and come over CWMP.
 
+use std::sync::Arc;
+
 use fleet::device::{Description, OnboardingState};
-use fleet::{DeviceId, EventKind, Identity, IdentityKind, NodeId};
-use server::{secret, state::now};
-use store::{EventFilter, NewDevice, PathLink};
+use fleet::matching::Trust;
+use fleet::{DeviceId, Event, EventKind, Identity, IdentityKind, NodeId};
+use server::seam::Detached;
+use server::{Config, matching, secret, state::now};
+use store::{EventFilter, NewDevice, PathLink, ValueSource, ValueUpdate};
 
 use crate::rig::{World, each, until};
 
@@ -53,13 +57,56 @@ async fn named(world: &World, serial: &str) -> DeviceId {
     found.await.unwrap().unwrap()
 }
 
-async fn told(world: &World, kind: EventKind) -> usize {
+async fn events(world: &World, kind: EventKind) -> Vec<Event> {
     let filter = EventFilter {
         kinds: vec![kind],
         ..EventFilter::default()
     };
     let page = world.store.events_after(&world.tenant, 0, &filter, 99);
-    page.await.unwrap().events.len()
+    let records = page.await.unwrap().events.into_iter();
+    records.map(|record| record.event).collect()
+}
+
+async fn told(world: &World, kind: EventKind) -> usize {
+    events(world, kind).await.len()
+}
+
+/// Where both have a MAC address.
+const MAC: &str = "Device.Ethernet.Interface.1.MACAddress";
+
+/// A USP device and one over CWMP that have no name in common, come from different addresses, and tell the same MAC
+/// address, each in its own writing.
+async fn of_one_mac(world: &World) -> (DeviceId, DeviceId) {
+    let known = usp(world, "U1", "192.0.2.7:4711").await;
+    world.cpe("C1").await.session().await;
+    let other = named(world, "C1").await;
+    let (store, tenant) = (&world.store, &world.tenant);
+    for (device, mac) in [(known, "02:00:5E:10:00:0A"), (other, "02-00-5e-10-00-0a")] {
+        let told = [(MAC.to_owned(), mac.to_owned())];
+        let update = ValueUpdate::of(told, ValueSource::Read, now());
+        store
+            .value_update(tenant, device, update, now())
+            .await
+            .unwrap();
+        let event = Event::new(tenant.clone(), now(), EventKind::DeviceOnboarded);
+        let event = event.device(device);
+        store.event_append(tenant, vec![event]).await.unwrap();
+    }
+    (known, other)
+}
+
+/// The configuration of a world in which MAC addresses in these parameters are worth this.
+fn by_mac(world: &World, parameters: &[&str], mac: Trust) -> Arc<Config> {
+    let mut config = world.config.clone();
+    config.matching.mac_parameters = parameters.iter().map(|&path| path.to_owned()).collect();
+    config.matching.mac = mac;
+    Arc::new(config)
+}
+
+/// Compares MAC addresses as a server does, until the test ends.
+fn compare(world: &World, config: Arc<Config>) -> tokio::task::JoinHandle<()> {
+    let (store, stop) = (world.store.clone(), world.shutdown.child_token());
+    tokio::spawn(matching::follow(store, config, Arc::new(Detached), stop))
 }
 
 #[tokio::test]
@@ -193,6 +240,109 @@ async fn a_password_holds_after_a_merge_under_the_user_name_it_was_made_for() {
         )
         .await;
         assert!(world.reasons().await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn devices_of_one_mac_address_become_one_where_that_decides_by_itself() {
+    each(|world| async move {
+        let (known, other) = of_one_mac(&world).await;
+        let (store, tenant) = (&world.store, &world.tenant);
+        let comparing = compare(&world, by_mac(&world, &[MAC], Trust::Merge));
+        let merged = until("they are one", async || {
+            events(&world, EventKind::DeviceMerged).await.pop()
+        })
+        .await;
+        let (into, from) = (known.min(other), known.max(other));
+        assert_eq!(merged.device, Some(into));
+        assert_eq!(merged.data["from"], from.to_string());
+        assert_eq!(merged.data["identity"], "mac 02:00:5e:10:00:0a");
+        assert!(store.device(tenant, from).await.is_err());
+        assert_eq!(
+            store.device(tenant, into).await.unwrap().protocol,
+            "cwmp usp"
+        );
+        let paths = store.path_list(tenant, into).await.unwrap();
+        let transports: Vec<_> = paths.iter().map(|path| path.transport.as_str()).collect();
+        assert_eq!(transports, ["cwmp", "websocket"]);
+        // It comes as that one, and nobody is asked.
+        world.cpe("C1").await.session().await;
+        assert_eq!(named(&world, "C1").await, into);
+        assert_eq!(told(&world, EventKind::DeviceCreated).await, 1);
+        assert_eq!(told(&world, EventKind::DeviceMatchFound).await, 0);
+        world.shutdown.cancel();
+        comparing.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn devices_of_one_mac_address_wait_for_a_person_where_one_is_to_be_asked() {
+    each(|world| async move {
+        let (known, other) = of_one_mac(&world).await;
+        let (store, tenant) = (&world.store, &world.tenant);
+        let config = by_mac(&world, &[MAC], Trust::Ask);
+        let comparing = compare(&world, config.clone());
+        let waiting = until("a person is asked", async || {
+            let waiting = store.match_list(tenant, false, None, 9).await.unwrap();
+            (!waiting.is_empty()).then_some(waiting)
+        })
+        .await;
+        world.shutdown.cancel();
+        comparing.await.unwrap();
+        assert_eq!((waiting.len(), waiting[0].device), (1, known));
+        assert_eq!(waiting[0].other, other);
+        assert_eq!(waiting[0].identity, "mac 02:00:5e:10:00:0a");
+        // Each is itself as yet, and it is asked once.
+        for device in [known, other, known] {
+            matching::by_mac(store, &config, &Detached, tenant, device)
+                .await
+                .unwrap();
+        }
+        assert_eq!(store.device(tenant, known).await.unwrap().protocol, "usp");
+        assert_eq!(named(&world, "C1").await, other);
+        assert_eq!(told(&world, EventKind::DeviceMerged).await, 0);
+        assert_eq!(told(&world, EventKind::DeviceMatchFound).await, 1);
+        // Two by the word of a person stay two, whatever the rule.
+        let (by, at) = ("user:test".to_owned(), now());
+        store
+            .match_reject(tenant, waiting[0].id, by, at, vec![])
+            .await
+            .unwrap();
+        let config = by_mac(&world, &[MAC], Trust::Merge);
+        matching::by_mac(store, &config, &Detached, tenant, other)
+            .await
+            .unwrap();
+        assert_eq!(told(&world, EventKind::DeviceMerged).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn mac_addresses_are_compared_only_in_the_parameters_that_are_configured() {
+    each(|world| async move {
+        let (known, other) = of_one_mac(&world).await;
+        let (store, tenant) = (&world.store, &world.tenant);
+        let none = by_mac(&world, &[], Trust::Merge);
+        // There is nothing to follow.
+        compare(&world, none.clone()).await.unwrap();
+        let elsewhere = by_mac(&world, &["Device.WiFi.SSID.1.MACAddress"], Trust::Merge);
+        let ignored = by_mac(&world, &[MAC], Trust::Ignore);
+        for config in [none, elsewhere, ignored] {
+            for device in [known, other] {
+                matching::by_mac(store, &config, &Detached, tenant, device)
+                    .await
+                    .unwrap();
+            }
+        }
+        for device in [known, other] {
+            assert!(store.device(tenant, device).await.is_ok());
+        }
+        let waiting = store.match_list(tenant, false, None, 9).await.unwrap();
+        assert_eq!(waiting.len(), 0);
+        assert_eq!(told(&world, EventKind::DeviceMerged).await, 0);
+        assert_eq!(told(&world, EventKind::DeviceMatchFound).await, 0);
     })
     .await;
 }
