@@ -165,3 +165,117 @@ async fn a_transfer_that_waits_is_listed_and_can_be_cancelled() {
     });
     assert_eq!(counts.collect::<Vec<_>>(), [1, 0]);
 }
+
+/// A download between these seconds from now.
+fn scheduled(command_key: &str, url: String, windows: &[(u32, u32)]) -> ScheduleDownload {
+    let window = |&(start, end): &(u32, u32)| TimeWindowStruct {
+        start,
+        end,
+        mode: "1 At Any Time".into(),
+        ..TimeWindowStruct::default()
+    };
+    ScheduleDownload {
+        command_key: command_key.into(),
+        file_type: FIRMWARE.into(),
+        url: cwmp::value::Url(url),
+        file_size: 5,
+        target_file_name: "image.bin".into(),
+        windows: windows.iter().map(window).collect(),
+        ..ScheduleDownload::default()
+    }
+}
+
+#[tokio::test]
+async fn what_is_scheduled_for_later_is_in_both_lists_until_it_is_cancelled() {
+    let acs = Acs::start(None).await;
+    let (_fleet, first) = acs.one(Kind::Tr181).await;
+    let url = || format!("http://{}/never", acs.address);
+    let mut later = download(url(), 7, "3 Vendor Configuration File");
+    later.delay_seconds = 3600;
+    let cancel = |key: &str| CancelTransfer {
+        command_key: key.into(),
+    };
+    let windows = [(3600, 7200), (9000, 9600)];
+    let before = vec![
+        GetQueuedTransfers {}.into(),
+        GetAllQueuedTransfers {}.into(),
+        scheduled("s1", url(), &windows).into(),
+        later.into(),
+    ];
+    let mut answers = acs.ask_all(&first, before).await;
+    // In a session of its own: what was due would have begun.
+    let after = vec![
+        GetQueuedTransfers {}.into(),
+        GetAllQueuedTransfers {}.into(),
+        cancel("s1").into(),
+        GetQueuedTransfers {}.into(),
+        cancel("d1").into(),
+        GetAllQueuedTransfers {}.into(),
+    ];
+    answers.extend(acs.ask_all(&first, after).await);
+    let answers: Vec<Response> = answers.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers[2], ScheduleDownloadResponse {}.into());
+    let queued = |keys: &[&str]| {
+        let of_key = |key: &&str| QueuedTransferStruct {
+            command_key: (*key).into(),
+            // It has not begun.
+            state: 1,
+        };
+        let transfers = keys.iter().map(of_key).collect();
+        Response::from(GetQueuedTransfersResponse { transfers })
+    };
+    assert_eq!(answers[0], queued(&[]));
+    assert_eq!(answers[4], queued(&["s1", "d1"]));
+    assert_eq!(answers[7], queued(&["d1"]));
+    let all = |transfers| Response::from(GetAllQueuedTransfersResponse { transfers });
+    assert_eq!(answers[1], all(vec![]));
+    assert_eq!(answers[9], all(vec![]));
+    let firmware = AllQueuedTransferStruct {
+        command_key: "s1".into(),
+        state: 1,
+        is_download: true,
+        file_type: FIRMWARE.into(),
+        file_size: 5,
+        target_file_name: "image.bin".into(),
+    };
+    let configuration = AllQueuedTransferStruct {
+        command_key: "d1".into(),
+        file_type: "3 Vendor Configuration File".into(),
+        file_size: 7,
+        target_file_name: String::new(),
+        ..firmware.clone()
+    };
+    assert_eq!(answers[5], all(vec![firmware, configuration]));
+}
+
+#[tokio::test]
+async fn a_scheduled_download_runs_as_its_window_opens_and_is_reported_as_what_it_was() {
+    let acs = Acs::start(None).await;
+    let (_fleet, first) = acs.one(Kind::Tr181).await;
+    let url = acs.serve_file("/gateway-5.0.1.bin", b"image");
+    // Without a time in which it may run there is nothing to wait for.
+    for windows in [&[][..], &[(5, 5)], &[(9, 3)]] {
+        let wrong = scheduled("s0", url.clone(), windows);
+        let refused = acs.ask_now(&first, wrong).await.unwrap_err();
+        assert_eq!(refused.code, FaultCode::INVALID_ARGUMENTS, "{windows:?}");
+    }
+    let wanted = scheduled("s1", url, &[(1, 3600)]);
+    acs.ask_now(&first, wanted).await.unwrap();
+    let visit = acs
+        .visit("the report", |visit| reported(visit).is_some())
+        .await;
+    let report = reported(&visit).unwrap();
+    assert_eq!((&*report.command_key, report.fault.code.0), ("s1", 0));
+    let cause = EventCode::Method(Cause::ScheduleDownload);
+    assert_eq!(visit.key(&cause), Some("s1"));
+    assert!(!visit.has(&EventCode::Method(Cause::Download)));
+    assert_eq!(
+        visit.inform.ending("DeviceInfo.SoftwareVersion"),
+        Some("5.0.1")
+    );
+    let left = acs.ask_now(&first, GetAllQueuedTransfers {}).await.unwrap();
+    assert_eq!(
+        left,
+        GetAllQueuedTransfersResponse { transfers: vec![] }.into()
+    );
+}
