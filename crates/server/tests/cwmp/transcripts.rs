@@ -265,3 +265,97 @@ async fn sessions_and_their_faults_are_read_through_the_api() {
         api.stop().await;
     }
 }
+
+/// What a CPE has that will not tell its clock.
+const NAMES: [&str; 5] = [
+    "Device.",
+    "Device.DeviceInfo.",
+    "Device.DeviceInfo.SoftwareVersion",
+    "Device.Time.",
+    "Device.Time.NTPServer1",
+];
+
+/// A list in a response, of items with a name and something more.
+fn list(method: &str, item: &str, items: &[(&str, &str)]) -> String {
+    let count = items.len();
+    let each = items.iter();
+    let each = each.map(|(name, more)| format!("<{item}><Name>{name}</Name>{more}</{item}>"));
+    let each: String = each.collect();
+    format!(
+        r#"<cwmp:{method}><ParameterList soap-enc:arrayType="cwmp:{item}[{count}]">{each}</ParameterList></cwmp:{method}>"#
+    )
+}
+
+/// A session in which a device lists what it has and tells its firmware, and nothing else.
+async fn clockless(cpe: &mut Cpe) {
+    const VERSION: &str = r#"<Value xsi:type="xsd:string">1.0</Value>"#;
+    assert_eq!(cpe.come().await.status, 200);
+    let mut body = String::new();
+    for _ in 0..100 {
+        let answer = cpe.post(&[], &body).await;
+        if answer.status == 204 {
+            cpe.reconnect().await;
+            return;
+        }
+        let asked = answer.text();
+        let id = asked.split("</cwmp:ID>").next().unwrap_or_default();
+        let id = id.rsplit('>').next().unwrap_or_default();
+        body = if asked.contains("<cwmp:GetParameterNames>") {
+            let names = NAMES.map(|name| (name, "<Writable>0</Writable>"));
+            let names = list("GetParameterNamesResponse", "ParameterInfoStruct", &names);
+            envelope(id, &names)
+        } else if asked.contains("<cwmp:GetParameterValues>") && !asked.contains(".Time.") {
+            let values = [(NAMES[2], VERSION)];
+            let method = "GetParameterValuesResponse";
+            envelope(id, &list(method, "ParameterValueStruct", &values))
+        } else {
+            fault(id, 9002)
+        };
+    }
+    panic!("the session does not end");
+}
+
+/// On how many similar devices a fault was seen that the last session of a device has, once that is kept.
+async fn similar(api: &api_world::World, serial: &str) -> Value {
+    let look = || async {
+        let found = api.read(&format!("/api/v1/devices?q={serial}")).await;
+        let device = found["items"][0]["id"].as_str()?;
+        let list = format!("/api/v1/devices/{device}/sessions");
+        let sessions = api.read(&list).await;
+        let session = sessions["items"][0]["id"].as_str()?;
+        Some(api.read(&format!("{list}/{session}")).await)
+    };
+    let said = until("the session is kept", look).await;
+    let faults = said["fault_details"].as_array().unwrap().iter();
+    let mut faults = faults.filter(|one| one["asked"] == "GetParameterValues");
+    let found = faults.find(|one| one["parameter"] == NAMES[4]);
+    let found = found.unwrap_or_else(|| panic!("{said:#}"));
+    assert_eq!(found["code"], 9002);
+    found["similar_devices"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_says_how_many_devices_of_the_model_have_the_same() {
+    for api in api_world::worlds().await {
+        let key = api.post("/api/v1/setup-keys", json!({"name": "t"})).await;
+        let key: Value = key.json().await.unwrap();
+        let key = key["secret"].as_str().unwrap();
+        let come = async |class: &str, serial: &str| {
+            let cpe = Cpe::new(api.cwmp.unwrap(), serial).await;
+            let mut cpe = cpe.with("default", key);
+            cpe.class = class.to_owned();
+            clockless(&mut cpe).await;
+        };
+        come("Box", "S1").await;
+        assert_eq!(similar(&api, "S1").await, 0, "it is the first");
+        come("Box", "S2").await;
+        // The last first: once its session is kept it counts for the other.
+        for serial in ["S2", "S1"] {
+            assert_eq!(similar(&api, serial).await, 1, "{serial}");
+        }
+        come("Cube", "S3").await;
+        assert_eq!(similar(&api, "S3").await, 0, "it is another model");
+        assert_eq!(similar(&api, "S1").await, 1);
+        api.stop().await;
+    }
+}
