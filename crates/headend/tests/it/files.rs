@@ -1,5 +1,6 @@
 //! Files by the command line, and devices of every protocol and data model that fetch them: what was put is what
-//! is kept, what is fetched and what runs afterwards, and what did not work is said.
+//! is kept, what is fetched and what runs afterwards, what devices send is what they sent, and what did not work is
+//! said.
 
 use crate::cli::Cli;
 use crate::rig::{Process, SOON, Server, until};
@@ -194,6 +195,119 @@ async fn a_download_that_fails_is_told_by_the_command_with_its_code() {
             .done(&["device", "get", device, VERSION])
             .contains("6.6")
     );
+}
+
+const SSID: &str = "Device.WiFi.SSID.1.SSID";
+
+/// What every CPE does that is told to send its configuration: the file is there, is what the device sent, and
+/// brings back how it was.
+async fn sends_its_configuration(flags: &[&str], own_ssid: &str) {
+    let desk = Desk::start(flags).await;
+    let (cli, device, api) = (&desk.cli, desk.device.as_str(), &desk.server.api);
+    cli.done(&["device", "set", device, &format!("{SSID}=Attic")]);
+    let saved = "attic.cfg";
+    let upload = ["device", "upload", device, "--name", saved];
+    let done = cli.done(&[&upload[..], &["--note", "before spring"]].concat());
+    assert!(
+        done.contains("succeeded") && done.contains("note: before spring"),
+        "{done}"
+    );
+    let transfer = desk.transfer();
+    assert_eq!(
+        (&transfer["direction"], &transfer["state"]),
+        (&"upload".into(), &"done".into()),
+        "{transfer:#}"
+    );
+    assert_eq!(transfer["requests"], 1, "{transfer:#}");
+
+    let found = cli.done_json(&["file", "list", "--kind", "configuration"]);
+    let [file] = found["items"].as_array().unwrap().as_slice() else {
+        panic!("{found:#}");
+    };
+    assert_eq!(
+        (&file["name"], &file["id"], &file["device_id"]),
+        (
+            &saved.into(),
+            &transfer["file_id"],
+            &desk.id.as_str().into()
+        ),
+        "{file:#}"
+    );
+    let content = cli.done(&["file", "get", saved, "-o", "-"]);
+    assert_eq!(file["size"], content.len(), "{file:#}");
+    assert_eq!(transfer["bytes"], content.len(), "{transfer:#}");
+    // As the simulated devices write it: a parameter a line, under their own names.
+    let root = own_ssid.split('.').next().unwrap();
+    let strange: Vec<&str> = content
+        .lines()
+        .filter(|line| !(line.starts_with(root) && line.contains('=')))
+        .collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    let ssid = format!("{own_ssid}=Attic");
+    assert!(content.lines().any(|line| line == ssid), "{content}");
+
+    // It was asked once, and said itself that it is done. What opens the link is nobody's to read.
+    let operation = transfer["operation_id"].as_str().unwrap();
+    let transcript = cli.done_json(&["operation", "transcript", operation]);
+    let entries = transcript["items"].as_array().unwrap().iter();
+    let asked = entries.filter(|one| one["direction"] == "sent" && one["kind"] == "Upload");
+    assert_eq!(asked.count(), 1, "{transcript:#}");
+    let told = until("the session in which it told the end", SOON, async || {
+        let sessions = format!("/devices/{}/sessions", desk.id);
+        let page = api.get(&format!("{sessions}?limit=50")).await;
+        for session in page["items"].as_array().unwrap() {
+            let id = session["id"].as_str().unwrap();
+            let session = api.get(&format!("{sessions}/{id}")).await;
+            let entries = session["entries"].as_array().unwrap();
+            if entries.iter().any(|one| one["kind"] == "TransferComplete") {
+                return Some(session.to_string());
+            }
+        }
+        None
+    })
+    .await;
+    for said in [done, transcript.to_string(), told] {
+        assert!(!said.replace("hef_...", "").contains("hef_"), "{said}");
+    }
+
+    cli.done(&["device", "set", device, &format!("{SSID}=Cellar")]);
+    cli.done(&["device", "download", device, saved]);
+    let back = cli.done(&["device", "get", device, SSID]);
+    assert_eq!(back, format!("{SSID} = Attic\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cwmp_device_sends_its_configuration_and_takes_it_back() {
+    let flags = ["--count", "0", "--cwmp-devices", "1"];
+    sends_its_configuration(&flags, SSID).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_gateway_sends_its_configuration_and_takes_it_back() {
+    let own = "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.SSID";
+    sends_its_configuration(&["--count", "0", "--tr098", "1"], own).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cwmp_device_sends_its_log_each_time_it_is_asked() {
+    let desk = Desk::start(&["--count", "0", "--cwmp-devices", "1"]).await;
+    let shown = desk.server.api.get(&format!("/devices/{}", desk.id)).await;
+    let serial = shown["serial"].as_str().unwrap();
+    let upload = ["device", "upload", &desk.device, "--type", "log"];
+    for count in 1..=2 {
+        desk.cli.done(&upload);
+        let found = desk.cli.done_json(&["file", "list", "--kind", "upload"]);
+        let files = found["items"].as_array().unwrap();
+        assert_eq!(files.len(), count, "{found:#}");
+        // The newest first; without a name it has that of the device and the time.
+        let (id, name) = (files[0]["id"].as_str(), files[0]["name"].as_str());
+        assert!(name.unwrap().starts_with(serial), "{found:#}");
+        let content = desk.cli.done(&["file", "get", id.unwrap(), "-o", "-"]);
+        assert!(
+            content.contains(serial) && content.contains("sessions with the ACS"),
+            "{content}"
+        );
+    }
 }
 
 fn walk(folder: &std::path::Path) -> Vec<PathBuf> {
