@@ -11,6 +11,7 @@ mod contract;
 mod cwmp_restart;
 mod demo;
 mod files;
+mod files_secure;
 mod hermit;
 mod kill;
 mod lines_that_break;

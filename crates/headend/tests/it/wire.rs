@@ -37,6 +37,8 @@ struct State {
     watched: Mutex<Option<Watched>>,
     /// How many messages were met on which somebody waited.
     met: watch::Sender<usize>,
+    /// The last of them, with what went by just before it.
+    heard: Mutex<String>,
     /// Whether new connections pass.
     open: watch::Sender<bool>,
 }
@@ -56,6 +58,7 @@ impl Wire {
         let state = Arc::new(State {
             watched: Mutex::new(None),
             met: watch::Sender::new(0),
+            heard: Mutex::default(),
             open: watch::Sender::new(true),
         });
         let (to, shared) = (to.to_owned(), state.clone());
@@ -91,6 +94,11 @@ impl Wire {
             met.unwrap_or_else(|_| panic!("waited for {words} on the wire"))
                 .unwrap();
         }
+    }
+
+    /// The message that was met last: what was read with its words, and a little before that.
+    pub fn heard(&self) -> String {
+        self.state.heard.lock().unwrap().clone()
     }
 
     /// New connections break from now on.
@@ -165,12 +173,12 @@ async fn pass(mut device: TcpStream, mut server: TcpStream, state: Arc<State>) {
 /// The fate of a message with these bytes, if somebody waits for it.
 fn met(state: &State, by: By, bytes: &[u8]) -> Option<Fate> {
     let mut watched = state.watched.lock().unwrap();
-    watched
-        .take_if(|one| {
-            one.by == by
-                && bytes
-                    .windows(one.words.len())
-                    .any(|some| some == one.words.as_slice())
-        })
-        .map(|one| one.fate)
+    let one = watched.take_if(|one| {
+        one.by == by
+            && bytes
+                .windows(one.words.len())
+                .any(|some| some == one.words.as_slice())
+    })?;
+    *state.heard.lock().unwrap() = String::from_utf8_lossy(bytes).into_owned();
+    Some(one.fate)
 }

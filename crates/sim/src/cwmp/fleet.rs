@@ -108,10 +108,8 @@ impl Fleet {
         let listens = listener.local_addr().map_err(refused)?;
         let mut provision = config.provision.clone();
         provision.knock = Some(format!("http://{listens}"));
-        let tls = match provision.url.starts_with("https://") {
-            true => Some(tls(config.ca_file.clone())?),
-            false => None,
-        };
+        // Files may be over https where the ACS is not.
+        let tls = Some(tls(config.ca_file.clone())?);
         if let Some(path) = &config.data {
             std::fs::create_dir_all(path).map_err(|reason| FleetError::Flash {
                 path: path.clone(),
