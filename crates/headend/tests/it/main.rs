@@ -27,5 +27,6 @@ mod rivals;
 mod secrets;
 mod serve;
 mod stream;
+mod troubles;
 mod wake;
 mod wire;
