@@ -237,6 +237,7 @@ mod tests {
     #[test]
     fn a_code_says_whether_and_how_to_try_again() {
         assert_eq!(FaultCode(9000).retry(), Retry::MethodAbsent);
+        assert_eq!(FaultCode(9002).retry(), Retry::Smaller);
         assert_eq!(FaultCode(9004).retry(), Retry::Smaller);
         assert_eq!(FaultCode(9005).retry(), Retry::ForgetName);
         assert_eq!(FaultCode(8005).retry(), Retry::Again);

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cwmp::fault::{FaultCode, Retry};
 use cwmp::rpc::Method;
 use dm::path::supported_text;
 use fleet::Timestamp;
@@ -170,6 +171,15 @@ impl Habits {
     /// Whether a method is known not to be there.
     pub fn is_absent(&self, method: Method) -> bool {
         self.absent.contains(method.name())
+    }
+}
+
+/// Whether a refusal is about how many there are. An internal error may be about anything; more
+/// than some few are worth another try.
+pub fn is_too_much(code: FaultCode, count: usize) -> bool {
+    match code {
+        FaultCode::RESOURCES_EXCEEDED => count > 1,
+        code => code.retry() == Retry::Smaller && count > BATCH_BLAMED_MIN,
     }
 }
 

@@ -9,6 +9,7 @@ use dm::BaseType;
 use fleet::southbound::Fault;
 
 use super::super::AskError;
+use super::habits::is_too_much;
 use super::limits::{READ_BYTES_MAX, VALUES_MAX};
 use super::line::Line;
 use super::tree::Tree;
@@ -129,7 +130,7 @@ pub async fn params<'a>(
                     .extend(chunk.into_iter().map(|name| (name, told.clone())));
             }
             Err(AskError::Refused(fault)) => {
-                if fault.code.retry() == Retry::Smaller {
+                if is_too_much(fault.code, chunk.len()) {
                     line.habits.read_less(chunk.len());
                 }
                 halve(chunk, &fault.text, &mut queue);
@@ -230,6 +231,7 @@ pub async fn object(
 mod tests {
     use super::super::discover::discover;
     use super::super::fake::{Fake, gateway};
+    use super::super::limits::BATCH_BLAMED_MIN;
     use super::*;
 
     async fn all(fake: Fake) -> (Read, Line, usize) {
@@ -261,6 +263,17 @@ mod tests {
         let (whole, _, _) = all(gateway()).await;
         assert_eq!(read.values, whole.values);
         assert!(line.habits.read_batch <= 5, "{}", line.habits.read_batch);
+    }
+
+    #[tokio::test]
+    async fn a_name_over_which_a_device_fails_does_not_make_its_model_be_asked_one_by_one() {
+        let bad = "Device.WiFi.SSID.1.BSSID";
+        let (read, line, _) = all(gateway().fails_over(bad)).await;
+        let (whole, _, _) = all(gateway()).await;
+        assert_eq!(read.values.len(), whole.values.len() - 1);
+        assert_eq!(read.refused[bad].code, FaultCode::INTERNAL_ERROR.0);
+        let batch = line.habits.read_batch;
+        assert!(batch >= BATCH_BLAMED_MIN / 2, "{batch}");
     }
 
     #[tokio::test]

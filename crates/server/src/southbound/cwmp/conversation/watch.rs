@@ -6,6 +6,7 @@ use cwmp::fault::Retry;
 use cwmp::rpc::{SetParameterAttributes, SetParameterAttributesStruct};
 
 use super::super::AskError;
+use super::habits::is_too_much;
 use super::line::Line;
 
 /// Does not report a change by request.
@@ -56,8 +57,9 @@ async fn silence(line: &mut Line, names: &[String]) -> Result<(), AskError> {
 /// Sets how changes are reported, as many at once as the device takes.
 async fn watch(line: &mut Line, names: &[String], notification: u32) -> Result<(), AskError> {
     let mut left = names;
+    let mut most = line.habits.write_batch;
     while !left.is_empty() {
-        let (chunk, rest) = left.split_at(left.len().min(line.habits.write_batch));
+        let (chunk, rest) = left.split_at(left.len().min(most));
         let one = |name: &String| SetParameterAttributesStruct {
             name: name.clone(),
             notification_change: true,
@@ -71,7 +73,10 @@ async fn watch(line: &mut Line, names: &[String], notification: u32) -> Result<(
             Err(AskError::Refused(fault))
                 if fault.code.retry() == Retry::Smaller && chunk.len() > 1 =>
             {
-                line.habits.write_less(chunk.len());
+                most = chunk.len() / 2;
+                if is_too_much(fault.code, chunk.len()) {
+                    line.habits.write_less(chunk.len());
+                }
             }
             Err(error) => return Err(error),
         }

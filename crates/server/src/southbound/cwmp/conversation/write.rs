@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cwmp::fault::{FaultCode, Retry};
+use cwmp::fault::FaultCode;
 use dm::mapping::{Refusal, Write};
 use dm::{BaseType, Path, Schema};
 use fleet::southbound::{Failure, Fault, ObjectSettings, WriteResult};
@@ -15,6 +15,7 @@ use fleet::southbound::{Failure, Fault, ObjectSettings, WriteResult};
 use super::super::AskError;
 use super::forms::parameter;
 use super::get::{fault, search};
+use super::habits::is_too_much;
 use super::known::Known;
 use super::limits::BATCH_BLAMED_MIN;
 use super::line::Line;
@@ -200,15 +201,6 @@ pub async fn write(
     let words = "nothing was written because something else of it cannot be";
     let why = fault(FaultCode::REQUEST_DENIED, words);
     Ok(all_refused(writes, done, &why))
-}
-
-/// Whether a refusal is about how many there are. An internal error may be about anything; more
-/// than some few are worth another try.
-fn is_too_much(code: FaultCode, count: usize) -> bool {
-    match code {
-        FaultCode::RESOURCES_EXCEEDED => count > 1,
-        code => code.retry() == Retry::Smaller && count > BATCH_BLAMED_MIN,
-    }
 }
 
 /// Whether so many need not be tried at once: a pack says so, or the device has shown it. What is

@@ -67,6 +67,9 @@ struct Ways {
     answer_max: Option<usize>,
     leaves_out: BTreeSet<String>,
     no_file: String,
+    too_much: Option<FaultCode>,
+    needs_restart: bool,
+    fails_over: BTreeSet<String>,
 }
 
 /// A CPE.
@@ -139,6 +142,24 @@ impl Fake {
 
     pub fn writes_max(mut self, max: usize) -> Self {
         self.ways.writes_max = Some(max);
+        self
+    }
+
+    /// What it says to more than it takes at once.
+    pub fn too_much_is(mut self, code: FaultCode) -> Self {
+        self.ways.too_much = Some(code);
+        self
+    }
+
+    /// It has an internal error over this parameter where it reads it or is to report it.
+    pub fn fails_over(mut self, name: &str) -> Self {
+        self.ways.fails_over.insert(name.to_owned());
+        self
+    }
+
+    /// What it takes is in force after it has started anew.
+    pub fn needs_restart(mut self) -> Self {
+        self.ways.needs_restart = true;
         self
     }
 
@@ -364,6 +385,10 @@ impl Fake {
         }
     }
 
+    fn too_much(&self) -> Fault {
+        fault(self.ways.too_much.unwrap_or(FaultCode::RESOURCES_EXCEEDED))
+    }
+
     fn note(&self, line: String) {
         self.state.lock().unwrap().dialog.push(line);
     }
@@ -396,6 +421,11 @@ impl Fake {
                 let known = |one: &SetParameterAttributesStruct| {
                     state.params.keys().any(|name| name.starts_with(&one.name))
                 };
+                let fails =
+                    |one: &SetParameterAttributesStruct| self.ways.fails_over.contains(&one.name);
+                if ask.parameters.iter().any(fails) {
+                    return Err(fault(FaultCode::INTERNAL_ERROR));
+                }
                 match ask.parameters.iter().all(known) {
                     true => Ok(SetParameterAttributesResponse {}.into()),
                     false => Err(fault(FaultCode::INVALID_PARAMETER_NAME)),
@@ -414,7 +444,7 @@ impl Fake {
                 }
                 Ok(AddObjectResponse {
                     instance_number: InstanceNumber(number),
-                    status: 0,
+                    status: u32::from(self.ways.needs_restart),
                 }
                 .into())
             }
@@ -427,7 +457,10 @@ impl Fake {
                     .params
                     .retain(|name, _| !name.starts_with(&ask.object_name));
                 match state.params.len() < before {
-                    true => Ok(DeleteObjectResponse { status: 0 }.into()),
+                    true => {
+                        let status = u32::from(self.ways.needs_restart);
+                        Ok(DeleteObjectResponse { status }.into())
+                    }
                     false => Err(fault(FaultCode::INVALID_PARAMETER_NAME)),
                 }
             }
@@ -517,12 +550,15 @@ impl Fake {
             })
             .collect();
         match self.ways.names_max {
-            Some(max) if parameters.len() > max => Err(fault(FaultCode::RESOURCES_EXCEEDED)),
+            Some(max) if parameters.len() > max => Err(self.too_much()),
             _ => Ok(GetParameterNamesResponse { parameters }),
         }
     }
 
     fn values(&self, state: &State, names: &[String]) -> Result<GetParameterValuesResponse, Fault> {
+        if names.iter().any(|name| self.ways.fails_over.contains(name)) {
+            return Err(fault(FaultCode::INTERNAL_ERROR));
+        }
         let mut parameters = Vec::new();
         for name in names {
             let is_object = name.ends_with('.');
@@ -551,7 +587,7 @@ impl Fake {
         parameters.retain(|one| !self.ways.leaves_out.contains(&one.name));
         parameters.truncate(self.ways.answer_max.unwrap_or(usize::MAX));
         match self.ways.values_max {
-            Some(max) if parameters.len() > max => Err(fault(FaultCode::RESOURCES_EXCEEDED)),
+            Some(max) if parameters.len() > max => Err(self.too_much()),
             _ => Ok(GetParameterValuesResponse { parameters }),
         }
     }
@@ -566,7 +602,7 @@ impl Fake {
             .writes_max
             .is_some_and(|max| parameters.len() > max)
         {
-            return Err(fault(FaultCode::RESOURCES_EXCEEDED));
+            return Err(self.too_much());
         }
         let mut refused = fault(FaultCode::INVALID_ARGUMENTS);
         for one in &parameters {
@@ -598,7 +634,8 @@ impl Fake {
                 param.value.text = one.value.text;
             }
         }
-        Ok(SetParameterValuesResponse { status: 0 })
+        let status = u32::from(self.ways.needs_restart);
+        Ok(SetParameterValuesResponse { status })
     }
 }
 

@@ -8,6 +8,10 @@ use fleet::operation::{OperationState as State, Request};
 use fleet::southbound::PathValue;
 
 use super::super::fake::{Asked, gateway, old_gateway};
+use super::super::habits::Habits;
+use super::super::limits::WRITE_BATCH;
+use super::super::memory::HABITS;
+use super::super::quirks::Quirks;
 use super::super::world::{PERIODIC, World};
 use super::*;
 
@@ -186,6 +190,23 @@ async fn what_is_gone_keeps_nothing_else_from_being_given_up() {
         assert_eq!(told(&asked).last().map(|one| one.1), Some(OFF));
         assert!(told(&asked).contains(&(name.to_owned(), OFF)), "{name}");
     }
+#[tokio::test]
+async fn a_parameter_over_which_a_device_fails_when_it_is_to_report_it_teaches_nothing_of_writes() {
+    let (world, asked) = World::known(gateway(), "Device.").await;
+    let path = "Device.WiFi.SSID.*.SSID";
+    let id = world.ask(subscription("ValueChange", path, &[])).await;
+    let fails = asked.again().fails_over("Device.WiFi.SSID.2.SSID");
+    world.session(fails, PERIODIC).await;
+    world.ends(id, State::Failed).await;
+    let asks = asked.methods();
+    let asks = asks.iter().filter(|name| *name == "SetParameterAttributes");
+    assert!(asks.count() > 1, "{:?}", asked.dialog());
+    let (store, tenant) = (&world.store, &world.tenant);
+    let kept = store.model_state_get(tenant, "00256D|Box|1.0", HABITS);
+    let kept = kept.await.unwrap();
+    let quirks = Quirks::default();
+    let habits = Habits::of(kept.as_deref(), &quirks, crate::state::now());
+    assert_eq!(habits.write_batch, WRITE_BATCH);
 }
 
 /// `SUBSCRIPTIONS_BYTES_MAX`
