@@ -43,6 +43,9 @@ mod requests;
 mod rows;
 pub mod said;
 #[cfg(test)]
+#[path = "tests/said.rs"]
+mod said_tests;
+#[cfg(test)]
 #[path = "tests/sessions.rs"]
 mod sessions;
 mod subscribe;

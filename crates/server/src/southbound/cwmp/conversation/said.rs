@@ -56,6 +56,7 @@ async fn answer(desk: &Desk, request: Request) -> Result<Response, Fault> {
                     unit: one.deployment_unit_ref,
                     version: one.version,
                     state: one.current_state,
+                    times: times(&one.start_time, &one.complete_time),
                     fault: one.fault,
                 })
                 .collect();
@@ -199,6 +200,7 @@ struct Change {
     unit: String,
     version: String,
     state: String,
+    times: BTreeMap<String, String>,
     fault: FaultStruct,
 }
 
@@ -210,6 +212,7 @@ impl Change {
             ("Version".to_owned(), self.version.clone()),
             ("CurrentState".to_owned(), self.state.clone()),
         ]);
+        params.extend(self.times.clone());
         if !self.operation.is_empty() {
             params.insert("OperationPerformed".to_owned(), self.operation.clone());
         }
@@ -239,6 +242,7 @@ async fn modules(desk: &Desk, at: Timestamp, done: DuStateChangeComplete) -> sto
             unit: one.deployment_unit_ref,
             version: one.version,
             state: one.current_state,
+            times: times(&one.start_time, &one.complete_time),
             fault: one.fault,
         })
         .collect();
