@@ -40,6 +40,9 @@ pub mod quirks;
 mod quirks_tests;
 mod read;
 mod requests;
+#[cfg(test)]
+#[path = "tests/restart.rs"]
+mod restart_tests;
 mod rows;
 pub mod said;
 #[cfg(test)]

@@ -190,6 +190,8 @@ async fn what_is_gone_keeps_nothing_else_from_being_given_up() {
         assert_eq!(told(&asked).last().map(|one| one.1), Some(OFF));
         assert!(told(&asked).contains(&(name.to_owned(), OFF)), "{name}");
     }
+}
+
 #[tokio::test]
 async fn a_parameter_over_which_a_device_fails_when_it_is_to_report_it_teaches_nothing_of_writes() {
     let (world, asked) = World::known(gateway(), "Device.").await;
