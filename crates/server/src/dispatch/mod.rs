@@ -4,6 +4,7 @@
 
 pub mod events;
 pub mod limits;
+mod proof;
 pub mod reconcile;
 
 #[cfg(test)]
@@ -373,13 +374,18 @@ fn speaks_of(notice: &fleet::Notice, command_key: &str) -> bool {
 
 async fn save(
     store: &Store,
-    operation: Box<Operation>,
+    mut operation: Box<Operation>,
     previous: OperationState,
     write: Write,
     lease_until: Option<Timestamp>,
 ) -> Input {
     let now = now();
     let (tenant, device, id) = (operation.tenant.clone(), operation.device, operation.id);
+    match proof::missing(store, &operation).await {
+        Ok(None) => {}
+        Ok(Some(why)) => operation.disprove(&why),
+        Err(error) => return Input::Saved(device, id, write, written(Err(error))),
+    }
     if operation.state.is_final() && operation.state != previous {
         let labels = [
             ("kind", operation.request.kind()),

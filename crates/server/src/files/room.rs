@@ -109,12 +109,14 @@ impl Room {
         self.now().transfers
     }
 
-    /// Room for bytes that are coming in: so many of `left` are still free. They may become more.
-    pub fn expect(self: &Arc<Self>, tenant: &TenantId, left: u64) -> Coming {
+    /// Room for bytes that are coming in: so many of `left` are still free, and the first `here` need none. They may
+    /// become more.
+    pub fn expect(self: &Arc<Self>, tenant: &TenantId, left: u64, here: u64) -> Coming {
         Coming {
             room: self.clone(),
             tenant: tenant.clone(),
             left,
+            here,
             bytes: 0,
         }
     }
@@ -172,6 +174,7 @@ pub struct Coming {
     room: Arc<Room>,
     tenant: TenantId,
     left: u64,
+    here: u64,
     bytes: u64,
 }
 
@@ -179,7 +182,7 @@ impl Coming {
     /// There will be so many in all. False when there is no room for them beside what others of
     /// the tenant are sending.
     pub fn grow_to(&mut self, bytes: u64) -> bool {
-        let more = bytes.saturating_sub(self.bytes);
+        let more = bytes.saturating_sub(self.here).saturating_sub(self.bytes);
         let mut now = self.room.now();
         let tenant = now.tenants.entry(self.tenant.clone()).or_default();
         if tenant.coming.saturating_add(more) > self.left {
@@ -297,14 +300,18 @@ mod tests {
     async fn what_is_coming_in_at_one_time_does_not_get_the_same_room_twice() {
         let room = room(|_| {});
         let acme = tenant("acme");
-        let mut one = room.expect(&acme, 100);
-        let mut other = room.expect(&acme, 100);
+        let mut one = room.expect(&acme, 100, 0);
+        let mut other = room.expect(&acme, 100, 0);
         assert!(one.grow_to(60) && one.grow_to(60));
         assert!(!other.grow_to(50) && other.grow_to(40));
         assert!(!one.grow_to(61));
         drop(one);
         assert!(other.grow_to(100));
-        assert!(room.expect(&tenant("other"), 100).grow_to(100));
+        // What is here already takes no room from others.
+        let mut again = room.expect(&acme, 100, 70);
+        assert!(again.grow_to(70) && !again.grow_to(71));
+        drop(again);
+        assert!(room.expect(&tenant("other"), 100, 0).grow_to(100));
         drop(other);
         assert!(room.now().tenants.is_empty());
     }

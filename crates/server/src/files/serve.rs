@@ -299,9 +299,11 @@ async fn sent(files: Arc<Files>, link: &str, request: Request) -> Response {
         Err(error) => {
             let (status, words, state) = refusal(&error, transfer.state);
             tracing::info!(%error, device = %transfer.device, "what a device sent was not taken");
-            files
-                .step(&transfer, step(state, Some(error.to_string())))
-                .await;
+            let told = match error {
+                TakeError::Nothing => "the device sent an empty file".to_owned(),
+                error => error.to_string(),
+            };
+            files.step(&transfer, step(state, Some(told))).await;
             match status {
                 StatusCode::SERVICE_UNAVAILABLE => come_again(status, words, RETRY_AFTER),
                 _ => answer(status, words),
@@ -343,9 +345,11 @@ impl Files {
     /// What a device may send over its link.
     fn most(&self, transfer: &TransferRecord) -> Most {
         let mut most = self.file_bytes_max();
+        // What came before is here, and the same once more replaces it.
+        most.here = transfer.size.unwrap_or(0);
         let mut at_most = |bytes, by| {
             if bytes < most.bytes {
-                most = Most { bytes, by };
+                most = Most { bytes, by, ..most };
             }
         };
         if transfer.kind == FileKind::Configuration {

@@ -66,6 +66,8 @@ pub struct Most {
     pub bytes: u64,
     /// What limits them.
     pub by: &'static str,
+    /// So many of them are here already if they are the same, and need no room of the tenant.
+    pub here: u64,
 }
 
 /// Bytes that are there, on the disk, without a name yet.
@@ -83,6 +85,7 @@ impl Files {
         Most {
             bytes: self.config.files.file_bytes_max,
             by: "files.file_bytes_max",
+            here: 0,
         }
     }
 
@@ -107,7 +110,7 @@ impl Files {
             left,
             max: config.tenant_bytes_max,
         };
-        let mut room = self.room.expect(tenant, left);
+        let mut room = self.room.expect(tenant, left, most.here);
         if !room.grow_to(declared.unwrap_or(0)) {
             return Err(quota());
         }

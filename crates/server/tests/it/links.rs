@@ -140,7 +140,7 @@ async fn nothing_is_no_file_and_the_device_may_send_one_after_it() {
     assert_eq!(nothing.send().await.unwrap().status(), 200);
     let seen = link.seen(&world).await;
     assert_eq!(seen["state"], "interrupted", "{seen}");
-    assert!(seen["error"].as_str().unwrap().contains("no bytes"));
+    assert!(seen["error"].as_str().unwrap().contains("empty file"));
     let chunks = futures_util::stream::empty::<Result<Vec<u8>, std::io::Error>>();
     let chunks = world
         .http
@@ -188,6 +188,9 @@ async fn a_device_behind_a_proxy_of_the_file_service_is_known_by_its_own_address
     for (proxies, peer) in [(vec!["127.0.0.1"], "203.0.113.9"), (vec![], "127.0.0.1")] {
         let world = configured(|config| {
             config.files.proxies = proxies.iter().map(|ip| ip.parse().unwrap()).collect();
+            // These are in front of other listeners.
+            config.usp.proxies = vec!["127.0.0.1".parse().unwrap()];
+            config.cwmp.proxies = config.usp.proxies.clone();
         })
         .await;
         let id = file(&world, "fw.bin", "abc").await;

@@ -21,6 +21,7 @@ mod puppet;
 #[path = "../cwmp/raw.rs"]
 mod raw;
 mod rig;
+mod sends;
 mod session;
 mod throttle;
 mod two_links;
