@@ -1,12 +1,24 @@
-//! The transcripts of the quirk packs (`data/quirks/*.txt`) that are about HTTP: each is played again
-//! with a device that takes cookies and challenges only as the pack says. With
-//! `HEADEND_TRANSCRIPTS=write` they are written anew, for somebody to read the difference.
+//! The transcripts of the quirk packs of the test bench that are about HTTP: each is played again with a
+//! device that takes cookies and challenges only as the pack says.
+
+use std::net::SocketAddr;
 
 use cwmp::auth::basic;
-use server::config::OfferBasic;
+use server::config::{Config, OfferBasic};
 
-use crate::raw::Answer;
+use self::golden::{PACKS, same};
+use crate::raw::{Answer, Cpe};
 use crate::rig::{World, world};
+
+#[path = "../quirks/golden.rs"]
+mod golden;
+
+/// The operator has these packs.
+fn with_packs(config: &Config) {
+    let folder = config.data_dir.join("quirks");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("gateways.toml"), PACKS).unwrap();
+}
 
 /// What was answered, without what is new each time.
 fn shown(answer: &Answer) -> String {
@@ -73,56 +85,69 @@ async fn met(world: &World, class: &str) -> Vec<String> {
     said
 }
 
-fn same(name: &str, said: &[String]) {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/quirks");
-    let path = format!("{folder}/{name}.txt");
-    let said = said.join("\n") + "\n";
-    if std::env::var("HEADEND_TRANSCRIPTS").is_ok_and(|how| how == "write") {
-        std::fs::write(&path, &said).unwrap();
-    }
-    let known = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(said, known, "{path}");
-}
-
 #[tokio::test]
 async fn a_gateway_that_drops_a_cookie_with_attributes_and_wants_md5_alone() {
-    let world = world(|_, _| {}).await;
+    let world = world(|config, _| with_packs(config)).await;
     same("igd-crumbs", &met(&world, "IGD-CRUMBS 2").await);
 }
 
 #[tokio::test]
 async fn a_gateway_that_cannot_bear_cookies_and_knows_digest_as_rfc_2069_had_it() {
-    let world = world(|_, _| {}).await;
+    let world = world(|config, _| with_packs(config)).await;
     same("igd-old-digest", &met(&world, "IGD-2069").await);
 }
 
 #[tokio::test]
 async fn a_gateway_that_knows_basic() {
-    let world = world(|config, _| config.cwmp.basic = OfferBasic::Always).await;
+    let world = world(|config, _| {
+        with_packs(config);
+        config.cwmp.basic = OfferBasic::Always;
+    })
+    .await;
     same("igd-basic", &met(&world, "IGD-BASIC").await);
 }
 
+/// The challenges that are offered where nobody shows anything, one time after the other: which hash
+/// each has, and whether it has `qop`.
+async fn asked(http: SocketAddr, times: usize) -> Vec<Vec<(String, bool)>> {
+    let mut seen = Vec::new();
+    for _ in 0..times {
+        let mut cpe = Cpe::new(http, "X").await;
+        let challenges = cpe.post(&[], "").await.challenges();
+        let one = challenges.iter().map(|one| {
+            let hash = one.params.get("algorithm").unwrap_or(&one.scheme);
+            (hash.to_owned(), one.params.get("qop").is_some())
+        });
+        seen.push(one.collect());
+    }
+    seen
+}
+
 #[tokio::test]
-async fn who_does_not_answer_what_it_is_offered_is_offered_something_simpler() {
-    let world = world(|_, _| {}).await;
-    let mut seen: Vec<usize> = Vec::new();
-    let mut qop = true;
-    for _ in 0..30 {
-        let mut cpe = world.cpe("S1").await;
-        let asked = cpe.post(&[], "").await.challenges();
-        seen.push(asked.len());
-        qop = asked[0].params.get("qop").is_some();
-        if !qop {
-            // At last it understands.
-            let inform = cpe.inform();
-            let proof = cpe.digest(&asked[0]);
-            let informed = cpe.post(&[("Authorization", &proof)], &inform).await;
-            assert_eq!(informed.status, 200);
-            break;
+async fn who_does_not_answer_is_offered_md5_alone_and_nothing_weaker() {
+    let world = world(|config, _| {
+        with_packs(config);
+        config.cwmp.basic = OfferBasic::Always;
+    })
+    .await;
+    let seen = asked(world.http, 30).await;
+    let md5 = || ("MD5".to_owned(), true);
+    let all = vec![md5(), ("SHA-256".into(), true), ("basic".into(), false)];
+    for (n, one) in seen.iter().enumerate() {
+        match n / 3 % 2 {
+            0 => assert_eq!(*one, all, "{n}"),
+            _ => assert_eq!(*one, [md5()], "{n}"),
         }
     }
-    assert!(!qop && seen[0] == 2 && seen[3] == 1, "{seen:?}");
-    let mut cpe = world.cpe("S2").await;
-    let asked = cpe.post(&[], "").await.challenges();
-    assert!(asked.len() == 1 && asked[0].params.get("qop").is_none());
+}
+
+#[tokio::test]
+async fn basic_alone_is_offered_to_no_connection_on_which_it_is_not_offered_at_all() {
+    let world = world(|config, _| with_packs(config)).await;
+    let mut cpe = world.cpe("S1").await;
+    cpe.class = "IGD-BASIC".to_owned();
+    cpe.session().await;
+    let seen = asked(world.http, 3).await;
+    let digest = [("MD5".to_owned(), true), ("SHA-256".to_owned(), true)];
+    assert!(seen.iter().all(|one| *one == digest), "{seen:?}");
 }

@@ -333,7 +333,7 @@ impl Default for Limits {
 /// device that is asked answers at once; a probe of a load balancer never does.
 pub const UNANSWERED_MAX: u8 = 3;
 
-/// How long an address is offered what was answered there: devices come at least once a day.
+/// How long an address is offered what it was offered last: devices come at least once a day.
 pub const OFFER_LIFE: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// Addresses of which it is known what they answer, some 5 MiB. Those without a place are offered

@@ -1,7 +1,9 @@
 //! Which challenge an address is offered. A request without credentials does not say whose it is, so
 //! what a device can answer is learned from where it comes from: one that does not answer what it is
-//! offered gets something simpler the next time, and one that a quirk pack knows what it can answer.
-//! Kept on this node and for a time only: without it a device needs a few tries more.
+//! offered gets MD5 alone the next time, and one that a quirk pack knows what it can answer. Anybody at
+//! an address can leave challenges unanswered, so that this takes it to nothing weaker; what is weaker
+//! (Digest without `qop`, Basic alone) is only offered where a device came from that a pack names. Kept
+//! on this node and for a time only: without it a device needs a few tries more.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -22,12 +24,12 @@ struct Offer {
     step: usize,
     /// Challenges in a row that nobody has answered.
     unanswered: u8,
+    /// When it came to this step. What comes since does not make it live longer.
     at: Instant,
 }
 
-/// What is offered one after the other to who does not answer; `None` is all that there is. Basic is
-/// never offered alone unasked.
-const ROW: [Option<Challenge>; 3] = [None, Some(Challenge::Md5), Some(Challenge::NoQop)];
+/// What is offered one after the other to who does not answer; `None` is all that there is.
+const ROW: [Option<Challenge>; 2] = [None, Some(Challenge::Md5)];
 
 impl Offer {
     /// What is known comes first, and is tried once in each round: others may come from there, too.
@@ -39,9 +41,10 @@ impl Offer {
         }
     }
 
-    fn next(&mut self) {
+    fn next(&mut self, now: Instant) {
         let all = ROW.len() + usize::from(self.known.is_some());
         self.step = (self.step + 1) % all;
+        (self.unanswered, self.at) = (1, now);
     }
 
     /// As anybody is met.
@@ -63,10 +66,8 @@ impl Offers {
                 if !has_answered {
                     offer.unanswered = offer.unanswered.saturating_add(1);
                     if offer.unanswered > UNANSWERED_MAX {
-                        offer.next();
-                        offer.unanswered = 1;
+                        offer.next(now);
                     }
-                    offer.at = now;
                 }
                 return offer.only();
             }
@@ -133,13 +134,13 @@ mod tests {
         let (offers, now) = (Offers::default(), Instant::now());
         let ask = |ip| offers.challenge(ip, false, now);
         let mut seen = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..3 {
             let row: Vec<_> = (0..UNANSWERED_MAX).map(|_| ask(ip(1))).collect();
             assert!(row.windows(2).all(|two| two[0] == two[1]), "{row:?}");
             seen.push(row[0]);
         }
-        let (md5, no_qop) = (Some(Challenge::Md5), Some(Challenge::NoQop));
-        assert_eq!(seen, [None, md5, no_qop, None]);
+        let md5 = Some(Challenge::Md5);
+        assert_eq!(seen, [None, md5, None]);
         for _ in 0..=UNANSWERED_MAX {
             ask(ip(2));
         }
@@ -177,7 +178,26 @@ mod tests {
         }
         seen.dedup();
         let (basic, md5) = (Some(Challenge::Basic), Some(Challenge::Md5));
-        assert_eq!(seen, [basic, None, md5, Some(Challenge::NoQop), basic]);
+        assert_eq!(seen, [basic, None, md5, basic, None]);
+    }
+
+    /// `OFFER_LIFE`
+    #[test]
+    fn who_keeps_asking_does_not_keep_an_address_from_being_offered_everything_again() {
+        let (offers, now) = (Offers::default(), Instant::now());
+        let mut later = now;
+        let mut ask = |pause: Duration| {
+            later += pause;
+            offers.challenge(ip(1), false, later)
+        };
+        for _ in 0..UNANSWERED_MAX {
+            assert_eq!(ask(Duration::ZERO), None);
+        }
+        let md5 = Some(Challenge::Md5);
+        assert_eq!(ask(Duration::ZERO), md5);
+        assert_eq!(ask(OFFER_LIFE / 2), md5);
+        assert_eq!(ask(OFFER_LIFE / 2), md5);
+        assert_eq!(ask(Duration::from_secs(1)), None);
     }
 
     /// `OFFERS_MAX`

@@ -10,6 +10,7 @@ use ::cwmp::{Error, Fault, FaultCode, Version};
 use fleet::onboarding::Refusal;
 
 use super::admission::{self, Turned};
+use super::conversation::quirks::Challenge;
 use super::core::{Core, Stop};
 use super::cpe::{Ask, AskError, Guest};
 use super::name;
@@ -138,7 +139,7 @@ impl Running {
         if let Some(cookies) = quirks.cookies {
             let _ = self.cookies.set(cookies);
         }
-        if let Some(only) = quirks.digest {
+        if let Some(only) = quirks.digest.filter(|only| *only != Challenge::Usual) {
             let offers = &self.core.door.offers;
             offers.learned(self.peer.ip(), only, Instant::now());
         }

@@ -17,7 +17,7 @@ use crate::state::now;
 /// The root of a device whose Inform did not tell it.
 pub async fn root(line: &mut Line) -> Result<String, AskError> {
     const ROOTS: [&str; 2] = [DEVICE_ROOT, GATEWAY_ROOT];
-    if !line.quirks.never_lists_empty_path {
+    if line.quirks.never_lists_empty_path != Some(true) {
         match line.names("", true).await {
             Ok(found) => {
                 let is = |root: &&&str| found.iter().any(|info| info.name.starts_with(**root));

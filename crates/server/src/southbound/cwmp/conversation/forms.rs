@@ -12,13 +12,13 @@ pub fn parameter(write: &Write, quirks: &Quirks) -> ParameterValue {
     let text = match write.base {
         BaseType::Boolean => match (boolean(&write.value), quirks.booleans) {
             (Some(truth), Some(Truth::Digits)) => u8::from(truth).to_string(),
-            (Some(truth), Some(Truth::Words) | None) => truth.to_string(),
+            (Some(truth), Some(Truth::Words | Truth::Usual) | None) => truth.to_string(),
             (None, _) => write.value.clone(),
         },
         BaseType::DateTime => match quirks.dates {
             Some(Dates::WholeSeconds) => whole_seconds(&write.value),
             Some(Dates::NoZone) => without_zone(&whole_seconds(&write.value)),
-            None => write.value.clone(),
+            Some(Dates::Usual) | None => write.value.clone(),
         },
         _ => write.value.clone(),
     };

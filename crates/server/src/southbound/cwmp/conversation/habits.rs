@@ -70,9 +70,9 @@ impl Habits {
         };
         habits.read_batch = bounded(habits.read_batch, quirks.read_batch, READ_BATCH);
         habits.write_batch = bounded(habits.write_batch, quirks.write_batch, WRITE_BATCH);
-        habits.lists_all &= !quirks.never_lists_all;
-        habits.reads_objects &= !quirks.never_reads_objects;
-        habits.lists_levels &= !quirks.never_lists_levels;
+        habits.lists_all &= quirks.never_lists_all != Some(true);
+        habits.reads_objects &= quirks.never_reads_objects != Some(true);
+        habits.lists_levels &= quirks.never_lists_levels != Some(true);
         habits
     }
 
@@ -211,7 +211,7 @@ mod tests {
     fn a_pack_bounds_what_is_asked_at_once() {
         let quirks = Quirks {
             read_batch: Some(10),
-            never_lists_all: true,
+            never_lists_all: Some(true),
             ..Quirks::default()
         };
         let habits = Habits::of(None, &quirks, AT);

@@ -64,7 +64,7 @@ pub fn hear(inform: &Inform, memory: &mut Memory, quirks: &Quirks) -> Heard {
     if let Some(boot) = boot(inform, memory, quirks, upgraded).filter(|_| !again) {
         heard.notices.push(Notice::Boot(boot));
     }
-    if quirks.no_transfer_complete
+    if quirks.no_transfer_complete == Some(true)
         && let Some(software) = &software
     {
         heard
@@ -121,7 +121,7 @@ fn boot(inform: &Inform, memory: &mut Memory, quirks: &Quirks, upgraded: bool) -
         // CWMP has no key for this one, so that ours is put in its place.
         (None, Some(key), _) if bootstrap => ("RemoteFactoryReset", key),
         (None, None, _) if bootstrap && memory.complete => ("FactoryReset", String::new()),
-        (None, _, Some(key)) if quirks.no_reboot_event => ("RemoteReboot", key),
+        (None, _, Some(key)) if quirks.no_reboot_event == Some(true) => ("RemoteReboot", key),
         // It did what we asked, or somebody pulled the plug just then.
         (None, _, Some(_)) => ("RemoteReboot", String::new()),
         _ => ("LocalReboot", String::new()),
@@ -324,7 +324,7 @@ mod tests {
         let told = boot_of(&mut memory, &Quirks::default(), &boot);
         assert_eq!(told, ("RemoteReboot".into(), String::new()));
         let quirks = Quirks {
-            no_reboot_event: true,
+            no_reboot_event: Some(true),
             ..Quirks::default()
         };
         let told = boot_of(&mut asked(Work::Reboot), &quirks, &boot);
@@ -374,7 +374,7 @@ mod tests {
         let mut other = memory.clone();
         assert!(hear(&boot, &mut other, &Quirks::default()).ended.is_empty());
         let quirks = Quirks {
-            no_transfer_complete: true,
+            no_transfer_complete: Some(true),
             ..Quirks::default()
         };
         let heard = hear(&boot, &mut memory, &quirks);

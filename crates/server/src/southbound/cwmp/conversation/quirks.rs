@@ -1,12 +1,14 @@
-//! What is known of devices before they are met: packs in `data/quirks/*.toml` and in the operator's
-//! own folder, by maker, product class and firmware. A pack says how to talk; it never says what a
-//! device can do.
+//! What an operator knows of devices before they are met: packs in a folder of the data directory, by
+//! maker, product class and firmware. A pack says how to talk; it never says what a device can do. None
+//! comes with the program: what it knows of devices by itself it has learned by talking with them.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use serde::Deserialize;
 
-/// How to talk with one kind of device.
+/// How to talk with one kind of device. What is not said is as with any other device, and each of
+/// these can be said to be so: a pack for some of a maker's devices takes back what one for all says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quirks {
@@ -15,21 +17,21 @@ pub struct Quirks {
     /// Most parameters in one SetParameterValues.
     pub write_batch: Option<usize>,
     /// It hangs or breaks off when asked for its whole tree.
-    pub never_lists_all: bool,
+    pub never_lists_all: Option<bool>,
     /// It hangs or breaks off when asked for all below an object.
-    pub never_reads_objects: bool,
+    pub never_reads_objects: Option<bool>,
     /// It answers a question for one level with everything below.
-    pub never_lists_levels: bool,
+    pub never_lists_levels: Option<bool>,
     /// It refuses, or does not survive, GetParameterNames of the empty path.
-    pub never_lists_empty_path: bool,
+    pub never_lists_empty_path: Option<bool>,
     /// It takes truth values of parameters only in this form.
     pub booleans: Option<Truth>,
     /// It takes points in time only in this form.
     pub dates: Option<Dates>,
     /// It never tells the end of a download: the firmware it runs is the proof.
-    pub no_transfer_complete: bool,
+    pub no_transfer_complete: Option<bool>,
     /// It starts again without saying that we asked for it (`M Reboot`).
-    pub no_reboot_event: bool,
+    pub no_reboot_event: Option<bool>,
     /// It takes session cookies only so.
     pub cookies: Option<Cookies>,
     /// It answers only this challenge. It is offered where such a device came from before: until a
@@ -41,6 +43,8 @@ pub struct Quirks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Truth {
+    /// As everybody: words.
+    Usual,
     /// `1` and `0`.
     Digits,
     /// `true` and `false`.
@@ -51,6 +55,8 @@ pub enum Truth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dates {
+    /// As everybody: as they were given.
+    Usual,
     /// Without a fraction of a second.
     WholeSeconds,
     /// And without a zone.
@@ -61,6 +67,8 @@ pub enum Dates {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cookies {
+    /// As everybody: with attributes.
+    Usual,
     /// Name and value alone: it sends attributes back, or drops a cookie that has some.
     Plain,
     /// None is set: its connection is its session.
@@ -71,6 +79,8 @@ pub enum Cookies {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Challenge {
+    /// As everybody: all that there are.
+    Usual,
     /// Digest with MD5 and nothing beside it.
     Md5,
     /// The same without `qop`, as RFC 2069 had it.
@@ -107,10 +117,7 @@ struct Pack {
     quirks: Quirks,
 }
 
-/// Those that come with the program.
-const BUILTIN: &str = include_str!("../../../../../../data/quirks/gateways.toml");
-
-/// The folder of an operator's own packs in the data directory.
+/// The folder of the packs in the data directory.
 const FOLDER: &str = "quirks";
 
 /// Bytes of one file of packs: some thousand of them.
@@ -127,18 +134,10 @@ struct File {
 pub struct Packs(Vec<Pack>);
 
 impl Packs {
-    /// Those that come with the program.
-    pub fn builtin() -> Result<Self, String> {
-        let mut packs = Self::default();
-        packs.read("data/quirks/gateways.toml", BUILTIN)?;
-        Ok(packs)
-    }
-
-    /// Those that come with the program, and an operator's own after them: the `*.toml` files of the
-    /// folder `quirks` in the data directory, in the order of their names. The error names file and
-    /// line.
+    /// The `*.toml` files of the folder `quirks` in the data directory, in the order of their names.
+    /// The error names file and line.
     pub fn load(data_dir: &Path) -> Result<Self, String> {
-        let mut packs = Self::builtin()?;
+        let mut packs = Self::default();
         let folder = data_dir.join(FOLDER);
         let said = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
         let entries = match std::fs::read_dir(&folder) {
@@ -166,7 +165,8 @@ impl Packs {
         Ok(packs)
     }
 
-    fn read(&mut self, file: &str, text: &str) -> Result<(), String> {
+    /// The packs of one file, after those that are known.
+    pub(super) fn read(&mut self, file: &str, text: &str) -> Result<(), String> {
         let packs: File = toml::from_str(text).map_err(|error| format!("{file}: {error}"))?;
         for pack in packs.pack {
             let keyed = !pack.oui.is_empty() || !pack.product_class.is_empty();
@@ -185,7 +185,8 @@ impl Packs {
         Ok(())
     }
 
-    /// What the packs say of a device, all that fit in their order; later ones win.
+    /// What the packs say of a device, all that fit in their order; of each quirk the last one that
+    /// says something decides. `firmware` is empty where it is not known.
     pub fn of(&self, oui: &str, product_class: &str, firmware: &str) -> Quirks {
         let mut out = Quirks::default();
         for pack in &self.0 {
@@ -204,16 +205,15 @@ impl Pack {
             Some(start) => product_class.starts_with(start),
             None => known == product_class,
         };
+        let firmware = firmware.trim();
+        // What is not known lies within no bounds.
+        let is_firmware = |bound: Option<&str>, fits: fn(Ordering) -> bool| {
+            bound.is_none_or(|bound| !firmware.is_empty() && fits(natural(firmware, bound)))
+        };
         (self.oui.is_empty() || self.oui.iter().any(is_maker))
             && (self.product_class.is_empty() || self.product_class.iter().any(is_product))
-            && self
-                .firmware_from
-                .as_deref()
-                .is_none_or(|from| natural(firmware, from).is_ge())
-            && self
-                .firmware_before
-                .as_deref()
-                .is_none_or(|before| natural(firmware, before).is_lt())
+            && is_firmware(self.firmware_from.as_deref(), Ordering::is_ge)
+            && is_firmware(self.firmware_before.as_deref(), Ordering::is_lt)
     }
 }
 
@@ -221,21 +221,21 @@ impl Quirks {
     fn add(&mut self, other: &Self) {
         self.read_batch = other.read_batch.or(self.read_batch);
         self.write_batch = other.write_batch.or(self.write_batch);
-        self.never_lists_all |= other.never_lists_all;
-        self.never_reads_objects |= other.never_reads_objects;
-        self.never_lists_levels |= other.never_lists_levels;
-        self.never_lists_empty_path |= other.never_lists_empty_path;
+        self.never_lists_all = other.never_lists_all.or(self.never_lists_all);
+        self.never_reads_objects = other.never_reads_objects.or(self.never_reads_objects);
+        self.never_lists_levels = other.never_lists_levels.or(self.never_lists_levels);
+        self.never_lists_empty_path = other.never_lists_empty_path.or(self.never_lists_empty_path);
         self.booleans = other.booleans.or(self.booleans);
         self.dates = other.dates.or(self.dates);
-        self.no_transfer_complete |= other.no_transfer_complete;
-        self.no_reboot_event |= other.no_reboot_event;
+        self.no_transfer_complete = other.no_transfer_complete.or(self.no_transfer_complete);
+        self.no_reboot_event = other.no_reboot_event.or(self.no_reboot_event);
         self.cookies = other.cookies.or(self.cookies);
         self.digest = other.digest.or(self.digest);
     }
 }
 
 /// Versions in the order that people mean: numbers in them count as numbers.
-fn natural(a: &str, b: &str) -> std::cmp::Ordering {
+fn natural(a: &str, b: &str) -> Ordering {
     let pieces = |text: &str| {
         let mut out: Vec<(u64, String)> = Vec::new();
         let mut digits = String::new();
@@ -274,20 +274,66 @@ fn number(digits: &str) -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_pack_can_be_read_and_has_its_transcript() {
-        let packs = Packs::builtin().unwrap();
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/quirks");
-        for pack in &packs.0 {
-            let path = format!("{folder}/{}.txt", pack.name);
-            assert!(Path::new(&path).exists(), "{path}");
-        }
+    fn of(text: &str) -> Packs {
+        let mut packs = Packs::default();
+        packs.read("test", text).unwrap();
+        packs
     }
 
     #[test]
-    fn an_operators_packs_come_after_ours_and_what_is_wrong_in_one_is_named() {
+    fn a_pack_for_some_takes_back_every_quirk_that_one_for_all_says() {
+        let packs = of(r#"
+            [[pack]]
+            name = "maker"
+            why = "all of them"
+            oui = ["00256D"]
+            [pack.quirks]
+            read_batch = 4
+            write_batch = 1
+            never_lists_all = true
+            never_reads_objects = true
+            never_lists_levels = true
+            never_lists_empty_path = true
+            booleans = "digits"
+            dates = "no_zone"
+            no_transfer_complete = true
+            no_reboot_event = true
+            cookies = "none"
+            digest = "no_qop"
+
+            [[pack]]
+            name = "mended"
+            why = "but not since 2.0"
+            oui = ["00256D"]
+            firmware_from = "2.0"
+            [pack.quirks]
+            read_batch = 1000
+            write_batch = 1000
+            never_lists_all = false
+            never_reads_objects = false
+            never_lists_levels = false
+            never_lists_empty_path = false
+            booleans = "usual"
+            dates = "usual"
+            no_transfer_complete = false
+            no_reboot_event = false
+            cookies = "usual"
+            digest = "usual"
+        "#);
+        let maker = &packs.0[0].quirks;
+        assert_eq!(packs.of("00256D", "Box", "1.9"), *maker);
+        let mended = packs.of("00256D", "Box", "2.0");
+        assert_eq!(mended, packs.0[1].quirks);
+        // One that says nothing of it takes nothing back.
+        let mut quirks = maker.clone();
+        quirks.add(&Quirks::default());
+        assert_eq!(quirks, *maker);
+    }
+
+    #[test]
+    fn packs_are_read_in_the_order_of_their_files_and_what_is_wrong_in_one_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(Packs::load(dir.path()).is_ok());
+        assert!(Packs::load(dir.path()).unwrap().0.is_empty());
         let folder = dir.path().join(FOLDER);
         std::fs::create_dir(&folder).unwrap();
         let write = |text: &str| std::fs::write(folder.join("own.toml"), text).unwrap();
@@ -296,18 +342,18 @@ mod tests {
         };
         let key = "oui = [\"00256D\"]";
         std::fs::write(folder.join("README"), "no pack").unwrap();
+        let first = pack("first", key, "read_batch = 9, booleans = \"digits\"");
+        std::fs::write(folder.join("first.toml"), first).unwrap();
         write(&pack("own", key, "read_batch = 7, cookies = \"none\""));
-        let quirks = Packs::load(dir.path())
-            .unwrap()
-            .of("00256D", "IGD-2009", "1");
+        let quirks = Packs::load(dir.path()).unwrap().of("00256D", "Box", "1");
         assert_eq!(quirks.read_batch, Some(7));
         assert_eq!(quirks.cookies, Some(Cookies::None));
-        assert_eq!(quirks.booleans, Some(Truth::Digits), "of ours");
+        assert_eq!(quirks.booleans, Some(Truth::Digits), "of the first");
         for (text, said) in [
             (pack("own", key, "read_bunch = 7"), "read_bunch"),
             (pack("own", "", "read_batch = 7"), "neither oui"),
             (pack("own", key, ""), "changes nothing"),
-            (pack("igd-2009", key, "read_batch = 7"), "name of another"),
+            (pack("first", key, "read_batch = 7"), "name of another"),
             ("pack = 3".to_owned(), "own.toml"),
         ] {
             write(&text);
@@ -356,8 +402,27 @@ mod tests {
             ("00256D", "Bo", "1.9"),
             ("00256D", "Box 3", "1.1.9"),
             ("00256D", "Box 3", "1.10"),
+            ("00256D", "Box 3", ""),
+            ("00256D", "Box 3", " "),
         ] {
             assert!(!pack.fits(oui, class, firmware), "{oui} {class} {firmware}");
+        }
+        for (from, before, fits) in [
+            (Some("1.2"), None, false),
+            (None, Some("1.10"), false),
+            (None, None, true),
+        ] {
+            let pack = Pack {
+                firmware_from: from.map(str::to_owned),
+                firmware_before: before.map(str::to_owned),
+                ..pack.clone()
+            };
+            // Of a firmware that is not known.
+            assert_eq!(
+                pack.fits("00256D", "Box 3", ""),
+                fits,
+                "{from:?} {before:?}"
+            );
         }
     }
 }

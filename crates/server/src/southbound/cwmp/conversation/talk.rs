@@ -177,7 +177,8 @@ impl Talk {
 fn kind(desk: &Desk, inform: &Inform) -> (String, Quirks) {
     let known = desk.memory().software.clone();
     let software = inform.ending("DeviceInfo.SoftwareVersion");
-    let software = software.map_or(known.as_str(), str::trim);
+    let software = software.map(str::trim).filter(|told| !told.is_empty());
+    let software = software.unwrap_or(&known);
     let id = &inform.device_id;
     let (oui, class) = (id.oui.trim().to_ascii_uppercase(), id.product_class.trim());
     let kind = match oui.is_empty() && class.is_empty() {

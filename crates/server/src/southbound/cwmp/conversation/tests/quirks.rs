@@ -1,6 +1,5 @@
-//! The transcripts of the quirk packs (`data/quirks/*.txt`): each is played again with a device that
-//! has what the pack says. With `HEADEND_TRANSCRIPTS=write` they are written anew, for somebody to
-//! read the difference. What goes over HTTP is in the tests of the listener.
+//! The transcripts of the quirk packs of the test bench: each is played again with a device that has
+//! what the pack says. What goes over HTTP is in the tests of the listener.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +12,7 @@ use dm::mapping::Numbers;
 use fleet::Timestamp;
 use fleet::southbound::{ObjectSettings, Setting};
 
+use self::golden::{PACKS, same};
 use super::fake::{Fake, gateway};
 use super::habits::Habits;
 use super::known::Known;
@@ -20,6 +20,9 @@ use super::line::Line;
 use super::memory::Memory;
 use super::quirks::{Packs, Quirks};
 use super::{discover, get, inform, operate, requests, write};
+
+#[path = "../../../../../tests/quirks/golden.rs"]
+mod golden;
 
 const TIME: &str = "Device.ManagementServer.PeriodicInformTime";
 const DOWNLOAD: &str = "Device.DeviceInfo.FirmwareImage.1.Download()";
@@ -29,7 +32,8 @@ fn device() -> Fake {
 }
 
 fn quirks(product_class: &str, firmware: &str) -> Quirks {
-    let packs = Packs::builtin().unwrap();
+    let mut packs = Packs::default();
+    packs.read("gateways.toml", PACKS).unwrap();
     packs.of("00256D", product_class, firmware)
 }
 
@@ -103,18 +107,6 @@ async fn met(fake: Fake, quirks: Quirks, firmware: &str) -> Vec<String> {
         }
     }
     said
-}
-
-/// Compares what was said with the transcript of a pack.
-fn same(name: &str, said: &[String]) {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/quirks");
-    let path = format!("{folder}/{name}.txt");
-    let said = said.join("\n") + "\n";
-    if std::env::var("HEADEND_TRANSCRIPTS").is_ok_and(|how| how == "write") {
-        std::fs::write(&path, &said).unwrap();
-    }
-    let known = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(said, known, "{path}");
 }
 
 #[tokio::test]

@@ -1,0 +1,17 @@
+//! The quirk packs of the test bench and their transcripts (`*.txt`), for the tests of both sides. With
+//! `HEADEND_TRANSCRIPTS=write` they are written anew, for somebody to read the difference.
+
+/// The packs, as an operator would have them.
+pub const PACKS: &str = include_str!("gateways.toml");
+
+/// Compares what was said with the transcript of a pack.
+pub fn same(name: &str, said: &[String]) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/quirks");
+    let path = format!("{folder}/{name}.txt");
+    let said = said.join("\n") + "\n";
+    if std::env::var("HEADEND_TRANSCRIPTS").is_ok_and(|how| how == "write") {
+        std::fs::write(&path, &said).unwrap();
+    }
+    let known = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(said, known, "{path}");
+}
