@@ -231,6 +231,36 @@ async fn a_device_comes_with_its_own_credential_and_with_nothing_else_from_then_
 }
 
 #[tokio::test]
+async fn a_device_that_has_taken_its_new_name_and_not_yet_its_password_still_comes_with_the_setup_key()
+ {
+    each(|world| async move {
+        let mut cpe = world.cpe("S1").await;
+        cpe.session().await;
+        let device = world.device("Box", "S1").await;
+        let password = credential(&world, device, 1).await;
+        let (id, key) = (device.to_string(), world.key.clone());
+        for nth in [0, 1] {
+            let mut torn = world.cpe("S1").await.with(&id, &key);
+            assert_eq!(by_digest(&mut torn, nth).await.status, 200);
+            torn.finish().await;
+            assert!(world.path(device).await.pending_at.is_some());
+        }
+        let mut torn = world.cpe("S1").await.with(&id, &key);
+        torn.session().await;
+        // Neither is any other password good, nor the setup key once it has come with its own.
+        let wrong = secret::new(secret::SETUP_KEY);
+        let mut guess = world.cpe("S1").await.with(&id, &wrong);
+        assert_eq!(by_digest(&mut guess, 0).await.status, 401);
+        let mut whole = world.cpe("S1").await.with(&id, &password);
+        assert_eq!(by_digest(&mut whole, 0).await.status, 200);
+        whole.finish().await;
+        let mut late = world.cpe("S1").await.with(&id, &key);
+        assert_eq!(by_digest(&mut late, 0).await.status, 401);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_device_of_the_path_key_that_has_its_own_credential_is_asked_for_it() {
     let world = world(|_, _| {}).await;
     let mut cpe = world.cpe("S1").await;

@@ -398,6 +398,13 @@ async fn by_digest(core: &Core, shown: &Credentials, hint: &str) -> Result<Proof
             }
         }
         let tenant = &known.path.tenant;
+        // One that was told a credential of its own may have taken the name and not the password yet:
+        // those that take one parameter at a time do, and a session may end between the two.
+        if known.path.pending_at.is_some()
+            && let Ok(proof) = by_setup_key(core, tenant, check).await?
+        {
+            return Ok(proof);
+        }
         return Err(wrong(user, Some(tenant), "the password is wrong"));
     }
     let named = user.strip_suffix("/setup").unwrap_or(user);
@@ -410,20 +417,29 @@ async fn by_digest(core: &Core, shown: &Credentials, hint: &str) -> Result<Proof
         let why = "neither its user name nor its path says whose device it is";
         return Err(wrong(user, None, why));
     };
-    let keys = core.door.vault.setup_keys(store, &tenant, now()).await;
+    let found = by_setup_key(core, &tenant, check).await?;
+    found.map_err(|why| wrong(user, Some(&tenant), why))
+}
+
+/// Which of a tenant's setup keys the password is that `check` knows; else why it is none.
+async fn by_setup_key(
+    core: &Core,
+    tenant: &TenantId,
+    check: impl Fn(&str) -> Result<bool, Denied>,
+) -> Result<Result<Proof, String>, Denied> {
+    let keys = core.door.vault.setup_keys(&core.store, tenant, now()).await;
     let keys = keys.map_err(|error| Denied::Later(error.to_string()))?;
     let count = keys.len();
     for (record, text) in keys {
         if check(&text)? {
-            let key = record.id;
-            return Ok(Proof::SetupKey { tenant, key });
+            let (tenant, key) = (tenant.clone(), record.id);
+            return Ok(Ok(Proof::SetupKey { tenant, key }));
         }
     }
-    let why = match count >= KEYS_MAX {
+    Ok(Err(match count >= KEYS_MAX {
         true => format!(
             "the password is none of the tenant's newest {KEYS_MAX} setup keys in force; older ones serve with Basic"
         ),
         false => "the password is none of the tenant's setup keys in force".to_owned(),
-    };
-    Err(wrong(user, Some(&tenant), why))
+    }))
 }

@@ -225,13 +225,16 @@ async fn kept_name(talk: &mut Talk, desk: &Desk) -> Result<Option<String>, AskEr
 }
 
 /// The credential of its own, in the place of the setup key. It is pending until the device comes
-/// with it, and both open the door until then.
+/// with it, and both open the door until then; so does the new name with the setup key, since the two
+/// are told one after the other where a device takes no more at once. The name is first: it says whose
+/// device comes with a password that is still a setup key.
 pub async fn credential(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> {
     let desk = talk.desk.clone();
     let pending = event(&desk, EventKind::DeviceCredential).data(json!({ "state": "pending" }));
     let own = issued::issue(&desk.core, &desk.tenant, desk.device, vec![pending])
         .await
         .map_err(unsent)?;
+    // In this order.
     let both = [
         wish("Username", own.username),
         wish("Password", own.password),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use cwmp::rpc::Method;
+use cwmp::value::Value;
 use fleet::EventKind;
 use fleet::device::OnboardingState;
 use fleet::operation::{OperationState as State, Request};
@@ -97,6 +98,32 @@ async fn a_device_with_a_setup_key_gets_a_credential_of_its_own_and_nobody_reads
         world.told(EventKind::DeviceCredential).await[0]["state"],
         "pending"
     );
+}
+
+#[tokio::test]
+async fn a_device_that_takes_one_parameter_at_a_time_is_told_its_name_before_its_password() {
+    for (fake, root) in [
+        (gateway(), "Device."),
+        (old_gateway(), "InternetGatewayDevice."),
+    ] {
+        let object = format!("{root}ManagementServer.");
+        let fake = ["Username", "Password"].iter().fold(fake, |fake, name| {
+            fake.with_param(&format!("{object}{name}"), Value::string("before"))
+        });
+        let (world, asked) = World::known(fake, root).await;
+        let at = |name: &str| asked.get(&format!("{object}{name}")).unwrap();
+        let breaks = asked.again().writes_max(1);
+        let breaks = breaks.leaves_after(Method::SetParameterValues);
+        let (session, _) = world.come(breaks, world.inform(PERIODIC, &[]), true);
+        session.end().await;
+        // With the new name and the setup key it still comes in.
+        assert_eq!(at("Username"), world.device.to_string());
+        assert_eq!(at("Password"), "before");
+        let again = asked.again().writes_max(1);
+        let (session, _) = world.come(again, world.inform(PERIODIC, &[]), true);
+        session.end().await;
+        assert_ne!(at("Password"), "before");
+    }
 }
 
 #[tokio::test]
