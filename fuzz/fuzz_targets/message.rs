@@ -1,7 +1,7 @@
 //! Messages as a peer may put them into a record.
 #![no_main]
 
-#[expect(dead_code, reason = "the file has the checks of two targets")]
+#[expect(dead_code, reason = "the file has the checks of three targets")]
 #[path = "../checks/usp.rs"]
 mod checks;
 

@@ -1,7 +1,7 @@
 //! Records as a peer may send them, down to what both ends of a conversation make of them.
 #![no_main]
 
-#[expect(dead_code, reason = "the file has the checks of two targets")]
+#[expect(dead_code, reason = "the file has the checks of three targets")]
 #[path = "../checks/usp.rs"]
 mod checks;
 

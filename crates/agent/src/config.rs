@@ -81,6 +81,10 @@ pub struct ControllerConfig {
     pub retry_multiplier: u32,
     /// Seconds between WebSocket pings.
     pub keep_alive: u32,
+    /// Whether messages travel in session contexts: `Require`, `Allow` (when the controller opens one) or `Forbid`.
+    pub session_mode: String,
+    /// Largest record sent in session contexts, bytes; 0 is no limit.
+    pub record_bytes_max: u32,
 }
 
 impl Default for ControllerConfig {
@@ -93,6 +97,8 @@ impl Default for ControllerConfig {
             retry_min_wait: 5,
             retry_multiplier: 2000,
             keep_alive: 30,
+            session_mode: "Allow".into(),
+            record_bytes_max: 0,
         }
     }
 }
@@ -282,6 +288,16 @@ impl AgentConfig {
                     "must be \"Full Access\" or \"Untrusted\"".into(),
                 );
             }
+            if !matches!(
+                controller.session_mode.as_str(),
+                "Require" | "Allow" | "Forbid"
+            ) {
+                let words = "must be \"Require\", \"Allow\" or \"Forbid\"";
+                return invalid(&key("session_mode"), words.into());
+            }
+            if (1..512).contains(&controller.record_bytes_max) {
+                return invalid(&key("record_bytes_max"), "must be 0 or at least 512".into());
+            }
             for (name, value, least) in [
                 ("periodic_interval", controller.periodic_interval, 1),
                 ("retry_min_wait", controller.retry_min_wait, 1),
@@ -365,6 +381,14 @@ mod tests {
             (
                 "[[controller]]\nendpoint_id = \"self::c\"\nrole = \"root\"",
                 "controller[0].role",
+            ),
+            (
+                "[[controller]]\nendpoint_id = \"self::c\"\nsession_mode = \"maybe\"",
+                "controller[0].session_mode",
+            ),
+            (
+                "[[controller]]\nendpoint_id = \"self::c\"\nrecord_bytes_max = 100",
+                "controller[0].record_bytes_max",
             ),
             ("[reboot]\nenabled = true", "reboot.command"),
             ("[device]\noui = \"xyz\"", "device.oui"),

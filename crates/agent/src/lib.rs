@@ -22,7 +22,7 @@ pub use config::{
     TlsConfig, WebSocketAddress,
 };
 pub use driver::{Clock, RunError, RunOptions, SystemClock, run};
-pub use engine::{ControllerLink, Effect, Engine, EngineError, Outgoing};
+pub use engine::{ControllerLink, Effect, Engine, EngineError, Outgoing, SessionSettings};
 pub use fault::Fault;
 pub use model::{model, model_from, read_only};
 pub use storage::{Entry, FileStorage, MemoryStorage, NoStorage, Storage, StorageError};

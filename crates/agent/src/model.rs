@@ -31,6 +31,7 @@ const OWN: &[&str] = &[
     "-Device.LocalAgent.Controller.{i}.ScheduleTimer()",
     "-Device.LocalAgent.Controller.{i}.AddMyCertificate()",
     "-Device.LocalAgent.Controller.{i}.Timer!",
+    "Device.LocalAgent.Controller.{i}.E2ESession.",
     "Device.LocalAgent.Controller.{i}.MTP.{i}.!only",
     "Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.",
     "-Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.IsEncrypted",

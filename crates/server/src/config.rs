@@ -12,6 +12,10 @@ mod matching;
 
 pub use matching::Matching;
 
+mod session_context;
+
+pub use session_context::{SessionContext, SessionMode};
+
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -120,6 +124,8 @@ pub struct Usp {
     /// Load balancers and proxies in front of the listeners: how many connections come from one of
     /// these addresses is not limited.
     pub proxies: Vec<IpAddr>,
+    /// End-to-end session contexts with agents.
+    pub session_context: SessionContext,
 }
 
 impl Default for Usp {
@@ -132,6 +138,7 @@ impl Default for Usp {
             public_url: None,
             dial_ca: None,
             proxies: Vec::new(),
+            session_context: SessionContext::default(),
         }
     }
 }

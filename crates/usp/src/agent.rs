@@ -7,18 +7,21 @@
 mod notifies;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::context;
 use crate::endpoint::EndpointId;
 use crate::error::{Error, ErrorCode, UspError};
 use crate::limits;
+use crate::link::{Inbound, Link, Via};
 use crate::msg::{Body, GetSupportedProtocolResp, Msg, Notify, OnBoardRequest, Request, Response};
 use crate::record::RecordType;
 use crate::retry::RetryPolicy;
 pub use crate::session::{Ignored, Signatures};
-use crate::session::{Inbound, Link, excerpt, pop};
+use crate::session::{earlier, excerpt, pop};
 use crate::version::{Version, Versions};
 
 use notifies::Notifies;
@@ -31,6 +34,8 @@ pub struct Config {
     pub versions: Versions,
     /// What to do with signed records.
     pub signatures: Signatures,
+    /// How messages travel in session contexts.
+    pub contexts: Arc<context::Config>,
 }
 
 /// A request to be answered.
@@ -74,6 +79,8 @@ pub enum Event {
         /// The controller's versions.
         theirs: String,
     },
+    /// Something about session contexts: one was opened, one failed.
+    Context(context::Event),
     /// An input changed nothing.
     Ignored(Ignored),
 }
@@ -81,6 +88,7 @@ pub enum Event {
 struct InProgress {
     token: u64,
     msg_id: String,
+    via: Via,
     /// An Operate that wants no answer (R-OPR.4).
     quiet: bool,
     /// Its channel is gone, and with it the way back.
@@ -101,7 +109,15 @@ impl Session {
     /// A session without a channel. `seed` is a random number, for message ids and retry waits.
     pub fn new(config: &Config, own: EndpointId, controller: EndpointId, seed: u64) -> Self {
         let versions = config.versions;
-        let link = Link::new(own, controller, versions, config.signatures);
+        let contexts = config.contexts.clone();
+        let link = Link::new(
+            own,
+            controller,
+            versions,
+            config.signatures,
+            contexts,
+            !seed,
+        );
         let notifies = Notifies::new(seed);
         Self {
             versions,
@@ -132,7 +148,7 @@ impl Session {
     /// notification that is not delivered yet.
     pub fn channel_opened(&mut self, now: Instant, connect: impl Into<RecordType>) {
         self.orphan();
-        self.link.start(connect.into());
+        self.link.start(now, connect.into());
         self.notifies.channel_opened(now);
     }
 
@@ -158,32 +174,41 @@ impl Session {
                 max: limits::EVENTS_MAX,
             });
         }
-        match self.link.receive(bytes)? {
+        let mut inbound = self.link.receive(now, bytes)?;
+        while let Some(one) = inbound {
+            self.inbound(now, one);
+            inbound = self.link.more();
+        }
+        Ok(())
+    }
+
+    fn inbound(&mut self, now: Instant, inbound: Inbound) {
+        match inbound {
             Inbound::Ignored(why) => self.ignore(why),
             // Only agents connect. R-MTP.6
             Inbound::Connect(_) => self.ignore(Ignored::WrongConnect),
             Inbound::Disconnect(record) => {
-                self.link.open = false;
+                self.link.leave();
                 self.orphan();
                 let (code, reason) = (ErrorCode(record.reason_code), excerpt(&record.reason));
                 self.events.push_back(Event::Disconnected { code, reason });
             }
-            Inbound::Msg(_, _) if !self.link.open => self.ignore(Ignored::BeforeConnect),
-            Inbound::Msg(msg, _) => self.message(now, msg),
+            Inbound::Msg(..) if !self.link.open => self.ignore(Ignored::BeforeConnect),
+            Inbound::Msg(msg, _, via) => self.message(now, msg, via),
+            Inbound::Context(event) => self.events.push_back(Event::Context(event)),
             Inbound::Broken(error, _) => self.ignore(Ignored::BrokenMessage(error)),
         }
-        Ok(())
     }
 
     fn ignore(&mut self, why: Ignored) {
         self.events.push_back(Event::Ignored(why));
     }
 
-    fn message(&mut self, now: Instant, msg: Msg) {
+    fn message(&mut self, now: Instant, msg: Msg, via: Via) {
         let msg_id = msg.header.msg_id;
         // R-MSG.10: the body decides
         let known = match msg.body {
-            Body::Request(request) => return self.requested(msg_id, request),
+            Body::Request(request) => return self.requested(msg_id, request, via),
             Body::Response(Response::NotifyResp(_)) => {
                 self.notifies
                     .answered(now, &msg_id, Ok(()), &mut self.events)
@@ -202,7 +227,7 @@ impl Session {
         }
     }
 
-    fn requested(&mut self, msg_id: String, request: Request) {
+    fn requested(&mut self, msg_id: String, request: Request, via: Via) {
         // R-MSG.4
         if self
             .in_progress
@@ -226,6 +251,7 @@ impl Session {
                         agent_supported_protocol_versions,
                     }
                     .into(),
+                    via,
                 );
                 return;
             }
@@ -235,6 +261,7 @@ impl Session {
                 self.link.reply_error(
                     &msg_id,
                     UspError::new(ErrorCode::MESSAGE_NOT_SUPPORTED, text),
+                    via,
                 );
                 return self.ignore(Ignored::Unsupported { msg_id });
             }
@@ -242,7 +269,7 @@ impl Session {
         }
         if self.in_progress.len() >= limits::REQUESTS_IN_PROGRESS_MAX {
             let error = UspError::new(ErrorCode::RESOURCES_EXCEEDED, "too many requests at once");
-            self.link.reply_error(&msg_id, error);
+            self.link.reply_error(&msg_id, error, via);
             return self.ignore(Ignored::Limit("REQUESTS_IN_PROGRESS_MAX"));
         }
         let token = self.next;
@@ -251,6 +278,7 @@ impl Session {
         self.in_progress.push(InProgress {
             token,
             msg_id: msg_id.clone(),
+            via,
             quiet,
             orphaned: false,
         });
@@ -283,8 +311,8 @@ impl Session {
             return Ok(());
         }
         let queued = match result {
-            Ok(response) => self.link.respond(&request.msg_id, response),
-            Err(error) => self.link.reply_error(&request.msg_id, error),
+            Ok(response) => self.link.respond(&request.msg_id, response, request.via),
+            Err(error) => self.link.reply_error(&request.msg_id, error, request.via),
         };
         if !queued {
             self.ignore(Ignored::Limit("REPLIES_MAX"));
@@ -333,19 +361,23 @@ impl Session {
     pub fn disconnect(&mut self, code: ErrorCode, reason: &str) {
         if self.link.open {
             self.link.disconnect(code, reason);
-            self.link.open = false;
+            self.link.leave();
             self.orphan();
         }
     }
 
     /// Sends again what is due and gives up what is over time.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.link.handle_timeout(now);
+        while let Some(inbound) = self.link.more() {
+            self.inbound(now, inbound);
+        }
         self.notifies.handle_timeout(now, &mut self.events);
     }
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.notifies.poll_timeout()
+        earlier(self.link.poll_timeout(), self.notifies.poll_timeout())
     }
 
     /// The next record for the transport.
@@ -353,11 +385,26 @@ impl Session {
         if let Some(reply) = self.link.poll_transmit() {
             return Some(reply);
         }
-        if !self.link.open {
+        if !self.link.is_ready() {
             return None;
         }
         let payload = self.notifies.poll_transmit(&mut self.events)?;
-        Some(self.link.wrap(payload))
+        self.link.send(payload)
+    }
+
+    /// How messages travel from the next channel on.
+    pub fn set_contexts(&mut self, contexts: Arc<context::Config>) {
+        self.link.set_contexts(contexts);
+    }
+
+    /// How the session context stands, and how often in a row it failed (`E2ESession.Status`, `CurrentRetryCount`).
+    pub fn context_status(&self) -> (context::Status, u32) {
+        self.link.context_status()
+    }
+
+    /// Begins a new session context (`E2ESession.Reset()`).
+    pub fn reset_context(&mut self, now: Instant) {
+        self.link.reset_context(now);
     }
 
     /// The next thing that happened.

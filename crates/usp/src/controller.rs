@@ -12,16 +12,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::codec;
+use crate::context;
 use crate::endpoint::EndpointId;
 use crate::error::{Error, ErrorCode, UspError};
 use crate::limits;
+use crate::link::{Inbound, Link, Via};
 use crate::msg::{
     Body, Deregister, DeregisterResp, DeregisterStatus, DeregisteredPathResult, Msg, MsgType,
     Notification, Notify, NotifyResp, OperationFailure, Request, Response,
 };
 use crate::record::{DisconnectRecord, RecordType};
 pub use crate::session::{Ignored, Signatures, Transport};
-use crate::session::{Inbound, Link, earlier, excerpt, pop};
+use crate::session::{earlier, excerpt, pop};
 use crate::version::Version;
 pub use event::{Config, Event, NotifyToken, PeerError, RequestId, Sent};
 
@@ -31,11 +33,14 @@ struct Pending {
     answer: MsgType,
     /// Whether an answer is due, so that it takes a place in the window.
     due: bool,
+    /// What was sent outside of a session context, for an agent that refuses it there.
+    plain: Option<Vec<u8>>,
 }
 
 struct Unacknowledged {
     token: u64,
     msg_id: String,
+    via: Via,
     subscription_id: String,
 }
 
@@ -55,7 +60,15 @@ impl Session {
     /// A session over a channel that has just opened. `ids` is a random number that keeps the
     /// message ids of this session apart from those of any other (R-MSG: unique per sender).
     pub fn new(config: Arc<Config>, own: EndpointId, peer: EndpointId, ids: u64) -> Self {
-        let link = Link::new(own, peer, config.versions, config.signatures);
+        let contexts = config.contexts.clone();
+        let link = Link::new(
+            own,
+            peer,
+            config.versions,
+            config.signatures,
+            contexts,
+            !ids,
+        );
         let (queue, in_flight, notifies, events) =
             (VecDeque::new(), Vec::new(), Vec::new(), VecDeque::new());
         Self {
@@ -99,18 +112,33 @@ impl Session {
     /// Takes what the transport received. An error means that the bytes are no record at all: a
     /// WebSocket closes with 1003 (R-WS.16).
     pub fn handle_input(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Error> {
-        _ = now;
         if self.events.len() >= limits::EVENTS_MAX {
             return Err(Error::LimitExceeded {
                 limit: "EVENTS_MAX",
                 max: limits::EVENTS_MAX,
             });
         }
-        match self.link.receive(bytes)? {
+        let mut inbound = self.link.receive(now, bytes)?;
+        while let Some(one) = inbound {
+            self.inbound(one);
+            inbound = self.link.more();
+        }
+        Ok(())
+    }
+
+    fn inbound(&mut self, inbound: Inbound) {
+        match inbound {
             Inbound::Ignored(why) => self.ignore(why),
             Inbound::Connect(record) => self.connect(record),
             Inbound::Disconnect(record) => self.disconnected(record),
-            Inbound::Msg(msg, version) => self.message(msg, version),
+            Inbound::Msg(msg, version, via) => self.message(msg, version, via),
+            Inbound::Context(event) => {
+                // What it was asked in a context that it ended is not answered any more.
+                if let context::Event::Failed(context::Failure::Terminated(_)) = &event {
+                    self.lose_in_flight();
+                }
+                self.events.push_back(Event::Context(event));
+            }
             Inbound::Broken(error, peek) => {
                 let id = peek
                     .msg_id
@@ -122,7 +150,6 @@ impl Session {
                 }
             }
         }
-        Ok(())
     }
 
     fn ignore(&mut self, why: Ignored) {
@@ -138,6 +165,8 @@ impl Session {
         if !self.config.transport.is_connect(&record) {
             return self.ignore(Ignored::WrongConnect);
         }
+        // An agent that starts anew knows of no session context.
+        self.link.leave();
         self.link.open = true;
         let version = self.link.version();
         self.events.push_back(Event::Connected {
@@ -148,15 +177,19 @@ impl Session {
 
     /// R-MTP.7
     fn disconnected(&mut self, record: DisconnectRecord) {
-        self.link.open = false;
-        for pending in std::mem::take(&mut self.in_flight) {
-            self.answered(pending.id, Err(PeerError::Disconnected));
-        }
+        self.link.leave();
+        self.lose_in_flight();
         let (code, reason) = (ErrorCode(record.reason_code), excerpt(&record.reason));
         self.events.push_back(Event::Disconnected { code, reason });
     }
 
-    fn message(&mut self, msg: Msg, version: Version) {
+    fn lose_in_flight(&mut self) {
+        for pending in std::mem::take(&mut self.in_flight) {
+            self.answered(pending.id, Err(PeerError::Disconnected));
+        }
+    }
+
+    fn message(&mut self, msg: Msg, version: Version, via: Via) {
         if !self.link.open {
             // R-MTP.8; connect records over WebSocket exist since 1.2
             if version >= Version::V1_2 {
@@ -171,8 +204,8 @@ impl Session {
         let msg_id = msg.header.msg_id;
         // R-MSG.10: the body decides
         match msg.body {
-            Body::Request(Request::Notify(notify)) => self.notified(msg_id, notify),
-            Body::Request(request) => self.refuse_request(msg_id, request),
+            Body::Request(Request::Notify(notify)) => self.notified(msg_id, notify, via),
+            Body::Request(request) => self.refuse_request(msg_id, request, via),
             Body::Response(response) => self.response(&msg_id, Ok(response)),
             Body::Error(error) => self.response(&msg_id, Err(error.into())),
         }
@@ -180,11 +213,19 @@ impl Session {
 
     /// R-MSG.9: what nobody waits for is dropped.
     fn response(&mut self, msg_id: &str, result: Result<Response, UspError>) {
-        let Some(pending) = self.request_id(msg_id).and_then(|id| self.take(id)) else {
+        let Some(mut pending) = self.request_id(msg_id).and_then(|id| self.take(id)) else {
             return self.ignore(Ignored::Unmatched {
                 msg_id: excerpt(msg_id),
             });
         };
+        // It was refused for its record, so nothing has happened: once more, in a session context.
+        if let Err(error) = &result
+            && error.code == ErrorCode::SECURE_SESSION_REQUIRED
+            && let Some(payload) = pending.plain.take()
+        {
+            self.link.want_context();
+            return self.queue.push_front((pending, payload));
+        }
         let result = match result {
             Ok(response) if response.msg_type() == pending.answer => Ok(response),
             Ok(response) => Err(PeerError::WrongResponse(response.msg_type())),
@@ -204,7 +245,7 @@ impl Session {
         }
     }
 
-    fn notified(&mut self, msg_id: String, notify: Notify) {
+    fn notified(&mut self, msg_id: String, notify: Notify, via: Via) {
         // R-MSG.4
         if self.notifies.iter().any(|known| known.msg_id == msg_id) {
             return self.ignore(Ignored::Duplicate { msg_id });
@@ -223,6 +264,7 @@ impl Session {
             self.notifies.push(Unacknowledged {
                 token,
                 msg_id: msg_id.clone(),
+                via,
                 subscription_id,
             });
             NotifyToken(Some(token))
@@ -237,16 +279,18 @@ impl Session {
     }
 
     /// Agents ask a controller that is no broker for nothing but Notify. R-MSG.1
-    fn refuse_request(&mut self, msg_id: String, request: Request) {
+    fn refuse_request(&mut self, msg_id: String, request: Request, via: Via) {
         match request {
-            Request::Deregister(deregister) => self
-                .link
-                .respond(&msg_id, refuse_deregister(deregister).into()),
+            Request::Deregister(deregister) => {
+                self.link
+                    .respond(&msg_id, refuse_deregister(deregister).into(), via)
+            }
             request => {
                 let text = format!("this controller does not serve {:?}", request.msg_type());
                 self.link.reply_error(
                     &msg_id,
                     UspError::new(ErrorCode::MESSAGE_NOT_SUPPORTED, text),
+                    via,
                 )
             }
         };
@@ -308,6 +352,7 @@ impl Session {
                 deadline,
                 answer,
                 due,
+                plain: None,
             },
             payload,
         ));
@@ -342,7 +387,7 @@ impl Session {
             let response = NotifyResp {
                 subscription_id: known.subscription_id,
             };
-            self.link.respond(&known.msg_id, response.into());
+            self.link.respond(&known.msg_id, response.into(), known.via);
         }
         Ok(())
     }
@@ -350,7 +395,7 @@ impl Session {
     /// Answers a notification that could not be stored with an Error; the agent sends it again.
     pub fn refuse(&mut self, token: NotifyToken, error: UspError) -> Result<(), Error> {
         if let Some(known) = self.take_notify(token)? {
-            self.link.reply_error(&known.msg_id, error);
+            self.link.reply_error(&known.msg_id, error, known.via);
         }
         Ok(())
     }
@@ -373,11 +418,15 @@ impl Session {
     /// Says goodbye; nothing flows until the agent connects again. R-MTP.9
     pub fn disconnect(&mut self, code: ErrorCode, reason: &str) {
         self.link.disconnect(code, reason);
-        self.link.open = false;
+        self.link.leave();
     }
 
     /// Ends what is over time.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.link.handle_timeout(now);
+        while let Some(inbound) = self.link.more() {
+            self.inbound(inbound);
+        }
         let events = &mut self.events;
         let mut expire = |pending: &Pending, sent: Sent| {
             let over = pending.deadline <= now;
@@ -396,10 +445,8 @@ impl Session {
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let sent = self.in_flight.iter().map(|pending| pending.deadline).min();
-        earlier(
-            sent,
-            self.queue.iter().map(|(pending, _)| pending.deadline).min(),
-        )
+        let queued = self.queue.iter().map(|(pending, _)| pending.deadline).min();
+        earlier(self.link.poll_timeout(), earlier(sent, queued))
     }
 
     /// The next record for the transport.
@@ -409,12 +456,18 @@ impl Session {
         }
         let window = self.config.window.clamp(1, limits::WINDOW_MAX);
         let busy = self.in_flight.iter().filter(|pending| pending.due).count();
-        if !self.link.open || busy >= window || self.in_flight.len() >= limits::QUEUE_MAX {
+        if !self.link.is_ready() || busy >= window || self.in_flight.len() >= limits::QUEUE_MAX {
             return None;
         }
-        let (pending, payload) = pop(&mut self.queue)?;
+        let (mut pending, payload) = pop(&mut self.queue)?;
+        pending.plain = self.link.is_plain_by_choice().then(|| payload.clone());
         self.in_flight.push(pending);
-        Some(self.link.wrap(payload))
+        self.link.send(payload)
+    }
+
+    /// How the session context with the agent stands.
+    pub fn context_status(&self) -> context::Status {
+        self.link.context_status().0
     }
 
     /// The next thing that happened.

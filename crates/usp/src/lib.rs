@@ -9,10 +9,12 @@
 
 pub mod agent;
 pub mod codec;
+pub mod context;
 pub mod controller;
 pub mod endpoint;
 pub mod error;
 pub mod limits;
+mod link;
 pub mod msg;
 pub mod outcome;
 pub mod proto;

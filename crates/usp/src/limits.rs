@@ -54,3 +54,64 @@ pub const NOTIFIES_PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How long an agent waits for the answer to a notification that it will not send again.
 pub const NOTIFY_ANSWER_WAIT: Duration = Duration::from_secs(60);
+
+/// Records of a session context sent and not acknowledged, kept for a peer that asks again. A message of
+/// [`RECORD_BYTES_MAX`] in records of 512 bytes is some 12,000.
+pub const CONTEXT_UNACKNOWLEDGED_MAX: usize = 16_384;
+
+/// Bytes of these together: the largest message, and what it takes to cut it.
+pub const CONTEXT_UNACKNOWLEDGED_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
+
+/// Messages in them that are followed until they have arrived. A link has some dozens under way.
+pub const CONTEXT_UNACKNOWLEDGED_MESSAGES_MAX: usize = 256;
+
+/// Records that came before their turn. More than a transport brings out of order while one is asked for again.
+pub const CONTEXT_EARLY_MAX: usize = 256;
+
+/// Bytes of these together.
+pub const CONTEXT_EARLY_BYTES_MAX: usize = 1024 * 1024;
+
+/// How far a record may be ahead of its turn.
+pub const CONTEXT_AHEAD_MAX: u64 = 4096;
+
+/// Bytes of payload in a record at least, however small records are to be: a certificate in the envelope may leave
+/// nothing of 512 bytes.
+pub const CONTEXT_SEGMENT_BYTES_MIN: usize = 128;
+
+/// Bytes of a record of a session context beside ids, certificate and payload: numbers, lengths, MAC or signature.
+pub const CONTEXT_ENVELOPE_BYTES: usize = 160;
+
+/// The last number of a record in a context (R-E2E.8, .9).
+pub const CONTEXT_SEQUENCE_MAX: u64 = u64::MAX - 10_000;
+
+/// How long a record may be missing before it is asked for: transports bring them out of order, and a peer that does
+/// not retransmit (the standard's default) answers by starting over.
+pub const CONTEXT_GAP_WAIT: Duration = Duration::from_secs(1);
+
+/// How long after a context was opened the peer's own may still come, opened at the same time: more than a transport
+/// delays.
+pub const CONTEXT_TIE_WAIT: Duration = Duration::from_secs(10);
+
+/// How long the TLS handshake of a context may take: a few round trips over a slow transport, with records lost.
+pub const CONTEXT_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How often a missing record is asked for, with doubling waits: half a minute.
+pub const CONTEXT_ASKS_MAX: u32 = 4;
+
+/// How long a payload waits for something to be said that acknowledges it on the way.
+pub const CONTEXT_ACKNOWLEDGE_WAIT: Duration = Duration::from_millis(500);
+
+/// How long nothing may be acknowledged before the first record is sent again.
+pub const CONTEXT_PROBE_WAIT: Duration = Duration::from_secs(3);
+
+/// How often that is done, with doubling waits: three minutes, longer than any request waits.
+pub const CONTEXT_PROBES_MAX: u32 = 5;
+
+/// Records waiting to be sent again. A peer that asks for more at once loses the rest, and asks again.
+pub const CONTEXT_AGAIN_MAX: usize = 256;
+
+/// Ended contexts that are remembered, so that late records of theirs open nothing.
+pub const CONTEXT_ENDED_MAX: usize = 16;
+
+/// Late records of ended contexts in a row, until a new context is opened: then the peer has not noticed the end.
+pub const CONTEXT_LATE_MAX: u32 = 32;

@@ -1,5 +1,5 @@
 //! Records: the generated types and how to make one.
-//! Deliberately without session contexts, which this release refuses with 7106.
+//! Deliberately without rules: which records count is decided by the sessions, in session contexts by `context`.
 
 pub use crate::proto::record::*;
 

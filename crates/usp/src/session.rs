@@ -1,20 +1,11 @@
-//! What both ends of a conversation share: which records count, what is answered to broken ones,
-//! and how a message becomes a record.
+//! What both ends of a conversation share in words and small functions; the record layer itself is in `link.rs`.
 //! Deliberately without any state of requests or notifications: those are the ends' own.
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
-use crate::codec::{self, Peek};
-use crate::endpoint::EndpointId;
 use crate::error::{Error, ErrorCode, UspError};
 use crate::limits;
-use crate::msg::{Msg, Response};
-use crate::record::{
-    DisconnectRecord, NoSessionContextRecord, PayloadSecurity, Record, RecordType,
-};
-use crate::version::{Version, Versions};
+use crate::record::{PayloadSecurity, RecordType};
 use crate::wire::{DecodeError, DecodeErrorKind};
 
 /// Which transport a session runs over: it decides which connect record is the right one (R-MTP.8).
@@ -44,16 +35,19 @@ impl Transport {
     }
 }
 
-/// What to do with a record whose signature we cannot verify (R-E2E.30).
-///
-/// This release does not verify signatures: whoever needs them relies on TLS.
+/// What to do with signed records, and with others (R-E2E.30). Verifying takes an identity: see
+/// [`crate::context::Config::identity`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signatures {
-    /// Drop the record.
+    /// Drop signed records: nobody can tell whether they are right.
     #[default]
     Refuse,
-    /// Treat it as unsigned.
+    /// Treat them as unsigned.
     Disregard,
+    /// Verify those there are.
+    Verify,
+    /// Drop what is neither signed nor has a MAC: the transport does not protect it (R-E2E.28).
+    Demand,
 }
 
 /// Why an input changed nothing. To be counted, and shown with the peer's name.
@@ -83,6 +77,15 @@ pub enum Ignored {
     /// It is signed, and we do not verify signatures (R-E2E.30).
     #[error("a signed record")]
     Signed,
+    /// It is not signed, and nothing else protects it (R-E2E.29).
+    #[error("a record without a signature")]
+    Unsigned,
+    /// Its signature is not good (R-E2E.30).
+    #[error("a bad signature: {0}")]
+    BadSignature(String),
+    /// It is outside of a session context, and was answered with 7101.
+    #[error("a record outside of a session context")]
+    NoSessionContext,
     /// It is part of a session context, and was answered with 7106 (R-E2E.6a).
     #[error("a record of a session context")]
     SessionContext,
@@ -127,237 +130,8 @@ pub enum Ignored {
     Limit(&'static str),
 }
 
-/// What a record was.
-pub(crate) enum Inbound {
-    /// Nothing for the session; what was due has been answered.
-    Ignored(Ignored),
-    /// A connect record.
-    Connect(RecordType),
-    /// The peer leaves.
-    Disconnect(DisconnectRecord),
-    /// A message, and what its record says of the peer's version.
-    Msg(Msg, Version),
-    /// A message that does not decode.
-    Broken(Error, Peek),
-}
-
-/// The record layer towards one peer.
-pub(crate) struct Link {
-    pub(crate) own: EndpointId,
-    pub(crate) peer: EndpointId,
-    versions: Versions,
-    signatures: Signatures,
-    stamp: Version,
-    negotiated: bool,
-    /// Whether messages may flow (R-MTP.8).
-    pub(crate) open: bool,
-    replies: VecDeque<Bytes>,
-}
-
-impl Link {
-    pub(crate) fn new(
-        own: EndpointId,
-        peer: EndpointId,
-        versions: Versions,
-        signatures: Signatures,
-    ) -> Self {
-        let stamp = versions.max;
-        let (negotiated, open, replies) = (false, false, VecDeque::new());
-        Self {
-            own,
-            peer,
-            versions,
-            signatures,
-            stamp,
-            negotiated,
-            open,
-            replies,
-        }
-    }
-
-    /// The version on our records.
-    pub(crate) fn version(&self) -> Version {
-        self.stamp
-    }
-
-    /// Takes the newest version of a peer's list; false when we share none.
-    pub(crate) fn negotiate(&mut self, theirs: &str) -> bool {
-        let Some(version) = self.versions.best(theirs) else {
-            return false;
-        };
-        (self.stamp, self.negotiated) = (version, true);
-        true
-    }
-
-    /// Decides what a record is, in the standard's order (TR-369 "Record processing").
-    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<Inbound, Error> {
-        let record = match codec::decode_record(bytes) {
-            Ok(record) => record,
-            // R-ENC.4
-            Err(Error::InvalidMessage(error)) if error.is_broken_oneof() => {
-                return Ok(Inbound::Ignored(Ignored::BrokenRecord(error)));
-            }
-            Err(error) => return Err(error),
-        };
-        // R-E2E.1
-        if record.to_id != self.own.as_str() {
-            return Ok(Inbound::Ignored(Ignored::NotForUs {
-                to: excerpt(&record.to_id),
-            }));
-        }
-        // R-ARC.2
-        if record.from_id == self.own.as_str() {
-            return Ok(Inbound::Ignored(Ignored::FromOurselves));
-        }
-        // R-SEC.10a
-        if record.from_id != self.peer.as_str() {
-            return Ok(Inbound::Ignored(Ignored::WrongSender {
-                from: excerpt(&record.from_id),
-            }));
-        }
-        // R-E2E.30
-        if !record.mac_signature.is_empty() && self.signatures == Signatures::Refuse {
-            return Ok(Inbound::Ignored(Ignored::Signed));
-        }
-        let Some(version) = record
-            .version
-            .parse::<Version>()
-            .ok()
-            .filter(|version| version.major == 1)
-        else {
-            let text = "the version of the record is not 1.x";
-            self.refuse_record(&record, ErrorCode::INVALID_RECORD_VALUE, text);
-            return Ok(Inbound::Ignored(Ignored::Version(excerpt(&record.version))));
-        };
-        if !self.negotiated {
-            self.stamp = self.versions.stamp(version);
-        }
-        Ok(self.dispatch(record, version))
-    }
-
-    fn dispatch(&mut self, record: Record, version: Version) -> Inbound {
-        match record.record_type {
-            RecordType::NoSessionContext(_)
-                if record.payload_security != PayloadSecurity::PLAINTEXT =>
-            {
-                // R-E2E.41; an unknown enum number is R-ENC.2
-                let (code, text) = match record.payload_security {
-                    PayloadSecurity::TLS12 => (
-                        ErrorCode::SECURE_SESSION_UNSUPPORTED,
-                        "no TLS outside a session",
-                    ),
-                    _ => (ErrorCode::INVALID_RECORD_VALUE, "unknown payload_security"),
-                };
-                self.refuse_record(&record, code, text);
-                Inbound::Ignored(Ignored::PayloadSecurity(record.payload_security))
-            }
-            RecordType::NoSessionContext(content) => self.message(&content.payload, version),
-            RecordType::SessionContext(_) => {
-                // R-E2E.6a
-                self.disconnect(
-                    ErrorCode::SESSION_CONTEXT_NOT_ALLOWED,
-                    "session contexts are not supported",
-                );
-                Inbound::Ignored(Ignored::SessionContext)
-            }
-            RecordType::Disconnect(disconnect) => Inbound::Disconnect(disconnect),
-            connect => Inbound::Connect(connect),
-        }
-    }
-
-    fn message(&mut self, payload: &[u8], version: Version) -> Inbound {
-        // R-E2E.26
-        if payload.is_empty() {
-            return Inbound::Ignored(Ignored::EmptyPayload);
-        }
-        match codec::decode_msg(payload) {
-            Ok(msg) if usable(&msg.header.msg_id) => Inbound::Msg(msg, version),
-            Ok(_) => Inbound::Ignored(Ignored::MsgId),
-            Err(error) => {
-                let mut peek = codec::peek_msg(payload);
-                peek.msg_id = peek.msg_id.filter(|id| usable(id));
-                if let (Some(msg_id), true) = (&peek.msg_id, peek.is_request) {
-                    self.reply_error(msg_id, complaint(&error));
-                }
-                Inbound::Broken(error, peek)
-            }
-        }
-    }
-
-    /// Answers a refused record with an Error, when it asks for something. R-MTP.5
-    fn refuse_record(&mut self, record: &Record, code: ErrorCode, text: &str) {
-        let RecordType::NoSessionContext(content) = &record.record_type else {
-            return;
-        };
-        let peek = codec::peek_msg(&content.payload);
-        if let (Some(msg_id), true) = (peek.msg_id.filter(|id| usable(id)), peek.is_request) {
-            self.reply_error(&msg_id, UspError::new(code, text));
-        }
-    }
-
-    /// Wraps an encoded message.
-    pub(crate) fn wrap(&self, payload: Vec<u8>) -> Bytes {
-        self.record(NoSessionContextRecord::new(payload))
-    }
-
-    fn record(&self, record_type: impl Into<RecordType>) -> Bytes {
-        codec::encode_record(&Record::new(self.stamp, &self.own, &self.peer, record_type)).into()
-    }
-
-    /// Queues an answer; false when there are too many already. R-MTP.8
-    pub(crate) fn reply(&mut self, msg: &Msg) -> bool {
-        self.open && self.push(self.wrap(codec::encode_msg(msg)))
-    }
-
-    pub(crate) fn reply_error(&mut self, msg_id: &str, error: UspError) -> bool {
-        self.reply(&Msg::error(msg_id, error))
-    }
-
-    /// Queues a response, or an Error in its place when it is too large for a record.
-    pub(crate) fn respond(&mut self, msg_id: &str, response: Response) -> bool {
-        let bytes = self.wrap(codec::encode_msg(&Msg::response(msg_id, response)));
-        if codec::check_size(bytes.len()).is_err() {
-            let text = "the response is larger than RECORD_BYTES_MAX: ask for less at once";
-            return self.reply_error(msg_id, UspError::new(ErrorCode::RESOURCES_EXCEEDED, text));
-        }
-        self.open && self.push(bytes)
-    }
-
-    /// Queues a disconnect record, which may also be said before the connect record. R-MTP.9
-    pub(crate) fn disconnect(&mut self, code: ErrorCode, reason: &str) {
-        let record = self.record(DisconnectRecord::new(code, reason));
-        self.push(record);
-    }
-
-    /// Starts a channel: what was meant for the one before is dropped, the connect record is first.
-    pub(crate) fn start(&mut self, connect: RecordType) {
-        self.replies.clear();
-        self.open = true;
-        let record = self.record(connect);
-        self.push(record);
-    }
-
-    /// Ends a channel and what waits for it.
-    pub(crate) fn stop(&mut self) {
-        self.open = false;
-        self.replies = VecDeque::new();
-    }
-
-    fn push(&mut self, bytes: Bytes) -> bool {
-        let room = self.replies.len() < limits::REPLIES_MAX;
-        if room {
-            self.replies.push_back(bytes);
-        }
-        room
-    }
-
-    pub(crate) fn poll_transmit(&mut self) -> Option<Bytes> {
-        pop(&mut self.replies)
-    }
-}
-
 /// What to tell a requester whose message does not decode.
-fn complaint(error: &Error) -> UspError {
+pub(crate) fn complaint(error: &Error) -> UspError {
     let code = match error {
         // R-MSG.1: a request of the future
         Error::InvalidMessage(DecodeError {
@@ -373,7 +147,7 @@ fn complaint(error: &Error) -> UspError {
     UspError::new(code, error.to_string())
 }
 
-fn usable(msg_id: &str) -> bool {
+pub(crate) fn usable(msg_id: &str) -> bool {
     !msg_id.is_empty() && msg_id.len() <= limits::MSG_ID_CHARS_MAX
 }
 

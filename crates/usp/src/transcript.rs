@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use crate::codec;
 use crate::msg::*;
-use crate::record::{Record, RecordType};
+use crate::record::{PayloadSecurity, Record, RecordType, SarState, SessionContextRecord};
 
 /// One line for the record and an indented line for each thing in its message.
 pub fn record(record: &Record) -> String {
@@ -17,13 +17,7 @@ pub fn record(record: &Record) -> String {
             Ok(decoded) => return msg(&decoded),
             Err(error) => writeln!(out, "a message that cannot be read: {error}"),
         },
-        RecordType::SessionContext(session) => {
-            writeln!(
-                out,
-                "session context {} #{}",
-                session.session_id, session.sequence_id
-            )
-        }
+        RecordType::SessionContext(session) => return self::session(record, session),
         RecordType::WebsocketConnect(_) => writeln!(out, "connect (WebSocket)"),
         RecordType::UdsConnect(_) => writeln!(out, "connect (UNIX domain socket)"),
         RecordType::MqttConnect(connect) => {
@@ -40,6 +34,40 @@ pub fn record(record: &Record) -> String {
             )
         }
     };
+    out
+}
+
+/// One line for the numbers, then what is in it as far as that can be read.
+fn session(record: &Record, session: &SessionContextRecord) -> String {
+    let mut out = format!(
+        "session context {}: #{}, expects #{}",
+        session.session_id, session.sequence_id, session.expected_id
+    );
+    if session.retransmit_id != 0 {
+        _ = write!(out, ", wants #{} again", session.retransmit_id);
+    }
+    let bytes: usize = session.payload.iter().map(Vec::len).sum();
+    let whole = session.payload_sar_state == SarState::NONE;
+    let plain = record.payload_security == PayloadSecurity::PLAINTEXT;
+    match session.payload.as_slice() {
+        _ if bytes == 0 => {}
+        [payload] if whole && plain => {
+            let text = match codec::decode_msg(payload) {
+                Ok(decoded) => msg(&decoded),
+                Err(_) => format!("{bytes} bytes"),
+            };
+            text.lines().for_each(|line| _ = write!(out, "\n  {line}"));
+        }
+        many => {
+            let (message, piece) = (session.payload_sar_state, session.payloadrec_sar_state);
+            _ = write!(
+                out,
+                "\n  {bytes} bytes in {}: message {message:?}, payload record {piece:?}",
+                many.len()
+            );
+        }
+    }
+    out.push('\n');
     out
 }
 

@@ -1,7 +1,7 @@
 //! What sessions report and what the engine wants done: requests are answered, notifications queued, peers made to
 //! match the data model.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use mtp::ws::{CloseCode, reason};
@@ -47,6 +47,9 @@ impl Driver {
             }
             Event::Incompatible { theirs } => {
                 tracing::warn!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), theirs, "no common USP version");
+            }
+            Event::Context(event) => {
+                tracing::debug!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), ?event, "session context");
             }
             Event::Ignored(why) => {
                 tracing::debug!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), ?why, "record ignored");
@@ -118,6 +121,12 @@ impl Driver {
                     self.reconnect(at).await;
                 }
             }
+            Effect::ResetContext(controller) => {
+                let wanted = |peer: &&mut Peer| peer.config.instance == controller;
+                if let Some(peer) = self.peers.iter_mut().find(wanted) {
+                    peer.session.reset_context(now.at);
+                }
+            }
             // Our listener is the configuration file's; the row shows it.
             Effect::ListenersChanged | Effect::Restart(_) => {}
         }
@@ -156,7 +165,12 @@ impl Driver {
                 Some(at) => {
                     let peer = &mut self.peers[at];
                     let before = std::mem::replace(&mut peer.config, config);
-                    if before.url != peer.config.url {
+                    let session = before.session != peer.config.session;
+                    if session {
+                        let contexts = Arc::new(peer.config.session.config());
+                        peer.session.set_contexts(contexts);
+                    }
+                    if session || before.url != peer.config.url {
                         self.reconnect(at).await;
                     } else if before.keep_alive != peer.config.keep_alive
                         && let Channel::Open(link) = &mut peer.channel
@@ -168,12 +182,11 @@ impl Driver {
                 None => {
                     let seed = self.next_random();
                     let own = self.engine.endpoint_id().clone();
-                    let session = Session::new(
-                        &usp::agent::Config::default(),
-                        own,
-                        config.endpoint_id.clone(),
-                        seed,
-                    );
+                    let usp = usp::agent::Config {
+                        contexts: Arc::new(config.session.config()),
+                        ..usp::agent::Config::default()
+                    };
+                    let session = Session::new(&usp, own, config.endpoint_id.clone(), seed);
                     let mut peer = Peer::new(config, session);
                     peer.dial_now(now);
                     self.peers.push(peer);

@@ -352,6 +352,9 @@ impl Driver {
             let tick = self.engine.tick(self.clock.now());
             let mut busy = false;
             for at in 0..self.peers.len() {
+                let peer = &self.peers[at];
+                let (instance, status) = (peer.config.instance, peer.session.context_status());
+                self.engine.set_context_status(instance, status);
                 while let Some(event) = self.peers[at].session.poll_event() {
                     busy = true;
                     self.event(at, event);

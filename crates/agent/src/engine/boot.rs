@@ -201,6 +201,14 @@ impl Engine {
                     "PeriodicNotifInterval".to_owned(),
                     config.periodic_interval.to_string(),
                 ),
+                (
+                    "E2ESession.SessionMode".to_owned(),
+                    config.session_mode.clone(),
+                ),
+                (
+                    "E2ESession.MaxUSPRecordSize".to_owned(),
+                    config.record_bytes_max.to_string(),
+                ),
             ]);
         }
         if !config.url.is_empty() {

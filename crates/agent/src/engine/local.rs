@@ -45,6 +45,9 @@ impl Engine {
                         && self.links.listening;
                     if up { "Up".into() } else { "Down".into() }
                 }
+                ("Controller", Some(n), Some("E2ESession"), Some(name), None, _) => {
+                    return self.session_value(n.parse().ok()?, name);
+                }
                 (
                     "Controller",
                     Some(n),
@@ -77,6 +80,10 @@ impl Engine {
         } else if table == CONTROLLERS {
             put("PeriodicNotifInterval", "86400");
             put("PeriodicNotifTime", clock::UNKNOWN);
+            put("E2ESession.SessionMode", "Allow");
+            put("E2ESession.PayloadSecurity", "Plaintext");
+            put("E2ESession.SessionRetryMinimumWaitInterval", "5");
+            put("E2ESession.SessionRetryIntervalMultiplier", "2000");
             // R-SEC.6: who is new is not trusted.
             let role = self.held("Device.LocalAgent.ControllerTrust.UntrustedRole");
             self.state.set(&format!("{object}AssignedRole"), &role);
@@ -106,6 +113,11 @@ impl Engine {
                 return Err(Fault::invalid_value(format!(
                     "{value} is not supported: this agent speaks WebSocket"
                 )));
+            }
+            "PayloadSecurity" if value == "TLS" => {
+                return Err(Fault::invalid_value(
+                    "TLS in session contexts is not supported: this agent relies on that of the connection",
+                ));
             }
             "Param" | "Obj" | "InstantiatedObj" | "CommandEvent"
                 if rest.contains(".Permission.") =>
@@ -228,6 +240,19 @@ impl Engine {
             ] => {
                 if let Ok(n) = n.parse() {
                     self.effects.push_back(Effect::Reconnect(n));
+                }
+                Outcome::Done(Ok(Vec::new()))
+            }
+            [
+                "Device",
+                "LocalAgent",
+                "Controller",
+                n,
+                "E2ESession",
+                "Reset()",
+            ] => {
+                if let Ok(n) = n.parse() {
+                    self.effects.push_back(Effect::ResetContext(n));
                 }
                 Outcome::Done(Ok(Vec::new()))
             }

@@ -6,6 +6,7 @@ mod access;
 mod boot;
 mod clock;
 mod commit;
+mod context;
 mod get;
 mod local;
 mod notify;
@@ -24,12 +25,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dm::Schema;
+use usp::context::Status;
 use usp::proto::msg::{Request, Response};
 use usp::{EndpointId, ErrorCode, UspError, Versions};
 
 use crate::backend::{CommandResult, Notifier, Restart};
 use crate::storage::{Storage, StorageError};
 use crate::{AgentConfig, Backend, Fault, Now};
+pub use context::SessionSettings;
 
 pub(crate) use self::values::{Filter, Target};
 pub use notify::Outgoing;
@@ -72,6 +75,8 @@ pub enum Effect {
     ListenersChanged,
     /// Close this controller's connection and connect again.
     Reconnect(u32),
+    /// Begin a new session context with this controller.
+    ResetContext(u32),
     /// Restart the device after what is queued was sent.
     Restart(Restart),
 }
@@ -89,6 +94,8 @@ pub struct ControllerLink {
     pub retry: (u32, u32),
     /// Seconds between pings.
     pub keep_alive: u32,
+    /// How messages travel in session contexts.
+    pub session: SessionSettings,
 }
 
 /// What the driver knows and the data model shows.
@@ -96,6 +103,8 @@ pub struct ControllerLink {
 struct Links {
     listening: bool,
     retries: BTreeMap<u32, u32>,
+    /// Session contexts: how they stand and how often they failed.
+    contexts: BTreeMap<u32, (Status, u32)>,
 }
 
 /// The engine of one agent.
@@ -303,6 +312,7 @@ impl Engine {
                     number("SessionRetryIntervalMultiplier", 2000),
                 ),
                 keep_alive: number("KeepAliveInterval", 60),
+                session: self.session_settings(instance),
             })
         })
         .collect()
@@ -311,6 +321,14 @@ impl Engine {
     /// The driver listens (or not): shown as `MTP.{i}.Status`.
     pub fn set_listening(&mut self, listening: bool) {
         self.links.listening = listening;
+    }
+
+    /// How the session context with this controller stands: shown below `E2ESession.`.
+    pub fn set_context_status(&mut self, controller: u32, status: (Status, u32)) {
+        match status {
+            (Status::Down, 0) => _ = self.links.contexts.remove(&controller),
+            status => _ = self.links.contexts.insert(controller, status),
+        }
     }
 
     /// How often dialling this controller failed in a row: shown as `CurrentRetryCount`.

@@ -134,6 +134,47 @@ async fn an_agent_dials_announces_itself_and_serves() {
     agent.stop().await;
 }
 
+/// `E2ESession.`: requiring session contexts, resetting and forbidding them, by the data model alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn session_contexts_are_used_as_the_data_model_says() {
+    const SESSION: &str = "Device.LocalAgent.Controller.1.E2ESession.";
+    let session = |name: &str| format!("{SESSION}{name}");
+    let mut desk = Desk::open().await;
+    let agent = start(&desk.url("/usp/key"), MemoryStorage::new(), false).await;
+    let mut talk = desk.accept().await;
+    talk.connected().await;
+    assert_eq!(talk.value(&session("SessionMode")).await, "Allow");
+    assert_eq!(talk.value(&session("Status")).await, "Down");
+    let mode = session("SessionMode");
+    let size = session("MaxUSPRecordSize");
+    talk.ask(usp::msg::set_values([(&*mode, "Require"), (&*size, "512")]))
+        .await;
+    let mut talk = desk.accept().await;
+    talk.connected().await;
+    assert_eq!(talk.value(&session("Status")).await, "Up");
+    assert_eq!(talk.session.context_status(), usp::context::Status::Up);
+    assert_eq!(talk.value(&session("CurrentRetryCount")).await, "0");
+    let opened = |event: &Event| {
+        matches!(
+            event,
+            Event::Context(usp::context::Event::Opened { by_us: false, .. })
+        )
+    };
+    while !opened(&talk.event().await.expect("the connection lasts")) {}
+    let reset = usp::msg::operate(session("Reset()"), "r", usp::Map::default());
+    talk.ask(reset).await;
+    while !opened(&talk.event().await.expect("the connection lasts")) {}
+    assert_eq!(talk.value(&session("Status")).await, "Up");
+    talk.ask(usp::msg::set_values([(&*mode, "Forbid")])).await;
+    let mut talk = desk.accept().await;
+    talk.connected().await;
+    assert_eq!(talk.value(&session("Status")).await, "Down");
+    // What it cannot do it does not promise.
+    let refused = usp::msg::set_values([(&*session("PayloadSecurity"), "TLS")]);
+    assert!(talk.try_ask(refused).await.unwrap().is_err());
+    agent.stop().await;
+}
+
 /// TP-469 1.65
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_wants_no_answer_gets_none_and_completes_all_the_same() {

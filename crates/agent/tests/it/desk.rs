@@ -78,7 +78,16 @@ pub struct Talk {
 
 impl Talk {
     pub fn new(link: Link, agent: EndpointId, path: String, ids: u64) -> Talk {
-        let session = Session::new(Arc::new(Config::default()), id(CONTROLLER), agent, ids);
+        // Allowed, as everywhere by default: who opens none is spoken with in plain records.
+        let contexts = usp::context::Config {
+            mode: usp::context::Mode::Allow,
+            ..usp::context::Config::default()
+        };
+        let config = Config {
+            contexts: contexts.into(),
+            ..Config::default()
+        };
+        let session = Session::new(Arc::new(config), id(CONTROLLER), agent, ids);
         Talk {
             link,
             session,
@@ -107,14 +116,20 @@ impl Talk {
             if !self.flush().await {
                 return None;
             }
-            match tokio::time::timeout_at(deadline, self.link.recv())
-                .await
-                .expect("something happens")
-            {
-                Ok(Incoming::Record(bytes)) => {
+            let due = self
+                .session
+                .poll_timeout()
+                .map(tokio::time::Instant::from_std);
+            let until = due.map_or(deadline, |due| due.min(deadline));
+            match tokio::time::timeout_at(until, self.link.recv()).await {
+                Ok(Ok(Incoming::Record(bytes))) => {
                     self.session.handle_input(Instant::now(), &bytes).unwrap();
                 }
-                Ok(Incoming::Closed(_)) | Err(_) => return None,
+                Ok(Ok(Incoming::Closed(_)) | Err(_)) => return None,
+                Err(_) => {
+                    assert!(until < deadline, "nothing happens");
+                    self.session.handle_timeout(Instant::now());
+                }
             }
             while let Some(event) = self.session.poll_event() {
                 if let Event::Notified { token, .. } = &event

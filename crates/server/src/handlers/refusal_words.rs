@@ -137,8 +137,23 @@ const CONDUCT: &[(&str, &str, &str)] = &[
     ),
     (
         "unsupported-record",
-        "The device uses signatures or sessions that this server does not speak",
-        "Turn session context and payload security off for this controller.",
+        "The device uses signatures or session contexts in a way that this server is not configured for",
+        "Compare usp.session_context with E2ESession.SessionMode and PayloadSecurity of this controller on the device.",
+    ),
+    (
+        "unproven-record",
+        "Records of the device lack a signature that is demanded, or have one that is not good; they are dropped",
+        "The detail names what is wrong: compare the certificate of the device with usp.session_context.identity.",
+    ),
+    (
+        "session-context-refused",
+        "The device allows no session contexts, and this server requires them; its connection was closed",
+        "Set E2ESession.SessionMode of this controller on the device to Allow, or usp.session_context.mode here to allow.",
+    ),
+    (
+        "session-context-failed",
+        "A session context with the device ended by a failure; another one is opened",
+        "If it happens often: look at the transport, and at E2ESession.MaxRetransmitTries on the device.",
     ),
     (
         "incompatible-version",

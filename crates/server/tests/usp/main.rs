@@ -5,6 +5,7 @@ mod admission;
 #[allow(dead_code, reason = "the tests of the API use the rest of it")]
 #[path = "../it/world.rs"]
 mod api_world;
+mod contexts;
 mod doctor;
 mod endless;
 mod fairness;

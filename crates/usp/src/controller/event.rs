@@ -1,5 +1,8 @@
 //! What goes into and comes out of a controller's session. Deliberately no behaviour.
 
+use std::sync::Arc;
+
+use crate::context;
 use crate::error::{Error, ErrorCode, UspError};
 use crate::msg::{MsgType, Notify, Response};
 use crate::record::RecordType;
@@ -20,6 +23,8 @@ pub struct Config {
     pub queue: usize,
     /// What to do with signed records.
     pub signatures: Signatures,
+    /// How messages travel in session contexts.
+    pub contexts: Arc<context::Config>,
 }
 
 impl Default for Config {
@@ -30,6 +35,7 @@ impl Default for Config {
             window: 2,
             queue: 64,
             signatures: Signatures::default(),
+            contexts: Arc::default(),
         }
     }
 }
@@ -115,6 +121,8 @@ pub enum Event {
         /// The agent's versions.
         theirs: String,
     },
+    /// Something about session contexts: one was opened, one failed.
+    Context(context::Event),
     /// An input changed nothing.
     Ignored(Ignored),
 }

@@ -90,6 +90,51 @@ fn every_message_of_the_corpus_is_survived() {
     replay("message", seeds, checks::message);
 }
 
+#[test]
+fn every_history_of_session_contexts_is_survived() {
+    // In order, early, twice, in pieces, in another context, asking for what is not there.
+    let seeds: Vec<(String, Vec<u8>)> = vec![
+        ("in-order".into(), [0, 0, 0, 0, 0, 1].repeat(4)),
+        (
+            "early".into(),
+            [0, 2, 0, 0, 0, 9, 0, 250, 0, 0, 0, 9].repeat(5),
+        ),
+        (
+            "twice".into(),
+            [0, 0, 0, 0, 0, 1, 0, 254, 0, 0, 0, 1].repeat(3),
+        ),
+        (
+            "pieces".into(),
+            vec![0, 0, 0, 0, 9, 40, 0, 0, 0, 0, 18, 40, 0, 0, 0, 0, 27, 40],
+        ),
+        (
+            "contexts".into(),
+            [2, 0, 0, 0, 0, 1, 252, 0, 0, 0, 0, 1].repeat(20),
+        ),
+        ("asking".into(), [0, 0, 0, 1, 0, 0].repeat(9)),
+        (
+            "far".into(),
+            vec![255, 127, 127, 255, 255, 255, 129, 129, 129, 1, 7, 2],
+        ),
+    ];
+    let records = std::cell::Cell::new(0);
+    replay("context", seeds, |data| {
+        records.set(records.get() + checks::context(data));
+        true
+    });
+    assert!(records.get() > 1000);
+    let mut random = crate::random::Random::new(9);
+    for _ in 0..2000 {
+        let steps = 6 * random.below(60);
+        let mostly_small = |random: &mut crate::random::Random| match random.percent(70) {
+            true => 0,
+            false => random.next() as u8,
+        };
+        let data: Vec<u8> = (0..steps).map(|_| mostly_small(&mut random)).collect();
+        checks::context(&data);
+    }
+}
+
 /// Random bytes with a valid start get deeper than random bytes.
 #[test]
 fn hostile_tails_are_survived() {

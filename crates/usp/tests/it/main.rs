@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod agent;
+mod alone;
+mod contexts;
 mod controller;
 mod corpus;
 mod pair;
 mod random;
 mod roundtrip;
 mod support;
+mod toy;
 mod transcripts;

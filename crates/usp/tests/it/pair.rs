@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use usp::agent;
 use usp::codec::decode_record;
-use usp::controller::{self, Sent};
+use usp::context::{self, Config, Failure, Mode, Payload, Status};
+use usp::controller::{self, PeerError, Sent};
 use usp::msg::{self, Notification, Request, Response};
-use usp::{RetryPolicy, UspError, transcript};
+use usp::record::DisconnectRecord;
+use usp::{ErrorCode, RetryPolicy, UspError, transcript};
 
 use crate::random::Random;
 use crate::support::*;
+use crate::toy::Toy;
 
 /// What the agent answers.
 pub type Serve = fn(&Request) -> Result<Response, UspError>;
@@ -32,16 +35,27 @@ pub struct Pair {
     pub agent_events: Vec<agent::Event>,
     /// The conversation as text.
     pub log: String,
+    contexts: Arc<Config>,
 }
 
 impl Pair {
     pub fn new(seed: u64, serve: Serve) -> Self {
+        Self::with(seed, serve, Config::default())
+    }
+
+    /// Both ends use session contexts.
+    pub fn with(seed: u64, serve: Serve, contexts: Config) -> Self {
         let start = Instant::now();
+        let contexts = Arc::new(contexts);
+        let config = agent::Config {
+            contexts: contexts.clone(),
+            ..agent::Config::default()
+        };
         Self {
             now: start,
             start,
-            controller: Self::controller(0xc0),
-            agent: agent::Session::new(&agent::Config::default(), cpe(), acs(), seed),
+            controller: Self::controller(0xc0, contexts.clone()),
+            agent: agent::Session::new(&config, cpe(), acs(), seed),
             serve,
             loss: 0,
             random: Random::new(seed),
@@ -49,17 +63,22 @@ impl Pair {
             controller_events: Vec::new(),
             agent_events: Vec::new(),
             log: String::new(),
+            contexts,
         }
     }
 
-    fn controller(ids: u64) -> controller::Session {
-        controller::Session::new(Arc::new(controller::Config::default()), acs(), cpe(), ids)
+    fn controller(ids: u64, contexts: Arc<Config>) -> controller::Session {
+        let config = controller::Config {
+            contexts,
+            ..controller::Config::default()
+        };
+        controller::Session::new(Arc::new(config), acs(), cpe(), ids)
     }
 
     /// A fresh channel; the controller has a session for each.
     pub fn open(&mut self) {
         let ids = 0xc0 + self.random.below(1 << 40);
-        self.controller = Self::controller(ids);
+        self.controller = Self::controller(ids, self.contexts.clone());
         self.agent.channel_opened(self.now, connect());
         self.open = true;
     }
@@ -173,8 +192,18 @@ fn change(number: u64) -> msg::Notify {
 /// R-NOT.1 to .4: whatever the link does, what is retried arrives; and every request ends once.
 #[test]
 fn over_a_bad_link_every_notification_arrives_and_every_request_ends_once() {
-    for seed in 1..=60 {
-        let mut pair = Pair::new(seed, serve);
+    let required = || Config {
+        mode: Mode::Require,
+        record_bytes_max: 512,
+        retransmits_max: Some(5),
+        lossy: true,
+        ..Config::default()
+    };
+    for (seed, contexts) in (1..=60).map(|seed| match seed % 2 {
+        0 => (seed, required()),
+        _ => (seed, Config::default()),
+    }) {
+        let mut pair = Pair::with(seed, serve, contexts);
         pair.loss = 30;
         let mut asked = BTreeMap::new();
         let mut ended: Vec<String> = Vec::new();
@@ -233,6 +262,148 @@ fn over_a_bad_link_every_notification_arrives_and_every_request_ends_once() {
         );
         assert_eq!(pair.controller.poll_timeout(), None);
     }
+}
+
+/// What an end that uses session contexts makes of them.
+fn used(mode: Mode, payload: Payload) -> Config {
+    Config {
+        mode,
+        payload,
+        identity: Some(Arc::new(Toy::new(&cpe()))),
+        ..Config::default()
+    }
+}
+
+/// R-MSG.0a: the answer goes back in the kind of record that the question came in; R-E2E.4
+#[test]
+fn a_required_context_carries_everything_both_ways() {
+    for payload in [Payload::Plaintext, Payload::Tls] {
+        let mut pair = Pair::with(5, serve, used(Mode::Require, payload));
+        pair.open();
+        pair.agent.notify(pair.now, change(1), None).unwrap();
+        let asked = pair
+            .controller
+            .request(pair.now, msg::get(["Device."]), seconds(9));
+        pair.settle();
+        pair.advance(seconds(8));
+        let answered = |event: &controller::Event| matches!(event, controller::Event::Answered { id, result: Ok(_) } if Ok(*id) == asked.clone());
+        assert!(pair.controller_events.iter().any(answered), "{}", pair.log);
+        assert!(
+            pair.controller_events
+                .iter()
+                .any(|event| value(event).is_some())
+        );
+        assert_eq!(pair.agent.context_status(), (Status::Up, 0));
+        assert_eq!(pair.controller.context_status(), Status::Up);
+        let outside = pair
+            .log
+            .lines()
+            .filter(|line| line.contains("s agent: GET_RESP"));
+        assert_eq!(outside.count(), 0, "{}", pair.log);
+    }
+}
+
+/// A controller that allows session contexts speaks in them from when the agent opened one, and not before.
+#[test]
+fn an_allowed_context_is_used_once_the_agent_has_opened_one() {
+    let mut pair = Pair::with(5, serve, used(Mode::Allow, Payload::Plaintext));
+    pair.open();
+    pair.controller
+        .request(pair.now, msg::get(["Device.A."]), seconds(9))
+        .unwrap();
+    pair.settle();
+    assert!(pair.log.contains("GET_RESP"));
+    assert!(!pair.log.contains("session context"), "{}", pair.log);
+    pair.agent.reset_context(pair.now);
+    pair.settle();
+    pair.log.clear();
+    pair.controller
+        .request(pair.now, msg::get(["Device.B."]), seconds(9))
+        .unwrap();
+    pair.settle();
+    let heads: Vec<_> = pair
+        .log
+        .lines()
+        .filter(|line| !line.starts_with("  "))
+        .collect();
+    assert!(
+        heads.is_empty() || heads.iter().all(|line| line.contains("session context")),
+        "{}",
+        pair.log
+    );
+    assert!(pair.log.contains("GET_RESP"), "{}", pair.log);
+}
+
+/// A request that an agent refuses for its record is asked once more in a session context: it may not have opened one.
+#[test]
+fn a_request_refused_outside_of_a_context_is_asked_inside() {
+    let mut pair = Pair::with(5, serve, used(Mode::Allow, Payload::Plaintext));
+    pair.open();
+    // From now on it requires what nobody has opened.
+    let required = used(Mode::Require, Payload::Plaintext);
+    pair.settle();
+    pair.agent.set_contexts(Arc::new(required));
+    let asked = pair
+        .controller
+        .request(pair.now, msg::get(["Device.A."]), seconds(9))
+        .unwrap();
+    pair.settle();
+    pair.advance(seconds(5));
+    assert!(pair.log.contains("failed 7101"), "{}", pair.log);
+    let answered = |event: &&controller::Event| matches!(event, controller::Event::Answered { id, result: Ok(_) } if *id == asked);
+    assert_eq!(
+        pair.controller_events.iter().filter(answered).count(),
+        1,
+        "{}",
+        pair.log
+    );
+}
+
+/// An end that requires session contexts serves nothing outside of one, and says so; R-E2E.6a
+#[test]
+fn outside_of_a_required_context_nothing_is_served() {
+    let mut pair = Pair::new(5, serve);
+    pair.agent
+        .set_contexts(Arc::new(used(Mode::Require, Payload::Plaintext)));
+    pair.open();
+    pair.controller
+        .request(pair.now, msg::get(["Device.A."]), seconds(9))
+        .unwrap();
+    pair.settle();
+    assert!(pair.log.contains("failed 7101"), "{}", pair.log);
+    assert!(pair.log.contains("disconnect 7106"), "{}", pair.log);
+    assert!(!pair.log.contains("GET_RESP"), "{}", pair.log);
+}
+
+/// R-E2E.6b: the context is over, the channel is not, and what was asked in it is told as lost.
+#[test]
+fn a_peer_that_ends_a_context_ends_nothing_else() {
+    let mut pair = Pair::with(5, serve, used(Mode::Allow, Payload::Plaintext));
+    pair.open();
+    pair.agent.reset_context(pair.now);
+    pair.settle();
+    assert_eq!(pair.controller.context_status(), Status::Up);
+    let asked = pair
+        .controller
+        .request(pair.now, msg::get(["Device.A."]), seconds(9))
+        .unwrap();
+    assert!(pair.controller.poll_transmit().is_some());
+    let ended = DisconnectRecord::new(ErrorCode::SESSION_CONTEXT_ENDED, "enough");
+    let ended = bytes(&from_cpe(ended));
+    pair.controller.handle_input(pair.now, &ended).unwrap();
+    let events: Vec<_> = std::iter::from_fn(|| pair.controller.poll_event()).collect();
+    let lost = controller::Event::Answered {
+        id: asked,
+        result: Err(PeerError::Disconnected),
+    };
+    let over = context::Event::Failed(Failure::Terminated("enough".into()));
+    assert!(events.contains(&lost), "{events:?}");
+    assert!(
+        events.contains(&controller::Event::Context(over)),
+        "{events:?}"
+    );
+    assert!(pair.controller.is_connected());
+    assert_eq!(pair.controller.context_status(), Status::Down);
 }
 
 /// Moves the ids of requests that ended out of the events.

@@ -10,7 +10,7 @@ use usp::{ErrorCode, Record, RetryPolicy, UspError, Version, Versions};
 use crate::pair::Pair;
 use crate::support::*;
 
-fn check(name: &str, log: &str) {
+pub fn check(name: &str, log: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/transcripts")
         .join(format!("{name}.txt"));

@@ -100,7 +100,10 @@ impl Core {
             node,
             links: Registry::default(),
             matching: Terms::of(config),
-            session: Arc::default(),
+            session: Arc::new(usp::controller::Config {
+                contexts: Arc::new(config.usp.session_context.config()),
+                ..usp::controller::Config::default()
+            }),
             link_limits,
             onboardings: Slots::new(limits.onboardings_at_once),
             limits,

@@ -16,7 +16,6 @@ use mtp::ws::{CloseCode, Incoming, Link, LinkError, reason};
 use tokio::sync::{mpsc, oneshot};
 use usp::EndpointId;
 use usp::controller::{Event, RequestId, Session};
-use usp::session::Ignored;
 
 use super::adapter::{Core, Ends};
 use super::admission::Ticket;
@@ -27,7 +26,6 @@ use super::limits::LINK_INBOX;
 use super::settle::{self, Settled};
 use super::work::{self, Work};
 use super::{Entry, notify, onboarding};
-use crate::southbound::refusal::Complaint;
 use crate::state::now;
 
 /// What the task of a link is told.
@@ -290,6 +288,12 @@ impl Running {
                 let reason = format!("the agent took its leave: {code} {reason}");
                 Box::pin(self.end_unsent(&reason)).await;
                 self.withdraw(&reason).await;
+                // R-E2E.6a: who insists on session contexts has nothing to say to it.
+                let refused = code == usp::ErrorCode::SESSION_CONTEXT_NOT_ALLOWED;
+                if refused && self.core.session.contexts.mode == usp::context::Mode::Require {
+                    self.complain("session-context-refused", reason.clone());
+                    return Err(End::Peer(reason));
+                }
             }
             Event::Notified {
                 token,
@@ -334,6 +338,7 @@ impl Running {
             Event::Incompatible { theirs } => {
                 self.complain("incompatible-version", format!("it speaks USP {theirs}"));
             }
+            Event::Context(event) => self.context(&event),
             Event::Ignored(why) => self.ignored(&why),
         }
         Ok(())
@@ -367,36 +372,6 @@ impl Running {
         if looks_again {
             self.refresh();
         }
-    }
-
-    fn ignored(&self, why: &Ignored) {
-        metrics::counter!("headend_usp_records_ignored_total").increment(1);
-        let reason = match why {
-            Ignored::NotForUs { .. } => "misaddressed-record",
-            Ignored::FromOurselves | Ignored::WrongSender { .. } => "record-of-another-endpoint",
-            Ignored::BrokenRecord(_) | Ignored::BrokenMessage(_) | Ignored::EmptyPayload => {
-                "broken-record"
-            }
-            Ignored::Signed | Ignored::SessionContext | Ignored::PayloadSecurity(_) => {
-                "unsupported-record"
-            }
-            Ignored::Version(_) => "incompatible-version",
-            Ignored::Limit(_) => "too-many-notifications",
-            // Late answers and repetitions are everyday life.
-            _ => return tracing::debug!(peer = %self.entry.peer, %why, "ignored"),
-        };
-        self.complain(reason, why.to_string());
-    }
-
-    pub(super) fn complain(&self, reason: &str, detail: String) {
-        self.core.refusals.take(Complaint {
-            tenant: Some(self.tenant().clone()),
-            device: Some(self.device()),
-            peer: self.entry.peer,
-            endpoint: self.endpoint().as_str().to_owned(),
-            reason: reason.to_owned(),
-            detail,
-        });
     }
 
     /// Tells the domain; waits when it is behind. After the stop nobody listens.

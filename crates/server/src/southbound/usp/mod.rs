@@ -7,6 +7,7 @@
 mod adapter;
 mod admission;
 mod ask;
+mod conduct;
 mod dial;
 mod goodbye;
 mod jobs;

@@ -1,0 +1,457 @@
+//! The end-to-end session context of TR-369: records in order and once over transports that lose and repeat them,
+//! messages larger than a record may be, integrity, and encryption between the endpoints themselves.
+//!
+//! A [`Context`] carries messages towards one peer. It opens session contexts, one after the other, takes the peer's,
+//! and tells of each message it was given that it arrived, or that nobody can know. What a restart leaves open is not
+//! sent again by itself: only who wrote a message knows whether it may be told twice.
+//!
+//! Deliberately not here: whether contexts are used at all ([`Mode`] is obeyed by the sessions), cryptography (see
+//! [`Identity`]), and memory across channels: a context lives no longer than the channel it was opened on.
+
+mod config;
+mod event;
+mod inbox;
+pub mod integrity;
+mod open;
+mod outbox;
+pub mod sar;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::codec;
+use crate::endpoint::EndpointId;
+use crate::limits;
+use crate::record::{PayloadSecurity, Record, RecordType, SessionContextRecord};
+use crate::retry::Random;
+use crate::session::pop;
+use crate::version::Version;
+pub use config::{Config, Mode, Payload};
+pub use event::{Event, Failure, MessageId, Status};
+use inbox::Held;
+pub use integrity::{Channel, Identity, Proof};
+use open::{Draft, Limit, Open};
+
+enum State {
+    Idle,
+    /// The last one failed; the next is opened then.
+    Waiting(Instant),
+    Open(Box<Open>),
+}
+
+/// Session contexts towards one peer. Sans-IO: give it inputs and moments, take transmits and events.
+pub struct Context {
+    config: Arc<Config>,
+    own: EndpointId,
+    peer: EndpointId,
+    random: Random,
+    /// The last moment we were told.
+    now: Instant,
+    state: State,
+    /// Ids of contexts that are over: late records of theirs open nothing. R-E2E.3
+    ended: VecDeque<u64>,
+    /// Late records since the last one in time.
+    late: u32,
+    failures: u32,
+    /// When we last opened one.
+    opened: Option<Instant>,
+    /// The largest session id there was.
+    newest: u64,
+    next: u64,
+    waiting: Option<(MessageId, Vec<u8>)>,
+    events: VecDeque<Event>,
+}
+
+impl Context {
+    /// None is open yet. `seed` is a random number, for session ids and waits.
+    pub fn new(
+        config: Arc<Config>,
+        own: EndpointId,
+        peer: EndpointId,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
+        Self {
+            config,
+            own,
+            peer,
+            random: Random(seed),
+            now,
+            state: State::Idle,
+            ended: VecDeque::new(),
+            late: 0,
+            failures: 0,
+            opened: None,
+            newest: 0,
+            next: 1,
+            waiting: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> Status {
+        match &self.state {
+            State::Idle => Status::Down,
+            State::Waiting(_) => Status::Negotiating,
+            State::Open(open) if open.is_up() => Status::Up,
+            State::Open(_) => Status::Negotiating,
+        }
+    }
+
+    /// Failures in a row (`CurrentRetryCount`).
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The context that is open.
+    pub fn session_id(&self) -> Option<u64> {
+        match &self.state {
+            State::Open(open) => Some(open.id),
+            _ => None,
+        }
+    }
+
+    /// Whether a message can be given to [`Self::send`].
+    pub fn is_ready(&self) -> bool {
+        self.waiting.is_none()
+            && match &self.state {
+                State::Idle => true,
+                State::Waiting(_) => false,
+                State::Open(open) => open.is_ready(self.now),
+            }
+    }
+
+    /// Opens one, if there is none.
+    pub fn open(&mut self, now: Instant) {
+        self.now = now;
+        if matches!(self.state, State::Idle) {
+            self.begin(None);
+        }
+    }
+
+    /// Ends the one there is and opens another (`E2ESession.Reset()`).
+    pub fn reset(&mut self, now: Instant) {
+        self.now = now;
+        self.failures = 0;
+        self.end(Failure::Reset);
+        self.begin(None);
+    }
+
+    /// Takes a message to send; it must be ready.
+    pub fn send(&mut self, now: Instant, message: Vec<u8>) -> MessageId {
+        debug_assert!(self.is_ready(), "one message at a time");
+        self.now = now;
+        let id = MessageId(self.next);
+        self.next += 1;
+        self.waiting = Some((id, message));
+        id
+    }
+
+    /// Takes a record of the peer that holds a session context. Its signature, if it has one, was looked at; its MAC
+    /// is looked at here.
+    pub fn receive(&mut self, now: Instant, record: Record) {
+        self.now = now;
+        let proof = has_mac(&record).then(|| Proof::of(&record)).flatten();
+        let security = record.payload_security;
+        let RecordType::SessionContext(content) = record.record_type else {
+            return;
+        };
+        if content.session_id <= 1 {
+            return self.fail(Failure::SessionId);
+        }
+        if security != PayloadSecurity::TLS12 && content.payload.len() > 1 {
+            return self.fail(Failure::Payloads);
+        }
+        if !self.enter(&content, security) {
+            return;
+        }
+        let limit = self.limit();
+        let State::Open(open) = &mut self.state else {
+            return;
+        };
+        if open.security != security {
+            return self.fail(Failure::Security);
+        }
+        open.stale |= expired(&self.config, open, now);
+        match open.receive(now, Held::new(content, proof), &limit, &mut self.events) {
+            Err(failure) => self.fail(failure),
+            Ok(()) if open.exhausted => {
+                self.end(Failure::Exhausted);
+                self.begin(None);
+            }
+            Ok(()) => {
+                // R-E2E.12
+                if open.is_up() {
+                    self.failures = 0;
+                }
+                self.late = 0;
+            }
+        }
+    }
+
+    /// The peer has ended it; the next message opens another. R-E2E.6b
+    pub fn ended(&mut self, now: Instant, reason: String) {
+        self.now = now;
+        self.end(Failure::Terminated(reason));
+    }
+
+    /// A record of the peer has no integrity, and was dropped. R-E2E.23
+    pub fn distrust(&mut self, now: Instant) {
+        self.now = now;
+        self.fail(Failure::Integrity);
+    }
+
+    /// Makes the context of a record the current one; false when the record counts for none.
+    fn enter(&mut self, content: &SessionContextRecord, security: PayloadSecurity) -> bool {
+        if self.session_id() == Some(content.session_id) {
+            return true;
+        }
+        let ended = self.ended.contains(&content.session_id);
+        if let State::Open(open) = &mut self.state {
+            if open.ours && !open.heard && (ended || content.session_id < open.id) {
+                open.hello_again(self.now);
+                return false;
+            }
+            // Both have opened one at about the same time: that with the larger id stays.
+            let lately = |at| self.now < at + limits::CONTEXT_TIE_WAIT;
+            if content.session_id < open.id && self.opened.is_some_and(lately) {
+                return false;
+            }
+        }
+        if ended {
+            self.late += 1;
+            if self.late > limits::CONTEXT_LATE_MAX {
+                self.fail(Failure::Ended);
+            }
+            return false;
+        }
+        if !self.config.payload.allows(security) {
+            self.fail(Failure::Security);
+            return false;
+        }
+        // A peer that goes on where another channel ended: what is missing is gone, and nobody needs to wait for it.
+        if content.sequence_id != 1 && !self.config.lossy {
+            self.fail(Failure::Missing(1));
+            return false;
+        }
+        // R-E2E.4, .6
+        self.begin(Some((content.session_id, security)));
+        true
+    }
+
+    /// Opens a context, ours or the peer's.
+    fn begin(&mut self, theirs: Option<(u64, PayloadSecurity)>) {
+        self.forget();
+        let ours = theirs.is_none();
+        let (id, security) =
+            theirs.unwrap_or_else(|| (self.fresh_id(), self.config.payload.ours()));
+        self.newest = self.newest.max(id);
+        if ours {
+            self.opened = Some(self.now);
+        }
+        let mut channel = None;
+        if security == PayloadSecurity::TLS12 {
+            // The opener is the client.
+            let made = match &self.config.identity {
+                Some(identity) => identity.channel(ours, &self.peer),
+                None => Err("there is no certificate for it".to_owned()),
+            };
+            match made {
+                Ok(made) => channel = Some(made),
+                Err(why) => return self.fail(Failure::Tls(why)),
+            }
+        }
+        let room = self.limit().room;
+        let lossy = self.config.lossy;
+        let mut open = Box::new(Open::new(self.now, id, ours, lossy, security, channel));
+        if ours {
+            open.greet(room);
+        }
+        self.state = State::Open(open);
+        self.events.push_back(Event::Opened {
+            session_id: id,
+            by_us: ours,
+        });
+    }
+
+    /// An id for a context of ours: larger than any before, so that of two the newer is known. R-E2E.3
+    fn fresh_id(&mut self) -> u64 {
+        let random = self.random.next();
+        let newer = self.newest.checked_add(1 + (random >> 32));
+        newer
+            .filter(|_| self.newest > 0)
+            .unwrap_or(2 + (random >> 2))
+    }
+
+    /// Ends the context and opens another, the first time at once. R-E2E.10, .21
+    fn fail(&mut self, why: Failure) {
+        if matches!(self.state, State::Waiting(_)) {
+            return;
+        }
+        self.end(why);
+        let wait = match self.failures {
+            0 => Duration::ZERO,
+            failures => self.config.retry.wait(failures, self.random.next()),
+        };
+        self.failures = self.failures.saturating_add(1);
+        self.state = State::Waiting(self.now + wait);
+    }
+
+    fn end(&mut self, why: Failure) {
+        self.forget();
+        self.events.push_back(Event::Failed(why));
+    }
+
+    /// Leaves the context there is.
+    fn forget(&mut self) {
+        self.late = 0;
+        if let State::Open(open) = std::mem::replace(&mut self.state, State::Idle) {
+            if self.ended.len() >= limits::CONTEXT_ENDED_MAX {
+                self.ended.pop_front();
+            }
+            self.ended.push_back(open.id);
+            self.events.extend(open.unknown().map(Event::Unconfirmed));
+        }
+    }
+
+    fn limit(&self) -> Limit {
+        let most = match self.config.record_bytes_max {
+            0 => limits::RECORD_BYTES_MAX,
+            most => most.min(limits::RECORD_BYTES_MAX),
+        };
+        Limit {
+            resends: self.config.retransmits_max.unwrap_or(u32::MAX),
+            room: most.saturating_sub(self.overhead()),
+        }
+    }
+
+    /// Bytes of a record beside its payload, at most.
+    fn overhead(&self) -> usize {
+        let ids = self.own.as_str().len() + self.peer.as_str().len();
+        let identity = self.config.identity.as_ref().filter(|_| self.config.sign);
+        let certificate = identity.map_or(0, |identity| identity.certificate().len());
+        limits::CONTEXT_ENVELOPE_BYTES + ids + certificate
+    }
+
+    /// Opens what is due, asks for what is missing, gives up what does not come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        let limit = self.limit();
+        match &mut self.state {
+            State::Idle => {}
+            State::Waiting(at) if *at <= now => self.begin(None),
+            State::Waiting(_) => {}
+            State::Open(open) => {
+                if let Err(failure) = open.handle_timeout(now, &limit, &mut self.events) {
+                    self.fail(failure);
+                }
+            }
+        }
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Idle => None,
+            State::Waiting(at) => Some(*at),
+            State::Open(open) => open.poll_timeout(),
+        }
+    }
+
+    /// The next record for the transport, with that version on it.
+    pub fn poll_transmit(&mut self, version: Version) -> Option<Bytes> {
+        if self.waiting.is_some() {
+            self.load();
+        }
+        let now = self.now;
+        let State::Open(open) = &mut self.state else {
+            return None;
+        };
+        let (config, own, peer) = (&self.config, &self.own, &self.peer);
+        let seal = |draft: Draft<'_>| {
+            seal(
+                config,
+                Record::new(version, own, peer, draft.content),
+                draft.security,
+                draft.channel,
+            )
+        };
+        open.poll_transmit(now, &mut self.events, seal)
+    }
+
+    /// Hands the message that waits to a context that can carry it.
+    fn load(&mut self) {
+        let renew = match &self.state {
+            State::Idle => true,
+            State::Waiting(_) => return,
+            // R-E2E.7, .9
+            State::Open(open) => open.stale || expired(&self.config, open, self.now),
+        };
+        if renew {
+            self.begin(None);
+        }
+        let limit = self.limit();
+        let State::Open(open) = &mut self.state else {
+            return;
+        };
+        if !open.is_ready(self.now) {
+            return;
+        }
+        if let Some((id, message)) = self.waiting.take()
+            && let Err(failure) = open.load(id, message, limit.room)
+        {
+            self.events.push_back(Event::Unconfirmed(id));
+            self.fail(failure);
+        }
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        pop(&mut self.events)
+    }
+}
+
+/// Nothing was exchanged for as long as a context may lie still. R-E2E.7
+fn expired(config: &Config, open: &Open, now: Instant) -> bool {
+    let over = |expires| now.saturating_duration_since(open.active) >= expires;
+    config.expires.is_some_and(over)
+}
+
+/// Whether what a record shows is a MAC: a signature brings its certificate along.
+pub(crate) fn has_mac(record: &Record) -> bool {
+    matches!(record.record_type, RecordType::SessionContext(_))
+        && record.payload_security == PayloadSecurity::TLS12
+        && !record.mac_signature.is_empty()
+        && record.sender_cert.is_empty()
+}
+
+/// Makes the bytes of a record: with a MAC once there are keys, signed before. R-E2E.29
+fn seal(
+    config: &Config,
+    mut record: Record,
+    security: PayloadSecurity,
+    channel: Option<&dyn Channel>,
+) -> Bytes {
+    record.payload_security = security;
+    match channel.and_then(|channel| channel.mac(&integrity::covered(&record))) {
+        Some(mac) => record.mac_signature = mac,
+        None => sign(config, &mut record),
+    }
+    codec::encode_record(&record).into()
+}
+
+/// Signs a record, if records are to be signed. R-E2E.29
+pub(crate) fn sign(config: &Config, record: &mut Record) {
+    let Some(identity) = config.identity.as_ref().filter(|_| config.sign) else {
+        return;
+    };
+    record.sender_cert = identity.certificate().to_vec();
+    // Without a signature the peer refuses the record and says so; that is better than a panic here.
+    record.mac_signature = identity
+        .sign(&integrity::covered(record))
+        .unwrap_or_default();
+}
