@@ -14,10 +14,11 @@ use std::time::Instant;
 use crate::id::{DeviceId, OperationId, TenantId};
 use crate::limits;
 use crate::operation::{Input as OpInput, Operation, OperationState, Step};
-use crate::southbound::{Failure, Job, JobId, Links, Notice, Op, Protocol};
+use crate::southbound::{Job, JobId, Links, Notice, Op, Protocol};
 use crate::time::{Now, Timestamp};
 
 mod hearing;
+mod links;
 mod saving;
 mod timers;
 mod types;
@@ -56,6 +57,8 @@ struct Active {
     renewing: Option<Instant>,
     waiting: Waiting,
     retry_save_at: Option<Instant>,
+    /// The device said something that may decide it while it was being given back.
+    heard: bool,
 }
 
 impl Active {
@@ -89,6 +92,15 @@ enum Lane {
     },
     Active(Box<Active>),
     Later(Instant),
+    /// What is its turn went over a protocol over which the device is not there; when it is looked at again.
+    Elsewhere(Protocol, Instant),
+}
+
+impl Lane {
+    /// Nothing of it is held, or about to be.
+    fn is_free(&self) -> bool {
+        matches!(self, Self::Idle | Self::Later(_) | Self::Elsewhere(..))
+    }
 }
 
 #[derive(Debug)]
@@ -99,12 +111,6 @@ struct Device {
     wanted: bool,
     lane: Lane,
     timer: Option<Instant>,
-}
-
-impl Device {
-    fn is_reachable(&self) -> bool {
-        !self.links.is_empty()
-    }
 }
 
 /// The dispatcher of one node.
@@ -177,51 +183,6 @@ impl Dispatcher {
     /// Operations this node holds or is about to: claimed, driven, waited for.
     pub fn busy(&self) -> usize {
         self.driven + self.resting
-    }
-
-    fn reachable(&mut self, tenant: TenantId, device: DeviceId, over: Protocol) {
-        let entry = self.devices.entry(device).or_insert(Device {
-            tenant,
-            links: Links::default(),
-            wanted: true,
-            lane: Lane::Idle,
-            timer: None,
-        });
-        entry.links.add(over);
-        entry.wanted = true;
-        if let Lane::Active(active) = &entry.lane
-            && matches!(active.waiting, Waiting::Job(..) | Waiting::Until(_))
-            && entry.links.best() != Some(over)
-        {
-            // What is under way is under way elsewhere.
-            self.rest(device);
-        }
-        self.make_ready(device);
-    }
-
-    fn unreachable(&mut self, device: DeviceId, over: Protocol, why: &str, now: Now) {
-        let Some(entry) = self.devices.get_mut(&device) else {
-            return;
-        };
-        entry.links.remove(over);
-        let reachable = entry.is_reachable();
-        if let Lane::Active(active) = &mut entry.lane {
-            match active.waiting {
-                Waiting::Job(_, asked) if asked == over => {
-                    // The adapter ends its jobs first; one that is left is as good as lost.
-                    let lost = Failure::Lost {
-                        reason: why.to_owned(),
-                    };
-                    let time = active.time(now);
-                    let step = active.operation.step(OpInput::Answer(Err(lost)), time);
-                    self.follow(device, step, now);
-                }
-                Waiting::Until(_) if !reachable => self.release(device, why, now),
-                Waiting::Job(..) | Waiting::Until(_) | Waiting::Save(_) => {}
-            }
-        } else {
-            self.forget_if_idle(device);
-        }
     }
 
     fn make_ready(&mut self, device: DeviceId) {
@@ -315,6 +276,8 @@ impl Dispatcher {
         if cancelled || meanwhile.cancels.contains(&operation.id) {
             operation.hear(OpInput::Cancel, now.wall);
         }
+        let best = self.devices.get(&device).and_then(|d| d.links.best());
+        operation.take_up_over(best);
         // Told twice is the same as told once.
         evidence.extend(meanwhile.heard);
         // A device that left meanwhile: only what is stored may still decide it.
@@ -330,11 +293,12 @@ impl Dispatcher {
             renewing: None,
             waiting: Waiting::Until(now.mono),
             retry_save_at: None,
+            heard: false,
         };
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
         };
-        let reachable = entry.is_reachable();
+        let reachable = entry.link_for(&active.operation).is_some();
         entry.lane = Lane::Active(Box::new(active));
         entry.wanted = true;
         self.resting += 1;
@@ -342,7 +306,7 @@ impl Dispatcher {
             self.follow(device, step, now);
         } else {
             self.not_sent(device, &step);
-            self.release(device, "the device is not connected", now);
+            self.release_unreachable(device, now);
         }
     }
 
@@ -369,17 +333,14 @@ impl Dispatcher {
 
     /// Does what the operation asks for.
     fn follow(&mut self, device: DeviceId, step: Step, now: Now) {
-        let Some(entry) = self.devices.get_mut(&device) else {
-            return;
-        };
-        let reachable = entry.is_reachable();
+        let reachable = self.link(device).is_some();
         match step {
             Step::Finished => self.save(device, Then::Done, now),
             Step::Save => self.save(device, Then::Proceed, now),
             Step::SaveThenSend(op) => self.save(device, Then::Send(op), now),
             Step::Send(_) | Step::Wait(_) if !reachable => {
                 self.not_sent(device, &step);
-                self.release(device, "the device is not connected", now);
+                self.release_unreachable(device, now);
             }
             Step::Send(op) => self.submit(device, op, now),
             Step::Wait(until) => {
@@ -393,20 +354,6 @@ impl Dispatcher {
         }
     }
 
-    /// Nothing is asked of a device that is there, unless there is more to look for.
-    fn rest(&mut self, device: DeviceId) {
-        let Some(entry) = self.devices.get(&device) else {
-            return;
-        };
-        if !entry.is_reachable() {
-            return;
-        }
-        if let Lane::Idle | Lane::Active(_) = entry.lane {
-            let tenant = entry.tenant.clone();
-            self.out.push_back(Command::Rest { tenant, device });
-        }
-    }
-
     /// What the operation counts as sent does not leave.
     fn not_sent(&mut self, device: DeviceId, step: &Step) {
         if let (Step::Send(_) | Step::SaveThenSend(_), Some(active)) = (step, self.active(device)) {
@@ -417,8 +364,8 @@ impl Dispatcher {
     fn submit(&mut self, device: DeviceId, op: Op, now: Now) {
         let id = JobId(self.next_job);
         let timeout = self.config.answer_timeout;
-        let links = self.devices.get(&device).map(|entry| entry.links);
-        let (Some(active), Some(over)) = (self.active(device), links.and_then(Links::best)) else {
+        let over = self.link(device);
+        let (Some(active), Some(over)) = (self.active(device), over) else {
             return;
         };
         if now.mono >= active.lease_until {
@@ -443,9 +390,7 @@ impl Dispatcher {
                 job,
             });
         }
-        if links != Some(Links::only(over)) {
-            self.rest(device);
-        }
+        self.rest_but(device, Some(over));
         self.set_timer(device, now);
     }
 
@@ -480,7 +425,7 @@ impl Dispatcher {
         if self
             .devices
             .get(&device)
-            .is_some_and(|d| !d.is_reachable() && matches!(d.lane, Lane::Idle | Lane::Later(_)))
+            .is_some_and(|d| !d.is_reachable() && d.lane.is_free())
         {
             self.clear_timer(device);
             self.devices.remove(&device);
@@ -490,3 +435,5 @@ impl Dispatcher {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod two_links_tests;

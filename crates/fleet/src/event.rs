@@ -71,7 +71,7 @@ kinds! {
     DeviceWakeCredential = "device.wake_credential",
     /// An operator let a device with the setup key in again. No data.
     DeviceReadmitted = "device.readmitted",
-    /// It started. Data: `cause`, `command_key`, `reason`, `firmware_updated`.
+    /// It started. Data: `cause`, `command_key`, `reason`, `firmware_updated`, `over` (the protocol that told it).
     DeviceBooted = "device.booted",
     /// Its periodic sign of life. No data.
     DevicePeriodic = "device.periodic",

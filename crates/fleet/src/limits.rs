@@ -25,6 +25,10 @@ pub const LEASE: Duration = Duration::from_secs(60);
 /// Claims are renewed when this much of [`LEASE`] is left: two tries before it ends.
 pub const LEASE_RENEW_BEFORE: Duration = Duration::from_secs(40);
 
+/// How often an operation is looked at that waits for the protocol it went over, while its device is there over another
+/// one: it may have been stopped, or its time be over, and what is behind it goes on then.
+pub const ELSEWHERE_LOOK_EVERY: Duration = Duration::from_secs(60);
+
 /// How long a device may take to answer one request.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 

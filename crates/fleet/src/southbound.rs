@@ -399,6 +399,8 @@ pub enum Fact {
     },
     /// The device has said all that it had to say by itself; only where devices speak first.
     SaidAll {
+        /// Over which protocol.
+        over: Protocol,
         /// When.
         at: Timestamp,
     },
@@ -433,6 +435,6 @@ pub trait Southbound: Send + Sync {
     /// Asks the device to come (a connection request, a dial), where the protocol can.
     fn wake(&self, tenant: &TenantId, device: DeviceId);
 
-    /// Nothing is asked of the device for now: a link that exists for questions only may end.
-    fn rest(&self, _: &TenantId, _: DeviceId) {}
+    /// Nothing is asked of the device over this protocol for now: a link that exists for questions only may end.
+    fn rest(&self, _: &TenantId, _: DeviceId, _over: Protocol) {}
 }

@@ -1,7 +1,7 @@
 //! Supported data models, kept once per model and firmware of a tenant and the protocol they were told over, compressed.
 
 use fleet::model::Model;
-use fleet::{TenantId, Timestamp};
+use fleet::{Protocol, TenantId, Timestamp};
 
 use crate::error::{Error, Result};
 use crate::limits::MODELS_PER_TENANT_MAX;
@@ -27,6 +27,16 @@ pub struct ModelKeys {
     pub usp: String,
     /// Over CWMP.
     pub cwmp: String,
+}
+
+impl ModelKeys {
+    /// What it supports over this protocol; empty where it has not told.
+    pub fn over(&self, over: Protocol) -> &str {
+        match over {
+            Protocol::Usp => &self.usp,
+            Protocol::Cwmp => &self.cwmp,
+        }
+    }
 }
 
 impl DeviceRecord {

@@ -14,7 +14,13 @@ impl Dispatcher {
             Fact::Done { job, result } => self.done(device, job, result, now),
             Fact::Notified { at, notice } => self.noticed(device, at, notice, now),
             Fact::Disconnected { over, reason, .. } => self.unreachable(device, over, &reason, now),
-            Fact::SaidAll { .. } => self.tell(device, OpInput::SaidAll, now),
+            // Of what went over another protocol it may have more to say there.
+            Fact::SaidAll { over, .. } => {
+                let went = self.active(device).and_then(|a| a.operation.progress.over);
+                if went.is_none_or(|went| went == over) {
+                    self.tell(device, OpInput::SaidAll, now);
+                }
+            }
             Fact::Connected { .. }
             | Fact::Evidence { .. }
             | Fact::Values { .. }
@@ -57,7 +63,8 @@ impl Dispatcher {
                     self.tell(device, OpInput::Notice(at, &notice), now);
                 }
             }
-            // The next claim comes with the log.
+            // The claim comes with the log.
+            Lane::Elsewhere(..) => self.look(device),
             Lane::Idle | Lane::Ready | Lane::Later(_) => {}
         }
     }
@@ -110,7 +117,7 @@ impl Dispatcher {
                 active.operation.cancel(time);
             }
             // Given back, or decided: the log has it for the next claim.
-            Waiting::Save(Then::Release | Then::Done) => {}
+            Waiting::Save(Then::Release | Then::Done) => active.heard = true,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How the dispatcher writes operations down, and what follows when they are.
 
-use super::{Command, Dispatcher, Lane, Saved, Then, Waiting, Write};
+use super::{Command, Dispatcher, Saved, Then, Waiting, Write};
 use crate::id::{DeviceId, OperationId};
 use crate::limits;
 use crate::operation::Input as OpInput;
@@ -53,11 +53,8 @@ impl Dispatcher {
         saved: Saved,
         now: Now,
     ) {
-        let Some(entry) = self.devices.get_mut(&device) else {
-            return;
-        };
-        let reachable = entry.is_reachable();
-        let Lane::Active(active) = &mut entry.lane else {
+        let reachable = self.link(device).is_some();
+        let Some(active) = self.active(device) else {
             return;
         };
         if active.operation.id != operation || active.fence != write.fence {
@@ -92,7 +89,8 @@ impl Dispatcher {
             Then::Release if active.operation.state != active.stored => {
                 self.save(device, Then::Done, now);
             }
-            Then::Done | Then::Release => self.settled(device),
+            Then::Release => self.given_back(device, now),
+            Then::Done => self.settled(device),
             // Decided or stopped while it was written down: it must not leave any more.
             Then::Send(_) if active.operation.is_stopped() => {
                 active.operation.unsend();
@@ -102,18 +100,16 @@ impl Dispatcher {
             // Nobody is there, or the write took longer than the claim held.
             Then::Send(_) => {
                 active.operation.unsend();
-                let why = if reachable {
-                    "the database is slow"
-                } else {
-                    "the device is not connected"
-                };
-                self.release(device, why, now);
+                match reachable {
+                    true => self.release(device, "the database is slow", now),
+                    false => self.release_unreachable(device, now),
+                }
             }
             Then::Proceed => self.proceed(device, now),
         }
     }
 
-    fn settled(&mut self, device: DeviceId) {
+    pub(super) fn settled(&mut self, device: DeviceId) {
         self.end_active(device);
         self.make_ready(device);
         self.forget_if_idle(device);

@@ -3,25 +3,25 @@
 
 use super::*;
 use crate::operation::{OutcomeState, Request};
-use crate::southbound::{self, Answer, Boot, CommandOutcome, CommandResult, Fact, PathValue};
+use crate::southbound::{Answer, Boot, CommandOutcome, CommandResult, Fact, Failure, PathValue};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A node, one device, and the two clocks.
-struct Bench {
-    dispatcher: Dispatcher,
-    tenant: TenantId,
-    device: DeviceId,
-    now: Now,
+pub(super) struct Bench {
+    pub(super) dispatcher: Dispatcher,
+    pub(super) tenant: TenantId,
+    pub(super) device: DeviceId,
+    pub(super) now: Now,
     /// The last one that was asked for, and the state that it counts as stored.
     write: Option<(Write, OperationState)>,
 }
 
 impl Bench {
     /// The device is there and its work is being claimed.
-    fn claiming() -> Self {
+    pub(super) fn claiming() -> Self {
         let mut bench = Self {
             dispatcher: Dispatcher::new(Config::default()),
             tenant: TenantId::parse("acme").unwrap(),
@@ -38,11 +38,11 @@ impl Bench {
         bench
     }
 
-    fn tell(&mut self, input: Input) {
+    pub(super) fn tell(&mut self, input: Input) {
         self.dispatcher.handle(input, self.now);
     }
 
-    fn next(&mut self) -> Option<Command> {
+    pub(super) fn next(&mut self) -> Option<Command> {
         let command = self.dispatcher.poll();
         if let Some(Command::Save {
             write, previous, ..
@@ -58,20 +58,20 @@ impl Bench {
     }
 
     /// Time passes evenly.
-    fn pass(&mut self, by: Duration) {
+    pub(super) fn pass(&mut self, by: Duration) {
         self.now.mono += by;
         self.now.wall = self.now.wall.plus(by);
         self.tell(Input::Tick);
     }
 
-    fn operation(&self, request: Request) -> Operation {
+    pub(super) fn operation(&self, request: Request) -> Operation {
         let id = OperationId(uuid::Uuid::from_u128(7));
         let (tenant, at) = (self.tenant.clone(), self.now.wall);
         let expires = at.plus(limits::EXPIRY_DEFAULT);
         Operation::new(id, tenant, self.device, request, "t", at, expires)
     }
 
-    fn claimed(&mut self, operation: Operation, fence: i64) {
+    pub(super) fn claimed(&mut self, operation: Operation, fence: i64) {
         let claimed = Claimed {
             operation,
             fence,
@@ -81,27 +81,27 @@ impl Bench {
         self.tell(Input::Claimed(self.device, Some(Box::new(claimed))));
     }
 
-    fn saved(&mut self, operation: &Operation, saved: Saved) {
+    pub(super) fn saved(&mut self, operation: &Operation, saved: Saved) {
         let (write, _) = self.write.unwrap();
         self.tell(Input::Saved(self.device, operation.id, write, saved));
     }
 
     /// The operation that is to be written now.
-    fn written(&mut self) -> Operation {
+    pub(super) fn written(&mut self) -> Operation {
         match self.next() {
             Some(Command::Save { operation, .. }) => *operation,
             other => panic!("not a write: {other:?}"),
         }
     }
 
-    fn submitted(&mut self) -> Job {
+    pub(super) fn submitted(&mut self) -> Job {
         match self.next() {
             Some(Command::Submit { job, .. }) => job,
             other => panic!("nothing is sent: {other:?}"),
         }
     }
 
-    fn says(&mut self, notice: Notice) {
+    pub(super) fn says(&mut self, notice: Notice) {
         let at = self.now.wall;
         let fact = Fact::Notified { at, notice };
         self.tell(Input::Fact(self.device, fact));
@@ -116,21 +116,21 @@ fn saved_with(dispatcher: &mut Dispatcher) -> Write {
     }
 }
 
-fn start() -> Now {
+pub(super) fn start() -> Now {
     Now {
         mono: Instant::now(),
         wall: Timestamp::from_millis(1_000_000_000),
     }
 }
 
-fn reboot() -> Request {
+pub(super) fn reboot() -> Request {
     Request::Operate {
         command: "Device.Reboot()".into(),
         args: BTreeMap::new(),
     }
 }
 
-fn boot(key: &str) -> Notice {
+pub(super) fn boot(key: &str) -> Notice {
     Notice::Boot(Boot {
         command_key: key.to_owned(),
         cause: "RemoteReboot".into(),
@@ -138,7 +138,7 @@ fn boot(key: &str) -> Notice {
     })
 }
 
-fn set() -> Request {
+pub(super) fn set() -> Request {
     Request::Set {
         values: vec![PathValue::new("Device.X_T.A", "1")],
         allow_partial: false,
@@ -146,7 +146,7 @@ fn set() -> Request {
 }
 
 /// A reboot as it is stored after it was sent and its answer was lost.
-fn sent_reboot(bench: &Bench) -> Operation {
+pub(super) fn sent_reboot(bench: &Bench) -> Operation {
     let mut operation = bench.operation(reboot());
     operation.step(OpInput::Claimed(&[]), bench.now.wall);
     assert!(operation.progress.sent_at.is_some());
@@ -174,6 +174,7 @@ fn a_window_bounds_what_is_driven_at_the_same_time() {
     let rest = |n| Command::Rest {
         tenant: tenant.clone(),
         device: DeviceId(uuid::Uuid::from_u128(n)),
+        over: Protocol::Usp,
     };
     assert_eq!(dispatcher.poll(), Some(rest(0)));
     assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
@@ -186,6 +187,7 @@ fn a_device_that_nothing_is_asked_of_may_rest() {
     let rest = Some(Command::Rest {
         tenant: bench.tenant.clone(),
         device: bench.device,
+        over: Protocol::Usp,
     });
     // There may be more by now: it is looked at first.
     bench.tell(Input::Wake(bench.device));
@@ -617,121 +619,4 @@ fn devices_that_only_wait_do_not_keep_the_others_waiting_up_to_a_bound() {
     let id = OperationId(uuid::Uuid::from_u128(101));
     dispatcher.handle(Input::Saved(device, id, write, Saved::Durable), now);
     assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
-}
-
-fn add() -> Request {
-    Request::Add {
-        object: "Device.Table.".into(),
-        values: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
-    }
-}
-
-/// An Add that a USP link has, and no answer yet; the number of its job.
-fn adding(bench: &mut Bench) -> JobId {
-    let operation = bench.operation(add());
-    bench.claimed(operation, 1);
-    let listed = bench.submitted();
-    let result = Ok(Answer::Instances(Vec::new()));
-    let job = listed.id;
-    bench.tell(Input::Fact(bench.device, Fact::Done { job, result }));
-    let sent = bench.written();
-    bench.saved(&sent, Saved::Durable);
-    let job = bench.submitted();
-    assert_eq!((job.op.name(), job.over), ("Add", Protocol::Usp));
-    job.id
-}
-
-fn comes(bench: &mut Bench, over: Protocol) {
-    let tenant = bench.tenant.clone();
-    bench.tell(Input::Reachable(tenant, bench.device, over));
-}
-
-fn goes(bench: &mut Bench, over: Protocol) {
-    let reason = "the session ended".to_owned();
-    let at = bench.now.wall;
-    let gone = Fact::Disconnected { over, at, reason };
-    bench.tell(Input::Fact(bench.device, gone));
-}
-
-#[test]
-fn a_session_that_comes_and_goes_takes_nothing_from_the_link_that_stays() {
-    let mut bench = Bench::claiming();
-    let job = adding(&mut bench);
-    comes(&mut bench, Protocol::Cwmp);
-    // The session waits for nothing.
-    assert!(matches!(bench.next(), Some(Command::Rest { .. })));
-    goes(&mut bench, Protocol::Cwmp);
-    assert_eq!(bench.next(), None, "its answer is still waited for");
-    let path = "Device.Table.4.".to_owned();
-    let created = southbound::Created {
-        path: path.clone(),
-        keys: BTreeMap::new(),
-        faults: Vec::new(),
-    };
-    let added = southbound::AddResult {
-        requested: "Device.Table.".to_owned(),
-        result: Ok(created),
-    };
-    let result = Ok(Answer::Added(vec![added]));
-    bench.tell(Input::Fact(bench.device, Fact::Done { job, result }));
-    let read = bench.submitted();
-    let wanted = Op::Get {
-        paths: vec![path],
-        max_depth: 0,
-    };
-    assert_eq!((read.op, read.over), (wanted, Protocol::Usp));
-}
-
-#[test]
-fn what_only_waits_is_not_given_back_while_another_link_is_open() {
-    let mut bench = Bench::claiming();
-    let mut waiting = sent_reboot(&bench);
-    waiting.progress.phase = crate::operation::Phase::Await;
-    bench.claimed(waiting, 1);
-    let rest = bench.next();
-    assert!(matches!(rest, Some(Command::Rest { .. })), "{rest:?}");
-    comes(&mut bench, Protocol::Cwmp);
-    assert_eq!(bench.next(), rest);
-    goes(&mut bench, Protocol::Cwmp);
-    assert_eq!(bench.next(), None);
-    goes(&mut bench, Protocol::Usp);
-    let given_back = bench.next();
-    let none = matches!(
-        given_back,
-        Some(Command::Save {
-            lease_until: None,
-            ..
-        })
-    );
-    assert!(none, "{given_back:?}");
-}
-
-#[test]
-fn an_answer_that_went_with_its_link_is_looked_for_over_the_other_one() {
-    let mut bench = Bench::claiming();
-    adding(&mut bench);
-    comes(&mut bench, Protocol::Cwmp);
-    assert!(matches!(bench.next(), Some(Command::Rest { .. })));
-    goes(&mut bench, Protocol::Usp);
-    let mut next = bench.next();
-    while let Some(Command::Save { operation, .. }) = next {
-        bench.saved(&operation, Saved::Durable);
-        next = bench.next();
-    }
-    let Some(Command::Submit { job, .. }) = next else {
-        panic!("nobody looks for the row: {next:?}");
-    };
-    assert_eq!((job.op.name(), job.over), ("GetInstances", Protocol::Cwmp));
-}
-
-#[test]
-fn what_is_asked_goes_over_the_link_that_stays_while_both_are_open() {
-    let mut bench = Bench::claiming();
-    comes(&mut bench, Protocol::Cwmp);
-    let operation = bench.operation(set());
-    bench.claimed(operation, 1);
-    assert_eq!(bench.submitted().over, Protocol::Usp);
-    assert!(matches!(bench.next(), Some(Command::Rest { .. })));
-    goes(&mut bench, Protocol::Usp);
-    assert!(!bench.dispatcher.devices[&bench.device].links.is_empty());
 }

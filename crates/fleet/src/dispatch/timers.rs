@@ -22,7 +22,7 @@ impl Dispatcher {
         };
         let at = match &entry.lane {
             Lane::Idle | Lane::Ready | Lane::Claiming { .. } => return,
-            Lane::Later(at) => *at,
+            Lane::Later(at) | Lane::Elsewhere(_, at) => *at,
             Lane::Active(active) => {
                 let left = active.lease_until.saturating_duration_since(now.mono);
                 let renew = match active.renewing {
@@ -65,6 +65,7 @@ impl Dispatcher {
                 self.forget_if_idle(device);
                 return;
             }
+            Lane::Elsewhere(..) => return self.look(device),
             Lane::Active(active) => active,
             _ => return,
         };

@@ -138,5 +138,7 @@ pub enum Command {
         tenant: TenantId,
         /// Which.
         device: DeviceId,
+        /// Over which protocol.
+        over: Protocol,
     },
 }

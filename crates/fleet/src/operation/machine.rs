@@ -110,6 +110,7 @@ impl Operation {
         if self.progress.sent_at.is_none() {
             self.state = OperationState::Queued;
             self.progress.phase = Phase::Before;
+            self.progress.over = None;
         }
         // These waits count only while the device is there; a start is waited for in any case.
         if self.progress.phase == Phase::Reconcile

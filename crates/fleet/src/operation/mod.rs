@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Verb;
 use crate::id::{DeviceId, OperationId, TenantId};
-use crate::southbound::{Fault, PathValue};
+use crate::southbound::{Fault, PathValue, Protocol};
 use crate::time::Timestamp;
 
 pub use machine::{Input, Step, retry_delay};
@@ -247,6 +247,10 @@ pub struct Progress {
     /// When the act may have left. For an Add or Operate this is stored before it leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
+    /// Over which protocol an Add or Operate goes: what became of it is asked nowhere else. Of the device's other side it
+    /// would be found that nothing is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Protocol>,
     /// Rows the table had before an Add.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_rows: Vec<String>,
@@ -327,6 +331,24 @@ impl Operation {
     /// for a start, or for the end of a command, hears of it by itself.
     pub fn wants_device(&self) -> bool {
         !self.state.is_final() && self.progress.phase != Phase::Await
+    }
+
+    /// The same, over this protocol.
+    pub fn wants_device_over(&self, over: Protocol) -> bool {
+        self.wants_device() && self.progress.over.is_none_or(|went| went == over)
+    }
+
+    /// It is taken up while the device is there over this one. What may have been sent stays with the protocol it went
+    /// over; what was stored without one goes over any.
+    pub(crate) fn take_up_over(&mut self, best: Option<Protocol>) {
+        if self.request.is_idempotent() || self.progress.sent_at.is_some() {
+            return;
+        }
+        if self.progress.over != best {
+            // Rows are told apart by those that were there before, on the same side.
+            self.progress.phase = Phase::Before;
+        }
+        self.progress.over = best;
     }
 
     /// When something must be decided even if nothing is heard: its expiry, or an earlier end of

@@ -236,7 +236,7 @@ impl Operation {
                 self.outcome.set(&command, OutcomeState::Done);
                 let why = format!("the device started again ({})", boot.cause);
                 self.finish(OperationState::Succeeded, Some(&why), now);
-            } else {
+            } else if !self.is_told_elsewhere(boot) {
                 self.outcome.set(&command, OutcomeState::Unknown);
                 let why = format!(
                     "the device started again, but for another reason ({})",
@@ -267,6 +267,11 @@ impl Operation {
             path.state = OutcomeState::Unknown;
         }
         self.outcome.cause = Some(why.to_owned());
+    }
+
+    /// Who tells it was not asked to start, and cannot know who was: the other side of the device will say.
+    fn is_told_elsewhere(&self, boot: &Boot) -> bool {
+        matches!((self.progress.over, boot.over), (Some(went), Some(told)) if went != told)
     }
 
     /// The device's own word for a refusal, for callers that show one line.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, PathValue};
+use super::{Fault, PathValue, Protocol};
 
 /// Why a device started.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -19,6 +19,10 @@ pub struct Boot {
     pub firmware_updated: bool,
     /// Parameters it brought along.
     pub parameters: Vec<PathValue>,
+    /// Over which protocol it was told, where that is known. Of what was asked over another one, who tells it knows
+    /// nothing: it starts, and why is a guess.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Protocol>,
 }
 
 /// What a device says by itself.

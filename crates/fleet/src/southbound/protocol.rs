@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A protocol in which devices are asked: an adapter of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// TR-369: its links stay open.
     Usp,
@@ -39,11 +42,6 @@ impl fmt::Display for Protocol {
 pub struct Links(u8);
 
 impl Links {
-    /// This one and no other.
-    pub fn only(over: Protocol) -> Self {
-        Self(over.bit())
-    }
-
     /// It can be asked over this one, too.
     pub fn add(&mut self, over: Protocol) {
         self.0 |= over.bit();
@@ -54,6 +52,17 @@ impl Links {
         self.0 &= !over.bit();
     }
 
+    /// Whether it can be asked over this one.
+    pub fn has(self, over: Protocol) -> bool {
+        self.0 & over.bit() != 0
+    }
+
+    /// Each of them.
+    pub fn each(self) -> impl Iterator<Item = Protocol> {
+        let all = [Protocol::Usp, Protocol::Cwmp];
+        all.into_iter().filter(move |over| self.has(*over))
+    }
+
     /// Whether it cannot be asked at all.
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -61,7 +70,6 @@ impl Links {
 
     /// The one to ask over: a link that stays goes before one that ends.
     pub fn best(self) -> Option<Protocol> {
-        let all = [Protocol::Usp, Protocol::Cwmp];
-        all.into_iter().find(|over| self.0 & over.bit() != 0)
+        self.each().next()
     }
 }

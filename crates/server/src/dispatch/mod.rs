@@ -203,7 +203,11 @@ impl Runtime {
             } => {
                 return self.southbound.submit(&tenant, device, job);
             }
-            Command::Rest { tenant, device } => return self.southbound.rest(&tenant, device),
+            Command::Rest {
+                tenant,
+                device,
+                over,
+            } => return self.southbound.rest(&tenant, device, over),
             other => other,
         };
         let Ok(permit) = Arc::clone(&self.calls).acquire_owned().await else {

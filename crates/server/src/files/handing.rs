@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fleet::southbound::{Failure, Job, Op};
 use fleet::transfer::named;
-use fleet::{DeviceId, Fact, Southbound, TenantId, Timestamp};
+use fleet::{DeviceId, Fact, Protocol, Southbound, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
@@ -51,7 +51,7 @@ impl Southbound for Handing {
         let (inner, files) = (self.inner.clone(), self.files.clone());
         let (facts, tenant) = (self.facts.clone(), tenant.clone());
         tokio::spawn(async move {
-            let reason = match files.fill(&tenant, device, &mut job.op).await {
+            let reason = match files.fill(&tenant, device, job.over, &mut job.op).await {
                 Ok(()) => return inner.submit(&tenant, device, job),
                 Err(LinkError::Impossible(reason)) => Failure::Impossible { reason },
                 Err(LinkError::Store(error)) => {
@@ -75,8 +75,8 @@ impl Southbound for Handing {
         self.inner.wake(tenant, device);
     }
 
-    fn rest(&self, tenant: &TenantId, device: DeviceId) {
-        self.inner.rest(tenant, device);
+    fn rest(&self, tenant: &TenantId, device: DeviceId, over: Protocol) {
+        self.inner.rest(tenant, device, over);
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use fleet::model::{split, supported};
 use fleet::southbound::Op;
 use fleet::transfer::{Named, named};
-use fleet::{DeviceId, Direction, FileId, FileKind, OperationId, TenantId, TransferId};
+use fleet::{DeviceId, Direction, FileId, FileKind, OperationId, Protocol, TenantId, TransferId};
 use store::NewTransfer;
 use store::file::ContentHash;
 
@@ -112,11 +112,12 @@ impl Files {
     }
 
     /// Puts links where the arguments of a command name files and places, with what the command
-    /// takes beside: size, checksum, an empty user.
+    /// takes beside over the protocol it goes over: size, checksum, an empty user.
     pub async fn fill(
         &self,
         tenant: &TenantId,
         device: DeviceId,
+        over: Protocol,
         op: &mut Op,
     ) -> Result<(), LinkError> {
         let Op::Operate { command, key, args } = op else {
@@ -166,7 +167,7 @@ impl Files {
             more.push(("CheckSumAlgorithm", "SHA-256".to_owned()));
             more.push(("CheckSum", hex(&hash)));
         }
-        let taken = self.inputs(tenant, device, command).await?;
+        let taken = self.inputs(tenant, device, over, command).await?;
         for (name, value) in more {
             if taken.iter().any(|one| one == name) {
                 args.entry(name.to_owned()).or_insert(value);
@@ -181,6 +182,7 @@ impl Files {
         &self,
         tenant: &TenantId,
         device: DeviceId,
+        over: Protocol,
         command: &str,
     ) -> store::Result<Vec<String>> {
         let Some((owner, name)) = split(command) else {
@@ -188,7 +190,7 @@ impl Files {
         };
         let shape = supported(owner);
         let record = self.store.device(tenant, device).await?;
-        let model = match record.model_key() {
+        let model = match record.models.over(over) {
             "" => None,
             key => self.store.model(tenant, key).await?,
         };

@@ -21,6 +21,13 @@ impl Both {
         Self { usp, cwmp }
     }
 
+    fn of(&self, over: Protocol) -> &dyn Links {
+        match over {
+            Protocol::Usp => &*self.usp,
+            Protocol::Cwmp => &*self.cwmp,
+        }
+    }
+
     fn each(&self) -> [&dyn Links; 2] {
         [&*self.usp, &*self.cwmp]
     }
@@ -28,11 +35,7 @@ impl Both {
 
 impl Southbound for Both {
     fn submit(&self, tenant: &TenantId, device: DeviceId, job: Job) {
-        let to = match job.over {
-            Protocol::Usp => &self.usp,
-            Protocol::Cwmp => &self.cwmp,
-        };
-        to.submit(tenant, device, job);
+        self.of(job.over).submit(tenant, device, job);
     }
 
     fn wake(&self, tenant: &TenantId, device: DeviceId) {
@@ -43,9 +46,8 @@ impl Southbound for Both {
         }
     }
 
-    fn rest(&self, tenant: &TenantId, device: DeviceId) {
-        self.usp.rest(tenant, device);
-        self.cwmp.rest(tenant, device);
+    fn rest(&self, tenant: &TenantId, device: DeviceId, over: Protocol) {
+        self.of(over).rest(tenant, device, over);
     }
 }
 

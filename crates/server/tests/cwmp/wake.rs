@@ -91,7 +91,9 @@ async fn what_is_asked_for_too_late_for_a_session_leads_to_the_next_one_at_once(
     // The dispatcher has said that there is nothing more; then comes one.
     stored(&world, device).await;
     world.adapter.wake(&world.tenant, device);
-    world.adapter.rest(&world.tenant, device);
+    world
+        .adapter
+        .rest(&world.tenant, device, fleet::Protocol::Cwmp);
     cpe.finish().await;
     // Also where it keeps its connection open.
     let knock = tokio::time::timeout(AT_ONCE, door.accept()).await;
@@ -119,7 +121,9 @@ async fn what_was_asked_for_in_a_session_that_was_replaced_leads_to_the_next_one
     // Until it is heard: what is said to an earlier session does not count.
     let nothing = async {
         until("its session to end", || async {
-            world.adapter.rest(&world.tenant, device);
+            world
+                .adapter
+                .rest(&world.tenant, device, fleet::Protocol::Cwmp);
             (!world.adapter.is_linked(device)).then_some(())
         })
         .await;
@@ -139,7 +143,9 @@ async fn a_session_in_which_all_was_done_leads_to_no_other_one() {
         comes(&mut cpe, "2 PERIODIC", &url).await;
         let device = linked(&world, "S1").await;
         world.adapter.wake(&world.tenant, device);
-        world.adapter.rest(&world.tenant, device);
+        world
+            .adapter
+            .rest(&world.tenant, device, fleet::Protocol::Cwmp);
         cpe.finish().await;
         until("nothing can be asked of it", || async {
             (!world.adapter.is_linked(device)).then_some(())
@@ -156,7 +162,9 @@ async fn a_device_that_was_asked_to_come_is_kept_for_what_is_asked_next() {
     let mut other = world.cpe("S1").await;
     comes(&mut other, "2 PERIODIC", "").await;
     let device = linked(&world, "S1").await;
-    world.adapter.rest(&world.tenant, device);
+    world
+        .adapter
+        .rest(&world.tenant, device, fleet::Protocol::Cwmp);
     other.finish().await;
 
     let mut cpe = world.cpe("S2").await;
@@ -164,8 +172,12 @@ async fn a_device_that_was_asked_to_come_is_kept_for_what_is_asked_next() {
     let device = linked(&world, "S2").await;
     let asks = async {
         // More than once: it makes no difference.
-        world.adapter.rest(&world.tenant, device);
-        world.adapter.rest(&world.tenant, device);
+        world
+            .adapter
+            .rest(&world.tenant, device, fleet::Protocol::Cwmp);
+        world
+            .adapter
+            .rest(&world.tenant, device, fleet::Protocol::Cwmp);
         let get = Op::Get {
             paths: vec!["Device.DeviceInfo.UpTime".to_owned()],
             max_depth: 0,
@@ -181,7 +193,9 @@ async fn a_device_that_was_asked_to_come_is_kept_for_what_is_asked_next() {
         args: Default::default(),
     };
     world.adapter.submit(&world.tenant, device, job(reboot));
-    world.adapter.rest(&world.tenant, device);
+    world
+        .adapter
+        .rest(&world.tenant, device, fleet::Protocol::Cwmp);
     let id = asked.text();
     let id = id.split("</cwmp:ID>").next().unwrap().rsplit('>').next();
     let mut body = crate::raw::fault(id.unwrap(), 9002);

@@ -2,8 +2,9 @@
 
 use crate::files::{file, tenant};
 use crate::world::{World, world, worlds};
+use fleet::model::{Model, ModelCommand, ModelObject, ObjectAccess};
 use fleet::southbound::{Failure, Job, JobId, Op};
-use fleet::{DeviceId, Fact, Southbound, TenantId, Timestamp};
+use fleet::{DeviceId, Fact, Protocol, Southbound, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use server::files::{Files, Handing};
@@ -104,6 +105,17 @@ impl Drop for Rig {
 
 impl Rig {
     fn submit(&self, device: &str, operation: &str, command: &str, args: &[(&str, String)]) {
+        self.submit_over(Protocol::Usp, device, operation, command, args);
+    }
+
+    fn submit_over(
+        &self,
+        over: Protocol,
+        device: &str,
+        operation: &str,
+        command: &str,
+        args: &[(&str, String)],
+    ) {
         let args = args
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()));
@@ -116,7 +128,7 @@ impl Rig {
             },
             timeout: Duration::from_secs(1),
             transcript: None,
-            over: fleet::Protocol::Usp,
+            over,
         };
         self.handing.submit(&tenant(), device.parse().unwrap(), job);
     }
@@ -230,6 +242,62 @@ async fn a_device_that_takes_fewer_arguments_is_given_no_others() {
         (&shown["transfer"]["state"], &shown["transfer"]["name"]),
         (&json!("done"), &json!("a.log"))
     );
+}
+
+#[tokio::test]
+async fn the_arguments_are_those_of_the_protocol_that_it_goes_over() {
+    let world = world().await;
+    let mut rig = rig(&world).await;
+    let device = world.device("proto::handing").await;
+    let id: DeviceId = device.parse().unwrap();
+    let at = server::state::now();
+    let store = world.store();
+    for (over, inputs) in [
+        (Protocol::Usp, ["URL", "FileSize", "CheckSum"]),
+        (Protocol::Cwmp, ["URL", "Username", "Password"]),
+    ] {
+        let command = ModelCommand {
+            name: "Download()".to_owned(),
+            inputs: inputs.map(str::to_owned).to_vec(),
+            outputs: Vec::new(),
+            asynchronous: Some(true),
+        };
+        let object = ModelObject {
+            access: ObjectAccess::ReadOnly,
+            multi: true,
+            params: Vec::new(),
+            commands: vec![command],
+            events: Vec::new(),
+            named_only: false,
+            keys: Vec::new(),
+        };
+        let mut model = Model::default();
+        let shape = "Device.DeviceInfo.FirmwareImage.{i}.".to_owned();
+        model.objects.insert(shape, object);
+        let key = format!("as {over} has it");
+        store.model_put(&tenant(), &key, &model, at).await.unwrap();
+        let patch = store::DevicePatch {
+            model: Some((over, key)),
+            ..Default::default()
+        };
+        store
+            .device_update(&tenant(), id, patch, at, vec![])
+            .await
+            .unwrap();
+    }
+    let file = file(&world, "fw.bin", "abc").await;
+    let path = format!("/api/v1/devices/{device}/downloads");
+    let body = json!({"file_id": file, "command": DOWNLOAD});
+    let (operation, _) = asked(&world, &path, body).await;
+    let url = [("URL", format!("headend-file:{file}"))];
+    for (over, names) in [
+        (Protocol::Usp, ["CheckSum", "FileSize", "URL"]),
+        (Protocol::Cwmp, ["Password", "URL", "Username"]),
+    ] {
+        rig.submit_over(over, &device, &operation, DOWNLOAD, &url);
+        let args = rig.arguments().await;
+        assert!(args.keys().eq(names), "{over}: {args:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,36 +1,80 @@
 //! A device of the world: a few values, a table, asynchronous commands and reboots, just enough to be changed,
-//! asked, and to say by itself what became of it.
+//! asked, and to say by itself what became of it. It may speak two protocols: each side has its own link, its own commands
+//! under way and its own numbers for the same rows, and only the side that was asked knows who asked.
 
 use fleet::southbound::{
     AddResult, Answer, CommandOutcome, CommandResult, Created, Fault, Notice, Op, PathValue,
-    ReadResult, Row, WriteResult,
+    Protocol, ReadResult, Row, WriteResult,
 };
 use std::collections::{BTreeMap, VecDeque};
 
-/// One device with its link and what it still has to say.
+/// One protocol of a device: its link and what it still has to say over it.
+#[derive(Default)]
+pub(super) struct Side {
+    requests: BTreeMap<u32, (String, u32)>,
+    pub(super) link: Option<usize>,
+    pub(super) say: VecDeque<Notice>,
+    /// It has started since it last spoke, with the key of who asked for that over this side.
+    pub(super) boot: Option<String>,
+}
+
+/// One device.
 #[derive(Default)]
 pub(super) struct Home {
     pub(super) values: BTreeMap<String, String>,
     pub(super) rows: BTreeMap<u32, String>,
     next_row: u32,
-    requests: BTreeMap<u32, (String, u32)>,
-    pub(super) boot: Option<String>,
-    pub(super) link: Option<usize>,
-    pub(super) say: VecDeque<Notice>,
+    usp: Side,
+    cwmp: Side,
+    pub(super) starts: bool,
+}
+
+/// The path of a row over this protocol.
+fn row(n: u32, over: Protocol) -> String {
+    format!("Device.T.{}.", n + first(over))
+}
+
+fn first(over: Protocol) -> u32 {
+    match over {
+        Protocol::Usp => 0,
+        Protocol::Cwmp => 1000,
+    }
 }
 
 impl Home {
+    pub(super) fn side(&self, over: Protocol) -> &Side {
+        match over {
+            Protocol::Usp => &self.usp,
+            Protocol::Cwmp => &self.cwmp,
+        }
+    }
+
+    pub(super) fn side_mut(&mut self, over: Protocol) -> &mut Side {
+        match over {
+            Protocol::Usp => &mut self.usp,
+            Protocol::Cwmp => &mut self.cwmp,
+        }
+    }
+
+    /// The path of the row that has this name, over this protocol.
+    pub(super) fn row_of(&self, name: &str, over: Protocol) -> Option<String> {
+        let found = self.rows.iter().find(|(_, known)| *known == name);
+        found.map(|(n, _)| row(*n, over))
+    }
+
     /// Does what is asked, as a device would.
-    pub(super) fn execute(&mut self, op: &Op) -> Answer {
+    pub(super) fn execute(&mut self, op: &Op, over: Protocol) -> Answer {
         match op {
-            Op::Get { paths, .. } => Answer::Values(paths.iter().map(|p| self.read(p)).collect()),
+            Op::Get { paths, .. } => {
+                Answer::Values(paths.iter().map(|p| self.read(p, over)).collect())
+            }
             Op::Instances { paths, .. } => Answer::Instances(vec![ReadResult {
                 requested: paths[0].clone(),
                 result: Ok(self
                     .rows
                     .keys()
                     .map(|n| Row {
-                        path: format!("Device.T.{n}."),
+                        path: row(*n, over),
                         keys: BTreeMap::new(),
                     })
                     .collect()),
@@ -53,7 +97,7 @@ impl Home {
                 self.next_row += 1;
                 self.rows
                     .insert(self.next_row, objects[0].settings[0].value.clone());
-                let path = format!("Device.T.{}.", self.next_row);
+                let path = row(self.next_row, over);
                 let created = Created {
                     path,
                     keys: BTreeMap::new(),
@@ -69,19 +113,26 @@ impl Home {
                 let outcome = match command.as_str() {
                     "Device.Async()" => {
                         self.next_row += 1;
-                        self.requests.insert(self.next_row, (key.clone(), 2));
-                        let request = format!("Device.LocalAgent.Request.{}.", self.next_row);
+                        let number = self.next_row;
+                        let requests = &mut self.side_mut(over).requests;
+                        requests.insert(number, (key.clone(), 2));
+                        let request = format!("Device.LocalAgent.Request.{number}.");
                         CommandOutcome::Accepted { request }
                     }
                     "Device.Reboot()" => {
-                        self.boot = Some(key.clone());
-                        self.requests.clear();
+                        self.starts = true;
+                        for one in [Protocol::Usp, Protocol::Cwmp] {
+                            let side = self.side_mut(one);
+                            let key = if one == over { key.as_str() } else { "" };
+                            side.boot = Some(key.to_owned());
+                            side.requests.clear();
+                        }
                         CommandOutcome::Done {
                             outputs: BTreeMap::new(),
                         }
                     }
                     cancel if cancel.ends_with(".Cancel()") => {
-                        self.end_requests(Err(Fault::new(7023, "canceled")));
+                        self.end_requests(over, Err(Fault::new(7023, "canceled")));
                         CommandOutcome::Done {
                             outputs: BTreeMap::new(),
                         }
@@ -99,11 +150,12 @@ impl Home {
         }
     }
 
-    fn end_requests(&mut self, result: Result<BTreeMap<String, String>, Fault>) {
-        for (_, (key, _)) in std::mem::take(&mut self.requests) {
+    fn end_requests(&mut self, over: Protocol, result: Result<BTreeMap<String, String>, Fault>) {
+        let side = self.side_mut(over);
+        for (_, (key, _)) in std::mem::take(&mut side.requests) {
             let (object, command) = ("Device.".to_owned(), "Async()".to_owned());
             let result = result.clone();
-            self.say.push_back(Notice::CommandCompleted {
+            side.say.push_back(Notice::CommandCompleted {
                 object,
                 command,
                 key,
@@ -112,25 +164,26 @@ impl Home {
         }
     }
 
-    fn read(&mut self, path: &str) -> ReadResult<PathValue> {
+    fn read(&mut self, path: &str, over: Protocol) -> ReadResult<PathValue> {
         let mut values = Vec::new();
         if path.starts_with("Device.LocalAgent.Request.") {
-            for (row, (key, left)) in &mut self.requests {
+            let requests = &mut self.side_mut(over).requests;
+            for (row, (key, left)) in requests.iter_mut() {
                 let row = format!("Device.LocalAgent.Request.{row}.");
                 if row.starts_with(path) {
                     values.push(PathValue::new(format!("{row}CommandKey"), key.as_str()));
                     *left = left.saturating_sub(1);
                 }
             }
-            if self.requests.values().any(|(_, left)| *left == 0) {
-                self.end_requests(Ok(BTreeMap::new()));
+            if requests.values().any(|(_, left)| *left == 0) {
+                self.end_requests(over, Ok(BTreeMap::new()));
             }
         } else if let Some(row) = path.strip_prefix("Device.T.") {
             let name = row
                 .trim_end_matches('.')
-                .parse()
+                .parse::<u32>()
                 .ok()
-                .and_then(|n| self.rows.get(&n));
+                .and_then(|n| self.rows.get(&n.checked_sub(first(over))?));
             if let Some(name) = name {
                 values.push(PathValue::new(format!("{path}Name"), name.as_str()));
             }

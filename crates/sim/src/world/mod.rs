@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod home;
+mod links;
 mod luck;
 mod promises;
 #[cfg(test)]
@@ -13,7 +14,7 @@ mod tests;
 
 use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Saved};
 use fleet::operation::{Request, retry_delay};
-use fleet::southbound::{Boot, Job, Protocol};
+use fleet::southbound::{Job, Protocol};
 use fleet::{
     Answer, DeviceId, Fact, Failure, Notice, Now, Op, Operation, OperationId, OperationState,
     TenantId, Timestamp, limits,
@@ -43,8 +44,12 @@ pub struct World {
     log: Vec<(DeviceId, Timestamp, Notice)>,
     store: Vec<Stored>,
     devices: Vec<Home>,
+    /// What each device speaks.
+    stacks: &'static [Protocol],
     ran: BTreeMap<String, u32>,
     ended: BTreeSet<OperationId>,
+    /// The rows that were made, as the side that was asked calls them.
+    made: BTreeMap<String, String>,
 }
 
 fn tenant() -> TenantId {
@@ -62,6 +67,15 @@ fn index(device: DeviceId) -> usize {
 impl World {
     /// A world with this many connected devices; one seed is one history.
     pub fn new(seed: u64, devices: usize, luck: Luck) -> Self {
+        Self::of(seed, devices, luck, &[Protocol::Usp])
+    }
+
+    /// The same; each device speaks two protocols.
+    pub fn dual(seed: u64, devices: usize, luck: Luck) -> Self {
+        Self::of(seed, devices, luck, &[Protocol::Usp, Protocol::Cwmp])
+    }
+
+    fn of(seed: u64, devices: usize, luck: Luck, stacks: &'static [Protocol]) -> Self {
         let mut world = Self {
             seed: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             luck,
@@ -75,7 +89,9 @@ impl World {
             log: Vec::new(),
             store: Vec::new(),
             devices: (0..devices).map(|_| Home::default()).collect(),
+            stacks,
             ran: BTreeMap::new(),
+            made: BTreeMap::new(),
             ended: BTreeSet::new(),
         };
         for device in 0..devices {
@@ -132,7 +148,7 @@ impl World {
     }
 
     fn wake(&mut self, device: usize) {
-        if let Some(node) = self.devices[device].link {
+        for node in self.nodes_of(device) {
             self.tell(node, Input::Wake(id(device)));
         }
     }
@@ -148,44 +164,14 @@ impl World {
         }
     }
 
-    /// The device connects to a node that the seed picks.
-    pub fn link(&mut self, device: usize) {
-        if self.devices[device].link.is_some() {
-            return;
-        }
-        let node = self.random(2);
-        self.devices[device].link = Some(node);
-        if let Some(key) = self.devices[device].boot.take() {
-            let cause = if key.is_empty() {
-                "LocalReboot"
-            } else {
-                "RemoteReboot"
-            };
-            let boot = Boot {
-                command_key: key,
-                cause: cause.into(),
-                ..Boot::default()
-            };
-            self.devices[device].say.push_back(Notice::Boot(boot));
-        }
-        self.tell(node, Input::Reachable(tenant(), id(device), Protocol::Usp));
-    }
-
-    /// The device's link breaks.
-    pub fn unlink(&mut self, device: usize) {
-        if let Some(node) = self.devices[device].link.take() {
-            let gone = Input::Unreachable(id(device), Protocol::Usp, "gone".into());
-            self.tell(node, gone);
-        }
-    }
-
     /// kill -9 and start again: all that is not stored is gone, the links too.
     pub fn crash(&mut self, node: usize) {
         self.nodes[node] = Dispatcher::new(Config::default());
         self.pending[node].clear();
         for device in &mut self.devices {
-            if device.link == Some(node) {
-                device.link = None;
+            for over in self.stacks {
+                let link = &mut device.side_mut(*over).link;
+                link.take_if(|held| *held == node);
             }
         }
         for stored in &mut self.store {
@@ -210,7 +196,7 @@ impl World {
         } else if !stored.op.state.is_final() {
             stored.cancel = true;
             let (device, op) = (stored.op.device, stored.op.id);
-            if let Some(node) = self.devices[index(device)].link {
+            for node in self.nodes_of(index(device)) {
                 self.tell(node, Input::Cancel(device, op));
             }
         }
@@ -263,21 +249,25 @@ impl World {
                 self.now.minus(jump)
             };
         }
-        let talkers: Vec<usize> = (0..self.devices.len())
-            .filter(|d| self.devices[*d].link.is_some() && !self.devices[*d].say.is_empty())
+        let sides = (0..self.devices.len()).flat_map(|d| self.stacks.iter().map(move |s| (d, *s)));
+        let talkers: Vec<(usize, Protocol)> = sides
+            .filter(|(device, over)| {
+                let side = self.devices[*device].side(*over);
+                side.link.is_some() && !side.say.is_empty()
+            })
             .collect();
         let busy: Vec<usize> = (0..2).filter(|n| !self.pending[*n].is_empty()).collect();
         if self.luck.unlink > 0 && self.random(100) < self.luck.unlink {
             let device = self.random(self.devices.len());
-            self.unlink(device);
+            self.unlink_one(device);
         }
         let choice = self.random((talkers.len() + busy.len()).max(1));
         if let Some(node) = busy.get(choice) {
             if let Some(command) = self.pending[*node].pop_front() {
                 self.perform(*node, command);
             }
-        } else if let Some(device) = talkers.get(choice - busy.len().min(choice)) {
-            self.speak(*device);
+        } else if let Some((device, over)) = talkers.get(choice - busy.len().min(choice)) {
+            self.speak(*device, *over);
         } else {
             return false;
         }
@@ -286,17 +276,16 @@ impl World {
     }
 
     /// A notification: stored first, then told.
-    fn speak(&mut self, device: usize) {
-        if let (Some(node), Some(notice)) = (
-            self.devices[device].link,
-            self.devices[device].say.pop_front(),
-        ) {
+    fn speak(&mut self, device: usize, over: Protocol) {
+        let side = self.devices[device].side_mut(over);
+        if let (Some(node), Some(notice)) = (side.link, side.say.pop_front()) {
             let at = self.now;
             self.log.push((id(device), at, notice.clone()));
             if self.bad(self.luck.store) {
                 return self.crash(node);
             }
             self.tell(node, Input::Fact(id(device), Fact::Notified { at, notice }));
+            self.said_all(device, over);
         }
     }
 
@@ -365,6 +354,14 @@ impl World {
                 self.tell(node, Input::Renewed(device, operation, fence, result));
             }
             Command::Submit { device, job, .. } => self.submit(node, device, job),
+            // A session may end when nothing is asked in it.
+            Command::Rest {
+                device,
+                over: Protocol::Cwmp,
+                ..
+            } if self.bad(10 * self.luck.unlink) => {
+                self.unlink_over(index(device), Protocol::Cwmp);
+            }
             Command::Rest { .. } => {}
         }
     }
@@ -411,7 +408,7 @@ impl World {
                 },
             )
         };
-        if self.devices[index(device)].link != Some(node) || unsent {
+        if self.devices[index(device)].side(job.over).link != Some(node) || unsent {
             let reason = "no link".to_owned();
             return self.tell(node, done(Err(Failure::Unsent { reason })));
         }
@@ -429,7 +426,7 @@ impl World {
         } else {
             self.tell(node, done(answer));
         }
-        if self.devices[index(device)].boot.is_some() {
+        if std::mem::take(&mut self.devices[index(device)].starts) {
             self.unlink(index(device));
         }
     }
@@ -467,6 +464,11 @@ impl World {
                     .or_default() += 1;
             }
         }
-        Ok(self.devices[device].execute(&job.op))
+        let answer = self.devices[device].execute(&job.op, job.over);
+        if let (Answer::Added(_), Some(op)) = (&answer, job.transcript) {
+            let made = self.devices[device].row_of(&op.to_string(), job.over);
+            self.made.extend(made.map(|row| (op.to_string(), row)));
+        }
+        Ok(answer)
     }
 }

@@ -36,7 +36,12 @@ impl World {
             let ran = self.ran.get(&op.id.to_string()).copied().unwrap_or(0);
             match op.state {
                 _ if op.request.is_read() => {}
-                S::Succeeded => assert!(ran >= 1, "{op:?}"),
+                S::Succeeded => {
+                    assert!(ran >= 1, "{op:?}");
+                    if let Some(row) = self.made.get(&op.id.to_string()) {
+                        assert_eq!(op.progress.rows, [row.as_str()], "{op:?}");
+                    }
+                }
                 S::Expired => assert_eq!(ran, 0, "{op:?}"),
                 S::Cancelled => {
                     let stopped = op.outcome.cause.as_deref() == Some("the device stopped it");

@@ -101,20 +101,49 @@ fn an_operation_waits_for_its_device_and_runs_when_it_returns() {
 #[test]
 fn seeded_histories_keep_the_promises() {
     for seed in 0..400 {
-        history(seed, Luck::BAD, &[]);
+        history(World::new(seed, 2, Luck::BAD), &[]);
     }
 }
 
 #[test]
 fn seeded_histories_keep_the_promises_while_the_clock_is_set() {
     for seed in 0..400 {
-        history(seed, Luck::BAD_CLOCK, &[]);
+        history(World::new(seed, 2, Luck::BAD_CLOCK), &[]);
+    }
+}
+
+#[test]
+fn seeded_histories_of_devices_with_two_protocols_keep_the_promises() {
+    for seed in 0..100 {
+        history(World::dual(seed, 2, Luck::BAD), &[]);
+        history(World::dual(seed, 2, Luck::BAD_CLOCK), &[]);
+    }
+}
+
+#[test]
+fn what_went_over_one_protocol_succeeds_while_links_of_the_other_come_and_go() {
+    for seed in 0..200 {
+        let mut world = World::dual(seed, 1, Luck::GOOD);
+        for request in requests() {
+            world.ask(0, request);
+            for _ in 0..world.random(8) {
+                match world.random(2) {
+                    0 => world.link_one(0),
+                    _ => world.unlink_one(0),
+                }
+                let steps = world.random(6);
+                world.run(steps);
+            }
+        }
+        world.settle();
+        world.check_end();
+        let all = world.states().all(|state| state == State::Succeeded);
+        assert!(all, "{seed}: {:?}", world.summary());
     }
 }
 
 /// One history: requests and mischief by the seed, then quiet; the world checks each step.
-fn history(seed: u64, luck: Luck, extra: &[usize]) {
-    let mut world = World::new(seed, 2, luck);
+fn history(mut world: World, extra: &[usize]) {
     let all = requests();
     for round in 0..24 {
         let pick = extra
@@ -124,13 +153,13 @@ fn history(seed: u64, luck: Luck, extra: &[usize]) {
         let device = world.random(2);
         match pick {
             n if n < all.len() => world.ask(device, all[n].clone()),
-            n if n == all.len() => world.unlink(device),
+            n if n == all.len() => world.unlink_one(device),
             n if n == all.len() + 1 => {
                 let node = world.random(2);
                 world.crash(node);
             }
             n if n == all.len() + 2 => world.cancel_one(),
-            _ => world.link(device),
+            _ => world.link_one(device),
         }
         let steps = world.random(12);
         world.run(steps);
@@ -147,6 +176,7 @@ proptest! {
         seed in any::<u64>(),
         acts in prop::collection::vec(0usize..11, 24),
     ) {
-        history(seed, Luck::BAD, &acts);
+        history(World::new(seed, 2, Luck::BAD), &acts);
+        history(World::dual(seed, 2, Luck::BAD), &acts);
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use fleet::southbound::{Job, Southbound};
-use fleet::{DeviceId, TenantId, Timestamp};
+use fleet::{DeviceId, Protocol, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
@@ -67,7 +67,7 @@ impl Southbound for Adapter {
         self.core.waker.wake(tenant, device);
     }
 
-    fn rest(&self, tenant: &TenantId, device: DeviceId) {
+    fn rest(&self, tenant: &TenantId, device: DeviceId, _: Protocol) {
         if let Some(session) = self.session(tenant, device) {
             tell(&session.inbox, Command::Rest);
         }

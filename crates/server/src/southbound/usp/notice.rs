@@ -18,6 +18,7 @@ pub fn event(tenant: &TenantId, device: DeviceId, at: Timestamp, notice: &Notice
                 "command_key": boot.command_key,
                 "reason": boot.reason,
                 "firmware_updated": boot.firmware_updated,
+                "over": boot.over,
             }),
         ),
         Notice::ValueChange { path, value } => {
@@ -111,6 +112,7 @@ pub fn evidence(event: &Event) -> Option<(Timestamp, Notice)> {
             reason: text("reason"),
             firmware_updated: event.data["firmware_updated"].as_bool().unwrap_or_default(),
             parameters: Vec::new(),
+            over: serde_json::from_value(event.data["over"].clone()).unwrap_or_default(),
         }),
         EventKind::DeviceCommandCompleted => Notice::CommandCompleted {
             object: text("object"),

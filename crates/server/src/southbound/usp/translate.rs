@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use fleet::model::{
     Model, ModelCommand, ModelEvent, ModelObject, ModelParam, ObjectAccess, ParamAccess,
 };
-use fleet::secret;
 use fleet::southbound::{
     AddResult, Answer, Boot, CommandOutcome, CommandResult, Created, DeleteResult, Failure, Fault,
     Notice, ObjectSettings, Op, PathValue, ReadResult, Row, Subscription, SubscriptionKind,
     WriteResult,
 };
+use fleet::{Protocol, secret};
 use usp::msg::{self, Notification, ParamSetting, Request, Response};
 use usp::outcome::{self, Ran};
 
@@ -388,6 +388,7 @@ pub fn notice(notification: Notification) -> Notice {
                     reason: get("Reason"),
                     firmware_updated: matches!(get("FirmwareUpdated").as_str(), "true" | "1"),
                     parameters: parameters(&get("ParameterMap")),
+                    over: Some(Protocol::Usp),
                 })
             } else if name == "Periodic!" && event.obj_path == "Device.LocalAgent." {
                 Notice::Periodic

@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use cwmp::event::{Cause, EventCode};
 use cwmp::rpc::Inform;
 use dm::mapping::{DEVICE_ROOT, Discovered, GATEWAY_ROOT, Mapping, Numbers};
+use fleet::Protocol;
 use fleet::southbound::{Boot, Notice};
 
 use super::limits::{CHANGES_TOLD_MAX, VALUES_MAX};
@@ -137,6 +138,7 @@ fn boot(inform: &Inform, memory: &mut Memory, quirks: &Quirks, upgraded: bool) -
         reason: String::new(),
         firmware_updated: upgraded,
         parameters: Vec::new(),
+        over: Some(Protocol::Cwmp),
     })
 }
 

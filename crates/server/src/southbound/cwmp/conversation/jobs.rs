@@ -3,7 +3,7 @@
 use fleet::southbound::{
     Answer, CommandOutcome, CommandResult, Failure, Job, ObjectSettings, Op, WriteResult,
 };
-use fleet::{Fact, OperationId};
+use fleet::{Fact, OperationId, Protocol};
 use store::TranscriptEntry;
 
 use super::super::AskError;
@@ -52,7 +52,8 @@ pub async fn run(talk: &mut Talk, job: Job) {
     talk.desk.report(Fact::Done { job: id, result }).await;
     if looked {
         // It has said all before it answered.
-        talk.desk.report(Fact::SaidAll { at: now() }).await;
+        let (over, at) = (Protocol::Cwmp, now());
+        talk.desk.report(Fact::SaidAll { over, at }).await;
     }
 }
 

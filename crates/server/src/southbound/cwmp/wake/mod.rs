@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use cwmp::reach::xmpp::stream::Jid;
 use dm::retry::RetryPolicy;
-use fleet::{DeviceId, TenantId};
+use fleet::{DeviceId, Protocol, TenantId};
 use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
 use store::Store;
 use tokio::sync::Semaphore;
@@ -268,7 +268,7 @@ impl Waker {
     async fn is_wanted(&self, tenant: &TenantId, device: DeviceId) -> bool {
         let read = async {
             let oldest = self.0.store.operation_oldest(tenant, device).await?;
-            if !oldest.is_some_and(|record| record.operation.wants_device()) {
+            if !oldest.is_some_and(|record| record.operation.wants_device_over(Protocol::Cwmp)) {
                 return Ok(false);
             }
             let tenant = self.0.store.tenant(tenant).await?;

@@ -13,7 +13,7 @@ use fleet::device::OnboardingState;
 use fleet::onboarding::Strength;
 use fleet::operation::{OperationState as State, Request};
 use fleet::southbound::{Job, Southbound};
-use fleet::{DeviceId, EventKind, NodeId, Operation, OperationId, TenantId};
+use fleet::{DeviceId, EventKind, NodeId, Operation, OperationId, Protocol, TenantId};
 use store::testing::TestDatabase;
 use store::{EventFilter, NewDevice, Store, TenantRecord, Visit, VisitPath};
 use tokio::sync::{mpsc, oneshot};
@@ -52,7 +52,7 @@ impl Southbound for Way {
         self.send(Command::Job(Box::new(job)));
     }
     fn wake(&self, _: &TenantId, _: DeviceId) {}
-    fn rest(&self, _: &TenantId, _: DeviceId) {
+    fn rest(&self, _: &TenantId, _: DeviceId, _: Protocol) {
         self.send(Command::Rest);
     }
 }

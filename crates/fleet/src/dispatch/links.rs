@@ -1,0 +1,165 @@
+//! Over which of its links a device is asked. What may be repeated goes over the best one there is; what was sent once and
+//! for all stays with the protocol it went over, also while the device can be asked over another.
+
+use super::{Command, Device, Dispatcher, Lane, Waiting};
+use crate::id::{DeviceId, TenantId};
+use crate::limits;
+use crate::operation::{Input as OpInput, Operation};
+use crate::southbound::{Failure, Links, Protocol};
+use crate::time::Now;
+
+impl Device {
+    pub(super) fn is_reachable(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// Over which protocol it is asked for this operation now; `None` when it has to come first.
+    pub(super) fn link_for(&self, operation: &Operation) -> Option<Protocol> {
+        match operation.progress.over {
+            Some(over) => Some(over).filter(|over| self.links.has(*over)),
+            None => self.links.best(),
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Over which protocol the device is asked for what is worked on.
+    pub(super) fn link(&self, device: DeviceId) -> Option<Protocol> {
+        let entry = self.devices.get(&device)?;
+        match &entry.lane {
+            Lane::Active(active) => entry.link_for(&active.operation),
+            _ => entry.links.best(),
+        }
+    }
+
+    pub(super) fn reachable(&mut self, tenant: TenantId, device: DeviceId, over: Protocol) {
+        let entry = self.devices.entry(device).or_insert(Device {
+            tenant,
+            links: Links::default(),
+            wanted: true,
+            lane: Lane::Idle,
+            timer: None,
+        });
+        entry.links.add(over);
+        entry.wanted = true;
+        match &entry.lane {
+            Lane::Active(active) => {
+                let used = match active.waiting {
+                    Waiting::Job(_, asked) => Some(asked),
+                    Waiting::Until(_) => entry.link_for(&active.operation),
+                    Waiting::Save(_) => return,
+                };
+                if used != Some(over) {
+                    // What is under way is under way elsewhere.
+                    self.rest_over(device, over);
+                }
+            }
+            Lane::Elsewhere(waited, _) if *waited == over => self.look(device),
+            Lane::Elsewhere(..) => self.rest_over(device, over),
+            _ => {}
+        }
+        self.make_ready(device);
+    }
+
+    pub(super) fn unreachable(&mut self, device: DeviceId, over: Protocol, why: &str, now: Now) {
+        let Some(entry) = self.devices.get_mut(&device) else {
+            return;
+        };
+        entry.links.remove(over);
+        let reachable = match &entry.lane {
+            Lane::Active(active) => entry.link_for(&active.operation).is_some(),
+            _ => entry.is_reachable(),
+        };
+        if let Lane::Active(active) = &mut entry.lane {
+            match active.waiting {
+                Waiting::Job(_, asked) if asked == over => {
+                    // The adapter ends its jobs first; one that is left is as good as lost.
+                    let lost = Failure::Lost {
+                        reason: why.to_owned(),
+                    };
+                    let time = active.time(now);
+                    let step = active.operation.step(OpInput::Answer(Err(lost)), time);
+                    self.follow(device, step, now);
+                }
+                Waiting::Until(_) if !reachable => self.release(device, why, now),
+                Waiting::Job(..) | Waiting::Until(_) | Waiting::Save(_) => {}
+            }
+        } else {
+            self.forget_if_idle(device);
+        }
+    }
+
+    /// Gives back what nobody can be asked for now.
+    pub(super) fn release_unreachable(&mut self, device: DeviceId, now: Now) {
+        let entry = self.devices.get(&device);
+        let others = entry.is_some_and(Device::is_reachable);
+        let over = self.active(device).and_then(|a| a.operation.progress.over);
+        let why = match over.filter(|_| others) {
+            Some(over) => format!("it went over {over}, over which the device is not connected"),
+            None => "the device is not connected".to_owned(),
+        };
+        self.release(device, &why, now);
+    }
+
+    /// What is given back waits for the protocol it went over, while the device is there over another one. Nothing else
+    /// has its turn before it.
+    pub(super) fn given_back(&mut self, device: DeviceId, now: Now) {
+        let active = self.active(device);
+        let went = active
+            .filter(|active| !active.heard)
+            .and_then(|active| active.operation.progress.over);
+        self.end_active(device);
+        let Some(entry) = self.devices.get_mut(&device) else {
+            return;
+        };
+        match went.filter(|over| entry.is_reachable() && !entry.links.has(*over)) {
+            Some(over) => {
+                entry.lane = Lane::Elsewhere(over, now.later(limits::ELSEWHERE_LOOK_EVERY));
+                self.set_timer(device, now);
+                self.rest(device);
+            }
+            None => self.settled(device),
+        }
+    }
+
+    /// Something happened that may move what waits for another protocol.
+    pub(super) fn look(&mut self, device: DeviceId) {
+        if let Some(entry) = self.devices.get_mut(&device)
+            && let Lane::Elsewhere(..) = entry.lane
+        {
+            entry.lane = Lane::Idle;
+            entry.wanted = true;
+            self.clear_timer(device);
+            self.make_ready(device);
+        }
+    }
+
+    /// Nothing is asked of a device that is there, unless there is more to look for.
+    pub(super) fn rest(&mut self, device: DeviceId) {
+        self.rest_but(device, None);
+    }
+
+    /// The same over its other links, while it is asked over one.
+    pub(super) fn rest_but(&mut self, device: DeviceId, used: Option<Protocol>) {
+        let Some(entry) = self.devices.get(&device) else {
+            return;
+        };
+        if let Lane::Idle | Lane::Active(_) | Lane::Elsewhere(..) = entry.lane {
+            let links = entry.links;
+            for over in links.each().filter(|over| Some(*over) != used) {
+                self.rest_over(device, over);
+            }
+        }
+    }
+
+    fn rest_over(&mut self, device: DeviceId, over: Protocol) {
+        if let Some(entry) = self.devices.get(&device) {
+            let tenant = entry.tenant.clone();
+            self.out.push_back(Command::Rest {
+                tenant,
+                device,
+                over,
+            });
+        }
+    }
+}
