@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use mtp::e2e::CredentialConfig;
 use serde::Deserialize;
 use usp::EndpointId;
 
@@ -85,6 +86,8 @@ pub struct ControllerConfig {
     pub session_mode: String,
     /// Largest record sent in session contexts, bytes; 0 is no limit.
     pub record_bytes_max: u32,
+    /// Whether what session contexts carry is encrypted: `Plaintext` or `TLS`.
+    pub payload_security: String,
 }
 
 impl Default for ControllerConfig {
@@ -99,6 +102,7 @@ impl Default for ControllerConfig {
             keep_alive: 30,
             session_mode: "Allow".into(),
             record_bytes_max: 0,
+            payload_security: "Plaintext".into(),
         }
     }
 }
@@ -127,6 +131,9 @@ fn listen_path() -> String {
     "/usp".into()
 }
 
+/// Whoever speaks end to end shows who it is and knows whom to believe.
+const NEEDS_CREDENTIAL: &str = "needs tls.certificate, tls.key and tls.ca_file";
+
 /// How a TLS server is verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -139,6 +146,19 @@ pub struct TlsConfig {
     pub certificate: Option<PathBuf>,
     /// PEM file with our private key.
     pub key: Option<PathBuf>,
+    /// Sign records between the endpoints themselves, and take none that are not signed.
+    pub signed_records: bool,
+}
+
+impl TlsConfig {
+    /// What signatures and encryption between the endpoints themselves take, if it is all there.
+    pub fn end_to_end(&self) -> Option<CredentialConfig> {
+        Some(CredentialConfig {
+            certificate: self.certificate.clone()?,
+            key: self.key.clone()?,
+            authorities: self.ca_file.clone()?,
+        })
+    }
 }
 
 /// What `Reboot()` does on a Linux host.
@@ -295,6 +315,15 @@ impl AgentConfig {
                 let words = "must be \"Require\", \"Allow\" or \"Forbid\"";
                 return invalid(&key("session_mode"), words.into());
             }
+            match controller.payload_security.as_str() {
+                "Plaintext" => {}
+                "TLS" if self.tls.end_to_end().is_some() => {}
+                "TLS" => return invalid(&key("payload_security"), NEEDS_CREDENTIAL.into()),
+                _ => {
+                    let words = "must be \"Plaintext\" or \"TLS\"";
+                    return invalid(&key("payload_security"), words.into());
+                }
+            }
             if (1..512).contains(&controller.record_bytes_max) {
                 return invalid(&key("record_bytes_max"), "must be 0 or at least 512".into());
             }
@@ -330,6 +359,9 @@ impl AgentConfig {
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return invalid("tls.certificate", "certificate and key go together".into());
+        }
+        if self.tls.signed_records && self.tls.end_to_end().is_none() {
+            return invalid("tls.signed_records", NEEDS_CREDENTIAL.into());
         }
         if self.reboot.enabled && self.reboot.command.is_empty() {
             return invalid(
@@ -390,6 +422,15 @@ mod tests {
                 "[[controller]]\nendpoint_id = \"self::c\"\nrecord_bytes_max = 100",
                 "controller[0].record_bytes_max",
             ),
+            (
+                "[[controller]]\nendpoint_id = \"self::c\"\npayload_security = \"some\"",
+                "controller[0].payload_security",
+            ),
+            (
+                "[[controller]]\nendpoint_id = \"self::c\"\npayload_security = \"TLS\"",
+                "needs tls.certificate",
+            ),
+            ("[tls]\nsigned_records = true", "tls.signed_records"),
             ("[reboot]\nenabled = true", "reboot.command"),
             ("[device]\noui = \"xyz\"", "device.oui"),
             (

@@ -5,6 +5,7 @@
 //! `usp` crate's business, who may connect is decided by the consumer's [`ws::Admission`], and which
 //! of two sessions of one endpoint survives is decided by whoever owns the table of sessions.
 
+pub mod e2e;
 pub mod identity;
 pub mod limits;
 pub mod retry;

@@ -96,3 +96,9 @@ pub const CERTIFICATE_IDS_MAX: usize = 64;
 /// TLS 1.2 alone. Each is some hundred bytes, and the client's certificate where it has one; the
 /// oldest goes first.
 pub const TLS_SESSIONS_MAX: usize = 10_000;
+
+/// Bytes of the certificates that come with a signed record. A chain of four has about 8 KiB.
+pub const SENDER_CERTIFICATE_BYTES_MAX: usize = 64 * 1024;
+
+/// How many these may be: each is looked at with every record.
+pub const SENDER_CERTIFICATES_MAX: usize = 8;

@@ -14,7 +14,7 @@ pub use matching::Matching;
 
 mod session_context;
 
-pub use session_context::{SessionContext, SessionMode};
+pub use session_context::{ContextIdentity, PayloadSecurity, SessionContext, SessionMode};
 
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};

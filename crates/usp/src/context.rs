@@ -332,9 +332,14 @@ impl Context {
     /// Bytes of a record beside its payload, at most.
     fn overhead(&self) -> usize {
         let ids = self.own.as_str().len() + self.peer.as_str().len();
-        let identity = self.config.identity.as_ref().filter(|_| self.config.sign);
-        let certificate = identity.map_or(0, |identity| identity.certificate().len());
-        limits::CONTEXT_ENVELOPE_BYTES + ids + certificate
+        let seal = match &self.config.identity {
+            Some(identity) if self.config.sign => {
+                limits::CONTEXT_SEAL_BYTES + identity.certificate().len()
+            }
+            Some(_) => limits::CONTEXT_SEAL_BYTES,
+            None => 0,
+        };
+        limits::CONTEXT_ENVELOPE_BYTES + ids + seal
     }
 
     /// Opens what is due, asks for what is missing, gives up what does not come.

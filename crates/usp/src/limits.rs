@@ -78,8 +78,11 @@ pub const CONTEXT_AHEAD_MAX: u64 = 4096;
 /// nothing of 512 bytes.
 pub const CONTEXT_SEGMENT_BYTES_MIN: usize = 128;
 
-/// Bytes of a record of a session context beside ids, certificate and payload: numbers, lengths, MAC or signature.
-pub const CONTEXT_ENVELOPE_BYTES: usize = 160;
+/// Bytes of a record of a session context beside ids and payload: numbers and lengths, each as long as can be.
+pub const CONTEXT_ENVELOPE_BYTES: usize = 80;
+
+/// Bytes of a MAC or a signature, and of the length of a certificate.
+pub const CONTEXT_SEAL_BYTES: usize = 80;
 
 /// The last number of a record in a context (R-E2E.8, .9).
 pub const CONTEXT_SEQUENCE_MAX: u64 = u64::MAX - 10_000;
@@ -92,7 +95,8 @@ pub const CONTEXT_GAP_WAIT: Duration = Duration::from_secs(1);
 /// delays.
 pub const CONTEXT_TIE_WAIT: Duration = Duration::from_secs(10);
 
-/// How long the TLS handshake of a context may take: a few round trips over a slow transport, with records lost.
+/// How long the TLS handshake of a context may take, and the first answer in one that we opened: a few round trips over
+/// a slow transport, with records lost.
 pub const CONTEXT_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// How often a missing record is asked for, with doubling waits: half a minute.

@@ -1,7 +1,7 @@
 //! What sessions report and what the engine wants done: requests are answered, notifications queued, peers made to
 //! match the data model.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use mtp::ws::{CloseCode, reason};
@@ -167,7 +167,7 @@ impl Driver {
                     let before = std::mem::replace(&mut peer.config, config);
                     let session = before.session != peer.config.session;
                     if session {
-                        let contexts = Arc::new(peer.config.session.config());
+                        let contexts = self.identity.contexts(&peer.config.session);
                         peer.session.set_contexts(contexts);
                     }
                     if session || before.url != peer.config.url {
@@ -183,7 +183,8 @@ impl Driver {
                     let seed = self.next_random();
                     let own = self.engine.endpoint_id().clone();
                     let usp = usp::agent::Config {
-                        contexts: Arc::new(config.session.config()),
+                        signatures: self.identity.signatures(),
+                        contexts: self.identity.contexts(&config.session),
                         ..usp::agent::Config::default()
                     };
                     let session = Session::new(&usp, own, config.endpoint_id.clone(), seed);

@@ -2,6 +2,7 @@
 //! engine answer, and carries out its effects. Deliberately nothing of the data model.
 
 mod effects;
+mod identity;
 mod inbound;
 mod peer;
 
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits::CLOSING_TIME_MAX;
 use crate::{AgentConfig, Backend, Effect, Engine, EngineError, NoStorage, Now, Restart, Storage};
+use identity::EndToEnd;
 use inbound::Door;
 use peer::{Channel, Happened, Peer};
 
@@ -103,6 +105,7 @@ pub async fn run(
     let listen = config.listen.clone();
     let tls = config.tls.clone();
     let engine = Engine::new(config, backend, storage, clock.now())?;
+    let identity = EndToEnd::load(&tls, engine.endpoint_id())?;
     let path = listen
         .as_ref()
         .map(|listen| listen.path.clone())
@@ -116,12 +119,14 @@ pub async fn run(
         engine,
         clock,
         tls,
+        identity,
         random: seed,
         peers: Vec::new(),
         door,
         listener,
         closing: JoinSet::new(),
     };
+    driver.engine.set_end_to_end(driver.identity.is_there());
     driver.engine.set_listening(driver.listener.is_some());
     if let (Some(sender), Some(listener)) = (listening, &driver.listener) {
         let _ = sender.send(listener.local_addr());
@@ -137,6 +142,7 @@ struct Driver {
     engine: Engine,
     clock: Arc<dyn Clock>,
     tls: crate::TlsConfig,
+    identity: EndToEnd,
     random: u64,
     peers: Vec<Peer>,
     door: Arc<Door>,

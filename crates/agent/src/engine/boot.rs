@@ -209,6 +209,10 @@ impl Engine {
                     "E2ESession.MaxUSPRecordSize".to_owned(),
                     config.record_bytes_max.to_string(),
                 ),
+                (
+                    "E2ESession.PayloadSecurity".to_owned(),
+                    config.payload_security.clone(),
+                ),
             ]);
         }
         if !config.url.is_empty() {

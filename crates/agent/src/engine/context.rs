@@ -1,9 +1,10 @@
 //! Session contexts in the data model: what `Controller.{i}.E2ESession.` says about how messages travel.
 //! Deliberately no state machine: that is `usp`'s.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use usp::context::{Config, Mode, Payload, Status};
+use usp::context::{Config, Identity, Mode, Payload, Status};
 
 use super::{CONTROLLERS, Engine};
 
@@ -20,11 +21,13 @@ pub struct SessionSettings {
     pub record_bytes_max: usize,
     /// `MaxRetransmitTries`; -1 is no limit.
     pub retransmits_max: i64,
+    /// `PayloadSecurity`.
+    pub payload: Payload,
 }
 
 impl SessionSettings {
-    /// For the protocol's session.
-    pub fn config(&self) -> Config {
+    /// For the protocol's session, signing records or not.
+    pub fn config(&self, identity: Option<Arc<dyn Identity>>, sign: bool) -> Config {
         Config {
             mode: self.mode,
             record_bytes_max: self.record_bytes_max,
@@ -34,7 +37,9 @@ impl SessionSettings {
                 min_wait: Duration::from_secs(self.retry.0),
                 multiplier: self.retry.1,
             },
-            payload: Payload::Plaintext,
+            payload: self.payload,
+            sign,
+            identity,
             ..Config::default()
         }
     }
@@ -57,6 +62,10 @@ impl Engine {
             ),
             record_bytes_max: number("MaxUSPRecordSize", 0) as usize,
             retransmits_max: value("MaxRetransmitTries").parse().unwrap_or(0),
+            payload: match value("PayloadSecurity").as_str() {
+                "TLS" => Payload::Tls,
+                _ => Payload::Plaintext,
+            },
         }
     }
 

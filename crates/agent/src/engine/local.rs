@@ -114,9 +114,9 @@ impl Engine {
                     "{value} is not supported: this agent speaks WebSocket"
                 )));
             }
-            "PayloadSecurity" if value == "TLS" => {
+            "PayloadSecurity" if value == "TLS" && !self.links.end_to_end => {
                 return Err(Fault::invalid_value(
-                    "TLS in session contexts is not supported: this agent relies on that of the connection",
+                    "TLS in session contexts takes a certificate of this agent, and it has none that fits",
                 ));
             }
             "Param" | "Obj" | "InstantiatedObj" | "CommandEvent"

@@ -102,6 +102,8 @@ pub struct ControllerLink {
 #[derive(Debug, Default)]
 struct Links {
     listening: bool,
+    /// There is a certificate for signatures and TLS between the endpoints themselves.
+    end_to_end: bool,
     retries: BTreeMap<u32, u32>,
     /// Session contexts: how they stand and how often they failed.
     contexts: BTreeMap<u32, (Status, u32)>,
@@ -321,6 +323,11 @@ impl Engine {
     /// The driver listens (or not): shown as `MTP.{i}.Status`.
     pub fn set_listening(&mut self, listening: bool) {
         self.links.listening = listening;
+    }
+
+    /// Session contexts can be encrypted.
+    pub fn set_end_to_end(&mut self, possible: bool) {
+        self.links.end_to_end = possible;
     }
 
     /// How the session context with this controller stands: shown below `E2ESession.`.

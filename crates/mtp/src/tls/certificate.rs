@@ -70,7 +70,7 @@ pub fn describe(certificate: &CertificateDer<'_>) -> Result<CertificateInfo, Tls
     })
 }
 
-pub(super) fn parse<'a>(
+pub(crate) fn parse<'a>(
     certificate: &'a CertificateDer<'_>,
 ) -> Result<X509Certificate<'a>, TlsError> {
     match X509Certificate::from_der(certificate) {

@@ -5,7 +5,7 @@
 //! * [`ClientTls`]: which servers to believe, by the rules for agents (R-MTP.4).
 //! * [`development`]: a certificate authority of one's own, made at the first start.
 //!
-//! Not here: USP's end-to-end security between records, and roles by certificate.
+//! Not here: USP's end-to-end security between records (`crate::e2e`), and roles by certificate.
 
 mod certificate;
 mod client;
@@ -18,6 +18,7 @@ use std::{path::Path, sync::Arc};
 use rustls::crypto::CryptoProvider;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
+pub(crate) use certificate::parse;
 pub use certificate::{CertificateInfo, certificate_ids, certificate_names, describe};
 pub use client::{ClientTls, ClientTlsConfig, Roots};
 pub use clients::accept;
@@ -67,7 +68,7 @@ pub fn day(seconds: i64) -> String {
 }
 
 /// Reads a file of at most [`PEM_FILE_BYTES_MAX`].
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let name = path.display().to_string();
     let failed = |reason: String| TlsError::File {
         path: name.clone(),
@@ -83,7 +84,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|error| failed(error.to_string()))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let pem = read(path)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match chain {
@@ -95,14 +96,14 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|_| TlsError::Missing {
         path: path.display().to_string(),
         wanted: "private key in PEM form",
     })
 }
 
-fn roots(path: &Path, store: &mut rustls::RootCertStore) -> Result<(), TlsError> {
+pub(crate) fn roots(path: &Path, store: &mut rustls::RootCertStore) -> Result<(), TlsError> {
     for certificate in certificates(path)? {
         store.add(certificate).map_err(|error| TlsError::File {
             path: path.display().to_string(),

@@ -1,6 +1,15 @@
 //! `[usp.session_context]`: end-to-end session contexts. Deliberately the same for all agents.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mtp::e2e::{Credential, CredentialConfig};
 use serde::Deserialize;
+use usp::EndpointId;
+use usp::context::{Identity, Mode, Payload};
+use usp::session::Signatures;
+
+use crate::StartError;
 
 /// End-to-end session contexts with agents.
 #[derive(Clone, Debug, Deserialize)]
@@ -13,6 +22,24 @@ pub struct SessionContext {
     pub record_bytes_max: usize,
     /// How often one record is sent again when an agent asks for it.
     pub retransmits_max: u32,
+    /// Whether what they carry is encrypted between the endpoints themselves.
+    pub payload_security: PayloadSecurity,
+    /// Records are signed, and those of agents that are not are dropped.
+    pub signed_records: bool,
+    /// Certificate and key for both; absent, and signed records are dropped, because nobody can verify them.
+    pub identity: Option<ContextIdentity>,
+}
+
+/// The files of an identity between the endpoints themselves, PEM.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ContextIdentity {
+    /// The certificate, for the endpoint id of this controller, then its intermediates.
+    pub certificate: PathBuf,
+    /// Its key: ECDSA on P-256.
+    pub key: PathBuf,
+    /// The authorities that issue certificates of agents.
+    pub authorities: PathBuf,
 }
 
 impl Default for SessionContext {
@@ -21,15 +48,23 @@ impl Default for SessionContext {
             mode: SessionMode::default(),
             record_bytes_max: 0,
             retransmits_max: 3,
+            payload_security: PayloadSecurity::default(),
+            signed_records: false,
+            identity: None,
         }
     }
 }
 
 impl SessionContext {
-    /// For the protocol's sessions.
-    pub fn config(&self) -> usp::context::Config {
-        use usp::context::Mode;
-        usp::context::Config {
+    /// For the protocol's sessions: reads the files.
+    pub fn session(&self, own: &EndpointId) -> Result<usp::controller::Config, StartError> {
+        let identity = self.credential(own)?;
+        let signatures = match (&identity, self.signed_records) {
+            (None, _) => Signatures::Refuse,
+            (Some(_), false) => Signatures::Verify,
+            (Some(_), true) => Signatures::Demand,
+        };
+        let contexts = usp::context::Config {
             mode: match self.mode {
                 SessionMode::Forbid => Mode::Forbid,
                 SessionMode::Allow => Mode::Allow,
@@ -37,8 +72,43 @@ impl SessionContext {
             },
             record_bytes_max: self.record_bytes_max,
             retransmits_max: Some(self.retransmits_max),
+            payload: match self.payload_security {
+                PayloadSecurity::Plaintext => Payload::Plaintext,
+                PayloadSecurity::Tls => Payload::Tls,
+                PayloadSecurity::Either => Payload::Either,
+            },
+            sign: self.signed_records,
+            identity: identity.map(|one| Arc::new(one) as Arc<dyn Identity>),
             ..usp::context::Config::default()
-        }
+        };
+        Ok(usp::controller::Config {
+            signatures,
+            contexts: Arc::new(contexts),
+            ..usp::controller::Config::default()
+        })
+    }
+
+    fn credential(&self, own: &EndpointId) -> Result<Option<Credential>, StartError> {
+        let failed = |message: String| StartError::Tls {
+            what: "usp.session_context.identity".to_owned(),
+            message,
+        };
+        let Some(files) = &self.identity else {
+            let wants = self.signed_records || self.payload_security != PayloadSecurity::Plaintext;
+            return match wants {
+                true => Err(failed(
+                    "payload_security and signed_records need it".to_owned(),
+                )),
+                false => Ok(None),
+            };
+        };
+        let files = CredentialConfig {
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+            authorities: files.authorities.clone(),
+        };
+        let loaded = Credential::load(&files, own);
+        loaded.map(Some).map_err(|error| failed(error.to_string()))
     }
 }
 
@@ -61,4 +131,17 @@ pub enum SessionMode {
     Allow,
     /// Always: agents that refuse are not managed.
     Require,
+}
+
+/// Whether what session contexts carry is encrypted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum PayloadSecurity {
+    /// Never.
+    #[default]
+    Plaintext,
+    /// Always, with TLS.
+    Tls,
+    /// As the agent has it that opens one; ours are in plain text.
+    Either,
 }

@@ -1,8 +1,17 @@
 //! Session contexts, end to end: a real agent that insists on them, and devices that break them.
 
-use agent::{ControllerConfig, MemoryStorage};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use agent::{AgentConfig, ControllerConfig, MemoryStorage};
 use fleet::southbound::{Answer, Failure, Op};
-use server::config::SessionMode;
+use mtp::tls::development::DevelopmentCa;
+use server::Config;
+use server::config::{ContextIdentity, PayloadSecurity, SessionMode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use usp::context::Mode;
 use usp::record::SessionContextRecord;
 use usp::{Record, Version};
@@ -16,15 +25,22 @@ const SESSION: &str = "Device.LocalAgent.Controller.1.E2ESession.";
 
 /// A device with this mode, cutting messages at 600 bytes, when it has been onboarded.
 async fn agent(world: &World, mode: &str) -> Real {
+    agent_with(world, &world.url(&world.key), mode, |_| {})
+}
+
+fn agent_with(world: &World, url: &str, mode: &str, change: impl FnOnce(&mut AgentConfig)) -> Real {
     let controller = ControllerConfig {
         endpoint_id: world.own.clone(),
-        url: world.url(&world.key),
+        url: url.to_owned(),
         retry_min_wait: 1,
         session_mode: mode.into(),
         record_bytes_max: 600,
         ..ControllerConfig::default()
     };
-    let configure = |config: &mut agent::AgentConfig| config.controllers = vec![controller];
+    let configure = |config: &mut AgentConfig| {
+        config.controllers = vec![controller];
+        change(config);
+    };
     Real::run("CTX1", MemoryStorage::new(), configure).0
 }
 
@@ -126,4 +142,219 @@ async fn a_device_that_breaks_its_session_context_is_named() {
         busy.abort();
     })
     .await;
+}
+
+/// A way to a server that counts what passes: WebSocket messages, and the bytes of the largest.
+#[derive(Clone, Default)]
+struct Tap {
+    messages: Arc<AtomicUsize>,
+    largest: Arc<AtomicUsize>,
+}
+
+impl Tap {
+    async fn open(&self, to: SocketAddr) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let tap = self.clone();
+        tokio::spawn(async move {
+            while let Ok((here, _)) = listener.accept().await {
+                let there = TcpStream::connect(to).await.unwrap();
+                let (a, b) = (here.into_split(), there.into_split());
+                tokio::spawn(tap.clone().pass(a.0, b.1));
+                tokio::spawn(tap.clone().pass(b.0, a.1));
+            }
+        });
+        at
+    }
+
+    async fn pass(self, mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin) {
+        let (mut seen, mut upgraded) = (Vec::new(), false);
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut bytes).await {
+            seen.extend_from_slice(&bytes[..count]);
+            if !upgraded && let Some(end) = seen.windows(4).position(|four| four == b"\r\n\r\n") {
+                seen.drain(..end + 4);
+                upgraded = true;
+            }
+            while upgraded && let Some((binary, payload, whole)) = frame(&seen) {
+                if binary {
+                    self.messages.fetch_add(1, Ordering::Relaxed);
+                    self.largest.fetch_max(payload, Ordering::Relaxed);
+                }
+                seen.drain(..whole);
+            }
+            if to.write_all(&bytes[..count]).await.is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown().await;
+    }
+}
+
+/// The first frame, if it is there: whether it is a binary message, and how many bytes it has without and with its head.
+fn frame(bytes: &[u8]) -> Option<(bool, usize, usize)> {
+    let [first, second, rest @ ..] = bytes else {
+        return None;
+    };
+    let (head, payload) = match second & 0x7f {
+        126 => (4, u16::from_be_bytes(*rest.first_chunk()?) as usize),
+        127 => (10, u64::from_be_bytes(*rest.first_chunk()?) as usize),
+        short => (2, usize::from(short)),
+    };
+    let whole = head + if second & 0x80 == 0 { 0 } else { 4 } + payload;
+    (bytes.len() >= whole).then_some((first & 0x0f == 2, payload, whole))
+}
+
+/// `MaxUSPRecordSize` on the wire, both ways: a large answer comes in many records, and whole.
+#[tokio::test]
+async fn a_large_answer_comes_in_records_of_a_kilobyte_and_whole() {
+    for db in store::testing::databases().await.unwrap() {
+        let mut world = World::with(db, |config, _| {
+            config.usp.session_context.record_bytes_max = 1024;
+        })
+        .await;
+        let tap = Tap::default();
+        let at = tap.open(world.usp).await;
+        let url = format!("ws://{at}/usp/{}", world.key);
+        let real = agent_with(&world, &url, "Require", |config| {
+            config.controllers[0].record_bytes_max = 1024;
+        });
+        let endpoint = real.endpoint.clone();
+        world.onboarded(&endpoint).await;
+        assert_eq!(read(&mut world, &endpoint, "Status").await, "Up");
+        let device = world.device(&endpoint).await;
+        let before = tap.messages.load(Ordering::Relaxed);
+        let everything = Op::Get {
+            paths: vec!["Device.".into()],
+            max_depth: 0,
+        };
+        let values = match world.ask(device, everything).await {
+            Ok(Answer::Values(values)) => values[0].result.clone().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let bytes = values
+            .iter()
+            .map(|value| value.path.len() + value.value.len());
+        let bytes: usize = bytes.sum();
+        let records = tap.messages.load(Ordering::Relaxed) - before;
+        assert!(bytes > 10 * 1024 && records > 8, "{bytes} in {records}");
+        let largest = tap.largest.load(Ordering::Relaxed);
+        assert!((960..=1024).contains(&largest), "{largest}");
+        real.stop().await;
+    }
+}
+
+/// Certificates of one authority for a server and its agents.
+struct Site {
+    ca: DevelopmentCa,
+}
+
+const OWN: &str = "self::contexts";
+
+impl Site {
+    fn new(dir: &Path) -> Self {
+        let ca = DevelopmentCa::open_or_create(dir).unwrap();
+        Self { ca }
+    }
+
+    fn serve(&self, config: &mut Config) {
+        let issued = self.ca.server(&["acs.example".into()], &eid(OWN)).unwrap();
+        config.usp.endpoint_id = Some(OWN.into());
+        config.usp.session_context.identity = Some(ContextIdentity {
+            certificate: issued.certificate,
+            key: issued.key,
+            authorities: self.ca.certificate(),
+        });
+    }
+
+    fn equip(&self, config: &mut AgentConfig) {
+        let issued = self.ca.client("agent", &eid(&config.endpoint_id)).unwrap();
+        config.tls.certificate = Some(issued.certificate);
+        config.tls.key = Some(issued.key);
+        config.tls.ca_file = Some(self.ca.certificate());
+    }
+}
+
+/// R-E2E.40 to .43 over a WebSocket without TLS of its own, whoever opens the context.
+#[tokio::test]
+async fn what_a_context_carries_is_encrypted_where_both_ends_want_it() {
+    for (server_mode, agent_mode) in [
+        (SessionMode::Allow, "Require"),
+        (SessionMode::Require, "Allow"),
+    ] {
+        for db in store::testing::databases().await.unwrap() {
+            let dir = tempfile::tempdir().unwrap();
+            let site = Site::new(dir.path());
+            let mut world = World::with(db, |config, _| {
+                site.serve(config);
+                config.usp.session_context.mode = server_mode;
+                config.usp.session_context.payload_security = PayloadSecurity::Tls;
+            })
+            .await;
+            let url = world.url(&world.key);
+            let real = agent_with(&world, &url, agent_mode, |config| {
+                site.equip(config);
+                config.controllers[0].payload_security = "TLS".into();
+            });
+            let endpoint = real.endpoint.clone();
+            world.onboarded(&endpoint).await;
+            assert_eq!(read(&mut world, &endpoint, "Status").await, "Up");
+            let security = read(&mut world, &endpoint, "PayloadSecurity").await;
+            assert_eq!(security, "TLS");
+            assert_eq!(world.reasons().await, [""; 0]);
+            real.stop().await;
+        }
+    }
+}
+
+/// R-E2E.29, .30: without TLS below, records prove themselves; what does not is dropped and named.
+#[tokio::test]
+async fn where_signatures_are_demanded_only_signed_records_count() {
+    for db in store::testing::databases().await.unwrap() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Site::new(dir.path());
+        let mut world = World::with(db, |config, _| {
+            site.serve(config);
+            config.usp.session_context.signed_records = true;
+        })
+        .await;
+        let url = world.url(&world.key);
+        let unsigned = agent_with(&world, &url, "Allow", |config| site.equip(config));
+        world.refused("unproven-record").await;
+        unsigned.stop().await;
+        let signed = agent_with(&world, &url, "Allow", |config| {
+            site.equip(config);
+            config.tls.signed_records = true;
+        });
+        let endpoint = signed.endpoint.clone();
+        world.onboarded(&endpoint).await;
+        assert_eq!(read(&mut world, &endpoint, "Status").await, "Down");
+        signed.stop().await;
+    }
+}
+
+/// A configuration that cannot work is named when the server starts, with its key.
+#[tokio::test]
+async fn an_identity_that_does_not_fit_is_named_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::new(dir.path());
+    let mut context = server::config::SessionContext {
+        payload_security: PayloadSecurity::Either,
+        ..Default::default()
+    };
+    let failed = |context: &server::config::SessionContext| {
+        let failed = context.session(&eid(OWN)).err().unwrap().to_string();
+        assert!(
+            failed.starts_with("usp.session_context.identity: "),
+            "{failed}"
+        );
+        failed
+    };
+    assert!(failed(&context).contains("need it"));
+    let mut config = Config::default();
+    site.serve(&mut config);
+    context.identity = config.usp.session_context.identity;
+    assert!(context.session(&eid(OWN)).is_ok());
+    let other = context.session(&eid("self::another")).err().unwrap();
+    assert!(other.to_string().contains("self::another"), "{other}");
 }

@@ -56,8 +56,8 @@ pub enum Failure {
     /// The peer wants a record again too often.
     #[error("record {0} is asked for too often")]
     Retransmits(u64),
-    /// The peer says nothing while keys are exchanged.
-    #[error("no answer in the TLS handshake")]
+    /// The peer says nothing: while keys are exchanged, or at all.
+    #[error("the peer does not answer in it")]
     Silence,
     /// TLS does not work out.
     #[error("TLS: {0}")]

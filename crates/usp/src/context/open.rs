@@ -68,6 +68,8 @@ pub(super) struct Open {
     opened: Instant,
     /// When the first record was sent last.
     hello: Instant,
+    /// When the first message was sent.
+    said: Option<Instant>,
     /// The next message is to open another: it has expired, or its numbers end.
     pub(super) stale: bool,
     /// The peer's numbers end.
@@ -111,6 +113,7 @@ impl Open {
             lossy,
             opened: now,
             hello: now,
+            said: None,
             stale: false,
             exhausted: false,
             channel,
@@ -378,7 +381,7 @@ impl Open {
         limit: &Limit,
         events: &mut VecDeque<Event>,
     ) -> Result<(), Failure> {
-        if self.handshake_ends().is_some_and(|at| at <= now) {
+        if self.answer_due().is_some_and(|at| at <= now) {
             return Err(Failure::Silence);
         }
         if let Some(gap) = self.gap.as_mut().filter(|gap| gap.ask_at <= now) {
@@ -414,14 +417,18 @@ impl Open {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let gap = self.gap.as_ref().map(|gap| gap.ask_at);
         let probe = self.probe.map(|(at, _)| at);
-        let due = earlier(self.acknowledge_at, self.handshake_ends());
+        let due = earlier(self.acknowledge_at, self.answer_due());
         earlier(due, earlier(gap, probe))
     }
 
-    /// When keys should have been exchanged.
-    fn handshake_ends(&self) -> Option<Instant> {
-        let at = self.opened + limits::CONTEXT_HANDSHAKE_TIME_MAX;
-        self.is_handshaking().then_some(at)
+    /// When keys should have been exchanged, or a message answered in a context of ours.
+    fn answer_due(&self) -> Option<Instant> {
+        let unheard = self.said.filter(|_| self.ours && !self.heard);
+        let since = match self.is_handshaking() {
+            true => Some(self.opened),
+            false => unheard,
+        };
+        since.map(|since| since + limits::CONTEXT_HANDSHAKE_TIME_MAX)
     }
 
     /// The next record. `seal` makes bytes of it.
@@ -461,6 +468,9 @@ impl Open {
             channel: self.channel.as_deref().filter(|_| !handshake),
         };
         let bytes = seal(draft);
+        if ends.is_some() {
+            self.said.get_or_insert(now);
+        }
         let lost_sight = self.outbox.push(self.next_out, bytes.clone(), says, ends);
         events.extend(lost_sight.map(Event::Unconfirmed));
         self.next_out += 1;

@@ -72,7 +72,7 @@ impl Alone {
     }
 }
 
-/// R-E2E.4, .6, .14, .17, .22; TP-469 3.9
+/// R-E2E.4, .6, .14, .17, .22; TP-469 3.8, 3.9
 #[test]
 fn another_session_id_restarts_both_counters() {
     let mut alone = Alone::new(config(0));
@@ -92,7 +92,7 @@ fn another_session_id_restarts_both_counters() {
     assert_eq!(alone.received().len(), 3);
 }
 
-/// R-E2E.20
+/// R-E2E.20; TP-469 3.11, 3.15
 #[test]
 fn what_comes_early_waits_for_its_turn_and_what_comes_twice_counts_once() {
     let mut alone = Alone::new(config(0));
@@ -124,7 +124,7 @@ fn what_is_missing_is_asked_for_and_then_given_up() {
     assert_ne!(said.session_id, 5);
 }
 
-/// R-E2E.16; TP-469 3.14, 3.15
+/// R-E2E.16; TP-469 3.12, 3.14
 #[test]
 fn a_record_is_sent_again_unchanged_as_often_as_allowed() {
     let mut alone = Alone::new(Config {
@@ -439,6 +439,26 @@ fn a_peer_that_goes_on_from_another_channel_is_shown_a_new_context_at_once() {
     assert_eq!((said.sequence_id, said.expected_id), (1, 1));
     assert_ne!(said.session_id, 5);
     assert!(alone.received().is_empty());
+}
+
+/// `CONTEXT_HANDSHAKE_TIME_MAX`: who knows no session contexts takes no part in them, and is named for it.
+#[test]
+fn a_context_that_nobody_answers_is_over_some_time_after_the_first_message() {
+    let mut alone = Alone::new(Config {
+        lossy: false,
+        ..config(0)
+    });
+    let now = alone.0.now;
+    alone.0.ends[1].context.open(now);
+    assert!(alone.say().is_some());
+    alone.wait(2 * limits::CONTEXT_HANDSHAKE_TIME_MAX);
+    assert_eq!(alone.last_failure(), None);
+    alone.0.say(1, "is anybody there?");
+    alone.0.settle();
+    alone.wait(limits::CONTEXT_HANDSHAKE_TIME_MAX - seconds(1));
+    assert_eq!(alone.last_failure(), None);
+    alone.wait(seconds(1));
+    assert_eq!(alone.last_failure(), Some(Failure::Silence));
 }
 
 /// A repetition that nobody asked for may be taken for another message by a peer that keeps no count.

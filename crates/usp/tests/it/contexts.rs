@@ -429,7 +429,7 @@ fn two_contexts_opened_at_once_become_one() {
     }
 }
 
-/// R-E2E.7
+/// R-E2E.7; TP-469 3.10
 #[test]
 fn a_context_that_lay_still_is_followed_by_another() {
     let mut world = World::new(

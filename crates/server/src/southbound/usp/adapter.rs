@@ -18,12 +18,12 @@ use super::limits::{HEARD_EVERY, Limits, PING_EVERY_MAX, PONG_TIME_MAX};
 use super::link::{Command, Stop};
 use super::recorder::Recorder;
 use super::{Registry, Reported, TRANSPORT};
-use crate::Config;
 use crate::matching::Terms;
 use crate::seam::{Attempt, Way};
 use crate::south::Links;
 use crate::southbound::refusal::RefusalLog;
 use crate::southbound::slots::Slots;
+use crate::{Config, StartError};
 
 /// What all links share.
 pub struct Core {
@@ -88,29 +88,26 @@ impl Core {
         limits: Limits,
         ends: Ends,
         shutdown: CancellationToken,
-    ) -> Self {
+    ) -> Result<Self, StartError> {
         let link_limits = LinkLimits {
             keep_alive: pace(config).0,
             ..LinkLimits::default()
         };
-        Self {
+        Ok(Self {
             refusals: RefusalLog::start(store.clone(), TRANSPORT),
             store,
-            own,
             node,
             links: Registry::default(),
             matching: Terms::of(config),
-            session: Arc::new(usp::controller::Config {
-                contexts: Arc::new(config.usp.session_context.config()),
-                ..usp::controller::Config::default()
-            }),
+            session: Arc::new(config.usp.session_context.session(&own)?),
+            own,
             link_limits,
             onboardings: Slots::new(limits.onboardings_at_once),
             limits,
             tenants_changed: Notify::new(),
             shutdown,
             ends: Mutex::new(Some(ends)),
-        }
+        })
     }
 
     /// Where a new task reports; nowhere once the server stops.

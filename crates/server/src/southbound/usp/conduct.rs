@@ -1,5 +1,6 @@
 //! What a device that was let in does wrong, told to the operators. Deliberately no consequence: that is the link's.
 
+use usp::context::Status;
 use usp::session::Ignored;
 
 use super::link::Running;
@@ -13,6 +14,10 @@ impl Running {
             Ignored::FromOurselves | Ignored::WrongSender { .. } => "record-of-another-endpoint",
             Ignored::BrokenRecord(_) | Ignored::BrokenMessage(_) | Ignored::EmptyPayload => {
                 "broken-record"
+            }
+            // Until there is a context, an agent that would take part in one cannot know that it is to.
+            Ignored::NoSessionContext if self.session.context_status() != Status::Up => {
+                return tracing::debug!(peer = %self.entry.peer, %why, "ignored");
             }
             Ignored::Signed
             | Ignored::SessionContext

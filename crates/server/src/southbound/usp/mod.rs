@@ -120,7 +120,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
         limits,
         ends,
         shutdown.clone(),
-    );
+    )?;
     let core = Arc::new(core);
     let heard_every = adapter::pace(&config).1;
     let written = tokio::spawn(recorder::run(

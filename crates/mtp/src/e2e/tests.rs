@@ -1,0 +1,383 @@
+//! Two endpoints with certificates of one authority, and what becomes of it when one of them has another.
+
+use std::{path::Path, sync::Arc, time::Duration, time::Instant};
+
+use rcgen::KeyPair;
+use usp::codec::decode_record;
+use usp::context::{Config, Event as ContextEvent, Failure, Mode, Payload, Status};
+use usp::msg::{self, Response};
+use usp::record::{PayloadSecurity, RecordType, WebSocketConnectRecord};
+use usp::session::{Ignored, Signatures};
+use usp::{Record, agent, controller};
+
+use super::*;
+use crate::tls::development::DevelopmentCa;
+
+const ACS: &str = "self::acs";
+const CPE: &str = "os::00256D-1";
+
+fn eid(id: &str) -> EndpointId {
+    EndpointId::parse(id).unwrap()
+}
+
+/// Somebody who issues certificates.
+struct Site {
+    ca: DevelopmentCa,
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = DevelopmentCa::open_or_create(dir.path()).unwrap();
+        Self { ca, dir }
+    }
+
+    /// Certificates are made for one side of TLS or the other, and serve both here.
+    fn files(&self, id: &str) -> CredentialConfig {
+        let issued = match id {
+            ACS => self.ca.server(&["acs.example".to_owned()], &eid(id)),
+            other => self.ca.client("client", &eid(other)),
+        };
+        let issued = issued.unwrap();
+        CredentialConfig {
+            certificate: issued.certificate,
+            key: issued.key,
+            authorities: self.ca.certificate(),
+        }
+    }
+
+    fn credential(&self, id: &str) -> Credential {
+        Credential::load(&self.files(id), &eid(id)).unwrap()
+    }
+}
+
+/// A controller and an agent, both insisting on encrypted contexts, and on records that prove themselves if wanted.
+struct Pair {
+    controller: controller::Session,
+    agent: agent::Session,
+    now: Instant,
+    records: Vec<Record>,
+    ignored: Vec<Ignored>,
+    contexts: Vec<ContextEvent>,
+    answered: Vec<Response>,
+}
+
+impl Pair {
+    fn new(acs: Credential, cpe: Credential, mode: [Mode; 2], sign: bool) -> Self {
+        let signatures = match sign {
+            true => Signatures::Demand,
+            false => Signatures::Disregard,
+        };
+        let used = |identity: Credential, mode| {
+            Arc::new(Config {
+                mode,
+                payload: Payload::Tls,
+                record_bytes_max: 2000,
+                sign,
+                identity: Some(Arc::new(identity)),
+                ..Config::default()
+            })
+        };
+        let [of_acs, of_cpe] = mode;
+        let config = controller::Config {
+            signatures,
+            contexts: used(acs, of_acs),
+            ..controller::Config::default()
+        };
+        let agent = agent::Config {
+            signatures,
+            contexts: used(cpe, of_cpe),
+            ..agent::Config::default()
+        };
+        let now = Instant::now();
+        let mut pair = Self {
+            controller: controller::Session::new(Arc::new(config), eid(ACS), eid(CPE), 1),
+            agent: agent::Session::new(&agent, eid(CPE), eid(ACS), 2),
+            now,
+            records: Vec::new(),
+            ignored: Vec::new(),
+            contexts: Vec::new(),
+            answered: Vec::new(),
+        };
+        pair.agent.channel_opened(now, WebSocketConnectRecord {});
+        pair
+    }
+
+    /// A question of the controller's, and what comes of it within so many seconds.
+    fn ask(&mut self, seconds: u64) {
+        let request = msg::get(["Device.DeviceInfo."]);
+        let timeout = Duration::from_secs(60);
+        self.controller.request(self.now, request, timeout).unwrap();
+        for _ in 0..=seconds * 10 {
+            self.settle();
+            self.now += Duration::from_millis(100);
+            self.controller.handle_timeout(self.now);
+            self.agent.handle_timeout(self.now);
+        }
+    }
+
+    fn settle(&mut self) {
+        loop {
+            let mut busy = false;
+            while let Some(bytes) = self.agent.poll_transmit() {
+                busy = true;
+                self.records.push(decode_record(&bytes).unwrap());
+                self.controller.handle_input(self.now, &bytes).unwrap();
+            }
+            while let Some(bytes) = self.controller.poll_transmit() {
+                busy = true;
+                self.records.push(decode_record(&bytes).unwrap());
+                self.agent.handle_input(self.now, &bytes).unwrap();
+            }
+            while let Some(event) = self.controller.poll_event() {
+                match event {
+                    controller::Event::Ignored(why) => self.ignored.push(why),
+                    controller::Event::Context(event) => self.contexts.push(event),
+                    controller::Event::Answered { result, .. } => {
+                        self.answered.extend(result.ok());
+                    }
+                    _ => {}
+                }
+            }
+            while let Some(event) = self.agent.poll_event() {
+                match event {
+                    agent::Event::Requested { token, .. } => {
+                        let value = "a value that is long enough for some records ".repeat(100);
+                        let params = usp::Map::from([("Description".to_owned(), value)]);
+                        let result = msg::RequestedPathResult {
+                            requested_path: "Device.DeviceInfo.".into(),
+                            resolved_path_results: vec![msg::ResolvedPathResult {
+                                resolved_path: "Device.DeviceInfo.".into(),
+                                result_params: params,
+                            }],
+                            ..msg::RequestedPathResult::default()
+                        };
+                        let response = msg::GetResp {
+                            req_path_results: vec![result],
+                        };
+                        self.agent.respond(token, Ok(response.into())).unwrap();
+                    }
+                    agent::Event::Ignored(why) => self.ignored.push(why),
+                    agent::Event::Context(event) => self.contexts.push(event),
+                    _ => {}
+                }
+            }
+            if !busy {
+                break;
+            }
+        }
+    }
+
+    fn tls_failures(&self) -> Vec<String> {
+        let failed = self.contexts.iter().filter_map(|event| match event {
+            ContextEvent::Failed(Failure::Tls(why)) => Some(why.clone()),
+            _ => None,
+        });
+        failed.collect()
+    }
+
+    fn bad_signatures(&self) -> Vec<String> {
+        let bad = self.ignored.iter().filter_map(|ignored| match ignored {
+            Ignored::BadSignature(why) => Some(why.clone()),
+            _ => None,
+        });
+        bad.collect()
+    }
+}
+
+/// R-E2E.29 to .43; TP-469 3.4: signatures while keys are exchanged, MACs and encryption afterwards, whoever opens the context.
+#[test]
+fn endpoints_speak_tls_and_prove_their_records_whoever_opens_the_context() {
+    let site = Site::new();
+    for mode in [[Mode::Require, Mode::Allow], [Mode::Allow, Mode::Require]] {
+        for version in [&TLS13, &TLS12] {
+            let mut acs = site.credential(ACS);
+            acs.versions = vec![version];
+            let mut pair = Pair::new(acs, site.credential(CPE), mode, true);
+            pair.ask(2);
+            assert_eq!(pair.answered.len(), 1, "{:?}", pair.contexts);
+            assert_eq!(pair.ignored, []);
+            assert_eq!(pair.controller.context_status(), Status::Up);
+            let contexts = pair.records.iter().filter_map(|record| {
+                let content = match &record.record_type {
+                    RecordType::SessionContext(content) => content,
+                    _ => return None,
+                };
+                assert_eq!(record.payload_security, PayloadSecurity::TLS12);
+                let text: Vec<u8> = content.payload.concat();
+                let secret = text.windows(6).any(|part| part == b"Device");
+                assert!(!secret, "{record:?}");
+                Some((record.sender_cert.is_empty(), record.mac_signature.len()))
+            });
+            let contexts: Vec<_> = contexts.collect();
+            let signed = contexts.iter().take_while(|(mac, _)| !mac).count();
+            assert!(signed >= 3 && contexts.len() > signed + 3, "{contexts:?}");
+            assert!(contexts[signed..].iter().all(|of| *of == (true, 32)));
+        }
+    }
+}
+
+/// R-E2E.43; TP-469 2.7, 3.3, 3.7: certificates are for an endpoint, and issued by somebody who is believed.
+#[test]
+fn a_certificate_of_another_endpoint_or_authority_opens_no_context() {
+    let (site, stranger) = (Site::new(), Site::new());
+    for (issuer, id, why) in [
+        (&stranger, CPE, "BadSignature"),
+        (&site, "os::00256D-2", "not for os::00256D-1"),
+    ] {
+        for signed in [true, false] {
+            let modes = [Mode::Require, Mode::Allow];
+            let mut cpe = issuer.credential(id);
+            // It believes our authority, as a thief would.
+            cpe.trust = site.credential(ACS).trust;
+            let mut pair = Pair::new(site.credential(ACS), cpe, modes, signed);
+            pair.ask(1);
+            assert!(pair.answered.is_empty());
+            let told = match signed {
+                true => pair.bad_signatures(),
+                false => pair.tls_failures(),
+            };
+            assert!(told.iter().any(|of| of.contains(why)), "{told:?}");
+        }
+    }
+}
+
+/// R-E2E.30, .31
+#[test]
+fn a_signature_counts_for_what_it_covers_and_who_made_it() {
+    let site = Site::new();
+    let (cpe, acs) = (site.credential(CPE), site.credential(ACS));
+    let signature = cpe.sign(b"covered").unwrap();
+    let by = |from: &str, certificate: &[u8], covered: &[u8], signature: &[u8]| {
+        acs.verify(&eid(from), certificate, covered, signature)
+    };
+    assert_eq!(by(CPE, cpe.certificate(), b"covered", &signature), Ok(()));
+    // Who is a server in TLS signs as well.
+    let other = acs.sign(b"covered").unwrap();
+    assert_eq!(by(ACS, acs.certificate(), b"covered", &other), Ok(()));
+    let mut forged = signature.clone();
+    forged[10] ^= 1;
+    let mut long = cpe.certificate().to_vec();
+    long.resize(SENDER_CERTIFICATE_BYTES_MAX + 1, b' ');
+    let chain = cpe.certificate().repeat(SENDER_CERTIFICATES_MAX + 1);
+    for (from, certificate, covered, signature, why) in [
+        (
+            CPE,
+            cpe.certificate(),
+            &b"coverec"[..],
+            &signature,
+            "not by the key",
+        ),
+        (
+            CPE,
+            cpe.certificate(),
+            b"covered",
+            &forged,
+            "not by the key",
+        ),
+        (CPE, cpe.certificate(), b"covered", &other, "not by the key"),
+        (CPE, acs.certificate(), b"covered", &other, "not for os::"),
+        (CPE, b"", b"covered", &signature, "without certificate"),
+        (
+            CPE,
+            &long,
+            b"covered",
+            &signature,
+            "SENDER_CERTIFICATE_BYTES_MAX",
+        ),
+        (
+            CPE,
+            &chain,
+            b"covered",
+            &signature,
+            "SENDER_CERTIFICATES_MAX",
+        ),
+    ] {
+        let error = by(from, certificate, covered, signature).unwrap_err();
+        assert!(error.contains(why), "{error}, and not {why}");
+    }
+}
+
+/// R-E2E.40b
+#[test]
+fn a_credential_that_no_peer_would_accept_is_refused_at_once() {
+    let site = Site::new();
+    let mut files = site.files(CPE);
+    let load = |files: &CredentialConfig| {
+        let loaded = Credential::load(files, &eid(CPE));
+        loaded.err().unwrap().to_string()
+    };
+    assert!(load(&site.files(ACS)).contains("urn:bbf:usp:id:os::00256D-1"));
+    let put = |name: &str, pair: &KeyPair| {
+        let path = site.dir.path().join(name);
+        std::fs::write(&path, pair.serialize_pem()).unwrap();
+        path
+    };
+    files.key = put(
+        "p384",
+        &KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap(),
+    );
+    assert!(load(&files).contains("P-256"), "{}", load(&files));
+    files.key = put("another", &KeyPair::generate().unwrap());
+    assert!(load(&files).contains("the key of the certificate"));
+    files.key = Path::new("/nowhere/at/all").to_owned();
+    assert!(load(&files).contains("/nowhere"));
+}
+
+/// Whoever reads it ends the context then.
+#[test]
+fn bytes_that_are_no_tls_or_end_it_are_an_error() {
+    let site = Site::new();
+    for client in [true, false] {
+        let credential = site.credential(ACS);
+        let mut channel = credential.channel(client, &eid(CPE)).unwrap();
+        assert!(channel.read(b"GET / HTTP/1.1\r\n\r\n").is_err());
+        let mut channel = credential.channel(client, &eid(CPE)).unwrap();
+        // A fatal alert: handshake_failure.
+        assert!(channel.read(&[21, 3, 3, 0, 2, 2, 40]).is_err());
+        assert_eq!(channel.mac(b"covered"), None);
+    }
+}
+
+/// TP-469 2.8
+#[test]
+fn a_certificate_that_has_expired_counts_for_nothing() {
+    let site = Site::new();
+    let (acs, cpe) = (site.credential(ACS), site.credential(CPE));
+    let leaf = &cpe.own.cert[0];
+    let judge = acs.trust.judge(&eid(CPE));
+    let day = Duration::from_secs(24 * 3600);
+    let in_days = |days: u32| {
+        let at = rustls_pki_types::UnixTime::now().as_secs();
+        rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(at) + day * days)
+    };
+    assert_eq!(judge.verify(leaf, &[], in_days(1)), Ok(()));
+    let expired = judge.verify(leaf, &[], in_days(1000)).unwrap_err();
+    assert!(expired.to_string().contains("expired"), "{expired}");
+}
+
+/// R-E2E.29; TP-469 3.2: who demands signatures hears nothing else, and answers nothing.
+#[test]
+fn an_unsigned_record_is_not_answered_where_signatures_are_demanded() {
+    let site = Site::new();
+    let (acs, cpe) = (site.credential(ACS), site.credential(CPE));
+    let mut pair = Pair::new(acs, cpe, [Mode::Allow, Mode::Allow], true);
+    let careless = controller::Session::new(Arc::default(), eid(ACS), eid(CPE), 1);
+    pair.controller = careless;
+    let connect = usp::Record::new(
+        usp::Version::V1_4,
+        &eid(CPE),
+        &eid(ACS),
+        WebSocketConnectRecord {},
+    );
+    let connect = usp::codec::encode_record(&connect);
+    pair.controller.handle_input(pair.now, &connect).unwrap();
+    pair.ask(1);
+    assert!(
+        pair.ignored.contains(&Ignored::Unsigned),
+        "{:?}",
+        pair.ignored
+    );
+    assert!(pair.answered.is_empty());
+}
