@@ -60,6 +60,14 @@ pub trait South: Send + Sync {
         device: DeviceId,
     ) -> BoxFuture<'a, Result<String, String>>;
 
+    /// Ask the device to come in these ways, also when it is there over another protocol. Says what is done, or why
+    /// nothing can be.
+    fn knock<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        device: DeviceId,
+    ) -> BoxFuture<'a, Result<String, String>>;
+
     /// The ways in which the device can be asked to come, the most promising first.
     fn ways<'a>(&'a self, tenant: &'a TenantId, device: DeviceId) -> BoxFuture<'a, Vec<Way>>;
 
@@ -98,6 +106,10 @@ impl South for Detached {
     fn operation_cancel(&self, _: &TenantId, _: DeviceId, _: OperationId) {}
 
     fn wake<'a>(&'a self, _: &'a TenantId, _: DeviceId) -> BoxFuture<'a, Result<String, String>> {
+        Box::pin(async { Err("this node serves no devices".to_owned()) })
+    }
+
+    fn knock<'a>(&'a self, _: &'a TenantId, _: DeviceId) -> BoxFuture<'a, Result<String, String>> {
         Box::pin(async { Err("this node serves no devices".to_owned()) })
     }
 

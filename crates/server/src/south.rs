@@ -22,6 +22,16 @@ pub trait Links: fleet::Southbound {
         device: DeviceId,
     ) -> BoxFuture<'a, Option<Result<String, String>>>;
 
+    /// Asks the device to come, also when it is there over another protocol. Says what is done, or why nothing can be;
+    /// `None` when it is no device that is asked to come.
+    fn knock<'a>(
+        &'a self,
+        _: &'a TenantId,
+        _: DeviceId,
+    ) -> BoxFuture<'a, Option<Result<String, String>>> {
+        Box::pin(async { None })
+    }
+
     /// The ways in which the device can be asked to come, the most promising first.
     fn ways<'a>(&'a self, tenant: &'a TenantId, device: DeviceId) -> BoxFuture<'a, Vec<Way>>;
 
@@ -83,6 +93,17 @@ impl South for Devices {
         Box::pin(async move {
             let reached = self.links.reach(tenant, device).await;
             reached.unwrap_or_else(|| Err("no way to the device is known".to_owned()))
+        })
+    }
+
+    fn knock<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        device: DeviceId,
+    ) -> BoxFuture<'a, Result<String, String>> {
+        Box::pin(async move {
+            let knocked = self.links.knock(tenant, device).await;
+            knocked.unwrap_or_else(|| Err("it has not come over CWMP yet".to_owned()))
         })
     }
 

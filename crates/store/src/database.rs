@@ -103,6 +103,21 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "former device",
         include_str!("../migrations/sqlite/0014_former_device.sql"),
     ),
+    (
+        15,
+        "peer",
+        include_str!("../migrations/sqlite/0015_peer.sql"),
+    ),
+    (
+        16,
+        "cwmp names",
+        include_str!("../migrations/sqlite/0016_cwmp_names.sql"),
+    ),
+    (
+        17,
+        "event plan",
+        include_str!("../migrations/sqlite/0017_event_plan.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -176,6 +191,21 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         14,
         "former device",
         include_str!("../migrations/postgres/0014_former_device.sql"),
+    ),
+    (
+        15,
+        "peer",
+        include_str!("../migrations/postgres/0015_peer.sql"),
+    ),
+    (
+        16,
+        "cwmp names",
+        include_str!("../migrations/postgres/0016_cwmp_names.sql"),
+    ),
+    (
+        17,
+        "event plan",
+        include_str!("../migrations/postgres/0017_event_plan.sql"),
     ),
 ];
 

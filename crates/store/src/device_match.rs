@@ -8,7 +8,7 @@ use fleet::{DeviceId, Event, MatchId, TenantId, Timestamp};
 use crate::device::{self, exists};
 use crate::error::Result;
 use crate::limits::{MATCHES_PER_TENANT_MAX, PAGE_MAX};
-use crate::sql::{Row, sql};
+use crate::sql::{Row, Sql, sql};
 use crate::text::cut;
 use crate::writer::Tx;
 use crate::{DeviceRecord, Store, readable, touched};
@@ -117,32 +117,7 @@ impl Store {
         except: &[DeviceId],
         since: Timestamp,
     ) -> Result<bool> {
-        let mut statement = sql("SELECT device FROM management_path WHERE tenant = ");
-        statement.arg(tenant);
-        statement
-            .push(" AND (node IS NOT NULL OR connected_at >= ")
-            .arg(since);
-        statement.push(" OR heard_at >= ").arg(since);
-        statement.push(") AND (");
-        for (n, spelled) in spellings(address).into_iter().enumerate() {
-            statement
-                .push(if n > 0 { " OR peer = " } else { "peer = " })
-                .arg(spelled.clone());
-            // With a port: what comes after the colon is before the next character, which is a semicolon.
-            let bare = match address {
-                IpAddr::V4(_) if !spelled.contains(':') => spelled,
-                _ => format!("[{spelled}]"),
-            };
-            statement.push(" OR peer > ").arg(format!("{bare}:"));
-            statement.push(" AND peer < ").arg(format!("{bare};"));
-        }
-        statement.push(")");
-        if !except.is_empty() {
-            statement
-                .push(" AND device NOT IN ")
-                .list(except.iter().copied());
-        }
-        statement.push(" LIMIT 1");
+        let statement = shared(sql(""), tenant, address, except, since);
         Ok(self.optional(statement).await?.is_some())
     }
 
@@ -194,6 +169,43 @@ impl Store {
     }
 }
 
+/// A statement, after this beginning, that looks for a path of another device from an address. The tenant and a range
+/// stand in each of its ways to be written: only so SQLite looks all of them up.
+fn shared(
+    mut statement: Sql,
+    tenant: &TenantId,
+    address: IpAddr,
+    except: &[DeviceId],
+    since: Timestamp,
+) -> Sql {
+    statement.push("SELECT device FROM management_path WHERE (");
+    for (n, spelled) in spellings(address).into_iter().enumerate() {
+        // With a port: what comes after the colon is before the next character, which is a semicolon.
+        let bare = match address {
+            IpAddr::V4(_) if !spelled.contains(':') => spelled.clone(),
+            _ => format!("[{spelled}]"),
+        };
+        statement.push(if n > 0 { " OR tenant = " } else { "tenant = " });
+        statement.arg(tenant);
+        statement.push(" AND peer >= ").arg(spelled.clone());
+        statement.push(" AND peer <= ").arg(spelled);
+        statement.push(" OR tenant = ").arg(tenant);
+        statement.push(" AND peer > ").arg(format!("{bare}:"));
+        statement.push(" AND peer < ").arg(format!("{bare};"));
+    }
+    statement
+        .push(") AND (node IS NOT NULL OR connected_at >= ")
+        .arg(since);
+    statement.push(" OR heard_at >= ").arg(since).push(")");
+    if !except.is_empty() {
+        statement
+            .push(" AND device NOT IN ")
+            .list(except.iter().copied());
+    }
+    statement.push(" LIMIT 1");
+    statement
+}
+
 /// How an address may stand in a path.
 fn spellings(address: IpAddr) -> Vec<String> {
     match address {
@@ -202,7 +214,7 @@ fn spellings(address: IpAddr) -> Vec<String> {
     }
 }
 
-fn pair(tenant: &TenantId, a: DeviceId, b: DeviceId) -> crate::Sql {
+fn pair(tenant: &TenantId, a: DeviceId, b: DeviceId) -> Sql {
     sql(SELECT)
         .then(" WHERE tenant = $1 AND (device = $2 AND other = $3 OR device = $3 AND other = $2) LIMIT 1")
         .bind(tenant)
@@ -268,4 +280,26 @@ fn read(row: &Row) -> Result<MatchRecord> {
         rejected_at: c.take()?,
         rejected_by: c.take()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_is_looked_up_and_not_searched_for() {
+        let database = crate::testing::sqlite().await.unwrap();
+        let tenant = TenantId::parse("acme").unwrap();
+        for address in ["192.0.2.7", "2001:db8::7"] {
+            let explain = sql("EXPLAIN QUERY PLAN ");
+            let address = address.parse().unwrap();
+            let statement = shared(explain, &tenant, address, &[], Timestamp(1));
+            let plan = crate::testing::plan(&database.store, statement).await;
+            let paths = plan.lines().filter(|line| line.contains("management_path"));
+            let ways: Vec<&str> = paths.collect();
+            assert!(ways.len() >= 2, "{plan}");
+            let by_peer = |way: &&str| way.contains("management_path_peer (tenant=? AND peer");
+            assert!(ways.iter().all(by_peer), "{plan}");
+        }
+    }
 }

@@ -153,9 +153,7 @@ impl Store {
         let head = self.event_head(tenant).await?;
         let cursor = cursor.min(head);
         let to = self.window_end(filter, cursor, head);
-        let mut statement = select(tenant, filter);
-        statement.push(" AND seq > ").arg(cursor);
-        statement.push(" AND seq <= ").arg(to);
+        let mut statement = select(sql(""), tenant, filter, cursor + 1, to);
         statement.push(" ORDER BY seq LIMIT ").arg(limit);
         let rows = self.all(statement).await?;
         let next = last_of(&rows, limit)?.unwrap_or(to);
@@ -184,9 +182,7 @@ impl Store {
         } else {
             cursor.saturating_sub(EVENT_SCAN_MAX).max(oldest)
         };
-        let mut statement = select(tenant, filter);
-        statement.push(" AND seq < ").arg(cursor);
-        statement.push(" AND seq >= ").arg(from);
+        let mut statement = select(sql(""), tenant, filter, from, cursor.saturating_sub(1));
         statement.push(" ORDER BY seq DESC LIMIT ").arg(limit);
         let rows = self.all(statement).await?;
         let next = last_of(&rows, limit)?.unwrap_or(from);
@@ -215,8 +211,7 @@ impl Store {
 
     /// One event.
     pub async fn event(&self, tenant: &TenantId, seq: u64) -> Result<EventRecord> {
-        let mut statement = select(tenant, &EventFilter::default());
-        statement.push(" AND seq = ").arg(seq);
+        let statement = select(sql(""), tenant, &EventFilter::default(), seq, seq);
         let row = self.optional(statement).await?;
         read(tenant, &row.ok_or(Error::NotFound("event"))?)
     }
@@ -278,30 +273,32 @@ fn indexed(filter: &EventFilter) -> bool {
     !narrowed || filter.device.is_some() || filter.operation.is_some()
 }
 
-fn select(tenant: &TenantId, filter: &EventFilter) -> Sql {
-    let mut statement =
-        sql("SELECT seq, at, kind, device, operation, actor, body FROM event WHERE tenant = $1")
-            .bind(tenant);
-    match filter.device {
-        Some(device) if filter.former.is_empty() => {
+/// A statement, after this beginning, for what fits the filter from one number to another. The ids of a device that had
+/// several are each looked up for themselves, in the order of the log, and merged: a page reads no more than it shows.
+fn select(mut statement: Sql, tenant: &TenantId, filter: &EventFilter, from: u64, to: u64) -> Sql {
+    let former = filter.former.iter().filter(|_| filter.device.is_some());
+    let devices = std::iter::once(filter.device).chain(former.copied().map(Some));
+    for (n, device) in devices.enumerate() {
+        statement
+            .push(if n > 0 { " UNION ALL " } else { "" })
+            .push("SELECT seq, at, kind, device, operation, actor, body FROM event WHERE tenant = ")
+            .arg(tenant);
+        if let Some(device) = device {
             statement.push(" AND device = ").arg(device);
         }
-        Some(device) => {
-            let all = filter.former.iter().copied().chain([device]);
-            statement.push(" AND device IN ").list(all);
+        if let Some(operation) = filter.operation {
+            statement.push(" AND operation = ").arg(operation);
         }
-        None => {}
-    }
-    if let Some(operation) = filter.operation {
-        statement.push(" AND operation = ").arg(operation);
-    }
-    if let Some(since) = filter.since {
-        statement.push(" AND at >= ").arg(since);
-    }
-    if !filter.kinds.is_empty() {
-        statement
-            .push(" AND kind IN ")
-            .list(filter.kinds.iter().map(|kind| kind.as_str()));
+        if let Some(since) = filter.since {
+            statement.push(" AND at >= ").arg(since);
+        }
+        if !filter.kinds.is_empty() {
+            statement
+                .push(" AND kind IN ")
+                .list(filter.kinds.iter().map(|kind| kind.as_str()));
+        }
+        statement.push(" AND seq >= ").arg(from);
+        statement.push(" AND seq <= ").arg(to);
     }
     statement
 }
@@ -405,4 +402,57 @@ fn parse_head(payload: &str) -> Option<EventHead> {
         tenant: tenant.parse().ok()?,
         seq: seq.parse().ok()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_told_of_a_device_is_looked_up_in_its_order_and_neither_searched_for_nor_sorted()
+     {
+        let database = crate::testing::sqlite().await.unwrap();
+        let tenant = TenantId::parse("acme").unwrap();
+        let id = |n| DeviceId(uuid::Uuid::from_u128(n));
+        let of_device = EventFilter {
+            device: Some(id(1)),
+            ..EventFilter::default()
+        };
+        let kinds = vec![EventKind::DeviceBooted, EventKind::DeviceCommandCompleted];
+        let of_several = EventFilter {
+            former: vec![id(2), id(3)],
+            kinds,
+            since: Some(Timestamp(1)),
+            ..of_device.clone()
+        };
+        let of_operation = EventFilter {
+            operation: Some(OperationId(uuid::Uuid::from_u128(4))),
+            ..EventFilter::default()
+        };
+        for (filter, index, ways) in [
+            (
+                of_device,
+                "event_device (tenant=? AND device=? AND seq>? AND seq<?)",
+                1,
+            ),
+            (
+                of_several,
+                "event_device (tenant=? AND device=? AND seq>? AND seq<?)",
+                3,
+            ),
+            (
+                of_operation,
+                "event_operation (tenant=? AND operation=? AND seq>? AND seq<?)",
+                1,
+            ),
+        ] {
+            for order in [" ORDER BY seq LIMIT ", " ORDER BY seq DESC LIMIT "] {
+                let mut statement = select(sql("EXPLAIN QUERY PLAN "), &tenant, &filter, 1, 9);
+                statement.push(order).arg(50u64);
+                let plan = crate::testing::plan(&database.store, statement).await;
+                assert_eq!(plan.matches(index).count(), ways, "{plan}");
+                assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+            }
+        }
+    }
 }

@@ -33,7 +33,8 @@ pub struct Split {
 impl Store {
     /// Makes one device of two that turned out to be the same: identities, ways, operations, sessions and what adapters
     /// remember go from `from` to `into`, where that has none of its own; `from` disappears. Its log stays under its
-    /// old id, which is remembered. Two that have both come over one transport are two: that is a conflict. What is
+    /// old id, which is remembered. Two that have both come over one transport are two: that is a conflict, one that was registered for it
+    /// and never came is none. What is
     /// left behind is told with [`EventKind::DeviceMerged`].
     pub async fn device_merge(
         &self,
@@ -220,8 +221,8 @@ async fn part(tx: &mut Tx, tenant: &TenantId, split: &Split, now: Timestamp) -> 
     crate::operation::part(tx, tenant, old, new, &split.commands).await
 }
 
-/// Of the ways that both have, the one that leads somewhere stays: a device came over it, or has its credential. What
-/// was set for the other one holds for it too. Which went, by their transports.
+/// Of the ways that both have, the one stays over which a device came, else the one that has a credential. What was set
+/// for the other one holds for it too. Which went, by their transports. Where both came they are two.
 async fn one_way_each(
     tx: &mut Tx,
     tenant: &TenantId,
@@ -229,27 +230,29 @@ async fn one_way_each(
     into: DeviceId,
 ) -> Result<Vec<String>> {
     let statement = sql(
-        "SELECT transport, count(CASE WHEN device = $2 AND (connected_at IS NOT NULL OR credential_hash IS NOT NULL \
-         OR pending_at IS NOT NULL) THEN 1 END), count(CASE WHEN device = $3 AND (connected_at IS NOT NULL \
-         OR credential_hash IS NOT NULL OR pending_at IS NOT NULL) THEN 1 END) FROM management_path \
-         WHERE tenant = $1 AND device IN ($2, $3) GROUP BY transport HAVING count(*) > 1",
+        "SELECT transport, count(CASE WHEN device = $2 THEN connected_at END), \
+         count(CASE WHEN device = $3 THEN connected_at END), \
+         count(CASE WHEN device = $2 THEN coalesce(credential_hash, pending_hash) END), \
+         count(CASE WHEN device = $3 THEN coalesce(credential_hash, pending_hash) END) \
+         FROM management_path WHERE tenant = $1 AND device IN ($2, $3) GROUP BY transport HAVING count(*) > 1",
     )
     .bind(tenant)
     .bind(from)
     .bind(into);
-    let shared: Vec<(String, i64, i64)> = collect(&tx.all(statement).await?, |row| {
+    let shared: Vec<(String, [i64; 2], [i64; 2])> = collect(&tx.all(statement).await?, |row| {
         let mut c = row.columns();
-        Ok((c.take()?, c.take()?, c.take()?))
+        let (transport, came) = (c.take()?, [c.take()?, c.take()?]);
+        Ok((transport, came, [c.take()?, c.take()?]))
     })?;
     let mut gone = Vec::new();
-    for (transport, theirs, ours) in shared {
-        if (theirs, ours) == (1, 1) {
+    for (transport, [they_came, we_came], [their_key, our_key]) in shared {
+        if they_came + we_came == 2 {
             return Err(Error::conflict(
                 "management path",
                 format!("both devices come over {transport}, so they are two"),
             ));
         }
-        let (stays, goes) = if theirs == 1 {
+        let (stays, goes) = if (they_came, their_key) > (we_came, our_key) {
             (from, into)
         } else {
             (into, from)

@@ -93,3 +93,15 @@ pub async fn databases() -> Result<Vec<TestDatabase>> {
     databases.extend(postgres().await?);
     Ok(databases)
 }
+
+/// How SQLite answers a statement that begins with `EXPLAIN QUERY PLAN`, a step a line.
+#[cfg(test)]
+pub(crate) async fn plan(store: &Store, explain: crate::sql::Sql) -> String {
+    let steps = store.all(explain).await.unwrap();
+    let words = |row: &crate::sql::Row| {
+        let mut c = row.columns();
+        let _: (i64, i64, i64) = (c.take()?, c.take()?, c.take()?);
+        c.take::<String>()
+    };
+    crate::collect(&steps, words).unwrap().join("\n")
+}

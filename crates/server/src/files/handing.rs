@@ -93,6 +93,14 @@ impl Links for Handing {
         self.inner.reach(tenant, device)
     }
 
+    fn knock<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        device: DeviceId,
+    ) -> BoxFuture<'a, Option<Result<String, String>>> {
+        self.inner.knock(tenant, device)
+    }
+
     fn ways<'a>(&'a self, tenant: &'a TenantId, device: DeviceId) -> BoxFuture<'a, Vec<Way>> {
         self.inner.ways(tenant, device)
     }

@@ -6,7 +6,6 @@ use super::{some, time};
 use crate::auth::Caller;
 use crate::http::extract::{Body, Id, Query};
 use crate::http::page;
-use crate::matching;
 use crate::problem::{Fail, Result};
 use crate::secret;
 use crate::southbound::cwmp::{self, conversation::memory::works_on};
@@ -117,14 +116,17 @@ async fn unite(
         return Err(Fail::invalid(vec![FieldProblem::body("device_id", words)]));
     }
     let gone = store.device(tenant, from).await?;
-    let ours = matching::used(store, tenant, into).await?;
-    let theirs = matching::used(store, tenant, from).await?;
-    if let Some(both) = ours
-        .iter()
-        .find(|one| theirs.iter().any(|path| path.transport == one.transport))
-    {
+    // What one of them was registered for, and never came over, is no way of its own.
+    let came = async |device| {
+        let mut paths = store.path_list(tenant, device).await?;
+        paths.retain(|path| path.connected_at.is_some());
+        Ok::<_, Fail>(paths)
+    };
+    let (ours, theirs) = (came(into).await?, came(from).await?);
+    let both = |one: &&store::PathRecord| theirs.iter().any(|path| path.transport == one.transport);
+    if let Some(both) = ours.iter().find(both) {
         let words = format!(
-            "Both come over {}, so they are two. If one of them is gone for good, remove it; it comes back under the \
+            "Both have come over {}, so they are two. If one of them is gone for good, remove it; it comes back under the \
              other only when it has its credential.",
             both.transport
         );

@@ -78,17 +78,18 @@ pub async fn enter(
     let login = Login::new(&state.vault, tenant, id, entered, event.actor.clone())?;
     login.save(&state.store, tenant, id, vec![event]).await?;
     if !caller.allows(Permission::OperationRun) {
-        let words = "It is tried when the device is asked to come the next time.".to_owned();
+        let words = "it is tried when the device is asked to come the next time".to_owned();
         return Ok(Json(Woken {
             tried: false,
             words,
         }));
     }
-    Ok(Json(match state.south.wake(tenant, id).await {
+    // Only over CWMP: what else leads to the device proves nothing of this.
+    Ok(Json(match state.south.knock(tenant, id).await {
         Ok(words) => Woken { tried: true, words },
         Err(words) => Woken {
             tried: false,
-            words,
+            words: format!("it is not tried yet: {words}"),
         },
     }))
 }

@@ -70,6 +70,14 @@ impl Links for Both {
         })
     }
 
+    fn knock<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        device: DeviceId,
+    ) -> BoxFuture<'a, Option<Result<String, String>>> {
+        self.cwmp.knock(tenant, device)
+    }
+
     fn ways<'a>(&'a self, tenant: &'a TenantId, device: DeviceId) -> BoxFuture<'a, Vec<Way>> {
         self.cwmp.ways(tenant, device)
     }

@@ -5,7 +5,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use server::{secret, state::now};
 use store::{
-    ManagementSession, MatchRecord, SessionEntry, SessionFault, SessionTranscript, Visit, VisitPath,
+    ManagementSession, MatchRecord, PathPatch, SessionEntry, SessionFault, SessionTranscript,
+    Visit, VisitPath,
 };
 
 use crate::world::{World, worlds};
@@ -156,6 +157,25 @@ async fn a_pair_is_accepted_and_split_again_and_stays_two() {
         assert!(old.count() > 0, "{timeline:#}");
         let kinds = timeline["items"].as_array().unwrap().iter();
         let kinds: Vec<_> = kinds.map(|one| one["kind"].as_str().unwrap()).collect();
+        // Page by page it is the same, in the same order.
+        let seq = |page: &Value| {
+            let items = page["items"].as_array().unwrap().iter();
+            items.map(|one| one["cursor"].clone()).collect::<Vec<_>>()
+        };
+        let (mut paged, mut path) = (
+            Vec::new(),
+            format!("/api/v1/devices/{usp}/timeline?limit=2"),
+        );
+        loop {
+            let page = get(&world, &path).await;
+            paged.extend(seq(&page));
+            let Some(next) = page["next"].as_str() else {
+                break;
+            };
+            path = format!("/api/v1/devices/{usp}/timeline?limit=2&cursor={next}");
+        }
+        assert_eq!(paged, seq(&timeline));
+        assert!(!paged[0].is_null());
         assert!(
             kinds.contains(&"device.split") && kinds.contains(&"device.merged"),
             "{kinds:?}"
@@ -184,6 +204,41 @@ async fn a_rejected_pair_is_not_listed_any_more_and_what_comes_over_one_transpor
         let merge = format!("/api/v1/devices/{usp}/merge");
         let merged = world.post(&merge, json!({ "device_id": other })).await;
         assert_eq!(merged.status(), 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_was_registered_with_a_credential_and_never_came_is_merged_with_the_one_that_did()
+ {
+    for world in worlds().await {
+        let came = cwmp(&world, "P1").await;
+        let registered = world.device("proto::R1").await;
+        let id: DeviceId = registered.parse().unwrap();
+        // Its own password waits for it.
+        let reach = PathPatch {
+            transport: "cwmp".to_owned(),
+            endpoint_id: "00256D-Box-R1".to_owned(),
+            dial_url: None,
+            certificate_required: Some(false),
+        };
+        let (store, tenant) = (world.store(), tenant());
+        let unused = store.path_delete(&tenant, id, "websocket", vec![]);
+        unused.await.unwrap();
+        let revised = store.device_revise(&tenant, id, Default::default(), reach, now(), vec![]);
+        revised.await.unwrap();
+        let hash = secret::hash("for R1");
+        store
+            .path_set_pending(&tenant, id, "cwmp", hash, now(), vec![])
+            .await
+            .unwrap();
+        let merge = format!("/api/v1/devices/{came}/merge");
+        let merged = world.post(&merge, json!({ "device_id": registered })).await;
+        let status = merged.status();
+        assert_eq!(status, 200, "{}", merged.text().await.unwrap());
+        let reach = get(&world, &format!("/api/v1/devices/{came}/reach")).await;
+        let ways = reach["paths"].as_array().unwrap();
+        let cwmp = ways.iter().find(|way| way["protocol"] == "cwmp").unwrap();
+        assert_eq!(cwmp["connected"], true, "{reach:#}");
     }
 }
 

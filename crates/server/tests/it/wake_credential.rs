@@ -1,11 +1,18 @@
 //! The user name and password that a device keeps for connection requests: entered, shown without the password, taken
 //! away.
 
+use fleet::matching::Trust;
 use reqwest::Method;
 use serde_json::{Value, json};
+use server::southbound::cwmp::wake::Network;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 
 use crate::one_device::cwmp;
-use crate::world::{World, worlds};
+use crate::puppet::{Puppet, plain};
+use crate::raw::Cpe;
+use crate::rig::PATIENCE;
+use crate::world::{World, until, worlds};
 
 async fn put(world: &World, device: &str, body: Value) -> (u16, Value) {
     let path = format!("/api/v1/devices/{device}/wake-credential");
@@ -54,6 +61,75 @@ async fn what_is_entered_is_kept_told_and_never_shown_again() {
         assert_eq!(states, ["removed", "entered", "entered"], "{timeline:#}");
         assert!(!timeline.to_string().contains(secret), "{timeline:#}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_entered_is_tried_also_while_the_device_is_there_over_usp() {
+    let database = store::testing::sqlite().await.unwrap();
+    let mut world = World::with(database, |config| {
+        config.matching.serial = Trust::Merge;
+        config.cwmp.wake_networks = Some(vec![Network::LOOPBACK]);
+    })
+    .await;
+    world.populate().await;
+    let key = world.post("/api/v1/setup-keys", json!({"name": "both"}));
+    let key: Value = key.await.json().await.unwrap();
+    let key = key["secret"].as_str().unwrap();
+    let url = format!("ws://{}/usp/{key}", world.usp.unwrap());
+    let mut puppet = Puppet::dial(&url, "os::00256D-S1", &world.endpoint)
+        .await
+        .unwrap();
+    let serving = tokio::spawn(async move { puppet.serve(plain).await });
+    let list = "/api/v1/devices?q=00256D-S1";
+    until("it is there", || async {
+        world.read(list).await["items"][0]["presence"]["word"] == "online"
+    })
+    .await;
+    let device = world.read(list).await["items"][0]["id"].clone();
+    let device = device.as_str().unwrap();
+    let entry = json!({"username": "cpe", "password": "from its label"});
+
+    // Its other side tells where it can be asked to come.
+    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = format!(">http://{}/<", door.local_addr().unwrap());
+    let cpe = Cpe::new(world.cwmp.unwrap(), "S1").await;
+    let mut cpe = cpe.with("default", key);
+    let inform = cpe.inform().replace(
+        "DeviceInfo.HardwareVersion",
+        "ManagementServer.ConnectionRequestURL",
+    );
+    let basic = cpe.basic();
+    let inform = inform.replace(">A<", &at);
+    let informed = cpe.post(&[("Authorization", &basic)], &inform).await;
+    assert_eq!(informed.status, 200);
+    // In its session nobody asks it to come.
+    let (status, woken) = put(&world, device, entry.clone()).await;
+    assert_eq!((status, &woken["tried"]), (200, &json!(false)), "{woken}");
+    assert!(
+        woken["words"].as_str().unwrap().contains("session"),
+        "{woken}"
+    );
+    cpe.finish().await;
+    let sessions = format!("/api/v1/devices/{device}/sessions");
+    until("the session is over", || async {
+        !world.read(&sessions).await["items"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    })
+    .await;
+    let shown = world.read(&format!("/api/v1/devices/{device}")).await;
+    assert_eq!(shown["presence"]["word"], "online", "{shown:#}");
+
+    let (status, woken) = put(&world, device, entry).await;
+    assert_eq!((status, &woken["tried"]), (200, &json!(true)), "{woken}");
+    let knock = tokio::time::timeout(PATIENCE, door.accept()).await;
+    let (mut socket, _) = knock.expect("it is asked to come").unwrap();
+    let mut head = [0; 4];
+    socket.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"GET ");
+    serving.abort();
+    world.stop().await;
 }
 
 /// WAKE_USERNAME_CHARS_MAX, PASSWORD_CHARS_MAX

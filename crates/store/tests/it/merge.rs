@@ -198,6 +198,79 @@ async fn what_a_device_said_under_the_ids_it_had_before_is_found() {
 }
 
 #[tokio::test]
+async fn the_log_of_a_merged_device_is_read_page_by_page_in_one_order_under_all_its_ids() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let mut ids = Vec::new();
+        for serial in ["A", "B", "C", "D"] {
+            ids.push(insert_device(store, &acme, serial).await);
+        }
+        let [a, b, c, other] = ids[..] else {
+            unreachable!()
+        };
+        // In turns, so that each page has some of each; the last is somebody else.
+        for turn in 0..28 {
+            let kind = match turn % 3 {
+                0 => EventKind::DeviceBooted,
+                _ => EventKind::DeviceCommandCompleted,
+            };
+            let device = [a, b, other, c][turn % 4];
+            let told = event(&acme, kind).device(device);
+            store.event_append(&acme, vec![told]).await.unwrap();
+        }
+        store.device_merge(&acme, a, b, vec![]).await.unwrap();
+        store.device_merge(&acme, b, c, vec![]).await.unwrap();
+        let all = store
+            .events_after(&acme, 0, &EventFilter::default(), 99)
+            .await;
+        let all = all.unwrap().events;
+        for kinds in [vec![], vec![EventKind::DeviceBooted]] {
+            let filter = EventFilter {
+                device: Some(c),
+                former: store.device_former(&acme, c).await.unwrap(),
+                kinds: kinds.clone(),
+                ..EventFilter::default()
+            };
+            let its = all.iter().filter(|one| {
+                let device = one.event.device.unwrap();
+                device != other && (kinds.is_empty() || kinds.contains(&one.event.kind))
+            });
+            let wanted: Vec<u64> = its.map(|one| one.seq).collect();
+            assert!(wanted.len() > 5);
+            for limit in [1, 2, 5, 50] {
+                let (mut forth, mut after) = (Vec::new(), 0);
+                loop {
+                    let page = store
+                        .events_after(&acme, after, &filter, limit)
+                        .await
+                        .unwrap();
+                    forth.extend(page.events.iter().map(|one| one.seq));
+                    after = page.next.unwrap();
+                    if !page.more {
+                        break;
+                    }
+                }
+                assert_eq!(forth, wanted, "{limit} a page");
+                let (mut back, mut before) = (Vec::new(), None);
+                loop {
+                    let page = store
+                        .events_before(&acme, before, &filter, limit)
+                        .await
+                        .unwrap();
+                    back.extend(page.events.iter().map(|one| one.seq));
+                    before = page.next;
+                    if !page.more {
+                        break;
+                    }
+                }
+                back.reverse();
+                assert_eq!(back, wanted, "{limit} a page, from the end");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_device_that_was_merged_again_and_again_is_looked_for_under_so_many_ids() {
     let db = worlds().await.remove(0);
     let (acme, store) = (tenant("acme"), &db.store);
@@ -224,6 +297,59 @@ async fn two_that_came_over_one_transport_are_not_merged_whatever_was_looked_at_
         assert!(store.path_by_credential(&hash(77)).await.unwrap().is_some());
         assert_eq!(transports(store, usp).await, ["cwmp", "websocket"]);
         assert_eq!(transports(store, cwmp).await, ["cwmp"]);
+    }
+}
+
+#[tokio::test]
+async fn one_that_was_registered_with_a_credential_and_never_came_is_merged_either_way() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let (_, came) = two(store).await;
+        // The first is merged into the one that came, which is merged into the second.
+        for (secret, swapped) in [(78, false), (79, true)] {
+            let mut new = new_device(&format!("R{secret}"));
+            new.identities = vec![Identity::endpoint(&format!("os::R{secret}"))];
+            let registered = new.id;
+            let setup = PathSetup {
+                transport: "cwmp".to_owned(),
+                endpoint_id: format!("00256D-Gateway-R{secret}"),
+                ..PathSetup::default()
+            };
+            let expected = store.device_expect(&acme, new, setup, Some(hash(secret)), vec![]);
+            expected.await.unwrap();
+            let (from, into) = match swapped {
+                false => (registered, came),
+                true => (came, registered),
+            };
+            store.device_merge(&acme, from, into, vec![]).await.unwrap();
+            // The way over which it came is the one that stays.
+            let path = store.path(&acme, into, "cwmp").await.unwrap().unwrap();
+            assert_eq!(path.endpoint_id, "00256D-Gateway-S1");
+            let found = store.path_by_credential(&hash(77)).await.unwrap().unwrap();
+            assert_eq!(found.device, into);
+            let gone = store.path_by_credential(&hash(secret)).await.unwrap();
+            assert!(gone.is_none(), "{gone:?}");
+        }
+        // Of two that never came, the one with a credential.
+        let mut ids = Vec::new();
+        for (serial, secret) in [("X1", Some(hash(80))), ("X2", None)] {
+            let mut new = new_device(serial);
+            new.identities = vec![Identity::endpoint(&format!("os::{serial}"))];
+            ids.push(new.id);
+            let setup = PathSetup {
+                transport: "websocket".to_owned(),
+                endpoint_id: format!("os::{serial}"),
+                ..PathSetup::default()
+            };
+            let expected = store.device_expect(&acme, new, setup, secret, vec![]);
+            expected.await.unwrap();
+        }
+        store
+            .device_merge(&acme, ids[0], ids[1], vec![])
+            .await
+            .unwrap();
+        let found = store.path_by_credential(&hash(80)).await.unwrap().unwrap();
+        assert_eq!(found.device, ids[1]);
     }
 }
 

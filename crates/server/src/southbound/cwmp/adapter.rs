@@ -85,8 +85,23 @@ impl Links for Adapter {
         device: DeviceId,
     ) -> BoxFuture<'a, Option<Result<String, String>>> {
         Box::pin(async move {
+            match self.session(tenant, device) {
+                Some(_) => Some(Ok("it has a session now".to_owned())),
+                None => self.knock(tenant, device).await,
+            }
+        })
+    }
+
+    fn knock<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        device: DeviceId,
+    ) -> BoxFuture<'a, Option<Result<String, String>>> {
+        Box::pin(async move {
             if self.session(tenant, device).is_some() {
-                return Some(Ok("it has a session now".to_owned()));
+                return Some(Err(
+                    "it has a session now, and is not asked to come".to_owned()
+                ));
             }
             let path = self.core.store.path(tenant, device, TRANSPORT).await;
             if path.is_ok_and(|path| path.is_none()) {

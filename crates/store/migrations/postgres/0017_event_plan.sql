@@ -1,0 +1,2 @@
+-- Of SQLite alone: PostgreSQL counts by itself.
+SELECT 1;
