@@ -8,6 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Peer {
     /// The client's address, as far as it can be believed.
     pub ip: IpAddr,
+    /// The port of the client's connection: of a connection through a proxy of ours only where that
+    /// tells it.
+    pub port: Option<u16>,
     /// Whether the client's connection is encrypted.
     pub secure: bool,
     /// Whether it came straight from this host.
@@ -29,33 +32,48 @@ impl Peer {
                 headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
             return Self {
                 ip: direct,
+                port: Some(socket.port()),
                 secure: tls,
                 local: direct.is_loopback() && !forwarded,
             };
         }
         // From the right: each proxy appended the one it heard from; the first that is no proxy of
-        // ours is the client.
-        let ip = headers
-            .get_all("x-forwarded-for")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|part| part.trim().parse::<IpAddr>().ok())
-            .collect::<Vec<_>>()
+        // ours is the client. Whatever is left of something that is no address is anybody's word.
+        let values = headers.get_all("x-forwarded-for").iter();
+        let values = values.map(|value| value.to_str().unwrap_or_default());
+        let parts: Vec<&str> = values.flat_map(|value| value.split(',')).collect();
+        let (ip, port) = parts
             .into_iter()
             .rev()
-            .map(|ip| ip.to_canonical())
-            .find(|ip| !proxies.contains(ip))
-            .unwrap_or(direct);
+            .map_while(forwarded)
+            .find(|(ip, _)| !proxies.contains(ip))
+            .unwrap_or((direct, None));
         let secure = headers
             .get("x-forwarded-proto")
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
         Self {
             ip,
+            port,
             secure: tls || secure,
             local: false,
         }
     }
+}
+
+/// An address as a proxy forwards it: alone, in brackets, or with its port.
+fn forwarded(part: &str) -> Option<(IpAddr, Option<u16>)> {
+    let part = part.trim();
+    let (ip, port) = match part.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((ip, rest)) => (ip, rest.strip_prefix(':')),
+        // An address of IPv6 has more than one colon.
+        None => match part.split_once(':') {
+            Some((ip, port)) if !port.contains(':') => (ip, Some(port)),
+            _ => (part, None),
+        },
+    };
+    let ip: IpAddr = ip.parse().ok()?;
+    let port = port.and_then(|port| port.parse().ok());
+    Some((ip.to_canonical(), port.filter(|port| *port != 0)))
 }
 
 /// See [`Peer::network`].
@@ -102,5 +120,35 @@ mod tests {
         assert!(!peer.secure);
         let peer = Peer::of("127.0.0.1:5".parse().unwrap(), false, &headers, &[]);
         assert!(!peer.local, "a proxy on this host is not this host");
+    }
+
+    #[test]
+    fn a_proxy_may_tell_the_port_and_what_is_no_address_hides_what_others_said_before_it() {
+        let proxy: SocketAddr = "10.0.0.2:5".parse().unwrap();
+        for (told, ip, port) in [
+            ("198.51.100.7", "198.51.100.7", None),
+            ("198.51.100.7:5001", "198.51.100.7", Some(5001)),
+            ("[198.51.100.7]:5001", "198.51.100.7", Some(5001)),
+            ("[2001:db8::7]:5001", "2001:db8::7", Some(5001)),
+            ("[2001:db8::7]", "2001:db8::7", None),
+            ("2001:db8::7", "2001:db8::7", None),
+            ("198.51.100.7:0", "198.51.100.7", None),
+            ("198.51.100.7:x", "198.51.100.7", None),
+            // As the client says, and as the proxy says.
+            ("203.0.113.9, 198.51.100.7:5001", "198.51.100.7", Some(5001)),
+            ("203.0.113.9, unknown", "10.0.0.2", None),
+            ("203.0.113.9, ", "10.0.0.2", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", told.parse().unwrap());
+            let peer = Peer::of(proxy, false, &headers, &[proxy.ip()]);
+            assert_eq!(
+                (peer.ip.to_string().as_str(), peer.port),
+                (ip, port),
+                "{told}"
+            );
+        }
+        let peer = Peer::of(proxy, false, &HeaderMap::new(), &[]);
+        assert_eq!(peer.port, Some(5));
     }
 }

@@ -1,11 +1,13 @@
 //! Behind a proxy of ours: devices are who they say over connections that they share, and come from
 //! where the proxy says; whoever else says so is not believed.
 
+use crate::quirks::with_packs;
 use crate::raw::{Cpe, inform};
 use crate::rig::{World, until, world};
 
 async fn behind(max: usize) -> World {
     world(|config, limits| {
+        with_packs(config);
         config.cwmp.proxies = vec!["127.0.0.1".parse().unwrap()];
         limits.sessions_per_address_max = max;
     })
@@ -83,6 +85,68 @@ async fn one_address_behind_the_proxy_has_only_so_many_sessions() {
         (come(&mut wire, "S3", "203.0.113.1").await.0 == 200).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_device_without_cookies_goes_on_behind_a_proxy_that_tells_its_port() {
+    let world = behind(100).await;
+    // One that no pack knows drops the cookie; the other one is given none.
+    for (class, from) in [
+        ("Box", "203.0.113.1:5001"),
+        ("IGD-2069", "[203.0.113.1]:5002"),
+        ("IGD-2069", "[2001:db8::7]:5001"),
+    ] {
+        let mut wire = world.cpe("S1").await;
+        let (basic, inform) = (wire.basic(), inform("00256D", class, "S1", "2 PERIODIC"));
+        let post = async |wire: &mut Cpe, from: &str, body: &str| {
+            wire.cookie = None;
+            wire.post(&[("X-Forwarded-For", from)], body).await
+        };
+        let first = [("Authorization", basic.as_str()), ("X-Forwarded-For", from)];
+        let informed = wire.post(&first, &inform).await;
+        assert_eq!(informed.status, 200, "{}", informed.text());
+        assert_eq!(informed.cookie().is_some(), class == "Box");
+        let another = from.replace("500", "600");
+        for stranger in [&another, "203.0.113.1", "203.0.113.9:5001"] {
+            assert_eq!(
+                post(&mut wire, stranger, "").await.status,
+                401,
+                "{stranger}"
+            );
+        }
+        // The proxy closes its connection and takes another one.
+        wire.reconnect().await;
+        assert_eq!(post(&mut wire, from, "").await.status, 204);
+    }
+    world.quiet().await;
+    assert!(
+        !world
+            .reasons()
+            .await
+            .contains(&"session-silence".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_device_that_cannot_bear_cookies_is_refused_behind_a_proxy_that_does_not_tell_its_port() {
+    let world = behind(100).await;
+    let mut wire = world.cpe("S1").await;
+    let (basic, inform) = (
+        wire.basic(),
+        inform("00256D", "IGD-2069", "S1", "2 PERIODIC"),
+    );
+    let headers = [
+        ("Authorization", basic.as_str()),
+        ("X-Forwarded-For", "203.0.113.1"),
+    ];
+    assert_eq!(wire.post(&headers, &inform).await.status, 403);
+    world.refused("no-cookie-behind-proxy").await;
+    world.quiet().await;
+    // By itself it goes on over its connection.
+    let world = crate::rig::world(|config, _| with_packs(config)).await;
+    let mut alone = world.cpe("S1").await;
+    alone.class = "IGD-2069".to_owned();
+    alone.session().await;
 }
 
 #[tokio::test]

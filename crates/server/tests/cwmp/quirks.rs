@@ -14,7 +14,7 @@ use crate::rig::{World, world};
 mod golden;
 
 /// The operator has these packs.
-fn with_packs(config: &Config) {
+pub fn with_packs(config: &Config) {
     let folder = config.data_dir.join("quirks");
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("gateways.toml"), PACKS).unwrap();

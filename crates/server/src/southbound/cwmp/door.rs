@@ -99,8 +99,8 @@ pub enum Proof {
         device: DeviceId,
         /// The hash of the password.
         hash: SecretHash,
-        /// What was known of it when it showed that.
-        seen: Seen,
+        /// What was known of it when it showed that, until it was judged.
+        seen: Option<Seen>,
     },
     /// Nothing but a client certificate.
     Certificate {
@@ -134,8 +134,15 @@ impl Proof {
     /// What was known of the device just now.
     pub fn seen(&self) -> Option<&Returning> {
         match self {
-            Self::Device { seen, .. } => seen.fresh(),
+            Self::Device { seen, .. } => seen.as_ref().and_then(Seen::fresh),
             _ => None,
+        }
+    }
+
+    /// It was judged: what was known then is not held for as long as the session lasts.
+    pub fn forget(&mut self) {
+        if let Self::Device { seen, .. } = self {
+            *seen = None;
         }
     }
 
@@ -347,7 +354,7 @@ async fn by_password(core: &Core, shown: &Basic) -> Result<Proof, Denied> {
             tenant: known.path.tenant.clone(),
             device: known.path.device,
             hash,
-            seen: Seen::now(known),
+            seen: Some(Seen::now(known)),
         });
     }
     let found = store.path_by_credential(&hash).await?;
@@ -393,7 +400,7 @@ async fn by_digest(core: &Core, shown: &Credentials, hint: &str) -> Result<Proof
                     tenant: known.path.tenant.clone(),
                     device: known.path.device,
                     hash,
-                    seen: Seen::now(known),
+                    seen: Some(Seen::now(known)),
                 });
             }
         }
@@ -442,4 +449,47 @@ async fn by_setup_key(
         ),
         false => "the password is none of the tenant's setup keys in force".to_owned(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_known_of_a_device_is_not_held_once_it_was_judged() {
+        let (state, _database) = crate::state::tests::alone().await;
+        let (tenant, device) = super::super::wake::testing::device(&state.store).await;
+        let path = store::VisitPath {
+            transport: TRANSPORT.to_owned(),
+            endpoint_id: "00256D-Box-S1".to_owned(),
+            peer: String::new(),
+            authenticated_by: String::new(),
+            setup_key: None,
+            info: serde_json::Value::Null,
+        };
+        let (at, expected_by) = (now(), now());
+        let visit = store::Visit {
+            device,
+            at,
+            expected_by,
+            path,
+        };
+        state
+            .store
+            .device_visited(&tenant, vec![visit])
+            .await
+            .unwrap();
+        let known = returning(&state.store, device).await.unwrap().unwrap();
+        let seen = Seen::now(known);
+        let held = Arc::downgrade(&seen.known);
+        let mut proof = Proof::Device {
+            tenant,
+            device,
+            hash: secret::hash("x"),
+            seen: Some(seen),
+        };
+        assert!(proof.seen().is_some());
+        proof.forget();
+        assert!(proof.seen().is_none() && held.upgrade().is_none());
+    }
 }

@@ -83,9 +83,6 @@ impl Line {
 
     /// The session that this connection carries, if it still lives.
     pub fn session(&self) -> Option<Handle> {
-        if self.proxied {
-            return None;
-        }
         let state = self.lock();
         let handle = state.session.as_ref().map(|bound| bound.handle.clone());
         handle.filter(|handle| !handle.inbox.is_closed())

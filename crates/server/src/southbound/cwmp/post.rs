@@ -52,7 +52,7 @@ impl Asking {
         let proxies = &line.core.config.cwmp.proxies;
         let peer = Peer::of(line.peer, line.tls, &parts.headers, proxies);
         let at = match line.proxied {
-            true => SocketAddr::new(peer.ip, 0),
+            true => SocketAddr::new(peer.ip, peer.port.unwrap_or(0)),
             false => line.peer,
         };
         Self {
@@ -143,7 +143,11 @@ impl Asking {
             _ => None,
         };
         let found = by_cookie.or_else(|| {
-            let session = self.line.session()?;
+            let session = match self.line.proxied {
+                // A proxy carries many devices over one connection, and one over many.
+                true => core.sessions.from(self.peer)?,
+                false => self.line.session()?,
+            };
             // Whoever says that he is somebody else does not mean this session.
             let user = self.header(AUTHORIZATION).and_then(door::user);
             let other = user.is_some_and(|user| !user.is_empty() && *user != *session.user);
@@ -303,7 +307,9 @@ impl Asking {
         };
         if let Some(handle) = found {
             let by_cookie = matches!(cookie, Cookie::Open(_));
-            self.line.carries(&handle, Some(by_cookie));
+            // What a proxy does with its connections says nothing of the device's.
+            let goes_on = by_cookie || self.line.proxied;
+            self.line.carries(&handle, Some(goes_on));
             match handle.inbox.send(Input::Post(posted)).await {
                 Ok(()) => return self.answered(&handle, by_cookie, answered).await,
                 // It has ended just now: this begins anew, and has to prove who it is.
@@ -378,6 +384,7 @@ impl Asking {
             }),
             shown,
             peer: self.peer,
+            from: (self.line.proxied && self.peer.port() != 0).then_some(self.peer),
             elsewhere,
             slot,
             seat,

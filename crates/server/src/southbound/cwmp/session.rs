@@ -105,8 +105,10 @@ pub struct New {
     pub number: u64,
     /// What its first request has proved.
     pub shown: Shown,
-    /// Where it comes from.
+    /// Where it comes from; without a port where a proxy of ours does not tell it.
     pub peer: SocketAddr,
+    /// See [`Handle::from`].
+    pub from: Option<SocketAddr>,
     /// What the connection and the request tell, for people.
     pub info: serde_json::Value,
     /// The other node that has the session its cookie names.
@@ -127,6 +129,7 @@ pub fn begin(core: &Arc<Core>, new: New) -> Handle {
         inbox,
         coming: Arc::default(),
         cookies: Arc::default(),
+        from: new.from,
     };
     core.sessions.enter(handle.clone());
     metrics::counter!("headend_cwmp_sessions_total").increment(1);
@@ -158,6 +161,7 @@ async fn run(
         number,
         shown,
         peer,
+        from: _,
         info,
         elsewhere,
         slot,

@@ -2,6 +2,7 @@
 //! session lives in its own task.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -31,6 +32,8 @@ pub struct Handle {
     pub coming: Arc<AtomicUsize>,
     /// How its device wants its cookie, once it has said who it is and that is known.
     pub cookies: Arc<OnceLock<Cookies>>,
+    /// The connection that it began on, as a proxy of ours tells it: it stands for that connection.
+    pub from: Option<SocketAddr>,
 }
 
 impl Handle {
@@ -53,8 +56,22 @@ impl Drop for Coming {
 /// The sessions.
 #[derive(Default)]
 pub struct Sessions {
-    open: Mutex<HashMap<u64, Handle>>,
+    open: Mutex<Open>,
     emptied: Notify,
+}
+
+#[derive(Default)]
+struct Open {
+    of: HashMap<u64, Handle>,
+    /// Those that began on connections to proxies, the last one of each.
+    from: HashMap<SocketAddr, u64>,
+}
+
+/// Gives back what a mass return has taken.
+fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>) {
+    if map.capacity() > 64 && map.len() * 4 < map.capacity() {
+        map.shrink_to_fit();
+    }
 }
 
 /// What a request's cookies say.
@@ -71,30 +88,36 @@ pub enum Cookie {
 }
 
 impl Sessions {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Handle>> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One more.
     pub fn enter(&self, handle: Handle) {
-        self.lock().insert(handle.number, handle);
+        let mut open = self.lock();
+        if let Some(from) = handle.from {
+            open.from.insert(from, handle.number);
+        }
+        open.of.insert(handle.number, handle);
     }
 
     /// One is over.
     pub fn leave(&self, number: u64) {
         let mut open = self.lock();
-        open.remove(&number);
-        if open.capacity() > 64 && open.len() * 4 < open.capacity() {
-            open.shrink_to_fit();
+        let from = open.of.remove(&number).and_then(|handle| handle.from);
+        if let Some(from) = from.filter(|from| open.from.get(from) == Some(&number)) {
+            open.from.remove(&from);
         }
-        if open.is_empty() {
+        shrink(&mut open.of);
+        shrink(&mut open.from);
+        if open.of.is_empty() {
             self.emptied.notify_waiters();
         }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().of.len()
     }
 
     /// Whether there is none.
@@ -104,7 +127,14 @@ impl Sessions {
 
     /// All of them.
     pub fn all(&self) -> Vec<Handle> {
-        self.lock().values().cloned().collect()
+        self.lock().of.values().cloned().collect()
+    }
+
+    /// The one that began on this connection to a proxy of ours, if it still lives.
+    pub fn from(&self, from: SocketAddr) -> Option<Handle> {
+        let open = self.lock();
+        let handle = open.of.get(open.from.get(&from)?)?;
+        (!handle.inbox.is_closed()).then(|| handle.clone())
     }
 
     /// Returns when there is none.
@@ -145,7 +175,7 @@ impl Sessions {
                     continue;
                 }
                 let number = u64::from_str_radix(number, 16).ok();
-                match number.and_then(|number| self.lock().get(&number).cloned()) {
+                match number.and_then(|number| self.lock().of.get(&number).cloned()) {
                     Some(handle) => return Cookie::Open(handle),
                     None => best = Cookie::Over,
                 }
@@ -186,6 +216,7 @@ mod tests {
             coming: Arc::default(),
             inbox: mpsc::channel(1).0,
             cookies: Arc::default(),
+            from: None,
         };
         sessions.enter(handle(7));
         let find = |value: &str, at: u64| {
@@ -211,5 +242,31 @@ mod tests {
         sessions.leave(7);
         sessions.emptied().await;
         assert!(matches!(find(&made("node-1", 7), 101), Cookie::Over));
+    }
+
+    #[test]
+    fn a_connection_to_a_proxy_leads_to_the_last_session_that_began_on_it_while_that_lives() {
+        let sessions = Sessions::default();
+        let (at, other) = ("192.0.2.1:5001".parse().unwrap(), "192.0.2.1:5002".parse());
+        let (inbox, taken) = mpsc::channel(1);
+        let handle = |number| Handle {
+            number,
+            user: Arc::from(""),
+            owner: None,
+            coming: Arc::default(),
+            inbox: inbox.clone(),
+            cookies: Arc::default(),
+            from: Some(at),
+        };
+        let found = |from| sessions.from(from).map(|handle| handle.number);
+        sessions.enter(handle(7));
+        assert_eq!((found(at), found(other.unwrap())), (Some(7), None));
+        sessions.enter(handle(8));
+        sessions.leave(7);
+        assert_eq!(found(at), Some(8));
+        drop(taken);
+        assert_eq!(found(at), None);
+        sessions.leave(8);
+        assert!(sessions.lock().from.is_empty());
     }
 }

@@ -8,9 +8,10 @@ use ::cwmp::rpc::{DeviceId, Inform};
 use ::cwmp::{Error, Fault, FaultCode, Version};
 
 use fleet::onboarding::Refusal;
+use http::StatusCode;
 
 use super::admission::{self, Turned};
-use super::conversation::quirks::Challenge;
+use super::conversation::quirks::{Challenge, Cookies, Quirks};
 use super::core::{Core, Stop};
 use super::cpe::{Ask, AskError, Guest};
 use super::name;
@@ -102,14 +103,24 @@ impl Running {
             return self.turn_away(Answer::Challenge, words);
         }
         self.who = Some(inform.device_id.clone());
+        let quirks = self.quirks(&inform);
+        if quirks.cookies == Some(Cookies::None) && self.peer.port() == 0 {
+            let words = "it sends no cookie back, and the proxy in cwmp.proxies before it does not tell the port of its connection: its next message would be nobody's";
+            self.complain("no-cookie-behind-proxy", words);
+            let refused = Answer::Refused(StatusCode::FORBIDDEN.as_u16());
+            return self.turn_away(refused, words.to_owned());
+        }
         let (core, shown) = (&self.core, &self.shown);
         let who = &inform.device_id;
-        match admission::admit(core, shown, who, self.peer, &self.info).await {
+        let admitted = admission::admit(core, shown, who, self.peer, &self.info).await;
+        self.shown.proof.forget();
+        let core = &self.core;
+        match admitted {
             Ok(admitted) => {
                 metrics::counter!("headend_cwmp_admissions_total", "result" => "admitted")
                     .increment(1);
                 reachable(core, &admitted.guest, &inform).await;
-                self.known(&inform);
+                self.known(&quirks);
                 self.record = Some(record);
                 let begin = Begin {
                     guest: admitted.guest,
@@ -129,13 +140,17 @@ impl Running {
         }
     }
 
-    /// What is known of how devices of its kind take cookies and challenges.
-    fn known(&self, inform: &Inform) {
+    /// What is known of how devices of its kind want to be talked with.
+    fn quirks(&self, inform: &Inform) -> Quirks {
         let id = &inform.device_id;
         let software = inform.ending("DeviceInfo.SoftwareVersion");
         let software = software.unwrap_or_default().trim();
         let quirks = &self.core.quirks;
-        let quirks = quirks.of(&id.oui, id.product_class.trim(), software);
+        quirks.of(&id.oui, id.product_class.trim(), software)
+    }
+
+    /// How it takes cookies and challenges is so from now on.
+    fn known(&self, quirks: &Quirks) {
         if let Some(cookies) = quirks.cookies {
             let _ = self.cookies.set(cookies);
         }

@@ -124,10 +124,16 @@ pub async fn got(
         let result = match one {
             Wanted::Bad(fault) => Err(fault),
             Wanted::Param(name) => one_of(&read, &name).map(|value| vec![value]),
-            Wanted::Object(name) => match read::object(line, &mut known.tree, &name).await? {
-                Some(found) => Ok(below(found, &name, max_depth)),
-                None => Err(unknown("the device has no such object")),
-            },
+            Wanted::Object(name) => {
+                let had = known.tree.len();
+                let found = read::object(line, &mut known.tree, &name).await?;
+                // Rows that came are seen by what is in them.
+                known.changed |= known.tree.len() != had;
+                match found {
+                    Some(found) => Ok(below(found, &name, max_depth)),
+                    None => Err(unknown("the device has no such object")),
+                }
+            }
             Wanted::Search(path) => {
                 let found = search(line, known, &path, &mut read).await?;
                 match found {

@@ -43,6 +43,10 @@ pub async fn run(talk: &mut Talk, job: Job) {
             reason: format!("the database does not answer: {error}"),
         }),
     };
+    if talk.has_changed() && !talk.desk.memory().subscriptions.is_empty() {
+        // What the device does not take of it is no matter of this job.
+        _ = subscribe::renew(talk).await;
+    }
     let entries = talk.line.end_record();
     if let Some(operation) = transcript {
         write_down(&talk.desk, operation, entries).await;

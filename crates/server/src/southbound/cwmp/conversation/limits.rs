@@ -83,6 +83,10 @@ pub const SUBSCRIPTIONS_BYTES_MAX: usize = 128 * 1024;
 /// an Inform has room for [`cwmp::limits::INFORM_PARAMETERS_MAX`].
 pub const SUBSCRIBED_BELOW_MAX: usize = 1000;
 
+/// Parameters whose changes a device refuses to report, of those that it is told at once, before it
+/// is not asked for more of them: each takes a question of its own.
+pub const WATCH_REFUSED_MAX: usize = 64;
+
 /// How long a device that refused a credential of its own is not told one again, unless it runs
 /// another firmware or was reset: what it has said is not going to change by itself.
 pub const CREDENTIAL_AGAIN: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -31,6 +31,11 @@ impl Notes {
             self.0.push(note);
         }
     }
+
+    /// All of them.
+    pub fn all(&self) -> &[String] {
+        &self.0
+    }
 }
 
 /// An event of the device, now.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use cwmp::fault::FaultCode;
 use cwmp::value::boolean;
-use dm::Path;
+use dm::{Path, PathKind};
 use fleet::southbound::{
     AddResult, Answer, Created, DeleteResult, Failure, Fault, ObjectSettings, Op, PathValue,
     ReadResult, Row as Found, Setting, Subscription, SubscriptionKind, WriteResult,
@@ -18,10 +18,11 @@ use super::get::{fault, search, unknown};
 use super::known::Known;
 use super::limits::{SUBSCRIBED_BELOW_MAX, SUBSCRIPTIONS_BYTES_MAX};
 use super::line::Line;
+use super::model;
 use super::onboard::Notes;
 use super::read::Read;
 use super::talk::{Talk, unsent};
-use super::watch::{ACTIVE, OFF, PASSIVE, tell};
+use super::watch::{ACTIVE, OFF, PASSIVE, settle, tell};
 
 /// The table.
 pub const TABLE: &str = "Device.LocalAgent.Subscription.";
@@ -93,7 +94,7 @@ impl Row {
         Ok(())
     }
 
-    /// Looks what it is about on the device.
+    /// Looks what it is about on the device. One that is off is about nothing until it is on again.
     async fn place(
         &mut self,
         line: &mut Line,
@@ -111,9 +112,13 @@ impl Row {
             }
             _ => return no(FaultCode::INVALID_PARAMETER_VALUE, "no such NotifType"),
         }
+        if !self.is("Enable") {
+            return Ok(Ok(()));
+        }
         let list = self.text("ReferenceList").to_owned();
         let paths = list.split(',').map(str::trim);
-        for path in paths.filter(|path| !path.is_empty()) {
+        let paths: Vec<&str> = paths.filter(|path| !path.is_empty()).collect();
+        for path in &paths {
             let below = known.tree.params_below(path);
             let below = below.take(SUBSCRIBED_BELOW_MAX + 1).count();
             if path.ends_with('.') && below > SUBSCRIBED_BELOW_MAX {
@@ -125,14 +130,26 @@ impl Row {
         }
         self.names.sort_unstable();
         self.names.dedup();
-        match self.names.is_empty() {
-            true => no(
-                FaultCode::INVALID_PARAMETER_NAME,
-                "the device has none of these parameters",
-            ),
-            false => Ok(Ok(())),
+        if self.names.is_empty() && !may_come(known, &paths) {
+            let words = "the device has none of these parameters";
+            return no(FaultCode::INVALID_PARAMETER_NAME, words);
         }
+        Ok(Ok(()))
     }
+}
+
+/// Whether any of these is about a table that the device has: what has no rows now may have some later.
+fn may_come(known: &Known, paths: &[&str]) -> bool {
+    let model = model::model(known);
+    let comes = |text: &&str| match Path::parse(text) {
+        Ok(path) if path.kind() == PathKind::Object => {
+            path.is_search() && model.object(text).is_some()
+                || model.object(&format!("{text}{{i}}.")).is_some()
+        }
+        Ok(path) => path.is_search() && model.param(text).is_some(),
+        Err(_) => false,
+    };
+    paths.iter().any(comes)
 }
 
 /// The names on the device of what a path means now, as far as it has them.
@@ -375,7 +392,12 @@ async fn change(talk: &mut Talk, before: Vec<Row>, after: Vec<Row>) -> Result<()
         return Err(refused(TABLE, fault(FaultCode::RESOURCES_EXCEEDED, words)));
     }
     let line = &mut talk.line;
-    if let Err(error) = tell(line, &levels(&before), &levels(&after)).await {
+    let (was, wanted) = (levels(&before), levels(&after));
+    if let Err(error) = tell(line, &was, &wanted).await {
+        if let AskError::Refused(_) = error {
+            // It may have taken some of it, of which nothing is wanted now.
+            _ = settle(line, &wanted, &was).await;
+        }
         return Err(line.failure(error));
     }
     talk.desk.memory().subscriptions = after;
@@ -402,6 +424,28 @@ fn levels(rows: &[Row]) -> BTreeMap<&str, u32> {
 
 /// A device that forgot what it was told, or runs another firmware, is told once more.
 pub async fn repeat(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> {
+    follow(talk, Vec::new(), notes).await
+}
+
+/// Rows of its tables came or went: what subscriptions are about follows them.
+pub async fn renew(talk: &mut Talk) -> Result<(), AskError> {
+    let before = talk.desk.memory().subscriptions.clone();
+    let mut notes = Notes::default();
+    // It was looked at just now.
+    let (_, known) = talk.known().await?;
+    let fresh = std::mem::replace(&mut known.fresh, true);
+    let followed = follow(talk, before, &mut notes).await;
+    let (_, known) = talk.known().await?;
+    known.fresh = fresh;
+    for note in notes.all() {
+        tracing::debug!(device = %talk.desk.device, note, "a subscription is not told in full");
+    }
+    followed
+}
+
+/// Looks anew what the subscriptions are about, and tells the device what changes: row by row, since
+/// one that it refuses is no reason to leave out the others. `before`: what it was told of them.
+async fn follow(talk: &mut Talk, before: Vec<Row>, notes: &mut Notes) -> Result<(), AskError> {
     let mut rows = talk.desk.memory().subscriptions.clone();
     if rows.is_empty() {
         return Ok(());
@@ -420,11 +464,24 @@ pub async fn repeat(talk: &mut Talk, notes: &mut Notes) -> Result<(), AskError> 
         }
         bytes += row.bytes();
     }
-    match tell(line, &BTreeMap::new(), &levels(&rows)).await {
+    let mut was = levels(&before);
+    // What is not there any more reports nothing.
+    was.retain(|name, _| known.tree.has(name));
+    let refused = match settle(line, &was, &levels(&rows)).await {
         Err(AskError::Refused(refused)) => {
             notes.add(line.said(&format!("subscriptions are refused: {refused}")));
+            Vec::new()
         }
         done => done?,
+    };
+    for row in &rows {
+        let of = |one: &&(String, cwmp::Fault)| row.names.binary_search(&one.0).is_ok();
+        let count = refused.iter().filter(of).count();
+        if let Some((name, why)) = refused.iter().find(of) {
+            let id = row.text("ID");
+            let words = format!("the subscription {id}: {count} refused, like {name}: {why}");
+            notes.add(line.said(&words));
+        }
     }
     talk.desk.memory().subscriptions = rows;
     Ok(())

@@ -125,6 +125,11 @@ impl Talk {
         Ok((&mut self.line, self.known.insert(known)))
     }
 
+    /// Whether what is known of the structure has changed since it was kept.
+    pub fn has_changed(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.changed)
+    }
+
     /// What is known is not true any more.
     pub fn forget(&mut self) {
         self.known = None;

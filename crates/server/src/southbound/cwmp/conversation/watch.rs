@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use cwmp::fault::Retry;
+use cwmp::Fault;
+use cwmp::fault::{FaultCode, Retry};
 use cwmp::rpc::{SetParameterAttributes, SetParameterAttributesStruct};
 
 use super::super::AskError;
 use super::habits::is_too_much;
+use super::limits::WATCH_REFUSED_MAX;
 use super::line::Line;
 
 /// Does not report a change by request.
@@ -16,42 +18,103 @@ pub const PASSIVE: u32 = 1;
 /// Comes at once to report a change.
 pub const ACTIVE: u32 = 2;
 
-/// Tells a device what changes between what it was to report and what it is to report now.
+/// Tells a device what changes between what it was to report and what it is to report now. It stops
+/// where the device refuses something.
 pub async fn tell(
     line: &mut Line,
     before: &BTreeMap<&str, u32>,
     after: &BTreeMap<&str, u32>,
 ) -> Result<(), AskError> {
     for level in [ACTIVE, PASSIVE] {
-        let fresh = after
-            .iter()
-            .filter(|(name, to)| **to == level && before.get(*name) != Some(&level));
-        let fresh: Vec<String> = fresh.map(|(name, _)| (*name).to_owned()).collect();
-        watch(line, &fresh, level).await?;
+        watch(line, &fresh(before, after, level), level).await?;
     }
-    let gone = before.keys().filter(|name| !after.contains_key(*name));
-    let gone: Vec<String> = gone.map(|name| (*name).to_owned()).collect();
-    silence(line, &gone).await
+    silence(line, &gone(before, after)).await
 }
 
-/// Has nothing of this reported any more. One that is refused keeps the others from nothing: what is
-/// not there reports nothing, and some the device always reports.
+/// The same as far as the device takes it; what it refuses. An error where it has no such method.
+pub async fn settle(
+    line: &mut Line,
+    before: &BTreeMap<&str, u32>,
+    after: &BTreeMap<&str, u32>,
+) -> Result<Vec<(String, Fault)>, AskError> {
+    let mut refused = Vec::new();
+    for level in [ACTIVE, PASSIVE] {
+        each(line, &fresh(before, after, level), level, &mut refused).await?;
+    }
+    silence(line, &gone(before, after)).await?;
+    Ok(refused)
+}
+
+fn fresh(before: &BTreeMap<&str, u32>, after: &BTreeMap<&str, u32>, level: u32) -> Vec<String> {
+    let fresh = after
+        .iter()
+        .filter(|(name, to)| **to == level && before.get(*name) != Some(&level));
+    fresh.map(|(name, _)| (*name).to_owned()).collect()
+}
+
+fn gone(before: &BTreeMap<&str, u32>, after: &BTreeMap<&str, u32>) -> Vec<String> {
+    let gone = before.keys().filter(|name| !after.contains_key(*name));
+    gone.map(|name| (*name).to_owned()).collect()
+}
+
+/// Has nothing of this reported any more. What is not there reports nothing, and some the device
+/// always reports.
 async fn silence(line: &mut Line, names: &[String]) -> Result<(), AskError> {
+    match each(line, names, OFF, &mut Vec::new()).await {
+        Err(AskError::Refused(_)) => Ok(()),
+        done => done,
+    }
+}
+
+/// One that is refused keeps the others from nothing: each by itself, if need be.
+async fn each(
+    line: &mut Line,
+    names: &[String],
+    level: u32,
+    refused: &mut Vec<(String, Fault)>,
+) -> Result<(), AskError> {
     let mut left = vec![names];
     while let Some(some) = left.pop() {
-        match watch(line, some, OFF).await {
-            Err(AskError::Refused(_)) => {
-                let (first, second) = some.split_at(some.len() / 2);
-                left.extend(
-                    [second, first]
-                        .into_iter()
-                        .filter(|half| half.len() < some.len()),
-                );
+        let (some, rest) = some.split_at(some.len().min(line.habits.write_batch));
+        if some.is_empty() {
+            continue;
+        }
+        left.push(rest);
+        match ask(line, some, level).await {
+            Err(AskError::Refused(why)) if why.code == FaultCode::METHOD_NOT_SUPPORTED => {
+                return Err(AskError::Refused(why));
             }
+            Err(AskError::Refused(why)) => match some {
+                [name] => {
+                    refused.push((name.clone(), why));
+                    if refused.len() >= WATCH_REFUSED_MAX {
+                        return Ok(());
+                    }
+                }
+                _ => {
+                    if why.code == FaultCode::RESOURCES_EXCEEDED {
+                        line.habits.write_less(some.len());
+                    }
+                    let (first, second) = some.split_at(some.len() / 2);
+                    left.extend([second, first]);
+                }
+            },
             done => done?,
         }
     }
     Ok(())
+}
+
+async fn ask(line: &mut Line, names: &[String], notification: u32) -> Result<(), AskError> {
+    let one = |name: &String| SetParameterAttributesStruct {
+        name: name.clone(),
+        notification_change: true,
+        notification,
+        access_list_change: false,
+        access_list: Vec::new(),
+    };
+    let parameters = names.iter().map(one).collect();
+    line.tell(SetParameterAttributes { parameters }).await
 }
 
 /// Sets how changes are reported, as many at once as the device takes.
@@ -60,15 +123,7 @@ async fn watch(line: &mut Line, names: &[String], notification: u32) -> Result<(
     let mut most = line.habits.write_batch;
     while !left.is_empty() {
         let (chunk, rest) = left.split_at(left.len().min(most));
-        let one = |name: &String| SetParameterAttributesStruct {
-            name: name.clone(),
-            notification_change: true,
-            notification,
-            access_list_change: false,
-            access_list: Vec::new(),
-        };
-        let parameters = chunk.iter().map(one).collect();
-        match line.tell(SetParameterAttributes { parameters }).await {
+        match ask(line, chunk, notification).await {
             Ok(()) => left = rest,
             Err(AskError::Refused(fault))
                 if fault.code.retry() == Retry::Smaller && chunk.len() > 1 =>

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use cwmp::Request as Rpc;
 use cwmp::value::Value;
+use fleet::EventKind;
 use fleet::operation::{OperationState as State, Request};
 use fleet::southbound::PathValue;
 
 use super::super::fake::{Asked, gateway, old_gateway};
 use super::super::habits::Habits;
-use super::super::limits::WRITE_BATCH;
+use super::super::limits::{WATCH_REFUSED_MAX, WRITE_BATCH};
 use super::super::memory::HABITS;
 use super::super::quirks::Quirks;
 use super::super::world::{PERIODIC, World};
@@ -203,12 +204,149 @@ async fn a_parameter_over_which_a_device_fails_when_it_is_to_report_it_teaches_n
     let asks = asked.methods();
     let asks = asks.iter().filter(|name| *name == "SetParameterAttributes");
     assert!(asks.count() > 1, "{:?}", asked.dialog());
+    // All or none: what it has taken is taken back.
+    let first = ("Device.WiFi.SSID.1.SSID".to_owned(), OFF);
+    let taken = taken(&asked, &["Device.WiFi.SSID.2.SSID".to_owned()]);
+    assert_eq!(taken.last(), Some(&first));
     let (store, tenant) = (&world.store, &world.tenant);
     let kept = store.model_state_get(tenant, "00256D|Box|1.0", HABITS);
     let kept = kept.await.unwrap();
     let quirks = Quirks::default();
     let habits = Habits::of(kept.as_deref(), &quirks, crate::state::now());
     assert_eq!(habits.write_batch, WRITE_BATCH);
+}
+
+/// What the device was told of reporting changes and has taken, where it fails over these.
+fn taken(asked: &Asked, fails: &[String]) -> Vec<(String, u32)> {
+    let requests = asked.requests().into_iter();
+    let sets = requests.filter_map(|request| match request {
+        Rpc::SetParameterAttributes(set) => Some(set.parameters),
+        _ => None,
+    });
+    let taken = sets.filter(|set| !set.iter().any(|one| fails.contains(&one.name)));
+    let one = taken.flatten().map(|one| (one.name, one.notification));
+    one.collect()
+}
+
+#[tokio::test]
+async fn one_name_that_is_refused_keeps_no_other_subscription_from_being_told_again() {
+    let (world, asked) = World::known(gateway(), "Device.").await;
+    for path in ["Device.WiFi.SSID.*.SSID", "Device.X_ACME_Thing.Level"] {
+        let id = world.ask(subscription("ValueChange", path, &[])).await;
+        world.session(asked.again(), PERIODIC).await;
+        world.ends(id, State::Succeeded).await;
+    }
+    asked.clear();
+    let bad = "Device.WiFi.SSID.1.SSID".to_owned();
+    let fails = asked.again().fails_over(&bad);
+    world.session(fails, &[("0 BOOTSTRAP", "")]).await;
+    let taken = taken(&asked, &[bad]);
+    for name in ["Device.WiFi.SSID.2.SSID", "Device.X_ACME_Thing.Level"] {
+        assert!(taken.contains(&(name.to_owned(), ACTIVE)), "{taken:?}");
+    }
+    let told = world.told(EventKind::DeviceOnboarded).await;
+    let notes = told.last().unwrap()["notes"].to_string();
+    let words = "the subscription s: 1 refused, like Device.WiFi.SSID.1.SSID";
+    assert!(notes.contains(words), "{notes}");
+}
+
+/// `WATCH_REFUSED_MAX`
+#[tokio::test]
+async fn a_device_that_refuses_to_report_anything_is_not_asked_for_all_of_it() {
+    let many = 0..2 * WATCH_REFUSED_MAX;
+    let names: Vec<String> = many.map(|n| format!("Device.X_Many.V{n:03}")).collect();
+    let fake = names.iter().fold(gateway(), |fake, name| {
+        fake.with_param(name, Value::string("0"))
+    });
+    let (world, asked) = World::known(fake, "Device.").await;
+    let list = names.join(",");
+    let id = world.ask(subscription("ValueChange", &list, &[])).await;
+    world.session(asked.again(), PERIODIC).await;
+    world.ends(id, State::Succeeded).await;
+    asked.clear();
+    let fails = names
+        .iter()
+        .fold(asked.again(), |fake, name| fake.fails_over(name));
+    world.session(fails, &[("0 BOOTSTRAP", "")]).await;
+    let alone = asked.requests().into_iter().filter(
+        |request| matches!(request, Rpc::SetParameterAttributes(set) if set.parameters.len() == 1),
+    );
+    assert_eq!(alone.count(), WATCH_REFUSED_MAX);
+    let done = world.told(EventKind::DeviceOnboarded).await;
+    assert_eq!(done.len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_about_a_table_that_is_empty_now_follows_the_rows_that_come() {
+    for (fake, root) in [
+        (gateway(), "Device."),
+        (old_gateway(), "InternetGatewayDevice."),
+    ] {
+        let (world, asked) = World::known(fake.without_rows(), root).await;
+        let path = "Device.Hosts.Host.*.HostName".to_owned();
+        let id = world.ask(subscription("ValueChange", &path, &[])).await;
+        world.session(asked.again(), PERIODIC).await;
+        world.ends(id, State::Succeeded).await;
+        assert_eq!(told(&asked), []);
+        let table = match root {
+            "Device." => "Device.Hosts.Host.",
+            _ => "InternetGatewayDevice.LANDevice.1.Hosts.Host.",
+        };
+        // And once more, with rows that were there before it began anew.
+        for number in [4, 7] {
+            let name = format!("{table}{number}.HostName");
+            asked.put(&name, "laptop");
+            asked.clear();
+            let paths = vec!["Device.Hosts.Host.".to_owned()];
+            let id = world
+                .ask(Request::Get {
+                    paths,
+                    max_depth: 0,
+                })
+                .await;
+            world.session(asked.again(), PERIODIC).await;
+            world.ends(id, State::Succeeded).await;
+            assert_eq!(told(&asked), [(name, ACTIVE)], "{:?}", asked.dialog());
+            asked.remove(&format!("{table}{number}."));
+            asked.clear();
+            world.session(asked.again(), &[("0 BOOTSTRAP", "")]).await;
+            assert_eq!(told(&asked), []);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_whose_parameters_are_gone_can_be_switched_off() {
+    let (world, asked) = World::known(gateway(), "Device.").await;
+    let gone = "Device.Gone";
+    let settings = [
+        ("Enable", "true"),
+        ("NotifType", "ValueChange"),
+        ("ReferenceList", gone),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let row = Row {
+        number: 1,
+        settings: BTreeMap::from(settings),
+        names: vec![gone.to_owned()],
+    };
+    subscribed(&world, row).await;
+    let set = async |value: &str, state: State| {
+        let values = vec![PathValue::new(format!("{TABLE}1.Enable"), value)];
+        let allow_partial = false;
+        let id = world
+            .ask(Request::Set {
+                values,
+                allow_partial,
+            })
+            .await;
+        world.session(asked.again(), PERIODIC).await;
+        world.ends(id, state).await
+    };
+    set("false", State::Succeeded).await;
+    let again = set("true", State::Failed).await;
+    let why = format!("{:?}", again.outcome);
+    assert!(why.contains("none of these"), "{why}");
 }
 
 /// `SUBSCRIPTIONS_BYTES_MAX`
