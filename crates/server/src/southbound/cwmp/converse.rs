@@ -180,7 +180,7 @@ async fn work(
         let memory = talk.desk.memory();
         Need {
             everything: !memory.complete,
-            structure: heard.upgraded,
+            structure: heard.upgraded || memory.complete && memory.walked.is_some(),
             credential: wants_credential && memory.may_take_credential(now()),
         }
     };

@@ -40,10 +40,38 @@ pub async fn root(line: &mut Line) -> Result<String, AskError> {
     Ok(DEVICE_ROOT.to_owned())
 }
 
-/// The whole tree below `root`.
+/// A walk that is not at its end: what it has found, and what it has yet to list.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    tree: Tree,
+    left: VecDeque<String>,
+    /// How many objects it has listed.
+    pub listed: usize,
+}
+
+impl Walk {
+    /// As it is kept: what is left, and what could not be listed at the first try, are gaps.
+    pub fn kept(&self) -> Vec<u8> {
+        let mut tree = self.tree.clone();
+        let left = self.left.iter().cloned();
+        tree.gaps.extend(left.map(|object| (object, String::new())));
+        tree.kept()
+    }
+
+    /// Reads what was kept; `None` when it cannot be read, or nothing is left.
+    pub fn of_kept(kept: &[u8]) -> Option<Self> {
+        let mut tree = Tree::of_kept(kept)?;
+        let gaps = std::mem::take(&mut tree.gaps).into_iter();
+        let left: VecDeque<String> = gaps.map(|(object, _)| object).collect();
+        let listed = 0;
+        (!left.is_empty()).then_some(Self { tree, left, listed })
+    }
+}
+
+/// The whole tree below `root`. A walk that broke off goes on.
 pub async fn discover(line: &mut Line, root: &str) -> Result<Tree, AskError> {
     let mut tree = Tree::default();
-    if line.habits.lists_all {
+    if line.habits.lists_all && line.walk.is_none() {
         match line.names(root, false).await {
             Ok(found) => {
                 let room = tree.extend(root, &found);
@@ -69,56 +97,77 @@ pub async fn discover(line: &mut Line, root: &str) -> Result<Tree, AskError> {
         }
     }
     metrics::counter!("headend_model_walks_total").increment(1);
-    walk(line, root, &mut tree).await?;
+    let left = VecDeque::from([root.to_owned()]);
+    let listed = 0;
+    line.walk.get_or_insert(Walk { tree, left, listed });
+    if let Err(error) = walk(line, root).await {
+        if let AskError::Refused(_) | AskError::Garbled(_) = error {
+            line.walk = None;
+        }
+        return Err(error);
+    }
+    let mut tree = line.walk.take().unwrap_or_default().tree;
     tree.doubt();
     Ok(tree)
 }
 
-/// Level by level.
-async fn walk(line: &mut Line, root: &str, tree: &mut Tree) -> Result<(), AskError> {
-    let mut queue = VecDeque::from([root.to_owned()]);
+/// Level by level. Wherever it stops, what it has found is in the line.
+async fn walk(line: &mut Line, root: &str) -> Result<(), AskError> {
     let mut requests = 0;
-    while let Some(object) = queue.pop_front() {
-        requests += 1;
-        if requests > WALK_REQUESTS_MAX {
-            let why = "limit WALK_REQUESTS_MAX: listing it took too many requests";
-            tree.gap(&object, why.to_owned());
-            continue;
-        }
-        if object != root && line.habits.is_offender(&object) {
-            let why = "devices of this model break their session off when they are asked for it";
-            tree.gap(&object, why.to_owned());
-            continue;
-        }
-        let found = match level(line, &object).await {
-            Ok(found) => found,
-            Err(error @ (AskError::Lost(_) | AskError::Unsent(_))) => return Err(error),
-            Err(error) if object == root => return Err(error),
-            Err(error) => {
-                let why = line.said(&error.to_string());
-                tree.gap(&object, why);
-                continue;
+    let next = |line: &Line| line.walk.as_ref()?.left.front().cloned();
+    while let Some(object) = next(line) {
+        let listed = listed(line, root, &object, &mut requests).await?;
+        let Some(walk) = &mut line.walk else { break };
+        walk.left.pop_front();
+        walk.listed += 1;
+        match listed {
+            Err(why) => walk.tree.gap(&object, why),
+            Ok(found) => {
+                if !walk.tree.extend(&object, &found) {
+                    let why = "limit TREE_NAMES_MAX: it has more names";
+                    walk.tree.gap(&object, why.to_owned());
+                    return Ok(());
+                }
+                // One that answers with everything below need not be asked again.
+                if !found.iter().any(|info| is_deeper(&object, &info.name)) {
+                    let below = found.into_iter().map(|info| info.name);
+                    let objects = below.filter(|name| {
+                        name.ends_with('.')
+                            && name.len() > object.len()
+                            && name.starts_with(&object)
+                    });
+                    walk.left.extend(objects);
+                } else {
+                    line.habits.lists_levels = false;
+                }
             }
-        };
-        if !tree.extend(&object, &found) {
-            tree.gap(
-                &object,
-                "limit TREE_NAMES_MAX: it has more names".to_owned(),
-            );
-            return Ok(());
-        }
-        // One that answers with everything below need not be asked again.
-        if !found.iter().any(|info| is_deeper(&object, &info.name)) {
-            let below = found.iter().map(|info| &info.name);
-            let objects = below.filter(|name| {
-                name.ends_with('.') && name.len() > object.len() && name.starts_with(&object)
-            });
-            queue.extend(objects.cloned());
-        } else {
-            line.habits.lists_levels = false;
         }
     }
     Ok(())
+}
+
+/// What is directly in an object of the walk, or why that cannot be told.
+async fn listed(
+    line: &mut Line,
+    root: &str,
+    object: &str,
+    requests: &mut usize,
+) -> Result<Result<Vec<ParameterInfoStruct>, String>, AskError> {
+    *requests += 1;
+    if *requests > WALK_REQUESTS_MAX {
+        let why = "limit WALK_REQUESTS_MAX: listing it took too many requests";
+        return Ok(Err(why.to_owned()));
+    }
+    if object != root && line.habits.is_offender(object) {
+        let why = "devices of this model break their session off when they are asked for it";
+        return Ok(Err(why.to_owned()));
+    }
+    match level(line, object).await {
+        Ok(found) => Ok(Ok(found)),
+        Err(error @ (AskError::Lost(_) | AskError::Unsent(_))) => Err(error),
+        Err(error) if object == root => Err(error),
+        Err(error) => Ok(Err(line.said(&error.to_string()))),
+    }
 }
 
 /// Whether a name lies further below than directly in the object.

@@ -1,5 +1,6 @@
 //! Jobs of the dispatcher, one after the other: each ends in exactly one `Fact::Done`.
 
+use cwmp::fault::FaultCode;
 use fleet::southbound::{
     Answer, CommandOutcome, CommandResult, Failure, Job, ObjectSettings, Op, WriteResult,
 };
@@ -8,6 +9,7 @@ use store::TranscriptEntry;
 
 use super::super::AskError;
 use super::desk::Desk;
+use super::limits::PENDING_MAX;
 use super::line::Journal;
 use super::operate::{self, Plan, Taken};
 use super::talk::{Talk, unsent};
@@ -213,7 +215,15 @@ async fn command_of(
         }
         Plan::Method(_, work) | Plan::Either(_, work) | Plan::Diagnostics(_, work) => {
             // Whatever becomes of this server: that it was asked is known to the next one.
-            desk.memory().begin(command, key, work.clone(), now());
+            let begun = desk.memory().begin(command, key, work.clone(), now());
+            if begun.is_none() {
+                let words = format!(
+                    "limit PENDING_MAX: the device works on {PENDING_MAX} commands that have not come to their end; cancel one of them, or let it start again"
+                );
+                let fault = get::fault(FaultCode::RESOURCES_EXCEEDED, words);
+                let paths = Vec::new();
+                return Err(Failure::Refused { fault, paths });
+            }
             if let Err(error) = desk.remember().await {
                 desk.memory().end(key);
                 return Err(line.failure(unsent(error)));

@@ -36,6 +36,10 @@ pub const NAME_BYTES_MAX: usize = fleet::limits::PATH_BYTES_MAX;
 /// Requests of a tree that is walked level by level. Large gateways have some 2,000 objects.
 pub const WALK_REQUESTS_MAX: usize = 4_000;
 
+/// How long after it began the listing of a tree is gone on with in later sessions. After that it is too
+/// old to be true.
+pub const WALK_LIFE: Duration = Duration::from_secs(24 * 3600);
+
 /// Parts of a tree that could not be listed, kept by name; more would say the same.
 pub const GAPS_MAX: usize = 64;
 
@@ -64,7 +68,8 @@ pub const VALUES_MAX: usize = 30_000;
 pub const CHANGES_TOLD_MAX: usize = 256;
 
 /// Commands that a device works on, of which we wait for the end. A CPE keeps three transfers or
-/// some more; what is older than these was given up.
+/// some more. It is asked for no more until one of these has come to its end, or is given up; starts
+/// have a place of their own.
 pub const PENDING_MAX: usize = 32;
 
 /// How long the end of a command may take before nobody waits for it: a download in the night of
@@ -90,6 +95,13 @@ pub const WATCH_REFUSED_MAX: usize = 64;
 /// How long a device that refused a credential of its own is not told one again, unless it runs
 /// another firmware or was reset: what it has said is not going to change by itself.
 pub const CREDENTIAL_AGAIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long the same wish for a download is a repetition: a CPE that has not heard our answer tries a
+/// session again within seconds, and some minutes later after some tries.
+pub const WISH_LIFE: Duration = Duration::from_secs(5 * 60);
+
+/// Wishes for downloads of one device that are remembered for that: there are some kinds of files.
+pub const WISHES_MAX: usize = 8;
 
 /// Steps that a device did not take, kept for people.
 pub const NOTES_MAX: usize = 20;

@@ -17,6 +17,7 @@ use store::{Store, TranscriptEntry};
 
 use super::super::core::Stop;
 use super::super::{AskError, Cpe};
+use super::discover::Walk;
 use super::habits::Habits;
 use super::limits::RECORD_ENTRIES_MAX;
 use super::quirks::Quirks;
@@ -42,6 +43,8 @@ pub struct Line {
     pub habits: Habits,
     /// How it wants to be asked, as far as that was known before.
     pub quirks: Quirks,
+    /// A walk through its tree that is not at its end.
+    pub walk: Option<Walk>,
     /// Where to write down what is said, while somebody wants that.
     record: Option<(VecDeque<TranscriptEntry>, Journal)>,
     /// Secrets that the device is told now: it may repeat them.
@@ -61,6 +64,7 @@ impl Line {
             version,
             habits,
             quirks,
+            walk: None,
             record: None,
             secrets: Vec::new(),
             questions: 0,

@@ -11,7 +11,7 @@ use store::Store;
 
 use super::limits::{
     CREDENTIAL_AGAIN, ONBOARD_PAUSE_MAX, ONBOARD_PAUSE_MIN, ONBOARD_TRIES, PENDING_LIFE,
-    PENDING_MAX, UNSURE_LIFE,
+    PENDING_MAX, UNSURE_LIFE, WISH_LIFE, WISHES_MAX,
 };
 use super::subscribe::Row;
 
@@ -19,6 +19,8 @@ use super::subscribe::Row;
 pub const MEMORY: &str = "cwmp";
 /// The name of the tree.
 pub const TREE: &str = "cwmp_tree";
+/// The name of what was found of a tree that is not listed to its end.
+pub const WALK: &str = "cwmp_walk";
 /// The name of the numbers that TR-181 rows of a TR-098 device have.
 pub const NUMBERS: &str = "cwmp_numbers";
 /// The name of what was learned of a model.
@@ -50,6 +52,23 @@ pub struct Memory {
     pub paused_until: i64,
     /// When it refused a credential of its own, in milliseconds.
     pub refused_credential: Option<i64>,
+    /// How far it is listed, while it is got to know.
+    pub walked: Option<Walked>,
+    /// Hashes of the downloads that it wished for lately, and when, in milliseconds.
+    pub wishes: Vec<(u64, i64)>,
+}
+
+/// How far a device was listed that is not known yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Walked {
+    /// Its maker, class and firmware: another one is listed anew.
+    pub kind: String,
+    /// When that began, in milliseconds.
+    pub since: i64,
+    /// How many of its objects.
+    pub listed: usize,
+    /// All of it: the tree is kept.
+    pub done: bool,
 }
 
 /// A command that the device works on.
@@ -131,14 +150,39 @@ impl Memory {
         since.is_none_or(|since| now.since(since) > CREDENTIAL_AGAIN)
     }
 
-    /// A command is about to be asked; its row.
-    pub fn begin(&mut self, command: &str, key: &str, work: Work, now: Timestamp) -> u32 {
-        let row = self.next_row();
-        if self.pending.len() >= PENDING_MAX {
-            self.pending.remove(0);
+    /// Whether it has wished for this download just before: it has not heard the answer.
+    pub fn wishes_again(&self, what: u64, now: Timestamp) -> bool {
+        let lately = |at: i64| now.since(Timestamp::from_millis(at)) <= WISH_LIFE;
+        self.wishes
+            .iter()
+            .any(|(known, at)| *known == what && lately(*at))
+    }
+
+    /// It has wished for a download, which was told.
+    pub fn wished(&mut self, what: u64, now: Timestamp) {
+        self.wishes.retain(|(known, _)| *known != what);
+        if self.wishes.len() >= WISHES_MAX {
+            self.wishes.remove(0);
         }
+        self.wishes.push((what, now.as_millis()));
+    }
+
+    /// A command is about to be asked; its row. None where it works on so many already: what is waited
+    /// for is not forgotten for it. A start there is always room for, one of each kind, since it ends
+    /// most of the others.
+    pub fn begin(&mut self, command: &str, key: &str, work: Work, now: Timestamp) -> Option<u32> {
         // The same asked again takes the place of what it was.
         self.pending.retain(|known| known.key != key);
+        if self.pending.len() >= PENDING_MAX {
+            self.prune(now);
+        }
+        if self.pending.len() >= PENDING_MAX {
+            match work {
+                Work::Reboot | Work::FactoryReset => self.pending.retain(|one| one.work != work),
+                _ => return None,
+            }
+        }
+        let row = self.next_row();
         self.pending.push(Pending {
             row,
             command: command.to_owned(),
@@ -147,7 +191,7 @@ impl Memory {
             sure: false,
             work,
         });
-        row
+        Some(row)
     }
 
     /// It could not be got to know. A device that never lets that happen is asked less and less often.
@@ -252,7 +296,7 @@ mod tests {
         memory.accepted("k");
         let again = Memory::of(Some(&memory.kept()));
         assert_eq!(again, memory);
-        assert!(again.pending[0].sure && row == 1);
+        assert!(again.pending[0].sure && row == Some(1));
         assert_eq!(Memory::of(Some(b"{")), Memory::default());
         assert_eq!(memory.end("k").map(|pending| pending.row), Some(1));
         assert_eq!(memory.end("k"), None);
@@ -276,6 +320,25 @@ mod tests {
         assert_eq!(pauses.last(), Some(&ONBOARD_PAUSE_MAX));
         memory.tried();
         assert_eq!(memory, Memory::default());
+    }
+
+    /// `WISHES_MAX`, `WISH_LIFE`
+    #[test]
+    fn a_wish_is_told_again_after_a_while_and_so_many_are_remembered() {
+        let mut memory = Memory::default();
+        let now = Timestamp::from_millis(1_000);
+        for what in 0..=WISHES_MAX as u64 {
+            assert!(!memory.wishes_again(what, now));
+            memory.wished(what, now);
+            assert!(memory.wishes_again(what, now.plus(WISH_LIFE)));
+        }
+        assert_eq!(memory.wishes.len(), WISHES_MAX);
+        assert!(!memory.wishes_again(0, now), "the oldest");
+        let later = now.plus(WISH_LIFE + Duration::from_secs(1));
+        assert!(!memory.wishes_again(1, later));
+        memory.wished(1, later);
+        assert_eq!(memory.wishes.len(), WISHES_MAX);
+        assert!(memory.wishes_again(1, later));
     }
 
     /// `CREDENTIAL_AGAIN`
@@ -302,10 +365,38 @@ mod tests {
         assert_eq!(memory.pending.len(), 1);
         memory.prune(begun.plus(PENDING_LIFE + Duration::from_secs(1)));
         assert!(memory.pending.is_empty());
-        for n in 0..=PENDING_MAX {
-            memory.begin("A()", &n.to_string(), Work::Upload, begun);
+    }
+
+    /// `PENDING_MAX`
+    #[test]
+    fn a_device_that_works_on_much_is_asked_for_no_more_and_nothing_of_it_is_forgotten() {
+        let mut memory = Memory::default();
+        let begun = Timestamp::from_millis(1_000);
+        let begin = |memory: &mut Memory, key: &str, work, at| memory.begin("A()", key, work, at);
+        for n in 0..PENDING_MAX {
+            let key = n.to_string();
+            assert!(begin(&mut memory, &key, Work::Upload, begun).is_some());
+            memory.accepted(&key);
         }
-        assert_eq!(memory.pending.len(), PENDING_MAX);
-        assert_eq!(memory.last_row as usize, PENDING_MAX + 3);
+        let before = memory.pending.clone();
+        assert_eq!(begin(&mut memory, "more", Work::Upload, begun), None);
+        assert_eq!(memory.pending, before);
+        // The same again, and a start of each kind.
+        assert!(begin(&mut memory, "0", Work::Upload, begun).is_some());
+        for key in ["a", "b"] {
+            for work in [Work::Reboot, Work::FactoryReset] {
+                let key = format!("{key}{work:?}");
+                assert!(begin(&mut memory, &key, work, begun).is_some());
+            }
+        }
+        assert_eq!(memory.pending.len(), PENDING_MAX + 2);
+        assert!((0..PENDING_MAX).all(|n| memory.end(&n.to_string()).is_some()));
+        // What nobody waits for any more makes room.
+        for n in 0..PENDING_MAX {
+            begin(&mut memory, &n.to_string(), Work::Upload, begun);
+        }
+        let later = begun.plus(UNSURE_LIFE + Duration::from_secs(1));
+        assert!(begin(&mut memory, "late", Work::Upload, later).is_some());
+        assert_eq!(memory.pending.len(), 1);
     }
 }

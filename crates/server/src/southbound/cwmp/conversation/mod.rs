@@ -55,6 +55,9 @@ mod subscribe;
 pub mod talk;
 mod tree;
 pub mod twins;
+#[cfg(test)]
+#[path = "tests/walk.rs"]
+mod walk;
 mod watch;
 #[cfg(test)]
 #[path = "tests/world.rs"]

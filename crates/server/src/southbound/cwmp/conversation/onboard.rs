@@ -76,6 +76,7 @@ pub async fn run(talk: &mut Talk, who: &DeviceId, need: Need) {
         let why = format!("limit ONBOARD_TIME_MAX: it took more than {time_max:?}");
         Err(AskError::Garbled(why))
     };
+    let before = talk.explored();
     let outcome = tokio::time::timeout(time_max, steps(talk, who, need)).await;
     let outcome = outcome.unwrap_or_else(late);
     drop(slot);
@@ -84,6 +85,8 @@ pub async fn run(talk: &mut Talk, who: &DeviceId, need: Need) {
         // The device has nothing to do with it.
         Err(AskError::Unsent(_)) => {}
         Err(AskError::Lost(why)) if Stop::is_ours(why) => {}
+        // The next session goes on with it.
+        Err(_) if talk.explored() > before => {}
         Err(_) => desk.memory().failed(now()),
     }
     talk.keep().await;
@@ -107,7 +110,7 @@ async fn steps(talk: &mut Talk, who: &DeviceId, need: Need) -> Result<(), AskErr
     let desk = talk.desk.clone();
     let mut notes = Notes::default();
     if need.everything || need.structure {
-        talk.discover().await?;
+        talk.explore().await?;
         let description = describe(talk, who).await?;
         attach(&desk, &description, &mut notes)
             .await
@@ -145,6 +148,7 @@ async fn steps(talk: &mut Talk, who: &DeviceId, need: Need) -> Result<(), AskErr
             .map_err(unsent)?;
         desk.memory().complete = true;
     }
+    talk.settled().await.map_err(unsent)?;
     desk.remember().await.map_err(unsent)
 }
 

@@ -2,6 +2,7 @@
 //! Each is stored before it is answered, since the CPE does not say it again after that.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use cwmp::fault::FaultCode;
 use cwmp::rpc::{
@@ -66,21 +67,11 @@ async fn answer(desk: &Desk, request: Request) -> Result<Response, Fault> {
                 .await
         }
         Request::RequestDownload(wanted) => {
-            let mut params = BTreeMap::from([("FileType".to_owned(), wanted.file_type)]);
-            params.extend(
-                wanted
-                    .arguments
-                    .into_iter()
-                    .take(16)
-                    .map(|arg| (arg.name, arg.value)),
-            );
-            let notice = Notice::Event {
-                object: "Device.".to_owned(),
-                name: "RequestDownload!".to_owned(),
-                params,
-            };
-            let when = at.as_millis().to_le_bytes();
-            desk.tell(at, vec![notice], key(&[b"wanted", &when])).await
+            let arguments = wanted.arguments.into_iter().take(16);
+            let mut params: BTreeMap<String, String> =
+                arguments.map(|arg| (arg.name, arg.value)).collect();
+            params.insert("FileType".to_owned(), wanted.file_type);
+            wish(desk, at, params).await
         }
         _ => return Err(Fault::plain(FaultCode::ACS_METHOD_NOT_SUPPORTED)),
     };
@@ -92,6 +83,27 @@ async fn answer(desk: &Desk, request: Request) -> Result<Response, Fault> {
             Err(Fault::plain(FaultCode::ACS_INTERNAL_ERROR))
         }
     }
+}
+
+/// It wishes for a download. People are told, once for each wish: nothing is sent to it by itself. One
+/// that has not heard our answer wishes again, in this session or in the next ones.
+async fn wish(desk: &Desk, at: Timestamp, params: BTreeMap<String, String>) -> store::Result<()> {
+    let mut hasher = DefaultHasher::new();
+    params.hash(&mut hasher);
+    let what = hasher.finish();
+    if desk.memory().wishes_again(what, at) {
+        return Ok(());
+    }
+    let notice = Notice::Event {
+        object: "Device.".to_owned(),
+        name: "RequestDownload!".to_owned(),
+        params,
+    };
+    let when = at.as_millis().to_le_bytes();
+    let again = key(&[b"wanted", &what.to_le_bytes(), &when]);
+    desk.tell(at, vec![notice], again).await?;
+    desk.memory().wished(what, at);
+    desk.remember().await
 }
 
 /// A transfer is over.

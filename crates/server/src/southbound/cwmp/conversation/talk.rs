@@ -5,14 +5,16 @@ use std::sync::Arc;
 use cwmp::Version;
 use cwmp::rpc::Inform;
 use dm::mapping::Numbers;
+use fleet::Timestamp;
 
 use super::super::{AskError, Cpe};
 use super::desk::Desk;
-use super::discover;
+use super::discover::{self, Walk};
 use super::habits::Habits;
 use super::known::Known;
+use super::limits::WALK_LIFE;
 use super::line::Line;
-use super::memory::{HABITS, NUMBERS, TREE};
+use super::memory::{HABITS, NUMBERS, TREE, WALK, Walked};
 use super::quirks::Quirks;
 use super::tree::Tree;
 use crate::state::now;
@@ -125,6 +127,65 @@ impl Talk {
         Ok((&mut self.line, self.known.insert(known)))
     }
 
+    /// The structure, for getting to know the device: what another session has listed of it lately is
+    /// not asked again.
+    pub async fn explore(&mut self) -> Result<(), AskError> {
+        let walked = self.desk.memory().walked.clone();
+        let lately = |walked: &Walked| {
+            let age = now().since(Timestamp::from_millis(walked.since));
+            walked.kind == self.kind && age <= WALK_LIFE
+        };
+        let walked = walked.filter(lately);
+        if walked.as_ref().is_some_and(|walked| walked.done) {
+            return self.known().await.map(drop);
+        }
+        if walked.is_some() {
+            let Desk { tenant, device, .. } = &*self.desk;
+            let kept = self.desk.store().state_get(tenant, *device, WALK).await;
+            self.line.walk = Walk::of_kept(&kept.map_err(unsent)?.unwrap_or_default());
+        }
+        let begun = Walked {
+            kind: self.kind.clone(),
+            since: now().as_millis(),
+            listed: 0,
+            done: false,
+        };
+        let walked = walked.unwrap_or(begun);
+        if let Some(walk) = &mut self.line.walk {
+            walk.listed = walked.listed;
+        }
+        self.desk.memory().walked = Some(walked);
+        self.discover().await?;
+        if let Some(walked) = &mut self.desk.memory().walked {
+            walked.done = true;
+        }
+        // It is not asked again, whatever becomes of this session.
+        self.keep().await;
+        Ok(())
+    }
+
+    /// How far [`Self::explore`] has come.
+    pub fn explored(&self) -> usize {
+        let walk = self.line.walk.as_ref().map(|walk| walk.listed);
+        match &self.desk.memory().walked {
+            Some(walked) if walked.done => usize::MAX,
+            Some(walked) => walk.unwrap_or(walked.listed),
+            None => 0,
+        }
+    }
+
+    /// The device is known: the next time it is asked for its structure anew.
+    pub async fn settled(&mut self) -> store::Result<()> {
+        let walked = self.desk.memory().walked.take();
+        if walked.is_some_and(|walked| walked.listed > 0) {
+            let Desk { tenant, device, .. } = &*self.desk;
+            let (store, none) = (self.desk.store(), Vec::new());
+            let gone = store.state_change(tenant, *device, WALK, None, now(), none);
+            gone.await?;
+        }
+        Ok(())
+    }
+
     /// Whether what is known of the structure has changed since it was kept.
     pub fn has_changed(&self) -> bool {
         self.known.as_ref().is_some_and(|known| known.changed)
@@ -160,6 +221,17 @@ impl Talk {
                     .await?;
             }
             known.changed = false;
+        }
+        if let Some(walk) = &self.line.walk {
+            let is_news = |walked: &Walked| !walked.done && walked.listed != walk.listed;
+            let news = self.desk.memory().walked.as_ref().is_some_and(is_news);
+            let kept = if news { walk.kept() } else { Vec::new() };
+            if news && kept.len() <= store::limits::STATE_BYTES_MAX {
+                store.state_put(tenant, *device, WALK, kept, now()).await?;
+                if let Some(walked) = &mut self.desk.memory().walked {
+                    walked.listed = walk.listed;
+                }
+            }
         }
         if let Some(habits) = self
             .habits

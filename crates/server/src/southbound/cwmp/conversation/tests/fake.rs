@@ -65,6 +65,7 @@ struct Ways {
     no_empty_path: bool,
     knows_no_paths: bool,
     answer_max: Option<usize>,
+    lists_only: Option<(usize, bool)>,
     leaves_out: BTreeSet<String>,
     no_file: String,
     too_much: Option<FaultCode>,
@@ -284,6 +285,12 @@ impl Fake {
         self
     }
 
+    /// Breaks the session off when it has listed so many levels, or hangs then.
+    pub fn lists_only(mut self, levels: usize, hangs: bool) -> Self {
+        self.ways.lists_only = Some((levels, hangs));
+        self
+    }
+
     /// Refuses kinds of files to send that begin so.
     pub fn knows_no_file(mut self, kind: &str) -> Self {
         self.ways.no_file = kind.to_owned();
@@ -334,8 +341,11 @@ impl Fake {
     }
 
     async fn serve(self, mut questions: mpsc::Receiver<Ask>) {
+        let mut listed = 0;
         while let Some(ask) = questions.recv().await {
             let method = ask.request.method();
+            let level = matches!(&*ask.request, Request::GetParameterNames(ask) if ask.next_level);
+            listed += usize::from(level);
             self.state
                 .lock()
                 .unwrap()
@@ -347,6 +357,14 @@ impl Fake {
             if object && self.ways.hangs_on_objects {
                 self.state.lock().unwrap().parked.push(ask);
                 continue;
+            }
+            match self.ways.lists_only {
+                Some((levels, true)) if listed > levels => {
+                    self.state.lock().unwrap().parked.push(ask);
+                    continue;
+                }
+                Some((levels, false)) if listed > levels => return,
+                _ => {}
             }
             if self.crashes(&ask.request) {
                 return self.note("CPE: breaks off".to_owned());

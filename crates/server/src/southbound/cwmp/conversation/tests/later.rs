@@ -7,8 +7,10 @@ use fleet::EventKind;
 use fleet::operation::OperationState as State;
 
 use super::fake::gateway;
-use super::memory::wire_key;
+use super::limits::PENDING_MAX;
+use super::memory::{MEMORY, Memory, Work, wire_key};
 use super::world::{PERIODIC, World, operate};
+use crate::state::now;
 
 #[tokio::test]
 async fn a_device_comes_at_the_time_that_was_asked_for_also_after_a_kill_between() {
@@ -78,4 +80,35 @@ async fn software_modules_are_installed_and_removed_and_the_device_says_how_it_w
         let told = world.told(EventKind::DeviceEvent).await;
         assert!(format!("{told:?}").contains("u-1"), "{told:?}");
     }
+}
+
+/// `PENDING_MAX`
+#[tokio::test]
+async fn a_device_that_works_on_much_is_asked_for_no_more_and_the_operation_says_so() {
+    let (mut world, asked) = World::known(gateway(), "Device.").await;
+    let (tenant, device) = (&world.tenant, world.device);
+    let kept = world.store.state_get(tenant, device, MEMORY).await.unwrap();
+    let mut memory = Memory::of(kept.as_deref());
+    for n in 0..PENDING_MAX {
+        let key = format!("timer {n}");
+        memory.begin("Device.ScheduleTimer()", &key, Work::Timer, now());
+        memory.accepted(&key);
+    }
+    let put = world
+        .store
+        .state_put(tenant, device, MEMORY, memory.kept(), now());
+    put.await.unwrap();
+    world.restart().await;
+    let timer = operate("Device.ScheduleTimer()", &[("DelaySeconds", "60")]);
+    let more = world.ask(timer).await;
+    world.session(asked.again(), PERIODIC).await;
+    let failed = world.ends(more, State::Failed).await;
+    let why = format!("{:?}", failed.outcome);
+    assert!(why.contains("PENDING_MAX"), "{why}");
+    assert!(asked.methods().is_empty(), "{:?}", asked.methods());
+    // What it works on is waited for all the same.
+    let events = [("3 SCHEDULED", ""), ("M ScheduleInform", "timer 0")];
+    world.session(asked.again(), &events).await;
+    let ended = world.told(EventKind::DeviceCommandCompleted).await;
+    assert_eq!(ended.len(), 1, "{ended:?}");
 }

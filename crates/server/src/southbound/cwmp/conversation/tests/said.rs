@@ -139,8 +139,22 @@ async fn a_wish_for_a_download_is_told_with_its_arguments_and_without_secrets() 
         file_type: "2 Web Content".into(),
         arguments,
     };
-    let told = said(&world, "9 REQUEST DOWNLOAD", vec![wanted.into()]).await;
+    // Twice, and again in the next session, as a device does that has not heard the answer.
+    let event = "9 REQUEST DOWNLOAD";
+    let told = said(
+        &world,
+        event,
+        vec![wanted.clone().into(), wanted.clone().into()],
+    )
+    .await;
     assert_eq!(told.len(), 1, "{told:?}");
+    let again = said(&world, event, vec![wanted.clone().into()]).await;
+    assert!(again.is_empty(), "{again:?}");
+    let other = RequestDownload {
+        file_type: "1 Firmware Upgrade Image".into(),
+        ..wanted
+    };
+    assert_eq!(said(&world, event, vec![other.into()]).await.len(), 1);
     assert_eq!(told[0]["event"], "Device.RequestDownload!");
     let params = told[0]["params"].as_object().unwrap();
     assert_eq!(params["FileType"], "2 Web Content");

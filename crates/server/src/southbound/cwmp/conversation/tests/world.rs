@@ -70,11 +70,15 @@ impl Node {
     }
 
     pub async fn with(store: &Store, config: Config) -> Self {
-        let (facts, incoming) = mpsc::channel(1_000);
         let limits = Limits {
             onboard_wait_max: Duration::from_millis(50),
             ..Limits::default()
         };
+        Self::within(store, config, limits).await
+    }
+
+    pub async fn within(store: &Store, config: Config, limits: Limits) -> Self {
+        let (facts, incoming) = mpsc::channel(1_000);
         let node = NodeId::parse("one").unwrap();
         let shutdown = CancellationToken::new();
         let vault = Vault::of(&[7; 32]).unwrap();
@@ -228,6 +232,12 @@ impl World {
     pub async fn configure(&mut self, config: Config) {
         self.node.take().unwrap().kill();
         self.node = Some(Node::with(&self.store, config).await);
+    }
+
+    /// The same, with other limits.
+    pub async fn limit(&mut self, limits: Limits) {
+        self.node.take().unwrap().kill();
+        self.node = Some(Node::within(&self.store, Config::default(), limits).await);
     }
 
     pub fn inform(&self, events: &[(&str, &str)], parameters: &[(&str, &str)]) -> Inform {
