@@ -1,6 +1,8 @@
 //! The agent's one TOML file. Errors name the key. Deliberately small: everything a controller can set is in the data
 //! model; the file only says who the agent is and how it finds its first controllers.
 
+mod mqtt;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +11,9 @@ use serde::Deserialize;
 use usp::EndpointId;
 
 use crate::limits::{CONFIG_BYTES_MAX, CONTROLLERS_MAX};
+
+pub(crate) use mqtt::version as mqtt_version;
+pub use mqtt::{MqttAddress, MqttConfig};
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +75,8 @@ pub struct AgentConfig {
 pub struct ControllerConfig {
     /// Its endpoint id.
     pub endpoint_id: String,
-    /// `ws://` or `wss://`, where it listens. Empty: it dials us.
+    /// `ws://` or `wss://`, where it listens; `mqtt://` or `mqtts://`, the broker through which it is reached. Empty: it
+    /// dials us.
     pub url: String,
     /// The role it has: `Full Access` or `Untrusted`.
     pub role: String,
@@ -80,7 +86,7 @@ pub struct ControllerConfig {
     pub retry_min_wait: u32,
     /// By how much the wait grows each time, in thousandths.
     pub retry_multiplier: u32,
-    /// Seconds between WebSocket pings.
+    /// Seconds between pings.
     pub keep_alive: u32,
     /// Whether messages travel in session contexts: `Require`, `Allow` (when the controller opens one) or `Forbid`.
     pub session_mode: String,
@@ -88,6 +94,8 @@ pub struct ControllerConfig {
     pub record_bytes_max: u32,
     /// Whether what session contexts carry is encrypted: `Plaintext` or `TLS`.
     pub payload_security: String,
+    /// What the broker is told, when the URL is one of MQTT.
+    pub mqtt: Option<MqttConfig>,
 }
 
 impl Default for ControllerConfig {
@@ -103,6 +111,7 @@ impl Default for ControllerConfig {
             session_mode: "Allow".into(),
             record_bytes_max: 0,
             payload_security: "Plaintext".into(),
+            mqtt: None,
         }
     }
 }
@@ -206,7 +215,7 @@ impl WebSocketAddress {
         let (encrypted, rest) = match (url.strip_prefix("ws://"), url.strip_prefix("wss://")) {
             (Some(rest), _) => (false, rest),
             (_, Some(rest)) => (true, rest),
-            _ => return Err("must start with ws:// or wss://".into()),
+            _ => return Err("must start with ws://, wss://, mqtt:// or mqtts://".into()),
         };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let after_bracket = authority.rfind(']').map_or(0, |at| at + 1);
@@ -297,11 +306,7 @@ impl AgentConfig {
             {
                 return invalid(&key("endpoint_id"), "is there twice".into());
             }
-            if !controller.url.is_empty()
-                && let Err(reason) = WebSocketAddress::parse(&controller.url)
-            {
-                return invalid(&key("url"), reason);
-            }
+            controller.check_url(&key, &invalid)?;
             if !matches!(controller.role.as_str(), "Full Access" | "Untrusted") {
                 return invalid(
                     &key("role"),
@@ -342,6 +347,11 @@ impl AgentConfig {
                     return invalid(&key(name), format!("must be {least} to {most}"));
                 }
             }
+        }
+        let over_mqtt = |one: &&ControllerConfig| MqttAddress::is_one(&one.url);
+        if self.controllers.iter().filter(over_mqtt).count() > 1 {
+            let reason = "one controller at most is reached over MQTT: the protocol of an MTP is a unique key";
+            return invalid("controller", reason.into());
         }
         if let Some(listen) = &self.listen {
             if !listen.path.starts_with('/') {

@@ -18,11 +18,13 @@ pub use backend::{
     Backend, Call, Change, CommandResult, Hint, Notifier, Now, Outcome, Restart, View, Watch,
 };
 pub use config::{
-    AgentConfig, ConfigError, ControllerConfig, DeviceConfig, ListenConfig, RebootConfig,
-    TlsConfig, WebSocketAddress,
+    AgentConfig, ConfigError, ControllerConfig, DeviceConfig, ListenConfig, MqttAddress,
+    MqttConfig, RebootConfig, TlsConfig, WebSocketAddress,
 };
 pub use driver::{Clock, RunError, RunOptions, SystemClock, run};
-pub use engine::{ControllerLink, Effect, Engine, EngineError, Outgoing, SessionSettings};
+pub use engine::{
+    ControllerLink, Effect, Engine, EngineError, MqttLink, Outgoing, Reach, SessionSettings,
+};
 pub use fault::Fault;
 pub use model::{model, model_from, read_only};
 pub use storage::{Entry, FileStorage, MemoryStorage, NoStorage, Storage, StorageError};

@@ -37,6 +37,9 @@ pub const TRIGGER_SETTINGS_MAX: usize = 16;
 /// The journal is rewritten as a snapshot when it is longer than this and mostly superseded.
 pub const JOURNAL_BYTES_BEFORE_COMPACTION: u64 = 256 * 1024;
 
+/// Requests whose answers go to another topic than the controller's own, kept until they are answered.
+pub const REPLY_TOPICS_MAX: usize = 32;
+
 /// Longest configuration file. Ours has a page; more is some other file.
 pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 

@@ -26,6 +26,7 @@ const OWN: &[&str] = &[
     "-Device.LocalAgent.MTP.{i}.EnableMDNS",
     "Device.LocalAgent.MTP.{i}.WebSocket.",
     "-Device.LocalAgent.MTP.{i}.WebSocket.Interfaces",
+    "Device.LocalAgent.MTP.{i}.MQTT.",
     "Device.LocalAgent.Controller.{i}.!only",
     "-Device.LocalAgent.Controller.{i}.Credential",
     "-Device.LocalAgent.Controller.{i}.ScheduleTimer()",
@@ -36,6 +37,35 @@ const OWN: &[&str] = &[
     "Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.",
     "-Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.IsEncrypted",
     "-Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.USPServiceRef",
+    "Device.LocalAgent.Controller.{i}.MTP.{i}.MQTT.",
+    "-Device.LocalAgent.Controller.{i}.MTP.{i}.MQTT.Reference",
+    "-Device.LocalAgent.Controller.{i}.MTP.{i}.MQTT.PublishRetainResponse",
+    "-Device.LocalAgent.Controller.{i}.MTP.{i}.MQTT.PublishRetainNotify",
+    "-Device.LocalAgent.Controller.{i}.MTP.{i}.MQTT.USPServiceRef",
+    "Device.MQTT.ClientNumberOfEntries",
+    "Device.MQTT.Client.{i}.Alias",
+    "Device.MQTT.Client.{i}.Name",
+    "Device.MQTT.Client.{i}.Enable",
+    "Device.MQTT.Client.{i}.Status",
+    "Device.MQTT.Client.{i}.ProtocolVersion",
+    "Device.MQTT.Client.{i}.BrokerAddress",
+    "Device.MQTT.Client.{i}.BrokerPort",
+    "Device.MQTT.Client.{i}.TransportProtocol",
+    "Device.MQTT.Client.{i}.CleanSession",
+    "Device.MQTT.Client.{i}.CleanStart",
+    "Device.MQTT.Client.{i}.KeepAliveTime",
+    "Device.MQTT.Client.{i}.ForceReconnect()",
+    "Device.MQTT.Client.{i}.RequestResponseInfo",
+    "Device.MQTT.Client.{i}.ClientID",
+    "Device.MQTT.Client.{i}.Username",
+    "Device.MQTT.Client.{i}.Password",
+    "Device.MQTT.Client.{i}.ConnectRetryTime",
+    "Device.MQTT.Client.{i}.ConnectRetryIntervalMultiplier",
+    "Device.MQTT.Client.{i}.ConnectRetryMaxInterval",
+    "Device.MQTT.Client.{i}.ResponseInformation",
+    "Device.MQTT.Client.{i}.SubscriptionNumberOfEntries",
+    "Device.MQTT.Client.{i}.Subscription.{i}.",
+    "-Device.MQTT.Client.{i}.Subscription.{i}.Status",
     "Device.LocalAgent.Controller.{i}.BootParameter.{i}.",
     "Device.LocalAgent.ControllerTrust.UntrustedRole",
     "Device.LocalAgent.ControllerTrust.BannedRole",
@@ -95,6 +125,6 @@ mod tests {
         );
         assert!(model.param("Device.DeviceInfo.SerialNumber").is_some());
         assert!(model.object("Device.WiFi.").is_none());
-        assert!(model.object("Device.LocalAgent.MTP.{i}.MQTT.").is_none());
+        assert!(model.object("Device.LocalAgent.MTP.{i}.STOMP.").is_none());
     }
 }

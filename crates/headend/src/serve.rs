@@ -36,6 +36,12 @@ pub struct Args {
     /// Address for agents with TLS, like 0.0.0.0:8443
     #[arg(long, value_name = "ADDRESS")]
     usp_tls: Option<String>,
+    /// Address of the MQTT broker for agents without TLS, like 0.0.0.0:1883
+    #[arg(long, value_name = "ADDRESS")]
+    mqtt: Option<String>,
+    /// Address of the MQTT broker for agents with TLS, like 0.0.0.0:8883
+    #[arg(long, value_name = "ADDRESS")]
+    mqtt_tls: Option<String>,
     /// Address for CPEs that speak TR-069, by HTTP, like 0.0.0.0:7547
     #[arg(long, value_name = "ADDRESS")]
     cwmp: Option<String>,
@@ -69,6 +75,8 @@ impl Args {
             ("http", "http.listen", &self.http),
             ("usp", "usp.listen", &self.usp),
             ("usp-tls", "usp.tls_listen", &self.usp_tls),
+            ("mqtt", "mqtt.listen", &self.mqtt),
+            ("mqtt-tls", "mqtt.tls_listen", &self.mqtt_tls),
             ("cwmp", "cwmp.listen", &self.cwmp),
             ("cwmp-tls", "cwmp.tls_listen", &self.cwmp_tls),
             ("files", "files.listen", &self.files),
@@ -120,6 +128,13 @@ pub async fn run(args: Args) -> Result<()> {
     }
     if let Some(address) = running.usp_tls {
         lines.push(format!("agents           wss://{address}/usp/<setup key>"));
+    }
+    for (scheme, address) in [("mqtt", running.mqtt), ("mqtts", running.mqtt_tls)] {
+        if let Some(address) = address {
+            lines.push(format!(
+                "agents           {scheme}://{address} as <tenant>/setup"
+            ));
+        }
     }
     if let Some(address) = running.cwmp {
         lines.push(format!("CPEs (TR-069)    http://{address}/"));
@@ -189,6 +204,8 @@ pub fn flag(key: &str) -> String {
         "http.listen" => "--http",
         "usp.listen" => "--usp",
         "usp.tls_listen" => "--usp-tls",
+        "mqtt.listen" => "--mqtt",
+        "mqtt.tls_listen" => "--mqtt-tls",
         "cwmp.listen" => "--cwmp",
         "cwmp.tls_listen" => "--cwmp-tls",
         "files.listen" => "--files",

@@ -1,5 +1,6 @@
-//! The sockets USP speaks over, both ends: today WebSocket (TR-369 "WebSocket Binding"), with TLS
-//! and the standard's retry arithmetic.
+//! The sockets USP speaks over: WebSocket (TR-369 "WebSocket Binding"), both ends, and MQTT ("MQTT
+//! Binding"), an Agent's end and what a broker has in common with it; with TLS and the standard's
+//! retry arithmetic.
 //!
 //! A transport carries Records as opaque bytes. It never decodes one: what a Record says is the
 //! `usp` crate's business, who may connect is decided by the consumer's [`ws::Admission`], and which
@@ -8,6 +9,8 @@
 pub mod e2e;
 pub mod identity;
 pub mod limits;
+pub mod mqtt;
 pub mod retry;
+pub mod stream;
 pub mod tls;
 pub mod ws;

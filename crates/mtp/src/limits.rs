@@ -102,3 +102,32 @@ pub const SENDER_CERTIFICATE_BYTES_MAX: usize = 64 * 1024;
 
 /// How many these may be: each is looked at with every record.
 pub const SENDER_CERTIFICATES_MAX: usize = 8;
+
+/// What an MQTT packet may be longer than the Record in it: topic, response topic and properties.
+pub const MQTT_PACKET_OVERHEAD_BYTES: usize = 16 * 1024;
+
+/// The largest MQTT packet before a client is admitted: a CONNECT has some hundred bytes; a will and
+/// many user properties fit.
+pub const MQTT_CONNECT_BYTES_MAX: usize = 16 * 1024;
+
+/// The longest text of an MQTT packet: a topic with an escaped reply topic has some hundred bytes.
+pub const MQTT_TEXT_BYTES_MAX: usize = 4 * 1024;
+
+/// Properties of one MQTT packet. Those of USP are three.
+pub const MQTT_PROPERTIES_MAX: usize = 64;
+
+/// Filters of one SUBSCRIBE or UNSUBSCRIBE, and subscriptions of one client. An agent has one to
+/// three.
+pub const MQTT_FILTERS_MAX: usize = 32;
+
+/// Publishes of QoS 1 that we have in flight towards one peer; the others wait. What MQTT 3.1.1
+/// clients, which cannot say how many they take, commonly have.
+pub const MQTT_IN_FLIGHT_MAX: u16 = 20;
+
+/// Default of `MQTT.Client.{i}.KeepAliveTime`, in seconds.
+pub const MQTT_KEEP_ALIVE: u16 = 60;
+
+/// Defaults of `MQTT.Client.{i}.ConnectRetryTime` and `ConnectRetryMaxInterval`, in seconds.
+pub const MQTT_RETRY_TIME: u32 = 5;
+/// See [`MQTT_RETRY_TIME`].
+pub const MQTT_RETRY_MAX_INTERVAL: u32 = 30_720;

@@ -2,6 +2,7 @@
 //! then the command line. A wrong key or value is named with its line, variable or flag. Nothing
 //! here opens anything.
 
+mod address;
 mod cwmp;
 mod files;
 
@@ -9,13 +10,16 @@ pub use cwmp::{Cwmp, DigestHash, OfferBasic, Xmpp};
 pub use files::Files;
 
 mod matching;
+mod mqtt;
 
 pub use matching::Matching;
+pub use mqtt::Mqtt;
 
 mod session_context;
 
 pub use session_context::{ContextIdentity, PayloadSecurity, SessionContext, SessionMode};
 
+use address::{address, address_or_none};
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -32,6 +36,8 @@ pub struct Config {
     pub http: Http,
     /// The side of the devices that speak USP.
     pub usp: Usp,
+    /// The broker inside, for devices that speak USP over MQTT.
+    pub mqtt: Mqtt,
     /// The side of the devices that speak TR-069 (CWMP).
     pub cwmp: Cwmp,
     /// The files that devices fetch and send.
@@ -53,6 +59,7 @@ impl Default for Config {
             database: None,
             http: Http::default(),
             usp: Usp::default(),
+            mqtt: Mqtt::default(),
             cwmp: Cwmp::default(),
             files: Files::default(),
             presence: Presence::default(),
@@ -356,28 +363,6 @@ fn insert(table: &mut toml::Table, key: &str, value: toml::Value) -> bool {
             .as_table_mut()
             .is_some_and(|inner| insert(inner, rest, value)),
     }
-}
-
-fn address_or_none<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<SocketAddr>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    match text.is_empty() {
-        true => Ok(None),
-        false => parsed(&text).map(Some),
-    }
-}
-
-fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    parsed(&String::deserialize(deserializer)?)
-}
-
-fn parsed<E: serde::de::Error>(text: &str) -> Result<SocketAddr, E> {
-    text.parse().map_err(|_| {
-        E::custom(format!(
-            "{text:?} is not an address with a port, like 0.0.0.0:8081"
-        ))
-    })
 }
 
 #[cfg(test)]

@@ -100,6 +100,10 @@ pub struct Running {
     pub usp: Option<SocketAddr>,
     /// Where devices connect with TLS.
     pub usp_tls: Option<SocketAddr>,
+    /// Where devices connect by MQTT, without TLS.
+    pub mqtt: Option<SocketAddr>,
+    /// Where devices connect by MQTT, with TLS.
+    pub mqtt_tls: Option<SocketAddr>,
     /// Where devices that speak TR-069 connect by HTTP.
     pub cwmp: Option<SocketAddr>,
     /// Where devices that speak TR-069 connect by HTTPS.
@@ -214,6 +218,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         http: Some(address),
         usp: usp.usp,
         usp_tls: usp.usp_tls,
+        mqtt: usp.mqtt,
         certificate: usp.certificate,
         endpoint_id: usp.endpoint_id,
         cwmp: cwmp.http,
@@ -221,6 +226,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         cwmp_certificate: cwmp.certificate,
     };
     let (usp, usp_tls) = (bound.usp, bound.usp_tls);
+    let (mqtt, mqtt_tls) = (bound.mqtt.plain, bound.mqtt.tls);
     let (cwmp, cwmp_tls) = (bound.cwmp, bound.cwmp_tls);
     let endpoint_id = bound.endpoint_id.clone();
     let state = State::new(
@@ -242,6 +248,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         https,
         usp,
         usp_tls,
+        mqtt,
+        mqtt_tls,
         cwmp,
         cwmp_tls,
         files: files.bound(),

@@ -65,6 +65,8 @@ pub struct Bound {
     pub usp_tls: Option<SocketAddr>,
     /// The certificate of that one.
     pub certificate: Option<crate::southbound::certificate::Certificate>,
+    /// Devices that speak USP over MQTT.
+    pub mqtt: crate::southbound::usp::MqttBound,
     /// Devices that speak TR-069, by HTTP.
     pub cwmp: Option<SocketAddr>,
     /// Devices that speak TR-069, by HTTPS.

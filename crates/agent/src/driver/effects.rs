@@ -2,7 +2,6 @@
 //! match the data model.
 
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use mtp::ws::{CloseCode, reason};
 use usp::agent::{Event, Session};
@@ -170,13 +169,12 @@ impl Driver {
                         let contexts = self.identity.contexts(&peer.config.session);
                         peer.session.set_contexts(contexts);
                     }
-                    if session || before.url != peer.config.url {
+                    if session || before.reach != peer.config.reach {
                         self.reconnect(at).await;
                     } else if before.keep_alive != peer.config.keep_alive
                         && let Channel::Open(link) = &mut peer.channel
                     {
-                        let every = Duration::from_secs(peer.config.keep_alive.into());
-                        link.set_keep_alive(mtp::ws::KeepAlive::every(every));
+                        link.set_keep_alive(peer.config.keep_alive);
                     }
                 }
                 None => {

@@ -5,6 +5,7 @@ mod effects;
 mod identity;
 mod inbound;
 mod peer;
+mod wire;
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -14,16 +15,19 @@ use std::task::Poll;
 use std::time::Instant;
 
 use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
-use mtp::ws::{CloseCode, DialConfig, Listener, dial, reason};
+use mtp::ws::{CloseCode, Listener, reason};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::CLOSING_TIME_MAX;
-use crate::{AgentConfig, Backend, Effect, Engine, EngineError, NoStorage, Now, Restart, Storage};
+use crate::{
+    AgentConfig, Backend, Effect, Engine, EngineError, NoStorage, Now, Reach, Restart, Storage,
+};
 use identity::EndToEnd;
 use inbound::Door;
 use peer::{Channel, Happened, Peer};
+use wire::Wire;
 
 /// Where the driver takes the time from.
 pub trait Clock: Send + Sync {
@@ -244,6 +248,7 @@ impl Driver {
         let instance = peer.config.instance;
         match happened {
             Happened::Dialed(Ok(link)) => {
+                show(&mut self.engine, &peer.config.reach, Some(&link));
                 peer.opened(now, link);
                 tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), "connected");
             }
@@ -254,7 +259,9 @@ impl Driver {
             Happened::Record(record) => match peer.session.handle_input(now, &record) {
                 Ok(()) => {}
                 // R-WS.16: what is no record closes the connection.
-                Err(error @ (usp::Error::InvalidMessage(_) | usp::Error::LimitExceeded { .. })) => {
+                Err(error @ (usp::Error::InvalidMessage(_) | usp::Error::LimitExceeded { .. }))
+                    if peer.closes_on_garbage() =>
+                {
                     tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), %error, "not a record");
                     let channel = std::mem::replace(&mut peer.channel, Channel::Idle);
                     peer.lost(now, random);
@@ -270,6 +277,7 @@ impl Driver {
                 }
             },
             Happened::Closed(why) => {
+                show(&mut self.engine, &peer.config.reach, None);
                 peer.lost(now, random);
                 tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), why, "connection lost");
             }
@@ -290,7 +298,7 @@ impl Driver {
         };
         let older = std::mem::replace(&mut peer.channel, Channel::Idle);
         peer.session.channel_closed(now);
-        peer.opened(now, Box::new(accepted.link));
+        peer.opened(now, accepted.link.into());
         if let Channel::Open(link) = older {
             self.closing
                 .spawn(async move { link.close(CloseCode::Normal, reason::REPLACED).await });
@@ -321,32 +329,35 @@ impl Driver {
     fn begin_dial(&mut self, at: usize) {
         let own = self.engine.endpoint_id().clone();
         let peer = &mut self.peers[at];
-        let Some(url) = peer.config.url.clone() else {
-            return;
-        };
-        let tls = if url.starts_with("wss:") {
-            Some(self.tls.clone())
-        } else {
-            None
-        };
+        let (reach, tls) = (peer.config.reach.clone(), self.tls.clone());
         let peer_eid = peer.config.endpoint_id.clone();
-        peer.channel = Channel::Dialing(Box::pin(async move {
-            let mut config = DialConfig::new(url, own);
-            if let Some(tls) = tls {
-                let roots = tls.ca_file.map_or(Roots::Public, Roots::Only);
-                let own = tls.certificate.zip(tls.key);
-                let peer_eid = Some(peer_eid);
-                let settings = ClientTlsConfig {
-                    roots,
-                    own,
-                    peer_eid,
-                    clock_unset: false,
-                    insecure: tls.insecure,
+        peer.channel = match reach {
+            Reach::Awaited => return,
+            Reach::WebSocket(url) => Channel::Dialing(Box::pin(async move {
+                let encrypted = url.starts_with("wss:");
+                let mut config = mtp::ws::DialConfig::new(url, own);
+                config.tls = encrypted.then(|| client_tls(tls, peer_eid)).transpose()?;
+                Ok(Wire::from(mtp::ws::dial(&config).await?))
+            })),
+            Reach::Mqtt(link) => Channel::Dialing(Box::pin(async move {
+                let given = |text: String| Some(text).filter(|text| !text.is_empty());
+                let tls = link.encrypted.then(|| client_tls(tls, peer_eid));
+                let config = mtp::mqtt::DialConfig {
+                    tls: tls.transpose()?,
+                    version: link.version,
+                    client_id: link.client_id,
+                    username: given(link.username),
+                    password: given(link.password),
+                    keep_alive: link.keep_alive,
+                    clean: link.clean,
+                    subscriptions: link.subscriptions,
+                    response_topic: given(link.response_topic),
+                    qos: link.qos,
+                    ..mtp::mqtt::DialConfig::new(link.host, link.port, own, link.topic)
                 };
-                config.tls = Some(Arc::new(ClientTls::load(&settings)?));
-            }
-            dial(&config).await
-        }));
+                Ok(Wire::from(mtp::mqtt::dial(&config).await?))
+            })),
+        };
     }
 
     /// Carries everything out that can be done now: requests are answered, answers sent, then effects, until nothing
@@ -413,4 +424,29 @@ impl Driver {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
+}
+
+/// How a server is verified, by the configuration file.
+fn client_tls(
+    tls: crate::TlsConfig,
+    peer_eid: usp::EndpointId,
+) -> Result<Arc<ClientTls>, mtp::tls::TlsError> {
+    let settings = ClientTlsConfig {
+        roots: tls.ca_file.map_or(Roots::Public, Roots::Only),
+        own: tls.certificate.zip(tls.key),
+        peer_eid: Some(peer_eid),
+        clock_unset: false,
+        insecure: tls.insecure,
+    };
+    ClientTls::load(&settings).map(Arc::new)
+}
+
+/// The data model shows the connection of an MQTT client.
+fn show(engine: &mut Engine, reach: &Reach, wire: Option<&Wire>) {
+    let Reach::Mqtt(link) = reach else { return };
+    let connected = wire.and_then(Wire::mqtt);
+    engine.set_mqtt(
+        link,
+        connected.map(|link| (link.reply_topic(), link.assigned_client_id())),
+    );
 }

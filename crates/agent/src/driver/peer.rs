@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mtp::retry::Backoff;
-use mtp::ws::{CloseCode, DialError, Incoming, KeepAlive, Link, LinkError, reason};
+use mtp::ws::{CloseCode, reason};
 use usp::ErrorCode;
 use usp::agent::{NotifyId, Session};
-use usp::proto::record::WebSocketConnectRecord;
 
-use crate::ControllerLink;
+use super::wire::{Wire, WireError};
 use crate::limits::SEND_TIME_MAX;
+use crate::{ControllerLink, Reach};
 
 /// A connection attempt under way.
-pub(super) type Dialing = Pin<Box<dyn Future<Output = Result<Link, DialError>> + Send>>;
+pub(super) type Dialing = Pin<Box<dyn Future<Output = Result<Wire, WireError>> + Send>>;
 
 /// The connection of the moment.
 pub(super) enum Channel {
@@ -25,12 +25,12 @@ pub(super) enum Channel {
     /// The next attempt is due then.
     Waiting(Instant),
     Dialing(Dialing),
-    Open(Box<Link>),
+    Open(Wire),
 }
 
 /// What a peer's connection did.
 pub(super) enum Happened {
-    Dialed(Result<Box<Link>, DialError>),
+    Dialed(Result<Wire, WireError>),
     Record(Bytes),
     Closed(String),
 }
@@ -58,16 +58,10 @@ impl Peer {
 
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {
         match &mut self.channel {
-            Channel::Dialing(dialing) => dialing
-                .as_mut()
-                .poll(cx)
-                .map(|dialed| Happened::Dialed(dialed.map(Box::new))),
+            Channel::Dialing(dialing) => dialing.as_mut().poll(cx).map(Happened::Dialed),
             // Cancel-safe: the link keeps what is half read.
             Channel::Open(link) => pin!(link.recv()).poll(cx).map(|result| match result {
-                Ok(Incoming::Record(record)) => Happened::Record(record),
-                Ok(Incoming::Closed(closed)) => {
-                    Happened::Closed(format!("closed by the controller: {}", closed.reason))
-                }
+                Ok(record) => Happened::Record(record),
                 Err(error) => Happened::Closed(error.to_string()),
             }),
             Channel::Idle | Channel::Waiting(_) => Poll::Pending,
@@ -75,36 +69,42 @@ impl Peer {
     }
 
     /// The connection is up: the connect record and what is undelivered go first.
-    pub fn opened(&mut self, now: Instant, mut link: Box<Link>) {
-        link.set_keep_alive(KeepAlive::every(Duration::from_secs(
-            self.config.keep_alive.into(),
-        ))); // R-WS.17
+    pub fn opened(&mut self, now: Instant, mut link: Wire) {
+        link.set_keep_alive(self.config.keep_alive); // R-WS.17
+        self.session.channel_opened(now, link.connect_record());
         self.channel = Channel::Open(link);
-        self.session.channel_opened(now, WebSocketConnectRecord {});
         self.backoff.reset(); // R-WS.21
     }
 
     /// The connection is gone: waits before dialling again.
     pub fn lost(&mut self, now: Instant, random: u64) {
         self.session.channel_closed(now);
-        self.channel = match self.config.url {
-            Some(_) => Channel::Waiting(now + self.backoff.next(random)),
-            None => Channel::Idle,
+        self.channel = match &self.config.reach {
+            Reach::Awaited => Channel::Idle,
+            Reach::WebSocket(_) => Channel::Waiting(now + self.backoff.next(random)),
+            Reach::Mqtt(mqtt) => {
+                let longest = Duration::from_secs(mqtt.retry_max.into());
+                Channel::Waiting(now + self.backoff.next(random).min(longest))
+            }
         };
     }
 
     /// Dial at once; for new addresses and wanted reconnects.
     pub fn dial_now(&mut self, now: Instant) {
         self.backoff = backoff(&self.config);
-        self.channel = if self.config.url.is_some() {
-            Channel::Waiting(now)
-        } else {
-            Channel::Idle
+        self.channel = match self.config.reach {
+            Reach::Awaited => Channel::Idle,
+            _ => Channel::Waiting(now),
         };
     }
 
+    /// Whether what is no record ends the connection.
+    pub fn closes_on_garbage(&self) -> bool {
+        matches!(&self.channel, Channel::Open(link) if link.closes_on_garbage())
+    }
+
     /// Writes what the session wants to send. An error means that the connection is useless.
-    pub async fn flush(&mut self) -> Result<(), LinkError> {
+    pub async fn flush(&mut self) -> Result<(), WireError> {
         let Channel::Open(link) = &mut self.channel else {
             return Ok(());
         };
@@ -112,9 +112,7 @@ impl Peer {
             match tokio::time::timeout(SEND_TIME_MAX, link.send(record)).await {
                 Ok(sent) => sent?,
                 Err(_) => {
-                    return Err(LinkError::from(std::io::Error::from(
-                        std::io::ErrorKind::TimedOut,
-                    )));
+                    return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
                 }
             }
         }

@@ -6,7 +6,7 @@ use usp::proto::msg;
 use super::access::Actor;
 use super::{CONTROLLERS, Effect, Engine, EngineError, Held, SUBSCRIPTIONS, clock};
 use crate::backend::Restart;
-use crate::config::{ControllerConfig, WebSocketAddress};
+use crate::config::{ControllerConfig, MqttAddress, WebSocketAddress};
 use crate::{Fault, Now};
 
 const TRUST: &str = "Device.LocalAgent.ControllerTrust.";
@@ -215,17 +215,25 @@ impl Engine {
                 ),
             ]);
         }
+        let mtp = |name: &str| format!("MTP.1.{name}");
         if !config.url.is_empty() {
-            let address = WebSocketAddress::parse(&config.url).map_err(|reason| {
-                EngineError::Model(format!("controller {}: url {reason}", config.endpoint_id))
-            })?;
             self.state.insert(&format!("{row}MTP."), Some(1));
-            let mtp = |name: &str| format!("MTP.1.{name}");
             values.extend([
                 (mtp("Alias"), "cpe-1".to_owned()),
                 (mtp("Enable"), "true".to_owned()),
-                (mtp("Protocol"), "WebSocket".to_owned()),
                 (mtp("Order"), "1".to_owned()),
+            ]);
+        }
+        let bad = |reason: String| {
+            EngineError::Model(format!("controller {}: url {reason}", config.endpoint_id))
+        };
+        if MqttAddress::is_one(&config.url) {
+            let address = MqttAddress::parse(&config.url).map_err(bad)?;
+            values.extend(self.configure_mqtt(config, address));
+        } else if !config.url.is_empty() {
+            let address = WebSocketAddress::parse(&config.url).map_err(bad)?;
+            values.extend([
+                (mtp("Protocol"), "WebSocket".to_owned()),
                 (mtp("WebSocket.Host"), address.host),
                 (mtp("WebSocket.Port"), address.port.to_string()),
                 (mtp("WebSocket.Path"), address.path),

@@ -79,7 +79,11 @@ impl Engine {
 
     /// The changes as the device gets them, and how to take them back.
     fn device_changes(&self, deltas: &[Delta]) -> (Vec<Change>, Vec<Change>) {
-        let ours = |path: &str| path.starts_with("Device.LocalAgent.") || path.starts_with('~');
+        let ours = |path: &str| {
+            path.starts_with("Device.LocalAgent.")
+                || path.starts_with(super::mqtt::MQTT)
+                || path.starts_with('~')
+        };
         let mut changes = Vec::new();
         let mut inverse = Vec::new();
         for delta in deltas {
@@ -228,6 +232,8 @@ impl Engine {
         }
         if controllers || touches("Device.LocalAgent.ControllerTrust.") {
             self.reschedule_controllers(now, deltas);
+            self.effects.push_back(Effect::ControllersChanged);
+        } else if touches(super::mqtt::MQTT) || touches("Device.LocalAgent.MTP.") {
             self.effects.push_back(Effect::ControllersChanged);
         }
         if touches("Device.LocalAgent.MTP.") {

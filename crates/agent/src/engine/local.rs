@@ -5,7 +5,7 @@ use dm::{Path, PathKind};
 use super::access::Actor;
 use super::notify::Kind;
 use super::paths::{list_items, split};
-use super::{CONTROLLERS, Effect, Engine, SUBSCRIPTIONS, clock};
+use super::{CONTROLLERS, Effect, Engine, Reach, SUBSCRIPTIONS, clock};
 use crate::limits::{SUBSCRIPTIONS_MAX, TRIGGER_SETTINGS_MAX};
 use crate::{Call, Fault, Now, Outcome};
 
@@ -41,12 +41,20 @@ impl Engine {
                     }
                 }
                 ("MTP", Some(n), Some("Status"), None, ..) => {
-                    let up = self.held_true(&format!("Device.LocalAgent.MTP.{n}.Enable"))
-                        && self.links.listening;
+                    let row = format!("Device.LocalAgent.MTP.{n}.");
+                    let live = match self.held(&format!("{row}Protocol")).as_str() {
+                        "MQTT" => self.mqtt_discovered(n.parse().ok()?).is_some(),
+                        _ => self.links.listening,
+                    };
+                    let up = self.held_true(&format!("{row}Enable")) && live;
                     if up { "Up".into() } else { "Down".into() }
                 }
                 ("Controller", Some(n), Some("E2ESession"), Some(name), None, _) => {
                     return self.session_value(n.parse().ok()?, name);
+                }
+                ("MTP", Some(n), Some("MQTT"), Some("ResponseTopicDiscovered"), None, ..) => {
+                    let topic = self.mqtt_discovered(n.parse().ok()?);
+                    topic.unwrap_or_default().to_owned()
                 }
                 (
                     "Controller",
@@ -109,9 +117,9 @@ impl Engine {
                     .parse::<usp::EndpointId>()
                     .map_err(|error| Fault::invalid_value(format!("{value}: {error}")))?;
             }
-            "Protocol" if value != "WebSocket" => {
+            "Protocol" if !matches!(value, "WebSocket" | "MQTT") => {
                 return Err(Fault::invalid_value(format!(
-                    "{value} is not supported: this agent speaks WebSocket"
+                    "{value} is not supported: this agent speaks WebSocket and MQTT"
                 )));
             }
             "PayloadSecurity" if value == "TLS" && !self.links.end_to_end => {
@@ -253,6 +261,15 @@ impl Engine {
             ] => {
                 if let Ok(n) = n.parse() {
                     self.effects.push_back(Effect::ResetContext(n));
+                }
+                Outcome::Done(Ok(Vec::new()))
+            }
+            ["Device", "MQTT", "Client", client, "ForceReconnect()"] => {
+                let client: Option<u32> = client.parse().ok();
+                for link in self.controllers() {
+                    if matches!(&link.reach, Reach::Mqtt(mqtt) if Some(mqtt.client) == client) {
+                        self.effects.push_back(Effect::Reconnect(link.instance));
+                    }
                 }
                 Outcome::Done(Ok(Vec::new()))
             }

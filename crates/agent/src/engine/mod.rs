@@ -9,6 +9,7 @@ mod commit;
 mod context;
 mod get;
 mod local;
+mod mqtt;
 mod notify;
 mod operate;
 mod paths;
@@ -35,6 +36,7 @@ use crate::{AgentConfig, Backend, Fault, Now};
 pub use context::SessionSettings;
 
 pub(crate) use self::values::{Filter, Target};
+pub use mqtt::MqttLink;
 pub use notify::Outgoing;
 
 /// The table of controllers.
@@ -81,16 +83,27 @@ pub enum Effect {
     Restart(Restart),
 }
 
-/// How to reach a controller, from its row and first enabled WebSocket MTP.
+/// The way to a controller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// It dials us.
+    Awaited,
+    /// We dial this URL.
+    WebSocket(String),
+    /// We meet at a broker.
+    Mqtt(Box<MqttLink>),
+}
+
+/// How to reach a controller, from its row and first enabled MTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControllerLink {
     /// Its instance number.
     pub instance: u32,
     /// Its endpoint id.
     pub endpoint_id: EndpointId,
-    /// Where to dial; `None`: it dials us.
-    pub url: Option<String>,
-    /// Retry of dialling (R-WS.19): shortest wait in seconds and multiplier.
+    /// How it is reached.
+    pub reach: Reach,
+    /// Retry of dialling (R-WS.19, R-MQTT.10): shortest wait in seconds and multiplier.
     pub retry: (u32, u32),
     /// Seconds between pings.
     pub keep_alive: u32,
@@ -107,6 +120,8 @@ struct Links {
     retries: BTreeMap<u32, u32>,
     /// Session contexts: how they stand and how often they failed.
     contexts: BTreeMap<u32, (Status, u32)>,
+    /// Connected MQTT clients, with the instance of their MTP and the topic of answers.
+    mqtt: BTreeMap<u32, (u32, String)>,
 }
 
 /// The engine of one agent.
@@ -281,10 +296,21 @@ impl Engine {
                 .map(|mtp| (self.held_number(&format!("{mtp}Order")), mtp))
                 .collect();
             enabled.sort();
-            let mtp = enabled
-                .into_iter()
-                .next()
-                .map(|(_, mtp)| format!("{mtp}WebSocket."));
+            let first = enabled.into_iter().next().map(|(_, mtp)| mtp);
+            if let Some(row) = &first
+                && self.held(&format!("{row}Protocol")) == "MQTT"
+            {
+                let (link, retry) = self.mqtt_link(row)?;
+                return Some(ControllerLink {
+                    instance,
+                    endpoint_id,
+                    keep_alive: link.keep_alive.into(),
+                    session: self.session_settings(instance),
+                    reach: Reach::Mqtt(Box::new(link)),
+                    retry,
+                });
+            }
+            let mtp = first.map(|mtp| format!("{mtp}WebSocket."));
             let number = |name: &str, otherwise: u32| {
                 let value = mtp
                     .as_ref()
@@ -308,7 +334,7 @@ impl Engine {
             Some(ControllerLink {
                 instance,
                 endpoint_id,
-                url,
+                reach: url.map_or(Reach::Awaited, Reach::WebSocket),
                 retry: (
                     number("SessionRetryMinimumWaitInterval", 5),
                     number("SessionRetryIntervalMultiplier", 2000),

@@ -99,8 +99,9 @@ impl Engine {
         if is_async {
             call.id = self.begin(originator, &call)?;
         }
-        let local =
-            command.starts_with("Device.LocalAgent.") || command == "Device.ScheduleTimer()";
+        let local = command.starts_with("Device.LocalAgent.")
+            || command.starts_with(super::mqtt::MQTT)
+            || command == "Device.ScheduleTimer()";
         let outcome = if local {
             self.local_operate(now, actor, &call)
         } else {

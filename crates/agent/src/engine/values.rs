@@ -134,7 +134,9 @@ impl Engine {
             object,
             def,
             held: self.state.object(object),
-            live: object.starts_with(LOCAL) || self.backend.is_live(object),
+            live: object.starts_with(LOCAL)
+                || object.starts_with(super::mqtt::CLIENTS)
+                || self.backend.is_live(object),
         }
     }
 
@@ -155,6 +157,7 @@ impl Engine {
         let live = match path.strip_prefix(LOCAL) {
             _ if !at.live => None,
             Some(rest) => self.local_value(now, rest),
+            None if path.starts_with(super::mqtt::CLIENTS) => self.mqtt_value(path),
             None => self.backend.read(now, path),
         };
         match live {
@@ -203,7 +206,7 @@ impl Engine {
         if table == super::REQUESTS {
             return self.requests.keys().copied().collect();
         }
-        match table.starts_with(LOCAL) {
+        match table.starts_with(LOCAL) || table.starts_with(super::mqtt::MQTT) {
             true => self.state.instances(table).collect(),
             false => self
                 .backend

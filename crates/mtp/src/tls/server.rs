@@ -131,7 +131,8 @@ impl ServerTls {
             .clone()
     }
 
-    pub(crate) fn demands_endpoint_id(&self) -> bool {
+    /// Whether clients have to show a certificate that names an endpoint id.
+    pub fn demands_endpoint_id(&self) -> bool {
         matches!(self.files.clients, ClientCertificates::Demanded { .. })
     }
 }

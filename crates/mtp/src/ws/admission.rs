@@ -103,6 +103,10 @@ pub enum RefusalReason {
     NotAWebSocketRequest,
     /// The client does not offer the subprotocol `v1.usp` (R-WS.12a).
     NoSubprotocol,
+    /// What came is no CONNECT of MQTT 5.0 or 3.1.1.
+    MalformedConnect,
+    /// The MQTT user name does not say whose device it is.
+    BareUsername,
     /// What was given as endpoint id is none.
     BadEndpointId,
     /// Query, extension and certificate name different endpoints.
@@ -146,6 +150,8 @@ impl RefusalReason {
             Self::RequestTooLarge => "request-too-large",
             Self::NotAWebSocketRequest => "not-a-websocket-request",
             Self::NoSubprotocol => "no-subprotocol",
+            Self::MalformedConnect => "malformed-connect",
+            Self::BareUsername => "bare-username",
             Self::BadEndpointId => "bad-endpoint-id",
             Self::EndpointIdConflict => "endpoint-id-conflict",
             Self::UnknownPath => "unknown-path",
@@ -169,7 +175,7 @@ impl RefusalReason {
             Self::RequestTooLarge => 431,
             Self::NotAWebSocketRequest => 426,
             Self::UnknownPath => 404,
-            Self::UnknownCredential | Self::CredentialWithdrawn => 401,
+            Self::UnknownCredential | Self::CredentialWithdrawn | Self::BareUsername => 401,
             Self::EndpointIdConflict
             | Self::EndpointIdMismatch
             | Self::CertificateWithoutEndpointId

@@ -23,11 +23,11 @@ use super::{
     error::DialError,
     http::{HeadError, read_head, write_all},
     link::{Link, LinkLimits, Role},
-    stream::Stream,
 };
 use crate::{
     identity,
     limits::{DIAL_ADDRESS_TIME_MIN, DIAL_TIME_MAX, REFUSAL_BODY_BYTES_MAX},
+    stream::Stream,
     tls::{self, ClientTls},
 };
 
@@ -81,11 +81,15 @@ pub async fn dial(config: &DialConfig) -> Result<Link, DialError> {
         stage,
         limit: config.time_max,
     };
-    let tcp = connect(&target, deadline, config.time_max).await?;
+    let tcp = connect(&target.host, target.port, deadline, config.time_max).await?;
     let peer_addr = tcp.peer_addr()?;
     let mut peer_ids = Vec::new();
     let mut stream = if target.tls {
-        let secured = timeout_at(deadline, secure(config, &target, tcp)).await;
+        let client = match &config.tls {
+            Some(tls) => tls.config(),
+            None => ClientTls::public()?.config(),
+        };
+        let secured = timeout_at(deadline, secure(client, &target.host, tcp)).await;
         let (stream, ids) = secured.map_err(|_| in_time("the TLS handshake"))??;
         peer_ids = ids;
         stream
@@ -141,16 +145,17 @@ fn target(config: &DialConfig) -> Result<Target, DialError> {
 }
 
 /// Tries each address of the name in turn, so that a dead IPv6 route does not cost the connection.
-async fn connect(
-    target: &Target,
+pub(crate) async fn connect(
+    host: &str,
+    port: u16,
     deadline: Instant,
     limit: Duration,
 ) -> Result<TcpStream, DialError> {
     let unresolved = |reason: String| DialError::Resolve {
-        host: target.host.clone(),
+        host: host.to_owned(),
         reason,
     };
-    let lookup = tokio::net::lookup_host((target.host.as_str(), target.port));
+    let lookup = tokio::net::lookup_host((host, port));
     let addresses: Vec<SocketAddr> = timeout_at(deadline, lookup)
         .await
         .map_err(|_| DialError::Timeout {
@@ -183,17 +188,14 @@ async fn connect(
     Err(failure)
 }
 
-async fn secure(
-    config: &DialConfig,
-    target: &Target,
+/// TLS over a connection to this host, and the endpoint ids of its certificate.
+pub(crate) async fn secure(
+    client: Arc<rustls::ClientConfig>,
+    host: &str,
     tcp: TcpStream,
 ) -> Result<(Stream, Vec<EndpointId>), DialError> {
-    let client = match &config.tls {
-        Some(tls) => tls.config(),
-        None => ClientTls::public()?.config(),
-    };
-    let name = ServerName::try_from(target.host.clone())
-        .map_err(|_| DialError::BadUrl(format!("no DNS name and no address: {}", target.host)))?;
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| DialError::BadUrl(format!("no DNS name and no address: {host}")))?;
     let connector = tokio_rustls::TlsConnector::from(client);
     let stream = connector.connect(name, tcp).await.map_err(DialError::Tls)?;
     let certificate = stream

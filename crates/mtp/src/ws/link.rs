@@ -28,12 +28,12 @@ use super::{
     frame::{self, OpCode},
     keepalive::{KeepAlive, Pulse},
     seats::Seat,
-    stream::Stream,
 };
 use crate::limits::{
     CLOSE_REASON_BYTES_MAX, CLOSE_TIME_MAX, READ_CHUNK_BYTES, RECORD_BYTES_MAX, SEND_QUEUE_BYTES,
     SEND_STALL_MAX,
 };
+use crate::stream::Stream;
 
 /// Which end of the WebSocket this is: a client masks what it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,7 +238,7 @@ impl Link {
 
     /// Whether the connection is encrypted.
     pub fn is_tls(&self) -> bool {
-        matches!(self.stream, Stream::Tls(_))
+        self.stream.is_tls()
     }
 
     /// Bytes of this link's own buffers on the heap (those of TLS below are not counted): zero

@@ -20,7 +20,6 @@ use super::{
     keepalive::KeepAlive,
     link::{Link, LinkLimits, Role},
     seats::{Seat, Seats},
-    stream::Stream,
     upgrade::{self, Below},
 };
 use crate::{
@@ -28,6 +27,7 @@ use crate::{
         ACCEPT_PAUSE, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HANDSHAKE_TIME_MAX,
         HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, KEEP_ALIVE_INTERVAL, RECORD_BYTES_MAX,
     },
+    stream::Stream,
     tls::{self, ServerTls},
 };
 

@@ -16,12 +16,12 @@ mod keepalive;
 mod link;
 mod listener;
 mod seats;
-mod stream;
 mod upgrade;
 
 pub use admission::{Admission, Admitted, Hello, Refusal, RefusalReason, Refusals, Refused};
 pub use close::{CloseCode, reason};
 pub use dial::{DialConfig, dial};
+pub(crate) use dial::{connect, secure};
 pub use error::{DialError, LinkError};
 pub use keepalive::KeepAlive;
 pub use link::{Closed, Incoming, Link, LinkLimits, Role};

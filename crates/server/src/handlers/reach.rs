@@ -24,7 +24,7 @@ const REFUSALS_SINCE: Duration = Duration::from_secs(7 * 24 * 3600);
 const REFUSALS_MAX: usize = 10;
 
 /// The transport of links, which is also how they are dialled.
-const WEBSOCKET: &str = crate::southbound::usp::TRANSPORT;
+const WEBSOCKET: &str = crate::southbound::usp::WEBSOCKET;
 
 /// The transport of devices that open sessions when they like, or are asked to.
 const CWMP: &str = crate::southbound::cwmp::TRANSPORT;

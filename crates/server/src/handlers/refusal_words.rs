@@ -82,6 +82,16 @@ const TRANSPORT: &[(&str, &str, &str)] = &[
         "Its agent is not a USP agent, or a proxy drops Sec-WebSocket-Protocol.",
     ),
     (
+        "malformed-connect",
+        "What came is no CONNECT of MQTT 5.0 or 3.1.1",
+        "Something else than a device uses this port, or its MQTT client is older than 3.1.1; the detail says more.",
+    ),
+    (
+        "bare-username",
+        "The MQTT user name does not say whose device it is",
+        "Use TENANT/setup with a setup key, or TENANT/DEVICE with the device's own credential.",
+    ),
+    (
         "bad-endpoint-id",
         "What the device gives as its endpoint id is none",
         "Correct it on the device; the detail names what is wrong.",
@@ -114,6 +124,31 @@ const CONDUCT: &[(&str, &str, &str)] = &[
         "websocket-violation",
         "The device broke the WebSocket protocol, or sent text where USP is binary; its connection was closed",
         "Its agent is defective, or a proxy on the way changes what it sends.",
+    ),
+    (
+        "mqtt-violation",
+        "The device broke the MQTT protocol; its connection was closed",
+        "Its MQTT client is defective; the detail names what it sent.",
+    ),
+    (
+        "wrong-topic",
+        "The device published or subscribed to a topic that is not its own, which was refused",
+        "Correct its topics: the detail names the one it used. Its own are PREFIX/TENANT/agent/ENDPOINT and PREFIX/TENANT/controller/ENDPOINT.",
+    ),
+    (
+        "wrong-reply-topic",
+        "The device wants to be answered at a topic that is not its own; what it sent was refused",
+        "Correct its response topic: it has to be PREFIX/TENANT/agent/ENDPOINT or below.",
+    ),
+    (
+        "not-subscribed",
+        "The device is not subscribed to the topic at which it wants to be answered, so nothing can be sent to it",
+        "Let it subscribe to its own topic before it publishes; with MQTT 3.1.1 to what is below it, too.",
+    ),
+    (
+        "not-a-record",
+        "The device published something whose content type is not that of USP, which was refused",
+        "Only USP records may be published; look for another client with the device's credential.",
     ),
     (
         "record-limit-exceeded",
@@ -284,6 +319,8 @@ mod tests {
             T::RequestTooLarge,
             T::NotAWebSocketRequest,
             T::NoSubprotocol,
+            T::MalformedConnect,
+            T::BareUsername,
             T::BadEndpointId,
             T::EndpointIdConflict,
             T::UnknownPath,

@@ -40,6 +40,16 @@ pub async fn show(Extract(state): Extract<State>, caller: Caller) -> Json<System
             url: config.usp.public_url.clone().unwrap_or(own),
         });
     }
+    for (scheme, addr) in [("mqtt", bound.mqtt.plain), ("mqtts", bound.mqtt.tls)] {
+        let Some(addr) = addr else { continue };
+        let own = format!("{scheme}://{addr}");
+        listeners.push(Listener {
+            purpose: "devices (MQTT)".to_owned(),
+            protocol: scheme.to_owned(),
+            address: addr.to_string(),
+            url: config.mqtt.public_url.clone().unwrap_or(own),
+        });
+    }
     for (scheme, addr) in [("http", bound.cwmp), ("https", bound.cwmp_tls)] {
         let Some(addr) = addr else { continue };
         let own = format!("{scheme}://{addr}/");

@@ -39,18 +39,24 @@ pub struct Complaint {
 #[derive(Clone)]
 pub struct RefusalLog {
     transport: &'static str,
-    queue: mpsc::Sender<Complaint>,
+    queue: mpsc::Sender<(&'static str, Complaint)>,
 }
 
 impl RefusalLog {
     /// The log, and the task that writes it; the task ends when all clones of the log are gone.
     pub fn start(store: Store, transport: &'static str) -> Self {
         let (log, incoming) = Self::new(transport);
-        tokio::spawn(write(store, transport, incoming));
+        tokio::spawn(write(store, incoming));
         log
     }
 
-    fn new(transport: &'static str) -> (Self, mpsc::Receiver<Complaint>) {
+    /// The same log for what comes over another transport.
+    pub fn over(&self, transport: &'static str) -> Self {
+        let queue = self.queue.clone();
+        Self { transport, queue }
+    }
+
+    fn new(transport: &'static str) -> (Self, mpsc::Receiver<(&'static str, Complaint)>) {
         let (queue, incoming) = mpsc::channel(REFUSALS_QUEUED_MAX);
         (Self { transport, queue }, incoming)
     }
@@ -63,7 +69,7 @@ impl RefusalLog {
         let (transport, reason) = (self.transport, label(&complaint.reason));
         metrics::counter!("headend_complaints_total", "transport" => transport, "reason" => reason)
             .increment(1);
-        if self.queue.try_send(complaint).is_err() {
+        if self.queue.try_send((transport, complaint)).is_err() {
             metrics::counter!("headend_complaints_dropped_total").increment(1);
         }
     }
@@ -143,9 +149,9 @@ impl Told {
     }
 }
 
-async fn write(store: Store, transport: &'static str, mut incoming: mpsc::Receiver<Complaint>) {
+async fn write(store: Store, mut incoming: mpsc::Receiver<(&'static str, Complaint)>) {
     let mut told = Told::default();
-    while let Some(complaint) = incoming.recv().await {
+    while let Some((transport, complaint)) = incoming.recv().await {
         let at = now();
         let key = key(&complaint);
         let refusal = NewRefusal {
@@ -263,7 +269,7 @@ mod tests {
             endpoint,
             ..complaint()
         });
-        assert_eq!(incoming.try_recv().unwrap().endpoint, "hes_...");
+        assert_eq!(incoming.try_recv().unwrap().1.endpoint, "hes_...");
     }
 
     #[test]

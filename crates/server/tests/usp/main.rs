@@ -12,6 +12,7 @@ mod fairness;
 mod hostile;
 mod leaving;
 mod links;
+mod mqtt;
 mod notifications;
 mod onboarding;
 mod puppet;

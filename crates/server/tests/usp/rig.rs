@@ -39,6 +39,7 @@ pub struct World {
     pub config: Config,
     pub limits: Limits,
     pub usp_tls: Option<SocketAddr>,
+    pub mqtt: server::southbound::usp::MqttBound,
     jobs: u64,
     _dir: tempfile::TempDir,
     _db: TestDatabase,
@@ -91,6 +92,7 @@ impl World {
             config,
             limits,
             usp_tls: started.usp_tls,
+            mqtt: started.mqtt,
             jobs: 0,
             _dir: dir,
             _db: db,
@@ -211,6 +213,7 @@ impl World {
         self.shutdown.cancel();
         (&mut self.task).await.unwrap();
         self.config.usp.listen = Some(self.usp);
+        self.config.mqtt.listen = self.mqtt.plain;
         let (started, facts, shutdown) = begin(&self.store, &self.config, &self.limits).await;
         self.adapter = started.southbound;
         self.task = started.task;

@@ -287,7 +287,10 @@ fn the_state_survives_a_power_cut() {
     // The configuration file's address does not win over what a controller set since.
     assert_eq!(again.value(path), "/usp/hed_token");
     assert_eq!(
-        again.engine.controllers()[0].url.as_deref(),
+        match &again.engine.controllers()[0].reach {
+            crate::Reach::WebSocket(url) => Some(url.as_str()),
+            _ => None,
+        },
         Some("ws://127.0.0.1:1/usp/hed_token")
     );
 }

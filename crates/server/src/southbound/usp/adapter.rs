@@ -11,13 +11,14 @@ use mtp::ws::{KeepAlive, LinkLimits};
 use store::Store;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
+use usp::session::Transport;
 use usp::{EndpointId, controller};
 
 use super::dial::Dials;
 use super::limits::{HEARD_EVERY, Limits, PING_EVERY_MAX, PONG_TIME_MAX};
 use super::link::{Command, Stop};
 use super::recorder::Recorder;
-use super::{Registry, Reported, TRANSPORT};
+use super::{Registry, Reported, WEBSOCKET};
 use crate::matching::Terms;
 use crate::seam::{Attempt, Way};
 use crate::south::Links;
@@ -39,8 +40,10 @@ pub struct Core {
     pub refusals: RefusalLog,
     /// When devices of two protocols are one.
     pub matching: Terms,
-    /// How we talk.
+    /// How we talk over WebSocket.
     pub session: Arc<controller::Config>,
+    /// How we talk over MQTT.
+    pub mqtt_session: Arc<controller::Config>,
     /// What a link may cost, and its pings.
     pub link_limits: LinkLimits,
     /// Onboardings at the same time.
@@ -93,13 +96,19 @@ impl Core {
             keep_alive: pace(config).0,
             ..LinkLimits::default()
         };
+        let session = config.usp.session_context.session(&own)?;
+        let mqtt_session = controller::Config {
+            transport: Transport::Mqtt,
+            ..session.clone()
+        };
         Ok(Self {
-            refusals: RefusalLog::start(store.clone(), TRANSPORT),
+            refusals: RefusalLog::start(store.clone(), WEBSOCKET),
             store,
             node,
             links: Registry::default(),
             matching: Terms::of(config),
-            session: Arc::new(config.usp.session_context.session(&own)?),
+            session: Arc::new(session),
+            mqtt_session: Arc::new(mqtt_session),
             own,
             link_limits,
             onboardings: Slots::new(limits.onboardings_at_once),

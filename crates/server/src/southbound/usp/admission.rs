@@ -2,6 +2,7 @@
 //! remembered with its reason. Changes nothing: the peer may go away before it is answered.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fleet::onboarding::{self, Admission as Decision, Credential, Known, Newcomer, Refusal};
@@ -10,8 +11,8 @@ use mtp::ws::{Admission, Admitted, Hello, RefusalReason};
 use store::{PathRecord, SecretHash};
 use usp::EndpointId;
 
-use super::TRANSPORT;
 use super::adapter::Core;
+use super::{MQTT, WEBSOCKET, mqtt};
 use crate::secret;
 use crate::southbound::admission::{self, Uses};
 use crate::southbound::refusal::Complaint;
@@ -24,8 +25,11 @@ pub struct Ticket {
     pub endpoint: EndpointId,
     /// Whose it is, what it becomes.
     pub decision: Decision,
-    /// The hash of the token it came with, to make a pending one the current one.
-    pub token: Option<SecretHash>,
+    /// How it comes.
+    pub transport: &'static str,
+    /// The hash of the token it came with, to make a pending one the current one, and for which
+    /// transport it was made.
+    pub token: Option<(SecretHash, &'static str)>,
     /// The path it came with, when its last part is to be replaced by a token.
     pub path: Option<String>,
     /// What the handshake told, for people.
@@ -41,7 +45,7 @@ pub struct Gate {
 /// What was found for the credential of a newcomer.
 struct Found {
     credential: Credential,
-    token: Option<SecretHash>,
+    token: Option<(SecretHash, &'static str)>,
     /// The endpoint id the credential belongs to, where it belongs to one.
     endpoint: Option<String>,
     /// A setup key that is only used up still serves the devices it has let in.
@@ -69,13 +73,16 @@ impl Gate {
         Self { core, uses }
     }
 
-    async fn decide(&self, hello: &Hello) -> Result<Box<Ticket>, Turned> {
+    /// Decides about whoever showed this.
+    pub(super) async fn decide(&self, hello: &Shown<'_>) -> Result<Box<Ticket>, Turned> {
         let core = &self.core;
         if core.shutdown.is_cancelled() {
             return Err(Turned::Later("the server shuts down".to_owned()));
         }
-        let shown = hello.path.rsplit('/').next().unwrap_or_default();
-        let mut found = self.look_up(shown, hello).await?;
+        let mut found = self.look_up(hello).await?;
+        if hello.says_another_tenant(&found.credential) {
+            found = Found::of(Credential::Unknown);
+        }
         let tenant = found.credential.tenant().cloned();
         let tenant_disabled = match &tenant {
             Some(tenant) => core.store.tenant(tenant).await?.disabled_at.is_some(),
@@ -90,7 +97,7 @@ impl Gate {
                 .and_then(|text| EndpointId::parse(text).ok());
         }
         let (known, path) = match (&tenant, &endpoint) {
-            (Some(tenant), Some(endpoint)) => self.known(tenant, endpoint).await?,
+            (Some(tenant), Some(endpoint)) => self.known(tenant, endpoint, hello.transport).await?,
             _ => (None, None),
         };
         // R-SEC.9
@@ -119,20 +126,16 @@ impl Gate {
         let endpoint = endpoint.ok_or_else(|| refuse(Refusal::EndpointMissing))?;
         Ok(Box::new(Ticket {
             endpoint,
-            path: decision.swap.then(|| hello.path.clone()),
+            transport: hello.transport,
+            path: hello.path.filter(|_| decision.swap).map(str::to_owned),
             token: found.token.filter(|_| decision.promote),
             decision,
-            info: serde_json::json!({
-                "tls": hello.tls,
-                "certificate": hello.certified,
-                "user_agent": hello.user_agent,
-                "listener": hello.local_addr.to_string(),
-            }),
+            info: hello.info.clone(),
         }))
     }
 
-    async fn look_up(&self, shown: &str, hello: &Hello) -> Result<Found, Turned> {
-        let store = &self.core.store;
+    async fn look_up(&self, hello: &Shown<'_>) -> Result<Found, Turned> {
+        let (store, shown) = (&self.core.store, hello.secret);
         if secret::looks_like(shown, secret::SETUP_KEY) {
             let key = store.setup_key_by_hash(&secret::hash(shown)).await?;
             let Some(key) = key else {
@@ -156,7 +159,7 @@ impl Gate {
             };
             let endpoint = Some(path.endpoint_id).filter(|id| !id.is_empty());
             return Ok(Found {
-                token: Some(hash),
+                token: Some((hash, transport_of(&path.transport))),
                 endpoint,
                 ..Found::of(credential)
             });
@@ -167,7 +170,7 @@ impl Gate {
         if hello.certificate_ids.is_empty() {
             return Ok(Found::of(Credential::Unknown));
         }
-        let tenant = admission::tenant_named(store, shown).await?;
+        let tenant = admission::tenant_named(store, hello.tenant).await?;
         Ok(Found::of(Credential::Certificate { tenant }))
     }
 
@@ -175,19 +178,35 @@ impl Gate {
         &self,
         tenant: &TenantId,
         endpoint: &EndpointId,
+        transport: &str,
     ) -> Result<(Option<Known>, Option<PathRecord>), Turned> {
         let store = &self.core.store;
         let identity = Identity::endpoint(endpoint.as_str());
         let Some(device) = store.device_by_identity(tenant, &identity).await? else {
             return Ok((None, None));
         };
-        let path = store.path(tenant, device, TRANSPORT).await?;
-        Ok((Some(admission::known(device, path.as_ref())), path))
+        let mut known = admission::known(device, None);
+        let mut own = None;
+        // Who has a credential of its own on one way in is not let in with less on another.
+        for path in store.path_list(tenant, device).await? {
+            if path.transport != WEBSOCKET && path.transport != MQTT {
+                continue;
+            }
+            let one = admission::known(device, Some(&path));
+            known.has_current_token |= one.has_current_token;
+            known.expects_own_token |= one.expects_own_token;
+            known.certificate_required |= one.certificate_required;
+            known.readmit |= one.readmit;
+            if path.transport == transport {
+                own = Some(path);
+            }
+        }
+        Ok((Some(known), own))
     }
 }
 
 /// What the refusal's own words do not say.
-fn detail(refusal: Refusal, hello: &Hello, tenant: Option<&TenantId>) -> String {
+fn detail(refusal: Refusal, hello: &Shown<'_>, tenant: Option<&TenantId>) -> String {
     let certificate = || {
         let ids = hello.certificate_ids.iter().map(EndpointId::as_str);
         ids.collect::<Vec<_>>().join(", ")
@@ -208,8 +227,53 @@ fn detail(refusal: Refusal, hello: &Hello, tenant: Option<&TenantId>) -> String 
     }
 }
 
+/// What a newcomer has shown, whatever it came over.
+pub(super) struct Shown<'a> {
+    /// How it comes.
+    pub transport: &'static str,
+    /// The key or token, or what stands in its place.
+    pub secret: &'a str,
+    /// Whose it says it is, where it can say that.
+    pub tenant: &'a str,
+    /// The user name says whose device it is and which: the credential has to be that one's.
+    pub login: Option<&'a broker::Login>,
+    /// The path, for the swap of its last part.
+    pub path: Option<&'a str>,
+    pub eid: &'a Option<EndpointId>,
+    pub certificate_ids: &'a [EndpointId],
+    pub certified: bool,
+    pub tls: bool,
+    pub peer_addr: SocketAddr,
+    /// What the handshake told, for people.
+    pub info: serde_json::Value,
+}
+
+impl Shown<'_> {
+    /// A user name opens nothing with the credential of somebody else.
+    fn says_another_tenant(&self, credential: &Credential) -> bool {
+        let Some(login) = self.login else {
+            return false;
+        };
+        let name = login.name.as_str();
+        let named = match credential {
+            Credential::SetupKey { .. } => name == mqtt::SETUP,
+            Credential::DeviceToken { device, .. } => name == device.to_string(),
+            _ => true,
+        };
+        !named
+            || credential
+                .tenant()
+                .is_some_and(|tenant| tenant.as_str() != login.tenant)
+    }
+}
+
+/// The name of a path's transport as ours.
+fn transport_of(path: &str) -> &'static str {
+    if path == MQTT { MQTT } else { WEBSOCKET }
+}
+
 /// Not now, or not at all.
-enum Turned {
+pub(super) enum Turned {
     Later(String),
     No {
         tenant: Option<TenantId>,
@@ -224,18 +288,14 @@ impl From<store::Error> for Turned {
     }
 }
 
-impl Admission for Gate {
-    type Ticket = Box<Ticket>;
-
-    async fn admit(&self, hello: &Hello) -> Result<Admitted<Box<Ticket>>, mtp::ws::Refusal> {
-        let turned = match self.decide(hello).await {
+impl Gate {
+    /// Decides; a no is counted and remembered.
+    pub(super) async fn judge(&self, shown: &Shown<'_>) -> Result<Box<Ticket>, mtp::ws::Refusal> {
+        let turned = match self.decide(shown).await {
             Ok(ticket) => {
                 metrics::counter!("headend_usp_admissions_total", "result" => "admitted")
                     .increment(1);
-                return Ok(Admitted {
-                    own: self.core.own.clone(),
-                    ticket,
-                });
+                return Ok(ticket);
             }
             Err(turned) => turned,
         };
@@ -248,11 +308,11 @@ impl Admission for Gate {
                 detail,
             } => (tenant, refusal.http_status(), refusal.as_str(), detail),
         };
-        self.core.refusals.take(Complaint {
+        self.core.refusals.over(shown.transport).take(Complaint {
             tenant,
             device: None,
-            peer: hello.peer_addr,
-            endpoint: hello
+            peer: shown.peer_addr,
+            endpoint: shown
                 .eid
                 .as_ref()
                 .map_or_else(String::new, |id| id.as_str().to_owned()),
@@ -265,5 +325,35 @@ impl Admission for Gate {
             reason,
             detail,
         })
+    }
+}
+
+impl Admission for Gate {
+    type Ticket = Box<Ticket>;
+
+    async fn admit(&self, hello: &Hello) -> Result<Admitted<Box<Ticket>>, mtp::ws::Refusal> {
+        let last = hello.path.rsplit('/').next().unwrap_or_default();
+        let shown = Shown {
+            transport: WEBSOCKET,
+            secret: last,
+            tenant: last,
+            login: None,
+            path: Some(&hello.path),
+            eid: &hello.eid,
+            certificate_ids: &hello.certificate_ids,
+            certified: hello.certified,
+            tls: hello.tls,
+            peer_addr: hello.peer_addr,
+            info: serde_json::json!({
+                "tls": hello.tls,
+                "certificate": hello.certified,
+                "user_agent": hello.user_agent,
+                "listener": hello.local_addr.to_string(),
+            }),
+        };
+        let own = self.core.own.clone();
+        self.judge(&shown)
+            .await
+            .map(|ticket| Admitted { own, ticket })
     }
 }

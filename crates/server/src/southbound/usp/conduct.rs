@@ -7,6 +7,12 @@ use super::link::Running;
 use crate::southbound::refusal::Complaint;
 
 impl Running {
+    /// R-MQTT.28 to .32: over MQTT a record that cannot be read is dropped.
+    pub(super) fn garbled(&self, error: &usp::Error) {
+        metrics::counter!("headend_usp_records_unparsable_total").increment(1);
+        self.complain("unparsable-record", error.to_string());
+    }
+
     pub(super) fn ignored(&self, why: &Ignored) {
         metrics::counter!("headend_usp_records_ignored_total").increment(1);
         let reason = match why {
@@ -48,13 +54,16 @@ impl Running {
     }
 
     pub(super) fn complain(&self, reason: &str, detail: String) {
-        self.core.refusals.take(Complaint {
-            tenant: Some(self.tenant().clone()),
-            device: Some(self.device()),
-            peer: self.entry.peer,
-            endpoint: self.endpoint().as_str().to_owned(),
-            reason: reason.to_owned(),
-            detail,
-        });
+        self.core
+            .refusals
+            .over(self.link.transport())
+            .take(Complaint {
+                tenant: Some(self.tenant().clone()),
+                device: Some(self.device()),
+                peer: self.entry.peer,
+                endpoint: self.endpoint().as_str().to_owned(),
+                reason: reason.to_owned(),
+                detail,
+            });
     }
 }

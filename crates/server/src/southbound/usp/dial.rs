@@ -16,7 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use usp::EndpointId;
 
-use super::TRANSPORT;
+use super::WEBSOCKET;
 use super::adapter::{Core, stop};
 use super::admission::Ticket;
 use super::limits::{
@@ -138,7 +138,7 @@ impl Dials {
     async fn keep(self: Arc<Self>, tenant: TenantId, device: DeviceId, dialled: Arc<Dialled>) {
         let mut backoff = Backoff::new(DIAL_WAIT_MIN, 2_000);
         while !dialled.over.is_cancelled() {
-            let path = match self.core.store.path(&tenant, device, TRANSPORT).await {
+            let path = match self.core.store.path(&tenant, device, WEBSOCKET).await {
                 Ok(Some(path)) if path.dial_url.is_some() => path,
                 Ok(_) => break,
                 Err(error) => {
@@ -212,7 +212,7 @@ impl Dials {
         match self.admit(tenant, device, endpoint, &link).await {
             Ok(ticket) => {
                 note(true, format!("connected to {peer}"));
-                let running = link::run(self.core.clone(), link, ticket, first);
+                let running = link::run(self.core.clone(), link.into(), ticket, first);
                 tokio::pin!(running);
                 tokio::select! {
                     () = &mut running => return,
@@ -296,6 +296,7 @@ impl Dials {
         Ok(Box::new(Ticket {
             endpoint,
             decision,
+            transport: WEBSOCKET,
             token: None,
             path: None,
             info: serde_json::json!({ "tls": link.is_tls(), "dialled": true }),
@@ -312,7 +313,7 @@ impl Dialled {
         attempts.push_front(Attempt {
             at: now(),
             ok,
-            method: TRANSPORT.to_owned(),
+            method: WEBSOCKET.to_owned(),
             address: fleet::secret::without_credentials(url),
             took: begun.elapsed(),
             words,

@@ -6,19 +6,19 @@ use std::time::Instant;
 use fleet::limits::BOOT_WAIT_MAX;
 use fleet::southbound::Failure;
 use fleet::{DeviceId, EventKind, Fact, TenantId};
-use mtp::ws::{CloseCode, Link, LinkError, reason};
+use mtp::ws::{CloseCode, reason};
 use serde_json::json;
 use store::PathEnd;
 use tokio::sync::mpsc;
 use usp::ErrorCode;
 use usp::controller::Sent;
 
-use super::TRANSPORT;
 use super::adapter::{Core, Ends};
 use super::admission::Ticket;
 use super::jobs;
 use super::link::{Command, Replaced, Running, Stop};
 use super::settle::{self, Unsettled};
+use super::wire::{Wire, WireError};
 use crate::southbound::refusal::Complaint;
 use crate::southbound::registry::Parting;
 use crate::state::now;
@@ -26,7 +26,7 @@ use crate::state::now;
 /// How a link came to its end.
 pub(super) enum End {
     Peer(String),
-    Link(LinkError),
+    Link(WireError),
     Unparsable(usp::Error),
     Replaced(Box<Replaced>),
     Stop(Stop),
@@ -36,10 +36,10 @@ pub(super) enum End {
 }
 
 /// A link that cannot settle.
-pub(super) async fn turn_away(core: &Core, link: Link, ticket: &Ticket, error: Unsettled) {
+pub(super) async fn turn_away(core: &Core, link: Wire, ticket: &Ticket, error: Unsettled) {
     let (code, text) = match error {
         Unsettled::Refused(refusal) => {
-            core.refusals.take(Complaint {
+            core.refusals.over(link.transport()).take(Complaint {
                 tenant: Some(ticket.decision.tenant.clone()),
                 device: None,
                 peer: link.peer_addr(),
@@ -147,14 +147,8 @@ impl Running {
         match end {
             End::Peer(words) => (words.clone(), CloseCode::Normal, reason::DONE),
             End::Link(error) => {
-                match error {
-                    LinkError::PeerMisbehaved { .. } => {
-                        self.complain("websocket-violation", error.to_string());
-                    }
-                    LinkError::LimitExceeded { .. } => {
-                        self.complain("record-limit-exceeded", error.to_string());
-                    }
-                    _ => {}
+                if let Some(reason) = error.complaint() {
+                    self.complain(reason, error.to_string());
                 }
                 (error.to_string(), CloseCode::GoingAway, reason::DONE)
             }
@@ -232,7 +226,7 @@ impl Running {
         let expected = self.expected(ours);
         let at = now();
         let end = PathEnd {
-            transport: TRANSPORT.to_owned(),
+            transport: self.link.transport().to_owned(),
             link: self.number,
             reason: words.to_owned(),
             at,

@@ -1,4 +1,4 @@
-//! One task per connected agent: the WebSocket, the protocol's state machine over it, and the
+//! One task per connected agent: its WebSocket or MQTT connection, the protocol's state machine over it, and the
 //! inbox through which everybody else talks to it. Small on purpose: there are many of them, and
 //! most are idle. What happens rarely lives in boxes.
 
@@ -12,7 +12,7 @@ use fleet::onboarding::Who;
 use fleet::southbound::Job;
 use fleet::{DeviceId, Fact, Protocol, TenantId, Timestamp};
 use futures_util::FutureExt;
-use mtp::ws::{CloseCode, Incoming, Link, LinkError, reason};
+use mtp::ws::{CloseCode, reason};
 use tokio::sync::{mpsc, oneshot};
 use usp::EndpointId;
 use usp::controller::{Event, RequestId, Session};
@@ -20,10 +20,11 @@ use usp::controller::{Event, RequestId, Session};
 use super::adapter::{Core, Ends};
 use super::admission::Ticket;
 use super::ask::{Ask, AskError};
-use super::goodbye::{End, closed_words, hand_back, turn_away};
+use super::goodbye::{End, hand_back, turn_away};
 use super::jobs::{self, Waiting};
 use super::limits::LINK_INBOX;
 use super::settle::{self, Settled};
+use super::wire::{Heard, Wire, WireError};
 use super::work::{self, Work};
 use super::{Entry, notify, onboarding};
 use crate::state::now;
@@ -83,7 +84,7 @@ impl Stop {
 }
 
 /// Runs a link to its end.
-pub async fn run(core: Arc<Core>, link: Link, ticket: Box<Ticket>, first: Option<Bytes>) {
+pub async fn run(core: Arc<Core>, link: Wire, ticket: Box<Ticket>, first: Option<Bytes>) {
     let Some(ends) = core.ends() else {
         return link
             .close(CloseCode::GoingAway, reason::SHUTTING_DOWN)
@@ -123,7 +124,7 @@ pub(super) struct Running {
     pub(super) session: Session,
     pub(super) waiting: Vec<(RequestId, Box<Waiting>)>,
     pub(super) work: Option<Box<Work>>,
-    pub(super) link: Link,
+    pub(super) link: Wire,
     pub(super) commands: mpsc::Receiver<Command>,
     /// Number of the link in the store.
     pub(super) number: u64,
@@ -137,13 +138,14 @@ impl Running {
     fn new(
         core: Arc<Core>,
         ends: Ends,
-        link: Link,
+        link: Wire,
         commands: mpsc::Receiver<Command>,
         ticket: Ticket,
         settled: Settled,
     ) -> Self {
         let ids = rand::random();
-        let session = Session::new(core.session.clone(), core.own.clone(), ticket.endpoint, ids);
+        let how = link.session(&core).clone();
+        let session = Session::new(how, core.own.clone(), ticket.endpoint, ids);
         let work = Work::at_start(settled.unfinished, ticket.path);
         let silent_until = Some(Instant::now() + core.limits.connect_record_time);
         metrics::counter!("headend_usp_links_total").increment(1);
@@ -192,14 +194,18 @@ impl Running {
             let wake = tokio::time::Instant::from_std(self.wake_at());
             tokio::select! {
                 incoming = self.link.recv() => match incoming {
-                    Ok(Incoming::Record(record)) => {
+                    Ok(Heard::Record(record)) => {
                         self.entry.hear(now());
                         metrics::counter!("headend_usp_records_received_total").increment(1);
-                        if let Err(error) = self.session.handle_input(Instant::now(), &record) {
-                            return End::Unparsable(error);
+                        let taken = self.session.handle_input(Instant::now(), &record);
+                        match taken {
+                            Err(error) if self.link.closes_on_garbage() => return End::Unparsable(error),
+                            Err(error) => self.garbled(&error),
+                            Ok(()) => {}
                         }
                     }
-                    Ok(Incoming::Closed(closed)) => return End::Peer(closed_words(&closed)),
+                    Ok(Heard::Wrong(wrong)) => self.complain(wrong.reason, wrong.detail),
+                    Ok(Heard::Closed(words)) => return End::Peer(words),
                     Err(error) => return End::Link(error),
                 },
                 Some(command) = self.commands.recv() => match command {
@@ -228,7 +234,7 @@ impl Running {
         let retry = self.work.as_ref().and_then(|work| work.retry_at);
         [
             self.session.poll_timeout(),
-            self.link.next_ping(),
+            self.link.next_look(),
             retry,
             self.silent_until,
         ]
@@ -238,7 +244,7 @@ impl Running {
         .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
-    fn tick(&mut self) -> Result<(), LinkError> {
+    fn tick(&mut self) -> Result<(), WireError> {
         let at = Instant::now();
         self.entry.hear(settle::ago(
             at.saturating_duration_since(self.link.last_heard()),
@@ -445,7 +451,7 @@ impl Running {
 mod tests {
     use super::*;
 
-    fn size<F: Future>(_: impl Fn(Arc<Core>, Link, Box<Ticket>, Option<Bytes>) -> F) -> usize {
+    fn size<F: Future>(_: impl Fn(Arc<Core>, Wire, Box<Ticket>, Option<Bytes>) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -85,7 +85,7 @@ async fn accept(core: Arc<Core>, mut listener: Listener<Gate>) {
         };
         tokio::spawn(link::run(
             core.clone(),
-            accepted.link,
+            accepted.link.into(),
             accepted.ticket,
             None,
         ));

@@ -1,4 +1,4 @@
-//! The side of the devices: the adapter to USP agents over WebSocket. Listeners and dials make
+//! The side of the devices: the adapter to USP agents over WebSocket and MQTT. Listeners and dials make
 //! links, each link is one small task, what they say becomes facts for the dispatcher and rows in
 //! the store.
 //!
@@ -14,6 +14,7 @@ mod jobs;
 pub mod limits;
 mod link;
 mod listen;
+mod mqtt;
 pub mod notice;
 pub(in crate::southbound) mod notify;
 mod onboarding;
@@ -24,6 +25,7 @@ mod settle;
 mod tenants;
 mod transcript;
 mod translate;
+mod wire;
 mod work;
 
 use std::net::SocketAddr;
@@ -38,6 +40,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use adapter::Adapter;
+pub use mqtt::Bound as MqttBound;
 
 use super::certificate::Certificate;
 use super::registry;
@@ -49,8 +52,11 @@ use dial::Dials;
 use limits::Limits;
 use recorder::Recorder;
 
-/// The name of the one transport there is, in the store.
-pub(crate) const TRANSPORT: &str = "websocket";
+/// The name of the WebSocket transport, in the store.
+pub(crate) const WEBSOCKET: &str = "websocket";
+
+/// The name of the MQTT transport, in the store.
+pub(crate) const MQTT: &str = "mqtt";
 
 /// The open links.
 type Registry = registry::Registry<link::Command>;
@@ -83,6 +89,8 @@ pub struct Started {
     pub usp: Option<SocketAddr>,
     /// Where devices connect with TLS.
     pub usp_tls: Option<SocketAddr>,
+    /// Where devices connect by MQTT.
+    pub mqtt: mqtt::Bound,
     /// The certificate of the listener with TLS.
     pub certificate: Option<Certificate>,
     /// The endpoint id under which devices know us.
@@ -130,6 +138,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
         heard_every,
     ));
     let listeners = listen::start(&core, &config).await?;
+    let mqtt = mqtt::start(&core, &config).await?;
     let dials = Arc::new(Dials::new(core.clone(), dial_tls(&config)?));
     let disabled = tenants::begin(&core, &dials).await?;
     tokio::spawn(tenants::watch(core.clone(), dials.clone(), disabled));
@@ -137,6 +146,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
         southbound: Arc::new(Adapter::new(core.clone(), dials)),
         usp: listeners.plain,
         usp_tls: listeners.tls,
+        mqtt,
         certificate: listeners.certificate,
         endpoint_id: own.as_str().to_owned(),
         node,

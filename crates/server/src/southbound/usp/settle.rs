@@ -13,11 +13,11 @@ use serde_json::json;
 use store::{DevicePatch, PathLink};
 use tokio::sync::{mpsc, oneshot};
 
+use super::Entry;
 use super::adapter::Core;
 use super::admission::Ticket;
 use super::limits::REPLACE_TIME_MAX;
 use super::link::{Command, Replaced};
-use super::{Entry, TRANSPORT};
 use crate::southbound::register::{self, Newcomer, Unregistered};
 use crate::southbound::registry::NewEntry;
 use crate::state::now;
@@ -61,11 +61,11 @@ pub async fn settle(
         Who::Known(device) => device,
         Who::New => register(core, ticket).await?,
     };
-    if let (true, Some(hash)) = (decision.promote, ticket.token) {
+    if let (true, Some((hash, transport))) = (decision.promote, ticket.token) {
         // False when it is current already: a second connection was faster.
         let event = credential(tenant, device, "current");
         core.store
-            .path_confirm(tenant, device, TRANSPORT, hash, vec![event])
+            .path_confirm(tenant, device, transport, hash, vec![event])
             .await?;
     }
     let new = NewEntry {
@@ -134,11 +134,11 @@ async fn connect(
         .unwrap_or_default();
     events.push(
         event(tenant, device, EventKind::DeviceConnected).data(json!({
-            "transport": TRANSPORT, "peer": entry.peer.to_string(), "credential": authenticated_by,
+            "transport": ticket.transport, "peer": entry.peer.to_string(), "credential": authenticated_by,
         })),
     );
     let link = PathLink {
-        transport: TRANSPORT.to_owned(),
+        transport: ticket.transport.to_owned(),
         endpoint_id: ticket.endpoint.as_str().to_owned(),
         node: core.node.clone(),
         peer: entry.peer.to_string(),
@@ -171,7 +171,7 @@ async fn register(core: &Core, ticket: &Ticket) -> Result<DeviceId, Unsettled> {
     let identity = Identity::endpoint(ticket.endpoint.as_str());
     let newcomer = Newcomer {
         protocol: "usp",
-        transport: TRANSPORT,
+        transport: ticket.transport,
         description: Description::default(),
         identities: vec![identity],
     };

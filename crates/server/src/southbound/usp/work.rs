@@ -60,6 +60,7 @@ pub(super) fn begin(link: &mut Running) {
         core: link.core.clone(),
         _ends: link.ends.clone(),
         tenant: link.entry.tenant.clone(),
+        transport: link.link.transport(),
         asker,
         unfinished: work.unfinished,
         swap: work.swap.clone(),

@@ -13,7 +13,6 @@ use usp::outcome;
 
 use super::{Job, Notes, Stopped};
 use crate::matching::{self, Arrival};
-use crate::southbound::usp::TRANSPORT;
 use crate::southbound::usp::recorder::firmware_changed;
 use crate::southbound::usp::settle::event;
 use crate::state::now;
@@ -116,7 +115,7 @@ pub async fn attach(
     );
     let (store, tenant, device) = (job.store(), &job.tenant, job.device());
     if identities.is_empty() {
-        let own = store.path(tenant, device, TRANSPORT).await;
+        let own = store.path(tenant, device, job.transport).await;
         let own = own.map_err(Stopped::store("identity"))?;
         identities = own.map_or_else(Vec::new, |path| Identity::of_endpoint(&path.endpoint_id));
     }
@@ -198,11 +197,11 @@ async fn judge(job: &Job, taken: &IdentityRecord) -> Result<Verdict, Stopped> {
     }
     let (store, tenant, device) = (job.store(), &job.tenant, job.device());
     let own = store
-        .path(tenant, device, TRANSPORT)
+        .path(tenant, device, job.transport)
         .await
         .map_err(Stopped::store("identity"))?;
     let arrival = Arrival {
-        transport: TRANSPORT,
+        transport: job.transport,
         address: own.and_then(|path| matching::address(&path.peer)),
         device: Some(device),
     };

@@ -38,6 +38,8 @@ pub struct Job {
     pub _ends: Ends,
     /// Whose device.
     pub tenant: TenantId,
+    /// Over which transport it is linked.
+    pub transport: &'static str,
     /// The way to it.
     pub asker: Asker,
     /// It was never onboarded to the end: read everything.

@@ -9,7 +9,7 @@ use usp::outcome;
 use super::{Job, Notes, Stopped};
 use crate::secret;
 use crate::southbound::registry::Parting;
-use crate::southbound::usp::TRANSPORT;
+use crate::southbound::usp::WEBSOCKET;
 use crate::southbound::usp::ask::{AskError, Asker};
 use crate::southbound::usp::{settle, transcript};
 use crate::state::now;
@@ -123,7 +123,7 @@ pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<b
         .path_set_pending(
             tenant,
             device,
-            TRANSPORT,
+            WEBSOCKET,
             secret::hash(&token),
             now(),
             vec![pending],

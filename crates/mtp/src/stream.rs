@@ -1,4 +1,4 @@
-//! The byte stream under a link: TCP, or TLS over TCP.
+//! The byte stream under a link: TCP, or TLS over TCP, or whatever carries bytes.
 
 use std::{
     io,
@@ -12,9 +12,18 @@ use tokio::{
 };
 
 /// TLS is boxed so that a plaintext link does not carry its size.
-pub(crate) enum Stream {
+pub enum Stream {
+    /// Plaintext.
     Plain(TcpStream),
+    /// TLS, either end.
     Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Whether the bytes are encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
 }
 
 impl AsyncRead for Stream {

@@ -1,0 +1,220 @@
+//! How a controller is reached over MQTT: the address of the broker, and what the broker is told.
+
+use mtp::mqtt::{Version, topic};
+use serde::Deserialize;
+
+use super::{ConfigError, ControllerConfig, WebSocketAddress};
+
+/// What the broker of a controller is told, beside the `mqtt://` or `mqtts://` URL.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MqttConfig {
+    /// `5.0` or `3.1.1`.
+    pub version: String,
+    /// User name, such as `TENANT/setup`.
+    pub username: String,
+    /// Password.
+    pub password: String,
+    /// Client identifier; empty lets the broker choose (5.0), or is the endpoint id (3.1.1).
+    pub client_id: String,
+    /// Where the controller listens; empty is `usp/TENANT/controller/ENDPOINT`.
+    pub topic: String,
+    /// Where this agent listens unless the broker says otherwise; empty is
+    /// `usp/TENANT/agent/ENDPOINT`.
+    pub response_topic: String,
+    /// Quality of service, 0 or 1.
+    pub qos: u8,
+}
+
+impl Default for MqttConfig {
+    fn default() -> Self {
+        Self {
+            version: "5.0".into(),
+            username: String::new(),
+            password: String::new(),
+            client_id: String::new(),
+            topic: String::new(),
+            response_topic: String::new(),
+            qos: 1,
+        }
+    }
+}
+
+impl std::fmt::Debug for MqttConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MqttConfig")
+            .field("version", &self.version)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MqttConfig {
+    /// The topics of the controller and of this agent, those of the user name's tenant where none
+    /// are given.
+    pub fn topics(&self, endpoint_id: &str) -> (String, String) {
+        let tenant = self.username.split('/').next().unwrap_or_default();
+        let of = |given: &str, whose: &str| match given {
+            "" => format!("usp/{tenant}/{whose}/{endpoint_id}"),
+            given => given.to_owned(),
+        };
+        (
+            of(&self.topic, "controller"),
+            of(&self.response_topic, "agent"),
+        )
+    }
+
+    /// What is wrong, and with which key.
+    pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
+        if version(&self.version).is_none() {
+            return Err(("version", "must be \"5.0\" or \"3.1.1\"".into()));
+        }
+        if self.qos > 1 {
+            return Err(("qos", "must be 0 or 1".into()));
+        }
+        for (name, given) in [
+            ("topic", &self.topic),
+            ("response_topic", &self.response_topic),
+        ] {
+            let derived = given.is_empty() && self.username.contains('/');
+            if !derived && !topic::is_name(given) {
+                let reason = "must be a topic without wildcards; only with a username of the form TENANT/NAME it may be left out";
+                return Err((name, reason.into()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ControllerConfig {
+    /// Whether the URL, and what goes with it, can be used.
+    pub(super) fn check_url(
+        &self,
+        key: &impl Fn(&str) -> String,
+        invalid: &impl Fn(&str, String) -> Result<(), ConfigError>,
+    ) -> Result<(), ConfigError> {
+        let parsed = match self.url.as_str() {
+            "" => Ok(()),
+            url if MqttAddress::is_one(url) => MqttAddress::parse(url).map(drop),
+            url => WebSocketAddress::parse(url).map(drop),
+        };
+        if let Err(reason) = parsed {
+            return invalid(&key("url"), reason);
+        }
+        let mqtt = self.mqtt.clone();
+        match (mqtt, MqttAddress::is_one(&self.url)) {
+            (Some(_), false) => invalid(&key("mqtt"), "needs a url of mqtt:// or mqtts://".into()),
+            (mqtt, true) => match mqtt.unwrap_or_default().check() {
+                Err((name, reason)) => invalid(&key(&format!("mqtt.{name}")), reason),
+                Ok(()) => Ok(()),
+            },
+            (None, false) => Ok(()),
+        }
+    }
+}
+
+/// The version of `Device.MQTT.Client.{i}.ProtocolVersion`.
+pub(crate) fn version(text: &str) -> Option<Version> {
+    match text {
+        "5.0" => Some(Version::V5),
+        "3.1.1" => Some(Version::V311),
+        _ => None,
+    }
+}
+
+/// An MQTT address taken apart into the parameters of `Device.MQTT.Client.{i}.`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MqttAddress {
+    /// Name or address, IPv6 without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// `mqtts`.
+    pub encrypted: bool,
+}
+
+impl MqttAddress {
+    /// Whether a URL is one of MQTT.
+    pub fn is_one(url: &str) -> bool {
+        url.starts_with("mqtt://") || url.starts_with("mqtts://")
+    }
+
+    /// Takes `mqtt://host:port` apart.
+    pub fn parse(url: &str) -> Result<MqttAddress, String> {
+        let (encrypted, rest) = match (url.strip_prefix("mqtt://"), url.strip_prefix("mqtts://")) {
+            (Some(rest), _) => (false, rest),
+            (_, Some(rest)) => (true, rest),
+            _ => return Err("must start with mqtt:// or mqtts://".into()),
+        };
+        let rest = rest.trim_end_matches('/');
+        let after_bracket = rest.rfind(']').map_or(0, |at| at + 1);
+        let (host, port) = match rest[after_bracket..].rfind(':') {
+            Some(at) => {
+                let (host, port) = rest.split_at(after_bracket + at);
+                let port = port[1..]
+                    .parse()
+                    .map_err(|_| "the port is not a number up to 65535")?;
+                (host, port)
+            }
+            None => (rest, if encrypted { 8883 } else { 1883 }),
+        };
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        if host.is_empty() || host.contains(['@', '?', '#', ' ', '/', '[', ']']) {
+            return Err("has no plain host name".into());
+        }
+        Ok(MqttAddress {
+            host: host.into(),
+            port,
+            encrypted,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_mqtt_address_comes_apart() {
+        for (url, host, port, encrypted) in [
+            ("mqtt://h", "h", 1883, false),
+            ("mqtts://h/", "h", 8883, true),
+            ("mqtt://[::1]:1", "::1", 1, false),
+            ("mqtts://[fe80::1]", "fe80::1", 8883, true),
+        ] {
+            let host = host.to_owned();
+            let wanted = MqttAddress {
+                host,
+                port,
+                encrypted,
+            };
+            assert_eq!(MqttAddress::parse(url).unwrap(), wanted, "{url}");
+        }
+        for url in [
+            "mqtt://",
+            "mqtt://u@h",
+            "ws://h",
+            "mqtt://h:x",
+            "mqtt://h/path",
+        ] {
+            assert!(MqttAddress::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn topics_follow_from_the_tenant_in_the_user_name() {
+        let config = MqttConfig {
+            username: "acme/setup".into(),
+            response_topic: "mine".into(),
+            ..MqttConfig::default()
+        };
+        assert!(config.check().is_ok());
+        let (controller, own) = config.topics("os::012345-A");
+        assert_eq!(controller, "usp/acme/controller/os::012345-A");
+        assert_eq!(own, "mine");
+        assert_eq!(MqttConfig::default().check().unwrap_err().0, "topic");
+    }
+}

@@ -1,0 +1,173 @@
+//! The connection to one controller, over whatever it runs: a WebSocket, or an MQTT broker. One set of verbs for both.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mtp::mqtt::Version;
+use mtp::ws::{CloseCode, Incoming, KeepAlive};
+use usp::proto::record::{MqttConnectRecord, MqttVersion, RecordType, WebSocketConnectRecord};
+
+use crate::limits::REPLY_TOPICS_MAX;
+
+/// Why there is no connection, or no longer.
+#[derive(Debug)]
+pub(super) struct WireError(pub String);
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<E: std::error::Error> From<E> for WireError {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// See the module's words.
+pub(super) enum Wire {
+    WebSocket(Box<mtp::ws::Link>),
+    Mqtt(Box<Mqtt>),
+}
+
+/// A connection to a broker, and where answers go that do not go to the controller's own topic.
+pub(super) struct Mqtt {
+    pub link: mtp::mqtt::Link,
+    /// By the id of the request.
+    replies: VecDeque<(String, String)>,
+}
+
+impl From<mtp::ws::Link> for Wire {
+    fn from(link: mtp::ws::Link) -> Self {
+        Self::WebSocket(Box::new(link))
+    }
+}
+
+impl From<mtp::mqtt::Link> for Wire {
+    fn from(link: mtp::mqtt::Link) -> Self {
+        let replies = VecDeque::new();
+        Self::Mqtt(Box::new(Mqtt { link, replies }))
+    }
+}
+
+impl Wire {
+    /// The record that announces this agent (R-MTP.6).
+    pub fn connect_record(&self) -> RecordType {
+        match self {
+            Self::WebSocket(_) => WebSocketConnectRecord {}.into(),
+            Self::Mqtt(mqtt) => MqttConnectRecord {
+                version: match mqtt.link.version() {
+                    Version::V5 => MqttVersion::V5,
+                    Version::V311 => MqttVersion::V3_1_1,
+                },
+                subscribed_topic: mqtt.link.reply_topic().to_owned(),
+            }
+            .into(),
+        }
+    }
+
+    /// The next record; an error is the end. Cancel-safe.
+    pub async fn recv(&mut self) -> Result<Bytes, WireError> {
+        match self {
+            Self::WebSocket(link) => match link.recv().await? {
+                Incoming::Record(record) => Ok(record),
+                Incoming::Closed(closed) => Err(WireError(format!(
+                    "closed by the controller: {}",
+                    closed.reason
+                ))),
+            },
+            Self::Mqtt(mqtt) => {
+                let incoming = mqtt.link.recv().await?;
+                mqtt.remember(&incoming.record, incoming.reply);
+                Ok(incoming.record)
+            }
+        }
+    }
+
+    /// Sends one record.
+    pub async fn send(&mut self, record: Bytes) -> Result<(), WireError> {
+        match self {
+            Self::WebSocket(link) => Ok(link.send(record).await?),
+            Self::Mqtt(mqtt) => {
+                let to = mqtt.reply_to(&record);
+                Ok(mqtt.link.send(record, to.as_deref()).await?)
+            }
+        }
+    }
+
+    /// Closes in order and waits for it, not for long.
+    pub async fn close(self, code: CloseCode, reason: &'static str) {
+        match self {
+            Self::WebSocket(link) => link.close(code, reason).await,
+            Self::Mqtt(mqtt) => mqtt.link.close().await,
+        }
+    }
+
+    /// The connection to a broker.
+    pub fn mqtt(&self) -> Option<&mtp::mqtt::Link> {
+        match self {
+            Self::WebSocket(_) => None,
+            Self::Mqtt(mqtt) => Some(&mqtt.link),
+        }
+    }
+
+    /// Whether what is no record ends it (R-WS.16), or is dropped (R-MQTT.28 to .32).
+    pub fn closes_on_garbage(&self) -> bool {
+        matches!(self, Self::WebSocket(_))
+    }
+
+    /// Seconds between pings (R-WS.17). A broker was told at the start.
+    pub fn set_keep_alive(&mut self, seconds: u32) {
+        if let Self::WebSocket(link) = self {
+            link.set_keep_alive(KeepAlive::every(Duration::from_secs(seconds.into())));
+        }
+    }
+
+    pub fn next_ping(&self) -> Option<Instant> {
+        match self {
+            Self::WebSocket(link) => link.next_ping(),
+            Self::Mqtt(mqtt) => mqtt.link.next_ping(),
+        }
+    }
+
+    pub fn keep_alive(&mut self, now: Instant) -> Result<(), WireError> {
+        match self {
+            Self::WebSocket(link) => Ok(link.keep_alive(now)?),
+            Self::Mqtt(mqtt) => Ok(mqtt.link.keep_alive(now)?),
+        }
+    }
+}
+
+impl Mqtt {
+    /// Where the answer to a request goes, if that is not where everything goes (R-MQTT.23).
+    fn remember(&mut self, record: &Bytes, reply: Option<String>) {
+        let Some(reply) = reply.filter(|reply| *reply != self.link.topic()) else {
+            return;
+        };
+        let Some(id) = msg_id(record) else { return };
+        if self.replies.len() >= REPLY_TOPICS_MAX {
+            self.replies.pop_front();
+        }
+        self.replies.push_back((id, reply));
+    }
+
+    fn reply_to(&mut self, record: &Bytes) -> Option<String> {
+        if self.replies.is_empty() {
+            return None;
+        }
+        let id = msg_id(record)?;
+        let at = self.replies.iter().position(|(known, _)| *known == id)?;
+        self.replies.remove(at).map(|(_, reply)| reply)
+    }
+}
+
+/// The id of the message in a record without session context.
+fn msg_id(record: &Bytes) -> Option<String> {
+    match usp::codec::decode_record(record).ok()?.record_type {
+        RecordType::NoSessionContext(context) => usp::codec::peek_msg(&context.payload).msg_id,
+        _ => None,
+    }
+}

@@ -1,0 +1,23 @@
+//! Every limit of the broker, with its reason. Those of connections, packets and buffers are the
+//! transports' ([`mtp::limits`]).
+
+use std::time::Duration;
+
+/// Publishes of QoS 1 and 2 that a client may have in flight: they are taken one after the other,
+/// so more would only wait in its own buffers.
+pub const RECEIVE_MAXIMUM: u16 = 16;
+
+/// The longest keep-alive a client may have; MQTT 5 clients are told. A dead peer is noticed after
+/// one and a half of it.
+pub const KEEP_ALIVE_MAX: u16 = 120;
+
+/// When the operating system asks a silent peer for a sign of life: what notices a dead MQTT 3.1.1
+/// client that has switched its keep-alive off.
+pub const TCP_KEEP_ALIVE: Duration = Duration::from_secs(120);
+
+/// Wrong topics of one connection after which it is closed: a device in a loop costs everybody
+/// time, and reconnecting it waits longer each time.
+pub const WRONG_TOPICS_MAX: u32 = 100;
+
+/// The longest prefix of topics.
+pub const PREFIX_BYTES_MAX: usize = 64;

@@ -1,0 +1,375 @@
+//! One admitted client. Like all links it has no task, and no buffer while it is idle: its owner
+//! awaits [`Link::recv`], which also answers the client's packets and writes what is queued.
+
+use std::{
+    future::poll_fn,
+    net::SocketAddr,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use mtp::{
+    limits::{CLOSE_TIME_MAX, SEND_QUEUE_BYTES, SEND_STALL_MAX},
+    mqtt::{
+        LinkError, Outbox, Packet, Pipe, Properties, Publish, Version, address, addressed, code,
+        code_words, is_record, property::id, topic,
+    },
+    ws::Seat,
+};
+use tokio::time::timeout;
+
+use crate::{
+    limits::{RECEIVE_MAXIMUM, WRONG_TOPICS_MAX},
+    subscriptions::Subscriptions,
+    topics::Area,
+};
+
+/// What [`Link::recv`] yields.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// One Record, still encoded.
+    Record(Bytes),
+    /// The client did what it may not; it was refused, the link stays.
+    Wrong(Wrong),
+    /// The client has taken its leave; with its words. Nothing follows.
+    Closed(String),
+}
+
+/// Something a client may not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// A stable name, lower case with dashes.
+    pub reason: &'static str,
+    /// The topic, for people.
+    pub detail: String,
+}
+
+impl Wrong {
+    fn new(reason: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self { reason, detail }
+    }
+}
+
+/// See the module's words.
+pub struct Link {
+    pipe: Pipe,
+    outbox: Outbox,
+    area: Area,
+    subscriptions: Subscriptions,
+    /// Where the client wants answers; its own topic until it says otherwise.
+    reply: Option<Box<str>>,
+    /// Publishes of QoS 2 that are not released yet.
+    received: Vec<u16>,
+    wrongs: u32,
+    /// What is to be told at the next [`Link::recv`].
+    unsubscribed: Option<Wrong>,
+    packet_max: usize,
+    keep_alive: u16,
+    peer_addr: SocketAddr,
+    closed: bool,
+    /// Gives the listener's place back when the link goes.
+    _seat: Seat,
+}
+
+impl Link {
+    pub(crate) fn new<T>(
+        connected: crate::connect::Connected<T>,
+        seat: Seat,
+    ) -> (Self, crate::Hello, T) {
+        let link = Self {
+            pipe: connected.pipe,
+            outbox: Outbox::new(connected.receive_maximum),
+            area: connected.area,
+            subscriptions: Subscriptions::default(),
+            reply: None,
+            received: Vec::new(),
+            wrongs: 0,
+            unsubscribed: None,
+            packet_max: connected.packet_max,
+            keep_alive: connected.keep_alive,
+            peer_addr: connected.hello.peer_addr,
+            closed: false,
+            _seat: seat,
+        };
+        (link, connected.hello, connected.admitted.ticket)
+    }
+
+    /// The next Record, or how the link ended. Cancel-safe. After an end it is only good for
+    /// dropping.
+    pub async fn recv(&mut self) -> Result<Incoming, LinkError> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        if self.closed {
+            return Poll::Ready(Err(LinkError::ApiMisuse));
+        }
+        if let Some(wrong) = self.unsubscribed.take() {
+            return Poll::Ready(Ok(Incoming::Wrong(wrong)));
+        }
+        loop {
+            if let Poll::Ready(Err(error)) = self.pipe.poll_write(cx) {
+                return Poll::Ready(Err(self.fail(cx, error)));
+            }
+            // A client that sends and does not read must not make us keep its answers.
+            if self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
+                return Poll::Pending;
+            }
+            let handled = match ready!(self.pipe.poll_packet(cx)) {
+                Ok(packet) => self.packet(packet),
+                Err(error) => Err(error),
+            };
+            match handled {
+                Ok(None) => {}
+                Ok(Some(Incoming::Wrong(_))) if self.wrongs >= WRONG_TOPICS_MAX => {
+                    let limit = LinkError::LimitExceeded {
+                        limit: "WRONG_TOPICS_MAX",
+                        max: WRONG_TOPICS_MAX.into(),
+                    };
+                    return Poll::Ready(Err(self.fail(cx, limit)));
+                }
+                Ok(Some(incoming)) => {
+                    self.closed = matches!(incoming, Incoming::Closed(_));
+                    self.wrongs += u32::from(matches!(incoming, Incoming::Wrong(_)));
+                    return Poll::Ready(Ok(incoming));
+                }
+                Err(error) => return Poll::Ready(Err(self.fail(cx, error))),
+            }
+        }
+    }
+
+    fn packet(&mut self, packet: Packet) -> Result<Option<Incoming>, LinkError> {
+        match packet {
+            Packet::Publish(publish) => return self.publish(publish),
+            Packet::PubAck(id, _) => self.outbox.acknowledged(&mut self.pipe, id),
+            Packet::PubRel(id, _) => {
+                self.received.retain(|known| *known != id);
+                self.pipe.enqueue(&Packet::PubComp(id, code::SUCCESS));
+            }
+            Packet::Subscribe(id, filters) => return Ok(self.subscribe(id, filters)),
+            Packet::Unsubscribe(id, filters) => {
+                let removed = filters.iter().map(|f| self.subscriptions.remove(f));
+                // 0x11: there was no such subscription.
+                let codes = removed.map(|was| if was { 0 } else { 0x11 }).collect();
+                self.pipe.enqueue(&Packet::UnsubAck(id, codes));
+            }
+            Packet::PingReq => self.pipe.enqueue(&Packet::PingResp),
+            Packet::Disconnect(code, properties) => {
+                let said = properties.get_text(id::REASON_STRING).unwrap_or_default();
+                let words = match (code, said) {
+                    (0, "") => String::new(),
+                    (code, "") => code_words(code),
+                    (code, said) => format!("{}: {said}", code_words(code)),
+                };
+                return Ok(Some(Incoming::Closed(words)));
+            }
+            _ => {
+                return Err(LinkError::PeerMisbehaved(
+                    "a packet that clients do not send",
+                ));
+            }
+        }
+        Ok(None)
+    }
+
+    fn publish(&mut self, publish: Publish) -> Result<Option<Incoming>, LinkError> {
+        if publish.properties.number(id::TOPIC_ALIAS).is_some() {
+            return Err(LinkError::PeerMisbehaved(
+                "a topic alias, which is not offered",
+            ));
+        }
+        let again = publish.qos == 2 && self.received.contains(&publish.id);
+        let judged = if again { Ok(()) } else { self.judge(&publish) };
+        let told = match &judged {
+            Ok(()) => code::SUCCESS,
+            Err(_) => code::NOT_AUTHORIZED,
+        };
+        match publish.qos {
+            0 => {}
+            1 => self.pipe.enqueue(&Packet::PubAck(publish.id, told)),
+            _ => {
+                if !again && judged.is_ok() {
+                    if self.received.len() >= usize::from(RECEIVE_MAXIMUM) {
+                        return Err(LinkError::LimitExceeded {
+                            limit: "RECEIVE_MAXIMUM",
+                            max: RECEIVE_MAXIMUM.into(),
+                        });
+                    }
+                    self.received.push(publish.id);
+                }
+                self.pipe.enqueue(&Packet::PubRec(publish.id, told));
+            }
+        }
+        Ok(match judged {
+            Ok(()) if again => None,
+            Ok(()) => Some(Incoming::Record(publish.payload)),
+            Err(wrong) => Some(Incoming::Wrong(wrong)),
+        })
+    }
+
+    /// Whether it may publish this; where answers go is kept.
+    fn judge(&mut self, publish: &Publish) -> Result<(), Wrong> {
+        let (topic, reply) = address(self.pipe.version(), publish);
+        if !self.area.may_publish(topic) {
+            return Err(Wrong::new("wrong-topic", format!("published to {topic}")));
+        }
+        if !is_record(&publish.properties) {
+            let kind = publish.properties.get_text(id::CONTENT_TYPE);
+            let detail = format!("content type {}", kind.unwrap_or_default());
+            return Err(Wrong::new("not-a-record", detail));
+        }
+        if let Some(reply) = reply {
+            if !self.area.may_be_answered_at(&reply) {
+                let detail = format!("wants answers at {reply}");
+                return Err(Wrong::new("wrong-reply-topic", detail));
+            }
+            self.reply = (reply != self.area.agent).then(|| reply.into());
+        }
+        Ok(())
+    }
+
+    fn subscribe(&mut self, id: u16, filters: Vec<(String, u8)>) -> Option<Incoming> {
+        let five = self.pipe.version() == Version::V5;
+        let mut wrong = None;
+        let mut codes = Vec::with_capacity(filters.len());
+        for (filter, qos) in filters {
+            let qos = qos.min(1);
+            let code = if !self.area.may_subscribe(&filter) {
+                wrong.get_or_insert_with(|| {
+                    Wrong::new("wrong-topic", format!("wanted to subscribe to {filter}"))
+                });
+                code::NOT_AUTHORIZED
+            } else if self.subscriptions.add(filter, qos) {
+                qos
+            } else {
+                code::QUOTA_EXCEEDED
+            };
+            codes.push(if five || code < 0x80 { code } else { 0x80 });
+        }
+        self.pipe.enqueue(&Packet::SubAck(id, codes));
+        wrong.map(Incoming::Wrong)
+    }
+
+    /// Sends one Record to where the client wants answers. Returns when it is queued, which is at
+    /// once unless the client does not read.
+    pub async fn send(&mut self, record: Bytes) -> Result<(), LinkError> {
+        while self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
+            let before = self.pipe.queued_bytes();
+            let progress = poll_fn(|cx| match self.pipe.poll_write(cx) {
+                Poll::Pending if self.pipe.queued_bytes() == before => Poll::Pending,
+                Poll::Pending => Poll::Ready(Ok(())),
+                ready => ready,
+            });
+            match timeout(SEND_STALL_MAX, progress).await {
+                Ok(written) => written?,
+                Err(_) => return Err(LinkError::PeerStalled(SEND_STALL_MAX)),
+            }
+        }
+        let to = self.reply.as_deref().unwrap_or(&self.area.agent);
+        let version = self.pipe.version();
+        let (name, properties) = addressed(version, to, &self.area.controller);
+        let Some(qos) = self.subscriptions.wanted(&name) else {
+            self.unsubscribed = Some(Wrong::new("not-subscribed", format!("to {name}")));
+            return Ok(());
+        };
+        if record.len() + name.len() > self.packet_max {
+            return Err(LinkError::LimitExceeded {
+                limit: "Maximum Packet Size of the client",
+                max: self.packet_max as u64,
+            });
+        }
+        debug_assert!(topic::is_name(&name));
+        self.outbox
+            .publish(&mut self.pipe, name, qos, properties, record)?;
+        match poll_fn(|cx| Poll::Ready(self.pipe.poll_write(cx))).await {
+            Poll::Ready(Err(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes for a reason, a code of MQTT 5 and words; MQTT 3.1.1 has no packet for that. Waits,
+    /// up to [`CLOSE_TIME_MAX`], for what is queued to go out.
+    pub async fn close(mut self, code: u8, reason: &str) {
+        if self.closed {
+            return;
+        }
+        if self.pipe.version() == Version::V5 {
+            let properties = match reason {
+                "" => Properties::default(),
+                reason => Properties::default().text(id::REASON_STRING, reason),
+            };
+            self.pipe.enqueue(&Packet::Disconnect(code, properties));
+        }
+        let goodbye = async {
+            if self.pipe.flush().await.is_ok() {
+                let _ = poll_fn(|cx| self.pipe.poll_shutdown(cx)).await;
+            }
+        };
+        let _ = timeout(CLOSE_TIME_MAX, goodbye).await;
+    }
+
+    fn fail(&mut self, cx: &mut Context<'_>, error: LinkError) -> LinkError {
+        let told = match error {
+            LinkError::PeerMisbehaved(_) => Some(code::PROTOCOL_ERROR),
+            LinkError::LimitExceeded { .. } => Some(code::QUOTA_EXCEEDED),
+            LinkError::PeerSilent(_) => Some(code::KEEP_ALIVE_TIMEOUT),
+            _ => None,
+        };
+        if let (Some(code), Version::V5) = (told, self.pipe.version()) {
+            let packet = Packet::Disconnect(code, Properties::default());
+            self.pipe.enqueue(&packet);
+            // As far as the socket takes it at once.
+            let _ = self.pipe.poll_write(cx);
+        }
+        self.closed = true;
+        error
+    }
+
+    /// When [`Link::keep_alive`] wants to be called next: one and a half keep-alive times after the
+    /// client was last heard.
+    pub fn next_look(&self) -> Option<Instant> {
+        let open = self.keep_alive > 0 && !self.closed;
+        open.then(|| self.pipe.heard_at() + Duration::from_secs(self.keep_alive.into()) * 3 / 2)
+    }
+
+    /// Reports a client that was silent for too long.
+    pub fn keep_alive(&mut self, now: Instant) -> Result<(), LinkError> {
+        if self.next_look().is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        self.closed = true;
+        let silent = now.saturating_duration_since(self.pipe.heard_at());
+        Err(LinkError::PeerSilent(silent))
+    }
+
+    /// When the client was last heard.
+    pub fn last_heard(&self) -> Instant {
+        self.pipe.heard_at()
+    }
+
+    /// The client's socket address.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer_addr
+    }
+
+    /// Whether the connection is encrypted.
+    pub fn is_tls(&self) -> bool {
+        self.pipe.is_tls()
+    }
+
+    /// Bytes of the link's buffers: zero whenever it is idle.
+    pub fn heap_bytes(&self) -> usize {
+        self.pipe.heap_bytes()
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("peer_addr", &self.peer_addr)
+            .field("agent", &self.area.agent)
+            .finish()
+    }
+}

@@ -1,0 +1,130 @@
+//! The layout of topics: `<prefix>/<tenant>/agent/<endpoint id>` to an agent,
+//! `<prefix>/<tenant>/controller/<endpoint id>` from that agent and from nobody else. Pure.
+
+use mtp::mqtt::topic;
+use usp::EndpointId;
+
+use crate::limits::PREFIX_BYTES_MAX;
+
+/// The layout of one server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    prefix: String,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            prefix: "usp".to_owned(),
+        }
+    }
+}
+
+impl Topics {
+    /// Below this prefix; says what is wrong with it where it cannot be one.
+    pub fn new(prefix: &str) -> Result<Self, String> {
+        let good = topic::is_name(prefix)
+            && !prefix.starts_with(['/', '$'])
+            && !prefix.ends_with('/')
+            && prefix.len() <= PREFIX_BYTES_MAX;
+        match good {
+            true => Ok(Self {
+                prefix: prefix.to_owned(),
+            }),
+            false => Err(format!(
+                "a prefix of topics is at most {PREFIX_BYTES_MAX} bytes, like usp, without wildcards and without a slash or $ at an end"
+            )),
+        }
+    }
+
+    /// What belongs to one agent. `tenant` is one level: no slash, no wildcard.
+    pub fn area(&self, tenant: &str, endpoint: &EndpointId) -> Area {
+        let prefix = &self.prefix;
+        Area {
+            agent: format!("{prefix}/{tenant}/agent/{endpoint}"),
+            controller: format!("{prefix}/{tenant}/controller/{endpoint}"),
+        }
+    }
+}
+
+/// The topics of one agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// To it; what is below is its own, too.
+    pub agent: String,
+    /// From it.
+    pub controller: String,
+}
+
+impl Area {
+    /// Whether it may subscribe to a filter: its own topic and what is below.
+    pub fn may_subscribe(&self, filter: &str) -> bool {
+        topic::is_filter(filter) && topic::covers(&format!("{}/#", self.agent), filter)
+    }
+
+    /// Whether it may publish to a topic, the reply topic of 3.1.1 taken off.
+    pub fn may_publish(&self, topic: &str) -> bool {
+        topic == self.controller
+    }
+
+    /// Whether answers may go to this topic: the controller publishes into nobody else's.
+    pub fn may_be_answered_at(&self, reply: &str) -> bool {
+        topic::is_name(reply) && self.may_subscribe(reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_has_its_own_topics_and_no_others() {
+        let topics = Topics::new("usp").unwrap();
+        let eid = EndpointId::parse("os::012345-A").unwrap();
+        let area = topics.area("acme", &eid);
+        assert_eq!(area.agent, "usp/acme/agent/os::012345-A");
+        for filter in ["", "/#", "/+", "/a/b"] {
+            assert!(
+                area.may_subscribe(&format!("{}{filter}", area.agent)),
+                "{filter}"
+            );
+        }
+        for filter in [
+            "#",
+            "usp/#",
+            "usp/acme/#",
+            "usp/acme/agent/+",
+            "usp/+/agent/os::012345-A",
+            "usp/acme/agent/os::012345-AB",
+            "usp/acme/controller/os::012345-A",
+            "usp/other/agent/os::012345-A",
+            "$share/g/usp/acme/agent/os::012345-A",
+            "$SYS/#",
+            "",
+        ] {
+            assert!(!area.may_subscribe(filter), "{filter}");
+            assert!(!area.may_be_answered_at(filter), "{filter}");
+        }
+        assert!(area.may_be_answered_at("usp/acme/agent/os::012345-A/x"));
+        assert!(!area.may_be_answered_at("usp/acme/agent/os::012345-A/#"));
+        assert!(area.may_publish("usp/acme/controller/os::012345-A"));
+        assert!(!area.may_publish("usp/acme/controller/os::012345-A/x"));
+        assert!(!area.may_publish(&area.agent));
+    }
+
+    #[test]
+    fn a_prefix_is_plain_levels() {
+        assert!(Topics::new("isp/usp").is_ok());
+        for bad in [
+            "",
+            "/usp",
+            "usp/",
+            "u+",
+            "#",
+            "$SYS",
+            &"x".repeat(PREFIX_BYTES_MAX + 1),
+        ] {
+            assert!(Topics::new(bad).is_err(), "{bad}");
+        }
+    }
+}

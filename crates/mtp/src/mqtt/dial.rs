@@ -1,0 +1,341 @@
+//! Dialling a broker: TCP, TLS, CONNECT, and the subscriptions of R-MQTT.15. One attempt; when to
+//! try again is [`crate::retry`]'s arithmetic and the caller's clock.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+use usp::EndpointId;
+
+use super::{
+    ENDPOINT_ID, Outbox, Pipe, SUBSCRIBE_TOPIC,
+    error::{LinkError, code_words},
+    link::{Dialled, Link},
+    packet::{ConnAck, Connect, Packet, Version},
+    property::{Properties, Value, id},
+    topic,
+};
+use crate::{
+    limits::{
+        DIAL_TIME_MAX, MQTT_FILTERS_MAX, MQTT_KEEP_ALIVE, MQTT_PACKET_OVERHEAD_BYTES,
+        RECORD_BYTES_MAX,
+    },
+    stream::Stream,
+    tls::ClientTls,
+    ws,
+};
+
+/// Which broker to dial and how.
+#[derive(Clone)]
+pub struct DialConfig {
+    /// Name or address of the broker; IPv6 without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How to check the broker; `None` is plaintext.
+    pub tls: Option<Arc<ClientTls>>,
+    /// The version of MQTT.
+    pub version: Version,
+    /// Our own endpoint id (R-MQTT.13).
+    pub own_eid: EndpointId,
+    /// Empty: the broker chooses (5.0), or it is the endpoint id (3.1.1; R-MQTT.8).
+    pub client_id: String,
+    /// User name (R-MQTT.7).
+    pub username: Option<String>,
+    /// Password; `Debug` does not show it.
+    pub password: Option<String>,
+    /// Seconds.
+    pub keep_alive: u16,
+    /// Start without the session of before.
+    pub clean: bool,
+    /// Filters beside those the broker names.
+    pub subscriptions: Vec<String>,
+    /// `ResponseTopicConfigured`: where we listen unless the broker says otherwise.
+    pub response_topic: Option<String>,
+    /// Where the Controller listens.
+    pub topic: String,
+    /// Quality of service, 0 or 1 (R-MQTT.20).
+    pub qos: u8,
+    /// See [`DIAL_TIME_MAX`].
+    pub time_max: Duration,
+}
+
+impl std::fmt::Debug for DialConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DialConfig")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DialConfig {
+    /// Everything at its default but the things that have none.
+    pub fn new(host: impl Into<String>, port: u16, own: EndpointId, to: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            tls: None,
+            version: Version::V5,
+            own_eid: own,
+            client_id: String::new(),
+            username: None,
+            password: None,
+            keep_alive: MQTT_KEEP_ALIVE,
+            clean: true,
+            subscriptions: Vec::new(),
+            response_topic: None,
+            topic: to.into(),
+            qos: 1,
+            time_max: DIAL_TIME_MAX,
+        }
+    }
+}
+
+/// Why dialling failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// The broker was not reached.
+    #[error(transparent)]
+    Connect(#[from] ws::DialError),
+    /// The broker does not let us in.
+    #[error("the broker refuses: {0}")]
+    Refused(String),
+    /// There is nothing to subscribe to: no answer could ever reach us (R-MQTT.16).
+    #[error(
+        "there is no topic to subscribe to: neither the broker nor the configuration names one"
+    )]
+    NothingToSubscribe,
+    /// Every filter was refused (R-MQTT.17).
+    #[error("the broker refuses every subscription: {0}")]
+    SubscriptionsRefused(String),
+    /// A topic of the configuration cannot be used.
+    #[error("not a topic: {0}")]
+    BadTopic(String),
+    /// The connection broke, or what came is not MQTT.
+    #[error("the broker: {0}")]
+    Link(#[from] LinkError),
+    /// Not done in time.
+    #[error("no MQTT connection within {0:?}")]
+    Timeout(Duration),
+}
+
+/// Dials once.
+pub async fn dial(config: &DialConfig) -> Result<Link, DialError> {
+    if !topic::is_name(&config.topic) {
+        return Err(DialError::BadTopic(config.topic.clone()));
+    }
+    let deadline = Instant::now() + config.time_max;
+    let tcp = ws::connect(&config.host, config.port, deadline, config.time_max).await?;
+    let peer_addr = tcp.peer_addr().map_err(LinkError::from)?;
+    let late = |_| DialError::Timeout(config.time_max);
+    let stream = match &config.tls {
+        Some(tls) => {
+            let secured = ws::secure(tls.config(), &config.host, tcp);
+            timeout_at(deadline, secured).await.map_err(late)??.0
+        }
+        None => Stream::Plain(tcp),
+    };
+    timeout_at(deadline, begin(config, stream, peer_addr))
+        .await
+        .map_err(late)?
+}
+
+async fn begin(
+    config: &DialConfig,
+    stream: Stream,
+    peer_addr: SocketAddr,
+) -> Result<Link, DialError> {
+    let packet_bytes_max = RECORD_BYTES_MAX + MQTT_PACKET_OVERHEAD_BYTES;
+    let mut pipe = Pipe::new(stream, config.version, packet_bytes_max);
+    pipe.enqueue(&Packet::Connect(Box::new(connect(config))));
+    pipe.flush().await?;
+    let ack = match pipe.packet().await? {
+        Packet::ConnAck(ack) => *ack,
+        _ => return Err(LinkError::PeerMisbehaved("no CONNACK").into()),
+    };
+    if ack.code != 0 {
+        return Err(DialError::Refused(refused(config.version, &ack)));
+    }
+    let said = Said::new(config, &ack)?;
+    let filters = said.filters.iter().map(|f| (f.clone(), config.qos.min(1)));
+    pipe.enqueue(&Packet::Subscribe(1, filters.collect()));
+    pipe.flush().await?;
+    let codes = loop {
+        match pipe.packet().await? {
+            Packet::SubAck(1, codes) => break codes,
+            // Something that was kept for us may come first; it is older than our session.
+            Packet::Publish(publish) if publish.qos == 1 => {
+                pipe.enqueue(&Packet::PubAck(publish.id, 0));
+            }
+            Packet::Publish(_) => {}
+            Packet::Disconnect(code, _) => return Err(DialError::Refused(code_words(code))),
+            _ => return Err(LinkError::PeerMisbehaved("no SUBACK").into()),
+        }
+    };
+    if codes.iter().all(|code| *code >= 0x80) {
+        // R-MQTT.17
+        pipe.enqueue(&Packet::Disconnect(0, Properties::default()));
+        pipe.flush().await?;
+        return Err(DialError::SubscriptionsRefused(said.filters.join(", ")));
+    }
+    let number = |id| ack.properties.number(id);
+    let keep_alive = number(id::SERVER_KEEP_ALIVE).and_then(|seconds| u16::try_from(seconds).ok());
+    let packet_max = number(id::MAXIMUM_PACKET_SIZE).map_or(RECORD_BYTES_MAX, |max| max as usize);
+    let qos = number(id::MAXIMUM_QOS).unwrap_or(1).min(1) as u8;
+    Ok(Link::new(Dialled {
+        pipe,
+        outbox: Outbox::new(number(id::RECEIVE_MAXIMUM)),
+        topic: config.topic.clone(),
+        reply: said.reply,
+        qos: config.qos.min(qos),
+        packet_max,
+        keep_alive: keep_alive.unwrap_or(config.keep_alive),
+        peer_addr,
+        client_id: ack
+            .properties
+            .get_text(id::ASSIGNED_CLIENT_ID)
+            .map(str::to_owned),
+    }))
+}
+
+fn connect(config: &DialConfig) -> Connect {
+    let client_id = match (config.client_id.as_str(), config.version) {
+        ("", Version::V311) => config.own_eid.to_string(),
+        (configured, _) => configured.to_owned(),
+    };
+    let properties = match config.version {
+        Version::V5 => Properties::default()
+            .with(id::REQUEST_RESPONSE_INFORMATION, Value::Byte(1))
+            .user(ENDPOINT_ID, config.own_eid.as_str()),
+        Version::V311 => Properties::default(),
+    };
+    Connect {
+        version: config.version,
+        clean: config.clean,
+        keep_alive: config.keep_alive,
+        properties,
+        client_id,
+        will: false,
+        username: config.username.clone(),
+        password: config
+            .password
+            .as_ref()
+            .map(|password| Bytes::copy_from_slice(password.as_bytes())),
+    }
+}
+
+fn refused(version: Version, ack: &ConnAck) -> String {
+    let reason = ack.properties.get_text(id::REASON_STRING);
+    let words = match (version, ack.code) {
+        (Version::V5, code) => code_words(code),
+        (_, 1) => code_words(0x84),
+        (_, 2) => code_words(0x85),
+        (_, 3) => code_words(0x88),
+        (_, 4) => code_words(0x86),
+        (_, 5) => code_words(0x87),
+        (_, code) => format!("return code {code}"),
+    };
+    match reason {
+        Some(reason) => format!("{words} ({reason})"),
+        None => words,
+    }
+}
+
+/// What follows from the CONNACK.
+struct Said {
+    filters: Vec<String>,
+    reply: String,
+}
+
+impl Said {
+    /// The set of R-MQTT.15, and the reply topic of R-MQTT.21.
+    fn new(config: &DialConfig, ack: &ConnAck) -> Result<Self, DialError> {
+        let five = config.version == Version::V5;
+        let mut filters = config.subscriptions.clone();
+        let topics = ack.properties.users(SUBSCRIBE_TOPIC);
+        filters.extend(topics.filter(|t| topic::is_filter(t)).map(str::to_owned));
+        let informed = ack
+            .properties
+            .get_text(id::RESPONSE_INFORMATION)
+            .filter(|t| five && topic::is_name(t))
+            .map(str::to_owned);
+        let configured = config.response_topic.clone();
+        let own = match (&informed, configured) {
+            (Some(topic), _) => Some(topic.clone()),
+            (None, Some(configured)) if five => Some(configured),
+            // Senders of 3.1.1 append where answers go.
+            (None, Some(configured)) => Some(format!("{configured}/#")),
+            (None, None) => None,
+        };
+        if let Some(own) = own
+            && !filters.iter().any(|filter| topic::covers(filter, &own))
+        {
+            filters.push(own);
+        }
+        filters.dedup();
+        filters.truncate(MQTT_FILTERS_MAX);
+        if let Some(bad) = filters.iter().find(|filter| !topic::is_filter(filter)) {
+            return Err(DialError::BadTopic(bad.clone()));
+        }
+        let first = || {
+            filters
+                .iter()
+                .find(|filter| topic::is_name(filter))
+                .cloned()
+        };
+        let reply = informed
+            .or_else(|| config.response_topic.clone())
+            .or_else(first)
+            .ok_or(DialError::NothingToSubscribe)?;
+        if !topic::is_name(&reply) {
+            return Err(DialError::BadTopic(reply));
+        }
+        Ok(Self { filters, reply })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(
+        version: Version,
+        configured: Option<&str>,
+        ack: Properties,
+    ) -> Option<(Vec<String>, String)> {
+        let own = EndpointId::parse("os::012345-A").unwrap();
+        let mut config = DialConfig::new("h", 1883, own, "usp/c");
+        config.version = version;
+        config.response_topic = configured.map(str::to_owned);
+        let ack = ConnAck {
+            properties: ack,
+            ..ConnAck::default()
+        };
+        let said = Said::new(&config, &ack).ok()?;
+        Some((said.filters, said.reply))
+    }
+
+    #[test]
+    fn the_subscriptions_are_the_set_of_the_standard() {
+        // R-MQTT.15, R-MQTT.16, R-MQTT.21
+        let none = Properties::default;
+        let informed = |topic: &str| none().text(id::RESPONSE_INFORMATION, topic);
+        let v = |filters: &[&str], reply: &str| {
+            let filters: Vec<String> = filters.iter().map(|f| (*f).to_owned()).collect();
+            Some((filters, reply.to_owned()))
+        };
+        assert_eq!(said(Version::V5, None, none()), None);
+        assert_eq!(said(Version::V5, Some("a"), none()), v(&["a"], "a"));
+        assert_eq!(said(Version::V311, Some("a"), none()), v(&["a/#"], "a"));
+        assert_eq!(said(Version::V5, Some("a"), informed("b")), v(&["b"], "b"));
+        let both = informed("b/c").user(SUBSCRIBE_TOPIC, "b/#");
+        assert_eq!(said(Version::V5, None, both), v(&["b/#"], "b/c"));
+        let only = none()
+            .user(SUBSCRIBE_TOPIC, "b/+")
+            .user(SUBSCRIBE_TOPIC, "b");
+        assert_eq!(said(Version::V5, None, only), v(&["b/+", "b"], "b"));
+    }
+}

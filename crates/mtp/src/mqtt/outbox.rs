@@ -1,0 +1,103 @@
+//! Publishes on their way out, either end: numbers for those of QoS 1, a window of them in flight,
+//! and the ones that wait for room in it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::{
+    error::LinkError,
+    packet::{Packet, Publish},
+    pipe::Pipe,
+    property::Properties,
+};
+use crate::limits::{MQTT_IN_FLIGHT_MAX, SEND_QUEUE_BYTES};
+
+/// See the module's words.
+#[derive(Debug)]
+pub struct Outbox {
+    window: u16,
+    next: u16,
+    in_flight: Vec<u16>,
+    held: VecDeque<Publish>,
+    held_bytes: usize,
+}
+
+impl Outbox {
+    /// As many in flight as the peer takes, and never more than [`MQTT_IN_FLIGHT_MAX`].
+    pub fn new(receive_maximum: Option<u32>) -> Self {
+        let wanted = receive_maximum.unwrap_or(u32::from(u16::MAX));
+        let window = u16::try_from(wanted).unwrap_or(u16::MAX);
+        Self {
+            window: window.clamp(1, MQTT_IN_FLIGHT_MAX),
+            next: 1,
+            in_flight: Vec::new(),
+            held: VecDeque::new(),
+            held_bytes: 0,
+        }
+    }
+
+    /// Sends a payload, or keeps it until there is room. A peer that takes none of what it is sent
+    /// hits [`SEND_QUEUE_BYTES`].
+    pub fn publish(
+        &mut self,
+        pipe: &mut Pipe,
+        topic: String,
+        qos: u8,
+        properties: Properties,
+        payload: Bytes,
+    ) -> Result<(), LinkError> {
+        let mut publish = Publish {
+            qos: qos.min(1),
+            topic,
+            properties,
+            payload,
+            ..Publish::default()
+        };
+        if publish.qos == 0 {
+            pipe.enqueue(&Packet::Publish(publish));
+            return Ok(());
+        }
+        if self.in_flight.len() < usize::from(self.window) {
+            publish.id = self.number();
+            pipe.enqueue(&Packet::Publish(publish));
+            return Ok(());
+        }
+        if self.held_bytes > SEND_QUEUE_BYTES {
+            return Err(LinkError::LimitExceeded {
+                limit: "SEND_QUEUE_BYTES",
+                max: SEND_QUEUE_BYTES as u64,
+            });
+        }
+        self.held_bytes += publish.payload.len();
+        self.held.push_back(publish);
+        Ok(())
+    }
+
+    /// The peer has taken a publish; the next one that waits goes out.
+    pub fn acknowledged(&mut self, pipe: &mut Pipe, id: u16) {
+        let Some(at) = self.in_flight.iter().position(|known| *known == id) else {
+            return;
+        };
+        self.in_flight.swap_remove(at);
+        if let Some(mut publish) = self.held.pop_front() {
+            self.held_bytes -= publish.payload.len();
+            publish.id = self.number();
+            pipe.enqueue(&Packet::Publish(publish));
+        } else if self.in_flight.is_empty() {
+            // An idle link owns no buffer.
+            (self.in_flight, self.held) = (Vec::new(), VecDeque::new());
+        }
+    }
+
+    fn number(&mut self) -> u16 {
+        loop {
+            let id = self.next;
+            self.next = self.next.checked_add(1).unwrap_or(1);
+            if !self.in_flight.contains(&id) {
+                self.in_flight.push(id);
+                return id;
+            }
+        }
+    }
+}

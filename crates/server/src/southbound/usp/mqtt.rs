@@ -1,0 +1,128 @@
+//! The broker inside: its listeners, and who may come in. A client of it is a link like any other.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use broker::{Admission, Admitted, Hello, Listener, ListenerConfig};
+use mtp::mqtt::Version;
+use mtp::ws::Refusal;
+
+use super::adapter::Core;
+use super::admission::{Gate, Shown, Ticket};
+use super::{MQTT, link};
+use crate::southbound::certificate::{self, Certificate, Visits};
+use crate::{Config, StartError};
+
+/// The name in the user name of a device that has no secret of its own yet: `<tenant>/setup`.
+pub(super) const SETUP: &str = "setup";
+
+/// Where devices connect by MQTT.
+#[derive(Clone, Debug, Default)]
+pub struct Bound {
+    /// Without TLS.
+    pub plain: Option<SocketAddr>,
+    /// With TLS.
+    pub tls: Option<SocketAddr>,
+    /// The certificate of the listener with TLS.
+    pub certificate: Option<Certificate>,
+}
+
+/// The door of the broker.
+struct Door(Gate);
+
+/// Binds what the configuration wants.
+pub async fn start(core: &Arc<Core>, config: &Config) -> Result<Bound, StartError> {
+    let door = Arc::new(Door(Gate::new(core.clone())));
+    let mut bound = Bound::default();
+    let mqtt = &config.mqtt;
+    if let Some(addr) = mqtt.listen {
+        let settings = settings(config, addr);
+        bound.plain = Some(bind(core, &door, "mqtt.listen", settings).await?);
+    }
+    if let Some(addr) = mqtt.tls_listen {
+        let files = mqtt.tls.as_ref().or(config.usp.tls.as_ref());
+        let (certificate, issue) =
+            certificate::load("mqtt.tls", Visits::Long, files, config, &core.own)?;
+        let mut settings = settings(config, addr);
+        settings.tls = Some(certificate.tls.clone());
+        bound.tls = Some(bind(core, &door, "mqtt.tls_listen", settings).await?);
+        tokio::spawn(certificate::keep_fresh(
+            core.shutdown.clone(),
+            core.limits.certificate_look_every,
+            certificate.tls.clone(),
+            issue,
+        ));
+        bound.certificate = Some(certificate);
+    }
+    Ok(bound)
+}
+
+fn settings(config: &Config, addr: SocketAddr) -> ListenerConfig {
+    let mut settings = ListenerConfig::new(addr, config.mqtt.topic_prefix.clone());
+    settings.uncounted_addresses.extend(&config.usp.proxies);
+    settings
+}
+
+async fn bind(
+    core: &Arc<Core>,
+    door: &Arc<Door>,
+    what: &'static str,
+    mut settings: ListenerConfig,
+) -> Result<SocketAddr, StartError> {
+    settings.record_bytes_max = core.link_limits.record_bytes_max;
+    settings.handshake_time_max = core.limits.handshake_time_max;
+    let addr = settings.addr;
+    let refusals = Arc::new(core.refusals.over(MQTT));
+    let listener = Listener::bind(settings, door.clone(), refusals)
+        .await
+        .map_err(|source| StartError::Bind { what, addr, source })?;
+    let bound = listener.local_addr();
+    tokio::spawn(accept(core.clone(), listener));
+    Ok(bound)
+}
+
+async fn accept(core: Arc<Core>, mut listener: Listener<Door>) {
+    loop {
+        let accepted = tokio::select! {
+            () = core.shutdown.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (link, ticket) = (accepted.link.into(), accepted.ticket);
+        tokio::spawn(link::run(core.clone(), link, ticket, None));
+    }
+}
+
+impl Admission for Door {
+    type Ticket = Box<Ticket>;
+
+    async fn admit(&self, hello: &Hello) -> Result<Admitted<Box<Ticket>>, Refusal> {
+        let version = match hello.version {
+            Version::V5 => "5.0",
+            Version::V311 => "3.1.1",
+        };
+        let shown = Shown {
+            transport: MQTT,
+            secret: str::from_utf8(&hello.password).unwrap_or_default(),
+            tenant: &hello.login.tenant,
+            login: Some(&hello.login),
+            path: None,
+            eid: &hello.eid,
+            certificate_ids: &hello.certificate_ids,
+            certified: hello.certified,
+            tls: hello.tls,
+            peer_addr: hello.peer_addr,
+            info: serde_json::json!({
+                "tls": hello.tls,
+                "certificate": hello.certified,
+                "mqtt": version,
+                "listener": hello.local_addr.to_string(),
+            }),
+        };
+        let ticket = self.0.judge(&shown).await?;
+        Ok(Admitted {
+            tenant: ticket.decision.tenant.as_str().to_owned(),
+            endpoint: ticket.endpoint.clone(),
+            ticket,
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! What a link runs over: a WebSocket, or a client of the broker inside. One set of verbs for both.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use broker::Wrong;
+use bytes::Bytes;
+use mtp::mqtt::code;
+use mtp::ws::{CloseCode, reason};
+use usp::controller;
+
+use super::adapter::Core;
+use super::goodbye::closed_words;
+use super::{MQTT, WEBSOCKET};
+
+/// See the module's words.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most links are WebSockets, which a box would only make larger"
+)]
+pub enum Wire {
+    /// A WebSocket.
+    WebSocket(mtp::ws::Link),
+    /// A client of the broker.
+    Mqtt(Box<broker::Link>),
+}
+
+impl From<mtp::ws::Link> for Wire {
+    fn from(link: mtp::ws::Link) -> Self {
+        Self::WebSocket(link)
+    }
+}
+
+impl From<broker::Link> for Wire {
+    fn from(link: broker::Link) -> Self {
+        Self::Mqtt(Box::new(link))
+    }
+}
+
+/// What came.
+pub enum Heard {
+    /// A record, still encoded.
+    Record(Bytes),
+    /// The device did what it may not; the link stays.
+    Wrong(Wrong),
+    /// The device closed it; how, in words.
+    Closed(String),
+}
+
+/// How it broke.
+#[derive(Debug)]
+pub enum WireError {
+    /// A WebSocket.
+    WebSocket(mtp::ws::LinkError),
+    /// A client of the broker.
+    Mqtt(mtp::mqtt::LinkError),
+}
+
+impl WireError {
+    /// What the device is complained about for, if it is its doing.
+    pub fn complaint(&self) -> Option<&'static str> {
+        match self {
+            Self::WebSocket(mtp::ws::LinkError::PeerMisbehaved { .. }) => {
+                Some("websocket-violation")
+            }
+            Self::Mqtt(mtp::mqtt::LinkError::PeerMisbehaved(_)) => Some("mqtt-violation"),
+            Self::WebSocket(mtp::ws::LinkError::LimitExceeded { .. })
+            | Self::Mqtt(mtp::mqtt::LinkError::LimitExceeded { .. }) => {
+                Some("record-limit-exceeded")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WebSocket(error) => error.fmt(f),
+            Self::Mqtt(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Wire {
+    /// The name in the store.
+    pub fn transport(&self) -> &'static str {
+        match self {
+            Self::WebSocket(_) => WEBSOCKET,
+            Self::Mqtt(_) => MQTT,
+        }
+    }
+
+    /// How we talk over it.
+    pub fn session<'a>(&self, core: &'a Core) -> &'a Arc<controller::Config> {
+        match self {
+            Self::WebSocket(_) => &core.session,
+            Self::Mqtt(_) => &core.mqtt_session,
+        }
+    }
+
+    /// Whether something that is no record ends it (R-WS.16), or is dropped (R-MQTT.28 to .32).
+    pub fn closes_on_garbage(&self) -> bool {
+        matches!(self, Self::WebSocket(_))
+    }
+
+    /// What comes next. Cancel-safe.
+    pub async fn recv(&mut self) -> Result<Heard, WireError> {
+        match self {
+            Self::WebSocket(link) => match link.recv().await {
+                Ok(mtp::ws::Incoming::Record(record)) => Ok(Heard::Record(record)),
+                Ok(mtp::ws::Incoming::Closed(closed)) => Ok(Heard::Closed(closed_words(&closed))),
+                Err(error) => Err(WireError::WebSocket(error)),
+            },
+            Self::Mqtt(link) => match link.recv().await {
+                Ok(broker::Incoming::Record(record)) => Ok(Heard::Record(record)),
+                Ok(broker::Incoming::Wrong(wrong)) => Ok(Heard::Wrong(wrong)),
+                Ok(broker::Incoming::Closed(words)) => Ok(Heard::Closed(match words.as_str() {
+                    "" => "the device disconnected".to_owned(),
+                    words => format!("the device disconnected ({words})"),
+                })),
+                Err(error) => Err(WireError::Mqtt(error)),
+            },
+        }
+    }
+
+    /// Sends one record; returns when it is queued.
+    pub async fn send(&mut self, record: Bytes) -> Result<(), WireError> {
+        match self {
+            Self::WebSocket(link) => link.send(record).await.map_err(WireError::WebSocket),
+            Self::Mqtt(link) => link.send(record).await.map_err(WireError::Mqtt),
+        }
+    }
+
+    /// Closes with a code and a reason, and waits for it, not for long.
+    pub async fn close(self, code: CloseCode, text: &str) {
+        match self {
+            Self::WebSocket(link) => link.close(code, text).await,
+            Self::Mqtt(link) => {
+                let code = match code {
+                    CloseCode::GoingAway => code::SHUTTING_DOWN,
+                    CloseCode::Policy => code::ADMINISTRATIVE,
+                    CloseCode::TryAgainLater => code::SERVER_BUSY,
+                    CloseCode::Unsupported => code::PAYLOAD_FORMAT,
+                    _ if text == reason::REPLACED => code::TAKEN_OVER,
+                    _ => code::SUCCESS,
+                };
+                link.close(code, text).await;
+            }
+        }
+    }
+
+    /// When [`Wire::keep_alive`] wants to be called next.
+    pub fn next_look(&self) -> Option<Instant> {
+        match self {
+            Self::WebSocket(link) => link.next_ping(),
+            Self::Mqtt(link) => link.next_look(),
+        }
+    }
+
+    /// Looks after the device, or reports that it is gone.
+    pub fn keep_alive(&mut self, now: Instant) -> Result<(), WireError> {
+        match self {
+            Self::WebSocket(link) => link.keep_alive(now).map_err(WireError::WebSocket),
+            Self::Mqtt(link) => link.keep_alive(now).map_err(WireError::Mqtt),
+        }
+    }
+
+    /// When the device was last heard.
+    pub fn last_heard(&self) -> Instant {
+        match self {
+            Self::WebSocket(link) => link.last_heard(),
+            Self::Mqtt(link) => link.last_heard(),
+        }
+    }
+
+    /// Where it comes from.
+    pub fn peer_addr(&self) -> SocketAddr {
+        match self {
+            Self::WebSocket(link) => link.peer_addr(),
+            Self::Mqtt(link) => link.peer_addr(),
+        }
+    }
+}
