@@ -102,6 +102,11 @@ async fn what_is_entered_is_tried_also_while_the_device_is_there_over_usp() {
     let inform = inform.replace(">A<", &at);
     let informed = cpe.post(&[("Authorization", &basic)], &inform).await;
     assert_eq!(informed.status, 200);
+    let reach = format!("/api/v1/devices/{device}/reach");
+    until("its way is known", || async {
+        world.read(&reach).await["paths"].to_string().contains("cwmp")
+    })
+    .await;
     // In its session nobody asks it to come.
     let (status, woken) = put(&world, device, entry.clone()).await;
     assert_eq!((status, &woken["tried"]), (200, &json!(false)), "{woken}");
