@@ -108,6 +108,7 @@ function Change({ result }: { result: PathResult }) {
 }
 
 function Verified({ result }: { result: PathResult }) {
+  if (result.after_restart) return <State tone="waiting">{t.operations.afterRestart}</State>;
   if (result.verified === true) return <State tone="ok">{t.operations.verified}</State>;
   if (result.verified === false) return <State tone="bad">{t.operations.differs}</State>;
   return <State tone="idle">{t.operations.notReadBack}</State>;

@@ -1621,9 +1621,11 @@ export interface components {
             at: components["schemas"]["Time"];
             /** @description Which kind of name: `usp_endpoint`, `serial`, `mac`, ... */
             kind: string;
+            /** @description The name as people read it: nothing in it is percent-encoded for the sake of the identity. */
+            shown: string;
             /** @description Who says so: `operator`, `setup`, the device itself. */
             source: string;
-            /** @description The name. */
+            /** @description The name, as it identifies the device. */
             value: string;
         };
         /** @description A row of a table. */
@@ -2060,6 +2062,8 @@ export interface components {
         PathResult: {
             /** @description The value after. */
             after?: string | null;
+            /** @description The device has taken it, and puts it in force when it starts again; until then it may read as before. */
+            after_restart: boolean;
             /** @description The last-known value before. */
             before?: string | null;
             error?: components["schemas"]["StepError"] | null;

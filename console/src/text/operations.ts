@@ -48,6 +48,7 @@ export const operations = {
   verified: 'as asked',
   differs: 'differs',
   notReadBack: 'not read back',
+  afterRestart: 'in force after a restart',
   outcome: 'Result',
   truncated: 'Only a part is shown here; the data model has the rest.',
   output: 'Answer of the command',

@@ -113,8 +113,10 @@ pub struct DeviceDetail {
 pub struct Identity {
     /// Which kind of name: `usp_endpoint`, `serial`, `mac`, ...
     pub kind: String,
-    /// The name.
+    /// The name, as it identifies the device.
     pub value: String,
+    /// The name as people read it: nothing in it is percent-encoded for the sake of the identity.
+    pub shown: String,
     /// Who says so: `operator`, `setup`, the device itself.
     pub source: String,
     /// Since when it is known.

@@ -345,6 +345,8 @@ pub struct PathResult {
     pub after: Option<String>,
     /// Whether reading back found what was asked for; null when it could not be read back.
     pub verified: Option<bool>,
+    /// The device has taken it, and puts it in force when it starts again; until then it may read as before.
+    pub after_restart: bool,
     /// What went wrong at this path.
     pub error: Option<StepError>,
 }

@@ -261,6 +261,8 @@ pub struct WriteResult {
     pub path: String,
     /// The value after the change where the device tells, or why not.
     pub result: Result<Option<String>, Fault>,
+    /// The device has taken it, and puts it in force when it starts again (CWMP, Status 1).
+    pub after_restart: bool,
 }
 
 /// A row that was added.

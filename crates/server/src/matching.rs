@@ -114,7 +114,7 @@ pub async fn suggest(
     identity: &Identity,
 ) -> store::Result<bool> {
     let at = now();
-    let identity = format!("{} {}", identity.kind.as_str(), identity.value);
+    let identity = format!("{} {}", identity.kind.as_str(), identity.shown());
     let reason = "they have this name in common, and the configuration leaves it to a person";
     let event = Event::new(tenant.clone(), at, EventKind::DeviceMatchFound)
         .device(came)

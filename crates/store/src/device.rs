@@ -47,11 +47,13 @@ impl NewDevice {
     }
 
     /// The name that its first path has: its USP endpoint id, else that under which it comes over CWMP.
-    fn first_name(&self) -> &str {
-        match self.endpoint() {
-            "" => self.known_as(IdentityKind::CwmpDevice),
-            endpoint => endpoint,
-        }
+    fn first_name(&self) -> String {
+        let kind = match self.endpoint() {
+            "" => IdentityKind::CwmpDevice,
+            _ => IdentityKind::UspEndpoint,
+        };
+        let name = self.identities.iter().find(|name| name.kind == kind);
+        name.map(Identity::shown).unwrap_or_default()
     }
 
     fn known_as(&self, kind: IdentityKind) -> &str {
@@ -158,7 +160,7 @@ impl Store {
         events: Vec<Event>,
     ) -> Result<bool> {
         let (tenant, transport) = (tenant.clone(), transport.to_owned());
-        let endpoint = new.first_name().to_owned();
+        let endpoint = new.first_name();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
                 let used = setup_key::count(&tenant, key, new.created_at);

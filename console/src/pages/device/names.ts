@@ -12,7 +12,7 @@ type Named = Pick<DeviceDetail, 'endpoint_ids' | 'identities'>;
 /** The names under which it comes: its endpoint ids, else what it calls itself over CWMP. */
 export function ownNames({ endpoint_ids, identities }: Named): OwnName[] {
   if (endpoint_ids.length > 0) return endpoint_ids.map((value) => ({ kind: 'usp_endpoint', value }));
-  return identities.flatMap(({ kind, value }) => (kind === 'cwmp_device' ? [{ kind, value }] : []));
+  return identities.flatMap(({ kind, shown }) => (kind === 'cwmp_device' ? [{ kind, value: shown }] : []));
 }
 
 /** "USP 1.3"; with two protocols the version is that of only one of them, and is left out. */

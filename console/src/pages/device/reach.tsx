@@ -72,7 +72,7 @@ export function ReachPanel({ device }: { device: DeviceDetail }) {
             {device.identities.map((one) => (
               <tr key={`${one.kind} ${one.value}`}>
                 <td className="dim">{r.identityKinds[one.kind] ?? one.kind}</td>
-                <td><Copyable value={one.value} label={r.identityKinds[one.kind] ?? one.kind} /></td>
+                <td><Copyable value={one.shown} label={r.identityKinds[one.kind] ?? one.kind} /></td>
                 <td className="dim">{r.identitySource(one.source)}</td>
                 <td><Ago at={one.at} /></td>
               </tr>

@@ -31,6 +31,7 @@ impl Operation {
         }
         for result in results {
             match result.result {
+                Ok(_) if result.after_restart => self.outcome.accept_for_later(&result.path),
                 Ok(_) => self.outcome.set(&result.path, OutcomeState::Accepted),
                 Err(fault) if result.path.ends_with('.') => {
                     let mut hit = false;
@@ -177,7 +178,10 @@ impl Operation {
                         .any(|w| super::verify::same_at(&read.path, w, &read.value))
                     {
                         outcome.state = OutcomeState::Done;
-                    } else if !super::verify::is_hidden(&outcome.path, &read.value) {
+                    } else if !outcome.after_restart
+                        && !super::verify::is_hidden(&outcome.path, &read.value)
+                    {
+                        // Of one that is in force later the old value may still be read.
                         outcome.state = super::verify::differs(read);
                     }
                 }
@@ -187,6 +191,7 @@ impl Operation {
         }
         self.outcome.keep_after(found);
         let words = self.outcome.absent_words();
+        let words = words.or_else(|| self.outcome.restart_words());
         self.finish(self.outcome.verdict(), words.as_deref(), now);
     }
 }
@@ -197,6 +202,39 @@ mod tests {
     use super::*;
     use crate::operation::{Input, Step};
     use crate::southbound::{Answer, Failure, Op};
+
+    #[test]
+    fn a_value_that_is_in_force_after_a_restart_succeeds_says_so_and_may_still_read_as_before() {
+        const SSID: &str = "Device.WiFi.SSID.1.SSID";
+        let set = || Request::Set {
+            values: vec![PathValue::new(SSID, "den")],
+            allow_partial: false,
+        };
+        for (after_restart, read, state) in [
+            (true, "home", OperationState::Succeeded),
+            (true, "den", OperationState::Succeeded),
+            (false, "home", OperationState::Failed),
+        ] {
+            let mut op = acting(set(), Some(values(&[(SSID, "home")])));
+            let result = WriteResult {
+                path: SSID.to_owned(),
+                result: Ok(None),
+                after_restart,
+            };
+            op.step(ok(Answer::Set(vec![result])), at(3));
+            op.step(ok(values(&[(SSID, read)])), at(4));
+            assert_eq!(op.state, state, "{after_restart} {read}");
+            assert_eq!(op.outcome.paths[0].after_restart, after_restart);
+            let words = op.outcome.cause.as_deref();
+            let says = words == Some("in force after a restart");
+            assert_eq!(says, after_restart, "{words:?}");
+            // As it is kept.
+            let kept = serde_json::to_string(&op.outcome).unwrap();
+            assert_eq!(kept.contains("after_restart"), after_restart);
+            let read: super::super::Outcome = serde_json::from_str(&kept).unwrap();
+            assert_eq!(read, op.outcome);
+        }
+    }
 
     #[test]
     fn a_delete_of_a_row_that_was_seen_is_looked_after_whatever_the_device_says() {

@@ -48,6 +48,9 @@ pub struct PathOutcome {
     /// What became of it.
     #[serde(flatten)]
     pub state: OutcomeState,
+    /// The device puts it in force when it starts again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_restart: bool,
 }
 
 impl PathOutcome {
@@ -56,6 +59,7 @@ impl PathOutcome {
         Self {
             path: path.into(),
             state,
+            after_restart: false,
         }
     }
 }
@@ -115,6 +119,24 @@ impl Outcome {
             0 => format!("nothing was there at {first}"),
             more => format!("nothing was there at {first} and {more} more"),
         })
+    }
+
+    /// What is said of values that the device has taken, and puts in force later.
+    pub(super) fn restart_words(&self) -> Option<String> {
+        let later = self.paths.iter().filter(|p| p.after_restart);
+        match later.count() {
+            0 => None,
+            all if all == self.paths.len() => Some("in force after a restart".to_owned()),
+            _ => Some("some of it is in force after a restart".to_owned()),
+        }
+    }
+
+    /// The device has taken it, and puts it in force later.
+    pub(super) fn accept_for_later(&mut self, path: &str) {
+        self.set(path, OutcomeState::Accepted);
+        if let Some(known) = self.paths.iter_mut().find(|p| p.path == path) {
+            known.after_restart = true;
+        }
     }
 
     pub(super) fn keep_before(&mut self, values: impl IntoIterator<Item = PathValue>) {

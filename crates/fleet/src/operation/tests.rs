@@ -82,6 +82,7 @@ pub(super) fn written(path: &str, result: Result<Option<String>, Fault>) -> Writ
     WriteResult {
         path: path.into(),
         result,
+        after_restart: false,
     }
 }
 

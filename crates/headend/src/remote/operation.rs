@@ -189,6 +189,7 @@ pub fn show(operation: &Operation) {
             for result in &step.results {
                 let verified = match (&result.error, result.verified) {
                     (Some(error), _) => wait::refusal(error),
+                    (None, _) if result.after_restart => "in force after a restart".to_owned(),
                     (None, Some(true)) => "yes".to_owned(),
                     (None, Some(false)) => "NO".to_owned(),
                     (None, None) => "-".to_owned(),

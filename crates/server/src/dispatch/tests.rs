@@ -54,6 +54,7 @@ impl Southbound for Fake {
                         written.push(WriteResult {
                             path,
                             result: Ok(None),
+                            after_restart: false,
                         });
                     }
                 }
@@ -639,10 +640,9 @@ fn ended(request: Request, state: State, rows: &[(&str, OutcomeState)]) -> Vec<S
     let (id, device) = (OperationId(uuid::Uuid::nil()), DeviceId(uuid::Uuid::nil()));
     let mut operation = Operation::new(id, tenant, device, request, "test", now(), now());
     operation.state = state;
-    let paths = rows.iter().map(|(path, state)| PathOutcome {
-        path: (*path).to_owned(),
-        state: state.clone(),
-    });
+    let paths = rows
+        .iter()
+        .map(|(path, state)| PathOutcome::new(*path, state.clone()));
     operation.outcome.paths = paths.collect();
     events::learned(&operation, now()).map_or_else(Vec::new, |learned| learned.forget)
 }

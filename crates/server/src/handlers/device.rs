@@ -467,6 +467,7 @@ pub async fn detail(state: &State, caller: &Caller, id: DeviceId) -> Result<Devi
             .into_iter()
             .map(|one| Identity {
                 kind: one.identity.kind.as_str().to_owned(),
+                shown: one.identity.shown(),
                 value: one.identity.value,
                 source: one.source,
                 at: time(one.at),

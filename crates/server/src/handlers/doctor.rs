@@ -103,7 +103,7 @@ pub async fn names(state: &State, tenant: &TenantId, device: DeviceId) -> Result
     let told = identities
         .into_iter()
         .filter(|one| one.identity.kind.merges())
-        .map(|one| one.identity.value);
+        .flat_map(|one| [one.identity.shown(), one.identity.value]);
     let used = paths.into_iter().map(|path| path.endpoint_id);
     let all = told.chain(used).filter(|name| !name.is_empty());
     let mut all: Vec<String> = all.chain([device.to_string()]).collect();

@@ -149,6 +149,7 @@ fn step(record: &OperationRecord) -> Step {
         before: None,
         after: None,
         verified: None,
+        after_restart: false,
         error: None,
     };
     for one in &outcome.before {
@@ -161,6 +162,7 @@ fn step(record: &OperationRecord) -> Step {
     }
     for one in &outcome.paths {
         let entry = results.entry(&one.path).or_insert_with(|| blank(&one.path));
+        entry.after_restart = one.after_restart;
         (entry.verified, entry.error) = match &one.state {
             OutcomeState::Done => (Some(true), None),
             OutcomeState::Accepted | OutcomeState::Absent | OutcomeState::Unknown => (None, None),

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use store::{NewRefusal, Visit, VisitPath};
 
 use crate::one_device::cwmp;
+use crate::raw::Cpe;
 use crate::world::{World, worlds};
 
 fn tenant() -> TenantId {
@@ -183,4 +184,38 @@ async fn a_new_setup_key_says_how_a_cpe_is_pointed_at_this_server() {
     assert_eq!(acs["xmpp"], "acs@example.net/headend");
     assert!(!acs.to_string().contains("hidden"));
     assert_eq!(made(|config| config.cwmp.listen = None).await, Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_product_class_with_a_dash_is_shown_as_the_device_tells_it() {
+    for world in worlds().await {
+        let key = world.post("/api/v1/setup-keys", json!({"name": "t"}));
+        let key: Value = key.await.json().await.unwrap();
+        let cpe = Cpe::new(world.cwmp.unwrap(), "D1").await;
+        let mut cpe = cpe.with("default", key["secret"].as_str().unwrap());
+        cpe.class = "WR-300".to_owned();
+        cpe.session().await;
+        let found = world.read("/api/v1/devices?q=00256D-WR-300-D1").await;
+        let device = found["items"][0]["id"].as_str().unwrap();
+        let path = format!("/api/v1/devices/{device}");
+        let shown = world.read(&path).await;
+        let names = shown["identities"].as_array().unwrap();
+        let own = names.iter().find(|name| name["kind"] == "cwmp_device");
+        let own = own.unwrap();
+        assert_eq!(own["shown"], "00256D-WR-300-D1");
+        assert_eq!(own["value"], "00256D-WR%2D300-D1");
+        let reach = world.read(&format!("{path}/reach")).await;
+        assert_eq!(reach["paths"][0]["identity"], "00256D-WR-300-D1");
+        // Who is turned away in this name is found with it, before it came with a path as well.
+        turned_away(&world, "00256D-WR-300-D1", "readmit_needed").await;
+        let store = world.store();
+        let tenant = tenant();
+        let gone = store.path_delete(&tenant, device.parse().unwrap(), "cwmp", vec![]);
+        gone.await.unwrap();
+        let reach = world.read(&format!("{path}/reach")).await;
+        assert_eq!(reach["refusals"][0]["device_id"], device, "{reach:#}");
+        let doctor = world.read("/api/v1/doctor").await;
+        assert!(!doctor.to_string().contains("%2D"), "{doctor:#}");
+        world.stop().await;
+    }
 }

@@ -85,8 +85,6 @@ async fn what_is_entered_is_tried_also_while_the_device_is_there_over_usp() {
         world.read(list).await["items"][0]["presence"]["word"] == "online"
     })
     .await;
-    let device = world.read(list).await["items"][0]["id"].clone();
-    let device = device.as_str().unwrap();
     let entry = json!({"username": "cpe", "password": "from its label"});
 
     // Its other side tells where it can be asked to come.
@@ -102,11 +100,24 @@ async fn what_is_entered_is_tried_also_while_the_device_is_there_over_usp() {
     let inform = inform.replace(">A<", &at);
     let informed = cpe.post(&[("Authorization", &basic)], &inform).await;
     assert_eq!(informed.status, 200);
-    let reach = format!("/api/v1/devices/{device}/reach");
-    until("its way is known", || async {
-        world.read(&reach).await["paths"].to_string().contains("cwmp")
+    // Whichever of the two it was first.
+    let both = async || {
+        let found = world.read("/api/v1/devices?q=00256D").await;
+        let all = found["items"].as_array().unwrap();
+        let one = all
+            .iter()
+            .find(|one| one["protocols"] == json!(["cwmp", "usp"]));
+        one.map(|one| one["id"].as_str().unwrap().to_owned())
+    };
+    until("it is one device with two ways", async || {
+        let Some(device) = both().await else {
+            return false;
+        };
+        let reach = world.read(&format!("/api/v1/devices/{device}/reach")).await;
+        reach["paths"].as_array().unwrap().len() == 2
     })
     .await;
+    let device = &both().await.unwrap();
     // In its session nobody asks it to come.
     let (status, woken) = put(&world, device, entry.clone()).await;
     assert_eq!((status, &woken["tried"]), (200, &json!(false)), "{woken}");

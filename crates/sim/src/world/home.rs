@@ -88,6 +88,7 @@ impl Home {
                         out.push(WriteResult {
                             path,
                             result: Ok(Some(s.value.clone())),
+                            after_restart: false,
                         });
                     }
                 }

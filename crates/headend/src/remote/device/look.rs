@@ -248,7 +248,7 @@ pub fn show(detail: &DeviceDetail) {
         rows.push(("certificate", "required".to_owned()));
     }
     for identity in &detail.identities {
-        rows.push((identity.kind.as_str(), identity.value.clone()));
+        rows.push((identity.kind.as_str(), identity.shown.clone()));
     }
     output::facts(&rows);
 }

@@ -27,7 +27,7 @@ pub async fn join(
         .device(device)
         .data(json!({
             "from": "",
-            "identity": format!("{} {}", by.kind.as_str(), by.value),
+            "identity": format!("{} {}", by.kind.as_str(), by.shown()),
             "transport": TRANSPORT,
         }));
     store

@@ -115,10 +115,12 @@ pub fn answer(op: &Op, response: Response) -> Result<Answer, Failure> {
             let written = set.written.into_iter().map(|(path, value)| WriteResult {
                 path,
                 result: Ok(Some(value)),
+                after_restart: false,
             });
             let failed = set.failures.iter().map(|f| WriteResult {
                 path: f.path.clone(),
                 result: Err(told.failure(f)),
+                after_restart: false,
             });
             Answer::Set(
                 written

@@ -303,14 +303,15 @@ impl Line {
     }
 
     /// What was taken may not be in force yet: whoever reads the transcript is told.
-    fn in_force(&mut self, status: u32) {
+    fn after_restart(&mut self, status: u32) -> bool {
         if status == 1 {
             self.remark("it has taken this, and it is in force after a restart of the device");
         }
+        status == 1
     }
 
-    /// SetParameterValues.
-    pub async fn set(&mut self, parameters: Vec<ParameterValue>) -> Result<(), AskError> {
+    /// SetParameterValues; whether it is in force only after a restart.
+    pub async fn set(&mut self, parameters: Vec<ParameterValue>) -> Result<bool, AskError> {
         let parameter_key = String::new();
         let count = parameters.len();
         let set = SetParameterValues {
@@ -324,10 +325,7 @@ impl Line {
             self.habits.broke_writing(count, now());
         }
         match answer? {
-            Response::SetParameterValues(answer) => {
-                self.in_force(answer.status);
-                Ok(())
-            }
+            Response::SetParameterValues(answer) => Ok(self.after_restart(answer.status)),
             other => Err(wrong(&other)),
         }
     }
@@ -340,7 +338,7 @@ impl Line {
         };
         match self.ask(add).await? {
             Response::AddObject(answer) => {
-                self.in_force(answer.status);
+                self.after_restart(answer.status);
                 Ok(answer.instance_number.0)
             }
             other => Err(wrong(&other)),
@@ -355,7 +353,7 @@ impl Line {
         };
         match self.ask(delete).await? {
             Response::DeleteObject(answer) => {
-                self.in_force(answer.status);
+                self.after_restart(answer.status);
                 Ok(())
             }
             other => Err(wrong(&other)),
@@ -407,8 +405,8 @@ mod tests {
         for n in 0..2 * RECORD_ENTRIES_MAX {
             line.remark(&n.to_string());
         }
-        line.in_force(0);
-        line.in_force(1);
+        line.after_restart(0);
+        line.after_restart(1);
         let held = line.end_record();
         assert_eq!(held.len(), RECORD_ENTRIES_MAX);
         let last: Vec<&str> = held.iter().rev().map(|one| one.text.as_str()).collect();

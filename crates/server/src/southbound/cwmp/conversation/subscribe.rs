@@ -352,6 +352,7 @@ async fn set(
         results.extend(object.settings.iter().map(|setting| WriteResult {
             path: format!("{}{}", object.object, setting.name),
             result: Ok(None),
+            after_restart: false,
         }));
     }
     change(talk, before, after).await?;

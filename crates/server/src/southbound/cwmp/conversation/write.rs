@@ -32,8 +32,8 @@ pub struct Wish {
     pub required: bool,
 }
 
-/// What became of wishes, by their paths.
-pub type Done = BTreeMap<String, Result<(), Fault>>;
+/// What became of wishes, by their paths: whether they are in force only after a restart, or why they are not done.
+pub type Done = BTreeMap<String, Result<bool, Fault>>;
 
 /// Set.
 pub async fn set(
@@ -76,7 +76,8 @@ pub async fn set(
         _ => {
             let results = done.into_iter().map(|(path, result)| WriteResult {
                 path,
-                result: result.map(|()| None),
+                after_restart: result == Ok(true),
+                result: result.map(|_| None),
             });
             Ok(results.collect())
         }
@@ -164,10 +165,8 @@ pub async fn write(
             .map(|write| parameter(write, &line.quirks))
             .collect();
         match line.set(parameters).await {
-            Ok(_) => {
-                for path in writes.iter().flat_map(|write| &write.because) {
-                    done.entry(path.clone()).or_insert(Ok(()));
-                }
+            Ok(later) => {
+                taken(&mut done, writes, later);
                 return Ok(done);
             }
             Err(AskError::Refused(refused)) => {
@@ -208,6 +207,15 @@ pub async fn write(
 fn is_known_too_much(line: &Line, count: usize, allow_partial: bool) -> bool {
     let most = line.quirks.write_batch.unwrap_or(usize::MAX);
     count > most || count > line.habits.write_batch && (allow_partial || count > BATCH_BLAMED_MIN)
+}
+
+/// The device has taken these. One that takes several writes is in force when each of them is.
+fn taken(done: &mut Done, writes: Vec<Write>, later: bool) {
+    for path in writes.into_iter().flat_map(|write| write.because) {
+        if let Ok(known) = done.entry(path).or_insert(Ok(later)) {
+            *known |= later;
+        }
+    }
 }
 
 fn all_refused(writes: Vec<Write>, mut done: Done, why: &Fault) -> Done {
@@ -278,11 +286,7 @@ async fn in_pieces(
             .map(|write| parameter(write, &line.quirks))
             .collect();
         match line.set(parameters).await {
-            Ok(_) => {
-                for path in piece.into_iter().flat_map(|write| write.because) {
-                    done.entry(path).or_insert(Ok(()));
-                }
-            }
+            Ok(later) => taken(&mut done, piece, later),
             Err(AskError::Refused(refused)) => {
                 if is_too_much(refused.code, piece.len()) {
                     line.habits.write_less(piece.len());
@@ -322,7 +326,7 @@ async fn in_pieces(
 async fn one_by_one(line: &mut Line, writes: Vec<Write>, mut done: Done) -> Result<Done, AskError> {
     for write in writes {
         let result = match line.set(vec![parameter(&write, &line.quirks)]).await {
-            Ok(_) => Ok(()),
+            Ok(later) => Ok(later),
             Err(AskError::Refused(refused)) => Err(match refused.parameters.first() {
                 Some(at) => line.told(at.code, &at.text),
                 None => line.fault(&refused),
@@ -332,6 +336,7 @@ async fn one_by_one(line: &mut Line, writes: Vec<Write>, mut done: Done) -> Resu
         for path in write.because {
             match (&result, done.get_mut(&path)) {
                 (Err(_), Some(known)) => *known = result.clone(),
+                (Ok(later), Some(Ok(known))) => *known |= later,
                 (_, Some(_)) => {}
                 (_, None) => _ = done.insert(path, result.clone()),
             }
@@ -404,7 +409,7 @@ async fn plan(
                 .iter()
                 .any(|write| write.because.iter().any(|b| b == path));
             if !written && !done.contains_key(*path) {
-                done.insert((*path).to_owned(), Ok(()));
+                done.insert((*path).to_owned(), Ok(false));
             }
         }
         writes.extend(planned.writes);

@@ -249,7 +249,7 @@ fn a_path_that_takes_several_writes_is_not_done_when_one_of_them_is_refused() {
         base: BaseType::String,
         because: vec![path.into()],
     };
-    let done = Done::from([(path.to_owned(), Ok(()))]);
+    let done = Done::from([(path.to_owned(), Ok(false))]);
     let why = fault(FaultCode::REQUEST_DENIED, "no");
     assert!(all_refused(vec![write], done, &why)[path].is_err());
 }
