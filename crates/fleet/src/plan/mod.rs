@@ -4,6 +4,7 @@
 //! nobody: a preview is instant and may be out of date, and says so by naming what it does not know.
 
 mod check;
+mod reports;
 
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use reports::needs;
 
 use crate::model::Model;
 use crate::operation::Request;
@@ -95,6 +98,8 @@ pub enum Trouble {
     MissingArgument,
     /// The command has no such argument.
     UnknownArgument,
+    /// A subscription to changes that the device does not, or need not, report.
+    Unheard,
     /// Given twice.
     Doubled,
     /// Over a limit.
@@ -178,8 +183,12 @@ pub fn plan(request: &Request, context: &Context<'_>) -> Plan {
                         check::set(&value.path, &value.value, context, &mut plan);
                     }
                 }
+                reports::set(values, context, &mut plan);
             }
-            Request::Add { object, values } => check::add(object, values, context, &mut plan),
+            Request::Add { object, values } => {
+                check::add(object, values, context, &mut plan);
+                reports::add(object, values, context, &mut plan);
+            }
             Request::Delete { paths, .. } => {
                 for path in paths {
                     check::delete(path, context, &mut plan);

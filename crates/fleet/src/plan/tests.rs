@@ -325,3 +325,117 @@ fn a_missing_argument_is_named_and_left_to_the_device() {
             .any(|p| p.trouble == Trouble::BadValue && p.path == "Timeout")
     );
 }
+
+fn subscribe(list: &str, more: &[(&str, &str)]) -> Request {
+    let values = [("NotifType", "ValueChange"), ("ReferenceList", list)];
+    let values = values.iter().chain(more);
+    Request::Add {
+        object: "Device.LocalAgent.Subscription.".into(),
+        values: values
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    }
+}
+
+/// What is said of what a subscription will not hear.
+fn unheard(plan: &Plan) -> Vec<&str> {
+    assert!(plan.is_acceptable(), "{:?}", plan.problems);
+    let all = plan.problems.iter();
+    let all = all.filter(|one| one.trouble == Trouble::Unheard);
+    all.inspect(|one| assert!(one.path.ends_with("ReferenceList"), "{}", one.path))
+        .map(|one| one.message.as_str())
+        .collect()
+}
+
+#[test]
+fn a_subscription_is_warned_of_changes_that_the_standard_lets_a_device_ignore() {
+    let time = "Device.DeviceInfo.UpTime";
+    let plan = look(subscribe(&format!("Device.WiFi.SSID.*.SSID, {time}"), &[]));
+    let words = format!("the standard lets a device ignore changes of {time}");
+    assert_eq!(unheard(&plan), [words.as_str()]);
+    let changes = plan.changes.iter();
+    let mut lists = changes.filter(|one| one.path == plan.problems[0].path);
+    assert!(lists.next().is_some(), "the warning is at what is set");
+    let plan = look(subscribe("Device.Ethernet.Interface.*.Stats.", &[]));
+    let said = unheard(&plan);
+    let words =
+        "ignore changes of Device.Ethernet.Interface.{i}.Stats.BroadcastPacketsReceived and ";
+    assert!(said.len() == 1 && said[0].contains(words), "{said:?}");
+    for quiet in [
+        subscribe("Device.WiFi.SSID.1.SSID", &[]),
+        subscribe(time, &[("X_HEADEND_Passive", "true")]),
+        subscribe(time, &[("NotifType", "Event")]),
+    ] {
+        assert!(unheard(&look(quiet)).is_empty());
+    }
+    // Of a gateway's own path, too.
+    let own = "InternetGatewayDevice.DeviceInfo.UpTime";
+    assert_eq!(unheard(&look(subscribe(own, &[]))).len(), 1);
+}
+
+#[test]
+fn what_the_device_says_of_reporting_changes_decides_over_the_standard() {
+    let mut model = Model::default();
+    let param = |name: &str, value_change| ModelParam {
+        name: name.into(),
+        access: Access::ReadOnly,
+        ty: None,
+        value_change,
+    };
+    let info = ModelObject {
+        access: ObjectAccess::ReadOnly,
+        multi: false,
+        params: vec![
+            param("UpTime", Some(true)),
+            param("ModelName", Some(false)),
+            param("SoftwareVersion", Some(false)),
+        ],
+        commands: Vec::new(),
+        events: Vec::new(),
+        keys: Vec::new(),
+        named_only: false,
+    };
+    // One that only CWMP has.
+    let management = ModelObject {
+        params: vec![param("ParameterKey", None), param("URL", None)],
+        ..info.clone()
+    };
+    model.objects.insert("Device.DeviceInfo.".into(), info);
+    let object = "Device.ManagementServer.".to_owned();
+    model.objects.insert(object, management);
+    let row = "Device.LocalAgent.Subscription.3.";
+    let values = BTreeMap::from([(format!("{row}NotifType"), "ValueChange".to_owned())]);
+    let context = Context {
+        schema: dm::Schema::tr181(),
+        model: Some(&model),
+        values: &values,
+    };
+    let told = subscribe(
+        "Device.DeviceInfo.,Device.DeviceInfo.ModelName,Device.ManagementServer.",
+        &[],
+    );
+    let mut found = Plan::default();
+    let Request::Add { object, values } = &told else {
+        panic!("{told:?}");
+    };
+    reports::add(object, values, &context, &mut found);
+    assert_eq!(
+        unheard(&found),
+        [
+            "the device does not report changes of Device.DeviceInfo.ModelName and 1 more",
+            "the standard lets a device ignore changes of Device.ManagementServer.ParameterKey",
+        ]
+    );
+    // Of a row that there is: its kind is known, or is set with it.
+    let list = format!("{row}ReferenceList");
+    assert_eq!(needs(&list)[0], format!("{row}NotifType"));
+    assert!(needs("Device.WiFi.SSID.1.SSID").is_empty());
+    let wanted = PathValue::new(list, "Device.DeviceInfo.ModelName");
+    let mut found = Plan::default();
+    reports::set(std::slice::from_ref(&wanted), &context, &mut found);
+    assert_eq!(unheard(&found).len(), 1);
+    let kind = PathValue::new(format!("{row}NotifType"), "ObjectCreation");
+    let mut found = Plan::default();
+    reports::set(&[wanted, kind], &context, &mut found);
+    assert!(unheard(&found).is_empty());
+}

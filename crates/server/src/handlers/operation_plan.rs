@@ -154,11 +154,12 @@ pub async fn plan(
         _ => Vec::new(),
     };
     let mut known = KnownValues::new();
-    let exact: Vec<String> = paths
+    let exact = paths
         .iter()
-        .filter(|path| !path.ends_with('.') && fixed(path) == **path)
-        .map(|path| (*path).to_owned())
-        .collect();
+        .filter(|path| !path.ends_with('.') && fixed(path) == **path);
+    let exact = exact.map(|path| (*path).to_owned());
+    let beside = paths.iter().flat_map(|path| fleet::plan::needs(path));
+    let exact: Vec<String> = exact.chain(beside).collect();
     let mut found = state.store.value_of(tenant, id, &exact).await?;
     // Below the rows that are meant: what a search path leads to is seen by all values there.
     let below: BTreeSet<&str> = paths

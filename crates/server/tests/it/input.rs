@@ -274,6 +274,29 @@ async fn a_preview_says_what_would_happen_and_stores_nothing() {
 }
 
 #[tokio::test]
+async fn a_preview_of_a_subscription_warns_of_changes_that_the_device_may_ignore() {
+    let world = world().await;
+    let device = world.device("proto::deaf").await;
+    let path = format!("/api/v1/devices/{device}/operations");
+    for (about, warned) in [("DeviceInfo.UpTime", true), ("WiFi.SSID.1.SSID", false)] {
+        let op = json!({"kind": "subscribe", "notification": "value_change",
+            "paths": [format!("Device.{about}")]});
+        let body = json!({"mode": "preview", "ops": [op]});
+        let found: Value = world.post(&path, body).await.json().await.unwrap();
+        assert_eq!(found["preview"]["blocked"], false, "{found}");
+        let items = found["preview"]["items"].as_array().unwrap();
+        let list = |item: &&Value| item["path"].as_str().unwrap().ends_with("ReferenceList");
+        let item = items.iter().find(list).unwrap();
+        assert_eq!(item["severity"] == "doubtful", warned, "{item}");
+        let words = "lets a device ignore changes of Device.DeviceInfo.UpTime";
+        let said = item["problem"]
+            .as_str()
+            .is_some_and(|said| said.contains(words));
+        assert_eq!(said, warned, "{item}");
+    }
+}
+
+#[tokio::test]
 async fn an_operation_keeps_its_note_and_can_be_cancelled_while_it_waits() {
     let world = world().await;
     let device = world.device("proto::cancel").await;
