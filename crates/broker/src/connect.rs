@@ -49,7 +49,7 @@ pub(crate) async fn connect<A: Admission>(
     record_bytes_max: usize,
     claimed: &mut Option<EndpointId>,
 ) -> Result<Connected<A::Ticket>, Refusal> {
-    let mut pipe = Pipe::new(stream, Version::V5, MQTT_CONNECT_BYTES_MAX);
+    let mut pipe = Pipe::opening(stream, MQTT_CONNECT_BYTES_MAX);
     let connect = match pipe.packet().await {
         Ok(Packet::Connect(connect)) => *connect,
         Ok(_) => {
@@ -200,6 +200,9 @@ fn properties<T>(
 async fn unreadable(pipe: &mut Pipe, error: LinkError) -> Refusal {
     match error {
         LinkError::Gone | LinkError::Io(_) => abandoned(error),
+        LinkError::PeerMisbehaved(what) if what == Malformed::TLS.0 => {
+            Refusal::new(RefusalReason::TlsOnPlaintextListener, what)
+        }
         LinkError::PeerMisbehaved(what) if what == Malformed::VERSION.0 => {
             let refusal = Refusal::new(RefusalReason::MalformedConnect, what);
             answer(pipe, Version::V311, 1).await;

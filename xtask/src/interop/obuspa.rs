@@ -1,4 +1,5 @@
-//! `cargo xtask interop obuspa --bin PATH`: a USP agent through our scenario, both ways round.
+//! `cargo xtask interop obuspa --bin PATH`: a USP agent through our scenario: it dials us and we dial it over
+//! WebSocket, and it meets us at the MQTT broker inside.
 
 use super::report;
 use super::server::{Server, after, free_port, until};
@@ -21,22 +22,26 @@ pub fn run(args: &Args) -> Result<()> {
     let bin = std::fs::canonicalize(&args.bin).with_context(|| args.bin.display().to_string())?;
     let folder = tempfile::tempdir()?;
     let server = Server::start(folder.path())?;
-    let mut table = String::from("| what | it dials us | we dial it |\n|---|---|---|\n");
-    let first = Scenario::new(&server, &bin, folder.path(), Way::ItDials)?;
-    let dials = first.run();
-    let version = first.version();
-    drop(first);
-    let dialled = Scenario::new(&server, &bin, folder.path(), Way::WeDial)?.run();
+    let mut version = String::new();
+    let mut columns = Vec::new();
+    for way in Way::ALL {
+        let scenario = Scenario::new(&server, &bin, folder.path(), way)?;
+        columns.push(scenario.run());
+        if version.is_empty() {
+            version = scenario.version();
+        }
+    }
+    let heads: Vec<&str> = Way::ALL.iter().map(|way| way.words()).collect();
+    let mut table = format!("| what | {} |\n", heads.join(" | "));
+    writeln!(table, "|---{}|", "|---".repeat(heads.len()))?;
     let mut failed = false;
-    for (index, (what, ours)) in dials.iter().enumerate() {
-        let theirs = &dialled[index].1;
-        failed |= ours.is_err() || theirs.is_err();
-        let (ours, theirs) = (report::word(ours), report::word(theirs));
-        writeln!(table, "| {what} | {ours} | {theirs} |")?;
+    for (index, (what, _)) in columns[0].iter().enumerate() {
+        let cells: Vec<String> = columns.iter().map(|c| report::word(&c[index].1)).collect();
+        failed |= columns.iter().any(|column| column[index].1.is_err());
+        writeln!(table, "| {what} | {} |", cells.join(" | "))?;
     }
     println!("{table}");
-    let about =
-        format!("{version}, WebSocket. Repeat with `cargo xtask interop obuspa --bin PATH`.");
+    let about = format!("{version}. Repeat with `cargo xtask interop obuspa --bin PATH`.");
     report::write_section("obuspa", &about, &table)?;
     if failed {
         bail!("not everything worked; see docs/interop.md");
@@ -48,6 +53,30 @@ pub fn run(args: &Args) -> Result<()> {
 enum Way {
     ItDials,
     WeDial,
+    Mqtt5,
+    Mqtt311,
+}
+
+impl Way {
+    const ALL: [Way; 4] = [Way::ItDials, Way::WeDial, Way::Mqtt5, Way::Mqtt311];
+
+    fn words(self) -> &'static str {
+        match self {
+            Way::ItDials => "WebSocket, it dials us",
+            Way::WeDial => "WebSocket, we dial it",
+            Way::Mqtt5 => "MQTT 5.0, broker inside",
+            Way::Mqtt311 => "MQTT 3.1.1, broker inside",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Way::ItDials => "dials",
+            Way::WeDial => "listens",
+            Way::Mqtt5 => "mqtt5",
+            Way::Mqtt311 => "mqtt311",
+        }
+    }
 }
 
 struct Scenario<'a> {
@@ -72,11 +101,7 @@ type Finding = (&'static str, Result<String>);
 impl<'a> Scenario<'a> {
     fn new(server: &'a Server, bin: &Path, folder: &Path, way: Way) -> Result<Scenario<'a>> {
         let controller = server.endpoint_id()?;
-        let name = if way == Way::ItDials {
-            "dials"
-        } else {
-            "listens"
-        };
+        let name = way.name();
         let device = format!("self::interop-{name}");
         let port = free_port()?;
         let mut reset = format!(
@@ -87,11 +112,7 @@ impl<'a> Scenario<'a> {
         );
         match way {
             Way::ItDials => {
-                let key = server.post(
-                    "/api/v1/setup-keys",
-                    &serde_json::json!({"name": "interop"}),
-                )?;
-                let secret = key["secret"].as_str().context("no setup key")?;
+                let secret = setup_key(server, name)?;
                 let mtp = "Device.LocalAgent.Controller.1.MTP.1";
                 write!(
                     reset,
@@ -101,6 +122,7 @@ impl<'a> Scenario<'a> {
                     server.usp_port
                 )?;
             }
+            Way::Mqtt5 | Way::Mqtt311 => {}
             Way::WeDial => {
                 let mtp = "Device.LocalAgent.MTP.1";
                 write!(
@@ -109,6 +131,15 @@ impl<'a> Scenario<'a> {
                      {mtp}.WebSocket.Path \"/usp\"\n{mtp}.WebSocket.EnableEncryption \"false\"\n"
                 )?;
             }
+        }
+        if let Way::Mqtt5 | Way::Mqtt311 = way {
+            let version = if way == Way::Mqtt5 { "5.0" } else { "3.1.1" };
+            reset.push_str(&at_the_broker(
+                server,
+                &device,
+                version,
+                &setup_key(server, name)?,
+            ));
         }
         let home = folder.join(name);
         std::fs::create_dir_all(&home)?;
@@ -276,6 +307,47 @@ impl<'a> Scenario<'a> {
         }
         Ok("proven by Boot! with our command key".to_owned())
     }
+}
+
+/// A new setup key.
+fn setup_key(server: &Server, name: &str) -> Result<String> {
+    let body = serde_json::json!({"name": format!("interop {name}")});
+    let key = server.post("/api/v1/setup-keys", &body)?;
+    let secret = key["secret"].as_str().context("no setup key")?;
+    Ok(secret.to_owned())
+}
+
+/// What the agent is told to meet us at the broker inside, as its documentation wants it.
+fn at_the_broker(server: &Server, device: &str, version: &str, secret: &str) -> String {
+    let port = server.mqtt_port;
+    let (agent, controller) = (
+        format!("usp/default/agent/{device}"),
+        format!("usp/default/controller/{device}"),
+    );
+    [
+        ("LocalAgent.MTP.1.Enable", "true"),
+        ("LocalAgent.MTP.1.Protocol", "MQTT"),
+        ("LocalAgent.MTP.1.MQTT.Reference", "Device.MQTT.Client.1"),
+        ("LocalAgent.MTP.1.MQTT.ResponseTopicConfigured", &agent),
+        ("LocalAgent.MTP.1.MQTT.PublishQoS", "1"),
+        ("LocalAgent.Controller.1.MTP.1.Enable", "true"),
+        ("LocalAgent.Controller.1.MTP.1.Protocol", "MQTT"),
+        ("LocalAgent.Controller.1.MTP.1.MQTT.Topic", &controller),
+        (
+            "LocalAgent.Controller.1.MTP.1.MQTT.Reference",
+            "Device.MQTT.Client.1",
+        ),
+        ("MQTT.Client.1.Enable", "true"),
+        ("MQTT.Client.1.BrokerAddress", "127.0.0.1"),
+        ("MQTT.Client.1.BrokerPort", &port.to_string()),
+        ("MQTT.Client.1.ProtocolVersion", version),
+        ("MQTT.Client.1.TransportProtocol", "TCP/IP"),
+        ("MQTT.Client.1.Username", "default/setup"),
+        ("MQTT.Client.1.Password", secret),
+        ("MQTT.Client.1.KeepAliveTime", "60"),
+    ]
+    .map(|(name, value)| format!("Device.{name} \"{value}\"\n"))
+    .concat()
 }
 
 /// Starts the agent in its folder; its settings are read from the reset file only when it has no database yet.

@@ -16,6 +16,7 @@ pub struct Server {
     pub program: PathBuf,
     pub url: String,
     pub usp_port: u16,
+    pub mqtt_port: u16,
     pub cwmp_port: u16,
     pub token: String,
 }
@@ -24,6 +25,7 @@ impl Server {
     pub fn start(folder: &Path) -> Result<Server> {
         let program = cmd::target_dir().join("debug/headend");
         let (http, usp_port, cwmp_port) = (free_port()?, free_port()?, free_port()?);
+        let mqtt_port = free_port()?;
         let log = folder.join("serve.log");
         let out = std::fs::File::create(&log)?;
         let child = Command::new(&program)
@@ -35,6 +37,8 @@ impl Server {
                 &format!("127.0.0.1:{http}"),
                 "--usp",
                 &format!("127.0.0.1:{usp_port}"),
+                "--mqtt",
+                &format!("127.0.0.1:{mqtt_port}"),
                 "--files",
                 "127.0.0.1:0",
                 "--cwmp",
@@ -51,6 +55,7 @@ impl Server {
             program,
             url: format!("http://127.0.0.1:{http}"),
             usp_port,
+            mqtt_port,
             cwmp_port,
             token: String::new(),
         };

@@ -8,6 +8,8 @@ use std::{io, time::Duration};
 pub struct Malformed(pub &'static str);
 
 impl Malformed {
+    /// TLS where plaintext is spoken.
+    pub const TLS: Self = Self("TLS on the listener without TLS");
     /// Neither 5.0 nor 3.1.1; the one mistake that has an answer of its own.
     pub const VERSION: Self = Self("a version of MQTT other than 5.0 and 3.1.1");
 }

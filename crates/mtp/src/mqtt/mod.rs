@@ -12,6 +12,8 @@ mod outbox;
 mod packet;
 mod pipe;
 pub mod property;
+#[cfg(test)]
+mod tests;
 pub mod topic;
 mod wire;
 

@@ -14,7 +14,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    error::LinkError,
+    error::{LinkError, Malformed},
     packet::{Packet, Version},
 };
 use crate::{
@@ -27,6 +27,8 @@ pub struct Pipe {
     stream: Stream,
     version: Version,
     packet_bytes_max: usize,
+    /// Nothing but a CONNECT may come.
+    opening: bool,
     unread: BytesMut,
     /// Packets not yet written, from `written` on.
     queue: Vec<u8>,
@@ -43,6 +45,7 @@ impl Pipe {
             stream,
             version,
             packet_bytes_max,
+            opening: false,
             unread: BytesMut::new(),
             queue: Vec::new(),
             written: 0,
@@ -51,9 +54,19 @@ impl Pipe {
         }
     }
 
+    /// The same for a server: the first packet has to be a CONNECT, and anything else is known by its
+    /// first byte.
+    pub fn opening(stream: Stream, packet_bytes_max: usize) -> Self {
+        Self {
+            opening: true,
+            ..Self::new(stream, Version::V5, packet_bytes_max)
+        }
+    }
+
     /// What a CONNECT has said, and what its sender may send from now on.
     pub fn admit(&mut self, version: Version, packet_bytes_max: usize) {
         (self.version, self.packet_bytes_max) = (version, packet_bytes_max);
+        self.opening = false;
     }
 
     /// The version in use.
@@ -127,6 +140,12 @@ impl Pipe {
         let Some(&first) = self.unread.first() else {
             return Ok(None);
         };
+        match first {
+            0x10 => {}
+            0x16 if self.opening => return Err(Malformed::TLS.into()),
+            _ if self.opening => return Err(Malformed("the first packet is no CONNECT").into()),
+            _ => {}
+        }
         let (mut length, mut head) = (0_usize, 1);
         loop {
             let Some(&byte) = self.unread.get(head) else {

@@ -117,7 +117,7 @@ const TRANSPORT: &[(&str, &str, &str)] = &[
 const CONDUCT: &[(&str, &str, &str)] = &[
     (
         "unparsable-record",
-        "The device sent something that is no USP record; its connection was closed (1003)",
+        "The device sent something that is no USP record; over WebSocket its connection was closed for it (1003)",
         "Its agent is defective, or something on the way changes what it sends.",
     ),
     (

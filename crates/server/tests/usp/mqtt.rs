@@ -4,11 +4,16 @@
 use std::net::SocketAddr;
 
 use agent::{ControllerConfig, MemoryStorage, MqttConfig};
+use bytes::Bytes;
 use fleet::southbound::{Answer, ObjectSettings, Op, Setting};
 use fleet::{Fact, Notice};
+use mtp::mqtt::{Connect, Packet, Pipe, Publish, Version, code};
+use mtp::stream::Stream;
+use server::state::now;
 use store::testing::databases;
+use usp::EndpointId;
 
-use crate::rig::{Real, World};
+use crate::rig::{PATIENCE, Real, World, add_key, until};
 
 /// Runs a test on every database, with a broker.
 async fn each<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
@@ -42,6 +47,15 @@ async fn managed(mut world: World, version: &str) {
     let agent = dial(&world, "M1", version);
     world.connected().await;
     let device = world.onboarded(&agent.endpoint).await.device.id;
+    // The setup key is swapped for a credential of its own, with which it comes back.
+    let own = async || {
+        let paths = world.store.path_list(&world.tenant, device).await.unwrap();
+        assert_eq!(paths.len(), 1);
+        assert_eq!(paths[0].transport, "mqtt");
+        let ours = paths[0].has_current && paths[0].authenticated_by == "device_token";
+        (ours && paths[0].connected_at.is_some()).then_some(())
+    };
+    until("it comes back with its own credential", own).await;
     let get = || Op::Get {
         paths: vec!["Device.DeviceInfo.SerialNumber".into()],
         max_depth: 0,
@@ -79,9 +93,6 @@ async fn managed(mut world: World, version: &str) {
             _ => None,
         })
         .await;
-    let paths = world.store.path_list(&world.tenant, device).await.unwrap();
-    assert_eq!(paths.len(), 1);
-    assert_eq!(paths[0].transport, "mqtt");
     world.restart().await;
     world.connected().await;
     assert!(world.ask(device, get()).await.is_ok());
@@ -92,6 +103,10 @@ async fn managed(mut world: World, version: &str) {
         })
         .await;
     assert_eq!(world.reasons().await, Vec::<String>::new());
+    // From now on the setup key opens it no more.
+    let shared = enter(&world, Version::V5, "acme/setup", &world.key).await;
+    assert_eq!(shared.err(), Some(code::NOT_AUTHORIZED));
+    world.refused("readmit_needed").await;
 }
 
 #[tokio::test]
@@ -102,4 +117,157 @@ async fn an_agent_is_managed_over_mqtt_5_and_comes_back_after_a_restart_of_the_s
 #[tokio::test]
 async fn an_agent_is_managed_over_mqtt_3_1_1_and_comes_back_after_a_restart_of_the_server() {
     each(|world| managed(world, "3.1.1")).await;
+}
+
+/// A client that writes packets by hand, let in with this user name and password.
+async fn enter(world: &World, version: Version, user: &str, key: &str) -> Result<Pipe, u8> {
+    let tcp = tokio::net::TcpStream::connect(world.mqtt.plain.unwrap()).await;
+    let mut pipe = Pipe::new(Stream::Plain(tcp.unwrap()), version, 64 * 1024);
+    let connect = Connect {
+        version,
+        clean: true,
+        client_id: VICTIM.into(),
+        username: Some(user.into()),
+        password: Some(Bytes::copy_from_slice(key.as_bytes())),
+        ..Connect::default()
+    };
+    pipe.enqueue(&Packet::Connect(Box::new(connect)));
+    match answer(&mut pipe).await {
+        Some(Packet::ConnAck(ack)) if ack.code == 0 => Ok(pipe),
+        Some(Packet::ConnAck(ack)) => Err(ack.code),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn answer(pipe: &mut Pipe) -> Option<Packet> {
+    let talk = async {
+        pipe.flush().await.ok()?;
+        pipe.packet().await.ok()
+    };
+    tokio::time::timeout(PATIENCE, talk)
+        .await
+        .expect("no answer")
+}
+
+const VICTIM: &str = "os::00256D-M1";
+
+async fn apart(mut world: World, version: Version) {
+    let five = version == Version::V5;
+    let agent = dial(&world, "M1", if five { "5.0" } else { "3.1.1" });
+    world.connected().await;
+    let device = world.onboarded(&agent.endpoint).await.device.id;
+    assert_eq!(agent.endpoint, VICTIM);
+    let other = fleet::TenantId::parse("other").unwrap();
+    let record = store::TenantRecord {
+        id: other.clone(),
+        name: "Other".into(),
+        created_at: now(),
+        disabled_at: None,
+    };
+    world.store.tenant_insert(record, vec![]).await.unwrap();
+    let id = fleet::SetupKeyId::new(now(), server::secret::id_bits());
+    let key = add_key(&world.store, &other, id, None).await;
+    // It comes in nowhere but at its own tenant's.
+    let refused = if five { code::BAD_CREDENTIAL } else { 4 };
+    for user in ["acme/setup", &format!("acme/{device}"), "setup", "other"] {
+        let entered = enter(&world, version, user, &key).await;
+        assert_eq!(entered.err(), Some(refused), "{user}");
+    }
+    // With the victim's endpoint id it is a device of its own tenant.
+    let mut pipe = enter(&world, version, "other/setup", &key).await.unwrap();
+    let filters = [
+        "#",
+        "usp/#",
+        "usp/acme/#",
+        "usp/+/agent/os::00256D-M1",
+        "usp/acme/agent/os::00256D-M1",
+        "usp/acme/controller/os::00256D-M1",
+    ];
+    let wanted = filters.map(|filter| (filter.to_owned(), 1)).to_vec();
+    pipe.enqueue(&Packet::Subscribe(1, wanted));
+    let no = if five { code::NOT_AUTHORIZED } else { 0x80 };
+    let told = answer(&mut pipe).await;
+    assert_eq!(told, Some(Packet::SubAck(1, vec![no; filters.len()])));
+    // In the victim's name, to where it publishes, and to where it listens.
+    let leave = usp::record::DisconnectRecord::new(usp::ErrorCode(0), "forged");
+    let own = EndpointId::parse(&world.own).unwrap();
+    let victim = EndpointId::parse(VICTIM).unwrap();
+    let forged = usp::Record::new(usp::Version::V1_0, &victim, &own, leave);
+    let forged = Bytes::from(usp::codec::encode_record(&forged));
+    for topic in [
+        "usp/acme/controller/os::00256D-M1",
+        "usp/acme/agent/os::00256D-M1",
+    ] {
+        pipe.enqueue(&Packet::Publish(Publish {
+            qos: 1,
+            id: 2,
+            topic: topic.into(),
+            payload: forged.clone(),
+            ..Publish::default()
+        }));
+        let code = if five { code::NOT_AUTHORIZED } else { 0 };
+        assert_eq!(answer(&mut pipe).await, Some(Packet::PubAck(2, code)));
+    }
+    // And not by way of the controller.
+    let victims = "usp/acme/agent/os::00256D-M1";
+    let (topic, properties) =
+        mtp::mqtt::addressed(version, "usp/other/controller/os::00256D-M1", victims);
+    pipe.enqueue(&Packet::Publish(Publish {
+        qos: 1,
+        id: 3,
+        topic,
+        properties,
+        payload: forged,
+        ..Publish::default()
+    }));
+    let code = if five { code::NOT_AUTHORIZED } else { 0 };
+    assert_eq!(answer(&mut pipe).await, Some(Packet::PubAck(3, code)));
+    // The victim is where it was, and answers.
+    let get = Op::Get {
+        paths: vec!["Device.DeviceInfo.SerialNumber".into()],
+        max_depth: 0,
+    };
+    let answered = world.ask(device, get).await;
+    assert!(matches!(answered, Ok(Answer::Values(_))), "{answered:?}");
+    // Who tried is told, to whom it concerns.
+    for reason in ["wrong-topic", "wrong-reply-topic"] {
+        until(reason, async || {
+            let since = fleet::Timestamp::default();
+            let found = world.store.refusal_list(Some(&other), since, 100).await;
+            let mut found = found.unwrap().into_iter();
+            found.find(|one| one.last.reason == reason && one.last.endpoint_id == VICTIM)
+        })
+        .await;
+    }
+    let since = fleet::Timestamp::default();
+    let ours = world.store.refusal_list(Some(&world.tenant), since, 100);
+    let ours = ours.await.unwrap();
+    let wrong = ours.iter().any(|one| one.last.reason.starts_with("wrong"));
+    assert!(!wrong, "{ours:?}");
+    world.refused("unknown_credential").await;
+    world.refused("bare-username").await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_tenants_credential_reaches_nothing_of_another_over_mqtt_5() {
+    each(|world| apart(world, Version::V5)).await;
+}
+
+#[tokio::test]
+async fn a_tenants_credential_reaches_nothing_of_another_over_mqtt_3_1_1() {
+    each(|world| apart(world, Version::V311)).await;
+}
+
+#[tokio::test]
+async fn a_device_with_a_credential_of_its_own_is_not_opened_by_the_setup_key_on_another_way_in() {
+    each(|world| async move {
+        let token = crate::admission::give_token(&world, VICTIM).await;
+        let own = enter(&world, Version::V5, "acme/anything", &token).await;
+        assert!(own.is_ok());
+        let key = world.key.clone();
+        let shared = enter(&world, Version::V5, "acme/setup", &key).await;
+        assert_eq!(shared.err(), Some(code::NOT_AUTHORIZED));
+    })
+    .await;
 }

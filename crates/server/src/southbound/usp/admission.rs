@@ -12,7 +12,7 @@ use store::{PathRecord, SecretHash};
 use usp::EndpointId;
 
 use super::adapter::Core;
-use super::{MQTT, WEBSOCKET, mqtt};
+use super::{MQTT, WEBSOCKET};
 use crate::secret;
 use crate::southbound::admission::{self, Uses};
 use crate::southbound::refusal::Complaint;
@@ -235,9 +235,9 @@ pub(super) struct Shown<'a> {
     pub secret: &'a str,
     /// Whose it says it is, where it can say that.
     pub tenant: &'a str,
-    /// The user name says whose device it is and which: the credential has to be that one's.
+    /// The user name says whose device it is: the credential has to be of that tenant.
     pub login: Option<&'a broker::Login>,
-    /// The path, for the swap of its last part.
+    /// The path, for the swap of its last part; empty where it has none.
     pub path: Option<&'a str>,
     pub eid: &'a Option<EndpointId>,
     pub certificate_ids: &'a [EndpointId],
@@ -254,16 +254,10 @@ impl Shown<'_> {
         let Some(login) = self.login else {
             return false;
         };
-        let name = login.name.as_str();
-        let named = match credential {
-            Credential::SetupKey { .. } => name == mqtt::SETUP,
-            Credential::DeviceToken { device, .. } => name == device.to_string(),
-            _ => true,
-        };
-        !named
-            || credential
-                .tenant()
-                .is_some_and(|tenant| tenant.as_str() != login.tenant)
+        // The rest of the name is for people: a device that has taken its new name and not yet its new
+        // secret comes in all the same, and one that was merged keeps its name.
+        let tenant = credential.tenant();
+        tenant.is_some_and(|tenant| tenant.as_str() != login.tenant)
     }
 }
 

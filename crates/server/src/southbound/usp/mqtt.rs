@@ -13,9 +13,6 @@ use super::{MQTT, link};
 use crate::southbound::certificate::{self, Certificate, Visits};
 use crate::{Config, StartError};
 
-/// The name in the user name of a device that has no secret of its own yet: `<tenant>/setup`.
-pub(super) const SETUP: &str = "setup";
-
 /// Where devices connect by MQTT.
 #[derive(Clone, Debug, Default)]
 pub struct Bound {
@@ -105,7 +102,7 @@ impl Admission for Door {
             secret: str::from_utf8(&hello.password).unwrap_or_default(),
             tenant: &hello.login.tenant,
             login: Some(&hello.login),
-            path: None,
+            path: Some(""),
             eid: &hello.eid,
             certificate_ids: &hello.certificate_ids,
             certified: hello.certified,

@@ -13,7 +13,8 @@ use super::onboarding::{self, Ended, Job};
 pub struct Work {
     /// The device was never onboarded to the end.
     unfinished: bool,
-    /// The path whose last part is to be replaced by the device's own token.
+    /// The device came with a setup key, which is to be replaced by its own token: the path it came with,
+    /// empty over MQTT.
     swap: Option<String>,
     /// OUI, product class and serial number, as the device introduced itself.
     pub introduced: Option<(String, String, String)>,

@@ -44,7 +44,7 @@ pub struct Job {
     pub asker: Asker,
     /// It was never onboarded to the end: read everything.
     pub unfinished: bool,
-    /// The path it came with, when it needs a token of its own.
+    /// The path it came with, empty over MQTT, when it needs a token of its own.
     pub swap: Option<String>,
     /// OUI, product class and serial number, as it introduced itself.
     pub introduced: Option<(String, String, String)>,

@@ -2,6 +2,7 @@
 //! credential of the device's own that takes the place of the setup key.
 
 use fleet::model::Model;
+use fleet::{DeviceId, TenantId};
 use usp::EndpointId;
 use usp::msg::{self, Response};
 use usp::outcome;
@@ -9,7 +10,7 @@ use usp::outcome;
 use super::{Job, Notes, Stopped};
 use crate::secret;
 use crate::southbound::registry::Parting;
-use crate::southbound::usp::WEBSOCKET;
+use crate::southbound::usp::MQTT;
 use crate::southbound::usp::ask::{AskError, Asker};
 use crate::southbound::usp::{settle, transcript};
 use crate::state::now;
@@ -32,11 +33,11 @@ impl OwnRow {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Numbers of the rows of transports that use WebSocket, the enabled ones first.
-    fn websockets(&self) -> Vec<String> {
+    /// Numbers of the rows of transports that use this protocol, the enabled ones first.
+    fn numbers(&self, wanted: &str) -> Vec<String> {
         let protocol = |(name, value): &(String, String)| {
             let number = name.strip_prefix("MTP.")?.strip_suffix(".Protocol")?;
-            (value == "WebSocket").then(|| number.to_owned())
+            (value == wanted).then(|| number.to_owned())
         };
         let mut numbers: Vec<String> = self.values.iter().filter_map(protocol).collect();
         numbers.sort_by_key(|number| {
@@ -113,8 +114,20 @@ pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<b
             .await
             .map_err(Stopped::store("credential"))
     };
-    let Some(target) = own.and_then(|own| target(own, came)) else {
-        refused("the device does not show its WebSocket path to us".to_owned()).await?;
+    let target = match (own, job.transport) {
+        (Some(own), MQTT) => client(&job.asker, own)
+            .await
+            .map_err(Stopped::at("credential"))?
+            .map(Target::Client),
+        (Some(own), _) => target(own, came),
+        (None, _) => None,
+    };
+    let Some(target) = target else {
+        let what = match job.transport {
+            MQTT => "the MQTT client it uses",
+            _ => "its WebSocket path to us",
+        };
+        refused(format!("the device does not show {what}")).await?;
         return Ok(false);
     };
     let token = secret::new(secret::DEVICE);
@@ -123,24 +136,21 @@ pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<b
         .path_set_pending(
             tenant,
             device,
-            WEBSOCKET,
+            job.transport,
             secret::hash(&token),
             now(),
             vec![pending],
         )
         .await
         .map_err(Stopped::store("credential"))?;
-    let path = format!("{}{token}", target.prefix);
+    let settings = target.settings(tenant, device, &token);
     let expect = |parting| {
         if let Some(link) = job.core.links.get(device) {
             link.expect(parting);
         }
     };
     expect(Some(Parting::Credential));
-    let set = job
-        .asker
-        .ask(msg::set_values([(target.parameter.as_str(), path)]))
-        .await;
+    let set = job.asker.ask(msg::set_values(settings)).await;
     let why = match set {
         Ok(Response::SetResp(response)) => {
             let failed = outcome::set(&response).failures;
@@ -159,10 +169,72 @@ pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<b
     Ok(taken)
 }
 
-struct Target {
-    parameter: String,
-    /// The path without its last part.
-    prefix: String,
+/// Where the credential stands on the device.
+enum Target {
+    /// The last part of a WebSocket's path.
+    Path {
+        parameter: String,
+        /// The path without its last part.
+        prefix: String,
+    },
+    /// User name and password of this `Device.MQTT.Client.{i}.`.
+    Client(String),
+}
+
+impl Target {
+    fn settings(&self, tenant: &TenantId, device: DeviceId, token: &str) -> Vec<(String, String)> {
+        match self {
+            Self::Path { parameter, prefix } => {
+                vec![(parameter.clone(), format!("{prefix}{token}"))]
+            }
+            Self::Client(client) => vec![
+                (format!("{client}Username"), format!("{tenant}/{device}")),
+                (format!("{client}Password"), token.to_owned()),
+            ],
+        }
+    }
+}
+
+/// The MQTT client through which the device reaches us.
+async fn client(asker: &Asker, own: &OwnRow) -> Result<Option<String>, AskError> {
+    const MTPS: &str = "Device.LocalAgent.MTP.";
+    let read = match asker.ask(msg::get([MTPS])).await {
+        Ok(Response::GetResp(response)) => outcome::values(&response).values,
+        Err(error) if error.is_over() => return Err(error),
+        _ => Vec::new(),
+    };
+    Ok(client_of(own, &read))
+}
+
+/// From our row to the agent's MTP and on to its client. Agents before Device:2.16 name the client in our row, and
+/// some name nothing there: then it is the one that speaks MQTT.
+fn client_of(own: &OwnRow, mtps: &[(String, String)]) -> Option<String> {
+    let get = |path: &str| {
+        let found = mtps.iter().find(|(known, _)| known == path);
+        found.map(|(_, value)| value.trim_end_matches('.'))
+    };
+    let numbers = own.numbers("MQTT");
+    let named = |name: &str| {
+        let value = |n: &String| own.get(&format!("MTP.{n}.MQTT.{name}"));
+        numbers
+            .iter()
+            .find_map(value)
+            .map(|value| value.trim_end_matches('.'))
+    };
+    let through = named("AgentMTPReference").and_then(|mtp| get(&format!("{mtp}.MQTT.Reference")));
+    let only = || {
+        let row = mtps
+            .iter()
+            .find(|(path, value)| path.ends_with(".Protocol") && value == "MQTT");
+        let row = row.and_then(|(path, _)| path.strip_suffix("Protocol"))?;
+        get(&format!("{row}MQTT.Reference"))
+    };
+    let is_client = |path: &&str| path.starts_with("Device.MQTT.Client.");
+    through
+        .filter(is_client)
+        .or_else(|| named("Reference").filter(is_client))
+        .or_else(|| only().filter(is_client))
+        .map(|path| format!("{path}."))
 }
 
 /// Which path to change, and what stays of it. A reverse proxy may show the device another path
@@ -170,7 +242,7 @@ struct Target {
 fn target(own: &OwnRow, came: &str) -> Option<Target> {
     let key = came.rsplit('/').next().unwrap_or_default();
     let path_of = |number: &String| own.get(&format!("MTP.{number}.WebSocket.Path"));
-    let numbers = own.websockets();
+    let numbers = own.numbers("WebSocket");
     let number = numbers
         .iter()
         .find(|number| path_of(number).is_some_and(|path| path.ends_with(key)))
@@ -179,7 +251,7 @@ fn target(own: &OwnRow, came: &str) -> Option<Target> {
         .filter(|path| path.ends_with(key))
         .unwrap_or(came);
     let prefix = there.strip_suffix(key).unwrap_or("/usp/");
-    Some(Target {
+    Some(Target::Path {
         parameter: format!("{}MTP.{number}.WebSocket.Path", own.path),
         prefix: prefix.to_owned(),
     })
@@ -200,6 +272,46 @@ mod tests {
         }
     }
 
+    fn swapped(own: &OwnRow, came: &str) -> Option<(String, String)> {
+        let (tenant, device) = (
+            TenantId::parse("acme").unwrap(),
+            DeviceId(uuid::Uuid::nil()),
+        );
+        let mut settings = target(own, came)?.settings(&tenant, device, "T");
+        assert_eq!(settings.len(), 1);
+        settings.pop()
+    }
+
+    #[test]
+    fn the_mqtt_client_is_found_by_every_way_in_which_agents_name_it() {
+        let mtps = |values: &[(&str, &str)]| -> Vec<(String, String)> {
+            let full =
+                |(n, v): &(&str, &str)| (format!("Device.LocalAgent.MTP.{n}"), (*v).to_owned());
+            values.iter().map(full).collect()
+        };
+        let all = mtps(&[
+            ("1.Protocol", "WebSocket"),
+            ("2.Protocol", "MQTT"),
+            ("2.MQTT.Reference", "Device.MQTT.Client.5"),
+            ("3.Protocol", "MQTT"),
+            ("3.MQTT.Reference", "Device.MQTT.Client.6."),
+        ]);
+        let of = |values: &[(&str, &str)], all: &[_]| client_of(&row(values), all);
+        let ours = ("MTP.1.Protocol", "MQTT");
+        let through = ("MTP.1.MQTT.AgentMTPReference", "Device.LocalAgent.MTP.3");
+        let client = |n: u32| Some(format!("Device.MQTT.Client.{n}."));
+        assert_eq!(of(&[ours, through], &all), client(6));
+        let direct = ("MTP.1.MQTT.Reference", "Device.MQTT.Client.7");
+        assert_eq!(of(&[ours, direct], &all), client(7));
+        assert_eq!(of(&[ours], &all), client(5));
+        assert_eq!(of(&[ours], &[]), None);
+        let elsewhere = mtps(&[
+            ("2.Protocol", "MQTT"),
+            ("2.MQTT.Reference", "Device.Users.User.1"),
+        ]);
+        assert_eq!(of(&[ours], &elsewhere), None);
+    }
+
     #[test]
     fn the_last_part_of_the_devices_own_path_is_replaced() {
         let own = row(&[
@@ -211,12 +323,12 @@ mod tests {
             ("MTP.3.Enable", "true"),
             ("MTP.3.WebSocket.Path", "/behind/a/proxy/hes_1"),
         ]);
-        let found = target(&own, "/usp/hes_1").unwrap();
+        let (parameter, path) = swapped(&own, "/usp/hes_1").unwrap();
         assert_eq!(
-            found.parameter,
+            parameter,
             "Device.LocalAgent.Controller.2.MTP.3.WebSocket.Path"
         );
-        assert_eq!(found.prefix, "/behind/a/proxy/");
+        assert_eq!(path, "/behind/a/proxy/T");
     }
 
     #[test]
@@ -225,7 +337,7 @@ mod tests {
             ("MTP.1.Protocol", "WebSocket"),
             ("MTP.1.WebSocket.Path", ""),
         ]);
-        assert_eq!(target(&own, "/usp/hes_1").unwrap().prefix, "/usp/");
+        assert_eq!(swapped(&own, "/usp/hes_1").unwrap().1, "/usp/T");
         assert!(target(&row(&[("MTP.1.Protocol", "MQTT")]), "/usp/hes_1").is_none());
     }
 }

@@ -1,0 +1,233 @@
+//! Clients that do what they should not: refused with a name, bounded, and of no consequence to others.
+
+use std::time::Duration;
+
+use broker::limits::{RECEIVE_MAXIMUM, WRONG_TOPICS_MAX};
+use bytes::Bytes;
+use mtp::limits::{MQTT_CONNECT_BYTES_MAX, MQTT_FILTERS_MAX};
+use mtp::mqtt::property::id;
+use mtp::mqtt::{LinkError, Packet, Properties, Value, Version, code};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::support::*;
+
+async fn refused(change: impl FnOnce(&mut mtp::mqtt::Connect), version: Version) -> (u8, String) {
+    let broker = Broker::start().await;
+    let mut pipe = broker.pipe(version).await;
+    let Packet::Connect(mut packet) = connect(version) else {
+        unreachable!()
+    };
+    change(&mut packet);
+    write(&mut pipe, Packet::Connect(packet)).await;
+    let Packet::ConnAck(ack) = read(&mut pipe).await else {
+        panic!("no CONNACK");
+    };
+    let refusals = broker.refused.lock().unwrap();
+    let reason = refusals
+        .last()
+        .map(|one| one.refusal.reason.name().to_owned());
+    drop(refusals);
+    let reason = match reason {
+        Some(reason) => reason,
+        None => ack
+            .properties
+            .get_text(id::REASON_STRING)
+            .unwrap_or_default()
+            .to_owned(),
+    };
+    (ack.code, reason)
+}
+
+#[tokio::test]
+async fn wrong_credentials_get_the_codes_of_their_version() {
+    // R-MQTT.42, R-MQTT.43
+    let bad = |connect: &mut mtp::mqtt::Connect| connect.password = Some(Bytes::from_static(b"x"));
+    assert_eq!(
+        refused(bad, Version::V5).await,
+        (code::BAD_CREDENTIAL, "unknown-credential".into())
+    );
+    assert_eq!(refused(bad, Version::V311).await.0, 4);
+    for bare in [None, Some("setup"), Some("a/b/c"), Some("acme/")] {
+        let change = |connect: &mut mtp::mqtt::Connect| connect.username = bare.map(str::to_owned);
+        assert_eq!(
+            refused(change, Version::V5).await,
+            (code::BAD_CREDENTIAL, "bare-username".into())
+        );
+    }
+    let other = |connect: &mut mtp::mqtt::Connect| connect.username = Some("other/setup".into());
+    assert_eq!(refused(other, Version::V5).await.0, code::BAD_CREDENTIAL);
+    let method = |connect: &mut mtp::mqtt::Connect| {
+        let properties = std::mem::take(&mut connect.properties);
+        connect.properties = properties.text(id::AUTHENTICATION_METHOD, "SCRAM-SHA-1");
+    };
+    assert_eq!(refused(method, Version::V5).await.1, "malformed-connect");
+    let nobody = |connect: &mut mtp::mqtt::Connect| connect.client_id = "tv".into();
+    assert_eq!(refused(nobody, Version::V5).await.1, "endpoint-id-missing");
+}
+
+#[tokio::test]
+async fn what_is_no_connect_ends_the_connection_with_a_name() {
+    let long = [
+        &[0x10, 0xff, 0xff, 0x7f][..],
+        &vec![0; MQTT_CONNECT_BYTES_MAX][..],
+    ]
+    .concat();
+    let nonsense: [&[u8]; 5] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0xc0, 0x00],
+        &[0x10, 0xff, 0xff, 0xff, 0xff, 0x01],
+        // MQTT 3.1.
+        b"\x10\x11\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x03abc",
+        &long,
+    ];
+    for bytes in nonsense {
+        let broker = Broker::start().await;
+        let mut tcp = TcpStream::connect(broker.addr).await.unwrap();
+        let _ = tcp.write_all(bytes).await;
+        broker.turned_away("malformed-connect").await;
+    }
+    let broker = Broker::start().await;
+    let mut tcp = TcpStream::connect(broker.addr).await.unwrap();
+    tcp.write_all(b"\x16\x03\x01\x02\x00").await.unwrap();
+    broker.turned_away("tls-on-plaintext-listener").await;
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_turned_away_in_time_and_so_is_a_flood_from_one_address() {
+    let broker = Broker::with(|config| config.handshake_time_max = Duration::from_millis(50)).await;
+    let _silent = TcpStream::connect(broker.addr).await.unwrap();
+    broker.turned_away("handshake-timeout").await;
+    let mut broker = Broker::with(|config| {
+        config.uncounted_addresses.clear();
+        config.connections_per_address_max = 1;
+    })
+    .await;
+    let (_first, _link) = broker.client(Version::V5).await;
+    let _second = TcpStream::connect(broker.addr).await.unwrap();
+    broker.turned_away("too-many-from-address").await;
+    let broker = Broker::with(|config| config.connections_max = 0).await;
+    let _one = TcpStream::connect(broker.addr).await.unwrap();
+    broker.turned_away("too-many-connections").await;
+}
+
+async fn ended(version: Version, packets: Vec<Packet>) -> (LinkError, Option<u8>) {
+    let mut broker = Broker::start().await;
+    let (mut pipe, mut link) = broker.client(version).await;
+    packets.iter().for_each(|packet| pipe.enqueue(packet));
+    pipe.flush().await.unwrap();
+    let error = loop {
+        match heard(&mut link).await {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    drop(link);
+    let told = loop {
+        match tried(&mut pipe).await {
+            Ok(Packet::Disconnect(code, _)) => break Some(code),
+            Ok(_) => {}
+            Err(_) => break None,
+        }
+    };
+    (error, told)
+}
+
+#[tokio::test]
+async fn packets_that_must_not_come_end_the_connection() {
+    let alias = Properties::default().with(id::TOPIC_ALIAS, Value::U16(1));
+    for packet in [
+        connect(Version::V5),
+        Packet::SubAck(1, vec![0]),
+        Packet::PingResp,
+        publish("", 0, alias),
+    ] {
+        let (error, told) = ended(Version::V5, vec![packet.clone()]).await;
+        assert!(
+            matches!(error, LinkError::PeerMisbehaved(_)),
+            "{packet:?}: {error}"
+        );
+        assert_eq!(told, Some(code::PROTOCOL_ERROR), "{packet:?}");
+    }
+    let (error, told) = ended(Version::V311, vec![Packet::PingResp]).await;
+    assert!(matches!(error, LinkError::PeerMisbehaved(_)) && told.is_none());
+}
+
+#[tokio::test]
+async fn a_client_in_a_loop_of_wrong_topics_is_disconnected() {
+    let wrong = publish("x", 0, Properties::default());
+    let all = vec![wrong; WRONG_TOPICS_MAX as usize + 1];
+    let (error, told) = ended(Version::V5, all).await;
+    assert!(error.to_string().contains("WRONG_TOPICS_MAX"), "{error}");
+    assert_eq!(told, Some(code::QUOTA_EXCEEDED));
+}
+
+#[tokio::test]
+async fn more_unreleased_publishes_of_qos_2_than_were_offered_end_the_connection() {
+    let all = (1..=RECEIVE_MAXIMUM + 1).map(|id| {
+        let Packet::Publish(mut one) = publish(CONTROLLER, 2, Properties::default()) else {
+            unreachable!()
+        };
+        one.id = id;
+        Packet::Publish(one)
+    });
+    let (error, _) = ended(Version::V5, all.collect()).await;
+    assert!(error.to_string().contains("RECEIVE_MAXIMUM"), "{error}");
+}
+
+#[tokio::test]
+async fn only_so_many_subscriptions_are_kept() {
+    let mut broker = Broker::start().await;
+    let (mut pipe, mut link) = broker.client(Version::V5).await;
+    let filters = |from: usize, to: usize| {
+        let all = (from..to).map(|n| (format!("{AGENT}/{n}"), 0));
+        Packet::Subscribe(9, all.collect())
+    };
+    write(&mut pipe, filters(0, MQTT_FILTERS_MAX)).await;
+    let answer = answered(&mut pipe, &mut link).await;
+    assert_eq!(answer, Packet::SubAck(9, vec![0; MQTT_FILTERS_MAX]));
+    write(&mut pipe, filters(100, 101)).await;
+    let answer = answered(&mut pipe, &mut link).await;
+    assert_eq!(answer, Packet::SubAck(9, vec![code::QUOTA_EXCEEDED]));
+}
+
+#[tokio::test]
+async fn a_packet_larger_than_a_record_may_be_ends_the_connection_before_it_is_read() {
+    let mut broker = Broker::with(|config| config.record_bytes_max = 1_000).await;
+    let (mut pipe, mut link) = broker.client(Version::V5).await;
+    let Packet::Publish(mut large) = publish(CONTROLLER, 0, Properties::default()) else {
+        unreachable!()
+    };
+    large.payload = Bytes::from(vec![0; 100_000]);
+    pipe.enqueue(&Packet::Publish(large));
+    let writing = tokio::spawn(async move { pipe.flush().await });
+    let error = heard(&mut link).await.unwrap_err();
+    assert!(matches!(error, LinkError::LimitExceeded { .. }), "{error}");
+    drop(link);
+    let _ = writing.await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_sent_only_so_much() {
+    let mut broker = Broker::start().await;
+    let (mut pipe, mut link) = broker.client(Version::V5).await;
+    write(&mut pipe, Packet::Subscribe(1, vec![(AGENT.into(), 1)])).await;
+    assert!(matches!(
+        answered(&mut pipe, &mut link).await,
+        Packet::SubAck(..)
+    ));
+    // It acknowledges nothing, so all but the window waits here.
+    let record = Bytes::from(vec![0; 16 * 1024]);
+    let mut sent = 0;
+    let error = loop {
+        tokio::select! {
+            result = link.send(record.clone()) => match result {
+                Ok(()) => sent += 1,
+                Err(error) => break error,
+            },
+            _ = read(&mut pipe) => {}
+        }
+        assert!(sent < 1_000);
+    };
+    assert!(error.to_string().contains("SEND_QUEUE_BYTES"), "{error}");
+}

@@ -1,0 +1,142 @@
+//! The packets against themselves and against random bytes.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::property::id;
+use super::*;
+
+fn again(packet: &Packet, version: Version) -> Packet {
+    let mut bytes = Vec::new();
+    packet.encode(version, &mut bytes);
+    let mut head = 1;
+    while bytes[head] & 0x80 != 0 {
+        head += 1;
+    }
+    let body = Bytes::copy_from_slice(&bytes[head + 1..]);
+    Packet::decode(bytes[0], body, version).unwrap()
+}
+
+#[test]
+fn every_packet_survives_its_encoding_in_both_versions() {
+    for version in [Version::V5, Version::V311] {
+        let five = version == Version::V5;
+        let properties = match five {
+            true => Properties::default()
+                .text(id::CONTENT_TYPE, CONTENT_TYPE)
+                .with(9, Value::Binary(Bytes::from_static(b"\x00x")))
+                .with(11, Value::Variable(268_435_455))
+                .with(id::SESSION_EXPIRY, Value::U32(7))
+                .with(id::RECEIVE_MAXIMUM, Value::U16(7))
+                .with(id::MAXIMUM_QOS, Value::Byte(1))
+                .user("a", "b")
+                .user("a", "c"),
+            false => Properties::default(),
+        };
+        let code = if five { 0x87 } else { 0 };
+        let packets = [
+            Packet::Connect(Box::new(Connect {
+                version,
+                clean: true,
+                keep_alive: 60,
+                properties: properties.clone(),
+                client_id: "os::012345-A%2DB".into(),
+                will: false,
+                username: Some("acme/setup".into()),
+                password: Some(Bytes::from_static(b"\xff\x00")),
+            })),
+            Packet::ConnAck(Box::new(ConnAck {
+                session_present: true,
+                code: 5,
+                properties: properties.clone(),
+            })),
+            Packet::Publish(Publish {
+                dup: true,
+                qos: 1,
+                retain: true,
+                topic: "a/b".into(),
+                id: 65_535,
+                properties: properties.clone(),
+                payload: Bytes::from(vec![1; 200]),
+            }),
+            Packet::PubAck(1, code),
+            Packet::PubRec(1, code),
+            Packet::PubRel(1, 0),
+            Packet::PubComp(1, 0),
+            Packet::Subscribe(1, vec![("a/#".into(), 1), ("b".into(), 0)]),
+            Packet::SubAck(1, vec![0, 0x80]),
+            Packet::Unsubscribe(1, vec!["a".into()]),
+            Packet::UnsubAck(1, if five { vec![0] } else { vec![] }),
+            Packet::PingReq,
+            Packet::PingResp,
+            Packet::Disconnect(code, properties),
+        ];
+        for packet in packets {
+            assert_eq!(again(&packet, version), packet);
+        }
+    }
+}
+
+#[test]
+fn packets_that_cannot_be_are_refused() {
+    let refused = |first: u8, body: &[u8], version| {
+        Packet::decode(first, Bytes::copy_from_slice(body), version).is_err()
+    };
+    for (first, body) in [
+        (0x00, &b""[..]),
+        (0x36, b"\x00\x01a\x00\x01"),
+        (0x32, b"\x00\x01a\x00\x00"),
+        (0x30, b"\x00\x05a"),
+        (0x30, b"\x00\x01\xff"),
+        (0x30, b"\x00\x01\x00"),
+        (0x80, b"\x00\x01\x00\x01a\x00"),
+        (0x82, b"\x00\x01"),
+        (0x82, b"\x00\x01\x00\x01a\x03"),
+        (0xc1, b""),
+        (0xc0, b"x"),
+        (0x10, b"\x00\x04MQTT\x04\x01\x00\x00\x00\x00"),
+        (0x10, b"\x00\x04MQTT\x04\x08\x00\x00\x00\x00"),
+        (0x10, b"\x00\x04MQTT\x06\x02\x00\x00\x00\x00"),
+        (0xf0, b""),
+    ] {
+        assert!(refused(first, body, Version::V311), "{first:x} {body:?}");
+    }
+    // A property twice, an unknown one, and more of them than are taken.
+    assert!(refused(0xe0, b"\x00\x04\x24\x00\x24\x00", Version::V5));
+    assert!(refused(0xe0, b"\x00\x02\x7f\x00", Version::V5));
+    let pair = b"\x26\x00\x00\x00\x00";
+    let many = pair.repeat(crate::limits::MQTT_PROPERTIES_MAX + 1);
+    let mut body = vec![0];
+    super::wire::put_variable(&mut body, many.len());
+    body.extend(&many);
+    assert!(refused(0xe0, &body, Version::V5));
+    let long = vec![b'a'; crate::limits::MQTT_TEXT_BYTES_MAX + 1];
+    let mut body = Vec::new();
+    super::wire::put_binary(&mut body, &long);
+    assert!(refused(0x30, &body, Version::V311));
+    let filters = b"\x00\x01a\x00".repeat(crate::limits::MQTT_FILTERS_MAX + 1);
+    assert!(refused(
+        0x82,
+        &[&b"\x00\x01"[..], &filters].concat(),
+        Version::V311
+    ));
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_are_a_packet_that_survives_or_an_error(
+        first in any::<u8>(),
+        body in prop::collection::vec(any::<u8>(), 0..64),
+        five in any::<bool>(),
+    ) {
+        let version = if five { Version::V5 } else { Version::V311 };
+        if let Ok(packet) = Packet::decode(first, Bytes::from(body), version) {
+            let version = match &packet {
+                Packet::Connect(connect) => connect.version,
+                _ => version,
+            };
+            let mut bytes = Vec::new();
+            packet.encode(version, &mut bytes);
+        }
+    }
+}
