@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::{Error, Result};
 use crate::limits::{EVENT_BYTES_MAX, EVENT_PAGE_MAX, EVENT_SCAN_MAX, RETENTION_BATCH_MAX};
-use crate::sql::{Arg, Conn, Row, Sql, bulk_values, from_json_or_empty, json, sql};
+use crate::sql::{Arg, Bulk, Conn, Row, Sql, bulk_values, from_json_or_empty, json, sql};
 use crate::{Store, readable};
 
 /// The channel on which the nodes of one PostgreSQL tell each other that a log grew.
@@ -96,9 +96,11 @@ pub(crate) fn body_of(event: &Event) -> Result<String> {
 
 /// Writes a group's events, many rows per statement.
 pub(crate) async fn insert_all(conn: &mut Conn, events: Vec<Pending>) -> Result<()> {
-    const INTO: &str =
-        "INSERT INTO event (tenant, seq, at, kind, device, operation, actor, dedupe, body) VALUES ";
-    bulk_values(conn, INTO, 9, events, |pending, args: &mut Vec<Arg>| {
+    const INSERT: Bulk = Bulk::insert(
+        "INSERT INTO event (tenant, seq, at, kind, device, operation, actor, dedupe, body) VALUES ",
+        9,
+    );
+    bulk_values(conn, INSERT, events, |pending, args: &mut Vec<Arg>| {
         args.push((&pending.event.tenant).into());
         args.push(pending.seq.into());
         args.push(pending.event.at.into());

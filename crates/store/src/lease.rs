@@ -1,12 +1,16 @@
 //! Working on operations: a node claims the oldest open one of a device for a while. Each claim has a number, the
 //! fence, that outdates the claims before; every write of a claim carries it. What is worked on is in `operation`.
 
+use std::collections::HashSet;
+
 use fleet::{DeviceId, Event, NodeId, Operation, OperationId, TenantId, Timestamp};
 
 use crate::damaged::{DamagedOperation, sound};
 use crate::error::{Error, Result};
+use crate::gather::Gather;
 use crate::limits::PAGE_MAX;
 use crate::operation::{OperationRecord, SELECT, document, read};
+use crate::readers::Readers;
 use crate::sql::{Sql, sql};
 use crate::value::{self, ValueUpdate};
 use crate::{Store, collect, touched};
@@ -50,6 +54,27 @@ pub struct OperationSave {
     pub now: Timestamp,
 }
 
+/// Looks up which devices have open operations.
+pub(crate) fn open_operations(readers: Readers) -> Gather<(TenantId, DeviceId), ()> {
+    Gather::start(move |keys| {
+        let readers = readers.clone();
+        Box::pin(async move {
+            let tenants: HashSet<&TenantId> = keys.iter().map(|(tenant, _)| tenant).collect();
+            let mut statement = sql(
+                "SELECT DISTINCT tenant, device FROM operation WHERE is_open = 1 AND tenant IN ",
+            );
+            statement.list(tenants).push(" AND device IN ");
+            statement.list(keys.iter().map(|(_, device)| *device));
+            let rows = readers.all(statement).await?;
+            let open = collect(&rows, |row| {
+                let mut c = row.columns();
+                Ok((c.take()?, c.take()?))
+            })?;
+            Ok(open.into_iter().map(|key| (key, Ok(()))).collect())
+        })
+    })
+}
+
 impl Store {
     /// Claims the oldest open operation of a device. A node may claim again what it holds itself (after a restart);
     /// each claim outdates the ones before.
@@ -62,12 +87,8 @@ impl Store {
         lease_until: Timestamp,
     ) -> Result<Claim> {
         // Mostly there is none, and looking is cheaper than a write. Whoever adds one wakes the device.
-        let open = sql(
-            "SELECT 1 FROM operation WHERE tenant = $1 AND device = $2 AND is_open = 1 LIMIT 1",
-        )
-        .bind(tenant)
-        .bind(device);
-        if self.optional(open).await?.is_none() {
+        let open = self.open_operations.ask((tenant.clone(), device));
+        if open.await?.is_none() {
             return Ok(Claim::Nothing);
         }
         let (tenant, node) = (tenant.clone(), node.clone());

@@ -17,6 +17,7 @@ pub mod event;
 mod expect;
 pub mod file;
 mod former;
+mod gather;
 pub mod idempotency;
 pub mod identity;
 mod job;
@@ -55,7 +56,7 @@ mod writer;
 
 use std::fmt;
 
-use fleet::TenantId;
+use fleet::{DeviceId, TenantId};
 use tokio::sync::broadcast;
 
 pub use damaged::DamagedOperation;
@@ -70,7 +71,7 @@ pub use file::{FileFilter, FilePatch, FileRecord, NewFile};
 pub use idempotency::{Idempotency, IdempotencyKey, IdempotentAnswer};
 pub use identity::IdentityRecord;
 pub use lease::{Claim, Due, OperationSave};
-pub use login::Returning;
+pub use login::{Returners, Returning};
 pub use management_session::{ManagementSession, SessionEntry, SessionFault, SessionTranscript};
 pub use merge::Split;
 pub use model::{ModelKeys, ModelRecord};
@@ -88,6 +89,7 @@ pub use user::{NewUser, UserPatch, UserRecord};
 pub use value::{KnownValue, Redescribed, ValueSource, ValueUpdate};
 pub use visit::{Visit, VisitPath};
 
+use crate::gather::Gather;
 use crate::readers::Readers;
 use crate::sql::{Row, Sql};
 use crate::writer::{BoxFuture, Tx, Writers};
@@ -101,6 +103,8 @@ pub struct Store {
     readers: Readers,
     writers: Writers,
     heads: broadcast::Sender<EventHead>,
+    /// Which devices have open operations.
+    open_operations: Gather<(TenantId, DeviceId), ()>,
 }
 
 impl fmt::Debug for Store {
@@ -119,6 +123,7 @@ impl Store {
             tokio::spawn(event::relay(pool, heads.clone(), announced));
         }
         Ok(Store {
+            open_operations: lease::open_operations(opened.readers.clone()),
             readers: opened.readers,
             writers: Writers::start(opened.writers, [heads.clone(), own]),
             heads,

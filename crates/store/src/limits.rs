@@ -135,6 +135,13 @@ pub const MODEL_STATES_PER_TENANT_MAX: u64 = 4_000;
 /// that says a hundred years would never be missed.
 pub const VISIT_EXPECTED_MAX: i64 = 32 * 24 * 3600 * 1000;
 
+/// Lookups that share a statement: beyond some dozen the way to the database is no longer what they cost. A power of
+/// two, as the numbers of keys in statements are.
+pub const GATHER_MAX: usize = 64;
+
+/// Lookups that wait for the one before; then who asks waits earlier.
+pub const GATHER_QUEUE_MAX: usize = 1_024;
+
 /// Sessions kept of one device: with a periodic Inform every five minutes some hours, with one a day a month.
 pub const SESSIONS_PER_DEVICE_MAX: u64 = 32;
 

@@ -1,22 +1,29 @@
 //! Under which user name a path comes: mostly the id of its device, else the id it had before a merge or a split.
 
-use fleet::DeviceId;
-use fleet::onboarding::TokenStatus;
+use std::fmt;
+use std::sync::Arc;
 
-use crate::error::Result;
+use fleet::device::OnboardingState;
+use fleet::onboarding::TokenStatus;
+use fleet::{DeviceId, Timestamp};
+
+use crate::error::{Error, Result};
+use crate::gather::{Found, Gather};
 use crate::path::{COLUMNS, PathRecord, read, status};
-use crate::sql::sql;
+use crate::readers::Readers;
+use crate::sql::{Row, sql};
 use crate::{SecretHash, Store};
 
-/// A device that comes again: all that letting it in needs, read at once.
-#[derive(Debug, Clone)]
+/// A device that comes again: all that letting it in and talking with it begin with, read at once.
+#[derive(Debug)]
 pub struct Returning {
     /// The way it comes.
     pub path: PathRecord,
     /// Its tenant is disabled.
     pub tenant_disabled: bool,
-    /// The document that was asked for, if it is kept.
-    pub document: Option<Vec<u8>>,
+    /// How far its onboarding is.
+    pub onboarding: OnboardingState,
+    documents: Vec<(&'static str, Option<Vec<u8>>)>,
     current: Option<SecretHash>,
     pending: Option<SecretHash>,
     previous: Option<SecretHash>,
@@ -29,7 +36,35 @@ impl Returning {
             .contains(&Some(*hash))
             .then(|| status(hash, self.current.as_ref(), self.pending.as_ref()))
     }
+
+    /// A document that was asked for, if it is kept of the device.
+    pub fn document(&self, name: &str) -> Option<&[u8]> {
+        let mut documents = self.documents.iter();
+        let (_, document) = documents.find(|(known, _)| *known == name)?;
+        document.as_deref()
+    }
 }
+
+/// Where devices are looked up that come again; those that come at the same time share a statement.
+#[derive(Clone)]
+pub struct Returners(Gather<DeviceId, Arc<Returning>>);
+
+impl Returners {
+    /// The way that comes under the id of a device, as [`Store::path_of_device`] finds it.
+    pub async fn of(&self, login: DeviceId) -> Result<Option<Arc<Returning>>> {
+        self.0.ask(login).await
+    }
+}
+
+impl fmt::Debug for Returners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Returners")
+    }
+}
+
+/// How many [`COLUMNS`] are, and where among them the device is.
+const COLUMNS_COUNT: usize = 20;
+const DEVICE: usize = 1;
 
 /// The path that comes under a name, the present one first.
 const BY_LOGIN: &str = " WHERE (login = $1 OR device = $1) AND transport = $2 \
@@ -52,38 +87,76 @@ impl Store {
         row.map(|row| read(&mut row.columns())).transpose()
     }
 
-    /// The same way, with what else letting a device in needs: the credentials that open it, the document that is
-    /// kept of the device under `document`, and whether its tenant is disabled.
-    pub async fn returning(
+    /// Where devices that come again over this transport are looked up, with these documents that are kept of them.
+    pub fn returners(
         &self,
-        device: DeviceId,
-        transport: &str,
-        document: &str,
-    ) -> Result<Option<Returning>> {
-        let statement = sql(COLUMNS)
-            .then(
-                ", (SELECT disabled_at FROM tenant WHERE id = management_path.tenant), \
-                 (SELECT document FROM device_state AS kept WHERE kept.tenant = management_path.tenant \
-                 AND kept.device = management_path.device AND kept.name = $3), \
-                 credential_hash, pending_hash, previous_hash FROM management_path",
-            )
-            .then(BY_LOGIN)
-            .bind(device)
-            .bind(transport)
-            .bind(document);
-        let Some(row) = self.optional(statement).await? else {
-            return Ok(None);
-        };
-        let mut c = row.columns();
-        let path = read(&mut c)?;
-        let disabled_at: Option<fleet::Timestamp> = c.take()?;
-        Ok(Some(Returning {
-            path,
-            tenant_disabled: disabled_at.is_some(),
-            document: c.take()?,
-            current: c.take()?,
-            pending: c.take()?,
-            previous: c.take()?,
+        transport: &'static str,
+        documents: &'static [&'static str],
+    ) -> Returners {
+        let readers = self.readers.clone();
+        Returners(Gather::start(move |logins| {
+            let readers = readers.clone();
+            Box::pin(async move { returning(&readers, transport, documents, logins).await })
         }))
     }
+}
+
+async fn returning(
+    readers: &Readers,
+    transport: &str,
+    documents: &'static [&'static str],
+    logins: Vec<DeviceId>,
+) -> Result<Found<DeviceId, Arc<Returning>>> {
+    let mut statement = sql(COLUMNS).then(
+        ", login, (SELECT disabled_at FROM tenant WHERE id = management_path.tenant), \
+         (SELECT onboarding FROM device WHERE tenant = management_path.tenant AND id = management_path.device), \
+         credential_hash, pending_hash, previous_hash",
+    );
+    for name in documents {
+        let kept = ", (SELECT document FROM device_state AS kept WHERE kept.tenant = management_path.tenant \
+             AND kept.device = management_path.device AND kept.name = ";
+        statement.push(kept).arg(*name).push(")");
+    }
+    statement.push(" FROM management_path WHERE transport = ");
+    statement.arg(transport).push(" AND (login IN ");
+    statement
+        .list(logins.iter().copied())
+        .push(" OR device IN ");
+    statement.list(logins).push(")");
+    let (mut found, mut own) = (Found::new(), Found::new());
+    for row in readers.all(statement).await? {
+        let device: DeviceId = row.columns_from(DEVICE).take()?;
+        let login: Option<DeviceId> = row.columns_from(COLUMNS_COUNT).take()?;
+        let one = match of_row(&row, documents) {
+            Ok(one) => Ok(Arc::new(one)),
+            Err(Error::Damaged(why)) => Err(why),
+            Err(error) => return Err(error),
+        };
+        if let Some(login) = login {
+            found.insert(login, one.clone());
+        }
+        own.insert(device, one);
+    }
+    // Whoever comes under a name is before the one whose id it is.
+    for (device, one) in own {
+        found.entry(device).or_insert(one);
+    }
+    Ok(found)
+}
+
+fn of_row(row: &Row, documents: &[&'static str]) -> Result<Returning> {
+    let mut rest = row.columns_from(COLUMNS_COUNT + 1);
+    let disabled_at: Option<Timestamp> = rest.take()?;
+    let onboarding: Option<String> = rest.take()?;
+    let (current, pending, previous) = (rest.take()?, rest.take()?, rest.take()?);
+    let documents = documents.iter().map(|name| Ok((*name, rest.take()?)));
+    Ok(Returning {
+        path: read(&mut row.columns())?,
+        tenant_disabled: disabled_at.is_some(),
+        onboarding: OnboardingState::of(&onboarding.unwrap_or_default()),
+        documents: documents.collect::<Result<_>>()?,
+        current,
+        pending,
+        previous,
+    })
 }

@@ -11,7 +11,7 @@ use crate::limits::{
     DEVICE_COUNT_MAX, FAULTS_PER_DEVICE_MAX, FAULTS_PER_SESSION_MAX, PAGE_MAX, RETENTION_BATCH_MAX,
     SESSION_BYTES_MAX, SESSION_ENTRIES_MAX, SESSIONS_PER_DEVICE_MAX, TRANSCRIPT_BYTES_MAX,
 };
-use crate::sql::{Columns, Row, json, sql};
+use crate::sql::{Arg, Bulk, Columns, Row, json, sql};
 use crate::text::cut;
 use crate::value_codec::{deflate, inflate};
 use crate::writer::Tx;
@@ -237,37 +237,41 @@ async fn put(tx: &mut Tx, tenant: &TenantId, mut ended: Vec<Ended>) -> Result<us
             faults.push((one.session.device, of, one.session.ended_at));
         }
     }
-    tx.bulk(
+    const INSERT: Bulk = Bulk::insert(
         "INSERT INTO management_session (tenant, device, id, protocol, started_at, ended_at, peer, events, ending, \
          faults, document) VALUES ",
         11,
-        ended,
-        |one, args| {
-            let session = one.session;
-            args.extend([
-                tenant.into(),
-                session.device.into(),
-                session.id.into(),
-                session.protocol.into(),
-                session.started_at.into(),
-                session.ended_at.into(),
-                cut(&session.peer).into(),
-                one.events.into(),
-                cut(&session.ending).into(),
-                session.faults.into(),
-                one.document.into(),
-            ]);
-        },
-    )
-    .await
-    .map_err(|e| e.or_conflict("session", String::new()))?;
-    // Ids sort by the time they were made.
-    let mut trim = sql("DELETE FROM management_session WHERE tenant = $1 AND id <= (SELECT id FROM management_session \
-         AS newer WHERE newer.tenant = $1 AND newer.device = management_session.device \
-         ORDER BY id DESC LIMIT 1 OFFSET $2) AND device IN ")
+    );
+    let row = |one: Ended, args: &mut Vec<Arg>| {
+        let session = one.session;
+        args.extend([
+            tenant.into(),
+            session.device.into(),
+            session.id.into(),
+            session.protocol.into(),
+            session.started_at.into(),
+            session.ended_at.into(),
+            cut(&session.peer).into(),
+            one.events.into(),
+            cut(&session.ending).into(),
+            session.faults.into(),
+            one.document.into(),
+        ]);
+    };
+    tx.bulk(INSERT, ended, row)
+        .await
+        .map_err(|e| e.or_conflict("session", String::new()))?;
+    // Ids sort by the time they were made. How far the sessions of a device go is looked up once for each.
+    let mut trim = sql("WITH last AS (SELECT id AS device, (SELECT id FROM management_session AS one \
+         WHERE one.tenant = $1 AND one.device = device.id ORDER BY id DESC LIMIT 1 OFFSET $2) AS id \
+         FROM device WHERE tenant = $1 AND device.id IN ")
     .bind(tenant)
     .bind(SESSIONS_PER_DEVICE_MAX);
-    trim.list(there);
+    trim.list(there).push(
+        ") DELETE FROM management_session WHERE (tenant, device, id) IN (SELECT old.tenant, old.device, old.id \
+         FROM last JOIN management_session AS old ON old.tenant = $1 AND old.device = last.device \
+         AND old.id <= last.id)",
+    );
     tx.execute(trim).await?;
     for (device, faults, at) in faults {
         count_faults(tx, tenant, device, faults, at).await?;

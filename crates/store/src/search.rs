@@ -10,7 +10,7 @@ use crate::Store;
 use crate::device::ip_of;
 use crate::error::Result;
 use crate::limits::{SEARCH_LEAD_MAX, SEARCH_TERMS_MAX, SEARCH_WORDS_MAX, TEXT_CHARS_MAX};
-use crate::sql::{Sql, sql};
+use crate::sql::{Bulk, Sql, sql};
 use crate::writer::Tx;
 
 /// Starts the terms that are written backwards.
@@ -251,14 +251,10 @@ pub(crate) async fn reindex(tx: &mut Tx, tenant: &TenantId, device: DeviceId) ->
         .into_iter()
         .map(|term| (tenant.clone(), term, device))
         .collect();
-    tx.bulk(
-        "INSERT INTO device_term (tenant, term, device) VALUES ",
-        3,
-        rows,
-        |(tenant, term, device), args| {
-            args.extend([(&tenant).into(), term.into(), device.into()]);
-        },
-    )
+    let insert = Bulk::insert("INSERT INTO device_term (tenant, term, device) VALUES ", 3);
+    tx.bulk(insert, rows, |(tenant, term, device), args| {
+        args.extend([(&tenant).into(), term.into(), device.into()]);
+    })
     .await
 }
 

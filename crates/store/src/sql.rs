@@ -79,22 +79,65 @@ const BULK_ROWS: usize = 256;
 /// A rest of so few rows has a statement that stays prepared; longer rests are too many different ones.
 const BULK_REST_KEPT: usize = 8;
 
-/// Inserts many rows with few statements. `into` ends in `VALUES `; `row` pushes `columns` arguments.
+/// An insert of many rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bulk {
+    /// What it begins with; ends in `VALUES `.
+    pub(crate) into: &'static str,
+    /// What follows the rows: ` ON CONFLICT ...`. Then no two rows may be the same one.
+    pub(crate) then: &'static str,
+    /// How many arguments a row has.
+    pub(crate) columns: usize,
+}
+
+impl Bulk {
+    /// Rows that are all new.
+    pub(crate) const fn insert(into: &'static str, columns: usize) -> Bulk {
+        let then = "";
+        Bulk {
+            into,
+            then,
+            columns,
+        }
+    }
+
+    /// The text for so many rows. To SQLite `$1` is a name, and thousands of names cost more than the rows: it gets
+    /// `?`.
+    fn text(&self, rows: usize, nameless: bool) -> String {
+        let mut text = String::from(self.into);
+        for n in 0..rows {
+            text.push_str(if n == 0 { "(" } else { ", (" });
+            for column in 0..self.columns {
+                text.push_str(if column == 0 { "" } else { ", " });
+                if nameless {
+                    text.push('?');
+                } else {
+                    use std::fmt::Write as _;
+                    let _ = write!(text, "${}", n * self.columns + column + 1);
+                }
+            }
+            text.push(')');
+        }
+        text.push_str(self.then);
+        text
+    }
+}
+
+/// Inserts many rows with few statements. `row` pushes the arguments of one.
 pub(crate) async fn bulk_values<T>(
     conn: &mut Conn,
-    into: &'static str,
-    columns: usize,
+    bulk: Bulk,
     rows: Vec<T>,
     row: impl Fn(T, &mut Vec<Arg>),
 ) -> Result<()> {
     let mut rows = rows.into_iter();
     while rows.len() > 0 {
         let size = rows.len().min(BULK_ROWS);
-        let mut args = Vec::with_capacity(size * columns);
+        let mut args = Vec::with_capacity(size * bulk.columns);
         for item in rows.by_ref().take(size) {
             row(item, &mut args);
         }
-        let text = bulk_text(into, columns, size, matches!(conn, Conn::Sqlite(_)));
+        let text = bulk.text(size, matches!(conn, Conn::Sqlite(_)));
         conn.execute(Sql {
             text: Cow::Owned(text),
             args,
@@ -103,25 +146,6 @@ pub(crate) async fn bulk_values<T>(
         .await?;
     }
     Ok(())
-}
-
-/// The text of a bulk insert. To SQLite `$1` is a name, and thousands of names cost more than the rows: it gets `?`.
-fn bulk_text(into: &str, columns: usize, rows: usize, nameless: bool) -> String {
-    let mut text = String::from(into);
-    for n in 0..rows {
-        text.push_str(if n == 0 { "(" } else { ", (" });
-        for column in 0..columns {
-            text.push_str(if column == 0 { "" } else { ", " });
-            if nameless {
-                text.push('?');
-            } else {
-                use std::fmt::Write as _;
-                let _ = write!(text, "${}", n * columns + column + 1);
-            }
-        }
-        text.push(')');
-    }
-    text
 }
 
 impl Sql {
@@ -246,7 +270,15 @@ pub(crate) enum Row {
 impl Row {
     /// Reads the columns from the first on, in the order of the SELECT list.
     pub(crate) fn columns(&self) -> Columns<'_> {
-        Columns { row: self, next: 0 }
+        self.columns_from(0)
+    }
+
+    /// The same, without the first ones.
+    pub(crate) fn columns_from(&self, first: usize) -> Columns<'_> {
+        Columns {
+            row: self,
+            next: first,
+        }
     }
 
     fn at<T>(&self, n: usize) -> Result<T>

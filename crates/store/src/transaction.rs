@@ -11,7 +11,7 @@ use crate::database::Connector;
 use crate::error::{Error, Result};
 use crate::event::{self, EventHead, Pending};
 use crate::notification::{Recent, Staged};
-use crate::sql::{Arg, Conn, Row, Sql, bulk_values, sql};
+use crate::sql::{Arg, Bulk, Conn, Row, Sql, bulk_values, sql};
 
 /// A boxed future, as the write closures return it.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -124,12 +124,11 @@ impl Tx {
     /// Inserts many rows with few statements.
     pub(crate) async fn bulk<T>(
         &mut self,
-        into: &'static str,
-        columns: usize,
+        bulk: Bulk,
         rows: Vec<T>,
         row: impl Fn(T, &mut Vec<Arg>),
     ) -> Result<()> {
-        bulk_values(self.conn()?, into, columns, rows, row).await
+        bulk_values(self.conn()?, bulk, rows, row).await
     }
 
     /// Fails when `count` finds that there is no room for one more.

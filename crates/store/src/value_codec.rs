@@ -2,12 +2,12 @@
 //! time as small numbers relative to the document's; the whole deflated. Also the deflating of other documents.
 //! It decides nothing about what is stored.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 
-use flate2::Compression;
 use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
 use fleet::Timestamp;
 
 use crate::error::{Error, Result};
@@ -27,15 +27,26 @@ pub(crate) struct Known {
 
 const VERSION: u8 = 1;
 
+thread_local! {
+    /// What deflates: its tables are larger than most documents, and used again.
+    static DEFLATER: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
+}
+
 /// Deflates a document.
 pub(crate) fn deflate(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut out = DeflateEncoder::new(
-        Vec::with_capacity(bytes.len() / 4 + 16),
-        Compression::fast(),
-    );
-    out.write_all(bytes)
-        .and_then(|()| out.finish())
-        .map_err(Error::damaged)
+    DEFLATER.with_borrow_mut(|deflater| {
+        deflater.reset();
+        let mut out = Vec::with_capacity(bytes.len() / 4 + 64);
+        loop {
+            let done = usize::try_from(deflater.total_in()).map_err(Error::damaged)?;
+            let rest = bytes.get(done..).unwrap_or_default();
+            let status = deflater.compress_vec(rest, &mut out, FlushCompress::Finish);
+            if status.map_err(Error::damaged)? == Status::StreamEnd {
+                return Ok(out);
+            }
+            out.reserve(out.capacity());
+        }
+    })
 }
 
 /// Inflates a document of no more than [`DOCUMENT_BYTES_MAX`].

@@ -1,7 +1,7 @@
 //! Devices that come at intervals instead of keeping a link open: that they came, until when their silence is normal,
 //! and that they stay away. How presence follows from that is decided in `fleet::presence`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use fleet::presence::{Evidence, Presence, PresenceConfig};
 use fleet::{DeviceId, Event, EventKind, SetupKeyId, TenantId, Timestamp};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::device::{ever, ip_of};
 use crate::error::Result;
 use crate::limits::VISIT_EXPECTED_MAX;
-use crate::sql::{json as text, sql};
+use crate::sql::{Arg, Bulk, json as text, sql};
 use crate::writer::Tx;
 use crate::{Store, collect, search};
 
@@ -51,13 +51,15 @@ impl Store {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
-                let devices = visits.iter().map(|visit| visit.device);
-                let mut known = evidence(tx, &tenant, devices).await?;
-                for visit in visits {
+                let mut left = visits;
+                while let Some(first) = left.first() {
                     // Those that come twice find what the first visit has made of it.
-                    if let Some(known) = known.get_mut(&visit.device) {
-                        came(tx, &tenant, visit, known).await?;
-                    }
+                    let (transport, mut devices) = (first.path.transport.clone(), HashSet::new());
+                    let (once, again) = left.into_iter().partition(|visit| {
+                        visit.path.transport == transport && devices.insert(visit.device)
+                    });
+                    came(tx, &tenant, &transport, once).await?;
+                    left = again;
                 }
                 Ok(())
             })
@@ -101,72 +103,101 @@ impl Store {
     }
 }
 
-async fn came(tx: &mut Tx, tenant: &TenantId, visit: Visit, known: &mut Known) -> Result<()> {
-    let Visit {
-        device, at, path, ..
-    } = visit;
-    let expected_by = visit
-        .expected_by
-        .min(Timestamp(at.0.saturating_add(VISIT_EXPECTED_MAX)));
-    let update = sql("UPDATE device SET address = $1, \
-         expected_by = CASE WHEN EXISTS (SELECT 1 FROM management_path WHERE tenant = $4 AND device = $5 \
-         AND transport = $6 AND heard_at > $3) THEN expected_by ELSE $2 END, \
-         heard_at = CASE WHEN heard_at > $3 THEN heard_at ELSE $3 END, \
-         first_seen_at = CASE WHEN first_seen_at = 0 THEN $3 ELSE first_seen_at END \
-         WHERE tenant = $4 AND id = $5")
-    .bind(&path.peer)
-    .bind(expected_by)
-    .bind(at)
+/// Notes the visits of different devices, with few statements for all of them.
+async fn came(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    transport: &str,
+    mut visits: Vec<Visit>,
+) -> Result<()> {
+    let devices = visits.iter().map(|visit| visit.device);
+    let known = evidence(tx, tenant, transport, devices).await?;
+    // One that is told late, behind a newer one, is no news.
+    visits.retain(|visit| {
+        let known = known.get(&visit.device);
+        known.is_some_and(|known| known.came_at <= Some(visit.at))
+    });
+    if visits.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Vec::with_capacity(visits.len());
+    for visit in &visits {
+        rows.push((visit, text(&visit.path.info)?));
+    }
+    let upsert = Bulk {
+        into: "INSERT INTO management_path (tenant, device, transport, endpoint_id, setup_key, info, peer, \
+               authenticated_by, connected_at, heard_at, expected_by, certificate_required, link, disconnect_reason) \
+               VALUES ",
+        then: " ON CONFLICT (tenant, device, transport) DO UPDATE SET endpoint_id = excluded.endpoint_id, \
+               setup_key = coalesce(excluded.setup_key, management_path.setup_key), info = excluded.info, \
+               peer = excluded.peer, authenticated_by = excluded.authenticated_by, \
+               connected_at = CASE WHEN management_path.expected_by = 0 \
+               OR management_path.disconnected_at >= management_path.connected_at \
+               THEN excluded.connected_at ELSE management_path.connected_at END, \
+               heard_at = excluded.heard_at, expected_by = excluded.expected_by",
+        columns: 14,
+    };
+    let row = |(visit, info): (&Visit, String), args: &mut Vec<Arg>| {
+        let (at, path) = (visit.at, &visit.path);
+        let latest = Timestamp(at.0.saturating_add(VISIT_EXPECTED_MAX));
+        args.extend([
+            tenant.into(),
+            visit.device.into(),
+            transport.into(),
+            (&path.endpoint_id).into(),
+            path.setup_key.into(),
+            info.into(),
+            (&path.peer).into(),
+            (&path.authenticated_by).into(),
+            at.into(),
+            at.into(),
+            visit.expected_by.min(latest).into(),
+            false.into(),
+            0u64.into(),
+            "".into(),
+        ]);
+    };
+    tx.bulk(upsert, rows, row).await?;
+    let mut update = sql("UPDATE device SET address = path.peer, expected_by = path.expected_by, \
+         heard_at = CASE WHEN device.heard_at > path.heard_at THEN device.heard_at ELSE path.heard_at END, \
+         first_seen_at = CASE WHEN first_seen_at = 0 THEN path.heard_at ELSE first_seen_at END \
+         FROM management_path AS path WHERE path.tenant = $1 AND path.device = device.id AND path.transport = $2 \
+         AND device.tenant = $1 AND device.id IN ")
     .bind(tenant)
-    .bind(device)
-    .bind(&path.transport);
+    .bind(transport);
+    update.list(visits.iter().map(|visit| visit.device));
     tx.execute(update).await?;
-    let was = fleet::presence::presence(&known.evidence, at, &PresenceConfig::default());
-    let gone = matches!(was, Presence::Offline | Presence::Never);
-    let moved = ip_of(&known.address) != ip_of(&path.peer);
-    if known.external_ip.is_empty() && (gone || moved) {
-        search::came_from(tx, tenant, device, &known.address, &path.peer).await?;
+    for Visit {
+        device, at, path, ..
+    } in visits
+    {
+        let Some(known) = known.get(&device) else {
+            continue;
+        };
+        let was = fleet::presence::presence(&known.evidence, at, &PresenceConfig::default());
+        let gone = matches!(was, Presence::Offline | Presence::Never);
+        let moved = ip_of(&known.address) != ip_of(&path.peer);
+        if known.external_ip.is_empty() && (gone || moved) {
+            search::came_from(tx, tenant, device, &known.address, &path.peer).await?;
+        }
+        if gone {
+            let event = Event::new(tenant.clone(), at, EventKind::DeviceConnected)
+                .device(device)
+                .data(json!({
+                    "transport": path.transport,
+                    "peer": path.peer,
+                    "credential": path.authenticated_by,
+                }));
+            tx.append(event, None).await?;
+        }
     }
-    if gone {
-        let event = Event::new(tenant.clone(), at, EventKind::DeviceConnected)
-            .device(device)
-            .data(json!({
-                "transport": path.transport,
-                "peer": path.peer,
-                "credential": path.authenticated_by,
-            }));
-        tx.append(event, None).await?;
-    }
-    known.evidence.heard_at = known.evidence.heard_at.max(Some(at));
-    known.evidence.expected_by = Some(expected_by);
-    known.address.clone_from(&path.peer);
-    let upsert = sql("INSERT INTO management_path (tenant, device, transport, endpoint_id, setup_key, \
-         certificate_required, info, peer, authenticated_by, link, connected_at, disconnect_reason, heard_at, \
-         expected_by) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, 0, $9, '', $9, $10) \
-         ON CONFLICT (tenant, device, transport) DO UPDATE SET endpoint_id = excluded.endpoint_id, \
-         setup_key = coalesce(excluded.setup_key, management_path.setup_key), info = excluded.info, \
-         peer = excluded.peer, authenticated_by = excluded.authenticated_by, \
-         connected_at = CASE WHEN management_path.expected_by = 0 \
-         OR management_path.disconnected_at >= management_path.connected_at \
-         THEN excluded.connected_at ELSE management_path.connected_at END, \
-         heard_at = excluded.heard_at, expected_by = excluded.expected_by \
-         WHERE excluded.heard_at >= management_path.heard_at")
-    .bind(tenant)
-    .bind(device)
-    .bind(path.transport)
-    .bind(path.endpoint_id)
-    .bind(path.setup_key)
-    .bind(text(&path.info)?)
-    .bind(path.peer)
-    .bind(path.authenticated_by)
-    .bind(at)
-    .bind(expected_by);
-    tx.execute(upsert).await.map(drop)
+    Ok(())
 }
 
 /// Whether it is gone in fact: it may have come since it was looked up.
 async fn lapse(tx: &mut Tx, tenant: &TenantId, device: DeviceId, now: Timestamp) -> Result<bool> {
-    let Some(Known { evidence, .. }) = evidence(tx, tenant, [device]).await?.remove(&device) else {
+    let known = evidence(tx, tenant, "", [device]).await?.remove(&device);
+    let Some(Known { evidence, .. }) = known else {
         return Ok(false);
     };
     let Some(lapsed) = evidence.lapses_at().filter(|at| *at < now) else {
@@ -209,19 +240,24 @@ struct Known {
     external_ip: String,
     /// Where it last came from.
     address: String,
+    /// When it last came, over the transport that was asked for.
+    came_at: Option<Timestamp>,
 }
 
 /// What is known of those devices that exist.
 async fn evidence(
     tx: &mut Tx,
     tenant: &TenantId,
+    transport: &str,
     devices: impl IntoIterator<Item = DeviceId>,
 ) -> Result<HashMap<DeviceId, Known>> {
     let mut statement = sql(
-        "SELECT id, connected_at, disconnected_at, heard_at, expected_by, back_by, external_ip, \
-         address FROM device WHERE tenant = $1 AND id IN ",
+        "SELECT d.id, d.connected_at, d.disconnected_at, d.heard_at, d.expected_by, d.back_by, d.external_ip, \
+         d.address, path.heard_at FROM device AS d LEFT JOIN management_path AS path ON path.tenant = d.tenant \
+         AND path.device = d.id AND path.transport = $2 WHERE d.tenant = $1 AND d.id IN ",
     )
-    .bind(tenant);
+    .bind(tenant)
+    .bind(transport);
     statement.list(devices);
     let mut known = HashMap::new();
     for row in tx.all(statement).await? {
@@ -234,11 +270,11 @@ async fn evidence(
             expected_by: ever(c.take()?),
             back_by: ever(c.take()?),
         };
-        let (external_ip, address) = (c.take()?, c.take()?);
         let one = Known {
             evidence,
-            external_ip,
-            address,
+            external_ip: c.take()?,
+            address: c.take()?,
+            came_at: c.take()?,
         };
         known.insert(device, one);
     }

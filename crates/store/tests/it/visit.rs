@@ -1,5 +1,6 @@
 //! Devices that come at intervals.
 
+use fleet::device::OnboardingState;
 use fleet::onboarding::TokenStatus;
 use fleet::presence::{PresenceConfig, presence};
 use fleet::{DeviceId, EventKind, Presence, TenantId, Timestamp};
@@ -187,7 +188,8 @@ async fn what_letting_a_device_in_needs_is_read_at_once() {
     for db in worlds().await {
         let acme = tenant("acme");
         let device = insert_device(&db.store, &acme, "S1").await;
-        let read = async || db.store.returning(device, "cwmp", "secret").await.unwrap();
+        let returners = db.store.returners("cwmp", &["another", "secret"]);
+        let read = async || returners.of(device).await.unwrap();
         assert!(read().await.is_none());
         let visits = vec![visit(device, 0, 60)];
         db.store.device_visited(&acme, visits).await.unwrap();
@@ -210,7 +212,9 @@ async fn what_letting_a_device_in_needs_is_read_at_once() {
             .await
             .unwrap();
         let known = read().await.unwrap();
-        assert_eq!(known.document, Some(document));
+        assert_eq!(known.document("secret"), Some(&*document));
+        assert_eq!(known.document("another"), None);
+        assert_eq!(known.onboarding, OnboardingState::Expected);
         assert_eq!(known.path.device, device);
         assert_eq!(known.status(&second), Some(TokenStatus::Current));
         assert_eq!(known.status(&first), Some(TokenStatus::Superseded));

@@ -50,7 +50,8 @@ async fn attempt(
     commands: &mut mpsc::Receiver<Command>,
 ) {
     let (tenant, device) = (opening.guest.tenant.clone(), opening.guest.device);
-    let desk = match Desk::open(core.clone(), tenant, device).await {
+    let seen = opening.seen;
+    let desk = match Desk::open(core.clone(), tenant, device, seen).await {
         Ok(desk) => Arc::new(desk),
         Err(error) => {
             tracing::warn!(%error, %device, "what is known of a device cannot be read; it will come again");
@@ -64,6 +65,7 @@ async fn attempt(
         at,
         stored,
         said,
+        ..
     } = opening;
     let mut talk = Talk::begin(desk.clone(), cpe, version, &inform);
     let heard = match Box::pin(hear(&mut talk, &inform, at)).await {

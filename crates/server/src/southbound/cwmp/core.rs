@@ -8,11 +8,11 @@ use ::cwmp::acs;
 use fleet::southbound::{Failure, Job};
 use fleet::{DeviceId, Fact, NodeId, TenantId};
 use mtp::ws::Seats;
-use store::Store;
+use store::{Returners, Store};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::TRANSPORT;
+use super::conversation::memory::MEMORY;
 use super::conversation::quirks::Packs;
 use super::door::Door;
 use super::limits::Limits;
@@ -20,6 +20,8 @@ use super::record::keeper::Keeper;
 use super::sessions::Sessions;
 use super::visits::Visits;
 use super::wake::Waker;
+use super::writing::Writing;
+use super::{TRANSPORT, credential, reach};
 use crate::Config;
 use crate::dispatch::Reported;
 use crate::southbound::refusal::{Complaint, RefusalLog};
@@ -124,6 +126,10 @@ pub struct Core {
     pub visits: Visits,
     /// How we talk.
     pub protocol: Arc<acs::Config>,
+    /// Where devices that come again are looked up.
+    pub returners: Returners,
+    /// What is remembered of devices is being written.
+    pub remembering: Writing,
     /// Told when a tenant may have been disabled.
     pub tenants_changed: Notify,
     /// The server stops.
@@ -152,6 +158,8 @@ impl Core {
             refusals: RefusalLog::start(store.clone(), TRANSPORT),
             keeper: Keeper::start(store.clone()),
             visits: Visits::start(store.clone()),
+            returners: store.returners(TRANSPORT, &[credential::STATE, reach::STATE, MEMORY]),
+            remembering: Writing::default(),
             store,
             node,
             config,

@@ -12,6 +12,8 @@ use fleet::onboarding::Strength;
 use fleet::{DeviceId, TenantId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
+use super::seen::Seen;
+
 /// Who came, after it was let in.
 #[derive(Debug, Clone)]
 pub struct Guest {
@@ -43,6 +45,8 @@ pub struct Opening {
     pub stored: oneshot::Sender<()>,
     /// What the CPE asks during the session (`TransferComplete`, `GetRPCMethods`, ...), in order.
     pub said: mpsc::Receiver<Said>,
+    /// What was known of it when it came, where it came with a credential of its own.
+    pub seen: Option<Seen>,
 }
 
 /// A request of the CPE. It is answered when what it says is stored.

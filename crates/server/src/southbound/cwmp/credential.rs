@@ -59,10 +59,10 @@ pub async fn issue(
 }
 
 /// The passwords that a device may come with under a user name, the newest first, with their hashes. The user name is
-/// its id, or the one it had before it was merged with another device or split from it. The document of [`STATE`] is
-/// what was read with its path.
+/// its id, or the one it had before it was merged with another device or split from it. The document of [`STATE`] was
+/// read with its path.
 pub fn candidates(vault: &Vault, known: &Returning, login: DeviceId) -> Vec<(String, SecretHash)> {
-    let last = generation_of(known.document.as_deref());
+    let last = generation_of(known.document(STATE));
     // The last one may be pending; then the one before it is in use.
     let some = (last.saturating_sub(1)..=last)
         .rev()

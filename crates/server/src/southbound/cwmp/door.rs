@@ -10,12 +10,13 @@ use ::cwmp::auth::basic::{self, Basic};
 use ::cwmp::auth::digest::{Algorithm, Credentials, Denied as Wrong, Server};
 use ::cwmp::value::SecretBytes;
 use fleet::{DeviceId, SetupKeyId, TenantId};
-use store::{Returning, SecretHash, Store};
+use store::{Returning, SecretHash};
 
 use super::conversation::quirks::Challenge;
 use super::core::Core;
-use super::limits::{FAILURES_PER_SECOND, Limits, NONCES_USED_MAX, SEEN_LIFE};
+use super::limits::{FAILURES_PER_SECOND, Limits, NONCES_USED_MAX};
 use super::offers::Offers;
+use super::seen::Seen;
 use super::used::Used;
 use super::{TRANSPORT, credential};
 use crate::auth::limiter::{Limiter, Rate};
@@ -109,27 +110,6 @@ pub enum Proof {
     },
 }
 
-/// What was known of a device when it proved who it is.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    known: Arc<Returning>,
-    at: Instant,
-}
-
-impl Seen {
-    fn now(known: Returning) -> Self {
-        Self {
-            known: Arc::new(known),
-            at: Instant::now(),
-        }
-    }
-
-    /// What was known, as long as it counts: a credential may be revoked while a body is on its way.
-    pub fn fresh(&self) -> Option<&Returning> {
-        (self.at.elapsed() < SEEN_LIFE).then_some(&*self.known)
-    }
-}
-
 impl Proof {
     /// What was known of the device just now.
     pub fn seen(&self) -> Option<&Returning> {
@@ -139,10 +119,11 @@ impl Proof {
         }
     }
 
-    /// It was judged: what was known then is not held for as long as the session lasts.
-    pub fn forget(&mut self) {
-        if let Self::Device { seen, .. } = self {
-            *seen = None;
+    /// It was judged: what was known is not held for as long as the session lasts. It, as long as it counts.
+    pub fn take_seen(&mut self) -> Option<Seen> {
+        match self {
+            Self::Device { seen, .. } => seen.take().filter(|seen| seen.fresh().is_some()),
+            _ => None,
         }
     }
 
@@ -347,15 +328,10 @@ async fn by_password(core: &Core, shown: &Basic) -> Result<Proof, Denied> {
         };
     }
     if let Some(login) = device(user)
-        && let Some(known) = returning(store, login).await?
-        && known.status(&hash).is_some()
+        && let Some(seen) = Seen::of(core, login).await?
+        && seen.known().status(&hash).is_some()
     {
-        return Ok(Proof::Device {
-            tenant: known.path.tenant.clone(),
-            device: known.path.device,
-            hash,
-            seen: Some(Seen::now(known)),
-        });
+        return Ok(seen.proves(hash));
     }
     let found = store.path_by_credential(&hash).await?;
     match found.filter(|found| found.transport == TRANSPORT) {
@@ -370,10 +346,6 @@ async fn by_password(core: &Core, shown: &Basic) -> Result<Proof, Denied> {
 /// The device whose id this is.
 fn device(user: &str) -> Option<DeviceId> {
     user.trim().parse().ok()
-}
-
-async fn returning(store: &Store, login: DeviceId) -> store::Result<Option<Returning>> {
-    store.returning(login, TRANSPORT, credential::STATE).await
 }
 
 async fn by_digest(core: &Core, shown: &Credentials, hint: &str) -> Result<Proof, Denied> {
@@ -391,23 +363,18 @@ async fn by_digest(core: &Core, shown: &Credentials, hint: &str) -> Result<Proof
         Err(_) => Ok(false),
     };
     if let Some(login) = device(user) {
-        let Some(known) = returning(store, login).await? else {
+        let Some(seen) = Seen::of(core, login).await? else {
             return Err(wrong(user, None, "no device has this user name"));
         };
-        for (password, hash) in credential::candidates(&core.door.vault, &known, login) {
+        for (password, hash) in credential::candidates(&core.door.vault, seen.known(), login) {
             if check(&password)? {
-                return Ok(Proof::Device {
-                    tenant: known.path.tenant.clone(),
-                    device: known.path.device,
-                    hash,
-                    seen: Some(Seen::now(known)),
-                });
+                return Ok(seen.proves(hash));
             }
         }
-        let tenant = &known.path.tenant;
+        let tenant = &seen.known().path.tenant;
         // One that was told a credential of its own may have taken the name and not the password yet:
         // those that take one parameter at a time do, and a session may end between the two.
-        if known.path.pending_at.is_some()
+        if seen.known().path.pending_at.is_some()
             && let Ok(proof) = by_setup_key(core, tenant, check).await?
         {
             return Ok(proof);
@@ -449,47 +416,4 @@ async fn by_setup_key(
         ),
         false => "the password is none of the tenant's setup keys in force".to_owned(),
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn what_was_known_of_a_device_is_not_held_once_it_was_judged() {
-        let (state, _database) = crate::state::tests::alone().await;
-        let (tenant, device) = super::super::wake::testing::device(&state.store).await;
-        let path = store::VisitPath {
-            transport: TRANSPORT.to_owned(),
-            endpoint_id: "00256D-Box-S1".to_owned(),
-            peer: String::new(),
-            authenticated_by: String::new(),
-            setup_key: None,
-            info: serde_json::Value::Null,
-        };
-        let (at, expected_by) = (now(), now());
-        let visit = store::Visit {
-            device,
-            at,
-            expected_by,
-            path,
-        };
-        state
-            .store
-            .device_visited(&tenant, vec![visit])
-            .await
-            .unwrap();
-        let known = returning(&state.store, device).await.unwrap().unwrap();
-        let seen = Seen::now(known);
-        let held = Arc::downgrade(&seen.known);
-        let mut proof = Proof::Device {
-            tenant,
-            device,
-            hash: secret::hash("x"),
-            seen: Some(seen),
-        };
-        assert!(proof.seen().is_some());
-        proof.forget();
-        assert!(proof.seen().is_none() && held.upgrade().is_none());
-    }
 }

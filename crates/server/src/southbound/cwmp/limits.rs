@@ -183,11 +183,11 @@ pub const RECORDS_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const RECORDS_QUEUED_MAX: usize = 4_096;
 
 /// Records that are written at the same time, so that they share a commit.
-pub const RECORDS_AT_ONCE: usize = 64;
+pub const RECORDS_AT_ONCE: usize = 256;
 
-/// How often it is written down which devices came, those that were there before: the visits of
-/// meanwhile share a write.
-pub const VISITS_EVERY: Duration = Duration::from_millis(250);
+/// How often it is written down what was said in sessions, and which devices came, those that were
+/// there before: the sessions of meanwhile share a write, unless there are more than one write takes.
+pub const NOTES_EVERY: Duration = Duration::from_millis(250);
 
 /// How often it is written down of a device in a long session that it is still there: shorter than
 /// any interval at which devices are told to come in earnest.

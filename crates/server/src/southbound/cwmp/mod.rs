@@ -36,6 +36,7 @@ mod offers;
 mod post;
 pub mod reach;
 mod record;
+mod seen;
 mod session;
 mod sessions;
 mod takeover;
@@ -44,6 +45,7 @@ mod turn;
 mod used;
 mod visits;
 pub mod wake;
+mod writing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

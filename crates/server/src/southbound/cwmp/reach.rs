@@ -9,7 +9,7 @@ use crate::state::now;
 use crate::vault::Vault;
 
 /// The name of the document in the store.
-const STATE: &str = "cwmp.reach";
+pub const STATE: &str = "cwmp.reach";
 
 /// What [`Vault::device_password`] calls the password with which a device is asked to come.
 pub const CONNECTION_REQUEST: &str = "connection_request";
@@ -86,13 +86,18 @@ impl Reach {
     /// What is known of a device.
     pub async fn load(store: &Store, tenant: &TenantId, device: DeviceId) -> store::Result<Self> {
         let document = store.state_get(tenant, device, STATE).await?;
+        Ok(Self::read(document.as_deref(), device))
+    }
+
+    /// What was kept of a device; what cannot be read is forgotten.
+    pub fn read(document: Option<&[u8]>, device: DeviceId) -> Self {
         let Some(document) = document else {
-            return Ok(Self::default());
+            return Self::default();
         };
-        Ok(serde_json::from_slice(&document).unwrap_or_else(|error| {
+        serde_json::from_slice(document).unwrap_or_else(|error| {
             tracing::warn!(%device, %error, "what was known about reaching a device cannot be read; its next Inform says it again");
             Self::default()
-        }))
+        })
     }
 
     /// Keeps it.

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::core::{Command, Core, Entry, Stop};
 use super::cpe::{Ask, AskError, Cpe, Guest, Opening, Said};
 use super::limits::{SAID_QUEUE, SESSION_INBOX};
+use super::seen::Seen;
 use crate::state::now;
 
 /// Why a job that comes too late is not done.
@@ -69,6 +70,8 @@ pub(super) struct Begin {
     pub(super) inform: ::cwmp::rpc::Inform,
     pub(super) version: ::cwmp::Version,
     pub(super) token: Token,
+    /// What was known of the device when it came.
+    pub(super) seen: Option<Seen>,
 }
 
 impl Talk {
@@ -85,6 +88,7 @@ impl Talk {
             at: now(),
             stored,
             said: heard,
+            seen: begin.seen,
         };
         let (entry, guest) = (begin.entry, begin.guest);
         let converse = guarded(core.clone(), opening, cpe, taken);

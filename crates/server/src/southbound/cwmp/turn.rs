@@ -15,8 +15,9 @@ use super::conversation::quirks::{Challenge, Cookies, Quirks};
 use super::core::{Core, Stop};
 use super::cpe::{Ask, AskError, Guest};
 use super::name;
-use super::reach::Reach;
+use super::reach::{self, Reach};
 use super::record::Record;
+use super::seen::Seen;
 use super::session::{self, Answer, Running};
 use super::talk::{Begin, Heard, Talk};
 
@@ -113,13 +114,15 @@ impl Running {
         let (core, shown) = (&self.core, &self.shown);
         let who = &inform.device_id;
         let admitted = admission::admit(core, shown, who, self.peer, &self.info).await;
-        self.shown.proof.forget();
+        let seen = self.shown.proof.take_seen();
         let core = &self.core;
         match admitted {
             Ok(admitted) => {
                 metrics::counter!("headend_cwmp_admissions_total", "result" => "admitted")
                     .increment(1);
-                reachable(core, &admitted.guest, &inform).await;
+                let device = admitted.guest.device;
+                let seen = seen.filter(|seen| seen.known().path.device == device);
+                reachable(core, &admitted.guest, &inform, seen.as_ref()).await;
                 self.known(&quirks);
                 self.record = Some(record);
                 let begin = Begin {
@@ -129,6 +132,7 @@ impl Running {
                     inform,
                     version,
                     token,
+                    seen,
                 };
                 self.talk = Some(Talk::begin(&self.core, begin));
             }
@@ -373,7 +377,7 @@ impl Running {
 
 /// The device is here: nobody asks it to come any more, and how it can be asked the next time is
 /// remembered. Every Inform says it again, so that one that is not stored is no loss.
-async fn reachable(core: &Core, guest: &Guest, inform: &Inform) {
+async fn reachable(core: &Core, guest: &Guest, inform: &Inform, seen: Option<&Seen>) {
     let asked = inform
         .events
         .iter()
@@ -383,6 +387,14 @@ async fn reachable(core: &Core, guest: &Guest, inform: &Inform) {
         .parameters
         .iter()
         .map(|parameter| (&*parameter.name, &*parameter.value.text));
+    // Mostly it says what it said the last time.
+    let same = seen.is_some_and(|seen| {
+        let known = seen.known().document(reach::STATE);
+        !Reach::read(known, guest.device).learn(said.clone())
+    });
+    if same {
+        return;
+    }
     if let Err(error) = Reach::note(&core.store, &guest.tenant, guest.device, said).await {
         tracing::warn!(device = %guest.device, %error, "how to reach a device cannot be stored");
     }

@@ -1,16 +1,16 @@
-//! Notes the visits of devices that are known to be there, and that they stay: many in one write. Nobody waits for
-//! it; what is not written when the server dies is only that a device came once more.
+//! Notes the visits of devices that are known to be there, that they stay, and their periodic signs of life: many in
+//! one write. Nobody waits for it; what is not written when the server dies is only that a device came once more.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use fleet::{DeviceId, TenantId, Timestamp};
+use fleet::{DeviceId, Event, TenantId, Timestamp};
 use store::{Store, Visit, VisitPath};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::TRANSPORT;
-use super::limits::{EXPECTED_FIRST, VISITS_AT_ONCE, VISITS_EVERY, VISITS_QUEUED_MAX};
+use super::limits::{EXPECTED_FIRST, NOTES_EVERY, VISITS_AT_ONCE, VISITS_QUEUED_MAX};
 
 /// What is noted of a device.
 enum Noted {
@@ -18,6 +18,8 @@ enum Noted {
     Came(Visit),
     /// Its visit goes on: it was heard then.
     Stays(DeviceId, Timestamp),
+    /// It gave a sign of life, as the log has it.
+    Sign(Event),
 }
 
 /// Takes visits.
@@ -41,6 +43,13 @@ impl Visits {
         if let Some(queue) = self.queue() {
             // After the stop nobody listens.
             let _ = queue.send((tenant.clone(), Noted::Came(visit))).await;
+        }
+    }
+
+    /// Notes a sign of life; waits when the store is far behind.
+    pub async fn sign(&self, event: Event) {
+        if let Some(queue) = self.queue() {
+            let _ = queue.send((event.tenant.clone(), Noted::Sign(event))).await;
         }
     }
 
@@ -77,30 +86,52 @@ impl Visits {
 
 async fn run(store: Store, mut incoming: mpsc::Receiver<(TenantId, Noted)>) {
     let mut taken = Vec::new();
-    while incoming.recv_many(&mut taken, VISITS_AT_ONCE).await > 0 {
-        let mut visits: HashMap<TenantId, Vec<Visit>> = HashMap::new();
+    loop {
+        let many = incoming.recv_many(&mut taken, VISITS_AT_ONCE).await;
+        if many == 0 {
+            return;
+        }
+        let mut all: HashMap<TenantId, (Vec<Visit>, Vec<Event>)> = HashMap::new();
         for (tenant, noted) in taken.drain(..) {
             let visit = match noted {
                 Noted::Came(visit) => Ok(Some(visit)),
                 Noted::Stays(device, heard) => once_more(&store, &tenant, device, heard).await,
+                Noted::Sign(event) => {
+                    all.entry(tenant).or_default().1.push(event);
+                    continue;
+                }
             };
             match visit {
-                Ok(visit) => visits.entry(tenant).or_default().extend(visit),
+                Ok(visit) => all.entry(tenant).or_default().0.extend(visit),
                 Err(error) => {
                     tracing::warn!(%error, %tenant, "that a device is still there is not written down");
                 }
             }
         }
-        for (tenant, visits) in visits {
-            let many = visits.len();
-            if let Err(error) = store.device_visited(&tenant, visits).await {
+        for (tenant, (visits, signs)) in all {
+            let many = visits.len().max(signs.len());
+            let written = tokio::join!(
+                async {
+                    match visits.is_empty() {
+                        true => Ok(()),
+                        false => store.device_visited(&tenant, visits).await,
+                    }
+                },
+                async {
+                    match signs.is_empty() {
+                        true => Ok(()),
+                        false => store.event_append(&tenant, signs).await.map(drop),
+                    }
+                },
+            );
+            if let Err(error) = written.0.and(written.1) {
                 metrics::counter!("headend_cwmp_visits_lost_total").increment(many as u64);
                 tracing::warn!(%error, %tenant, many, "visits of devices are not written down");
             }
         }
         // Others come meanwhile, and share the next write.
-        if !incoming.is_closed() {
-            tokio::time::sleep(VISITS_EVERY).await;
+        if many < VISITS_AT_ONCE && !incoming.is_closed() {
+            tokio::time::sleep(NOTES_EVERY).await;
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::memory::{MEMORY, Memory};
 use super::requests::Ended;
 use crate::southbound::cwmp::core::Core;
+use crate::southbound::cwmp::seen::Seen;
 use crate::southbound::usp::limits::{COMMIT_RETRY, COMMIT_TIME_MAX};
 use crate::southbound::usp::{notice, notify};
 use crate::state::now;
@@ -41,10 +42,21 @@ pub fn key(parts: &[&[u8]]) -> SecretHash {
 }
 
 impl Desk {
-    /// With what is remembered of the device.
-    pub async fn open(core: Arc<Core>, tenant: TenantId, device: DeviceId) -> store::Result<Self> {
-        let kept = core.store.state_and_onboarding(&tenant, device, MEMORY);
-        let (kept, onboarding) = kept.await?;
+    /// With what is remembered of the device: as it was seen when it came, where nothing was written down since.
+    pub async fn open(
+        core: Arc<Core>,
+        tenant: TenantId,
+        device: DeviceId,
+        seen: Option<Seen>,
+    ) -> store::Result<Self> {
+        let seen = seen.filter(|seen| core.remembering.is_unchanged(seen.mark()));
+        let (kept, onboarding) = match seen.as_ref().map(Seen::known) {
+            Some(known) => (known.document(MEMORY).map(<[u8]>::to_vec), known.onboarding),
+            None => {
+                let kept = core.store.state_and_onboarding(&tenant, device, MEMORY);
+                kept.await?
+            }
+        };
         let mut memory = Memory::of(kept.as_deref());
         // One that was split off another has what was remembered of that one, and is to be known anew.
         memory.complete &= onboarding == OnboardingState::Complete;
@@ -72,6 +84,7 @@ impl Desk {
         let mut stored = self.stored.lock().await;
         let kept = self.memory().kept();
         if kept != *stored {
+            let _writing = self.core.remembering.begin();
             self.store()
                 .state_put(&self.tenant, self.device, MEMORY, kept.clone(), now())
                 .await?;
@@ -88,7 +101,13 @@ impl Desk {
         mut notices: Vec<Notice>,
         key: SecretHash,
     ) -> store::Result<()> {
-        if notices.is_empty() {
+        // A sign of life that is lost with the server was none, and the next one follows.
+        if notices.iter().all(|notice| *notice == Notice::Periodic) {
+            for notice in notices {
+                let event = notice::event(&self.tenant, self.device, at, &notice);
+                self.core.visits.sign(event).await;
+                self.report(Fact::Notified { at, notice }).await;
+            }
             return Ok(());
         }
         for notice in &mut notices {

@@ -3,6 +3,9 @@
 //!
 //! Not here: sessions and turns (the task of the session), what an operation means (crate `fleet`).
 
+#[cfg(test)]
+#[path = "tests/begin.rs"]
+mod begin;
 pub mod desk;
 mod discover;
 #[cfg(test)]

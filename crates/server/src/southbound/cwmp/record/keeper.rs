@@ -10,7 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::southbound::cwmp::limits::{RECORDS_AT_ONCE, RECORDS_BYTES_MAX, RECORDS_QUEUED_MAX};
+use crate::southbound::cwmp::limits::{
+    NOTES_EVERY, RECORDS_AT_ONCE, RECORDS_BYTES_MAX, RECORDS_QUEUED_MAX,
+};
 
 /// The record of a session that is over.
 pub struct Kept {
@@ -84,11 +86,16 @@ async fn run(store: Store, mut incoming: mpsc::Receiver<Kept>, over: Cancellatio
     let mut open = true;
     loop {
         tokio::select! {
-            // Those that came while others were written share the next write.
-            some = incoming.recv_many(&mut taken, RECORDS_AT_ONCE) => match some {
-                0 => break,
-                _ => write(&store, &mut taken).await,
-            },
+            some = incoming.recv_many(&mut taken, RECORDS_AT_ONCE) => {
+                if some == 0 {
+                    break;
+                }
+                write(&store, &mut taken).await;
+                // Others come meanwhile, and share the next write.
+                if some < RECORDS_AT_ONCE {
+                    let _ = tokio::time::timeout(NOTES_EVERY, over.cancelled()).await;
+                }
+            }
             () = over.cancelled(), if open => {
                 open = false;
                 incoming.close();

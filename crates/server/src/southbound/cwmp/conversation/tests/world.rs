@@ -286,6 +286,7 @@ impl World {
             at: now(),
             stored: told,
             said: heard,
+            seen: None,
         };
         let task = tokio::spawn(converse::converse(node.core.clone(), opening, cpe, taken));
         (Session { stored, said, task }, asked)
