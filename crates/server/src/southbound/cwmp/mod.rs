@@ -18,6 +18,7 @@
 mod adapter;
 mod admission;
 mod answers;
+mod aside;
 mod body;
 pub mod conversation;
 mod converse;

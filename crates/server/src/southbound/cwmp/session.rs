@@ -10,9 +10,9 @@ use std::time::Instant;
 use ::cwmp::acs::{Post, Reply, Session};
 use bytes::Bytes;
 use mtp::ws::Seat;
-use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot};
 
+use super::aside::at_length;
 use super::body::Room;
 use super::conversation::quirks::Cookies;
 use super::core::{Core, Culprit, Owner, Stop};
@@ -337,7 +337,9 @@ impl Running {
         (self.line, self.peer) = (line, peer);
         self.hear();
         let session = &mut self.session;
-        let taken = at_length(body.len(), || session.handle_input(Instant::now(), post));
+        let taken = at_length(body.len(), DECODE_BYTES_MAX, || {
+            session.handle_input(Instant::now(), post)
+        });
         match taken {
             // The same again gets the answer; who came with it before is gone.
             Ok(()) => {
@@ -444,16 +446,6 @@ impl Running {
     }
 }
 
-/// Takes a body of so many bytes to pieces: a large one without holding up what else this thread
-/// has to do.
-fn at_length<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
-    let others = Runtime::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-    match others && bytes > DECODE_BYTES_MAX {
-        true => tokio::task::block_in_place(work),
-        false => work(),
-    }
-}
-
 /// What happens in the conversation; nothing where there is none.
 async fn heard(talk: &mut Option<Box<Talk>>) -> Heard {
     match talk {
@@ -473,7 +465,7 @@ mod tests {
         let reads = tokio::spawn(async {
             let (done, other) = std::sync::mpsc::channel();
             tokio::spawn(async move { done.send(()) });
-            at_length(DECODE_BYTES_MAX + 1, || {
+            at_length(DECODE_BYTES_MAX + 1, DECODE_BYTES_MAX, || {
                 other.recv_timeout(Duration::from_secs(10))
             })
         });

@@ -11,8 +11,9 @@ use dm::{BaseType, Path, PathKind, Schema, ValueKind};
 use fleet::southbound::{Fault, PathValue, ReadResult};
 
 use super::super::AskError;
+use super::super::aside::at_length;
 use super::known::Known;
-use super::limits::{SEARCH_ROUNDS_MAX, TABLES_LISTED_MAX};
+use super::limits::{MAPPED_NAMES_MAX, SEARCH_ROUNDS_MAX, TABLES_LISTED_MAX};
 use super::line::Line;
 use super::read::{self, Read};
 use super::tree::Tree;
@@ -293,9 +294,10 @@ fn mapped(
         return Err(unknown("the device has no such path"));
     };
     let texts = read.texts();
-    let found = mapping
-        .answer(&[path], &texts)
-        .map_err(|error| fault(FaultCode::INVALID_ARGUMENTS, error.to_string()))?;
+    let found = at_length(texts.len(), MAPPED_NAMES_MAX, || {
+        mapping.answer(&[path], &texts)
+    });
+    let found = found.map_err(|error| fault(FaultCode::INVALID_ARGUMENTS, error.to_string()))?;
     if found.is_empty() && path.is_plain() {
         if path.kind() == PathKind::Object {
             let there = mapping

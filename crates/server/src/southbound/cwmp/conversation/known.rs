@@ -8,8 +8,9 @@ use cwmp::fault::Retry;
 use dm::mapping::{DEVICE_ROOT, Discovered, GATEWAY_ROOT, Mapping, Numbers};
 
 use super::super::AskError;
+use super::super::aside::at_length;
 use super::discover::{self, Listed};
-use super::limits::TABLES_LISTED_MAX;
+use super::limits::{MAPPED_NAMES_MAX, TABLES_LISTED_MAX};
 use super::line::Line;
 use super::read;
 use super::tree::Tree;
@@ -36,7 +37,9 @@ impl Known {
             let found = tree
                 .iter()
                 .map(|(name, writable)| discovered(name, writable));
-            Mapping::new(found, numbers).ok()
+            at_length(tree.len(), MAPPED_NAMES_MAX, || {
+                Mapping::new(found, numbers).ok()
+            })
         });
         Self {
             root: root.to_owned(),
@@ -62,7 +65,7 @@ impl Known {
                     .iter()
                     .map(|(name, value)| discovered(name, known.tree.writable(name)).value(value));
                 // It held all of these names already.
-                let _ = mapping.extend(found);
+                let _ = at_length(names.len(), MAPPED_NAMES_MAX, || mapping.extend(found));
             }
         }
         Ok(known)
@@ -85,7 +88,9 @@ impl Known {
     pub async fn list(&mut self, line: &mut Line, table: &str) -> Result<Listed, AskError> {
         let listed = discover::list(line, &mut self.tree, table).await?;
         if let Some(mapping) = &mut self.mapping {
-            mapping.remove_all(listed.went.iter().map(String::as_str));
+            let went = listed.went.iter().map(String::as_str);
+            let names = self.tree.len();
+            at_length(names, MAPPED_NAMES_MAX, || mapping.remove_all(went));
         }
         self.take_in(&listed.came);
         self.changed |= !listed.came.is_empty() || !listed.went.is_empty();
@@ -143,7 +148,9 @@ impl Known {
             self.tree.remove(name);
         }
         if let Some(mapping) = &mut self.mapping {
-            mapping.remove_all(gone.iter().map(String::as_str));
+            let gone = gone.iter().map(String::as_str);
+            let names = self.tree.len();
+            at_length(names, MAPPED_NAMES_MAX, || mapping.remove_all(gone));
         }
         let mut fresh = Vec::new();
         for (name, writable) in now.iter() {
@@ -159,7 +166,8 @@ impl Known {
             let found = fresh
                 .iter()
                 .map(|name| discovered(name, self.tree.writable(name)));
-            let _ = mapping.extend(found);
+            let names = self.tree.len();
+            let _ = at_length(names, MAPPED_NAMES_MAX, || mapping.extend(found));
         }
         Ok(())
     }
@@ -174,7 +182,8 @@ impl Known {
             .map(|name| discovered(name, self.tree.writable(name)))
             .collect();
         // A tree with more is not mapped further.
-        let _ = mapping.extend(found);
+        let names = self.tree.len();
+        let _ = at_length(names, MAPPED_NAMES_MAX, || mapping.extend(found));
     }
 
     /// A row of the device that was added, with what it has.
@@ -207,7 +216,8 @@ impl Known {
             self.changed |= !gone.is_empty();
             gone.iter().for_each(|name| self.tree.remove(name));
             if let Some(mapping) = &mut self.mapping {
-                mapping.remove_all(gone);
+                let names = self.tree.len();
+                at_length(names, MAPPED_NAMES_MAX, || mapping.remove_all(gone));
             }
         }
         Ok(())
@@ -218,7 +228,8 @@ impl Known {
         self.changed = true;
         self.tree.remove(row);
         if let Some(mapping) = &mut self.mapping {
-            mapping.remove(row);
+            let names = self.tree.len();
+            at_length(names, MAPPED_NAMES_MAX, || mapping.remove(row));
         }
     }
 }
@@ -241,5 +252,28 @@ fn discovered(name: &str, writable: Option<bool>) -> Discovered<'_> {
     match writable {
         Some(writable) => found.writable(writable),
         None => found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `MAPPED_NAMES_MAX`
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_large_tree_is_mapped_without_holding_up_other_sessions() {
+        let mapped = tokio::spawn(async {
+            let mut tree = Tree::default();
+            let hosts = format!("{GATEWAY_ROOT}LANDevice.1.Hosts.Host.");
+            for row in 0..2 * MAPPED_NAMES_MAX {
+                tree.insert(&format!("{hosts}{row}.HostName"), None);
+            }
+            let (done, mut other) = tokio::sync::oneshot::channel();
+            tokio::spawn(async move { done.send(()) });
+            let known = Known::of(GATEWAY_ROOT, tree, Numbers::default());
+            assert!(known.mapping.is_some());
+            other.try_recv()
+        });
+        assert_eq!(mapped.await.unwrap(), Ok(()));
     }
 }

@@ -30,6 +30,13 @@ pub const BREAK_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Names of one device's tree. See [`dm::limits::MAPPING_PATHS_MAX`].
 pub const TREE_NAMES_MAX: usize = dm::limits::MAPPING_PATHS_MAX;
 
+/// Names of a tree up to which it is mapped to TR-181, or made a model of, on the spot: some three
+/// microseconds each. Larger ones, which take up to half a second, would hold up other sessions.
+pub const MAPPED_NAMES_MAX: usize = 2_000;
+
+/// Bytes of a kept tree up to which it is read on the spot: of some thousand names.
+pub const UNPACKED_BYTES_MAX: usize = 16 * 1024;
+
 /// Bytes of one name: the standard's 256, and room for those who do not keep to it.
 pub const NAME_BYTES_MAX: usize = fleet::limits::PATH_BYTES_MAX;
 

@@ -6,7 +6,9 @@ use dm::mapping::{DEVICE_ROOT, GATEWAY_ROOT};
 use dm::path::supported_text;
 use fleet::model::{Model, ModelCommand, ModelObject, ModelParam, ObjectAccess, ParamAccess};
 
+use super::super::aside::at_length;
 use super::known::Known;
+use super::limits::MAPPED_NAMES_MAX;
 use super::subscribe;
 
 /// The state of a diagnostic, in its object.
@@ -52,6 +54,10 @@ const FILES: [(&str, &[&str]); 2] = [
 
 /// The model.
 pub fn model(known: &Known) -> Model {
+    at_length(known.tree.len(), MAPPED_NAMES_MAX, || whole(known))
+}
+
+fn whole(known: &Known) -> Model {
     let mut model = Model::default();
     match known.mapping.as_ref().map(|mapping| mapping.schema()) {
         Some(Ok(schema)) => take_schema(&mut model, &schema),

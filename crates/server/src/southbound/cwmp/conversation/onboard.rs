@@ -12,9 +12,10 @@ use serde_json::json;
 use store::{DevicePatch, ValueSource, ValueUpdate};
 
 use super::super::AskError;
+use super::super::aside::at_length;
 use super::super::core::Stop;
 use super::desk::Desk;
-use super::limits::{NOTES_MAX, TREE_NAMES_MAX, VALUES_MAX};
+use super::limits::{MAPPED_NAMES_MAX, NOTES_MAX, TREE_NAMES_MAX, VALUES_MAX};
 use super::talk::{Talk, unsent};
 use super::{get, management, model, read, subscribe};
 use crate::southbound::usp::recorder::firmware_changed;
@@ -312,7 +313,7 @@ async fn first_values(talk: &mut Talk) -> Result<(), AskError> {
     }
     let values = match &known.mapping {
         Some(mapping) => {
-            let mut values = mapping.values(&found);
+            let mut values = at_length(found.len(), MAPPED_NAMES_MAX, || mapping.values(&found));
             values.extend(
                 mapping
                     .fixed()

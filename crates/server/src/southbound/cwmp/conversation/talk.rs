@@ -7,12 +7,13 @@ use cwmp::rpc::Inform;
 use dm::mapping::Numbers;
 use fleet::Timestamp;
 
+use super::super::aside::at_length;
 use super::super::{AskError, Cpe};
 use super::desk::Desk;
 use super::discover::{self, Walk};
 use super::habits::Habits;
 use super::known::Known;
-use super::limits::WALK_LIFE;
+use super::limits::{MAPPED_NAMES_MAX, UNPACKED_BYTES_MAX, WALK_LIFE};
 use super::line::Line;
 use super::memory::{HABITS, NUMBERS, TREE, WALK, Walked};
 use super::quirks::Quirks;
@@ -91,7 +92,8 @@ impl Talk {
         let Some(tree) = store.state_get(tenant, *device, TREE).await? else {
             return Ok(None);
         };
-        let Some(tree) = Tree::of_kept(&tree).filter(|tree| !tree.is_empty()) else {
+        let unpacked = at_length(tree.len(), UNPACKED_BYTES_MAX, || Tree::of_kept(&tree));
+        let Some(tree) = unpacked.filter(|tree| !tree.is_empty()) else {
             return Ok(None);
         };
         Ok(Some(Known::of(&root, tree, self.numbers().await?)))
@@ -207,7 +209,8 @@ impl Talk {
         let Desk { tenant, device, .. } = &*self.desk;
         let store = self.desk.store();
         if let Some(known) = self.known.as_mut().filter(|known| known.changed) {
-            let tree = known.tree.kept();
+            let names = known.tree.len();
+            let tree = at_length(names, MAPPED_NAMES_MAX, || known.tree.kept());
             // A larger one is asked for each time it is needed.
             if tree.len() <= store::limits::STATE_BYTES_MAX {
                 store.state_put(tenant, *device, TREE, tree, now()).await?;
