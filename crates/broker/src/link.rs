@@ -373,3 +373,14 @@ impl std::fmt::Debug for Link {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_small() {
+        let link = size_of::<Link>();
+        assert!(link <= 640, "{link}");
+    }
+}

@@ -249,6 +249,11 @@ impl Driver {
         match happened {
             Happened::Dialed(Ok(link)) => {
                 show(&mut self.engine, &peer.config.reach, Some(&link));
+                // A client identifier that was assigned is no reason to connect again.
+                let mut links = self.engine.controllers().into_iter();
+                if let Some(now) = links.find(|one| one.instance == instance) {
+                    peer.config.reach = now.reach;
+                }
                 peer.opened(now, link);
                 tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), "connected");
             }

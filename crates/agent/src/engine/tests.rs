@@ -4,6 +4,7 @@ mod rig;
 
 mod deletes;
 mod functions;
+mod mqtt;
 mod operations;
 mod reads;
 mod roles;

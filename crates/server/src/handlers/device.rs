@@ -374,10 +374,10 @@ fn check_certificate(
             FIELD,
             "is for devices that dial us, and this one is dialled",
         );
-    } else if required && usp && !asks(&bound.certificate) {
+    } else if required && usp && !asks(&bound.certificate) && !asks(&bound.mqtt.certificate) {
         checks.add(
             FIELD,
-            "needs a server that asks devices for certificates: usp.tls_listen with usp.tls.client_ca",
+            "needs a server that asks devices for certificates: usp.tls_listen with usp.tls.client_ca, or the same of mqtt",
         );
     } else if required && cwmp && !asks(&bound.cwmp_certificate) {
         checks.add(

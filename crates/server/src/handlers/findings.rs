@@ -3,7 +3,7 @@
 //! device somebody misses.
 
 use super::refusal_words::{advice, is_conduct, what, words};
-use super::{device_view, doctor, findings_acs, reach, time};
+use super::{device_view, doctor, findings_acs, findings_mqtt, reach, time};
 use crate::auth::Caller;
 use crate::limits::DOCTOR_DEVICES_MAX;
 use crate::problem::Result;
@@ -31,6 +31,7 @@ pub async fn all(
     at: Timestamp,
 ) -> Result<Vec<Finding>> {
     let mut all = listeners(state);
+    all.extend(findings_mqtt::listeners(state));
     all.extend(findings_acs::listeners(state));
     all.extend(findings_acs::waking(state));
     all.extend(certificates(state, at));
@@ -125,13 +126,16 @@ fn listeners(state: &State) -> Vec<Finding> {
         .into_iter()
         .filter_map(|(key, addr, how)| addr.map(|addr| (key, addr, how)))
         .collect();
+    if open.is_empty() && findings_mqtt::is_open(state) {
+        return Vec::new();
+    }
     if open.is_empty() {
         return vec![finding(
             Severity::Problem,
             "no-device-listener",
             "No listener for devices is open",
             "Devices that dial this server find nobody.",
-            "Set usp.listen or usp.tls_listen in the configuration and start again.",
+            "Set usp.listen, usp.tls_listen, mqtt.listen or mqtt.tls_listen in the configuration and start again.",
         )];
     }
     let shown: Vec<_> = open
@@ -183,9 +187,13 @@ fn certificates(state: &State, at: Timestamp) -> Vec<Finding> {
     let same =
         |a: &Certificate, b: &Certificate| a.development.is_some() && b.development.is_some();
     let acs = acs.filter(|acs| !usp.is_some_and(|usp| same(usp, acs)));
+    let mqtt = bound.mqtt.certificate.as_ref();
+    let told = |one: &&Certificate| usp.into_iter().chain(acs).any(|other| same(other, one));
+    let mqtt = mqtt.filter(|one| !told(one));
     let usp = usp.map(|one| certificate(one, "usp.tls", "", at));
     let acs = acs.map(|one| certificate(one, "cwmp.tls", "acs-", at));
-    usp.into_iter().chain(acs).collect()
+    let mqtt = mqtt.map(|one| certificate(one, "mqtt.tls", "mqtt-", at));
+    usp.into_iter().chain(acs).chain(mqtt).collect()
 }
 
 fn certificate(

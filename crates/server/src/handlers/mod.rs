@@ -11,6 +11,7 @@ mod event_words;
 mod file;
 mod findings;
 mod findings_acs;
+mod findings_mqtt;
 mod management_session;
 mod model;
 mod model_search;

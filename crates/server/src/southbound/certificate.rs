@@ -131,6 +131,7 @@ fn names(config: &Config) -> Vec<String> {
     ];
     for url in [
         &config.usp.public_url,
+        &config.mqtt.public_url,
         &config.cwmp.public_url,
         &config.files.public_url,
     ] {

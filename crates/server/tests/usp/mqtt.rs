@@ -9,11 +9,13 @@ use fleet::southbound::{Answer, ObjectSettings, Op, Setting};
 use fleet::{Fact, Notice};
 use mtp::mqtt::{Connect, Packet, Pipe, Publish, Version, code};
 use mtp::stream::Stream;
+use server::config::DeviceTls;
 use server::state::now;
 use store::testing::databases;
 use usp::EndpointId;
 
-use crate::rig::{PATIENCE, Real, World, add_key, until};
+use crate::rig::{PATIENCE, Real, World, add_key, registered, until};
+use crate::secure::Authority;
 
 /// Runs a test on every database, with a broker.
 async fn each<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
@@ -117,6 +119,72 @@ async fn an_agent_is_managed_over_mqtt_5_and_comes_back_after_a_restart_of_the_s
 #[tokio::test]
 async fn an_agent_is_managed_over_mqtt_3_1_1_and_comes_back_after_a_restart_of_the_server() {
     each(|world| managed(world, "3.1.1")).await;
+}
+
+#[tokio::test]
+async fn a_device_comes_over_tls_with_nothing_but_its_certificate() {
+    // R-MQTT.43, R-MQTT.48
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Authority::new(dir.path(), "our-ca");
+    let (own, shown) = (
+        ca.issue("server", None, false),
+        ca.issue("device", Some(VICTIM), false),
+    );
+    let client_ca = Some(ca.file.clone());
+    let mut world = World::with(store::testing::sqlite().await.unwrap(), |config, _| {
+        config.mqtt.tls_listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        config.mqtt.tls = Some(DeviceTls {
+            certificate: own.certificate,
+            key: own.key,
+            client_ca,
+        });
+    })
+    .await;
+    let device = registered(&world, VICTIM).await;
+    let controller = ControllerConfig {
+        endpoint_id: world.own.clone(),
+        url: format!("mqtts://{}", world.mqtt.tls.unwrap()),
+        retry_min_wait: 1,
+        mqtt: Some(MqttConfig {
+            username: format!("{}/{device}", world.tenant),
+            ..MqttConfig::default()
+        }),
+        ..ControllerConfig::default()
+    };
+    let (agent, _) = Real::run("M1", MemoryStorage::new(), |config| {
+        config.tls.ca_file = Some(ca.file.clone());
+        config.tls.certificate = Some(shown.certificate);
+        config.tls.key = Some(shown.key);
+        config.controllers = vec![controller];
+    });
+    world.connected().await;
+    let path = world.store.path(&world.tenant, device, "mqtt").await;
+    let path = path.unwrap().unwrap();
+    assert_eq!(path.authenticated_by, "certificate");
+    assert_eq!(path.info["tls"], true);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn the_doctor_shows_where_the_broker_listens_and_that_only_this_machine_reaches_it() {
+    let database = store::testing::sqlite().await.unwrap();
+    let mut world = crate::api_world::World::with(database, |config| {
+        config.usp.listen = None;
+        config.mqtt.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        config.mqtt.tls_listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    })
+    .await;
+    world.populate().await;
+    let page = world.read("/api/v1/doctor").await;
+    let findings = page["findings"].as_array().unwrap().iter();
+    let codes: Vec<&str> = findings.filter_map(|one| one["code"].as_str()).collect();
+    for code in ["mqtt-listener", "mqtt-listener-local", "mqtt-certificate"] {
+        assert!(codes.contains(&code), "{code}: {codes:?}");
+    }
+    assert!(!codes.contains(&"no-device-listener"), "{codes:?}");
+    let system = world.read("/api/v1/system").await.to_string();
+    assert!(system.contains("mqtt://127.0.0.1:"), "{system}");
+    assert!(system.contains("mqtts://127.0.0.1:"), "{system}");
 }
 
 /// A client that writes packets by hand, let in with this user name and password.

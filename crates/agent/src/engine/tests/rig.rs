@@ -156,11 +156,15 @@ pub struct Rig {
 
 impl Rig {
     pub fn new() -> Rig {
+        Rig::configured(config())
+    }
+
+    pub fn configured(config: AgentConfig) -> Rig {
         let now = Now {
             at: Instant::now(),
             unix_ms: 1_795_000_000_000,
         };
-        Rig::on(MemoryStorage::new(), now)
+        Rig::made(config, toy(), MemoryStorage::new(), now)
     }
 
     pub fn on(flash: MemoryStorage, now: Now) -> Rig {
@@ -168,9 +172,13 @@ impl Rig {
     }
 
     pub fn with(toy: Toy, flash: MemoryStorage, now: Now) -> Rig {
+        Rig::made(config(), toy, flash, now)
+    }
+
+    fn made(config: AgentConfig, toy: Toy, flash: MemoryStorage, now: Now) -> Rig {
         let (applied, refuse) = (toy.applied.clone(), toy.refuse.clone());
         let storage: Box<dyn Storage> = Box::new(flash.clone());
-        let engine = Engine::new(config(), Box::new(toy), storage, now).unwrap();
+        let engine = Engine::new(config, Box::new(toy), storage, now).unwrap();
         Rig {
             engine,
             now,
