@@ -86,6 +86,8 @@ pub struct Session {
     namespace: Namespace,
     retry_count: u32,
     retry_at: Option<Instant>,
+    /// A session broke after its Inform was taken: another is tried, though all may be told, for what the ACS still wants.
+    owed: bool,
     active: Option<Active>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
@@ -111,6 +113,7 @@ impl Session {
             namespace: version.namespace(),
             retry_count: 0,
             retry_at: None,
+            owed: false,
             active: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -121,7 +124,7 @@ impl Session {
     /// told another ACS). What does not outlive a restart is forgotten.
     pub fn boot(&mut self, now: Instant, bootstrap: bool) -> Result<(), Error> {
         self.drop_session();
-        (self.retry_count, self.retry_at) = (0, None);
+        (self.retry_count, self.retry_at, self.owed) = (0, None, false);
         self.queue.rebooted(bootstrap);
         if bootstrap {
             self.queue
@@ -249,8 +252,8 @@ impl Session {
 
     fn start(&mut self, now: Instant) {
         let may = self.retry_at.is_none_or(|due| due <= now);
-        if self.active.is_none() && may && self.queue.is_wanted() {
-            self.retry_at = None;
+        if self.active.is_none() && may && (self.queue.is_wanted() || self.owed) {
+            (self.retry_at, self.owed) = (None, false);
             self.sessions += 1;
             self.version = self
                 .config
@@ -401,6 +404,7 @@ impl Session {
             return;
         };
         self.hang_up();
+        self.owed = !matches!(active.phase, Phase::Starting | Phase::Informed { .. });
         self.queue.session_failed(&active.told);
         self.retry_count = self.retry_count.saturating_add(1);
         self.ended(now, Err(failure), true);
@@ -425,7 +429,7 @@ impl Session {
 
     fn ended(&mut self, now: Instant, result: Result<(), Failure>, wait: bool) {
         let random = self.random.next();
-        let wait = wait && self.queue.is_wanted();
+        let wait = wait && (self.queue.is_wanted() || self.owed);
         let retry_in = wait.then(|| self.config.retry.wait(self.retry_count, random));
         self.retry_at = retry_in.and_then(|wait| now.checked_add(wait));
         self.events.push_back(Event::Ended { result, retry_in });

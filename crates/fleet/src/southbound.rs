@@ -434,6 +434,10 @@ pub trait Southbound: Send + Sync {
     /// Hands a job to the device's link; without one, [`Failure::Unsent`] follows.
     fn submit(&self, tenant: &TenantId, device: DeviceId, job: Job);
 
+    /// [`Fact::Connected`] with this time is heard, and so is all that was reported before it: what is submitted from now
+    /// on is meant for that link. A link that takes something before may be asked what counts as lost with an older one.
+    fn known(&self, _: DeviceId, _over: Protocol, _at: Timestamp) {}
+
     /// Asks the device to come (a connection request, a dial), where the protocol can.
     fn wake(&self, tenant: &TenantId, device: DeviceId);
 

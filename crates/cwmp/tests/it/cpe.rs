@@ -505,6 +505,25 @@ fn what_happens_during_a_session_calls_for_the_next_one() {
     );
 }
 
+/// TR-069 3.2.1.1: failed sessions are tried again also for what the ACS still wants.
+#[test]
+fn a_session_that_breaks_after_its_inform_is_tried_again_though_all_is_told() {
+    let clock = Clock::new();
+    let mut cpe = cpe();
+    let now = clock.at(0);
+    cpe.boot(now, false).unwrap();
+    welcomed(&mut cpe, now);
+    cpe.connection_failed(now);
+    let (_, wait) = failed(&mut cpe);
+    let now = now + wait.expect("another try");
+    while cpe.poll_transmit().is_some() {}
+    cpe.handle_timeout(now);
+    let inform = welcomed(&mut cpe, now);
+    assert_eq!((inform.retry_count, codes(&inform).len()), (1, 0));
+    ended(&mut cpe, now);
+    assert_eq!(cpe.poll_timeout(), None, "once is enough");
+}
+
 #[test]
 fn a_connection_request_is_not_tried_again_and_what_it_took_along_is() {
     let clock = Clock::new();

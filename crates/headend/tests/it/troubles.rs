@@ -131,6 +131,17 @@ async fn devices_that_do_not_survive_every_request_are_brought_in_and_do_what_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn devices_whose_connections_break_are_brought_in_and_do_what_they_are_asked() {
+    let field = Field::start(3, "drops=200,loses=200").await;
+    field.all_work().await;
+    let breaks = field.breaks().await;
+    assert!(!breaks.is_empty(), "nothing broke");
+    // Nobody waits in a session that is over.
+    let said = field.server.process.said();
+    assert!(!said.contains("CONVERSE_END_MAX"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn devices_that_do_not_list_all_they_have_at_once_are_known_all_the_same() {
     let field = Field::start(1, "no-empty-path").await;
     field.all_work().await;

@@ -146,10 +146,15 @@ impl Runtime {
                 () = tokio::time::sleep_until(stop), if stop_at.is_some() => break,
                 Some(input) = inputs.recv() => input,
                 fact = facts.recv(), if !adapter_gone => match fact {
-                    Some(fact) => match told(fact) {
-                        Some(input) => input,
-                        None => continue,
-                    },
+                    Some(fact) => {
+                        if let (_, device, Fact::Connected { over, at }) = fact {
+                            self.southbound.known(device, over, at);
+                        }
+                        match told(fact) {
+                            Some(input) => input,
+                            None => continue,
+                        }
+                    }
                     None => {
                         adapter_gone = true;
                         continue;

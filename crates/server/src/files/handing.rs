@@ -71,6 +71,10 @@ impl Southbound for Handing {
         });
     }
 
+    fn known(&self, device: DeviceId, over: Protocol, at: Timestamp) {
+        self.inner.known(device, over, at);
+    }
+
     fn wake(&self, tenant: &TenantId, device: DeviceId) {
         self.inner.wake(tenant, device);
     }

@@ -38,6 +38,10 @@ impl Southbound for Both {
         self.of(job.over).submit(tenant, device, job);
     }
 
+    fn known(&self, device: DeviceId, over: Protocol, at: Timestamp) {
+        self.of(over).known(device, over, at);
+    }
+
     fn wake(&self, tenant: &TenantId, device: DeviceId) {
         self.usp.wake(tenant, device);
         // Nobody knocks at the door of a device that is on the phone.

@@ -34,6 +34,10 @@ pub struct Entry<C> {
     parting: Mutex<Option<(Parting, Instant)>>,
     /// Something was asked of the device while this was open.
     wanted: AtomicBool,
+    /// When it was said that the device can be asked, in milliseconds; 0 before that.
+    told: AtomicI64,
+    /// Whoever asks has heard that.
+    known: AtomicBool,
     /// Takeovers of this place lately, handed on from link to link.
     flaps: Flaps,
     generation: u64,
@@ -89,6 +93,23 @@ impl<C> Entry<C> {
     /// Whether something was asked of it while this was open.
     pub fn was_wanted(&self) -> bool {
         self.wanted.load(Ordering::SeqCst)
+    }
+
+    /// It is about to be said that the device can be asked.
+    pub fn tells(&self, at: Timestamp) {
+        self.told.store(at.as_millis(), Ordering::SeqCst);
+    }
+
+    /// What was said at this time is heard; where another link said it, that says nothing of this one.
+    pub fn is_heard(&self, at: Timestamp) {
+        if self.told.load(Ordering::SeqCst) == at.as_millis() {
+            self.known.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether what is asked now is meant for this link. Before, it is meant for one that had the place.
+    pub fn is_known(&self) -> bool {
+        self.known.load(Ordering::SeqCst)
     }
 
     fn rival(&self, at: Timestamp) -> Rival {
@@ -175,6 +196,8 @@ impl<C> Registry<C> {
             heard: AtomicI64::new(now().as_millis()),
             parting: Mutex::default(),
             wanted: AtomicBool::default(),
+            told: AtomicI64::default(),
+            known: AtomicBool::default(),
             flaps,
             generation: self.generations.fetch_add(1, Ordering::Relaxed),
         });

@@ -17,6 +17,7 @@ mod quirks;
 mod raw;
 mod rig;
 mod secure;
+mod takeover;
 mod transcripts;
 mod wake;
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::{DeviceId, Identity, NodeId, SetupKeyId, TenantId};
+use fleet::{DeviceId, Fact, Identity, NodeId, SetupKeyId, Southbound, TenantId};
 use server::southbound::cwmp::limits::Limits;
 use server::southbound::cwmp::{self as acs, Adapter, Setup};
 use server::vault::Vault;
@@ -131,6 +131,25 @@ impl World {
             found.await.unwrap()
         })
         .await
+    }
+
+    /// Until it is said that a device can be asked, of which the dispatcher would have heard then; what was said before it
+    /// of this device.
+    pub async fn can_be_asked(&mut self, device: DeviceId) -> Vec<Fact> {
+        let mut before = Vec::new();
+        let found = async {
+            loop {
+                let (_, of, fact) = self.facts.recv().await.expect("somebody reports");
+                match fact {
+                    _ if of != device => {}
+                    Fact::Connected { over, at } => return self.adapter.known(device, over, at),
+                    fact => before.push(fact),
+                }
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        found.expect("it can be asked");
+        before
     }
 
     /// The way of a device to the ACS.

@@ -41,12 +41,9 @@ async fn comes(cpe: &mut Cpe, event: &str, url: &str) {
     assert_eq!(informed.status, 200, "{}", informed.text());
 }
 
-async fn linked(world: &World, serial: &str) -> DeviceId {
+async fn linked(world: &mut World, serial: &str) -> DeviceId {
     let device = world.device("Box", serial).await;
-    until("its session can be asked in", || async {
-        world.adapter.is_linked(device).then_some(())
-    })
-    .await;
+    world.can_be_asked(device).await;
     device
 }
 
@@ -82,12 +79,12 @@ fn job(op: Op) -> Job {
 
 #[tokio::test]
 async fn what_is_asked_for_too_late_for_a_session_leads_to_the_next_one_at_once() {
-    let world = patient(Duration::ZERO).await;
+    let mut world = patient(Duration::ZERO).await;
     let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", door.local_addr().unwrap());
     let mut cpe = world.cpe("S1").await;
     comes(&mut cpe, "2 PERIODIC", &url).await;
-    let device = linked(&world, "S1").await;
+    let device = linked(&mut world, "S1").await;
     // The dispatcher has said that there is nothing more; then comes one.
     stored(&world, device).await;
     world.adapter.wake(&world.tenant, device);
@@ -103,12 +100,12 @@ async fn what_is_asked_for_too_late_for_a_session_leads_to_the_next_one_at_once(
 /// As after a short power cut: what the dispatcher has back from the session before comes too late for this one.
 #[tokio::test]
 async fn what_was_asked_for_in_a_session_that_was_replaced_leads_to_the_next_one_at_once() {
-    let world = patient(Duration::ZERO).await;
+    let mut world = patient(Duration::ZERO).await;
     let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", door.local_addr().unwrap());
     let mut cut = world.cpe("S1").await;
     comes(&mut cut, "2 PERIODIC", &url).await;
-    let device = linked(&world, "S1").await;
+    let device = linked(&mut world, "S1").await;
     stored(&world, device).await;
     let get = Op::Get {
         paths: vec!["Device.DeviceInfo.UpTime".to_owned()],
@@ -135,13 +132,13 @@ async fn what_was_asked_for_in_a_session_that_was_replaced_leads_to_the_next_one
 
 #[tokio::test]
 async fn a_session_in_which_all_was_done_leads_to_no_other_one() {
-    let world = patient(Duration::ZERO).await;
+    let mut world = patient(Duration::ZERO).await;
     let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", door.local_addr().unwrap());
     let mut cpe = world.cpe("S1").await;
     for _ in 0..5 {
         comes(&mut cpe, "2 PERIODIC", &url).await;
-        let device = linked(&world, "S1").await;
+        let device = linked(&mut world, "S1").await;
         world.adapter.wake(&world.tenant, device);
         world
             .adapter
@@ -157,11 +154,11 @@ async fn a_session_in_which_all_was_done_leads_to_no_other_one() {
 
 #[tokio::test]
 async fn a_device_that_was_asked_to_come_is_kept_for_what_is_asked_next() {
-    let world = patient(Duration::from_secs(3600)).await;
+    let mut world = patient(Duration::from_secs(3600)).await;
     // One that comes by itself goes when nothing is asked of it.
     let mut other = world.cpe("S1").await;
     comes(&mut other, "2 PERIODIC", "").await;
-    let device = linked(&world, "S1").await;
+    let device = linked(&mut world, "S1").await;
     world
         .adapter
         .rest(&world.tenant, device, fleet::Protocol::Cwmp);
@@ -169,7 +166,7 @@ async fn a_device_that_was_asked_to_come_is_kept_for_what_is_asked_next() {
 
     let mut cpe = world.cpe("S2").await;
     comes(&mut cpe, "6 CONNECTION REQUEST", "").await;
-    let device = linked(&world, "S2").await;
+    let device = linked(&mut world, "S2").await;
     let asks = async {
         // More than once: it makes no difference.
         world

@@ -43,6 +43,11 @@ impl Southbound for Adapter {
             return self.core.unsent(tenant, device, &job, reason);
         };
         session.want();
+        if !session.is_known() {
+            // What the one before it was asked for counts as lost or unsent when its end is heard.
+            let reason = "a new session of the device begins";
+            return self.core.unsent(tenant, device, &job, reason);
+        }
         let (command, reason) = match session.inbox.try_send(Command::Job(Box::new(job))) {
             Ok(()) => return,
             Err(TrySendError::Full(command)) => {
@@ -52,6 +57,12 @@ impl Southbound for Adapter {
         };
         if let Command::Job(job) = command {
             self.core.unsent(tenant, device, &job, reason);
+        }
+    }
+
+    fn known(&self, device: DeviceId, _: Protocol, at: Timestamp) {
+        if let Some(session) = self.core.links.get(device) {
+            session.is_heard(at);
         }
     }
 

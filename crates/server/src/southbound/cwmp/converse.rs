@@ -10,6 +10,7 @@ use fleet::southbound::{Failure, Job, Op};
 use fleet::{Fact, Protocol};
 use store::{ValueSource, ValueUpdate};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 
 use super::conversation::desk::{Desk, key};
 use super::conversation::inform::{self, Heard};
@@ -17,10 +18,13 @@ use super::conversation::limits::LAST_LESSON_TIME_MAX;
 use super::conversation::onboard::{self, Need};
 use super::conversation::talk::Talk;
 use super::conversation::{jobs, said, twins};
-use super::core::{Command, Core, Stop};
+use super::core::{Command, Core, Entry, Stop};
 use super::cpe::{Cpe, Opening};
 use crate::southbound::usp::recorder::firmware_changed;
 use crate::state::now;
+
+/// Why a session ends in which nothing is left to be done, or nobody is left to ask.
+const DONE: &str = "the session ended";
 
 /// Converses with a device during one session, which mostly waits: its parts are boxed, and take
 /// memory while they are at work. When it returns, the session ends. An Inform that
@@ -60,6 +64,7 @@ async fn attempt(
     };
     let Opening {
         guest,
+        entry,
         mut inform,
         version,
         at,
@@ -81,7 +86,20 @@ async fn attempt(
     let who = std::mem::take(&mut inform.device_id);
     drop(inform);
     let work = async {
-        let reason = work(&mut talk, commands, &who, &heard, guest.wants_credential).await;
+        let reason = work(
+            &mut talk,
+            commands,
+            &entry,
+            &who,
+            &heard,
+            guest.wants_credential,
+        )
+        .await;
+        // It has had its say and all its questions: with the empty answer that follows it is through.
+        let whole = reason == DONE && !commands.is_closed();
+        if whole && heard.once {
+            said_once(&desk).await;
+        }
         commands.close();
         while let Ok(command) = commands.try_recv() {
             if let Command::Job(job) = command {
@@ -104,6 +122,21 @@ async fn unsent(desk: &Desk, job: Job, reason: &str) {
         result,
     })
     .await;
+}
+
+/// What its Inform says is said, and heard: the same once more is another time that it happened. Not while it is to start
+/// anew: where it has not heard the last answer, it says all again, and that would be the proof.
+async fn said_once(desk: &Desk) {
+    {
+        let mut memory = desk.memory();
+        if memory.restarts() {
+            return;
+        }
+        memory.events = Default::default();
+    }
+    if let Err(error) = desk.remember().await {
+        tracing::warn!(%error, device = %desk.device, "that a device has said something cannot be stored");
+    }
 }
 
 /// Stores what an Inform says.
@@ -173,11 +206,12 @@ async fn hear(
 async fn work(
     talk: &mut Talk,
     commands: &mut mpsc::Receiver<Command>,
+    entry: &Entry,
     who: &::cwmp::rpc::DeviceId,
     heard: &Heard,
     wants_credential: bool,
 ) -> String {
-    const DONE: &str = "the session ended";
+    const EARLY: &str = "the device cannot be asked yet";
     let need = {
         let memory = talk.desk.memory();
         Need {
@@ -187,7 +221,6 @@ async fn work(
         }
     };
     let desk = talk.desk.clone();
-    let mut early: Vec<Box<Job>> = Vec::new();
     let pauses = now().as_millis() < desk.memory().paused_until;
     let gets_to_know = need.any() && !pauses && !desk.core.limits.onboard_time_max.is_zero();
     if (gets_to_know || heard.diagnostics || !heard.parts.is_empty())
@@ -198,10 +231,11 @@ async fn work(
     if gets_to_know {
         let stopped = {
             let mut getting_to_know = Box::pin(onboard::run(talk, who, need));
+            let mut over = false;
             loop {
                 tokio::select! {
                     () = &mut getting_to_know => break None,
-                    command = commands.recv() => match command {
+                    command = commands.recv(), if !over => match command {
                         Some(Command::Stop(why)) => {
                             // A stop does not wait for it. But where the device came anew, the
                             // question that is out may have broken it, and failing teaches that.
@@ -211,17 +245,16 @@ async fn work(
                             }
                             break Some(why.words());
                         }
-                        Some(Command::Job(job)) => early.push(job),
+                        // Nobody knows of this session yet.
+                        Some(Command::Job(job)) => unsent(&desk, *job, EARLY).await,
                         Some(Command::Rest) => {}
-                        None => break Some(DONE.to_owned()),
+                        // What is asked now fails at once, which teaches something.
+                        None => over = true,
                     },
                 }
             }
         };
         if let Some(reason) = stopped {
-            for job in early {
-                unsent(&desk, *job, &reason).await;
-            }
             return reason;
         }
     }
@@ -234,27 +267,21 @@ async fn work(
         Box::pin(twins::complete(talk, &heard.parts, heard.changed)).await;
     }
     // Said to an earlier session, or before anybody could be asked.
-    while let Ok(command) = commands.try_recv() {
-        match command {
-            Command::Job(job) => early.push(job),
-            Command::Stop(why) => {
-                let reason = why.words();
-                for job in early {
-                    unsent(&desk, *job, &reason).await;
-                }
-                return reason;
-            }
-            Command::Rest => {}
+    loop {
+        match commands.try_recv() {
+            Ok(Command::Job(job)) => unsent(&desk, *job, EARLY).await,
+            Ok(Command::Stop(why)) => return why.words(),
+            Ok(Command::Rest) => {}
+            Err(TryRecvError::Empty) => break,
+            // It broke off meanwhile: nobody can be asked any more.
+            Err(TryRecvError::Disconnected) => return DONE.to_owned(),
         }
     }
     let (over, at) = (Protocol::Cwmp, now());
+    entry.tells(at);
     desk.report(Fact::Connected { over, at }).await;
     // Somebody asked it to come.
     let mut lingers = heard.called;
-    for job in early {
-        lingers &= !leaves(&job.op);
-        Box::pin(jobs::run(talk, *job)).await;
-    }
     let limits = &desk.core.limits;
     let mut wait = limits.work_wait_max;
     let mut rests = false;

@@ -5,6 +5,7 @@
 //! one who talks lets go of [`Cpe`], the session is brought to its end.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ::cwmp::rpc::Inform;
 use ::cwmp::{Fault, Request, Response, Version};
@@ -12,6 +13,7 @@ use fleet::onboarding::Strength;
 use fleet::{DeviceId, TenantId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
+use super::core::Entry;
 use super::seen::Seen;
 
 /// Who came, after it was let in.
@@ -34,6 +36,8 @@ pub struct Guest {
 pub struct Opening {
     /// Who came.
     pub guest: Guest,
+    /// Its place among the sessions that devices can be asked in.
+    pub entry: Arc<Entry>,
     /// What it said. It is answered when `stored` is told, and not before: the CPE will not say it
     /// again.
     pub inform: Inform,

@@ -29,7 +29,8 @@ pub(super) struct Talk {
     pub(super) entry: Arc<Entry>,
     core: Arc<Core>,
     commands: mpsc::Receiver<Command>,
-    jobs: mpsc::Sender<Command>,
+    /// To the conversation; gone when the session is over.
+    jobs: Option<mpsc::Sender<Command>>,
     asks: Option<mpsc::Receiver<Ask>>,
     said: Option<mpsc::Sender<Said>>,
     /// The Inform that waits for being stored.
@@ -83,6 +84,7 @@ impl Talk {
         let (stored, told) = oneshot::channel();
         let opening = Opening {
             guest: begin.guest.clone(),
+            entry: begin.entry.clone(),
             inform: begin.inform,
             version: begin.version,
             at: now(),
@@ -97,7 +99,7 @@ impl Talk {
             entry,
             core: core.clone(),
             commands: begin.commands,
-            jobs,
+            jobs: Some(jobs),
             asks: Some(asks),
             said: Some(said),
             stored: Some((begin.token, told)),
@@ -157,8 +159,10 @@ impl Talk {
     }
 
     fn forward(&mut self, command: Command) {
-        let sent = self.jobs.try_send(command);
-        match sent {
+        let Some(jobs) = &self.jobs else {
+            return self.turn_back(command, OVER);
+        };
+        match jobs.try_send(command) {
             Ok(()) => {}
             Err(TrySendError::Full(command)) => {
                 self.turn_back(command, "limit SESSION_INBOX: too much is waiting");
@@ -195,9 +199,10 @@ impl Talk {
     }
 
     /// The session is over: what is asked from now on is not sent. Returns when the conversation
-    /// has come to its end.
+    /// has come to its end; it waits for nothing more to do.
     pub(super) async fn finish(&mut self) {
         (self.asks, self.said, self.stored, self.reply) = (None, None, None, None);
+        self.jobs = None;
         let limits = self.core.limits;
         let converse = async {
             while !self.is_over() {
@@ -211,18 +216,22 @@ impl Talk {
         let ended = tokio::time::timeout(time, converse).await;
         if ended.is_err() {
             tracing::warn!(device = %self.guest.device, "limit CONVERSE_END_MAX: a conversation did not come to its end");
-            self.end();
             metrics::counter!("headend_cwmp_conversations_cut_total").increment(1);
             let (tenant, device) = (self.guest.tenant.clone(), self.guest.device);
             let reason = "limit CONVERSE_END_MAX: what was said was not written down in time";
             let reason = reason.to_owned();
             let core = self.core.clone();
             // What it worked on is over for the domain too, which may be what is behind.
-            tokio::spawn(async move {
+            let mut told = Box::pin(async move {
                 let (over, at) = (Protocol::Cwmp, now());
                 let fact = Fact::Disconnected { over, at, reason };
                 core.report(&tenant, device, fact).await;
             });
+            // In the queue before that the next session begins, which waits for this one's end.
+            if futures_util::poll!(&mut told).is_pending() {
+                tokio::spawn(told);
+            }
+            self.end();
         }
     }
 

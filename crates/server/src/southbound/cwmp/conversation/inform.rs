@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use cwmp::event::{Cause, EventCode};
-use cwmp::rpc::Inform;
+use cwmp::rpc::{EventStruct, Inform};
 use dm::mapping::{DEVICE_ROOT, Discovered, GATEWAY_ROOT, Mapping, Numbers};
 use fleet::Protocol;
 use fleet::southbound::{Boot, Notice};
@@ -37,6 +37,8 @@ pub struct Heard {
     pub called: bool,
     /// It runs another firmware than the one that is known.
     pub upgraded: bool,
+    /// It says what counts once for each time that it happens, however often it is said.
+    pub once: bool,
 }
 
 /// Reads an Inform. What it changes of the memory is to be stored before the Inform is answered.
@@ -62,7 +64,10 @@ pub fn hear(inform: &Inform, memory: &mut Memory, quirks: &Quirks) -> Heard {
         memory.root = root;
     }
     let again = is_again(inform, memory);
-    if let Some(boot) = boot(inform, memory, quirks, upgraded).filter(|_| !again) {
+    let boot = boot(inform, memory, quirks, upgraded);
+    let named = |event: &EventStruct| by_itself(&event.code).is_some();
+    heard.once = boot.is_some() || inform.events.iter().any(named);
+    if let Some(boot) = boot.filter(|_| !again) {
         heard.notices.push(Notice::Boot(boot));
     }
     if quirks.no_transfer_complete == Some(true)

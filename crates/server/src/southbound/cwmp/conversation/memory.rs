@@ -239,6 +239,17 @@ impl Memory {
             .rev()
             .find(|pending| is_it(&pending.work))
     }
+
+    /// Whether something was asked of it with which it starts again.
+    pub fn restarts(&self) -> bool {
+        let starts = |work: &Work| {
+            matches!(
+                work,
+                Work::Reboot | Work::FactoryReset | Work::Download { firmware: Some(_) }
+            )
+        };
+        self.last(starts).is_some()
+    }
 }
 
 impl Pending {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 use cwmp::rpc::Method;
 use cwmp::value::Value;
@@ -667,7 +668,7 @@ async fn a_device_that_breaks_over_a_question_and_comes_anew_is_not_asked_that_a
     let fake = gateway().hangs_on_objects();
     let (session, asked) = world.come(fake, world.inform(BOOTSTRAP, &[]), false);
     until(|| asked.hanging() == 1).await;
-    let commands = world.node().way.0.lock().unwrap().clone().unwrap();
+    let commands = world.node().way.to.lock().unwrap().clone().unwrap();
     let peer = SocketAddr::from(([192, 0, 2, 1], 7548));
     commands
         .send(Command::Stop(Stop::Replaced(peer)))
@@ -699,4 +700,50 @@ async fn a_reset_device_that_there_was_no_room_for_is_got_to_know_in_a_later_lif
     world.restart().await;
     world.session(asked.again(), &[("2 PERIODIC", "")]).await;
     assert!(asks());
+}
+
+#[tokio::test]
+async fn what_a_stop_overtakes_was_not_sent() {
+    let (world, asked) = World::known(gateway(), "Device.").await;
+    let way = world.node().way.clone();
+    way.overtaken.store(true, Ordering::SeqCst);
+    let id = world.ask(operate("Device.Reboot()", &[])).await;
+    world.session(asked.again(), PERIODIC).await;
+    let operation = world.given_back(id).await;
+    let (sent, state) = (operation.progress.sent_at, operation.state);
+    assert_eq!((sent, state), (None, State::Queued), "{operation:?}");
+    assert!(asked.methods().is_empty(), "{:?}", asked.methods());
+    // And it is done in the next one.
+    way.overtaken.store(false, Ordering::SeqCst);
+    world.session(asked.again(), PERIODIC).await;
+    assert_eq!(asked.methods(), ["Reboot"]);
+}
+
+#[tokio::test]
+async fn a_start_after_a_session_that_was_whole_is_another_one_also_when_it_took_two_tries_to_tell()
+{
+    const BOOT: &[(&str, &str)] = &[("1 BOOT", "")];
+    let (world, asked) = World::known(gateway(), "Device.").await;
+    let starts = async || world.told(EventKind::DeviceBooted).await.len();
+    let before = starts().await;
+    world.session(asked.again(), BOOT).await;
+    assert_eq!(starts().await, before + 1);
+    // Its line came up after its first try.
+    let again = |retries: u32| {
+        let mut inform = world.inform(BOOT, &[]);
+        inform.retry_count = retries;
+        inform
+    };
+    let (session, _) = world.come(asked.again(), again(1), false);
+    session.end().await;
+    assert_eq!(starts().await, before + 2);
+    // One that has not heard all says what it said before.
+    let way = world.node().way.clone();
+    way.overtaken.store(true, Ordering::SeqCst);
+    world.ask(operate("Device.Reboot()", &[])).await;
+    let (session, _) = world.come(asked.again(), again(0), false);
+    session.end().await;
+    let (session, _) = world.come(asked.again(), again(1), false);
+    session.end().await;
+    assert_eq!(starts().await, before + 3);
 }

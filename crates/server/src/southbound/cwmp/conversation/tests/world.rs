@@ -2,6 +2,7 @@
 //! tested in.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,11 +25,12 @@ use super::fake::{Asked, Fake};
 use super::memory::wire_key;
 use crate::Config;
 use crate::dispatch::{self, Dispatch};
-use crate::southbound::cwmp::core::{Command, Core};
+use crate::southbound::cwmp::core::{Command, Core, Registry, Stop};
 use crate::southbound::cwmp::door::Door;
 use crate::southbound::cwmp::limits::Limits;
 use crate::southbound::cwmp::wake::{self, Waker};
 use crate::southbound::cwmp::{Guest, Opening, Said, converse};
+use crate::southbound::registry::NewEntry;
 use crate::state::now;
 use crate::vault::Vault;
 
@@ -37,11 +39,15 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The way to the one session there is.
 #[derive(Default)]
-pub struct Way(pub Mutex<Option<mpsc::Sender<Command>>>);
+pub struct Way {
+    pub to: Mutex<Option<mpsc::Sender<Command>>>,
+    /// The session is told to end just before it is told of a job.
+    pub overtaken: AtomicBool,
+}
 
 impl Way {
     pub fn send(&self, command: Command) {
-        if let Some(to) = &*self.0.lock().unwrap() {
+        if let Some(to) = &*self.to.lock().unwrap() {
             let _ = to.try_send(command);
         }
     }
@@ -49,6 +55,9 @@ impl Way {
 
 impl Southbound for Way {
     fn submit(&self, _: &TenantId, _: DeviceId, job: Job) {
+        if self.overtaken.load(Ordering::SeqCst) {
+            self.send(Command::Stop(Stop::Removed));
+        }
         self.send(Command::Job(Box::new(job)));
     }
     fn wake(&self, _: &TenantId, _: DeviceId) {}
@@ -272,15 +281,24 @@ impl World {
         let (said, heard) = mpsc::channel(4);
         let (commands, taken) = mpsc::channel(64);
         let node = self.node();
-        *node.way.0.lock().unwrap() = Some(commands);
+        *node.way.to.lock().unwrap() = Some(commands);
+        let guest = Guest {
+            tenant: self.tenant.clone(),
+            device: self.device,
+            strength: Strength::SetupKey,
+            wants_credential,
+            peer: SocketAddr::from(([192, 0, 2, 1], 7547)),
+        };
+        let place = Registry::default().claim(NewEntry {
+            tenant: self.tenant.clone(),
+            device: self.device,
+            peer: guest.peer,
+            strength: guest.strength,
+            inbox: mpsc::channel(1).0,
+        });
         let opening = Opening {
-            guest: Guest {
-                tenant: self.tenant.clone(),
-                device: self.device,
-                strength: Strength::SetupKey,
-                wants_credential,
-                peer: SocketAddr::from(([192, 0, 2, 1], 7547)),
-            },
+            guest,
+            entry: place.ok().unwrap().entry,
             inform,
             version: Version::V1_2,
             at: now(),
@@ -339,6 +357,19 @@ impl World {
                 return operation;
             }
             let _ = tokio::time::timeout(Duration::from_millis(200), events.recv()).await;
+        }
+    }
+
+    /// An operation when it was worked on and nobody does any more.
+    pub async fn given_back(&self, id: OperationId) -> Operation {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let record = self.store.operation(&self.tenant, id).await.unwrap();
+            if record.fence > 0 && record.lease.is_none() {
+                return record.operation;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{record:?}");
+            tokio::task::yield_now().await;
         }
     }
 
