@@ -1696,6 +1696,7 @@ export interface components {
             peer?: string | null;
             /** @description The protocol: `usp`, `cwmp`. */
             protocol: string;
+            session_context?: components["schemas"]["SessionContext"] | null;
             /** @description Whether it is encrypted. */
             tls?: boolean | null;
             /** @description The transport and direction, like `websocket` or `websocket, dialled`. */
@@ -2276,6 +2277,13 @@ export interface components {
             token_id?: string | null;
             /** @description Who is signed in. */
             user: components["schemas"]["SessionUser"];
+        };
+        /** @description A session context of USP: numbered records between the endpoints themselves, cut to a size. */
+        SessionContext: {
+            /** @description What it carries is encrypted between the endpoints themselves. */
+            encrypted: boolean;
+            /** @description Both ends take part; otherwise it is about to be opened. */
+            up: boolean;
         };
         /** @description One message of a session. */
         SessionEntry: {

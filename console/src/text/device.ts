@@ -249,6 +249,8 @@ export const device = {
     reason: 'Why it was closed',
     peer: 'Address of the peer',
     tls: 'Encrypted',
+    sessionContext: 'Session context',
+    sessionContextIs: (of: { up: boolean; encrypted: boolean }) => `${of.up ? 'in use' : 'about to be opened'}${of.encrypted ? ', encrypted end to end' : ''}`,
     credential: 'Proved itself with',
     lastSign: 'Last sign of life',
     identity: 'Identity',

@@ -88,6 +88,9 @@ pub struct ManagementPath {
     pub peer: Option<String>,
     /// Whether it is encrypted.
     pub tls: Option<bool>,
+    /// The session context that the device is spoken with in; null where there is none, and where another node holds
+    /// the link.
+    pub session_context: Option<SessionContext>,
     /// How it proved who it is: setup key, own credential, certificate.
     pub credential: Option<String>,
     /// When the last sign of life came on it.
@@ -103,6 +106,15 @@ pub struct ManagementPath {
     pub dial_url: Option<String>,
     /// The last attempts to dial it, newest first.
     pub attempts: Vec<DialAttempt>,
+}
+
+/// A session context of USP: numbered records between the endpoints themselves, cut to a size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SessionContext {
+    /// Both ends take part; otherwise it is about to be opened.
+    pub up: bool,
+    /// What it carries is encrypted between the endpoints themselves.
+    pub encrypted: bool,
 }
 
 /// A way to turn to a device.

@@ -33,6 +33,15 @@ pub struct Way {
     pub address: String,
 }
 
+/// The session context that a link is in: USP between the endpoints themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionContext {
+    /// Both ends take part; otherwise it is about to be opened.
+    pub up: bool,
+    /// What it carries is encrypted.
+    pub encrypted: bool,
+}
+
 /// What devices are asked to come with, beside HTTP.
 #[derive(Clone, Debug, Default)]
 pub struct Waking {
@@ -86,6 +95,11 @@ pub trait South: Send + Sync {
     /// When a device that is connected to this node was last heard: any record or pong of it. The
     /// store hears of it a little later.
     fn heard(&self, device: DeviceId) -> Option<Timestamp>;
+
+    /// The session context that a device connected to this node is spoken with in.
+    fn session_context(&self, _: DeviceId) -> Option<SessionContext> {
+        None
+    }
 
     /// Devices connected to this node.
     fn connections(&self) -> u64;

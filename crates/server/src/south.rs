@@ -7,7 +7,7 @@ use fleet::{DeviceId, OperationId, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use crate::dispatch::Handle;
-use crate::seam::{Attempt, South, Waking, Way};
+use crate::seam::{Attempt, SessionContext, South, Waking, Way};
 
 /// What an adapter knows of its links beyond `fleet::Southbound`.
 pub trait Links: fleet::Southbound {
@@ -49,6 +49,11 @@ pub trait Links: fleet::Southbound {
 
     /// When a device that is linked to this node was last heard.
     fn heard(&self, device: DeviceId) -> Option<Timestamp>;
+
+    /// The session context that a device linked to this node is spoken with in.
+    fn session_context(&self, _: DeviceId) -> Option<SessionContext> {
+        None
+    }
 
     /// Devices linked to this node.
     fn connections(&self) -> u64;
@@ -129,6 +134,10 @@ impl South for Devices {
 
     fn heard(&self, device: DeviceId) -> Option<Timestamp> {
         self.links.heard(device)
+    }
+
+    fn session_context(&self, device: DeviceId) -> Option<SessionContext> {
+        self.links.session_context(device)
     }
 
     fn connections(&self) -> u64 {

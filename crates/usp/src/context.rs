@@ -102,6 +102,14 @@ impl Context {
         }
     }
 
+    /// Whether what it carries is encrypted between the endpoints themselves.
+    pub fn is_encrypted(&self) -> bool {
+        match &self.state {
+            State::Open(open) => open.security == PayloadSecurity::TLS12,
+            _ => false,
+        }
+    }
+
     /// Failures in a row (`CurrentRetryCount`).
     pub fn failures(&self) -> u32 {
         self.failures

@@ -470,6 +470,11 @@ impl Session {
         self.link.context_status().0
     }
 
+    /// Whether what it carries is encrypted between the endpoints themselves.
+    pub fn context_is_encrypted(&self) -> bool {
+        self.link.context_is_encrypted()
+    }
+
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event> {
         pop(&mut self.events)

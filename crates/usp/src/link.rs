@@ -420,6 +420,12 @@ impl Link {
         self.context.as_deref().map(of).unwrap_or_default()
     }
 
+    /// Whether what the session context carries is encrypted.
+    pub(crate) fn context_is_encrypted(&self) -> bool {
+        let context = self.context.as_deref();
+        context.is_some_and(Context::is_encrypted)
+    }
+
     /// Begins a new session context.
     pub(crate) fn reset_context(&mut self, now: Instant) {
         self.now = Some(now);

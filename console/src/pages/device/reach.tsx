@@ -99,6 +99,7 @@ function Path({ device, path, credential, onSplit, mayNot }: { device: DeviceDet
     [r.reason, path.connected ? undefined : path.disconnect_reason || undefined],
     [r.peer, path.peer ? <span key="p" className="mono">{path.peer}</span> : undefined],
     [r.tls, path.tls == null ? undefined : path.tls ? t.common.yes : t.common.no],
+    [r.sessionContext, path.session_context ? r.sessionContextIs(path.session_context) : undefined],
     [r.credential, path.credential ?? undefined],
     [r.lastSign, path.evidence_at ? <span key="e"><Ago at={path.evidence_at} />{path.evidence_source ? `, ${path.evidence_source}` : ''}</span> : undefined],
     [r.expectedBy, path.expected_by ? <Ago key="x" at={path.expected_by} /> : undefined],

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::Files;
 use super::link::LinkError;
 use crate::dispatch::Reported;
-use crate::seam::{Attempt, Waking, Way};
+use crate::seam::{Attempt, SessionContext, Waking, Way};
 use crate::south::Links;
 
 /// The adapters, with the file service in front.
@@ -127,6 +127,10 @@ impl Links for Handing {
 
     fn heard(&self, device: DeviceId) -> Option<Timestamp> {
         self.inner.heard(device)
+    }
+
+    fn session_context(&self, device: DeviceId) -> Option<SessionContext> {
+        self.inner.session_context(device)
     }
 
     fn connections(&self) -> u64 {

@@ -10,7 +10,9 @@ use crate::seam::Way;
 use crate::state::{State, now};
 use api::device::PresenceWord;
 use api::doctor::Refusal;
-use api::reach::{DialAttempt, ManagementPath, Reach, ReachMethod, WakeAbility, Woken};
+use api::reach::{
+    DialAttempt, ManagementPath, Reach, ReachMethod, SessionContext, WakeAbility, Woken,
+};
 use axum::Json;
 use axum::extract::State as Extract;
 use fleet::{DeviceId, Timestamp};
@@ -174,6 +176,13 @@ fn view(
         disconnected_at: path.disconnected_at.map(time),
         disconnect_reason: some(&path.disconnect_reason).filter(|_| !open),
         peer: some(&path.peer),
+        session_context: Some(path)
+            .filter(|path| open && path.transport == WEBSOCKET)
+            .and_then(|path| state.south.session_context(path.device))
+            .map(|of| SessionContext {
+                up: of.up,
+                encrypted: of.encrypted,
+            }),
         tls: path.info.get("tls").and_then(serde_json::Value::as_bool),
         credential: some(&path.authenticated_by).map(|word| credential(&word).to_owned()),
         evidence_at: heard.map(time),

@@ -6,7 +6,7 @@ use fleet::southbound::Job;
 use fleet::{DeviceId, Protocol, Southbound, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
 
-use crate::seam::{Attempt, Waking, Way};
+use crate::seam::{Attempt, SessionContext, Waking, Way};
 use crate::south::Links;
 
 /// The adapters of all protocols.
@@ -119,6 +119,11 @@ impl Links for Both {
             .iter()
             .filter_map(|links| links.heard(device))
             .max()
+    }
+
+    fn session_context(&self, device: DeviceId) -> Option<SessionContext> {
+        let mut each = self.each().into_iter();
+        each.find_map(|links| links.session_context(device))
     }
 
     fn connections(&self) -> u64 {

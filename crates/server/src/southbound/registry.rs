@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use fleet::onboarding::{Flaps, Refusal, Rival, Strength};
 use fleet::{DeviceId, TenantId, Timestamp};
 use tokio::sync::mpsc;
 
+use crate::seam::SessionContext;
 use crate::state::now;
 
 /// One open link.
@@ -38,6 +39,8 @@ pub struct Entry<C> {
     told: AtomicI64,
     /// Whoever asks has heard that.
     known: AtomicBool,
+    /// See [`Self::session_context`], as bits.
+    context: AtomicU8,
     /// Takeovers of this place lately, handed on from link to link.
     flaps: Flaps,
     generation: u64,
@@ -83,6 +86,23 @@ impl<C> Entry<C> {
 
     fn parting_lock(&self) -> MutexGuard<'_, Option<(Parting, Instant)>> {
         self.parting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is in this session context now.
+    pub fn note_context(&self, context: Option<SessionContext>) {
+        let bits = context.map_or(0, |of| {
+            1 | u8::from(of.up) << 1 | u8::from(of.encrypted) << 2
+        });
+        self.context.store(bits, Ordering::Relaxed);
+    }
+
+    /// The session context that it is in.
+    pub fn session_context(&self) -> Option<SessionContext> {
+        let bits = self.context.load(Ordering::Relaxed);
+        (bits != 0).then_some(SessionContext {
+            up: bits & 2 != 0,
+            encrypted: bits & 4 != 0,
+        })
     }
 
     /// Something is asked of the device.
@@ -198,6 +218,7 @@ impl<C> Registry<C> {
             wanted: AtomicBool::default(),
             told: AtomicI64::default(),
             known: AtomicBool::default(),
+            context: AtomicU8::default(),
             flaps,
             generation: self.generations.fetch_add(1, Ordering::Relaxed),
         });

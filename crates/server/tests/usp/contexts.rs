@@ -17,8 +17,9 @@ use usp::record::SessionContextRecord;
 use usp::{Record, Version};
 
 use crate::admission::give_token;
+use crate::api_world;
 use crate::puppet::{Puppet, Seen, eid, plain};
-use crate::rig::{PATIENCE, Real, World, each};
+use crate::rig::{PATIENCE, Real, World, each, until};
 
 const EID: &str = "os::00256D-P1";
 const SESSION: &str = "Device.LocalAgent.Controller.1.E2ESession.";
@@ -357,4 +358,65 @@ async fn an_identity_that_does_not_fit_is_named_at_the_start() {
     assert!(context.session(&eid(OWN)).is_ok());
     let other = context.session(&eid("self::another")).err().unwrap();
     assert!(other.to_string().contains("self::another"), "{other}");
+}
+
+/// Who looks at a device sees that it is spoken with in a session context, and whether that is encrypted.
+#[tokio::test]
+async fn the_page_of_a_device_tells_of_its_session_context() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::new(dir.path());
+    let database = store::testing::sqlite().await.unwrap();
+    let mut world = api_world::World::with(database, |config| {
+        config.usp.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        site.serve(config);
+        config.usp.session_context.payload_security = PayloadSecurity::Either;
+    })
+    .await;
+    world.populate().await;
+    let made = world
+        .post(
+            "/api/v1/setup-keys",
+            serde_json::json!({"name": "contexts"}),
+        )
+        .await;
+    let made: serde_json::Value = made.json().await.unwrap();
+    let url = made["urls"][0].as_str().unwrap().to_owned();
+    for (serial, mode, payload, wanted) in [
+        ("V1", "Allow", "Plaintext", serde_json::json!(null)),
+        (
+            "V2",
+            "Require",
+            "Plaintext",
+            serde_json::json!({"up": true, "encrypted": false}),
+        ),
+        (
+            "V3",
+            "Require",
+            "TLS",
+            serde_json::json!({"up": true, "encrypted": true}),
+        ),
+    ] {
+        let controller = ControllerConfig {
+            endpoint_id: OWN.into(),
+            url: url.clone(),
+            retry_min_wait: 1,
+            session_mode: mode.into(),
+            payload_security: payload.into(),
+            ..ControllerConfig::default()
+        };
+        let (agent, _) = Real::run(serial, MemoryStorage::new(), |config| {
+            site.equip(config);
+            config.controllers = vec![controller];
+        });
+        until("it is onboarded, and its page tells", || async {
+            let found = world.read(&format!("/api/v1/devices?q={serial}")).await;
+            let id = found["items"][0]["id"].as_str()?.to_owned();
+            let device = world.read(&format!("/api/v1/devices/{id}")).await;
+            let reach = world.read(&format!("/api/v1/devices/{id}/reach")).await;
+            let done = device["onboarding"] == "complete";
+            (done && reach["paths"][0]["session_context"] == wanted).then_some(())
+        })
+        .await;
+        agent.stop().await;
+    }
 }

@@ -76,6 +76,19 @@ pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
             ("credential", text(&path.credential)),
             ("encrypted", path.tls.map_or("-", output::yes).to_owned()),
         ];
+        if let Some(of) = &path.session_context {
+            let up = if of.up {
+                "in use"
+            } else {
+                "about to be opened"
+            };
+            let end_to_end = if of.encrypted {
+                ", encrypted end to end"
+            } else {
+                ""
+            };
+            rows.push(("session context", format!("{up}{end_to_end}")));
+        }
         if let Some(why) = &path.disconnect_reason {
             rows.push(("closed because", why.clone()));
         }

@@ -20,7 +20,7 @@ use super::link::{Command, Stop};
 use super::recorder::Recorder;
 use super::{Registry, Reported, WEBSOCKET};
 use crate::matching::Terms;
-use crate::seam::{Attempt, Way};
+use crate::seam::{Attempt, SessionContext, Way};
 use crate::south::Links;
 use crate::southbound::refusal::RefusalLog;
 use crate::southbound::slots::Slots;
@@ -256,6 +256,10 @@ impl Links for Adapter {
 
     fn heard(&self, device: DeviceId) -> Option<Timestamp> {
         self.core.links.get(device).map(|link| link.heard())
+    }
+
+    fn session_context(&self, device: DeviceId) -> Option<SessionContext> {
+        self.core.links.get(device)?.session_context()
     }
 
     fn connections(&self) -> u64 {

@@ -4,6 +4,7 @@ use usp::context::Status;
 use usp::session::Ignored;
 
 use super::link::Running;
+use crate::seam::SessionContext;
 use crate::southbound::refusal::Complaint;
 
 impl Running {
@@ -51,6 +52,16 @@ impl Running {
             // What was asked has its own end: by its answer, or by its time.
             _ => tracing::debug!(peer = %self.entry.peer, ?event, "session context"),
         }
+    }
+
+    /// For whoever looks at the device.
+    pub(super) fn note_context(&self) {
+        let status = self.session.context_status();
+        let context = (status != Status::Down).then(|| SessionContext {
+            up: status == Status::Up,
+            encrypted: self.session.context_is_encrypted(),
+        });
+        self.entry.note_context(context);
     }
 
     pub(super) fn complain(&self, reason: &str, detail: String) {

@@ -278,9 +278,11 @@ impl Running {
             }
             match self.session.poll_event() {
                 Some(event) => Box::pin(self.event(event)).await?,
-                None => return Ok(()),
+                None => break,
             }
         }
+        self.note_context();
+        Ok(())
     }
 
     async fn event(&mut self, event: Event) -> Result<(), End> {
