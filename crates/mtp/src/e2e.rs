@@ -23,7 +23,9 @@ use usp::{
 };
 
 use crate::limits::{SENDER_CERTIFICATE_BYTES_MAX, SENDER_CERTIFICATES_MAX};
-use crate::tls::{TlsError, certificate_ids, certificates, parse, private_key, provider, read};
+use crate::tls::{
+    CertificateInfo, TlsError, certificates, describe, parse, private_key, provider, read,
+};
 use channel::Tls;
 use trust::Trust;
 
@@ -41,6 +43,7 @@ pub struct CredentialConfig {
 /// Who an endpoint is towards its peers, end to end.
 pub struct Credential {
     pem: Vec<u8>,
+    info: CertificateInfo,
     own: Arc<CertifiedKey>,
     trust: Arc<Trust>,
     versions: Vec<&'static SupportedProtocolVersion>,
@@ -51,12 +54,13 @@ impl Credential {
     /// kind, a certificate for somebody else than `own`.
     pub fn load(files: &CredentialConfig, own: &EndpointId) -> Result<Self, TlsError> {
         let chain = certificates(&files.certificate)?;
-        let ids = match chain.first() {
-            Some(leaf) => certificate_ids(leaf)?,
-            None => Vec::new(),
+        let path = files.certificate.display();
+        let missing = || TlsError::Missing {
+            path: path.to_string(),
+            wanted: "certificate",
         };
-        if !ids.contains(own) {
-            let path = files.certificate.display();
+        let info = describe(chain.first().ok_or_else(missing)?)?;
+        if !info.endpoint_ids.contains(own) {
             let words = format!(
                 "{path}: session contexts need a certificate for {}",
                 own.to_urn()
@@ -76,10 +80,16 @@ impl Credential {
             .map_err(|_| unfit("the key of the certificate"))?;
         Ok(Self {
             pem: read(&files.certificate)?,
+            info,
             own: Arc::new(own),
             trust: Arc::new(Trust::load(&files.authorities)?),
             versions: vec![&TLS13, &TLS12],
         })
+    }
+
+    /// What the certificate says.
+    pub fn info(&self) -> &CertificateInfo {
+        &self.info
     }
 
     fn client(&self, peer: &EndpointId) -> Result<rustls::Connection, rustls::Error> {

@@ -220,6 +220,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         usp_tls: usp.usp_tls,
         mqtt: usp.mqtt,
         certificate: usp.certificate,
+        context_certificate: usp.context_certificate,
         endpoint_id: usp.endpoint_id,
         cwmp: cwmp.http,
         cwmp_tls: cwmp.https,

@@ -67,6 +67,8 @@ pub struct Bound {
     pub certificate: Option<crate::southbound::certificate::Certificate>,
     /// Devices that speak USP over MQTT.
     pub mqtt: crate::southbound::usp::MqttBound,
+    /// The certificate of session contexts.
+    pub context_certificate: Option<mtp::tls::CertificateInfo>,
     /// Devices that speak TR-069, by HTTP.
     pub cwmp: Option<SocketAddr>,
     /// Devices that speak TR-069, by HTTPS.

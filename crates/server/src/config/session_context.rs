@@ -56,9 +56,8 @@ impl Default for SessionContext {
 }
 
 impl SessionContext {
-    /// For the protocol's sessions: reads the files.
-    pub fn session(&self, own: &EndpointId) -> Result<usp::controller::Config, StartError> {
-        let identity = self.credential(own)?;
+    /// For the protocol's sessions.
+    pub fn session(&self, identity: Option<Credential>) -> usp::controller::Config {
         let signatures = match (&identity, self.signed_records) {
             (None, _) => Signatures::Refuse,
             (Some(_), false) => Signatures::Verify,
@@ -81,14 +80,15 @@ impl SessionContext {
             identity: identity.map(|one| Arc::new(one) as Arc<dyn Identity>),
             ..usp::context::Config::default()
         };
-        Ok(usp::controller::Config {
+        usp::controller::Config {
             signatures,
             contexts: Arc::new(contexts),
             ..usp::controller::Config::default()
-        })
+        }
     }
 
-    fn credential(&self, own: &EndpointId) -> Result<Option<Credential>, StartError> {
+    /// Reads the files of the identity.
+    pub fn credential(&self, own: &EndpointId) -> Result<Option<Credential>, StartError> {
         let failed = |message: String| StartError::Tls {
             what: "usp.session_context.identity".to_owned(),
             message,

@@ -12,6 +12,7 @@ use crate::state::State;
 use api::device::PresenceWord;
 use api::doctor::{Finding, Severity};
 use fleet::Timestamp;
+use mtp::tls::CertificateInfo;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -190,63 +191,68 @@ fn certificates(state: &State, at: Timestamp) -> Vec<Finding> {
     let mqtt = bound.mqtt.certificate.as_ref();
     let told = |one: &&Certificate| usp.into_iter().chain(acs).any(|other| same(other, one));
     let mqtt = mqtt.filter(|one| !told(one));
-    let usp = usp.map(|one| certificate(one, "usp.tls", "", at));
-    let acs = acs.map(|one| certificate(one, "cwmp.tls", "acs-", at));
-    let mqtt = mqtt.map(|one| certificate(one, "mqtt.tls", "mqtt-", at));
-    usp.into_iter().chain(acs).chain(mqtt).collect()
+    let listener = |one: &Certificate, files: &str, prefix: &str| {
+        let renew =
+            format!("Renew it in the files of {files}; they are read again within a minute.");
+        let authority = one.development.as_deref().map_or_else(String::new, |ca| {
+            let ca = ca.display();
+            format!(" Devices have to trust the development authority in {ca}.")
+        });
+        certificate(
+            &one.tls.info(),
+            [prefix, "for devices", &renew, &authority],
+            at,
+        )
+    };
+    let contexts = bound.context_certificate.as_ref().map(|info| {
+        let renew =
+            "Renew it in the files of usp.session_context.identity, and restart the server.";
+        certificate(info, ["context-", "of session contexts", renew, ""], at)
+    });
+    let usp = usp.map(|one| listener(one, "usp.tls", ""));
+    let acs = acs.map(|one| listener(one, "cwmp.tls", "acs-"));
+    let mqtt = mqtt.map(|one| listener(one, "mqtt.tls", "mqtt-"));
+    usp.into_iter()
+        .chain(acs)
+        .chain(mqtt)
+        .chain(contexts)
+        .collect()
 }
 
-fn certificate(
-    certificate: &Certificate,
-    files: &str,
-    code_prefix: &str,
-    at: Timestamp,
-) -> Finding {
-    let info = certificate.tls.info();
+/// What a certificate is, and whether it holds: what its code begins with, whose it is, how to renew it, and what else
+/// there is to say.
+fn certificate(info: &CertificateInfo, words: [&str; 4], at: Timestamp) -> Finding {
+    let [prefix, of, renew, more] = words;
     let seconds = |time: i64| Timestamp::from_millis(time.saturating_mul(1000));
     let (from, until) = (seconds(info.not_before), seconds(info.not_after));
-    let renew = format!("Renew it in the files of {files}; they are read again within a minute.");
-    let renew = renew.as_str();
-    let mut detail = format!("It is {info}, for {}.", info.names.join(", "));
-    if let Some(ca) = &certificate.development {
-        detail.push_str(&format!(
-            " Devices have to trust the development authority in {}.",
-            ca.display()
-        ));
-    }
-    let (severity, code, title, remedy) = if until <= at {
+    let names = match info.names.is_empty() {
+        true => String::new(),
+        false => format!(", for {}", info.names.join(", ")),
+    };
+    let detail = format!("It is {info}{names}.{more}");
+    let (severity, code, is, remedy) = if until <= at {
         (
             Severity::Problem,
             "certificate-expired",
-            "The certificate for devices has expired",
+            "has expired",
             renew,
         )
     } else if from > at {
         (
             Severity::Problem,
             "certificate-not-yet",
-            "The certificate for devices is not valid yet",
+            "is not valid yet",
             "Compare the clock of this machine; else wait, or install another one.",
         )
     } else if until <= at.plus(RENEW_BEFORE) {
-        (
-            Severity::Warning,
-            "certificate-ends",
-            "The certificate for devices ends soon",
-            renew,
-        )
+        (Severity::Warning, "certificate-ends", "ends soon", renew)
     } else {
-        (
-            Severity::Ok,
-            "certificate",
-            "The certificate for devices is in force",
-            "",
-        )
+        (Severity::Ok, "certificate", "is in force", "")
     };
     finding(
         severity,
-        format!("{code_prefix}{code}"),
-        title,
+        format!("{prefix}{code}"),
+        format!("The certificate {of} {is}"),
         detail,
         remedy,
     )

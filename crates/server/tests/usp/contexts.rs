@@ -344,7 +344,7 @@ async fn an_identity_that_does_not_fit_is_named_at_the_start() {
         ..Default::default()
     };
     let failed = |context: &server::config::SessionContext| {
-        let failed = context.session(&eid(OWN)).err().unwrap().to_string();
+        let failed = context.credential(&eid(OWN)).err().unwrap().to_string();
         assert!(
             failed.starts_with("usp.session_context.identity: "),
             "{failed}"
@@ -355,8 +355,8 @@ async fn an_identity_that_does_not_fit_is_named_at_the_start() {
     let mut config = Config::default();
     site.serve(&mut config);
     context.identity = config.usp.session_context.identity;
-    assert!(context.session(&eid(OWN)).is_ok());
-    let other = context.session(&eid("self::another")).err().unwrap();
+    assert!(context.credential(&eid(OWN)).is_ok());
+    let other = context.credential(&eid("self::another")).err().unwrap();
     assert!(other.to_string().contains("self::another"), "{other}");
 }
 

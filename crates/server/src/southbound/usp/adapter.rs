@@ -7,6 +7,7 @@ use std::time::Duration;
 use fleet::southbound::{Failure, Job, Southbound};
 use fleet::{DeviceId, Fact, NodeId, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
+use mtp::tls::CertificateInfo;
 use mtp::ws::{KeepAlive, LinkLimits};
 use store::Store;
 use tokio::sync::{Notify, mpsc};
@@ -44,6 +45,8 @@ pub struct Core {
     pub session: Arc<controller::Config>,
     /// How we talk over MQTT.
     pub mqtt_session: Arc<controller::Config>,
+    /// The certificate of session contexts, as it was at the start.
+    pub certificate: Option<CertificateInfo>,
     /// What a link may cost, and its pings.
     pub link_limits: LinkLimits,
     /// Onboardings at the same time.
@@ -96,9 +99,17 @@ impl Core {
             keep_alive: pace(config).0,
             ..LinkLimits::default()
         };
-        let session = config.usp.session_context.session(&own)?;
+        let contexts = &config.usp.session_context;
+        let credential = contexts.credential(&own)?;
+        let certificate = credential.as_ref().map(|one| one.info().clone());
+        let session = contexts.session(credential);
         let mqtt_session = controller::Config {
             transport: Transport::Mqtt,
+            contexts: Arc::new(usp::context::Config {
+                // A broker may drop what it holds for a device.
+                lossy: true,
+                ..(*session.contexts).clone()
+            }),
             ..session.clone()
         };
         Ok(Self {
@@ -109,6 +120,7 @@ impl Core {
             matching: Terms::of(config),
             session: Arc::new(session),
             mqtt_session: Arc::new(mqtt_session),
+            certificate,
             own,
             link_limits,
             onboardings: Slots::new(limits.onboardings_at_once),

@@ -32,7 +32,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fleet::{Event, EventKind, NodeId};
-use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
+use mtp::tls::{CertificateInfo, ClientTls, ClientTlsConfig, Roots};
 use serde_json::json;
 use store::Store;
 use tokio::sync::mpsc;
@@ -93,6 +93,8 @@ pub struct Started {
     pub mqtt: mqtt::Bound,
     /// The certificate of the listener with TLS.
     pub certificate: Option<Certificate>,
+    /// The certificate of session contexts, as it was at the start.
+    pub context_certificate: Option<CertificateInfo>,
     /// The endpoint id under which devices know us.
     pub endpoint_id: String,
     /// The name of this node, the same after a restart.
@@ -148,6 +150,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
         usp_tls: listeners.tls,
         mqtt,
         certificate: listeners.certificate,
+        context_certificate: core.certificate.clone(),
         endpoint_id: own.as_str().to_owned(),
         node,
         task: tokio::spawn(end(core, shutdown, ended, written)),
