@@ -86,6 +86,14 @@ pub async fn listen() -> Result<Listener<Everybody>, Fault> {
 
 /// That many connected gateways.
 pub async fn agents(count: usize) -> Result<Vec<Agent>, Fault> {
+    agents_with(count, usp::context::Config::default()).await
+}
+
+/// That many connected gateways, spoken with like this.
+pub async fn agents_with(
+    count: usize,
+    contexts: usp::context::Config,
+) -> Result<Vec<Agent>, Fault> {
     let mut listener = listen().await?;
     let swarm = SwarmConfig {
         count: u32::try_from(count)?,
@@ -99,7 +107,10 @@ pub async fn agents(count: usize) -> Result<Vec<Agent>, Fault> {
         ramp_per_second: 1_000,
     };
     tokio::spawn(run_swarm(swarm, CancellationToken::new()));
-    let config = Arc::new(Config::default());
+    let config = Arc::new(Config {
+        contexts: Arc::new(contexts),
+        ..Config::default()
+    });
     let mut agents = Vec::new();
     for number in 0..count {
         let accepted = listener.accept().await;

@@ -1,15 +1,17 @@
 //! Round trips of a controller to simulated gateways over loopback, against a bare echo over the
 //! same WebSocket library with messages of the same sizes, in the same run. Both ends of both are
-//! in this process, so the ratio counts the work of the controller and of the agent.
+//! in this process, so the ratio counts the work of the controller and of the agent. And the same
+//! round trips in session contexts, in plain text, against those without.
 //! Deliberately without a server: no store, no dispatcher; `bench-wholeway` has those.
 //! `cargo run --release -p bench-roundtrip` in `bench/`, or `cargo xtask bench roundtrip`.
 
 use std::time::{Duration, Instant};
 
-use bench_roundtrip::{Agent, Fault, agents, listen};
+use bench_roundtrip::{Agent, Fault, agents, agents_with, listen};
 use mtp::ws::{DialConfig, Incoming, Link, dial};
 use tokio::task::JoinSet;
 use usp::EndpointId;
+use usp::context::{Config, Mode};
 use usp::msg::{self, Get, Response};
 
 /// Links at work at the same time, each with one request under way.
@@ -20,6 +22,8 @@ const ROUNDS: usize = 7;
 const WINDOW: Duration = Duration::from_millis(500);
 /// The aim of the project.
 const AIM: f64 = 0.5;
+/// The same for round trips in session contexts against those without.
+const AIM_IN_CONTEXTS: f64 = 0.8;
 
 /// Reads the monitoring of a fleet would make.
 const FEW: [&str; 4] = [
@@ -43,6 +47,11 @@ async fn main() -> Result<(), Fault> {
     let most = LINKS[LINKS.len() - 1];
     let mut agents = agents(most).await?;
     let mut echoes = echoes(most).await?;
+    let contexts = Config {
+        mode: Mode::Require,
+        ..Config::default()
+    };
+    let mut in_contexts = agents_with(most, contexts).await?;
     for (name, get) in [("few", msg::get(FEW)), ("many", msg::get_depth(HUNDRED, 1))] {
         let shape = shape(&mut agents[0], &get).await?;
         println!(
@@ -50,8 +59,8 @@ async fn main() -> Result<(), Fault> {
             shape.parameters, shape.request, shape.response
         );
         for links in LINKS {
-            let mut ratios = Vec::new();
-            let mut best = [0.0_f64; 2];
+            let (mut ratios, mut context_ratios) = (Vec::new(), Vec::new());
+            let mut best = [0.0_f64; 3];
             for _ in 0..ROUNDS {
                 let bare = all(&mut echoes, links, |link, until| {
                     echo(link, shape.request, shape.response, until)
@@ -61,19 +70,34 @@ async fn main() -> Result<(), Fault> {
                     ask(agent, get.clone(), until)
                 });
                 let ours = ours.await?;
+                let inside = all(&mut in_contexts, links, |agent, until| {
+                    ask(agent, get.clone(), until)
+                });
+                let inside = inside.await?;
                 ratios.push(ours / bare);
-                best = [best[0].max(ours), best[1].max(bare)];
+                context_ratios.push(inside / ours);
+                best = [best[0].max(ours), best[1].max(bare), best[2].max(inside)];
             }
-            ratios.sort_by(f64::total_cmp);
-            let ratio = ratios[ROUNDS / 2];
-            let verdict = if ratio >= AIM { "met" } else { "MISSED" };
+            let (ratio, word) = verdict(&mut ratios, AIM);
             println!(
-                "  {links:>2} links: usp {:>6.0} a second, echo {:>6.0} a second, ratio {ratio:.2} (aim {AIM}: {verdict})",
+                "  {links:>2} links: usp {:>6.0} a second, echo {:>6.0} a second, ratio {ratio:.2} (aim {AIM}: {word})",
                 best[0], best[1]
+            );
+            let (ratio, word) = verdict(&mut context_ratios, AIM_IN_CONTEXTS);
+            println!(
+                "            in session contexts {:>6.0} a second, ratio to usp without {ratio:.2} (aim {AIM_IN_CONTEXTS}: {word})",
+                best[2]
             );
         }
     }
     Ok(())
+}
+
+/// The median, and whether it is good enough.
+fn verdict(ratios: &mut [f64], aim: f64) -> (f64, &'static str) {
+    ratios.sort_by(f64::total_cmp);
+    let ratio = ratios[ratios.len() / 2];
+    (ratio, if ratio >= aim { "met" } else { "MISSED" })
 }
 
 /// Runs `work` on the first `links` of them for a window; the sum of what they did, a second.
