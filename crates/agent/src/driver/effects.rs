@@ -165,11 +165,9 @@ impl Driver {
                     let peer = &mut self.peers[at];
                     let before = std::mem::replace(&mut peer.config, config);
                     let session = before.session != peer.config.session;
-                    if session {
-                        let contexts = self.identity.contexts(&peer.config.session);
-                        peer.session.set_contexts(contexts);
-                    }
                     if session || before.reach != peer.config.reach {
+                        let contexts = self.identity.contexts(&peer.config);
+                        peer.session.set_contexts(contexts);
                         self.reconnect(at).await;
                     } else if before.keep_alive != peer.config.keep_alive
                         && let Channel::Open(link) = &mut peer.channel
@@ -182,7 +180,7 @@ impl Driver {
                     let own = self.engine.endpoint_id().clone();
                     let usp = usp::agent::Config {
                         signatures: self.identity.signatures(),
-                        contexts: self.identity.contexts(&config.session),
+                        contexts: self.identity.contexts(&config),
                         ..usp::agent::Config::default()
                     };
                     let session = Session::new(&usp, own, config.endpoint_id.clone(), seed);

@@ -9,7 +9,7 @@ use usp::context::{Config, Identity};
 use usp::session::Signatures;
 
 use super::RunError;
-use crate::{SessionSettings, TlsConfig};
+use crate::{ControllerLink, Reach, TlsConfig};
 
 /// The agent's credential, if it has one that fits.
 pub(super) struct EndToEnd {
@@ -45,7 +45,13 @@ impl EndToEnd {
         }
     }
 
-    pub fn contexts(&self, settings: &SessionSettings) -> Arc<Config> {
-        Arc::new(settings.config(self.credential.clone(), self.signed))
+    /// How this controller is spoken with in session contexts.
+    pub fn contexts(&self, link: &ControllerLink) -> Arc<Config> {
+        let config = link.session.config(self.credential.clone(), self.signed);
+        Arc::new(Config {
+            // A broker may drop what it holds for us.
+            lossy: matches!(link.reach, Reach::Mqtt(_)),
+            ..config
+        })
     }
 }

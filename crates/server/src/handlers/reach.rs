@@ -177,7 +177,7 @@ fn view(
         disconnect_reason: some(&path.disconnect_reason).filter(|_| !open),
         peer: some(&path.peer),
         session_context: Some(path)
-            .filter(|path| open && path.transport == WEBSOCKET)
+            .filter(|path| open && path.transport != CWMP)
             .and_then(|path| state.south.session_context(path.device))
             .map(|of| SessionContext {
                 up: of.up,

@@ -28,7 +28,7 @@ async fn each<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
 }
 
 /// An agent that comes with the setup key.
-fn dial(world: &World, serial: &str, version: &str) -> Real {
+fn dial(world: &World, serial: &str, version: &str, session_mode: &str) -> Real {
     let controller = ControllerConfig {
         endpoint_id: world.own.clone(),
         url: format!("mqtt://{}", world.mqtt.plain.unwrap()),
@@ -39,14 +39,16 @@ fn dial(world: &World, serial: &str, version: &str) -> Real {
             password: world.key.clone(),
             ..MqttConfig::default()
         }),
+        session_mode: session_mode.into(),
+        record_bytes_max: 512,
         ..ControllerConfig::default()
     };
     let configure = |config: &mut agent::AgentConfig| config.controllers = vec![controller];
     Real::run(serial, MemoryStorage::new(), configure).0
 }
 
-async fn managed(mut world: World, version: &str) {
-    let agent = dial(&world, "M1", version);
+async fn managed(mut world: World, version: &str, session_mode: &str) {
+    let agent = dial(&world, "M1", version, session_mode);
     world.connected().await;
     let device = world.onboarded(&agent.endpoint).await.device.id;
     // The setup key is swapped for a credential of its own, with which it comes back.
@@ -113,12 +115,20 @@ async fn managed(mut world: World, version: &str) {
 
 #[tokio::test]
 async fn an_agent_is_managed_over_mqtt_5_and_comes_back_after_a_restart_of_the_server() {
-    each(|world| managed(world, "5.0")).await;
+    each(|world| managed(world, "5.0", "Allow")).await;
 }
 
 #[tokio::test]
 async fn an_agent_is_managed_over_mqtt_3_1_1_and_comes_back_after_a_restart_of_the_server() {
-    each(|world| managed(world, "3.1.1")).await;
+    each(|world| managed(world, "3.1.1", "Allow")).await;
+}
+
+/// Messages in pieces, through a broker that knows nothing of them.
+#[tokio::test]
+async fn an_agent_that_requires_session_contexts_is_managed_over_mqtt_too() {
+    for version in ["5.0", "3.1.1"] {
+        each(|world| managed(world, version, "Require")).await;
+    }
 }
 
 #[tokio::test]
@@ -221,7 +231,7 @@ const VICTIM: &str = "os::00256D-M1";
 
 async fn apart(mut world: World, version: Version) {
     let five = version == Version::V5;
-    let agent = dial(&world, "M1", if five { "5.0" } else { "3.1.1" });
+    let agent = dial(&world, "M1", if five { "5.0" } else { "3.1.1" }, "Allow");
     world.connected().await;
     let device = world.onboarded(&agent.endpoint).await.device.id;
     assert_eq!(agent.endpoint, VICTIM);
