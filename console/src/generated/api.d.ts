@@ -1888,6 +1888,34 @@ export interface components {
          */
         ModelSource: "discovered" | "standard" | "values";
         /**
+         * @description What to write into `Device.MQTT.Client.{i}.` and the MTPs of a device that speaks USP over MQTT. Its password is the
+         *     secret. `ENDPOINT` in a topic stands for the endpoint id of the device.
+         */
+        MqttAccess: {
+            /**
+             * @description `Device.LocalAgent.MTP.{i}.MQTT.ResponseTopicConfigured`.
+             * @example usp/default/agent/ENDPOINT
+             */
+            agent_topic: string;
+            /**
+             * @description `Device.LocalAgent.Controller.{i}.MTP.{i}.MQTT.Topic`.
+             * @example usp/default/controller/ENDPOINT
+             */
+            controller_topic: string;
+            /**
+             * @description `BrokerAddress` and `BrokerPort`: each of them works, the encrypted one first.
+             * @example [
+             *       "mqtts://mqtt.example.net:8883"
+             *     ]
+             */
+            urls: string[];
+            /**
+             * @description `Username`.
+             * @example default/setup
+             */
+            username: string;
+        };
+        /**
          * @description What a hit of a search is.
          * @enum {string}
          */
@@ -2393,6 +2421,7 @@ export interface components {
         /** @description A new setup key with its secret, which is shown this once. */
         SetupKeyCreated: {
             acs?: components["schemas"]["AcsAccess"] | null;
+            mqtt?: components["schemas"]["MqttAccess"] | null;
             /**
              * @description What to write into `Device.LocalAgent.Controller.{i}.MTP.{i}.WebSocket.Path`.
              * @example /usp/hes_0123456789abcdefghijABCDEFGHIJ01

@@ -73,8 +73,28 @@ pub struct SetupKeyCreated {
     pub path: String,
     /// The URLs at which devices that speak USP find this server, with the key in them.
     pub urls: Vec<String>,
+    /// How devices that speak USP over MQTT find it; null when it has no broker.
+    pub mqtt: Option<MqttAccess>,
     /// How devices that speak TR-069 (CWMP) find it and come in with the key; null when it has no listener for them.
     pub acs: Option<AcsAccess>,
+}
+
+/// What to write into `Device.MQTT.Client.{i}.` and the MTPs of a device that speaks USP over MQTT. Its password is the
+/// secret. `ENDPOINT` in a topic stands for the endpoint id of the device.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct MqttAccess {
+    /// `BrokerAddress` and `BrokerPort`: each of them works, the encrypted one first.
+    #[schema(example = json!(["mqtts://mqtt.example.net:8883"]))]
+    pub urls: Vec<String>,
+    /// `Username`.
+    #[schema(example = "default/setup")]
+    pub username: String,
+    /// `Device.LocalAgent.MTP.{i}.MQTT.ResponseTopicConfigured`.
+    #[schema(example = "usp/default/agent/ENDPOINT")]
+    pub agent_topic: String,
+    /// `Device.LocalAgent.Controller.{i}.MTP.{i}.MQTT.Topic`.
+    #[schema(example = "usp/default/controller/ENDPOINT")]
+    pub controller_topic: String,
 }
 
 /// What to write into the `ManagementServer` object of a device that speaks TR-069. Its password is the secret.

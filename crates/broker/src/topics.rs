@@ -39,11 +39,17 @@ impl Topics {
 
     /// What belongs to one agent. `tenant` is one level: no slash, no wildcard.
     pub fn area(&self, tenant: &str, endpoint: &EndpointId) -> Area {
+        let (agent, controller) = self.named(tenant, endpoint.as_str());
+        Area { agent, controller }
+    }
+
+    /// The topics to and from an agent of this name, for people too.
+    pub fn named(&self, tenant: &str, endpoint: &str) -> (String, String) {
         let prefix = &self.prefix;
-        Area {
-            agent: format!("{prefix}/{tenant}/agent/{endpoint}"),
-            controller: format!("{prefix}/{tenant}/controller/{endpoint}"),
-        }
+        (
+            format!("{prefix}/{tenant}/agent/{endpoint}"),
+            format!("{prefix}/{tenant}/controller/{endpoint}"),
+        )
     }
 }
 

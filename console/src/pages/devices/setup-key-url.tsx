@@ -16,6 +16,7 @@ import { State } from '~/components/state';
 import { serverNow } from '~/lib/clock';
 import { t } from '~/text';
 import { HowCwmp } from './how-cwmp';
+import { HowMqtt } from './how-mqtt';
 import { HowUsp } from './how-usp';
 
 const DAY_MS = 86_400_000;
@@ -64,7 +65,7 @@ export function SetupKeyUrl({ disabledReason, onClose }: { disabledReason?: stri
 /** How to write it into a device, by what the device speaks; and the wait for it. */
 function HowTo({ made, onClose }: { made: SetupKeyCreated; onClose: () => void }) {
   const d = t.addDevice;
-  const [speaks, setSpeaks] = useState(made.urls.length === 0 && made.acs ? 'cwmp' : 'usp');
+  const [speaks, setSpeaks] = useState(made.urls.length > 0 ? 'usp' : made.mqtt ? 'mqtt' : made.acs ? 'cwmp' : 'usp');
   const [arrived, setArrived] = useState<{ id: string; name: string }>();
   useEffect(
     () =>
@@ -76,8 +77,8 @@ function HowTo({ made, onClose }: { made: SetupKeyCreated; onClose: () => void }
   );
   return (
     <div className="stack loose">
-      <SegmentedControl aria-label={d.speaks} value={speaks} onChange={setSpeaks} data={[{ value: 'usp', label: d.speaksUsp }, { value: 'cwmp', label: d.speaksCwmp }]} />
-      {speaks === 'usp' ? <HowUsp path={made.path} urls={made.urls} /> : <HowCwmp acs={made.acs} secret={made.secret} />}
+      <SegmentedControl aria-label={d.speaks} value={speaks} onChange={setSpeaks} data={[{ value: 'usp', label: d.speaksUsp }, ...(made.mqtt ? [{ value: 'mqtt', label: d.speaksMqtt }] : []), { value: 'cwmp', label: d.speaksCwmp }]} />
+      {speaks === 'usp' ? <HowUsp path={made.path} urls={made.urls} /> : speaks === 'mqtt' && made.mqtt ? <HowMqtt mqtt={made.mqtt} secret={made.secret} /> : <HowCwmp acs={made.acs} secret={made.secret} />}
       <div className="row" role="status">
         {arrived ? <State tone="ok">{d.arrived(arrived.name)}</State> : <State tone="waiting">{d.waiting}</State>}
         {arrived ? <Link to="/devices/$deviceId" params={{ deviceId: arrived.id }}>{d.open}</Link> : null}

@@ -85,6 +85,15 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
             for url in &made.urls {
                 eprintln!("Devices connect to  {url}");
             }
+            if let Some(mqtt) = &made.mqtt {
+                for url in &mqtt.urls {
+                    eprintln!("Over MQTT they come to  {url}");
+                }
+                eprintln!(
+                    "with the username {} and the secret as password, listen at {} and publish to {}",
+                    mqtt.username, mqtt.agent_topic, mqtt.controller_topic
+                );
+            }
             if let Some(acs) = &made.acs {
                 for url in &acs.urls {
                     eprintln!("TR-069 devices come to  {url}");

@@ -10,7 +10,9 @@ use crate::secret;
 use crate::state::{State, now};
 use api::Page;
 use api::page::PageQuery;
-use api::setup_key::{AcsAccess, SetupKey, SetupKeyCreate, SetupKeyCreated, SetupKeyPatch};
+use api::setup_key::{
+    AcsAccess, MqttAccess, SetupKey, SetupKeyCreate, SetupKeyCreated, SetupKeyPatch,
+};
 use axum::Json;
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -97,6 +99,7 @@ pub async fn create(
         setup_key: shown,
         path: format!("/usp/{text}"),
         urls: device_urls(&state, &headers, &text),
+        mqtt: mqtt_access(&state, &headers, &caller.tenant),
         acs: acs_access(&state, &headers, &caller.tenant),
         secret: text,
     };
@@ -173,6 +176,26 @@ pub fn device_urls(state: &State, headers: &HeaderMap, credential: &str) -> Vec<
     places(headers, listeners)
         .map(|place| format!("{place}/usp/{credential}"))
         .collect()
+}
+
+/// How devices that speak USP over MQTT are pointed at this server; nothing where there is no broker.
+fn mqtt_access(state: &State, headers: &HeaderMap, tenant: &TenantId) -> Option<MqttAccess> {
+    let (bound, config) = (&state.bound.mqtt, &state.config.mqtt);
+    let listeners = [("mqtts", bound.tls), ("mqtt", bound.plain)];
+    if listeners.iter().all(|(_, addr)| addr.is_none()) {
+        return None;
+    }
+    let urls = match &config.public_url {
+        Some(url) => vec![url.clone()],
+        None => places(headers, listeners).collect(),
+    };
+    let (agent_topic, controller_topic) = config.topic_prefix.named(tenant.as_str(), "ENDPOINT");
+    Some(MqttAccess {
+        urls,
+        username: format!("{tenant}/setup"),
+        agent_topic,
+        controller_topic,
+    })
 }
 
 /// How devices that speak TR-069 are pointed at this server; nothing where there is no ACS.

@@ -192,6 +192,18 @@ async fn the_doctor_shows_where_the_broker_listens_and_that_only_this_machine_re
         assert!(codes.contains(&code), "{code}: {codes:?}");
     }
     assert!(!codes.contains(&"no-device-listener"), "{codes:?}");
+    let body = serde_json::json!({"name": "van"});
+    let made = world.post("/api/v1/setup-keys", body).await;
+    let made: serde_json::Value = made.json().await.unwrap();
+    let access = &made["mqtt"];
+    assert_eq!(access["username"], "default/setup", "{made}");
+    assert_eq!(access["agent_topic"], "usp/default/agent/ENDPOINT");
+    assert_eq!(
+        access["controller_topic"],
+        "usp/default/controller/ENDPOINT"
+    );
+    let first = access["urls"][0].as_str().unwrap();
+    assert!(first.starts_with("mqtts://127.0.0.1:"), "{access}");
     let system = world.read("/api/v1/system").await.to_string();
     assert!(system.contains("mqtt://127.0.0.1:"), "{system}");
     assert!(system.contains("mqtts://127.0.0.1:"), "{system}");
