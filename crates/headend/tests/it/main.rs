@@ -16,6 +16,7 @@ mod hermit;
 mod kill;
 mod lines_that_break;
 mod lost_answers;
+mod modules;
 mod people;
 mod presence;
 mod proxy;

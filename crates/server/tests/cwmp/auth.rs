@@ -7,10 +7,11 @@ use cwmp::auth::challenge::Challenge;
 use fleet::DeviceId;
 use server::config::{DigestHash, OfferBasic};
 use server::secret;
+use server::southbound::cwmp::limits::FAILURES_PER_SECOND;
 use server::state::now;
 
 use crate::raw::{Answer, Cpe};
-use crate::rig::{World, add_key, add_tenant, each, until, world};
+use crate::rig::{PATIENCE, World, add_key, add_tenant, each, until, world};
 
 fn digests(answer: &Answer) -> Vec<Challenge> {
     let all = answer.challenges().into_iter();
@@ -125,6 +126,37 @@ async fn who_guesses_has_to_wait_and_sessions_that_are_open_do_not() {
     let mut asks = world.cpe("S4").await;
     assert_eq!(asks.post(&[], "").await.status, 401);
     inside.finish().await;
+}
+
+/// `FAILURES_PER_SECOND`
+#[tokio::test]
+async fn who_guessed_is_looked_up_again_soon_and_may_guess_so_much_more() {
+    let world = world(|_, limits| limits.failures_burst = 1).await;
+    let come = async |password: &str| {
+        let mut cpe = world.cpe("S1").await.with("acme", password);
+        cpe.come().await.status
+    };
+    assert_eq!(come("wrong").await, 401);
+    let began = std::time::Instant::now();
+    // Each that is looked up costs one of those that come back with time.
+    let mut guesses = 0;
+    while guesses < 10 {
+        match come("wrong").await {
+            401 => guesses += 1,
+            503 => assert!(began.elapsed() < PATIENCE, "{guesses} guesses"),
+            other => panic!("{other}"),
+        }
+    }
+    let least = f64::from(guesses) / FAILURES_PER_SECOND;
+    assert!(
+        began.elapsed().as_secs_f64() >= least,
+        "{:?}",
+        began.elapsed()
+    );
+    until("what is right comes in", async || {
+        (come(&world.key).await == 200).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use fleet::Southbound;
 use std::io::Write;
 
 use crate::raw::{Cpe, Wire, envelope, fault, inform, request};
-use crate::rig::{World, each, world};
+use crate::rig::{PATIENCE, World, each, world};
 
 async fn shown(cpe: &mut Cpe, body: &str) -> u16 {
     let basic = cpe.basic();
@@ -215,6 +215,38 @@ async fn a_body_that_stops_is_given_up() {
         .send(request("HTTP/1.1", "/", &headers, "5\r\n<soap\r\n"))
         .await;
     assert_eq!(chunked.wire.answer().await.status, 408);
+}
+
+/// `BODY_TIME_MAX`
+#[tokio::test]
+async fn a_body_that_comes_for_ever_is_given_up() {
+    let world = world(|_, limits| {
+        limits.body_silence_max = PATIENCE;
+        limits.body_time_max = Duration::from_millis(500);
+    })
+    .await;
+    let mut cpe = world.cpe("S1").await;
+    let basic = cpe.basic();
+    let headers = [
+        ("Authorization", basic.as_str()),
+        ("Transfer-Encoding", "chunked"),
+    ];
+    cpe.wire
+        .send(request("HTTP/1.1", "/", &headers, "5\r\n<soap\r\n"))
+        .await;
+    let began = std::time::Instant::now();
+    let answer = loop {
+        // Never silent.
+        cpe.wire.send("1\r\n \r\n").await;
+        let soon = Duration::from_millis(50);
+        match tokio::time::timeout(soon, cpe.wire.answer()).await {
+            Ok(answer) => break answer,
+            Err(_) => assert!(began.elapsed() < PATIENCE, "it goes on"),
+        }
+    };
+    assert_eq!(answer.status, 408);
+    assert!(began.elapsed() >= Duration::from_millis(500));
+    world.refused("body-slow").await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a simulated CWMP device answers to each request of its ACS, with the faults of the standard.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use agent::Now;
@@ -62,6 +62,11 @@ pub(super) fn answer(device: &mut Device, now: Now, request: Request) -> Answer 
         | Request::CancelTransfer(_)
         | Request::GetQueuedTransfers(_)
         | Request::GetAllQueuedTransfers(_) => transfers(device, now.at, request),
+        Request::ChangeDuState(change) if !device.tree.is_old() => {
+            let taken = device.change_units(change.operations, change.command_key);
+            taken.map_err(Fault::plain)?;
+            Ok(ChangeDuStateResponse {}.into())
+        }
         _ => Err(Fault::plain(FaultCode::METHOD_NOT_SUPPORTED)),
     }
 }
@@ -193,6 +198,8 @@ fn transfers(device: &mut Device, now: Instant, request: Request) -> Answer {
             size: 0,
             target: String::new(),
             due: now,
+            until: None,
+            later: Default::default(),
             begun: None,
         }
     };
@@ -224,19 +231,19 @@ fn transfers(device: &mut Device, now: Instant, request: Request) -> Answer {
             .into())
         }
         Request::ScheduleDownload(it) => {
-            let Some(window) = it
-                .windows
-                .first()
-                .filter(|window| window.start < window.end)
-            else {
+            let at = |seconds: u32| now + Duration::from_secs(seconds.into());
+            let windows = it.windows.iter().map(|one| (at(one.start), at(one.end)));
+            let mut later: VecDeque<_> = windows.collect();
+            let in_order = later.iter().all(|(from, until)| from < until);
+            let Some((due, until)) = later.pop_front().filter(|_| in_order) else {
                 return Err(Fault::plain(FaultCode::INVALID_ARGUMENTS));
             };
-            let delay = window.start;
             let login = (it.username, it.password);
             let cause = Cause::ScheduleDownload;
             let mut wanted = wanted(cause, it.command_key, it.file_type, it.url, login);
             (wanted.size, wanted.target) = (it.file_size, it.target_file_name);
-            transfers.take(wanted, delay).map_err(Fault::plain)?;
+            (wanted.due, wanted.until, wanted.later) = (due, Some(until), later);
+            transfers.take(wanted, 0).map_err(Fault::plain)?;
             Ok(ScheduleDownloadResponse {}.into())
         }
         Request::CancelTransfer(it) => {

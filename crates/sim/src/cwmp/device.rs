@@ -16,6 +16,7 @@ use cwmp::soap::Booleans;
 use cwmp::version::Version;
 
 use super::blueprint::Blueprint;
+use super::modules::Modules;
 use super::probe::Probe;
 use super::transfer::Transfers;
 use super::tree::{At, Own, Tree};
@@ -79,6 +80,7 @@ pub struct Device {
     started: Instant,
     pub(super) restart: Option<Restart>,
     pub(super) transfers: Transfers,
+    pub(super) modules: Modules,
     /// Told after the restart.
     pub(super) after_restart: Vec<(TransferComplete, Cause)>,
     pub(super) probes: Vec<Probe>,
@@ -115,11 +117,7 @@ impl Device {
             config.booleans = Booleans::Digits;
         }
         let newest = config.versions.iter().max().copied().unwrap_or_default();
-        let not_served = [
-            Method::ChangeDuState,
-            Method::SetVouchers,
-            Method::GetOptions,
-        ];
+        let not_served = [Method::SetVouchers, Method::GetOptions];
         config
             .methods
             .retain(|method| method.since() <= newest && !not_served.contains(method));
@@ -142,6 +140,7 @@ impl Device {
             started: now,
             restart: None,
             transfers: Transfers::default(),
+            modules: Modules::default(),
             after_restart: Vec::new(),
             probes: Vec::new(),
             watch_at: None,
@@ -183,6 +182,7 @@ impl Device {
         }
         self.started = now.at;
         self.transfers.clear();
+        self.modules.power_lost();
         self.stop_probes();
         (self.broken, self.strike, self.good) = (false, None, false);
         self.telling.clear();
@@ -371,6 +371,7 @@ impl Device {
         if self.restart.is_none() {
             self.apply_management(now);
             self.begin_probes(now);
+            self.change_modules(now);
         }
     }
 

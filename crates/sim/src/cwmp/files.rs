@@ -13,8 +13,13 @@ impl Device {
         if self.session.is_active() {
             return None;
         }
+        while let Some(id) = self.transfers.missed(now.at) {
+            self.transferred(now, id, Err(FaultCode::WINDOW_MISSED));
+        }
         let unix = now.unix_ms.div_euclid(1000);
-        let transfer = self.transfers.begin(now.at, unix)?.clone();
+        let Some(transfer) = self.transfers.begin(now.at, unix).cloned() else {
+            return self.poll_modules();
+        };
         let config = transfer.file_type.contains("Vendor Configuration File");
         let body = match (transfer.is_download(), config) {
             (true, _) => None,
@@ -32,6 +37,12 @@ impl Device {
 
     /// A transfer is over.
     pub(super) fn transferred(&mut self, now: Now, id: u64, result: Result<File, FaultCode>) {
+        if self.module_fetched(now, id, &result) {
+            return;
+        }
+        if result.is_err() && self.transfers.again(id) {
+            return;
+        }
         let Some(transfer) = self.transfers.end(id) else {
             return;
         };

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`blueprint`], [`provision`] | what all devices of a kind share, and how they leave the factory |
 //! | `tree`, `watch` | what differs on one device |
-//! | `device`, `answer`, `management`, `probe`, `transfer`, `files`, `trouble` | one device, without sockets |
+//! | `device`, `answer`, `management`, `probe`, `transfer`, `files`, `modules`, `trouble` | one device, without sockets |
 //! | `http`, `knock`, `nat`, `driver`, `flash` | its sockets, its clock and its flash |
 //! | [`fleet`] | many of them |
 //!
@@ -21,6 +21,7 @@ pub mod fleet;
 mod http;
 mod knock;
 mod management;
+mod modules;
 mod nat;
 mod probe;
 pub mod provision;

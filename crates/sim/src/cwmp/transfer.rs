@@ -1,6 +1,7 @@
 //! The transfers of a simulated CWMP device: what is asked for, when it begins, and what comes of it.
 //! Deliberately no sockets: those are in [`super::http`].
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use cwmp::event::Cause;
@@ -64,6 +65,10 @@ pub(super) struct Transfer {
     pub(super) size: u64,
     pub(super) target: String,
     pub(super) due: Instant,
+    /// When it is too late to begin, where it has to be in a window.
+    pub(super) until: Option<Instant>,
+    /// The windows after that, as when they begin and end.
+    pub(super) later: VecDeque<(Instant, Instant)>,
     /// Seconds since the Unix epoch, once it runs.
     pub(super) begun: Option<i64>,
 }
@@ -90,6 +95,15 @@ impl Transfer {
             start_time: Timestamp::from_unix(self.begun.unwrap_or(unix)),
             complete_time: Timestamp::from_unix(unix),
         }
+    }
+
+    /// Waits for its next window, if there is one.
+    fn put_off(&mut self) -> bool {
+        let Some((from, until)) = self.later.pop_front() else {
+            return false;
+        };
+        (self.due, self.until, self.begun) = (from, Some(until), None);
+        true
     }
 
     fn listed(&self) -> AllQueuedTransferStruct {
@@ -156,6 +170,25 @@ impl Transfers {
         let transfer = self.all.iter_mut().find(due)?;
         transfer.begun = Some(unix);
         Some(transfer)
+    }
+
+    /// One that did not come to begin in any of its windows. Others wait for their next one.
+    pub(super) fn missed(&mut self, now: Instant) -> Option<u64> {
+        let waiting = self.all.iter_mut().filter(|one| one.begun.is_none());
+        for one in waiting {
+            while one.until.is_some_and(|until| until <= now) {
+                if !one.put_off() {
+                    return Some(one.id);
+                }
+            }
+        }
+        None
+    }
+
+    /// One that failed is tried in its next window, if there is one.
+    pub(super) fn again(&mut self, id: u64) -> bool {
+        let mut all = self.all.iter_mut();
+        all.find(|one| one.id == id).is_some_and(Transfer::put_off)
     }
 
     /// One that has ended.
@@ -239,8 +272,40 @@ mod tests {
             size: 0,
             target: target.into(),
             due: Instant::now(),
+            until: None,
+            later: VecDeque::new(),
             begun: None,
         }
+    }
+
+    #[test]
+    fn what_cannot_be_done_in_one_window_waits_for_the_next_and_fails_after_the_last() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let begin = || {
+            let mut transfers = Transfers::default();
+            let mut scheduled = transfer("http://h/a", "");
+            (scheduled.due, scheduled.until) = (at(10), Some(at(20)));
+            scheduled.later = [(at(30), at(40))].into();
+            transfers.take(scheduled, 0).unwrap();
+            transfers
+        };
+        let mut in_time = begin();
+        assert_eq!(in_time.missed(at(15)), None);
+        let id = in_time.begin(at(15), 1).unwrap().id;
+        // It failed in the first window, and is tried once more in the second.
+        assert!(in_time.again(id));
+        assert!(in_time.begin(at(29), 1).is_none());
+        assert_eq!(in_time.poll_timeout(), Some(at(30)));
+        assert_eq!(in_time.begin(at(30), 1).unwrap().id, id);
+        assert!(!in_time.again(id), "there is no third");
+
+        let mut late = begin();
+        assert_eq!(late.missed(at(25)), None);
+        assert!(late.begin(at(25), 1).is_none());
+        assert!(late.begin(at(31), 1).is_some());
+        let mut too_late = begin();
+        assert_eq!(too_late.missed(at(41)), Some(1));
     }
 
     #[test]

@@ -19,6 +19,8 @@ use crate::identity::Identity;
 use crate::model::Source;
 use crate::motion::{mix, seed_of};
 
+mod rows;
+
 /// The moment of a look at the tree.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct At {
@@ -413,63 +415,7 @@ impl Tree {
     pub(super) fn change(&mut self, path: &str, text: impl Into<String>) {
         self.own.values.insert(path.to_owned(), text.into());
     }
-
-    /// Replaces the rows of a table of results.
-    pub(super) fn fill_table(&mut self, table: &str, rows: Vec<u32>) {
-        self.own.values.retain(|path, _| !path.starts_with(table));
-        let rows = Rows {
-            next: rows.len() as u32 + 1,
-            there: rows,
-        };
-        self.own.rows.insert(table.to_owned(), rows);
-    }
-
-    /// Makes a row; its number.
-    pub(super) fn add(&mut self, at: At, table: &str) -> Result<u32, FaultCode> {
-        match self.node(at, table) {
-            Some(Node::Table(object)) if object.access.can_add() => {}
-            _ => return Err(FaultCode::INVALID_PARAMETER_NAME),
-        }
-        let rows = self.rows_mut(at, table);
-        if rows.there.len() >= ROWS_MAX {
-            return Err(FaultCode::RESOURCES_EXCEEDED);
-        }
-        let number = rows.next;
-        rows.there.push(number);
-        rows.next += 1;
-        Ok(number)
-    }
-
-    fn rows_mut(&mut self, at: At, table: &str) -> &mut Rows {
-        let there = self.rows(at, table);
-        let next = there.iter().max().map_or(1, |last| last + 1);
-        let fresh = Rows { there, next };
-        self.own.rows.entry(table.to_owned()).or_insert(fresh)
-    }
-
-    /// Removes a row and all below.
-    pub(super) fn delete(&mut self, at: At, path: &str) -> Result<(), FaultCode> {
-        let unknown = FaultCode::INVALID_PARAMETER_NAME;
-        match self.node(at, path) {
-            Some(Node::Object(object)) if object.multi && object.access.can_delete() => {}
-            _ => return Err(unknown),
-        }
-        let row = path.trim_end_matches('.').rsplit_once('.');
-        let (table, number) = row.ok_or(unknown)?;
-        let number: u32 = number.parse().map_err(|_| unknown)?;
-        let rows = self.rows_mut(at, &format!("{table}."));
-        rows.there.retain(|known| *known != number);
-        let below = |known: &String| known.starts_with(path);
-        self.own.values.retain(|known, _| !below(known));
-        self.own.rows.retain(|known, _| !below(known));
-        self.own.notify.retain(|known, _| !below(known));
-        self.own.told.retain(|known, _| !below(known));
-        Ok(())
-    }
 }
-
-/// Rows of one table, so that an ACS that adds without end is refused.
-const ROWS_MAX: usize = 64;
 
 fn plain(code: FaultCode) -> (FaultCode, String) {
     (code, code.name().unwrap_or_default().to_owned())

@@ -35,6 +35,7 @@ pub mod login;
 mod name;
 mod offers;
 mod post;
+mod queue;
 pub mod reach;
 mod record;
 mod seen;

@@ -2,15 +2,14 @@
 //! one write. Nobody waits for it; what is not written when the server dies is only that a device came once more.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use fleet::{DeviceId, Event, TenantId, Timestamp};
 use store::{Store, Visit, VisitPath};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::TRANSPORT;
 use super::limits::{EXPECTED_FIRST, NOTES_EVERY, VISITS_AT_ONCE, VISITS_QUEUED_MAX};
+use super::queue::Queue;
 
 /// What is noted of a device.
 enum Noted {
@@ -23,64 +22,37 @@ enum Noted {
 }
 
 /// Takes visits.
-pub struct Visits {
-    queue: Mutex<Option<mpsc::Sender<(TenantId, Noted)>>>,
-    task: Mutex<Option<JoinHandle<()>>>,
-}
+pub struct Visits(Queue<(TenantId, Noted)>);
 
 impl Visits {
     /// Starts the task that writes them.
     pub fn start(store: Store) -> Self {
-        let (queue, incoming) = mpsc::channel(VISITS_QUEUED_MAX);
-        Self {
-            queue: Mutex::new(Some(queue)),
-            task: Mutex::new(Some(tokio::spawn(run(store, incoming)))),
-        }
+        Self(Queue::start(VISITS_QUEUED_MAX, |incoming| {
+            run(store, incoming)
+        }))
     }
 
     /// Notes a visit; waits when the store is far behind.
     pub async fn note(&self, tenant: &TenantId, visit: Visit) {
-        if let Some(queue) = self.queue() {
-            // After the stop nobody listens.
-            let _ = queue.send((tenant.clone(), Noted::Came(visit))).await;
-        }
+        self.0.send((tenant.clone(), Noted::Came(visit))).await;
     }
 
     /// Notes a sign of life; waits when the store is far behind.
     pub async fn sign(&self, event: Event) {
-        if let Some(queue) = self.queue() {
-            let _ = queue.send((event.tenant.clone(), Noted::Sign(event))).await;
-        }
+        let tenant = event.tenant.clone();
+        self.0.send((tenant, Noted::Sign(event))).await;
     }
 
     /// Notes that a device whose visit lasts is still there. It will be said again: what is too much is left out.
     pub fn stays(&self, tenant: &TenantId, device: DeviceId, heard: Timestamp) {
-        if let Some(queue) = self.queue() {
-            let _ = queue.try_send((tenant.clone(), Noted::Stays(device, heard)));
-        }
-    }
-
-    fn queue(&self) -> Option<mpsc::Sender<(TenantId, Noted)>> {
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let _ = self
+            .0
+            .try_send((tenant.clone(), Noted::Stays(device, heard)));
     }
 
     /// No device comes any more: returns when all that came are written.
     pub async fn end(&self) {
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let task = self
-            .task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(task) = task {
-            let _ = task.await;
-        }
+        self.0.end().await;
     }
 }
 

@@ -2,17 +2,16 @@
 //! written is bounded: where the store is far behind, records are lost and counted.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use fleet::{DeviceId, TenantId};
 use store::{ManagementSession, SessionTranscript, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::southbound::cwmp::limits::{
     NOTES_EVERY, RECORDS_AT_ONCE, RECORDS_BYTES_MAX, RECORDS_QUEUED_MAX,
 };
+use crate::southbound::cwmp::queue::Queue;
 
 /// The record of a session that is over.
 pub struct Kept {
@@ -28,23 +27,16 @@ pub struct Kept {
 
 /// Takes records.
 pub struct Keeper {
-    queue: mpsc::Sender<Kept>,
+    queue: Queue<Kept>,
     rooms: Arc<Semaphore>,
-    over: CancellationToken,
-    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Keeper {
     /// A keeper and its task.
     pub fn start(store: Store) -> Self {
-        let (queue, incoming) = mpsc::channel(RECORDS_QUEUED_MAX);
-        let over = CancellationToken::new();
-        let task = tokio::spawn(run(store, incoming, over.clone()));
         Self {
-            queue,
+            queue: Queue::start(RECORDS_QUEUED_MAX, |incoming| run(store, incoming)),
             rooms: Arc::new(Semaphore::new(RECORDS_BYTES_MAX)),
-            over,
-            task: Mutex::new(Some(task)),
         }
     }
 
@@ -55,24 +47,14 @@ impl Keeper {
 
     /// Keeps a record, unless there are too many.
     pub fn keep(&self, kept: Kept) {
-        if let Err(error) = self.queue.try_send(kept) {
-            let (mpsc::error::TrySendError::Full(kept) | mpsc::error::TrySendError::Closed(kept)) =
-                error;
+        if let Err(kept) = self.queue.try_send(kept) {
             lost(kept.session.device, &"limit RECORDS_QUEUED_MAX");
         }
     }
 
     /// No session is open any more: returns when what was kept is written.
     pub async fn end(&self) {
-        self.over.cancel();
-        let task = self
-            .task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(task) = task {
-            let _ = task.await;
-        }
+        self.queue.end().await;
     }
 }
 
@@ -81,25 +63,17 @@ fn lost(device: DeviceId, why: &dyn std::fmt::Display) {
     tracing::debug!(%device, %why, "what was said in a session is not kept");
 }
 
-async fn run(store: Store, mut incoming: mpsc::Receiver<Kept>, over: CancellationToken) {
+async fn run(store: Store, mut incoming: mpsc::Receiver<Kept>) {
     let mut taken = Vec::new();
-    let mut open = true;
     loop {
-        tokio::select! {
-            some = incoming.recv_many(&mut taken, RECORDS_AT_ONCE) => {
-                if some == 0 {
-                    break;
-                }
-                write(&store, &mut taken).await;
-                // Others come meanwhile, and share the next write.
-                if some < RECORDS_AT_ONCE {
-                    let _ = tokio::time::timeout(NOTES_EVERY, over.cancelled()).await;
-                }
-            }
-            () = over.cancelled(), if open => {
-                open = false;
-                incoming.close();
-            }
+        let some = incoming.recv_many(&mut taken, RECORDS_AT_ONCE).await;
+        if some == 0 {
+            break;
+        }
+        write(&store, &mut taken).await;
+        // Others come meanwhile, and share the next write.
+        if some < RECORDS_AT_ONCE && !incoming.is_closed() {
+            tokio::time::sleep(NOTES_EVERY).await;
         }
     }
 }
@@ -162,7 +136,7 @@ mod tests {
         for _ in 0..RECORDS_QUEUED_MAX + 5 {
             keeper.keep(kept());
         }
-        assert_eq!(keeper.queue.capacity(), 0);
+        assert!(keeper.queue.try_send(kept()).is_err());
         let soon = std::time::Duration::from_secs(60);
         let ended = tokio::time::timeout(soon, keeper.end()).await;
         assert!(ended.is_ok(), "what nobody has any more is thrown away");
