@@ -253,6 +253,19 @@ impl Backend for Cpe {
                 });
                 Outcome::Running
             }
+            "Device.ScheduleTimer()" => {
+                let delay = call.arg("DelaySeconds").and_then(|text| text.parse().ok());
+                let Some(delay) = delay.filter(|seconds| *seconds > 0) else {
+                    let words = "DelaySeconds has to be at least 1";
+                    return Outcome::Done(Err(Fault::command_failure(words.to_owned())));
+                };
+                self.running.push(Running {
+                    id: call.id,
+                    due: now.at + Duration::from_secs(delay),
+                    result: Ok(Default::default()),
+                });
+                Outcome::Running
+            }
             other => Outcome::Done(Err(Fault::command_failure(format!(
                 "{other} is not simulated"
             )))),

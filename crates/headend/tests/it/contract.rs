@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 const SSID: &str = "Device.WiFi.SSID.1.SSID";
 const MAPPINGS: &str = "Device.NAT.PortMapping.";
+/// What changes by itself, and of which the standard does not say that a device may keep it to itself.
+const MOVES: &str = "Device.PPP.Interface.1.PPPoE.SessionID";
 
 /// The device under test, with what it runs in.
 struct Subject {
@@ -81,6 +83,8 @@ impl Subject {
         self.refuses_by_name().await;
         self.adds_and_deletes_rows().await;
         self.searches().await;
+        self.comes_when_it_was_told().await;
+        self.tells_changes().await;
         self.does_not_know_everything().await;
         self.restarts_with_proof().await;
         self.waits_and_can_be_cancelled().await;
@@ -186,29 +190,59 @@ impl Subject {
         assert_eq!(found[0]["after"], "443");
     }
 
+    /// How often the device has told that what moves by itself has moved.
+    async fn changes(&self) -> usize {
+        let told = self.server.api.log("&kind=device.value_changed").await;
+        let of_it = told.iter().filter(|event| event["data"]["path"] == MOVES);
+        of_it.count()
+    }
+
     /// On CWMP it is the server that keeps subscriptions.
     async fn tells_changes(&self) {
-        let free = "Device.DeviceInfo.MemoryStatus.Free";
-        let changes = async || {
-            let told = self.server.api.log("&kind=device.value_changed").await;
-            let of_it = told.iter().filter(|event| event["data"]["path"] == free);
-            of_it.count()
-        };
-        assert_eq!(changes().await, 0);
+        assert_eq!(self.changes().await, 0);
         let subscribe =
-            json!({"kind": "subscribe", "notification": "value_change", "paths": [free]});
+            json!({"kind": "subscribe", "notification": "value_change", "paths": [MOVES]});
         let made = self.succeeded(subscribe).await;
         let row = results(&made)[0]["path"].as_str().unwrap().to_owned();
         let row: String = row.split_inclusive('.').take(4).collect();
         until("a change to be told", SOON, async || {
-            (changes().await > 0).then_some(())
+            (self.changes().await > 0).then_some(())
         })
         .await;
         self.succeeded(json!({"kind": "delete", "paths": [row]}))
             .await;
     }
 
-    /// Only what speaks CWMP can be told when to come.
+    /// On CWMP alone: a change that is no reason to come, and is told when there is one.
+    async fn tells_changes_when_it_comes(&self) {
+        let before = self.changes().await;
+        let add = json!({"kind": "add", "object": "Device.LocalAgent.Subscription.", "parameters": [
+            {"name": "Enable", "value": "true"},
+            {"name": "NotifType", "value": "ValueChange"},
+            {"name": "ReferenceList", "value": MOVES},
+            {"name": "X_HEADEND_Passive", "value": "true"},
+        ]});
+        self.succeeded(add).await;
+        // It looks at what it watches every few seconds.
+        until("a change to be told", SOON, async || {
+            let wake = format!("/devices/{}/wake", self.id);
+            self.server.api.post(&wake, json!({})).await;
+            (self.changes().await > before).then_some(())
+        })
+        .await;
+        let told = until("the session to be kept", SOON, async || {
+            let path = format!("/devices/{}/sessions?limit=50", self.id);
+            let page = self.server.api.get(&path).await;
+            let sessions = page["items"].as_array().unwrap().iter();
+            let events: Vec<Value> = sessions.map(|one| one["events"].clone()).collect();
+            let tells = |events: &Value| events.to_string().contains("4 VALUE CHANGE");
+            events.iter().any(tells).then_some(events)
+        })
+        .await;
+        let only = json!(["4 VALUE CHANGE"]);
+        assert!(!told.contains(&only), "it came for it: {told:?}");
+    }
+
     async fn comes_when_it_was_told(&self) {
         let timer = json!({"kind": "operate", "command": "Device.ScheduleTimer()",
             "input": {"DelaySeconds": "1"}});
@@ -294,15 +328,19 @@ async fn a_usp_device_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cwmp_device_of_today_keeps_the_contract() {
     let device = Subject::start(&["--cwmp-devices", "1"]).await;
-    device.comes_when_it_was_told().await;
-    device.tells_changes().await;
     device.keeps_the_contract().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_gateway_keeps_the_contract() {
     let device = Subject::start(&["--tr098", "1"]).await;
-    device.comes_when_it_was_told().await;
-    device.tells_changes().await;
     device.keeps_the_contract().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_is_watched_passively_is_told_when_the_device_comes_for_another_reason() {
+    for kind in [&["--cwmp-devices", "1"], &["--tr098", "1"]] {
+        let device = Subject::start(kind).await;
+        device.tells_changes_when_it_comes().await;
+    }
 }
