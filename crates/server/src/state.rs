@@ -116,6 +116,12 @@ impl State {
         record
     }
 
+    /// Since when nobody but this server has written, where the database is its own: what was under way before ended with
+    /// the life before. `None` where other nodes may be at it.
+    pub fn alone_since(&self) -> Option<Timestamp> {
+        (self.store.database() == "sqlite").then_some(self.started_at)
+    }
+
     /// The file service.
     pub fn files(&self) -> crate::problem::Result<&Arc<Files>> {
         self.files.as_ref().ok_or_else(|| {

@@ -60,7 +60,8 @@ pub const LINK_NAME_CHARS_MAX: usize = 64;
 /// How often the progress of a transfer is written down.
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
-/// A transfer under way of which nothing was written down for so long has lost its server.
+/// A transfer under way of which nothing was written down for so long has lost its server, which may have been another
+/// node. Where there are no others, it is known at once.
 pub const PROGRESS_LOST_AFTER: Duration = Duration::from_secs(120);
 
 /// Wrong or ended links from one network before it is told to wait: behind one address may be hundreds

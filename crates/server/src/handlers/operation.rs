@@ -292,6 +292,6 @@ async fn shown(state: &State, tenant: &TenantId, record: &OperationRecord) -> Re
         .filter(|note| !note.is_empty())
         .map(str::to_owned);
     let transfer = state.store.transfer_of(tenant, record.operation.id).await?;
-    view.transfer = transfer.map(|one| super::transfer::view(&one, now()));
+    view.transfer = transfer.map(|one| super::transfer::view(&one, now(), state.alone_since()));
     Ok(view)
 }

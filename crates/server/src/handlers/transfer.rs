@@ -50,9 +50,9 @@ pub async fn list(
     let next = more
         .then(|| found.last().map(|last| last.id.to_string()))
         .flatten();
-    let at = now();
+    let (at, alone_since) = (now(), state.alone_since());
     Ok(Json(Page {
-        items: found.iter().map(|one| view(one, at)).collect(),
+        items: found.iter().map(|one| view(one, at, alone_since)).collect(),
         next,
         total: None,
     }))
@@ -267,9 +267,9 @@ pub async fn check(
     Ok(warnings)
 }
 
-/// A transfer for the wire.
-pub fn view(record: &TransferRecord, at: Timestamp) -> Transfer {
-    let state = stands(record, at);
+/// A transfer for the wire; since when nobody else has served files, where that is so.
+pub fn view(record: &TransferRecord, at: Timestamp, alone_since: Option<Timestamp>) -> Transfer {
+    let state = stands(record, at, alone_since);
     Transfer {
         id: record.id.as_uuid(),
         device_id: record.device.as_uuid(),
@@ -294,7 +294,7 @@ pub fn view(record: &TransferRecord, at: Timestamp) -> Transfer {
     }
 }
 
-fn stands(record: &TransferRecord, at: Timestamp) -> TransferState {
+fn stands(record: &TransferRecord, at: Timestamp, alone_since: Option<Timestamp>) -> TransferState {
     use fleet::TransferState as S;
     let lost = crate::files::limits::PROGRESS_LOST_AFTER;
     match record.state {
@@ -303,6 +303,9 @@ fn stands(record: &TransferRecord, at: Timestamp) -> TransferState {
         _ if record.expires_at <= at => TransferState::Expired,
         // Its server was killed, or it stands still.
         S::Running if at.since(record.updated_at) > lost => TransferState::Interrupted,
+        S::Running if alone_since.is_some_and(|since| record.updated_at < since) => {
+            TransferState::Interrupted
+        }
         S::Running => TransferState::Running,
         S::Interrupted => TransferState::Interrupted,
         S::Waiting => TransferState::Waiting,

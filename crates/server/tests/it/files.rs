@@ -544,7 +544,7 @@ async fn many_devices_fetch_and_send_at_one_time() {
 }
 
 #[tokio::test]
-async fn a_transfer_that_ended_with_its_server_is_not_called_running_for_ever() {
+async fn a_transfer_that_ended_with_its_server_is_not_called_running() {
     let world = crate::world::world().await;
     let id = file(&world, "fw.bin", "abc").await;
     let link = Link::new(&world, Some(&id), LIFE).await;
@@ -569,6 +569,10 @@ async fn a_transfer_that_ended_with_its_server_is_not_called_running_for_ever() 
         stepped.await.unwrap();
         link.seen(&world).await["state"].clone()
     };
+    assert_eq!(go(Duration::ZERO).await, "running");
+    // Before this server was started, and no other has the database.
+    let before = server::files::limits::PROGRESS_LOST_AFTER / 2;
+    assert_eq!(go(before).await, "interrupted");
     assert_eq!(go(Duration::ZERO).await, "running");
     let long = server::files::limits::PROGRESS_LOST_AFTER * 2;
     assert_eq!(go(long).await, "interrupted");
