@@ -41,7 +41,10 @@ pub fn run(args: &Args) -> Result<()> {
         writeln!(table, "| {what} | {} |", cells.join(" | "))?;
     }
     println!("{table}");
-    let about = format!("{version}. Repeat with `cargo xtask interop obuspa --bin PATH`.");
+    let about = format!(
+        "{version}. Repeat with `cargo xtask interop obuspa --bin PATH`. An ordinary build has no session contexts; \
+         this one was built with `CPPFLAGS=-DE2ESESSION_EXPERIMENTAL_USP_V_1_2`."
+    );
     report::write_section("obuspa", &about, &table)?;
     if failed {
         bail!("not everything worked; see docs/interop.md");
@@ -173,6 +176,10 @@ impl<'a> Scenario<'a> {
             ("row added and deleted", self.row_comes_and_goes()),
             ("wrong value is refused with its code", self.refuses()),
             ("is subscribed and notifies", self.notifies()),
+            (
+                "speaks in a session context, in records of 1 KiB",
+                self.speaks_in_pieces(),
+            ),
             ("reboots and says Boot!", self.reboots()),
         ]
     }
@@ -284,6 +291,50 @@ impl<'a> Scenario<'a> {
             .ask(&["device", "set", &self.device, &format!("{path}=interop-2")])?;
         self.server
             .event(&self.device, "device.value_changed", path)
+    }
+
+    /// An ordinary build of it has no session contexts; one with `E2ESESSION_EXPERIMENTAL_USP_V_1_2` has.
+    fn speaks_in_pieces(&self) -> Result<String> {
+        let session = "Device.LocalAgent.Controller.1.E2ESession.";
+        let read = |name: &str| {
+            let path = format!("{session}{name}");
+            let read = self.server.ask(&["device", "get", &self.device, &path]);
+            read.ok().and_then(|read| after(&read, &path))
+        };
+        let Some(status) = read("Status") else {
+            return Ok("this build has none".to_owned());
+        };
+        let size = format!("{session}MaxUSPRecordSize=1024");
+        let mode = format!("{session}SessionMode=Require");
+        for change in [size, mode] {
+            let set = self.server.ask(&["device", "set", &self.device, &change])?;
+            if set["state"] != "succeeded" {
+                bail!("{change}: {}", set["state"]);
+            }
+        }
+        until("a session context", || {
+            (read("Status").as_deref() == Some("Up")).then_some(())
+        })?;
+        // A long question goes in pieces, and its long answer comes in pieces.
+        let paths: Vec<String> = (0..40)
+            .map(|n| format!("Device.LocalAgent.Subscription.[ID==\"{n:040}\"]."))
+            .chain(["Device.LocalAgent.".to_owned()])
+            .collect();
+        let mut asked = vec!["device", "get", &self.device];
+        asked.extend(paths.iter().map(String::as_str));
+        let counted = |what: &str| {
+            self.server
+                .counter(&format!("headend_usp_records_{what}_total"))
+        };
+        let (sent, received) = (counted("sent")?, counted("received")?);
+        self.server.ask(&asked)?;
+        let (sent, received) = (counted("sent")? - sent, counted("received")? - received);
+        match read("Status").as_deref() {
+            Some("Up") if sent > 2 && received > 8 => Ok(format!(
+                "was {status}; a question in {sent} records, its answer in {received}"
+            )),
+            other => bail!("{sent} records out, {received} in, and it is {other:?}"),
+        }
     }
 
     /// The agent ends its process on Reboot(); whoever runs it on a device starts it again, and so do we.

@@ -45,6 +45,8 @@ impl Server {
                 &format!("127.0.0.1:{cwmp_port}"),
                 "--set",
                 "cwmp.wake_networks=[\"127.0.0.0/8\"]",
+                "--set",
+                "usp.session_context.record_bytes_max=1024",
             ])
             .stdout(out.try_clone()?)
             .stderr(out)
@@ -110,6 +112,19 @@ impl Server {
         }
         serde_json::from_slice(&output.stdout)
             .with_context(|| format!("{}: no JSON", args.join(" ")))
+    }
+
+    /// How high a counter of the server stands.
+    pub fn counter(&self, name: &str) -> Result<u64> {
+        let output = Command::new("curl")
+            .args(["-sS", &format!("{}/metrics", self.url)])
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+            .with_context(|| format!("no {name}"))?;
+        Ok(value.parse()?)
     }
 
     /// Calls the API by its path, for what the command line has no word for.
