@@ -428,7 +428,8 @@ pub async fn readmit(
 /// The way that a device is let in by: over USP, if it has that.
 fn main_path(paths: &[PathRecord]) -> Option<PathRecord> {
     let websocket = paths.iter().find(|path| path.transport == WEBSOCKET);
-    websocket.or(paths.first()).cloned()
+    let usp = || paths.iter().find(|path| path.transport != CWMP);
+    websocket.or_else(usp).or(paths.first()).cloned()
 }
 
 /// Everything about one device but its values.

@@ -25,7 +25,7 @@ const REFUSALS_SINCE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Refusals shown.
 const REFUSALS_MAX: usize = 10;
 
-/// The transport of links, which is also how they are dialled.
+/// The transport of links that are dialled.
 const WEBSOCKET: &str = crate::southbound::usp::WEBSOCKET;
 
 /// The transport of devices that open sessions when they like, or are asked to.
@@ -55,7 +55,7 @@ pub async fn show(
     };
     let dialled = paths.iter().any(|path| path.dial_url.is_some());
     let ways = state.south.ways(tenant, id).await;
-    let linked = |path: &PathRecord| path.transport == WEBSOCKET && connected(path, at);
+    let linked = |path: &PathRecord| path.transport != CWMP && connected(path, at);
     let visits =
         !dialled && !paths.iter().any(linked) && paths.iter().any(|path| path.transport == CWMP);
     let wake = match (verdict.word, dialled) {
@@ -152,13 +152,16 @@ fn view(
         Some(_) => path.heard_at,
         None => evidence.heard_at.max(path.connected_at),
     };
-    let protocol = match path.transport == WEBSOCKET {
-        true => "usp",
-        false => "cwmp",
+    let protocol = match path.transport == CWMP {
+        true => "cwmp",
+        false => "usp",
     };
     // Links are dialled over their own transport; a CPE is asked to come in several ways.
     let mut attempts = state.south.attempts(&caller.tenant, path.device);
-    attempts.retain(|one| (one.method == WEBSOCKET) == (path.transport == WEBSOCKET));
+    attempts.retain(|one| match path.transport.as_str() {
+        CWMP => one.method != WEBSOCKET,
+        transport => one.method == transport,
+    });
     let direction = if path.dial_url.is_some() {
         ", dialled by us"
     } else {
@@ -217,7 +220,7 @@ fn methods(path: &PathRecord, open: bool, ways: &[Way]) -> Vec<ReachMethod> {
         method: method.to_owned(),
         address,
     };
-    if path.transport == WEBSOCKET {
+    if path.transport != CWMP {
         let link = open.then(|| method("link", None));
         let dial = path.dial_url.clone();
         let dial = dial.map(|url| method("dial", Some(url)));

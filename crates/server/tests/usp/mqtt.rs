@@ -204,6 +204,37 @@ async fn the_doctor_shows_where_the_broker_listens_and_that_only_this_machine_re
     );
     let first = access["urls"][0].as_str().unwrap();
     assert!(first.starts_with("mqtts://127.0.0.1:"), "{access}");
+    let controller = ControllerConfig {
+        endpoint_id: world.endpoint.clone(),
+        url: access["urls"][1].as_str().unwrap().to_owned(),
+        retry_min_wait: 1,
+        mqtt: Some(MqttConfig {
+            username: "default/setup".into(),
+            password: made["secret"].as_str().unwrap().to_owned(),
+            ..MqttConfig::default()
+        }),
+        ..ControllerConfig::default()
+    };
+    let configure = |config: &mut agent::AgentConfig| config.controllers = vec![controller];
+    let (agent, _) = Real::run("M1", MemoryStorage::new(), configure);
+    let reach = until("it has its own credential", async || {
+        let page = world.read("/api/v1/devices").await;
+        let id = page["items"][0]["id"].as_str()?.to_owned();
+        let reach = world.read(&format!("/api/v1/devices/{id}/reach")).await;
+        (reach["paths"][0]["credential"] == "its own credential").then_some(reach)
+    })
+    .await;
+    let path = &reach["paths"][0];
+    assert_eq!(
+        (path["protocol"].as_str(), path["transport"].as_str()),
+        (Some("usp"), Some("mqtt")),
+        "{reach}"
+    );
+    assert_eq!(
+        path["methods"],
+        serde_json::json!([{"method": "link", "address": null}])
+    );
+    agent.stop().await;
     let system = world.read("/api/v1/system").await.to_string();
     assert!(system.contains("mqtt://127.0.0.1:"), "{system}");
     assert!(system.contains("mqtts://127.0.0.1:"), "{system}");
