@@ -49,7 +49,6 @@ impl Server {
             .arg(folder.join("data"))
             .args(["--http", "127.0.0.1:0", "--usp", "127.0.0.1:0"])
             .args(["--cwmp", "127.0.0.1:0"])
-            .args(["--set", "cwmp.wake_networks=[\"127.0.0.0/8\"]"])
             // A day: no session but those that are measured.
             .args(["--set", "cwmp.periodic_inform_seconds=86400"])
             .args(["--files", "127.0.0.1:0"])
