@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, Result};
-use crate::limits::{GATHER_MAX, GATHER_QUEUE_MAX};
+use crate::limits::{GATHER_MAX, GATHER_QUEUE_MAX, GATHER_TIME_MAX};
 use crate::transaction::BoxFuture;
 
 /// What was found under each key, or why a row cannot be read.
@@ -26,8 +28,7 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Starts the task that looks; it ends when nobody can ask any more. The last key is repeated until their number
-    /// is a power of two, so that there are few statements.
+    /// Starts the task that looks; it ends when nobody can ask any more.
     pub(crate) fn start(
         look: impl Fn(Vec<K>) -> BoxFuture<'static, Result<Found<K, V>>> + Send + Sync + 'static,
     ) -> Self {
@@ -63,11 +64,8 @@ async fn run<K, V>(
         {
             asked.push(more);
         }
-        let mut keys: Vec<K> = asked.iter().map(|(key, _)| key.clone()).collect();
-        if let Some(last) = keys.last().cloned() {
-            keys.resize(keys.len().next_power_of_two(), last);
-        }
-        let found = look(keys).await;
+        let keys = asked.iter().map(|(key, _)| key.clone()).collect();
+        let found = guarded(&look, keys).await;
         for (key, reply) in asked.drain(..) {
             let answer = match &found {
                 Ok(found) => match found.get(&key) {
@@ -75,11 +73,27 @@ async fn run<K, V>(
                     Some(Err(why)) => Err(Error::Damaged(why.clone())),
                     None => Ok(None),
                 },
+                Err(Error::Damaged(why)) => Err(Error::Damaged(why.clone())),
                 Err(error) => Err(Error::Unavailable(error.to_string())),
             };
             // Who went away does not need it.
             let _ = reply.send(answer);
         }
+    }
+}
+
+/// Looks. One that panics or never ends is one that failed, and the next is tried.
+async fn guarded<K, V>(
+    look: &impl Fn(Vec<K>) -> BoxFuture<'static, Result<Found<K, V>>>,
+    keys: Vec<K>,
+) -> Result<Found<K, V>> {
+    let looking = AssertUnwindSafe(async { look(keys).await }).catch_unwind();
+    match tokio::time::timeout(GATHER_TIME_MAX, looking).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(_)) => Err(Error::Unavailable("a lookup panicked".to_owned())),
+        Err(_) => Err(Error::Unavailable(format!(
+            "limit GATHER_TIME_MAX: a lookup took more than {GATHER_TIME_MAX:?}"
+        ))),
     }
 }
 
@@ -113,23 +127,32 @@ mod tests {
                 (key, answer) => assert_eq!(answer.unwrap(), Some(key * 2)),
             }
         }
-        assert_eq!(*looks.lock().unwrap(), [GATHER_MAX, 4]);
+        assert_eq!(*looks.lock().unwrap(), [GATHER_MAX, 3]);
     }
 
-    #[tokio::test]
-    async fn a_look_that_fails_is_answered_to_all_and_the_next_is_tried() {
+    /// `GATHER_TIME_MAX`
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_fails_panics_or_never_ends_is_answered_to_all_and_the_next_is_tried() {
         let tries = Arc::new(Mutex::new(0));
         let gather = Gather::start(move |keys: Vec<u8>| {
-            let mut tries = tries.lock().unwrap();
-            *tries += 1;
-            let answer = match *tries {
-                1 => Err(Error::Unavailable("no disk".to_owned())),
-                _ => Ok(keys.into_iter().map(|key| (key, Ok(key))).collect()),
+            let nth = {
+                let mut tries = tries.lock().unwrap();
+                *tries += 1;
+                *tries
             };
-            Box::pin(async move { answer })
+            Box::pin(async move {
+                match nth {
+                    1 => Err(Error::Unavailable("no disk".to_owned())),
+                    2 => panic!("a defect"),
+                    3 => std::future::pending().await,
+                    _ => Ok(keys.into_iter().map(|key| (key, Ok(key))).collect()),
+                }
+            })
         });
-        let (one, two) = tokio::join!(gather.ask(1), gather.ask(2));
-        assert!(one.unwrap_err().is_transient() && two.unwrap_err().is_transient());
+        for _ in 0..3 {
+            let (one, two) = tokio::join!(gather.ask(1), gather.ask(2));
+            assert!(one.unwrap_err().is_transient() && two.unwrap_err().is_transient());
+        }
         assert_eq!(gather.ask(3).await.unwrap(), Some(3));
     }
 }

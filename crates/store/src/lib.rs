@@ -53,6 +53,7 @@ pub mod value;
 mod value_codec;
 mod visit;
 mod writer;
+mod written;
 
 use std::fmt;
 
@@ -93,6 +94,7 @@ use crate::gather::Gather;
 use crate::readers::Readers;
 use crate::sql::{Row, Sql};
 use crate::writer::{BoxFuture, Tx, Writers};
+use crate::written::Written;
 
 /// A SHA-256 hash of a secret; the secret itself is never stored.
 pub type SecretHash = [u8; 32];
@@ -105,6 +107,8 @@ pub struct Store {
     heads: broadcast::Sender<EventHead>,
     /// Which devices have open operations.
     open_operations: Gather<(TenantId, DeviceId), ()>,
+    /// The writes of documents of devices.
+    written: Written,
 }
 
 impl fmt::Debug for Store {
@@ -127,6 +131,7 @@ impl Store {
             readers: opened.readers,
             writers: Writers::start(opened.writers, [heads.clone(), own]),
             heads,
+            written: Written::default(),
         })
     }
 
@@ -172,6 +177,26 @@ impl Store {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
         self.writers.write(Some(tenant), work).await
+    }
+
+    /// The same, where documents of these devices are written.
+    pub(crate) async fn write_of<T, F>(
+        &self,
+        tenant: &TenantId,
+        devices: Vec<DeviceId>,
+        work: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        let writing = self.written.begin(devices);
+        let write = self.write(tenant, move |tx| {
+            let done = work(tx);
+            // Given back with the answer: it is under way until the commit is over, whoever waits for it.
+            Box::pin(async move { Ok((done.await?, writing)) })
+        });
+        write.await.map(|(done, _)| done)
     }
 
     /// A transaction on rows that belong to no tenant, or whose tenant is not known yet.

@@ -1,5 +1,7 @@
 //! Every limit of the store, with its reason. A test hits each of them.
 
+use std::time::Duration;
+
 /// Writes that may wait for one writer; further callers wait to be queued, which slows them down instead of
 /// filling the memory.
 pub const WRITE_QUEUE_MAX: usize = 4_096;
@@ -134,6 +136,13 @@ pub const MODEL_STATES_PER_TENANT_MAX: u64 = 4_000;
 /// Milliseconds for which a device may be expected to stay away: periodic Informs are minutes or hours apart, and one
 /// that says a hundred years would never be missed.
 pub const VISIT_EXPECTED_MAX: i64 = 32 * 24 * 3600 * 1000;
+
+/// Writes of documents that are remembered by their device: some seconds of a mass return, and what is read early is
+/// used within one.
+pub const WRITTEN_MAX: usize = 4_096;
+
+/// How long lookups that share a statement may take: then their connection is given up, and the next ones have another.
+pub const GATHER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Lookups that share a statement: beyond some dozen the way to the database is no longer what they cost. A power of
 /// two, as the numbers of keys in statements are.

@@ -1,4 +1,5 @@
-//! Under which user name a path comes: mostly the id of its device, else the id it had before a merge or a split.
+//! Under which user name a path comes: mostly the id of its device, else the id it had before a merge or a split. And
+//! all that is looked up at once of a device that comes again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use fleet::{DeviceId, Timestamp};
 use crate::error::{Error, Result};
 use crate::gather::{Found, Gather};
 use crate::path::{COLUMNS, PathRecord, read, status};
-use crate::readers::Readers;
-use crate::sql::{Row, sql};
+use crate::sql::{Row, Sql, sql};
+use crate::written::{Mark, Written};
 use crate::{SecretHash, Store};
 
 /// A device that comes again: all that letting it in and talking with it begin with, read at once.
@@ -24,6 +25,7 @@ pub struct Returning {
     /// How far its onboarding is.
     pub onboarding: OnboardingState,
     documents: Vec<(&'static str, Option<Vec<u8>>)>,
+    read: (Written, Mark),
     current: Option<SecretHash>,
     pending: Option<SecretHash>,
     previous: Option<SecretHash>,
@@ -35,6 +37,12 @@ impl Returning {
         [self.current, self.pending, self.previous]
             .contains(&Some(*hash))
             .then(|| status(hash, self.current.as_ref(), self.pending.as_ref()))
+    }
+
+    /// Whether none of its documents was written since they were read, as far as this process knows.
+    pub fn is_current(&self) -> bool {
+        let (written, mark) = &self.read;
+        written.is_unchanged(self.path.device, *mark)
     }
 
     /// A document that was asked for, if it is kept of the device.
@@ -93,21 +101,25 @@ impl Store {
         transport: &'static str,
         documents: &'static [&'static str],
     ) -> Returners {
-        let readers = self.readers.clone();
+        let (readers, written) = (self.readers.clone(), self.written.clone());
         Returners(Gather::start(move |logins| {
             let readers = readers.clone();
-            Box::pin(async move { returning(&readers, transport, documents, logins).await })
+            let read = (written.clone(), written.mark());
+            Box::pin(async move {
+                let statement = returning(sql(""), transport, documents, &logins);
+                found(readers.all(statement).await?, documents, &read)
+            })
         }))
     }
 }
 
-async fn returning(
-    readers: &Readers,
+fn returning(
+    mut statement: Sql,
     transport: &str,
-    documents: &'static [&'static str],
-    logins: Vec<DeviceId>,
-) -> Result<Found<DeviceId, Arc<Returning>>> {
-    let mut statement = sql(COLUMNS).then(
+    documents: &[&'static str],
+    logins: &[DeviceId],
+) -> Sql {
+    statement.push(COLUMNS).push(
         ", login, (SELECT disabled_at FROM tenant WHERE id = management_path.tenant), \
          (SELECT onboarding FROM device WHERE tenant = management_path.tenant AND id = management_path.device), \
          credential_hash, pending_hash, previous_hash",
@@ -122,12 +134,26 @@ async fn returning(
     statement
         .list(logins.iter().copied())
         .push(" OR device IN ");
-    statement.list(logins).push(")");
+    statement.list(logins.iter().copied()).push(")");
+    statement
+}
+
+fn found(
+    rows: Vec<Row>,
+    documents: &[&'static str],
+    read: &(Written, Mark),
+) -> Result<Found<DeviceId, Arc<Returning>>> {
     let (mut found, mut own) = (Found::new(), Found::new());
-    for row in readers.all(statement).await? {
-        let device: DeviceId = row.columns_from(DEVICE).take()?;
-        let login: Option<DeviceId> = row.columns_from(COLUMNS_COUNT).take()?;
-        let one = match of_row(&row, documents) {
+    for row in rows {
+        let names = (
+            row.columns_from(DEVICE).take(),
+            row.columns_from(COLUMNS_COUNT).take(),
+        );
+        let (Ok(device), Ok(login)): (Result<DeviceId>, Result<Option<DeviceId>>) = names else {
+            tracing::error!("the device of a management path cannot be read: it is left out");
+            continue;
+        };
+        let one = match of_row(&row, documents, read) {
             Ok(one) => Ok(Arc::new(one)),
             Err(Error::Damaged(why)) => Err(why),
             Err(error) => return Err(error),
@@ -144,7 +170,7 @@ async fn returning(
     Ok(found)
 }
 
-fn of_row(row: &Row, documents: &[&'static str]) -> Result<Returning> {
+fn of_row(row: &Row, documents: &[&'static str], read_at: &(Written, Mark)) -> Result<Returning> {
     let mut rest = row.columns_from(COLUMNS_COUNT + 1);
     let disabled_at: Option<Timestamp> = rest.take()?;
     let onboarding: Option<String> = rest.take()?;
@@ -155,8 +181,36 @@ fn of_row(row: &Row, documents: &[&'static str]) -> Result<Returning> {
         tenant_disabled: disabled_at.is_some(),
         onboarding: OnboardingState::of(&onboarding.unwrap_or_default()),
         documents: documents.collect::<Result<_>>()?,
+        read: read_at.clone(),
         current,
         pending,
         previous,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_of_a_path_are_as_many_as_are_passed_over() {
+        let names: Vec<&str> = COLUMNS.split(", ").collect();
+        assert_eq!((names.len(), names[DEVICE]), (COLUMNS_COUNT, "device"));
+    }
+
+    #[tokio::test]
+    async fn devices_that_come_again_are_looked_up_and_not_searched_for() {
+        let database = crate::testing::sqlite().await.unwrap();
+        for many in [1, 64] {
+            let logins: Vec<_> = (0..many)
+                .map(|n| DeviceId(uuid::Uuid::from_u128(n)))
+                .collect();
+            let explain = sql("EXPLAIN QUERY PLAN ");
+            let statement = returning(explain, "cwmp", &["one", "two"], &logins);
+            let plan = crate::testing::plan(&database.store, statement).await;
+            assert!(plan.contains("management_path_login"), "{plan}");
+            assert!(plan.contains("management_path_device"), "{plan}");
+            assert!(!plan.contains("SCAN"), "{plan}");
+        }
+    }
 }

@@ -115,6 +115,8 @@ impl Store {
         for (session, transcript) in sessions {
             let transcript = bounded(transcript);
             let document = deflate(json(&transcript)?.as_bytes())?;
+            // Others have a turn between large ones.
+            tokio::task::yield_now().await;
             ended.push(Ended {
                 events: json(&session.events)?,
                 session,

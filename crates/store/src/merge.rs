@@ -44,7 +44,7 @@ impl Store {
         mut events: Vec<Event>,
     ) -> Result<()> {
         let tenant = tenant.clone();
-        self.write(&tenant.clone(), move |tx| {
+        self.write_of(&tenant.clone(), vec![from, into], move |tx| {
             Box::pin(async move {
                 adopt(tx, &tenant, from, into).await?;
                 let left = serde_json::json!({
@@ -119,8 +119,8 @@ impl Store {
         now: Timestamp,
         events: Vec<Event>,
     ) -> Result<()> {
-        let tenant = tenant.clone();
-        self.write(&tenant.clone(), move |tx| {
+        let (tenant, both) = (tenant.clone(), vec![split.device, split.decision.other]);
+        self.write_of(&tenant.clone(), both, move |tx| {
             Box::pin(async move {
                 part(tx, &tenant, &split, now).await?;
                 let (old, new) = (split.device, split.decision.other);

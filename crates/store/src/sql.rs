@@ -176,18 +176,18 @@ impl Sql {
         self
     }
 
-    /// Appends `(a, b, c)`; an empty list becomes `(NULL)`, which nothing is in.
+    /// Appends `(a, b, c, c)`, for `IN`: the last one is there until their number is a power of two, so that few
+    /// different statements are prepared. An empty list becomes `(NULL)`, which nothing is in.
     pub(crate) fn list<A: Into<Arg>>(&mut self, args: impl IntoIterator<Item = A>) -> &mut Sql {
-        self.push("(");
-        let mut first = true;
-        for arg in args {
-            if !first {
-                self.push(", ");
-            }
-            first = false;
-            self.arg(arg);
+        let mut args: Vec<Arg> = args.into_iter().map(Into::into).collect();
+        let Some(last) = args.last().cloned() else {
+            return self.push("(NULL)");
+        };
+        args.resize(args.len().next_power_of_two(), last);
+        for (n, arg) in args.into_iter().enumerate() {
+            self.push(if n == 0 { "(" } else { ", " }).arg(arg);
         }
-        self.push(if first { "NULL)" } else { ")" })
+        self.push(")")
     }
 
     fn sqlite(self) -> Result<(AssertSqlSafe<Cow<'static, str>>, SqliteArguments)> {

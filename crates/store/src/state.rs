@@ -74,7 +74,7 @@ impl Store {
     ) -> Result<bool> {
         check(name, document.as_deref().unwrap_or_default())?;
         let (tenant, name) = (tenant.clone(), name.to_owned());
-        self.write(&tenant.clone(), move |tx| {
+        self.write_of(&tenant.clone(), vec![device], move |tx| {
             Box::pin(async move {
                 let Some(document) = document else {
                     let drop = sql("DELETE FROM device_state WHERE tenant = $1 AND device = $2 AND name = $3")

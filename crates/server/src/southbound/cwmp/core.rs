@@ -20,7 +20,6 @@ use super::record::keeper::Keeper;
 use super::sessions::Sessions;
 use super::visits::Visits;
 use super::wake::Waker;
-use super::writing::Writing;
 use super::{TRANSPORT, credential, reach};
 use crate::Config;
 use crate::dispatch::Reported;
@@ -128,8 +127,6 @@ pub struct Core {
     pub protocol: Arc<acs::Config>,
     /// Where devices that come again are looked up.
     pub returners: Returners,
-    /// What is remembered of devices is being written.
-    pub remembering: Writing,
     /// Told when a tenant may have been disabled.
     pub tenants_changed: Notify,
     /// The server stops.
@@ -159,7 +156,6 @@ impl Core {
             keeper: Keeper::start(store.clone()),
             visits: Visits::start(store.clone()),
             returners: store.returners(TRANSPORT, &[credential::STATE, reach::STATE, MEMORY]),
-            remembering: Writing::default(),
             store,
             node,
             config,

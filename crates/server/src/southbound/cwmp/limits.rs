@@ -185,6 +185,9 @@ pub const RECORDS_QUEUED_MAX: usize = 4_096;
 /// Records that are written at the same time, so that they share a commit.
 pub const RECORDS_AT_ONCE: usize = 256;
 
+/// Bytes of messages in one write of records: whoever else writes waits meanwhile.
+pub const RECORDS_WRITTEN_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// How often it is written down what was said in sessions, and which devices came, those that were
 /// there before: the sessions of meanwhile share a write, unless there are more than one write takes.
 pub const NOTES_EVERY: Duration = Duration::from_millis(250);
@@ -200,7 +203,7 @@ pub const VISITS_AT_ONCE: usize = 500;
 pub const VISITS_QUEUED_MAX: usize = 4_096;
 
 /// How long what was known of a device when it showed its credential is taken to be so: from the head
-/// of a request to the end of its body.
+/// of a request to the end of its body, and to the beginning of the session.
 pub const SEEN_LIFE: Duration = Duration::from_secs(1);
 
 /// Reasons for coming that a record names; a device has one or two.

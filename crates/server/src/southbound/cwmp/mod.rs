@@ -47,7 +47,6 @@ mod turn;
 mod used;
 mod visits;
 pub mod wake;
-mod writing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

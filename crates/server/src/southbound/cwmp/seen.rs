@@ -10,23 +10,20 @@ use store::{Returning, SecretHash};
 use super::core::Core;
 use super::door::Proof;
 use super::limits::SEEN_LIFE;
-use super::writing::Mark;
 
 /// What was known of a device when it proved who it is.
 #[derive(Clone, Debug)]
 pub struct Seen {
     known: Arc<Returning>,
     at: Instant,
-    mark: Mark,
 }
 
 impl Seen {
     /// Looks up who comes under this user name.
     pub async fn of(core: &Core, login: DeviceId) -> store::Result<Option<Self>> {
-        let mark = core.remembering.mark();
         let known = core.returners.of(login).await?;
         let at = Instant::now();
-        Ok(known.map(|known| Self { known, at, mark }))
+        Ok(known.map(|known| Self { known, at }))
     }
 
     /// What was known, whenever that was.
@@ -37,11 +34,6 @@ impl Seen {
     /// What was known, as long as it counts.
     pub fn fresh(&self) -> Option<&Returning> {
         (self.at.elapsed() < SEEN_LIFE).then_some(&*self.known)
-    }
-
-    /// When it was read, for what else is written of the device.
-    pub fn mark(&self) -> Mark {
-        self.mark
     }
 
     /// It has shown the password with this hash.
@@ -59,7 +51,6 @@ impl Seen {
 mod tests {
     use super::*;
     use crate::southbound::cwmp::TRANSPORT;
-    use crate::southbound::cwmp::writing::Writing;
     use crate::state::now;
 
     #[tokio::test]
@@ -87,7 +78,6 @@ mod tests {
         let seen = Seen {
             known: known.unwrap().unwrap(),
             at: Instant::now(),
-            mark: Writing::default().mark(),
         };
         let held = Arc::downgrade(&seen.known);
         let mut proof = seen.proves([1; 32]);

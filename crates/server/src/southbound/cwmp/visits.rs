@@ -6,10 +6,12 @@ use std::collections::HashMap;
 use fleet::{DeviceId, Event, TenantId, Timestamp};
 use store::{Store, Visit, VisitPath};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::TRANSPORT;
 use super::limits::{EXPECTED_FIRST, NOTES_EVERY, VISITS_AT_ONCE, VISITS_QUEUED_MAX};
 use super::queue::Queue;
+use crate::southbound::usp::limits::{COMMIT_RETRY, COMMIT_TIME_MAX};
 
 /// What is noted of a device.
 enum Noted {
@@ -81,29 +83,49 @@ async fn run(store: Store, mut incoming: mpsc::Receiver<(TenantId, Noted)>) {
             }
         }
         for (tenant, (visits, signs)) in all {
-            let many = visits.len().max(signs.len());
-            let written = tokio::join!(
-                async {
-                    match visits.is_empty() {
-                        true => Ok(()),
-                        false => store.device_visited(&tenant, visits).await,
-                    }
-                },
-                async {
-                    match signs.is_empty() {
-                        true => Ok(()),
-                        false => store.event_append(&tenant, signs).await.map(drop),
-                    }
-                },
+            tokio::join!(
+                write(&store, &tenant, Batch::Visits(visits)),
+                write(&store, &tenant, Batch::Signs(signs)),
             );
-            if let Err(error) = written.0.and(written.1) {
-                metrics::counter!("headend_cwmp_visits_lost_total").increment(many as u64);
-                tracing::warn!(%error, %tenant, many, "visits of devices are not written down");
-            }
         }
         // Others come meanwhile, and share the next write.
         if many < VISITS_AT_ONCE && !incoming.is_closed() {
             tokio::time::sleep(NOTES_EVERY).await;
+        }
+    }
+}
+
+/// What is written at once.
+enum Batch {
+    Visits(Vec<Visit>),
+    Signs(Vec<Event>),
+}
+
+/// Writes, and tries again for a while where that may help: those who come meanwhile wait in the queue.
+async fn write(store: &Store, tenant: &TenantId, batch: Batch) {
+    let many = match &batch {
+        Batch::Visits(visits) => visits.len(),
+        Batch::Signs(signs) => signs.len(),
+    };
+    if many == 0 {
+        return;
+    }
+    let give_up = Instant::now() + COMMIT_TIME_MAX;
+    loop {
+        let written = match &batch {
+            Batch::Visits(visits) => store.device_visited(tenant, visits.clone()).await,
+            Batch::Signs(signs) => store.event_append(tenant, signs.clone()).await.map(drop),
+        };
+        match written {
+            Ok(()) => return,
+            Err(error) if error.is_transient() && Instant::now() < give_up => {
+                tokio::time::sleep(COMMIT_RETRY).await;
+            }
+            Err(error) => {
+                metrics::counter!("headend_cwmp_visits_lost_total").increment(many as u64);
+                tracing::warn!(%error, %tenant, many, "visits of devices are not written down");
+                return;
+            }
         }
     }
 }

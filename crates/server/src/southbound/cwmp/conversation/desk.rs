@@ -1,4 +1,5 @@
-//! Where the conversation writes things down: facts are stored, and only then told and answered.
+//! Where the conversation writes things down: facts are stored, and only then told and answered; all but periodic signs
+//! of life, which are written many at a time.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,7 +50,7 @@ impl Desk {
         device: DeviceId,
         seen: Option<Seen>,
     ) -> store::Result<Self> {
-        let seen = seen.filter(|seen| core.remembering.is_unchanged(seen.mark()));
+        let seen = seen.filter(|seen| seen.known().is_current());
         let (kept, onboarding) = match seen.as_ref().map(Seen::known) {
             Some(known) => (known.document(MEMORY).map(<[u8]>::to_vec), known.onboarding),
             None => {
@@ -84,7 +85,6 @@ impl Desk {
         let mut stored = self.stored.lock().await;
         let kept = self.memory().kept();
         if kept != *stored {
-            let _writing = self.core.remembering.begin();
             self.store()
                 .state_put(&self.tenant, self.device, MEMORY, kept.clone(), now())
                 .await?;
@@ -94,7 +94,7 @@ impl Desk {
     }
 
     /// Commits what a device says of itself, as one, and then tells it. An error means that it must
-    /// not be answered.
+    /// not be answered. A mere sign of life is told at once and written soon.
     pub async fn tell(
         &self,
         at: Timestamp,

@@ -9,7 +9,7 @@ use store::{ManagementSession, SessionTranscript, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::southbound::cwmp::limits::{
-    NOTES_EVERY, RECORDS_AT_ONCE, RECORDS_BYTES_MAX, RECORDS_QUEUED_MAX,
+    NOTES_EVERY, RECORDS_AT_ONCE, RECORDS_BYTES_MAX, RECORDS_QUEUED_MAX, RECORDS_WRITTEN_BYTES_MAX,
 };
 use crate::southbound::cwmp::queue::Queue;
 
@@ -83,22 +83,41 @@ async fn write(store: &Store, taken: &mut Vec<Kept>) {
     for kept in taken.drain(..) {
         tenants.entry(kept.tenant.clone()).or_default().push(kept);
     }
-    for (tenant, kept) in tenants {
-        let (mut rooms, mut sessions) = (Vec::new(), Vec::new());
-        for Kept {
-            session,
-            transcript,
-            room,
-            ..
-        } in kept
-        {
-            rooms.push((session.device, room));
-            sessions.push((session, transcript));
+    for (tenant, mut kept) in tenants {
+        while !kept.is_empty() {
+            let rest = kept.split_off(at_once(&kept));
+            put(store, &tenant, kept).await;
+            kept = rest;
         }
-        if let Err(error) = store.management_session_put_all(&tenant, sessions).await {
-            for (device, _) in &rooms {
-                lost(*device, &error);
-            }
+    }
+}
+
+/// How many of them go into one write.
+fn at_once(kept: &[Kept]) -> usize {
+    let mut bytes = 0;
+    let fits = |one: &&Kept| {
+        let entries = one.transcript.entries.iter();
+        bytes += entries.map(|entry| entry.text.len()).sum::<usize>();
+        bytes <= RECORDS_WRITTEN_BYTES_MAX
+    };
+    kept.iter().take_while(fits).count().max(1)
+}
+
+async fn put(store: &Store, tenant: &TenantId, kept: Vec<Kept>) {
+    let (mut rooms, mut sessions) = (Vec::new(), Vec::new());
+    for Kept {
+        session,
+        transcript,
+        room,
+        ..
+    } in kept
+    {
+        rooms.push((session.device, room));
+        sessions.push((session, transcript));
+    }
+    if let Err(error) = store.management_session_put_all(tenant, sessions).await {
+        for (device, _) in &rooms {
+            lost(*device, &error);
         }
     }
 }
@@ -141,5 +160,27 @@ mod tests {
         let ended = tokio::time::timeout(soon, keeper.end()).await;
         assert!(ended.is_ok(), "what nobody has any more is thrown away");
         keeper.keep(kept());
+    }
+
+    /// `RECORDS_WRITTEN_BYTES_MAX`
+    #[test]
+    fn long_sessions_do_not_share_a_write_with_many_others() {
+        let said = |bytes: usize| Kept {
+            transcript: SessionTranscript {
+                entries: vec![store::SessionEntry {
+                    at: Timestamp::default(),
+                    direction: "in".to_owned(),
+                    kind: "Inform".to_owned(),
+                    text: "x".repeat(bytes),
+                    masked: false,
+                }],
+                ..SessionTranscript::default()
+            },
+            ..kept()
+        };
+        let half = RECORDS_WRITTEN_BYTES_MAX / 2;
+        assert_eq!(at_once(&[said(half), said(half), said(1), said(1)]), 2);
+        assert_eq!(at_once(&[said(half * 3), said(1)]), 1);
+        assert_eq!(at_once(&[said(1), said(1)]), 2);
     }
 }

@@ -26,12 +26,13 @@ async fn a_session_begins_with_what_was_seen_of_the_device_unless_something_was_
     let again = open(Some(early)).await;
     assert_eq!(again.memory().root, "first", "it was written since");
     let seen = seen().await;
-    // Nobody looks a second time: a change behind the server's back is not noticed.
-    let (tenant, nothing) = (&world.tenant, br#"{"root":"second"}"#.to_vec());
-    let put = store.state_put(tenant, world.device, MEMORY, nothing, now());
+    assert_eq!(open(Some(seen.clone())).await.memory().root, "first");
+    // Whoever writes it.
+    let (tenant, other) = (&world.tenant, br#"{"root":"second"}"#.to_vec());
+    let put = store.state_put(tenant, world.device, MEMORY, other, now());
     put.await.unwrap();
-    assert_eq!(open(Some(seen)).await.memory().root, "first");
-    assert_eq!(open(None).await.memory().root, "second");
+    assert!(!seen.known().is_current());
+    assert_eq!(open(Some(seen)).await.memory().root, "second");
 }
 
 #[tokio::test]
