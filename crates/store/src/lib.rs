@@ -32,6 +32,7 @@ pub mod operation;
 pub mod path;
 mod protocol;
 mod readers;
+mod readmission;
 pub mod refusal;
 mod removal;
 mod search;

@@ -18,7 +18,7 @@ pub struct PathRecord {
     pub tenant: TenantId,
     /// Device.
     pub device: DeviceId,
-    /// Transport: `websocket`.
+    /// Transport: `websocket`, `mqtt` or `cwmp`.
     pub transport: String,
     /// Endpoint id it answers to.
     pub endpoint_id: String,
@@ -245,30 +245,6 @@ impl Store {
         self.path_change(tenant, update, events).await
     }
 
-    /// The device came with its pending credential: that is current now, the old one superseded, the setup key no
-    /// longer opens this path. False when another credential is pending by now.
-    pub async fn path_confirm(
-        &self,
-        tenant: &TenantId,
-        device: DeviceId,
-        transport: &str,
-        hash: SecretHash,
-        events: Vec<Event>,
-    ) -> Result<bool> {
-        let update = sql("UPDATE management_path SET previous_hash = credential_hash, credential_hash = pending_hash, \
-             pending_hash = NULL, pending_at = NULL, readmit_until = NULL \
-             WHERE tenant = $1 AND device = $2 AND transport = $3 AND pending_hash = $4")
-        .bind(tenant)
-        .bind(device)
-        .bind(transport)
-        .bind(hash);
-        match self.path_change(tenant, update, events).await {
-            Ok(()) => Ok(true),
-            Err(Error::NotFound(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Takes all credentials away; the device needs a setup key again.
     pub async fn path_revoke(
         &self,
@@ -285,23 +261,6 @@ impl Store {
         .bind(tenant)
         .bind(device)
         .bind(transport);
-        self.path_change(tenant, update, events).await
-    }
-
-    /// Lets a device that has its own credential in with a setup key until then, on each of its paths: a factory reset
-    /// takes all of its credentials.
-    pub async fn path_readmit(
-        &self,
-        tenant: &TenantId,
-        device: DeviceId,
-        until: Option<Timestamp>,
-        events: Vec<Event>,
-    ) -> Result<()> {
-        let update = sql("UPDATE management_path SET readmit_until = $3 \
-             WHERE tenant = $1 AND device = $2")
-        .bind(tenant)
-        .bind(device)
-        .bind(until);
         self.path_change(tenant, update, events).await
     }
 
@@ -418,7 +377,7 @@ impl Store {
         .await
     }
 
-    async fn path_change(
+    pub(crate) async fn path_change(
         &self,
         tenant: &TenantId,
         statement: crate::Sql,

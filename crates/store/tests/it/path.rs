@@ -324,6 +324,50 @@ async fn a_certificate_is_required_and_a_key_taken_again_on_each_way_to_a_device
 }
 
 #[tokio::test]
+async fn a_credential_of_its_own_ends_the_readmission_on_each_way_of_its_protocol() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let device = insert_device(&db.store, &tenant, "S1").await;
+        for transport in [WS, "mqtt", "cwmp"] {
+            let link = PathLink {
+                transport: transport.to_owned(),
+                ..link("n1", 0)
+            };
+            let connected = db.store.path_connected(&tenant, device, link, vec![]);
+            connected.await.unwrap();
+        }
+        let until = Some(at(9));
+        let readmitted = db.store.path_readmit(&tenant, device, until, vec![]).await;
+        readmitted.unwrap();
+        let open = async || {
+            let paths = db.store.path_list(&tenant, device).await.unwrap();
+            let mut open: Vec<_> = paths
+                .into_iter()
+                .filter(|path| path.readmit_until.is_some())
+                .map(|path| path.transport)
+                .collect();
+            open.sort();
+            open
+        };
+        let confirmed = async |transport: &str, n: u64| {
+            let (store, at) = (&db.store, at(1));
+            let pending = store.path_set_pending(&tenant, device, transport, hash(n), at, vec![]);
+            pending.await.unwrap();
+            let wrong = store.path_confirm(&tenant, device, transport, hash(n + 1), vec![]);
+            assert!(!wrong.await.unwrap());
+            let before = open().await;
+            let right = store.path_confirm(&tenant, device, transport, hash(n), vec![]);
+            assert!(right.await.unwrap());
+            before
+        };
+        assert_eq!(confirmed("mqtt", 1).await, ["cwmp", "mqtt", WS]);
+        assert_eq!(open().await, ["cwmp"]);
+        confirmed("cwmp", 3).await;
+        assert!(open().await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_device_that_has_a_way_is_given_no_other_but_to_be_dialled() {
     for db in worlds().await {
         let tenant = tenant("acme");
