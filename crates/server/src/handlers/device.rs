@@ -31,8 +31,8 @@ use store::{
     Search,
 };
 
-/// The transport of devices that speak USP.
-pub const WEBSOCKET: &str = "websocket";
+/// The transport of devices that speak USP, unless they come over MQTT.
+pub const WEBSOCKET: &str = crate::southbound::usp::WEBSOCKET;
 
 /// The transport of those that speak TR-069.
 const CWMP: &str = crate::southbound::cwmp::TRANSPORT;
@@ -305,7 +305,7 @@ pub async fn update(
     let dialled = dial_url.as_ref().unwrap_or(&url_was).is_some();
     // What is as it was needs no look: the configuration may be another by now.
     if (required && !was) || matches!(dial_url, Some(Some(_))) {
-        let usp = path.is_some() || paths.is_empty();
+        let usp = paths.is_empty() || paths.iter().any(|path| path.transport != CWMP);
         let cwmp = paths.iter().any(|path| path.transport == CWMP);
         check_certificate(&mut checks, &state, required, dialled, (usp, cwmp));
     }

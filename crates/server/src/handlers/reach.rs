@@ -90,7 +90,7 @@ pub async fn show(
         },
         _ => WakeAbility {
             possible: false,
-            words: "It dials us over WebSocket; nobody can reach it until it does.".to_owned(),
+            words: "It connects to us by itself; nobody can reach it until it does.".to_owned(),
         },
     };
     let wake_credential = wake_credential::shown(&state, tenant, id, &paths).await?;

@@ -1,12 +1,13 @@
 //! What the API says of devices that speak TR-069, where that differs from USP: who was turned away in their name, how
 //! they are let in, and how they are pointed at this server.
 
-use fleet::{DeviceId, Identity, TenantId};
+use fleet::{DeviceId, Identity, NodeId, TenantId};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::config::{Config, Xmpp};
 use server::state::now;
 use sha2::{Digest, Sha256};
+use store::path::PathLink;
 use store::{NewRefusal, Visit, VisitPath};
 
 use crate::one_device::cwmp;
@@ -111,6 +112,83 @@ async fn a_cpe_is_let_in_again_and_asked_for_a_certificate_on_the_way_it_has() {
         let paths = world.store().path_list(&tenant(), id).await.unwrap();
         assert_eq!(paths.len(), 1, "nothing made it a device of USP");
         assert!(paths[0].readmit_until.is_some());
+    }
+}
+
+/// A device of USP over MQTT: a link of it over that, and nothing else.
+async fn over_mqtt(world: &World, serial: &str) -> DeviceId {
+    let endpoint = format!("os::00256D-{serial}");
+    let id: DeviceId = world.device(&endpoint).await.parse().unwrap();
+    let (store, tenant) = (world.store(), tenant());
+    let unused = store.path_delete(&tenant, id, "websocket", vec![]);
+    unused.await.unwrap();
+    let link = PathLink {
+        transport: "mqtt".to_owned(),
+        endpoint_id: endpoint,
+        node: NodeId::parse("n1").unwrap(),
+        peer: "192.0.2.9:4711".to_owned(),
+        authenticated_by: "device_token".to_owned(),
+        setup_key: None,
+        info: json!({}),
+        at: now(),
+    };
+    store
+        .path_connected(&tenant, id, link, vec![])
+        .await
+        .unwrap();
+    id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_is_linked_over_mqtt_is_one_of_usp() {
+    for world in worlds().await {
+        let id = over_mqtt(&world, "Q1").await;
+        let reach = format!("/api/v1/devices/{id}/reach");
+        let alone = world.read(&reach).await;
+        let way = &alone["paths"][0];
+        assert_eq!(
+            (&way["protocol"], &way["connected"]),
+            (&json!("usp"), &json!(true))
+        );
+        assert_eq!(way["methods"][0]["method"], "link", "{alone:#}");
+        assert_eq!(way["methods"].as_array().unwrap().len(), 1);
+        // It comes over CWMP as well: that does not make its link one.
+        let visit = Visit {
+            device: id,
+            at: now(),
+            expected_by: now(),
+            path: VisitPath {
+                transport: "cwmp".to_owned(),
+                endpoint_id: "00256D-Box-Q1".to_owned(),
+                peer: "192.0.2.9:4711".to_owned(),
+                authenticated_by: "setup_key".to_owned(),
+                setup_key: None,
+                info: json!({}),
+            },
+        };
+        let (store, tenant) = (world.store(), tenant());
+        let visited = store.device_visited(&tenant, vec![visit]);
+        visited.await.unwrap();
+        let both = world.read(&reach).await;
+        let words = both["wake"]["words"].as_str().unwrap();
+        assert!(words.starts_with("It is connected"), "{both:#}");
+        // What is shown of its credential is USP's.
+        let path = store.path(&tenant, id, "mqtt").await.unwrap();
+        assert!(!path.unwrap().certificate_required);
+        let shown = world.read(&format!("/api/v1/devices/{id}")).await;
+        let credential = shown["admission"].to_string();
+        store
+            .path_delete(&tenant, id, "cwmp", vec![])
+            .await
+            .unwrap();
+        let shown = world.read(&format!("/api/v1/devices/{id}")).await;
+        assert_eq!(shown["admission"].to_string(), credential);
+        // Nobody is asked for a certificate that no listener asks for.
+        let change = world.request(Method::PATCH, &format!("/api/v1/devices/{id}"));
+        let change = change.json(&json!({"certificate_required": true}));
+        let answer = change.send().await.unwrap();
+        assert_eq!(answer.status(), 422);
+        assert!(answer.text().await.unwrap().contains("the same of mqtt"));
     }
 }
 
