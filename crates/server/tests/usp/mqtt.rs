@@ -381,6 +381,22 @@ async fn a_tenants_credential_reaches_nothing_of_another_over_mqtt_3_1_1() {
 }
 
 #[tokio::test]
+async fn a_setup_key_is_counted_together_whatever_devices_come_over() {
+    let database = store::testing::sqlite().await.unwrap();
+    let world = World::with(database, |config, limits| {
+        config.mqtt.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        (limits.setup_key_burst, limits.setup_key_per_second) = (1.0, 0.001);
+    })
+    .await;
+    let url = world.url(&world.key);
+    let first = crate::puppet::Puppet::dial(&url, "os::00256D-M2", &world.own);
+    assert!(first.await.is_ok());
+    let second = enter(&world, Version::V5, "acme/setup", &world.key).await;
+    assert!(second.is_err());
+    world.refused("setup_key_limited").await;
+}
+
+#[tokio::test]
 async fn a_device_with_a_credential_of_its_own_is_not_opened_by_the_setup_key_on_another_way_in() {
     each(|world| async move {
         let token = crate::admission::give_token(&world, VICTIM).await;

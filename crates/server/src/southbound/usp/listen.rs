@@ -22,15 +22,18 @@ pub struct Listeners {
 }
 
 /// Binds what the configuration wants.
-pub async fn start(core: &Arc<Core>, config: &Config) -> Result<Listeners, StartError> {
-    let gate = Arc::new(Gate::new(core.clone()));
+pub async fn start(
+    core: &Arc<Core>,
+    gate: &Arc<Gate>,
+    config: &Config,
+) -> Result<Listeners, StartError> {
     let mut listeners = Listeners {
         plain: None,
         tls: None,
         certificate: None,
     };
     if let Some(addr) = config.usp.listen {
-        listeners.plain = Some(bind(core, &gate, "usp.listen", settings(config, addr)).await?);
+        listeners.plain = Some(bind(core, gate, "usp.listen", settings(config, addr)).await?);
     }
     if let Some(addr) = config.usp.tls_listen {
         let (certificate, issue) = certificate::load(
@@ -41,7 +44,7 @@ pub async fn start(core: &Arc<Core>, config: &Config) -> Result<Listeners, Start
             &core.own,
         )?;
         let settings = settings(config, addr).with_tls(certificate.tls.clone());
-        listeners.tls = Some(bind(core, &gate, "usp.tls_listen", settings).await?);
+        listeners.tls = Some(bind(core, gate, "usp.tls_listen", settings).await?);
         tokio::spawn(certificate::keep_fresh(
             core.shutdown.clone(),
             core.limits.certificate_look_every,

@@ -139,8 +139,9 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
         incoming,
         heard_every,
     ));
-    let listeners = listen::start(&core, &config).await?;
-    let mqtt = mqtt::start(&core, &config).await?;
+    let gate = Arc::new(admission::Gate::new(core.clone()));
+    let listeners = listen::start(&core, &gate, &config).await?;
+    let mqtt = mqtt::start(&core, gate, &config).await?;
     let dials = Arc::new(Dials::new(core.clone(), dial_tls(&config)?));
     let disabled = tenants::begin(&core, &dials).await?;
     tokio::spawn(tenants::watch(core.clone(), dials.clone(), disabled));

@@ -24,12 +24,16 @@ pub struct Bound {
     pub certificate: Option<Certificate>,
 }
 
-/// The door of the broker.
-struct Door(Gate);
+/// The door of the broker: the same as of WebSockets, so that a setup key is counted once.
+struct Door(Arc<Gate>);
 
 /// Binds what the configuration wants.
-pub async fn start(core: &Arc<Core>, config: &Config) -> Result<Bound, StartError> {
-    let door = Arc::new(Door(Gate::new(core.clone())));
+pub async fn start(
+    core: &Arc<Core>,
+    gate: Arc<Gate>,
+    config: &Config,
+) -> Result<Bound, StartError> {
+    let door = Arc::new(Door(gate));
     let mut bound = Bound::default();
     let mqtt = &config.mqtt;
     if let Some(addr) = mqtt.listen {
