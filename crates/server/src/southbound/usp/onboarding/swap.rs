@@ -207,7 +207,8 @@ async fn client(asker: &Asker, own: &OwnRow) -> Result<Option<String>, AskError>
 }
 
 /// From our row to the agent's MTP and on to its client. Agents before Device:2.16 name the client in our row, and
-/// some name nothing there: then it is the one that speaks MQTT.
+/// some name nothing there: then it is the one that speaks MQTT, if there is only one. Another may be somebody else's
+/// way to the device, which a new password would cut.
 fn client_of(own: &OwnRow, mtps: &[(String, String)]) -> Option<String> {
     let get = |path: &str| {
         let found = mtps.iter().find(|(known, _)| known == path);
@@ -223,11 +224,14 @@ fn client_of(own: &OwnRow, mtps: &[(String, String)]) -> Option<String> {
     };
     let through = named("AgentMTPReference").and_then(|mtp| get(&format!("{mtp}.MQTT.Reference")));
     let only = || {
-        let row = mtps
+        let rows = mtps
             .iter()
-            .find(|(path, value)| path.ends_with(".Protocol") && value == "MQTT");
-        let row = row.and_then(|(path, _)| path.strip_suffix("Protocol"))?;
-        get(&format!("{row}MQTT.Reference"))
+            .filter(|(_, value)| value == "MQTT")
+            .filter_map(|(path, _)| path.strip_suffix("Protocol"))
+            .filter(|row| !matches!(get(&format!("{row}Enable")), Some("false" | "0")));
+        let mut clients = rows.map(|row| get(&format!("{row}MQTT.Reference")));
+        let first = clients.next()?;
+        first.filter(|_| clients.all(|other| other == first))
     };
     let is_client = |path: &&str| path.starts_with("Device.MQTT.Client.");
     through
@@ -303,13 +307,21 @@ mod tests {
         assert_eq!(of(&[ours, through], &all), client(6));
         let direct = ("MTP.1.MQTT.Reference", "Device.MQTT.Client.7");
         assert_eq!(of(&[ours, direct], &all), client(7));
-        assert_eq!(of(&[ours], &all), client(5));
         assert_eq!(of(&[ours], &[]), None);
+        assert_eq!(of(&[ours], &all[..3]), client(5));
+        let same = ("3.MQTT.Reference", "Device.MQTT.Client.5.");
+        let same = [&all[..4], &mtps(&[same])].concat();
+        assert_eq!(of(&[ours], &same), client(5));
         let elsewhere = mtps(&[
             ("2.Protocol", "MQTT"),
             ("2.MQTT.Reference", "Device.Users.User.1"),
         ]);
         assert_eq!(of(&[ours], &elsewhere), None);
+        // Another that speaks MQTT may be somebody else's way to the device, unless it is off.
+        assert_eq!(of(&[ours], &all), None);
+        assert_eq!(of(&[ours], &all[..4]), None);
+        let off = [&all[..], &mtps(&[("3.Enable", "false")])].concat();
+        assert_eq!(of(&[ours], &off), client(5));
     }
 
     #[test]
