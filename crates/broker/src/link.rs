@@ -4,7 +4,7 @@
 use std::{
     future::poll_fn,
     net::SocketAddr,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
@@ -64,7 +64,7 @@ pub struct Link {
     received: Vec<u16>,
     wrongs: u32,
     /// What is to be told at the next [`Link::recv`].
-    unsubscribed: Option<Wrong>,
+    unsent: Option<Wrong>,
     packet_max: usize,
     keep_alive: u16,
     peer_addr: SocketAddr,
@@ -86,7 +86,7 @@ impl Link {
             reply: None,
             received: Vec::new(),
             wrongs: 0,
-            unsubscribed: None,
+            unsent: None,
             packet_max: connected.packet_max,
             keep_alive: connected.keep_alive,
             peer_addr: connected.hello.peer_addr,
@@ -106,7 +106,7 @@ impl Link {
         if self.closed {
             return Poll::Ready(Err(LinkError::ApiMisuse));
         }
-        if let Some(wrong) = self.unsubscribed.take() {
+        if let Some(wrong) = self.unsent.take() {
             return Poll::Ready(Ok(Incoming::Wrong(wrong)));
         }
         loop {
@@ -253,8 +253,18 @@ impl Link {
     }
 
     /// Sends one Record to where the client wants answers. Returns when it is queued, which is at
-    /// once unless the client does not read.
+    /// once unless the client does not read. One that it has not subscribed to, or that is larger than
+    /// it takes (MQTT 5, 3.1.2.11.4), is dropped, which [`Link::recv`] tells.
     pub async fn send(&mut self, record: Bytes) -> Result<(), LinkError> {
+        if self.closed {
+            return Err(LinkError::ApiMisuse);
+        }
+        let sent = self.put(record).await;
+        self.closed = sent.is_err();
+        sent
+    }
+
+    async fn put(&mut self, record: Bytes) -> Result<(), LinkError> {
         while self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
             let before = self.pipe.queued_bytes();
             let progress = poll_fn(|cx| match self.pipe.poll_write(cx) {
@@ -271,18 +281,24 @@ impl Link {
         let version = self.pipe.version();
         let (name, properties) = addressed(version, to, &self.area.controller);
         let Some(qos) = self.subscriptions.wanted(&name) else {
-            self.unsubscribed = Some(Wrong::new("not-subscribed", format!("to {name}")));
+            self.unsent = Some(Wrong::new("not-subscribed", format!("to {name}")));
             return Ok(());
         };
-        if record.len() + name.len() > self.packet_max {
-            return Err(LinkError::LimitExceeded {
-                limit: "Maximum Packet Size of the client",
-                max: self.packet_max as u64,
-            });
-        }
         debug_assert!(topic::is_name(&name));
-        self.outbox
-            .publish(&mut self.pipe, name, qos, properties, record)?;
+        let publish = Publish {
+            qos,
+            topic: name,
+            properties,
+            payload: record,
+            ..Publish::default()
+        };
+        let bytes = publish.packet_bytes(version);
+        if bytes > self.packet_max {
+            let detail = format!("{bytes} bytes, of which it takes {}", self.packet_max);
+            self.unsent = Some(Wrong::new("record-too-large-for-device", detail));
+            return Ok(());
+        }
+        self.outbox.publish(&mut self.pipe, publish)?;
         match poll_fn(|cx| Poll::Ready(self.pipe.poll_write(cx))).await {
             Poll::Ready(Err(error)) => Err(error),
             _ => Ok(()),
@@ -313,7 +329,7 @@ impl Link {
     fn fail(&mut self, cx: &mut Context<'_>, error: LinkError) -> LinkError {
         let told = match error {
             LinkError::PeerMisbehaved(_) => Some(code::PROTOCOL_ERROR),
-            LinkError::LimitExceeded { .. } => Some(code::QUOTA_EXCEEDED),
+            LinkError::LimitExceeded { limit, .. } => Some(code::of_limit(limit)),
             LinkError::PeerSilent(_) => Some(code::KEEP_ALIVE_TIMEOUT),
             _ => None,
         };
@@ -339,9 +355,10 @@ impl Link {
         if self.next_look().is_none_or(|at| at > now) {
             return Ok(());
         }
-        self.closed = true;
         let silent = now.saturating_duration_since(self.pipe.heard_at());
-        Err(LinkError::PeerSilent(silent))
+        // Nobody waits for what the socket does not take at once: it is over.
+        let mut cx = Context::from_waker(Waker::noop());
+        Err(self.fail(&mut cx, LinkError::PeerSilent(silent)))
     }
 
     /// When the client was last heard.

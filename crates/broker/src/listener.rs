@@ -185,7 +185,9 @@ impl<A> Shared<A> {
         endpoint_id: Option<EndpointId>,
         refusal: Refusal,
     ) {
-        tracing::debug!(%peer_addr, %refusal, "connection refused");
+        // Its detail may hold what the client gave for a secret.
+        let reason = refusal.reason.name();
+        tracing::debug!(%peer_addr, reason, "connection refused");
         self.refusals.refused(Refused {
             peer_addr,
             local_addr,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use broker::Incoming;
 use broker::limits::{RECEIVE_MAXIMUM, WRONG_TOPICS_MAX};
 use bytes::Bytes;
 use mtp::limits::{MQTT_CONNECT_BYTES_MAX, MQTT_FILTERS_MAX};
@@ -171,8 +172,9 @@ async fn more_unreleased_publishes_of_qos_2_than_were_offered_end_the_connection
         one.id = id;
         Packet::Publish(one)
     });
-    let (error, _) = ended(Version::V5, all.collect()).await;
+    let (error, told) = ended(Version::V5, all.collect()).await;
     assert!(error.to_string().contains("RECEIVE_MAXIMUM"), "{error}");
+    assert_eq!(told, Some(code::RECEIVE_MAXIMUM_EXCEEDED));
 }
 
 #[tokio::test]
@@ -230,4 +232,68 @@ async fn a_client_that_takes_nothing_is_sent_only_so_much() {
         assert!(sent < 1_000);
     };
     assert!(error.to_string().contains("SEND_QUEUE_BYTES"), "{error}");
+}
+
+#[tokio::test]
+async fn a_link_that_has_ended_sends_nothing_more() {
+    let mut broker = Broker::start().await;
+    let (mut pipe, mut link) = broker.client(Version::V5).await;
+    write(&mut pipe, Packet::Subscribe(1, vec![(AGENT.into(), 1)])).await;
+    answered(&mut pipe, &mut link).await;
+    write(&mut pipe, Packet::PingResp).await;
+    assert!(heard(&mut link).await.is_err());
+    let late = link.send(Bytes::from_static(b"late")).await;
+    assert!(matches!(late, Err(LinkError::ApiMisuse)), "{late:?}");
+    drop(link);
+    let told = read(&mut pipe).await;
+    assert!(matches!(told, Packet::Disconnect(..)), "{told:?}");
+    let after = tried(&mut pipe).await;
+    assert!(after.is_err(), "{after:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_was_silent_for_too_long_is_told_so() {
+    let mut broker = Broker::start().await;
+    let (mut pipe, mut link) = broker.client(Version::V5).await;
+    let late = link.next_look().unwrap();
+    let error = link.keep_alive(late).unwrap_err();
+    assert!(matches!(error, LinkError::PeerSilent(_)), "{error}");
+    let told = read(&mut pipe).await;
+    assert!(
+        matches!(told, Packet::Disconnect(code::KEEP_ALIVE_TIMEOUT, _)),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_record_larger_than_the_client_takes_is_not_sent_and_the_link_stays() {
+    const MAX: u32 = 200;
+    let mut broker = Broker::start().await;
+    let mut pipe = broker.pipe(Version::V5).await;
+    let Packet::Connect(mut packet) = connect(Version::V5) else {
+        unreachable!()
+    };
+    let properties = std::mem::take(&mut packet.properties);
+    packet.properties = properties.with(id::MAXIMUM_PACKET_SIZE, Value::U32(MAX));
+    write(&mut pipe, Packet::Connect(packet)).await;
+    assert!(matches!(read(&mut pipe).await, Packet::ConnAck(_)));
+    let mut link = broker.link().await;
+    write(&mut pipe, Packet::Subscribe(1, vec![(AGENT.into(), 1)])).await;
+    answered(&mut pipe, &mut link).await;
+    link.send(Bytes::new()).await.unwrap();
+    let Packet::Publish(empty) = answered(&mut pipe, &mut link).await else {
+        panic!("no record");
+    };
+    // One for its length, which takes two bytes by then.
+    let room = MAX as usize - empty.packet_bytes(Version::V5) - 1;
+    link.send(vec![7; room + 1].into()).await.unwrap();
+    let Incoming::Wrong(wrong) = heard(&mut link).await.unwrap() else {
+        panic!("not told");
+    };
+    assert_eq!(wrong.reason, "record-too-large-for-device");
+    link.send(vec![7; room].into()).await.unwrap();
+    let Packet::Publish(full) = answered(&mut pipe, &mut link).await else {
+        panic!("no record");
+    };
+    assert_eq!(full.packet_bytes(Version::V5), MAX as usize);
 }

@@ -122,7 +122,6 @@ pub fn connect(version: Version) -> Packet {
         keep_alive: 60,
         properties: Properties::default(),
         client_id: EID.into(),
-        will: false,
         username: Some("acme/setup".into()),
         password: Some(Bytes::from_static(b"good")),
     }))

@@ -169,6 +169,8 @@ async fn begin(
             // Something that was kept for us may come first; it is older than our session.
             Packet::Publish(publish) if publish.qos == 1 => {
                 pipe.enqueue(&Packet::PubAck(publish.id, 0));
+                // What it is answered must not pile up.
+                pipe.flush().await?;
             }
             Packet::Publish(_) => {}
             Packet::Disconnect(code, _) => return Err(DialError::Refused(code_words(code))),
@@ -183,7 +185,7 @@ async fn begin(
     }
     let number = |id| ack.properties.number(id);
     let keep_alive = number(id::SERVER_KEEP_ALIVE).and_then(|seconds| u16::try_from(seconds).ok());
-    let packet_max = number(id::MAXIMUM_PACKET_SIZE).map_or(RECORD_BYTES_MAX, |max| max as usize);
+    let packet_max = number(id::MAXIMUM_PACKET_SIZE).map_or(packet_bytes_max, |max| max as usize);
     let qos = number(id::MAXIMUM_QOS).unwrap_or(1).min(1) as u8;
     Ok(Link::new(Dialled {
         pipe,
@@ -218,7 +220,6 @@ fn connect(config: &DialConfig) -> Connect {
         keep_alive: config.keep_alive,
         properties,
         client_id,
-        will: false,
         username: config.username.clone(),
         password: config
             .password

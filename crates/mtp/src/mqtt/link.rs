@@ -92,6 +92,10 @@ impl Link {
             if let Poll::Ready(Err(error)) = self.pipe.poll_write(cx) {
                 return Poll::Ready(Err(self.fail(cx, error)));
             }
+            // A broker that sends and does not read must not make us keep what it is answered.
+            if self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
+                return Poll::Pending;
+            }
             let packet = match ready!(self.pipe.poll_packet(cx)) {
                 Ok(packet) => packet,
                 Err(error) => return Poll::Ready(Err(self.fail(cx, error))),
@@ -139,7 +143,8 @@ impl Link {
     }
 
     /// Sends one Record to the Controller's topic, or to `to` where it answers one that came with
-    /// that reply topic. Returns when it is queued.
+    /// that reply topic. Returns when it is queued. One that is larger than the broker takes is dropped,
+    /// as MQTT 5 wants it (3.1.2.11.4).
     pub async fn send(&mut self, record: Bytes, to: Option<&str>) -> Result<(), LinkError> {
         while self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
             let before = self.pipe.queued_bytes();
@@ -153,17 +158,22 @@ impl Link {
                 Err(_) => return Err(LinkError::PeerStalled(SEND_STALL_MAX)),
             }
         }
-        if record.len() > self.packet_max {
-            return Err(LinkError::LimitExceeded {
-                limit: "Maximum Packet Size of the broker",
-                max: self.packet_max as u64,
-            });
-        }
         let topic = to.unwrap_or(&self.topic);
         let (topic, properties) = addressed(self.pipe.version(), topic, &self.reply);
-        let pipe = &mut self.pipe;
-        self.outbox
-            .publish(pipe, topic, self.qos, properties, record)?;
+        let publish = Publish {
+            qos: self.qos,
+            topic,
+            properties,
+            payload: record,
+            ..Publish::default()
+        };
+        let bytes = publish.packet_bytes(self.pipe.version());
+        if bytes > self.packet_max {
+            let (topic, max) = (&publish.topic, self.packet_max);
+            tracing::warn!(%topic, bytes, max, "a record is larger than the broker takes; it is dropped");
+            return Ok(());
+        }
+        self.outbox.publish(&mut self.pipe, publish)?;
         match poll_fn(|cx| Poll::Ready(self.pipe.poll_write(cx))).await {
             Poll::Ready(Err(error)) => Err(error),
             _ => Ok(()),
@@ -185,7 +195,7 @@ impl Link {
     fn fail(&mut self, cx: &mut Context<'_>, error: LinkError) -> LinkError {
         let told = match error {
             LinkError::PeerMisbehaved(_) => Some(code::PROTOCOL_ERROR),
-            LinkError::LimitExceeded { .. } => Some(code::PACKET_TOO_LARGE),
+            LinkError::LimitExceeded { limit, .. } => Some(code::of_limit(limit)),
             _ => None,
         };
         if let (Some(code), Version::V5) = (told, self.pipe.version()) {
@@ -252,5 +262,90 @@ impl std::fmt::Debug for Link {
             .field("peer_addr", &self.peer_addr)
             .field("reply", &self.reply)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::{limits::RECORD_BYTES_MAX, stream::Stream};
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A link that takes packets of this size for sendable, and the broker's end.
+    async fn pair(packet_max: usize) -> (Link, Pipe) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(addr), listener.accept());
+        let pipe = |tcp| Pipe::new(Stream::Plain(tcp), Version::V5, usize::MAX);
+        let link = Link::new(Dialled {
+            pipe: pipe(near.unwrap()),
+            outbox: Outbox::new(None),
+            topic: "c".into(),
+            reply: "a".into(),
+            qos: 0,
+            packet_max,
+            keep_alive: 60,
+            peer_addr: addr,
+            client_id: None,
+        });
+        (link, pipe(far.unwrap().0))
+    }
+
+    fn record(n: u8, qos: u8) -> Packet {
+        Packet::Publish(Publish {
+            qos,
+            id: u16::from(qos),
+            topic: "a".into(),
+            payload: Bytes::copy_from_slice(&[n]),
+            ..Publish::default()
+        })
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_does_not_read_is_not_answered_without_end() {
+        let (mut link, mut broker) = pair(usize::MAX).await;
+        for n in [1, 2] {
+            broker.enqueue(&record(n, 1));
+        }
+        broker.flush().await.unwrap();
+        assert_eq!(link.recv().await.unwrap().record, Bytes::from_static(&[1]));
+        // More than the sockets take.
+        link.send(vec![0; 8 * RECORD_BYTES_MAX].into(), None)
+            .await
+            .unwrap();
+        assert!(link.pipe.queued_bytes() > SEND_QUEUE_BYTES);
+        let reading = async { while broker.packet().await.is_ok() {} };
+        let second = tokio::select! {
+            second = timeout(PATIENCE, link.recv()) => second,
+            () = reading => unreachable!("it is open"),
+        };
+        assert_eq!(second.unwrap().unwrap().record, Bytes::from_static(&[2]));
+        assert!(link.pipe.queued_bytes() <= SEND_QUEUE_BYTES);
+    }
+
+    #[tokio::test]
+    async fn a_record_larger_than_the_broker_takes_is_dropped_and_the_link_stays() {
+        const MAX: usize = 100;
+        let (mut link, mut broker) = pair(MAX).await;
+        let empty = {
+            link.send(Bytes::new(), None).await.unwrap();
+            let Packet::Publish(empty) = broker.packet().await.unwrap() else {
+                panic!("no publish")
+            };
+            empty.packet_bytes(Version::V5)
+        };
+        for bytes in [MAX - empty + 1, MAX - empty] {
+            link.send(vec![7; bytes].into(), None).await.unwrap();
+        }
+        let Packet::Publish(came) = timeout(PATIENCE, broker.packet()).await.unwrap().unwrap()
+        else {
+            panic!("no publish")
+        };
+        let mut encoded = Vec::new();
+        Packet::Publish(came.clone()).encode(Version::V5, &mut encoded);
+        assert_eq!((encoded.len(), came.packet_bytes(Version::V5)), (MAX, MAX));
     }
 }

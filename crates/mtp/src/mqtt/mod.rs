@@ -22,7 +22,7 @@ pub use error::{LinkError, Malformed, code_words};
 pub use link::{Incoming, Link};
 pub use outbox::Outbox;
 pub use packet::{ConnAck, Connect, Packet, Publish, Version, code};
-pub use pipe::Pipe;
+pub use pipe::{PACKET_SIZE, Pipe};
 pub use property::{Properties, Value};
 
 /// What the payload of a PUBLISH is (R-MQTT.27).

@@ -3,13 +3,10 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
 use super::{
     error::LinkError,
     packet::{Packet, Publish},
     pipe::Pipe,
-    property::Properties,
 };
 use crate::limits::{MQTT_IN_FLIGHT_MAX, SEND_QUEUE_BYTES};
 
@@ -39,21 +36,8 @@ impl Outbox {
 
     /// Sends a payload, or keeps it until there is room. A peer that takes none of what it is sent
     /// hits [`SEND_QUEUE_BYTES`].
-    pub fn publish(
-        &mut self,
-        pipe: &mut Pipe,
-        topic: String,
-        qos: u8,
-        properties: Properties,
-        payload: Bytes,
-    ) -> Result<(), LinkError> {
-        let mut publish = Publish {
-            qos: qos.min(1),
-            topic,
-            properties,
-            payload,
-            ..Publish::default()
-        };
+    pub fn publish(&mut self, pipe: &mut Pipe, mut publish: Publish) -> Result<(), LinkError> {
+        publish.qos = publish.qos.min(1);
         if publish.qos == 0 {
             pipe.enqueue(&Packet::Publish(publish));
             return Ok(());

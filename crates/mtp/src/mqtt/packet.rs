@@ -25,14 +25,8 @@ pub mod code {
     pub const SUCCESS: u8 = 0x00;
     /// Something else.
     pub const UNSPECIFIED: u8 = 0x80;
-    /// The packet cannot be read.
-    pub const MALFORMED: u8 = 0x81;
     /// The packet must not come now.
     pub const PROTOCOL_ERROR: u8 = 0x82;
-    /// Not this version.
-    pub const UNSUPPORTED_VERSION: u8 = 0x84;
-    /// The client identifier cannot be used.
-    pub const CLIENT_ID: u8 = 0x85;
     /// User name or password are wrong.
     pub const BAD_CREDENTIAL: u8 = 0x86;
     /// Not allowed.
@@ -43,14 +37,10 @@ pub mod code {
     pub const SERVER_BUSY: u8 = 0x89;
     /// The server stops.
     pub const SHUTTING_DOWN: u8 = 0x8b;
-    /// Another way to authenticate than is known.
-    pub const BAD_AUTHENTICATION_METHOD: u8 = 0x8c;
     /// Nothing was heard for too long.
     pub const KEEP_ALIVE_TIMEOUT: u8 = 0x8d;
     /// Another connection of the same client.
     pub const TAKEN_OVER: u8 = 0x8e;
-    /// The topic is none.
-    pub const TOPIC_NAME_INVALID: u8 = 0x90;
     /// More in flight than was said.
     pub const RECEIVE_MAXIMUM_EXCEEDED: u8 = 0x93;
     /// The packet is too large.
@@ -61,8 +51,15 @@ pub mod code {
     pub const ADMINISTRATIVE: u8 = 0x98;
     /// The payload is not what it should be.
     pub const PAYLOAD_FORMAT: u8 = 0x99;
-    /// Quality of service 2 is not offered.
-    pub const QOS_NOT_SUPPORTED: u8 = 0x9b;
+
+    /// What a peer is told that hit this limit.
+    pub fn of_limit(limit: &str) -> u8 {
+        match limit {
+            crate::mqtt::PACKET_SIZE => PACKET_TOO_LARGE,
+            "RECEIVE_MAXIMUM" => RECEIVE_MAXIMUM_EXCEEDED,
+            _ => QUOTA_EXCEEDED,
+        }
+    }
 }
 
 /// One packet.
@@ -113,8 +110,6 @@ pub struct Connect {
     pub properties: Properties,
     /// May be empty.
     pub client_id: String,
-    /// It left a will, which was read and forgotten.
-    pub will: bool,
     /// The user.
     pub username: Option<String>,
     /// The password. Do not log it.
@@ -419,7 +414,6 @@ impl Connect {
             keep_alive,
             properties,
             client_id,
-            will,
             username,
             password,
         })
@@ -427,6 +421,19 @@ impl Connect {
 }
 
 impl Publish {
+    /// Bytes of the whole packet.
+    pub fn packet_bytes(&self, version: Version) -> usize {
+        let mut properties = Vec::new();
+        if version == Version::V5 {
+            self.properties.encode(&mut properties);
+        }
+        let id = if self.qos > 0 { 2 } else { 0 };
+        let rest = 2 + self.topic.len() + id + properties.len() + self.payload.len();
+        let mut length = Vec::new();
+        put_variable(&mut length, rest);
+        1 + length.len() + rest
+    }
+
     fn decode(flags: u8, mut r: Reader, five: bool) -> Result<Self, Malformed> {
         let qos = flags >> 1 & 3;
         if qos == 3 {

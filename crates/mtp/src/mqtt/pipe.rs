@@ -22,6 +22,9 @@ use crate::{
     stream::Stream,
 };
 
+/// The limit of [`Pipe::new`], as errors name it.
+pub const PACKET_SIZE: &str = "MQTT packet size";
+
 /// See the module's words.
 pub struct Pipe {
     stream: Stream,
@@ -164,7 +167,7 @@ impl Pipe {
         }
         if length > self.packet_bytes_max {
             return Err(LinkError::LimitExceeded {
-                limit: "MQTT packet size",
+                limit: PACKET_SIZE,
                 max: self.packet_bytes_max as u64,
             });
         }

@@ -29,8 +29,6 @@ pub mod id {
     pub const REASON_STRING: u8 = 31;
     /// Publishes of QoS 1 in flight towards the sender of this.
     pub const RECEIVE_MAXIMUM: u8 = 33;
-    /// How many topic aliases the sender of this takes.
-    pub const TOPIC_ALIAS_MAXIMUM: u8 = 34;
     /// A number in the place of a topic.
     pub const TOPIC_ALIAS: u8 = 35;
     /// The best quality of service the server has.
@@ -41,8 +39,6 @@ pub mod id {
     pub const USER_PROPERTY: u8 = 38;
     /// The largest packet the sender of this takes.
     pub const MAXIMUM_PACKET_SIZE: u8 = 39;
-    /// Whether filters may hold wildcards.
-    pub const WILDCARD_SUBSCRIPTION: u8 = 40;
     /// Whether subscriptions may have numbers.
     pub const SUBSCRIPTION_ID_AVAILABLE: u8 = 41;
     /// Whether subscriptions may be shared.

@@ -41,7 +41,6 @@ fn every_packet_survives_its_encoding_in_both_versions() {
                 keep_alive: 60,
                 properties: properties.clone(),
                 client_id: "os::012345-A%2DB".into(),
-                will: false,
                 username: Some("acme/setup".into()),
                 password: Some(Bytes::from_static(b"\xff\x00")),
             })),
@@ -120,6 +119,35 @@ fn packets_that_cannot_be_are_refused() {
         &[&b"\x00\x01"[..], &filters].concat(),
         Version::V311
     ));
+}
+
+#[test]
+fn a_publish_says_where_its_answer_goes_in_the_way_of_its_version() {
+    // R-MQTT.22, R-MQTT.23, R-MQTT.24, R-MQTT.25, R-MQTT.26
+    let of = |version| {
+        let (topic, properties) = super::addressed(version, "usp/c", "usp/a");
+        Publish {
+            topic,
+            properties,
+            ..Publish::default()
+        }
+    };
+    let five = of(Version::V5);
+    assert_eq!(five.topic, "usp/c");
+    let told = |publish: &Publish, id| publish.properties.get_text(id).map(str::to_owned);
+    let (response, kind) = (
+        super::property::id::RESPONSE_TOPIC,
+        super::property::id::CONTENT_TYPE,
+    );
+    assert_eq!(told(&five, response).as_deref(), Some("usp/a"));
+    assert_eq!(told(&five, kind).as_deref(), Some(super::CONTENT_TYPE));
+    let old = of(Version::V311);
+    assert_eq!(old.topic, "usp/c/reply-to=usp%2Fa");
+    assert_eq!(old.properties, Properties::default());
+    for (version, publish) in [(Version::V5, five), (Version::V311, old)] {
+        let (topic, reply) = super::address(version, &publish);
+        assert_eq!((topic, reply.as_deref()), ("usp/c", Some("usp/a")));
+    }
 }
 
 proptest! {

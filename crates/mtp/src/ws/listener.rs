@@ -206,7 +206,9 @@ impl<A> Shared<A> {
         endpoint_id: Option<EndpointId>,
         refusal: Refusal,
     ) {
-        tracing::debug!(%peer_addr, %refusal, "connection refused");
+        // Its detail may hold what the client gave for a secret.
+        let reason = refusal.reason.name();
+        tracing::debug!(%peer_addr, reason, "connection refused");
         let tls = self.tls.is_some();
         self.refusals.refused(Refused {
             peer_addr,

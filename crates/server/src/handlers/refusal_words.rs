@@ -131,6 +131,16 @@ const CONDUCT: &[(&str, &str, &str)] = &[
         "Its MQTT client is defective; the detail names what it sent.",
     ),
     (
+        "mqtt-limit-exceeded",
+        "The device went beyond a limit of the broker; its connection was closed",
+        "The detail names the limit: wrong topics again and again, publishes it does not complete, or records it is sent and does not acknowledge. Its MQTT client is defective.",
+    ),
+    (
+        "record-too-large-for-device",
+        "A record was larger than the device's MQTT client takes (its Maximum Packet Size), and was not sent",
+        "Let its client take larger packets, or session contexts, which cut messages into pieces; or ask for less at once.",
+    ),
+    (
         "wrong-topic",
         "The device published or subscribed to a topic that is not its own, which was refused",
         "Correct its topics: the detail names the one it used. Its own are PREFIX/TENANT/agent/ENDPOINT and PREFIX/TENANT/controller/ENDPOINT.",
@@ -152,7 +162,7 @@ const CONDUCT: &[(&str, &str, &str)] = &[
     ),
     (
         "record-limit-exceeded",
-        "The device sent a record beyond a limit; its connection was closed (1009)",
+        "The device sent a record beyond a limit; its connection was closed",
         "The detail names the limit; ask the device for less at once, or look for another firmware.",
     ),
     (

@@ -131,7 +131,7 @@ impl Running {
             // Nobody waits any more when it took too long.
             let _ = by.done.send(());
         }
-        if code == CloseCode::GoingAway {
+        if stopped == Some(Stop::Shutdown.as_str()) {
             self.session
                 .disconnect(ErrorCode::default(), "the controller shuts down");
             while let Some(record) = self.session.poll_transmit() {

@@ -67,9 +67,11 @@ impl WireError {
             }
             Self::Mqtt(mtp::mqtt::LinkError::PeerMisbehaved(_)) => Some("mqtt-violation"),
             Self::WebSocket(mtp::ws::LinkError::LimitExceeded { .. })
-            | Self::Mqtt(mtp::mqtt::LinkError::LimitExceeded { .. }) => {
-                Some("record-limit-exceeded")
-            }
+            | Self::Mqtt(mtp::mqtt::LinkError::LimitExceeded {
+                limit: mtp::mqtt::PACKET_SIZE,
+                ..
+            }) => Some("record-limit-exceeded"),
+            Self::Mqtt(mtp::mqtt::LinkError::LimitExceeded { .. }) => Some("mqtt-limit-exceeded"),
             _ => None,
         }
     }
