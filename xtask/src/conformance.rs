@@ -79,6 +79,10 @@ fn read(file: &str, text: &str, found: &mut Found) {
     for line in text.lines() {
         let code = line.trim_start();
         in_tests |= code.starts_with("#[cfg(test)]");
+        // A module of tests in another file: what follows here is code.
+        if code.starts_with("mod ") && code.ends_with(';') {
+            in_tests = all_tests;
+        }
         let comment = code.find("//").map(|at| &code[at..]);
         let cited = comment.map(citations).unwrap_or_default();
         if let Some(name) = function_name(code) {
@@ -226,7 +230,13 @@ mod tests {
                     /// R-MSG.4; TP-469 1.1\n    #[test]\n    fn it_answers() {\n        // R-MSG.6\n    }\n}\n";
         let mut found = Found::new();
         read("crates/a/src/b.rs", text, &mut found);
+        let text = "#[cfg(test)]\nmod tests;\n/// R-MSG.7\npub fn code() {}\n";
+        read("crates/a/src/c.rs", text, &mut found);
         let of = |id: &str| &found[&citations(&format!("// {id}"))[0]];
+        assert_eq!(
+            (of("R-MSG.7").code.len(), of("R-MSG.7").tests.len()),
+            (1, 0)
+        );
         assert_eq!(of("R-ARC.1").code.len(), 1);
         assert_eq!(
             (of("R-MSG.4").code.len(), of("R-MSG.4").tests.len()),
