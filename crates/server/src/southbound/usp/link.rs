@@ -86,9 +86,8 @@ impl Stop {
 /// Runs a link to its end.
 pub async fn run(core: Arc<Core>, link: Wire, ticket: Box<Ticket>, first: Option<Bytes>) {
     let Some(ends) = core.ends() else {
-        return link
-            .close(CloseCode::GoingAway, reason::SHUTTING_DOWN)
-            .await;
+        let close = link.close(CloseCode::GoingAway, reason::SHUTTING_DOWN);
+        return Box::pin(close).await;
     };
     let peer = link.peer_addr();
     let (inbox, mut commands) = mpsc::channel(LINK_INBOX);
