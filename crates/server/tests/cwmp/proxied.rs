@@ -3,7 +3,7 @@
 
 use crate::quirks::with_packs;
 use crate::raw::{Cpe, inform};
-use crate::rig::{World, until, world};
+use crate::rig::{World, add_key, until, world};
 
 async fn behind(max: usize) -> World {
     world(|config, limits| {
@@ -98,9 +98,11 @@ async fn a_device_without_cookies_goes_on_behind_a_proxy_that_tells_its_port() {
     ] {
         let mut wire = world.cpe("S1").await;
         let (basic, inform) = (wire.basic(), inform("00256D", class, "S1", "2 PERIODIC"));
-        let post = async |wire: &mut Cpe, from: &str, body: &str| {
+        let post = async |wire: &mut Cpe, from: &str, basic: &str| {
             wire.cookie = None;
-            wire.post(&[("X-Forwarded-For", from)], body).await
+            let proof = (!basic.is_empty()).then_some(("Authorization", basic));
+            let headers = [("X-Forwarded-For", from)].into_iter().chain(proof);
+            wire.post(&headers.collect::<Vec<_>>(), "").await
         };
         let first = [("Authorization", basic.as_str()), ("X-Forwarded-For", from)];
         let informed = wire.post(&first, &inform).await;
@@ -116,7 +118,9 @@ async fn a_device_without_cookies_goes_on_behind_a_proxy_that_tells_its_port() {
         }
         // The proxy closes its connection and takes another one.
         wire.reconnect().await;
-        assert_eq!(post(&mut wire, from, "").await.status, 204);
+        // Who has the device's address and port now has proved nothing: he is asked.
+        assert_eq!(post(&mut wire, from, "").await.status, 401);
+        assert_eq!(post(&mut wire, from, &basic).await.status, 204);
     }
     world.quiet().await;
     assert!(
@@ -124,6 +128,29 @@ async fn a_device_without_cookies_goes_on_behind_a_proxy_that_tells_its_port() {
             .reasons()
             .await
             .contains(&"session-silence".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn another_one_at_the_address_and_port_of_a_session_behind_a_proxy_gets_nothing_of_it() {
+    let mut world = behind(100).await;
+    let from = "203.0.113.1:5001";
+    let mut wire = world.cpe("S1").await;
+    assert_eq!(come(&mut wire, "S1", from).await.0, 200);
+    let device = world.device("Box", "S1").await;
+    world.can_be_asked(device).await;
+    let (_, key) = add_key(&world.store, &world.vault, &world.tenant, None).await;
+    let mut other = world.cpe("S2").await.with("acme", &key);
+    let basic = other.basic();
+    let proved = [("Authorization", &*basic), ("X-Forwarded-For", from)];
+    assert_eq!(other.post(&proved[1..], "").await.status, 401);
+    // A session of its own, and not that of the device.
+    let inform = inform("00256D", "Box", "S2", "2 PERIODIC");
+    assert_eq!(other.post(&proved, &inform).await.status, 200);
+    let reasons = world.reasons().await;
+    assert!(
+        !reasons.contains(&"another-device".to_owned()),
+        "{reasons:?}"
     );
 }
 

@@ -14,6 +14,10 @@ struct Sender {
     http: reqwest::Client,
     /// It says so in a later session, not at once.
     later: bool,
+    /// It sends half of its file, and the rest when it is asked to.
+    halves: Option<SocketAddr>,
+    /// What it has begun to send.
+    begun: Option<Wire>,
     /// The command key of what it was told to send.
     key: Option<String>,
 }
@@ -69,9 +73,18 @@ impl Sender {
         if !asked.contains("<cwmp:Upload>") {
             return fault(id, 9002);
         }
-        let nothing = self.http.put(inner(asked, "URL"));
-        let nothing = nothing.header("content-length", 0).send().await;
-        assert_eq!(nothing.unwrap().status(), 200);
+        let url = inner(asked, "URL");
+        if let Some(to) = self.halves {
+            let path = url.splitn(4, '/').last().unwrap_or_default();
+            let (line, length) = (format!("PUT /{path}"), "Content-Length: 6");
+            let (mut wire, first) = waits(to, &line, length, "").await;
+            assert_eq!(first, 100);
+            wire.send("abc").await;
+            self.begun = Some(wire);
+        } else {
+            let nothing = self.http.put(url).header("content-length", 0);
+            assert_eq!(nothing.send().await.unwrap().status(), 200);
+        }
         self.key = Some(inner(asked, "CommandKey"));
         let status = u8::from(self.later);
         let status = format!("<Status>{status}</Status>{TIMES}");
@@ -82,8 +95,8 @@ impl Sender {
     }
 }
 
-/// The operation of such a device, when it is over.
-async fn sends_nothing(world: &World, serial: &str, later: bool) -> Value {
+/// A device that is told to send, and the operation that it has answered.
+async fn told(world: &World, serial: &str, later: bool, halves: bool) -> (Sender, String) {
     let key = world.post("/api/v1/setup-keys", json!({"name": serial}));
     let key: Value = key.await.json().await.unwrap();
     let cpe = Cpe::new(world.cwmp.unwrap(), serial).await;
@@ -93,6 +106,8 @@ async fn sends_nothing(world: &World, serial: &str, later: bool) -> Value {
         cpe,
         http,
         later,
+        halves: world.files.filter(|_| halves),
+        begun: None,
         key,
     };
     sender.session("").await;
@@ -102,6 +117,22 @@ async fn sends_nothing(world: &World, serial: &str, later: bool) -> Value {
     let asked = world.post(&path, json!({"type": "config"})).await;
     let asked: Value = asked.json().await.unwrap();
     sender.session("").await;
+    let operation = asked["operation"]["id"].as_str().unwrap();
+    (sender, format!("/api/v1/operations/{operation}"))
+}
+
+/// An operation, when it is over.
+async fn over(world: &World, path: &str) -> Value {
+    until("the operation is over", || async {
+        !world.read(path).await["finished_at"].is_null()
+    })
+    .await;
+    world.read(path).await
+}
+
+/// The operation of a device that sends nothing.
+async fn sends_nothing(world: &World, serial: &str, later: bool) -> Value {
+    let (mut sender, path) = told(world, serial, later, false).await;
     let key = sender.key.clone().expect("it was told to send");
     if later {
         let well = "<FaultStruct><FaultCode>0</FaultCode><FaultString></FaultString></FaultStruct>";
@@ -109,15 +140,28 @@ async fn sends_nothing(world: &World, serial: &str, later: bool) -> Value {
         let told = format!("<cwmp:TransferComplete>{told}</cwmp:TransferComplete>");
         sender.session(&envelope("77", &told)).await;
     }
-    let path = format!(
-        "/api/v1/operations/{}",
-        asked["operation"]["id"].as_str().unwrap()
-    );
-    until("the operation is over", || async {
-        !world.read(&path).await["finished_at"].is_null()
-    })
-    .await;
-    world.read(&path).await
+    over(world, &path).await
+}
+
+/// `UPLOAD_SETTLE_MAX`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_still_coming_when_its_device_says_that_it_was_sent_is_waited_for() {
+    for world in worlds().await {
+        let (mut sender, path) = told(&world, "HALF1", false, true).await;
+        let mut wire = sender.begun.take().expect("it has begun to send");
+        assert!(world.read(&path).await["finished_at"].is_null());
+        wire.send("def").await;
+        assert_eq!(wire.answer().await.status, 201);
+        let operation = over(&world, &path).await;
+        assert_eq!(operation["state"], "succeeded", "{operation:#}");
+        // The rest of this one never comes.
+        let (_sender, path) = told(&world, "HALF2", false, true).await;
+        let operation = over(&world, &path).await;
+        assert_eq!(operation["state"], "failed", "{operation:#}");
+        let words = operation["state_words"].as_str().unwrap();
+        assert!(words.contains("it has not come to its end"), "{words}");
+        world.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

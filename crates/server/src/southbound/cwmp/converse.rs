@@ -193,6 +193,10 @@ async fn hear(
         desk.memory().complete = false;
         desk.memory().tried();
     }
+    if heard.reset {
+        // What was listed of it may be gone with the rest.
+        desk.memory().walked = None;
+    }
     if heard.bootstrap || heard.upgraded {
         // It may take now what it did not before.
         desk.memory().refused_credential = None;

@@ -127,6 +127,25 @@ impl Proof {
         }
     }
 
+    /// Whether a later request proves the same as the first of a session.
+    pub fn is_again(&self, first: &Self) -> bool {
+        match (self, first) {
+            (Self::SetupKey { key, .. }, Self::SetupKey { key: first, .. }) => key == first,
+            (Self::Device { device, .. }, Self::Device { device: first, .. }) => device == first,
+            (Self::Certificate { tenant }, Self::Certificate { tenant: first }) => tenant == first,
+            _ => false,
+        }
+    }
+
+    /// The same without what was known of the device: as it is held for as long as a session lasts.
+    pub fn bare(&self) -> Self {
+        let mut bare = self.clone();
+        if let Self::Device { seen, .. } = &mut bare {
+            *seen = None;
+        }
+        bare
+    }
+
     /// Whose it is, where that is known.
     pub fn tenant(&self) -> Option<&TenantId> {
         match self {

@@ -23,7 +23,7 @@ use super::answers::{Reaction, closing, later, plain, status};
 use super::body::{self, Bounds, Rooms, Unread, Whole};
 use super::conversation::quirks::Cookies;
 use super::core::{Core, Culprit, Owner};
-use super::door::{self, Denied, Shown};
+use super::door::{self, Denied, Proof, Shown};
 use super::limits::{COMPRESS_BYTES_MIN, DRAINED_BYTES_MAX};
 use super::line::Line;
 use super::session::{self, Answer, Input, New, Posted};
@@ -111,12 +111,19 @@ impl Asking {
             }
         }
         let (cookie, found) = self.find();
-        let (shown, owner) = match &found {
-            Some(session) => (None, session.owner.clone()),
-            None => match self.authenticate().await {
+        // Where a proxy says that it comes from is no proof.
+        let proved = matches!(cookie, Cookie::Open(_)) || !self.line.proxied;
+        let (found, shown, owner) = match found {
+            Some(session) if proved => {
+                let owner = session.owner.clone();
+                (Some(session), None, owner)
+            }
+            found => match self.authenticate().await {
                 Ok(shown) => {
                     let owner = shown.proof.tenant().cloned();
-                    (Some(shown), owner)
+                    let is_its = |(_, first): &(_, Arc<Proof>)| shown.proof.is_again(first);
+                    let found = found.filter(|session| session.from.as_ref().is_some_and(is_its));
+                    (found, Some(shown), owner)
                 }
                 Err(denied) => return self.denied(denied, body).await,
             },
@@ -372,6 +379,8 @@ impl Asking {
         })?;
         let full = || ("too-many-sessions", "limit SESSIONS_MAX".to_owned());
         let owner = shown.proof.tenant().cloned();
+        let told = self.line.proxied && self.peer.port() != 0;
+        let from = told.then(|| (self.peer, Arc::new(shown.proof.bare())));
         let slot = core.budget.try_take(&owner).ok_or_else(full)?;
         let user_agent = self.header(USER_AGENT).unwrap_or_default();
         let new = New {
@@ -384,7 +393,7 @@ impl Asking {
             }),
             shown,
             peer: self.peer,
-            from: (self.line.proxied && self.peer.port() != 0).then_some(self.peer),
+            from,
             elsewhere,
             slot,
             seat,

@@ -16,7 +16,7 @@ use super::aside::at_length;
 use super::body::Room;
 use super::conversation::quirks::Cookies;
 use super::core::{Core, Culprit, Owner, Stop};
-use super::door::Shown;
+use super::door::{Proof, Shown};
 use super::limits::{COMING_LOOK_EVERY, DECODE_BYTES_MAX, SESSION_POSTS};
 use super::record::Record;
 use super::sessions::Handle;
@@ -108,7 +108,7 @@ pub struct New {
     /// Where it comes from; without a port where a proxy of ours does not tell it.
     pub peer: SocketAddr,
     /// See [`Handle::from`].
-    pub from: Option<SocketAddr>,
+    pub from: Option<(SocketAddr, Arc<Proof>)>,
     /// What the connection and the request tell, for people.
     pub info: serde_json::Value,
     /// The other node that has the session its cookie names.
@@ -129,7 +129,7 @@ pub fn begin(core: &Arc<Core>, new: New) -> Handle {
         inbox,
         coming: Arc::default(),
         cookies: Arc::default(),
-        from: new.from,
+        from: new.from.clone(),
     };
     core.sessions.enter(handle.clone());
     metrics::counter!("headend_cwmp_sessions_total").increment(1);

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::conversation::quirks::Cookies;
 use super::core::Owner;
+use super::door::Proof;
 use super::session::Input;
 
 /// The name of the cookie; what the field has seen most.
@@ -32,8 +33,9 @@ pub struct Handle {
     pub coming: Arc<AtomicUsize>,
     /// How its device wants its cookie, once it has said who it is and that is known.
     pub cookies: Arc<OnceLock<Cookies>>,
-    /// The connection that it began on, as a proxy of ours tells it: it stands for that connection.
-    pub from: Option<SocketAddr>,
+    /// The connection that it began on, as a proxy of ours tells it, and what was proved there: with
+    /// the same proof, it stands for that connection.
+    pub from: Option<(SocketAddr, Arc<Proof>)>,
 }
 
 impl Handle {
@@ -67,6 +69,17 @@ struct Open {
     from: HashMap<SocketAddr, u64>,
 }
 
+impl Open {
+    /// Nobody is taken for this one by where he comes from any more.
+    fn by_itself(&mut self, handle: &Handle) {
+        if let Some((from, _)) = &handle.from
+            && self.from.get(from) == Some(&handle.number)
+        {
+            self.from.remove(from);
+        }
+    }
+}
+
 /// Gives back what a mass return has taken.
 fn shrink<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>) {
     if map.capacity() > 64 && map.len() * 4 < map.capacity() {
@@ -95,8 +108,8 @@ impl Sessions {
     /// One more.
     pub fn enter(&self, handle: Handle) {
         let mut open = self.lock();
-        if let Some(from) = handle.from {
-            open.from.insert(from, handle.number);
+        if let Some((from, _)) = &handle.from {
+            open.from.insert(*from, handle.number);
         }
         open.of.insert(handle.number, handle);
     }
@@ -104,9 +117,8 @@ impl Sessions {
     /// One is over.
     pub fn leave(&self, number: u64) {
         let mut open = self.lock();
-        let from = open.of.remove(&number).and_then(|handle| handle.from);
-        if let Some(from) = from.filter(|from| open.from.get(from) == Some(&number)) {
-            open.from.remove(&from);
+        if let Some(handle) = open.of.remove(&number) {
+            open.by_itself(&handle);
         }
         shrink(&mut open.of);
         shrink(&mut open.from);
@@ -130,11 +142,21 @@ impl Sessions {
         self.lock().of.values().cloned().collect()
     }
 
-    /// The one that began on this connection to a proxy of ours, if it still lives.
+    /// The one that began on this connection to a proxy of ours, if it still lives and its device has
+    /// not shown its cookie. Nobody sees that connection end, and somebody else may have it next: who
+    /// goes on with it has to prove the same.
     pub fn from(&self, from: SocketAddr) -> Option<Handle> {
         let open = self.lock();
         let handle = open.of.get(open.from.get(&from)?)?;
         (!handle.inbox.is_closed()).then(|| handle.clone())
+    }
+
+    /// The one of this number, whose device has shown its cookie.
+    fn shown(&self, number: u64) -> Option<Handle> {
+        let mut open = self.lock();
+        let handle = open.of.get(&number).cloned()?;
+        open.by_itself(&handle);
+        Some(handle)
     }
 
     /// Returns when there is none.
@@ -175,7 +197,7 @@ impl Sessions {
                     continue;
                 }
                 let number = u64::from_str_radix(number, 16).ok();
-                match number.and_then(|number| self.lock().of.get(&number).cloned()) {
+                match number.and_then(|number| self.shown(number)) {
                     Some(handle) => return Cookie::Open(handle),
                     None => best = Cookie::Over,
                 }
@@ -256,13 +278,20 @@ mod tests {
             coming: Arc::default(),
             inbox: inbox.clone(),
             cookies: Arc::default(),
-            from: Some(at),
+            from: Some((at, Arc::new(Proof::Certificate { tenant: None }))),
         };
         let found = |from| sessions.from(from).map(|handle| handle.number);
         sessions.enter(handle(7));
         assert_eq!((found(at), found(other.unwrap())), (Some(7), None));
         sessions.enter(handle(8));
         sessions.leave(7);
+        assert_eq!(found(at), Some(8));
+        // One that keeps its cookie is found by that alone.
+        let cookie = set_cookie(b"s", &node("node-1"), 8, 100, None);
+        let by_cookie = sessions.find(b"s", &node("node-1"), [&*cookie].into_iter(), 101);
+        assert!(matches!(by_cookie, Cookie::Open(handle) if handle.number == 8));
+        assert_eq!(found(at), None);
+        sessions.enter(handle(8));
         assert_eq!(found(at), Some(8));
         drop(taken);
         assert_eq!(found(at), None);

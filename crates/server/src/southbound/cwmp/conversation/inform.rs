@@ -29,6 +29,8 @@ pub struct Heard {
     pub parts: BTreeMap<String, String>,
     /// The device forgot what it was told, or never heard it.
     pub bootstrap: bool,
+    /// It did so since it came the last time.
+    pub reset: bool,
     /// A diagnostic is over: its results can be read.
     pub diagnostics: bool,
     /// It tells changes.
@@ -64,6 +66,7 @@ pub fn hear(inform: &Inform, memory: &mut Memory, quirks: &Quirks) -> Heard {
         memory.root = root;
     }
     let again = is_again(inform, memory);
+    heard.reset = heard.bootstrap && !again;
     let boot = boot(inform, memory, quirks, upgraded);
     let named = |event: &EventStruct| by_itself(&event.code).is_some();
     heard.once = boot.is_some() || inform.events.iter().any(named);

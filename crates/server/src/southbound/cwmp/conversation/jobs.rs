@@ -45,21 +45,26 @@ pub async fn run(talk: &mut Talk, job: Job) {
             reason: format!("the database does not answer: {error}"),
         }),
     };
-    if talk.has_changed() && !talk.desk.memory().subscriptions.is_empty() {
-        // What the device does not take of it is no matter of this job.
-        _ = subscribe::renew(talk).await;
-    }
     let entries = talk.line.end_record();
     if let Some(operation) = transcript {
         write_down(&talk.desk, operation, entries).await;
     }
-    talk.keep().await;
+    let renews = talk.has_changed() && !talk.desk.memory().subscriptions.is_empty();
+    if !renews {
+        talk.keep().await;
+    }
     let looked = looked && result.is_ok();
     talk.desk.report(Fact::Done { job: id, result }).await;
     if looked {
         // It has said all before it answered.
         let (over, at) = (Protocol::Cwmp, now());
         talk.desk.report(Fact::SaidAll { over, at }).await;
+    }
+    if renews {
+        // The job is done: nobody waits for it, and what the device does not take of it is no matter of this job.
+        talk.line.begin(false);
+        _ = subscribe::renew(talk).await;
+        talk.keep().await;
     }
 }
 

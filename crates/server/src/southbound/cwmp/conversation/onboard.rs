@@ -77,17 +77,19 @@ pub async fn run(talk: &mut Talk, who: &DeviceId, need: Need) {
         let why = format!("limit ONBOARD_TIME_MAX: it took more than {time_max:?}");
         Err(AskError::Garbled(why))
     };
-    let before = talk.explored();
     let outcome = tokio::time::timeout(time_max, steps(talk, who, need)).await;
     let outcome = outcome.unwrap_or_else(late);
     drop(slot);
+    if let Err(error) = talk.keep_walk().await {
+        tracing::warn!(%error, device = %desk.device, "how far a device was listed could not be kept; it will be asked again");
+    }
     match &outcome {
         Ok(()) => desk.memory().tried(),
         // The device has nothing to do with it.
         Err(AskError::Unsent(_)) => {}
         Err(AskError::Lost(why)) if Stop::is_ours(why) => {}
         // The next session goes on with it.
-        Err(_) if talk.explored() > before => {}
+        Err(_) if talk.advanced() => {}
         Err(_) => desk.memory().failed(now()),
     }
     talk.keep().await;

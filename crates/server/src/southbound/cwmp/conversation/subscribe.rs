@@ -22,7 +22,7 @@ use super::model;
 use super::onboard::Notes;
 use super::read::Read;
 use super::talk::{Talk, unsent};
-use super::watch::{ACTIVE, OFF, PASSIVE, settle, tell};
+use super::watch::{ACTIVE, Left, OFF, PASSIVE, settle, tell};
 
 /// The table.
 pub const TABLE: &str = "Device.LocalAgent.Subscription.";
@@ -468,20 +468,27 @@ async fn follow(talk: &mut Talk, before: Vec<Row>, notes: &mut Notes) -> Result<
     let mut was = levels(&before);
     // What is not there any more reports nothing.
     was.retain(|name, _| known.tree.has(name));
-    let refused = match settle(line, &was, &levels(&rows)).await {
+    let Left { refused, untold } = match settle(line, &was, &levels(&rows)).await {
         Err(AskError::Refused(refused)) => {
             notes.add(line.said(&format!("subscriptions are refused: {refused}")));
-            Vec::new()
+            Left::default()
         }
         done => done?,
     };
-    for row in &rows {
+    for row in &mut rows {
         let of = |one: &&(String, cwmp::Fault)| row.names.binary_search(&one.0).is_ok();
         let count = refused.iter().filter(of).count();
         if let Some((name, why)) = refused.iter().find(of) {
-            let id = row.text("ID");
-            let words = format!("the subscription {id}: {count} refused, like {name}: {why}");
-            notes.add(line.said(&words));
+            let words = format!("{count} refused, like {name}: {why}");
+            notes.add(line.said(&format!("the subscription {}: {words}", row.text("ID"))));
+        }
+        let all = row.names.len();
+        row.names.retain(|name| untold.binary_search(name).is_err());
+        let more = all - row.names.len();
+        if more > 0 {
+            // It is told them the next time.
+            let why = "not told yet, limit WATCH_REFUSED_MAX: the device refused too many others";
+            notes.add(format!("the subscription {}: {more} {why}", row.text("ID")));
         }
     }
     talk.desk.memory().subscriptions = rows;

@@ -32,6 +32,8 @@ pub struct Talk {
     habits: Option<Habits>,
     /// Under which that is kept.
     kind: String,
+    /// How many objects were listed and kept when [`Self::explore`] began; nothing is more before.
+    began_at: usize,
 }
 
 /// The database does not answer: nothing was asked.
@@ -50,6 +52,7 @@ impl Talk {
             known: None,
             habits: None,
             kind,
+            began_at: usize::MAX,
         }
     }
 
@@ -152,10 +155,13 @@ impl Talk {
             listed: 0,
             done: false,
         };
-        let walked = walked.unwrap_or(begun);
-        if let Some(walk) = &mut self.line.walk {
-            walk.listed = walked.listed;
+        let mut walked = walked.unwrap_or(begun);
+        match &mut self.line.walk {
+            Some(walk) => walk.listed = walked.listed,
+            // What was kept cannot be read: it begins anew.
+            None => walked.listed = 0,
         }
+        self.began_at = walked.listed;
         self.desk.memory().walked = Some(walked);
         self.discover().await?;
         if let Some(walked) = &mut self.desk.memory().walked {
@@ -166,20 +172,22 @@ impl Talk {
         Ok(())
     }
 
-    /// How far [`Self::explore`] has come.
-    pub fn explored(&self) -> usize {
-        let walk = self.line.walk.as_ref().map(|walk| walk.listed);
-        match &self.desk.memory().walked {
-            Some(walked) if walked.done => usize::MAX,
-            Some(walked) => walk.unwrap_or(walked.listed),
-            None => 0,
-        }
+    /// Whether [`Self::explore`] has come further than the session before, so that the next one goes on
+    /// from there: what could not be kept does not count.
+    pub fn advanced(&self) -> bool {
+        let walked = &self.desk.memory().walked;
+        let so_far = walked.as_ref().map(|walked| match walked.done {
+            true => usize::MAX,
+            false => walked.listed,
+        });
+        so_far.is_some_and(|listed| listed > self.began_at)
     }
 
     /// The device is known: the next time it is asked for its structure anew.
     pub async fn settled(&mut self) -> store::Result<()> {
         let walked = self.desk.memory().walked.take();
-        if walked.is_some_and(|walked| walked.listed > 0) {
+        // Also one that was left behind by a walk that was not gone on with.
+        if walked.is_some() {
             let Desk { tenant, device, .. } = &*self.desk;
             let (store, none) = (self.desk.store(), Vec::new());
             let gone = store.state_change(tenant, *device, WALK, None, now(), none);
@@ -225,17 +233,7 @@ impl Talk {
             }
             known.changed = false;
         }
-        if let Some(walk) = &self.line.walk {
-            let is_news = |walked: &Walked| !walked.done && walked.listed != walk.listed;
-            let news = self.desk.memory().walked.as_ref().is_some_and(is_news);
-            let kept = if news { walk.kept() } else { Vec::new() };
-            if news && kept.len() <= store::limits::STATE_BYTES_MAX {
-                store.state_put(tenant, *device, WALK, kept, now()).await?;
-                if let Some(walked) = &mut self.desk.memory().walked {
-                    walked.listed = walk.listed;
-                }
-            }
-        }
+        self.keep_walk().await?;
         if let Some(habits) = self
             .habits
             .as_mut()
@@ -248,6 +246,28 @@ impl Talk {
             habits.clone_from(&self.line.habits);
         }
         self.desk.remember().await
+    }
+
+    /// Keeps how far it is listed, for the next session to go on with.
+    pub async fn keep_walk(&self) -> store::Result<()> {
+        let Desk { tenant, device, .. } = &*self.desk;
+        let Some(walk) = &self.line.walk else {
+            return Ok(());
+        };
+        let is_news = |walked: &Walked| !walked.done && walked.listed != walk.listed;
+        if !self.desk.memory().walked.as_ref().is_some_and(is_news) {
+            return Ok(());
+        }
+        let kept = walk.kept();
+        // A larger one is begun anew each time.
+        if kept.len() <= store::limits::STATE_BYTES_MAX {
+            let store = self.desk.store();
+            store.state_put(tenant, *device, WALK, kept, now()).await?;
+            if let Some(walked) = &mut self.desk.memory().walked {
+                walked.listed = walk.listed;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -31,18 +31,28 @@ pub async fn tell(
     silence(line, &gone(before, after)).await
 }
 
-/// The same as far as the device takes it; what it refuses. An error where it has no such method.
+/// What a device was not told, or did not take.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// What it refuses.
+    pub refused: Vec<(String, Fault)>,
+    /// What it was not asked for any more, in order.
+    pub untold: Vec<String>,
+}
+
+/// The same as far as the device takes it, and what is left. An error where it has no such method.
 pub async fn settle(
     line: &mut Line,
     before: &BTreeMap<&str, u32>,
     after: &BTreeMap<&str, u32>,
-) -> Result<Vec<(String, Fault)>, AskError> {
-    let mut refused = Vec::new();
+) -> Result<Left, AskError> {
+    let mut left = Left::default();
     for level in [ACTIVE, PASSIVE] {
-        each(line, &fresh(before, after, level), level, &mut refused).await?;
+        each(line, &fresh(before, after, level), level, &mut left).await?;
     }
+    left.untold.sort_unstable();
     silence(line, &gone(before, after)).await?;
-    Ok(refused)
+    Ok(left)
 }
 
 fn fresh(before: &BTreeMap<&str, u32>, after: &BTreeMap<&str, u32>, level: u32) -> Vec<String> {
@@ -60,7 +70,7 @@ fn gone(before: &BTreeMap<&str, u32>, after: &BTreeMap<&str, u32>) -> Vec<String
 /// Has nothing of this reported any more. What is not there reports nothing, and some the device
 /// always reports.
 async fn silence(line: &mut Line, names: &[String]) -> Result<(), AskError> {
-    match each(line, names, OFF, &mut Vec::new()).await {
+    match each(line, names, OFF, &mut Left::default()).await {
         Err(AskError::Refused(_)) => Ok(()),
         done => done,
     }
@@ -71,10 +81,14 @@ async fn each(
     line: &mut Line,
     names: &[String],
     level: u32,
-    refused: &mut Vec<(String, Fault)>,
+    out: &mut Left,
 ) -> Result<(), AskError> {
     let mut left = vec![names];
     while let Some(some) = left.pop() {
+        if out.refused.len() >= WATCH_REFUSED_MAX {
+            out.untold.extend_from_slice(some);
+            continue;
+        }
         let (some, rest) = some.split_at(some.len().min(line.habits.write_batch));
         if some.is_empty() {
             continue;
@@ -85,12 +99,7 @@ async fn each(
                 return Err(AskError::Refused(why));
             }
             Err(AskError::Refused(why)) => match some {
-                [name] => {
-                    refused.push((name.clone(), why));
-                    if refused.len() >= WATCH_REFUSED_MAX {
-                        return Ok(());
-                    }
-                }
+                [name] => out.refused.push((name.clone(), why)),
                 _ => {
                     if why.code == FaultCode::RESOURCES_EXCEEDED {
                         line.habits.write_less(some.len());

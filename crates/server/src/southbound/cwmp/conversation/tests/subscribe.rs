@@ -274,6 +274,18 @@ async fn a_device_that_refuses_to_report_anything_is_not_asked_for_all_of_it() {
     assert_eq!(alone.count(), WATCH_REFUSED_MAX);
     let done = world.told(EventKind::DeviceOnboarded).await;
     assert_eq!(done.len(), 2);
+    let notes = done.last().unwrap()["notes"].to_string();
+    assert!(notes.contains("64 not told yet"), "{notes}");
+    // What it was not told is told the next time that its rows are looked at.
+    asked.put("Device.Hosts.Host.9.HostName", "new");
+    asked.clear();
+    let paths = vec!["Device.Hosts.Host.".to_owned()];
+    let max_depth = 0;
+    let id = world.ask(Request::Get { paths, max_depth }).await;
+    world.session(asked.again(), PERIODIC).await;
+    world.ends(id, State::Succeeded).await;
+    let told: Vec<String> = told(&asked).into_iter().map(|one| one.0).collect();
+    assert_eq!(told, names[WATCH_REFUSED_MAX..]);
 }
 
 #[tokio::test]
@@ -307,6 +319,11 @@ async fn what_is_about_a_table_that_is_empty_now_follows_the_rows_that_come() {
             world.session(asked.again(), PERIODIC).await;
             world.ends(id, State::Succeeded).await;
             assert_eq!(told(&asked), [(name, ACTIVE)], "{:?}", asked.dialog());
+            // That is no part of what was asked.
+            let transcript = world.store.transcript_list(&world.tenant, id);
+            let transcript = transcript.await.unwrap();
+            let said = |what: &str| transcript.iter().any(|entry| entry.what.contains(what));
+            assert!(said("GetParameter") && !said("SetParameterAttributes"));
             asked.remove(&format!("{table}{number}."));
             asked.clear();
             world.session(asked.again(), &[("0 BOOTSTRAP", "")]).await;
