@@ -86,6 +86,8 @@ impl Dispatcher {
             Lane::Active(active) if active.operation.id == operation => {
                 self.tell(device, OpInput::Cancel, now);
             }
+            // It may be what everything waits for there.
+            Lane::Elsewhere(..) => self.look(device),
             _ => {}
         }
     }

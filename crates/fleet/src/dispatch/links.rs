@@ -93,7 +93,12 @@ impl Dispatcher {
     pub(super) fn release_unreachable(&mut self, device: DeviceId, now: Now) {
         let entry = self.devices.get(&device);
         let others = entry.is_some_and(Device::is_reachable);
-        let over = self.active(device).and_then(|a| a.operation.progress.over);
+        // What was begun and never left did not go over anything.
+        let sent = |operation: &Operation| operation.progress.sent_at.is_some();
+        let active = self.active(device).map(|active| &active.operation);
+        let over = active
+            .filter(|one| sent(one))
+            .and_then(|one| one.progress.over);
         let why = match over.filter(|_| others) {
             Some(over) => format!("it went over {over}, over which the device is not connected"),
             None => "the device is not connected".to_owned(),
@@ -105,16 +110,21 @@ impl Dispatcher {
     /// has its turn before it.
     pub(super) fn given_back(&mut self, device: DeviceId, now: Now) {
         let active = self.active(device);
-        let went = active
-            .filter(|active| !active.heard)
-            .and_then(|active| active.operation.progress.over);
+        let went = active.filter(|active| !active.heard);
+        let went = went.and_then(|active| {
+            let left = active.operation.due().since(active.time(now));
+            Some((active.operation.progress.over?, left))
+        });
         self.end_active(device);
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
         };
-        match went.filter(|over| entry.is_reachable() && !entry.links.has(*over)) {
-            Some(over) => {
-                entry.lane = Lane::Elsewhere(over, now.later(limits::ELSEWHERE_LOOK_EVERY));
+        match went.filter(|(over, _)| entry.is_reachable() && !entry.links.has(*over)) {
+            Some((over, left)) => {
+                // Where its time ends before that, so does what it holds up.
+                let every = limits::ELSEWHERE_LOOK_EVERY;
+                let wait = left.clamp(limits::STORE_RETRY, every);
+                entry.lane = Lane::Elsewhere(over, now.later(wait));
                 self.set_timer(device, now);
                 self.rest(device);
             }

@@ -288,6 +288,49 @@ fn what_waits_for_another_protocol_is_looked_at_now_and_then() {
 }
 
 #[test]
+fn what_waits_for_another_protocol_is_looked_at_when_a_person_stops_it_and_when_its_time_ends() {
+    let mut bench = Bench::claiming();
+    let waiting = rebooting_elsewhere(&mut bench);
+    bench.tell(Input::Cancel(bench.device, waiting.id));
+    assert!(matches!(bench.next(), Some(Command::Claim { .. })));
+
+    let mut bench = Bench::claiming();
+    let mut waiting = sent_reboot(&bench);
+    waiting.progress.phase = Phase::Await;
+    waiting.progress.over = Some(Protocol::Cwmp);
+    waiting.progress.deadline = Some(bench.now.wall.plus(10 * SECOND));
+    takes_up(&mut bench, waiting, Vec::new());
+    let given_back = bench.written();
+    bench.saved(&given_back, Saved::Durable);
+    assert!(rests(Protocol::Usp, bench.next()));
+    bench.pass(9 * SECOND);
+    assert_eq!(bench.next(), None);
+    bench.pass(SECOND);
+    assert!(matches!(bench.next(), Some(Command::Claim { .. })));
+}
+
+#[test]
+fn what_never_left_is_not_said_to_have_gone_over_a_link() {
+    let mut bench = Bench::claiming();
+    comes(&mut bench, Protocol::Cwmp);
+    let operation = bench.operation(add());
+    bench.claimed(operation, 1);
+    let listed = bench.submitted();
+    assert!(rests(Protocol::Cwmp, bench.next()));
+    let (job, result) = (listed.id, Ok(Answer::Instances(Vec::new())));
+    bench.tell(Input::Fact(bench.device, Fact::Done { job, result }));
+    let sent = bench.written();
+    assert_eq!(sent.progress.over, Some(Protocol::Usp));
+    // Its link goes while that is written down.
+    goes(&mut bench, Protocol::Usp);
+    bench.saved(&sent, Saved::Durable);
+    let given_back = bench.written();
+    assert_eq!(given_back.progress.sent_at, None);
+    let cause = given_back.outcome.cause.unwrap_or_default();
+    assert!(!cause.contains("it went over"), "{cause}");
+}
+
+#[test]
 fn that_a_session_has_told_all_says_nothing_of_what_went_over_usp() {
     let mut bench = Bench::claiming();
     let mut operation = sent_reboot(&bench);

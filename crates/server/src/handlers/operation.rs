@@ -220,7 +220,10 @@ pub async fn cancel(
         .event(EventKind::OperationCancelRequested)
         .device(device)
         .operation(id);
-    if !stop(&state, tenant, id, vec![asked.clone()]).await? {
+    if stop(&state, tenant, id, vec![asked.clone()]).await? {
+        // Others may have waited behind it.
+        state.south.operation_cancel(tenant, device, id);
+    } else {
         // Written first: whoever holds it may be killed before it hears of this.
         state.store.event_append(tenant, vec![asked]).await?;
         state.south.operation_cancel(tenant, device, id);

@@ -14,13 +14,18 @@ struct Sender {
     http: reqwest::Client,
     /// It says so in a later session, not at once.
     later: bool,
-    /// It sends half of its file, and the rest when it is asked to.
+    /// It sends half of its file there, says that it has sent it, and then sends the rest.
     halves: Option<SocketAddr>,
+    /// And never the rest.
+    stops: bool,
     /// What it has begun to send.
     begun: Option<Wire>,
     /// The command key of what it was told to send.
     key: Option<String>,
 }
+
+/// Long enough for what is not waited for.
+const MOMENT: Duration = Duration::from_millis(300);
 
 const TIMES: &str =
     "<StartTime>2026-01-01T00:00:00Z</StartTime><CompleteTime>2026-01-01T00:00:00Z</CompleteTime>";
@@ -39,7 +44,20 @@ impl Sender {
         assert_eq!(self.cpe.come().await.status, 200);
         let mut say = first.to_owned();
         loop {
-            let answer = self.cpe.post(&[], &say).await;
+            let wire = self.begun.take_if(|_| !self.stops);
+            let answer = {
+                let mut posting = std::pin::pin!(self.cpe.post(&[], &say));
+                if let Some(mut wire) = wire {
+                    let early = tokio::time::timeout(MOMENT, &mut posting).await;
+                    assert!(
+                        early.is_err(),
+                        "what it says is judged while it still sends"
+                    );
+                    wire.send("def").await;
+                    assert_eq!(wire.answer().await.status, 201);
+                }
+                posting.await
+            };
             let text = answer.text();
             say.clear();
             if answer.status == 204 {
@@ -96,7 +114,7 @@ impl Sender {
 }
 
 /// A device that is told to send, and the operation that it has answered.
-async fn told(world: &World, serial: &str, later: bool, halves: bool) -> (Sender, String) {
+async fn told(world: &World, serial: &str, later: bool, half: Option<bool>) -> (Sender, String) {
     let key = world.post("/api/v1/setup-keys", json!({"name": serial}));
     let key: Value = key.await.json().await.unwrap();
     let cpe = Cpe::new(world.cwmp.unwrap(), serial).await;
@@ -106,7 +124,8 @@ async fn told(world: &World, serial: &str, later: bool, halves: bool) -> (Sender
         cpe,
         http,
         later,
-        halves: world.files.filter(|_| halves),
+        halves: world.files.filter(|_| half.is_some()),
+        stops: half == Some(false),
         begun: None,
         key,
     };
@@ -132,7 +151,7 @@ async fn over(world: &World, path: &str) -> Value {
 
 /// The operation of a device that sends nothing.
 async fn sends_nothing(world: &World, serial: &str, later: bool) -> Value {
-    let (mut sender, path) = told(world, serial, later, false).await;
+    let (mut sender, path) = told(world, serial, later, None).await;
     let key = sender.key.clone().expect("it was told to send");
     if later {
         let well = "<FaultStruct><FaultCode>0</FaultCode><FaultString></FaultString></FaultStruct>";
@@ -147,15 +166,11 @@ async fn sends_nothing(world: &World, serial: &str, later: bool) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_still_coming_when_its_device_says_that_it_was_sent_is_waited_for() {
     for world in worlds().await {
-        let (mut sender, path) = told(&world, "HALF1", false, true).await;
-        let mut wire = sender.begun.take().expect("it has begun to send");
-        assert!(world.read(&path).await["finished_at"].is_null());
-        wire.send("def").await;
-        assert_eq!(wire.answer().await.status, 201);
+        let (_, path) = told(&world, "HALF1", false, Some(true)).await;
         let operation = over(&world, &path).await;
         assert_eq!(operation["state"], "succeeded", "{operation:#}");
         // The rest of this one never comes.
-        let (_sender, path) = told(&world, "HALF2", false, true).await;
+        let (_sender, path) = told(&world, "HALF2", false, Some(false)).await;
         let operation = over(&world, &path).await;
         assert_eq!(operation["state"], "failed", "{operation:#}");
         let words = operation["state_words"].as_str().unwrap();

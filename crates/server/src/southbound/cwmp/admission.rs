@@ -172,7 +172,9 @@ pub async fn admit(
         info: info.clone(),
     };
     if let Err(error) = visited(core, &entry, way, found.path.as_ref(), events).await {
-        core.links.leave(&entry);
+        if core.links.leave(&entry) && entry.was_wanted() {
+            core.waker.wake_if_wanted(tenant, device);
+        }
         return Err(error.into());
     }
     let guest = Guest {

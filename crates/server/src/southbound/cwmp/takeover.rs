@@ -22,6 +22,10 @@ pub async fn take_place(
         return Ok((claimed.entry, Vec::new()));
     };
     metrics::counter!("headend_cwmp_takeovers_total").increment(1);
+    // A third one that comes while this waits takes it over from this one.
+    if old.was_wanted() {
+        claimed.entry.want();
+    }
     let mut events = Vec::new();
     // A device that lost its connection comes from where it was.
     if old.peer.ip() != peer.ip() {

@@ -55,6 +55,9 @@ mod said_tests;
 #[path = "tests/sessions.rs"]
 mod sessions;
 mod subscribe;
+#[cfg(test)]
+#[path = "tests/takeover.rs"]
+mod takeover_tests;
 pub mod talk;
 mod tree;
 pub mod twins;
