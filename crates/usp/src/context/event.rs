@@ -2,7 +2,7 @@
 
 use super::sar::SarError;
 
-/// A message given to [`Context::send`].
+/// A message given to [`super::Context::send`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub(super) u64);
 
