@@ -251,10 +251,12 @@ async fn sent(files: Arc<Files>, link: &str, request: Request) -> Response {
     };
     let Admitted {
         transfer,
+        file,
         place,
         peer,
-        ..
     } = admitted;
+    // What came before is here unless it was removed since, and the same once more replaces it.
+    let here = file.map_or(0, |file| file.file.size);
     let step = |state, error: Option<String>| TransferStep {
         state,
         went: (0, 0),
@@ -294,7 +296,7 @@ async fn sent(files: Arc<Files>, link: &str, request: Request) -> Response {
         return answer(status, words);
     }
     let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
-    match receive(&files, &transfer, declared, body, &place).await {
+    match receive(&files, &transfer, here, declared, body, &place).await {
         Ok(()) => answer(StatusCode::CREATED, "stored"),
         Err(error) => {
             let (status, words, state) = refusal(&error, transfer.state);
@@ -316,6 +318,7 @@ async fn sent(files: Arc<Files>, link: &str, request: Request) -> Response {
 async fn receive(
     files: &Arc<Files>,
     transfer: &TransferRecord,
+    here: u64,
     declared: Option<u64>,
     body: Body,
     place: &Place,
@@ -324,7 +327,7 @@ async fn receive(
     // When the device goes away in the middle, this is given up, and only that is written down.
     let tell = going::note(files, transfer.clone(), 0);
     let seen = |bytes| tell.send_modify(|progress| progress.bytes = bytes);
-    let most = files.most(transfer);
+    let most = files.most(transfer, here);
     let taken = files.take(&tenant, most, declared, body, Some(place), seen);
     let taken = taken.await;
     tell.send_modify(|progress| progress.told = true);
@@ -342,11 +345,10 @@ async fn receive(
 }
 
 impl Files {
-    /// What a device may send over its link.
-    fn most(&self, transfer: &TransferRecord) -> Most {
+    /// What a device may send over its link, of which so much is here.
+    fn most(&self, transfer: &TransferRecord, here: u64) -> Most {
         let mut most = self.file_bytes_max();
-        // What came before is here, and the same once more replaces it.
-        most.here = transfer.size.unwrap_or(0);
+        most.here = here;
         let mut at_most = |bytes, by| {
             if bytes < most.bytes {
                 most = Most { bytes, by, ..most };

@@ -213,6 +213,23 @@ async fn the_same_file_again_needs_no_room_of_its_own() {
     assert_eq!(on_disk(&world.data.join("files")), 2);
 }
 
+#[tokio::test]
+async fn a_file_that_was_removed_since_needs_room_once_more() {
+    let world = configured(|config| config.files.tenant_bytes_max = 15).await;
+    let link = Link::new(&world, None, LIFE).await;
+    let sent = world.http.put(link.url(&world, "u")).body("1234567890");
+    assert_eq!(sent.send().await.unwrap().status(), 201);
+    let list = world.read("/api/v1/files").await;
+    let came = list["items"][0]["id"].as_str().unwrap();
+    let gone = world.request(Method::DELETE, &format!("/api/v1/files/{came}"));
+    assert!(gone.send().await.unwrap().status().is_success());
+    file(&world, "other", "1234567890").await;
+    // It is known before anything is sent.
+    let (to, line) = (world.files.unwrap(), format!("PUT /u/{}/x", link.token));
+    let (_, first) = waits(to, &line, "Content-Length: 10", "").await;
+    assert_eq!(first, 507);
+}
+
 /// The head of a request that waits to be asked for its body, and what comes first.
 async fn waits(to: SocketAddr, line: &str, length: &str, more: &str) -> (Wire, u16) {
     let mut wire = Wire::connect(to).await;
