@@ -30,6 +30,8 @@ use crate::{
 pub enum Incoming {
     /// One Record, still encoded.
     Record(Bytes),
+    /// Whether records reach the client is no longer as it was: see [`Link::is_heard`].
+    Subscribed,
     /// The client did what it may not; it was refused, the link stays.
     Wrong(Wrong),
     /// The client has taken its leave; with its words. Nothing follows.
@@ -69,6 +71,10 @@ pub struct Link {
     keep_alive: u16,
     peer_addr: SocketAddr,
     closed: bool,
+    /// What it is subscribed to takes what goes to `reply`.
+    heard: bool,
+    /// What was last told of that.
+    told: bool,
     /// Gives the listener's place back when the link goes.
     _seat: Seat,
 }
@@ -91,6 +97,8 @@ impl Link {
             keep_alive: connected.keep_alive,
             peer_addr: connected.hello.peer_addr,
             closed: false,
+            heard: false,
+            told: false,
             _seat: seat,
         };
         (link, connected.hello, connected.admitted.ticket)
@@ -117,11 +125,12 @@ impl Link {
             if self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
                 return Poll::Pending;
             }
-            let handled = match ready!(self.pipe.poll_packet(cx)) {
-                Ok(packet) => self.packet(packet),
-                Err(error) => Err(error),
-            };
-            match handled {
+            if self.heard != self.told {
+                self.told = self.heard;
+                return Poll::Ready(Ok(Incoming::Subscribed));
+            }
+            let packet = ready!(self.pipe.poll_packet(cx));
+            match packet.and_then(|packet| self.packet(packet)) {
                 Ok(None) => {}
                 Ok(Some(Incoming::Wrong(_))) if self.wrongs >= WRONG_TOPICS_MAX => {
                     let limit = LinkError::LimitExceeded {
@@ -148,12 +157,17 @@ impl Link {
                 self.received.retain(|known| *known != id);
                 self.pipe.enqueue(&Packet::PubComp(id, code::SUCCESS));
             }
-            Packet::Subscribe(id, filters) => return Ok(self.subscribe(id, filters)),
+            Packet::Subscribe(id, filters) => {
+                let wrong = self.subscribe(id, filters);
+                self.look();
+                return Ok(wrong);
+            }
             Packet::Unsubscribe(id, filters) => {
                 let removed = filters.iter().map(|f| self.subscriptions.remove(f));
                 // 0x11: there was no such subscription.
                 let codes = removed.map(|was| if was { 0 } else { 0x11 }).collect();
                 self.pipe.enqueue(&Packet::UnsubAck(id, codes));
+                self.look();
             }
             Packet::PingReq => self.pipe.enqueue(&Packet::PingResp),
             Packet::Disconnect(code, properties) => {
@@ -225,7 +239,11 @@ impl Link {
                 let detail = format!("wants answers at {reply}");
                 return Err(Wrong::new("wrong-reply-topic", detail));
             }
-            self.reply = (reply != self.area.agent).then(|| reply.into());
+            let reply = (reply != self.area.agent).then(|| reply.into());
+            if reply != self.reply {
+                self.reply = reply;
+                self.look();
+            }
         }
         Ok(())
     }
@@ -250,6 +268,21 @@ impl Link {
         }
         self.pipe.enqueue(&Packet::SubAck(id, codes));
         wrong.map(Incoming::Wrong)
+    }
+
+    /// Whether the client is subscribed to where it wants answers: nothing reaches it anywhere else.
+    pub fn is_heard(&self) -> bool {
+        self.heard
+    }
+
+    fn look(&mut self) {
+        self.heard = self.subscriptions.wanted(&self.address().0).is_some();
+    }
+
+    /// Where a Record for the client goes.
+    fn address(&self) -> (String, Properties) {
+        let to = self.reply.as_deref().unwrap_or(&self.area.agent);
+        addressed(self.pipe.version(), to, &self.area.controller)
     }
 
     /// Sends one Record to where the client wants answers. Returns when it is queued, which is at
@@ -277,9 +310,7 @@ impl Link {
                 Err(_) => return Err(LinkError::PeerStalled(SEND_STALL_MAX)),
             }
         }
-        let to = self.reply.as_deref().unwrap_or(&self.area.agent);
-        let version = self.pipe.version();
-        let (name, properties) = addressed(version, to, &self.area.controller);
+        let (name, properties) = self.address();
         let Some(qos) = self.subscriptions.wanted(&name) else {
             self.unsent = Some(Wrong::new("not-subscribed", format!("to {name}")));
             return Ok(());
@@ -292,7 +323,7 @@ impl Link {
             payload: record,
             ..Publish::default()
         };
-        let bytes = publish.packet_bytes(version);
+        let bytes = publish.packet_bytes(self.pipe.version());
         if bytes > self.packet_max {
             let detail = format!("{bytes} bytes, of which it takes {}", self.packet_max);
             self.unsent = Some(Wrong::new("record-too-large-for-device", detail));

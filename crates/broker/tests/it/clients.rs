@@ -56,7 +56,7 @@ async fn both_ways(version: Version) {
     let mut link = broker.link().await;
     // The subscription is answered by whoever owns the link.
     let mut client = {
-        let serving = async { panic!("heard {:?}", link.recv().await) };
+        let serving = async { panic!("heard {:?}", heard(&mut link).await) };
         tokio::select! { client = client => client.unwrap(), () = serving => unreachable!() }
     };
     assert_eq!(client.reply_topic(), AGENT);

@@ -152,10 +152,15 @@ pub async fn tried(pipe: &mut Pipe) -> Result<Packet, LinkError> {
     packet.expect("nothing came")
 }
 
-/// What the broker's end hears.
+/// What the broker's end hears, beside subscriptions that are made.
 pub async fn heard(link: &mut broker::Link) -> Result<broker::Incoming, LinkError> {
-    let heard = tokio::time::timeout(PATIENCE, link.recv()).await;
-    heard.expect("nothing was heard")
+    loop {
+        let heard = tokio::time::timeout(PATIENCE, link.recv()).await;
+        match heard.expect("nothing was heard") {
+            Ok(broker::Incoming::Subscribed) => {}
+            heard => return heard,
+        }
+    }
 }
 
 /// Lets the broker's end work until the client has its packet.

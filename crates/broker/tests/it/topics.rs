@@ -131,6 +131,33 @@ async fn who_is_not_subscribed_is_sent_nothing_and_named() {
 }
 
 #[tokio::test]
+async fn whether_a_client_is_heard_follows_its_subscriptions() {
+    for (version, filter) in [
+        (Version::V5, AGENT.to_owned()),
+        // Ours say at the end of their topic where answers go.
+        (Version::V311, format!("{AGENT}/#")),
+    ] {
+        let mut broker = Broker::start().await;
+        let (mut pipe, mut link) = broker.client(version).await;
+        assert!(!link.is_heard());
+        for (packet, after) in [
+            (Packet::Subscribe(1, vec![(filter.clone(), 1)]), true),
+            (Packet::Unsubscribe(2, vec![filter]), false),
+        ] {
+            write(&mut pipe, packet).await;
+            let told = tokio::time::timeout(PATIENCE, link.recv()).await;
+            assert_eq!(told.unwrap().unwrap(), Incoming::Subscribed);
+            assert_eq!(link.is_heard(), after);
+        }
+    }
+    let mut broker = Broker::start().await;
+    let (mut pipe, mut link) = broker.client(Version::V311).await;
+    write(&mut pipe, Packet::Subscribe(1, vec![(AGENT.into(), 1)])).await;
+    answered(&mut pipe, &mut link).await;
+    assert!(!link.is_heard(), "what is below is where records go");
+}
+
+#[tokio::test]
 async fn what_says_that_it_is_no_record_is_refused() {
     let mut broker = Broker::start().await;
     let (mut pipe, mut link) = broker.client(Version::V5).await;

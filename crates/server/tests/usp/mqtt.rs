@@ -240,6 +240,55 @@ async fn the_doctor_shows_where_the_broker_listens_and_that_only_this_machine_re
     assert!(system.contains("mqtts://127.0.0.1:"), "{system}");
 }
 
+/// What it was sent to, it would never have heard.
+#[tokio::test]
+async fn a_device_is_asked_nothing_until_it_is_subscribed_to_where_it_is_asked() {
+    let database = store::testing::sqlite().await.unwrap();
+    let mut world = World::with(database, |config, limits| {
+        config.mqtt.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        limits.connect_record_time = std::time::Duration::from_millis(50);
+    })
+    .await;
+    let mut pipe = enter(&world, Version::V311, "acme/setup", &world.key).await;
+    let pipe = pipe.as_mut().unwrap();
+    let agent = "usp/acme/agent/os::00256D-M1";
+    // Without what is below, where records of MQTT 3.1.1 go.
+    pipe.enqueue(&Packet::Subscribe(1, vec![(agent.into(), 1)]));
+    assert_eq!(answer(pipe).await, Some(Packet::SubAck(1, vec![1])));
+    let hello = usp::record::MqttConnectRecord {
+        subscribed_topic: agent.into(),
+        ..Default::default()
+    };
+    let own = EndpointId::parse(&world.own).unwrap();
+    let victim = EndpointId::parse(VICTIM).unwrap();
+    let hello = usp::Record::new(usp::Version::V1_0, &victim, &own, hello);
+    let (topic, properties) =
+        mtp::mqtt::addressed(Version::V311, "usp/acme/controller/os::00256D-M1", agent);
+    pipe.enqueue(&Packet::Publish(Publish {
+        qos: 1,
+        id: 2,
+        topic,
+        properties,
+        payload: Bytes::from(usp::codec::encode_record(&hello)),
+        ..Publish::default()
+    }));
+    assert_eq!(answer(pipe).await, Some(Packet::PubAck(2, 0)));
+    world.refused("not-subscribed").await;
+    let device = world.device(VICTIM).await;
+    let get = || Op::Get {
+        paths: vec!["Device.DeviceInfo.SerialNumber".into()],
+        max_depth: 0,
+    };
+    let unsent = world.ask(device, get()).await;
+    let failed = matches!(unsent, Err(fleet::southbound::Failure::Unsent { .. }));
+    assert!(failed, "{unsent:?}");
+    // Then it is, and is asked who it is.
+    pipe.enqueue(&Packet::Subscribe(3, vec![(format!("{agent}/#"), 1)]));
+    assert_eq!(answer(pipe).await, Some(Packet::SubAck(3, vec![1])));
+    let asked = answer(pipe).await;
+    assert!(matches!(asked, Some(Packet::Publish(_))), "{asked:?}");
+}
+
 /// A client that writes packets by hand, let in with this user name and password.
 async fn enter(world: &World, version: Version, user: &str, key: &str) -> Result<Pipe, u8> {
     let tcp = tokio::net::TcpStream::connect(world.mqtt.plain.unwrap()).await;

@@ -127,7 +127,7 @@ pub(super) struct Running {
     pub(super) commands: mpsc::Receiver<Command>,
     /// Number of the link in the store.
     pub(super) number: u64,
-    /// When the agent should have announced itself; `None` once it has.
+    /// When the agent should have announced itself, and hear us; `None` once it has and does.
     silent_until: Option<Instant>,
     /// Requests flow, and the domain knows it.
     pub(super) announced: bool,
@@ -203,6 +203,7 @@ impl Running {
                             Ok(()) => {}
                         }
                     }
+                    Ok(Heard::Subscribed) => Box::pin(self.listening()).await,
                     Ok(Heard::Wrong(wrong)) => self.complain(wrong.reason, wrong.detail),
                     Ok(Heard::Closed(words)) => return End::Peer(words),
                     Err(error) => return End::Link(error),
@@ -252,10 +253,11 @@ impl Running {
         self.link.keep_alive(at)?;
         if self.silent_until.is_some_and(|until| until <= at) {
             self.silent_until = Some(at + 10 * self.core.limits.connect_record_time);
-            self.complain(
-                "no-connect-record",
-                "it is connected and says nothing".to_owned(),
-            );
+            let (reason, detail) = match self.session.is_connected() {
+                true => ("not-subscribed", "it cannot be sent anything"),
+                false => ("no-connect-record", "it is connected and says nothing"),
+            };
+            self.complain(reason, detail.to_owned());
         }
         if self
             .work
@@ -287,7 +289,9 @@ impl Running {
     async fn event(&mut self, event: Event) -> Result<(), End> {
         match event {
             Event::Connected { .. } => {
-                self.silent_until = None;
+                if self.link.is_heard() {
+                    self.silent_until = None;
+                }
                 self.begin_work();
                 self.announce().await;
             }
@@ -388,6 +392,25 @@ impl Running {
             .facts
             .send((self.entry.tenant.clone(), self.entry.device, fact))
             .await;
+    }
+
+    /// Over MQTT an agent is open while it is subscribed to where it is sent things: what nobody takes counts as
+    /// unsent, and is not sent.
+    async fn listening(&mut self) {
+        match (self.link.is_heard(), self.silent_until) {
+            (true, Some(_)) if self.session.is_connected() => {
+                self.silent_until = None;
+                self.begin_work();
+                self.announce().await;
+            }
+            (false, None) => {
+                self.silent_until = Some(Instant::now() + self.core.limits.connect_record_time);
+                let reason = "the device is not subscribed to where it is sent things";
+                Box::pin(self.end_unsent(reason)).await;
+                self.withdraw(reason).await;
+            }
+            _ => {}
+        }
     }
 
     /// The device can be asked things, unless onboarding wants it for itself first.

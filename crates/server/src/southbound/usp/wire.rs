@@ -43,6 +43,8 @@ impl From<broker::Link> for Wire {
 pub enum Heard {
     /// A record, still encoded.
     Record(Bytes),
+    /// Whether records reach the device may be another than before.
+    Subscribed,
     /// The device did what it may not; the link stays.
     Wrong(Wrong),
     /// The device closed it; how, in words.
@@ -118,6 +120,7 @@ impl Wire {
             },
             Self::Mqtt(link) => match link.recv().await {
                 Ok(broker::Incoming::Record(record)) => Ok(Heard::Record(record)),
+                Ok(broker::Incoming::Subscribed) => Ok(Heard::Subscribed),
                 Ok(broker::Incoming::Wrong(wrong)) => Ok(Heard::Wrong(wrong)),
                 Ok(broker::Incoming::Closed(words)) => Ok(Heard::Closed(match words.as_str() {
                     "" => "the device disconnected".to_owned(),
@@ -125,6 +128,14 @@ impl Wire {
                 })),
                 Err(error) => Err(WireError::Mqtt(error)),
             },
+        }
+    }
+
+    /// Whether what is sent reaches the device: over MQTT not before it has subscribed.
+    pub fn is_heard(&self) -> bool {
+        match self {
+            Self::WebSocket(_) => true,
+            Self::Mqtt(link) => link.is_heard(),
         }
     }
 
