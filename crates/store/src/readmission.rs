@@ -45,7 +45,7 @@ impl Store {
         .bind(transport)
         .bind(hash);
         let shut = sql("UPDATE management_path SET readmit_until = NULL \
-             WHERE tenant = $1 AND device = $2 AND (transport = 'cwmp') = $3")
+             WHERE tenant = $1 AND device = $2 AND CASE WHEN transport = 'cwmp' THEN 1 ELSE 0 END = $3")
         .bind(tenant)
         .bind(device)
         .bind(transport == "cwmp");
