@@ -1,6 +1,6 @@
 //! The sockets USP speaks over: WebSocket (TR-369 "WebSocket Binding"), both ends, and MQTT ("MQTT
-//! Binding"), an Agent's end and what a broker has in common with it; with TLS and the standard's
-//! retry arithmetic.
+//! Binding"), an Agent's end and what a broker has in common with it, and UNIX domain sockets, both
+//! ends; with TLS and the standard's retry arithmetic.
 //!
 //! A transport carries Records as opaque bytes. It never decodes one: what a Record says is the
 //! `usp` crate's business, who may connect is decided by the consumer's [`ws::Admission`], and which
@@ -13,4 +13,5 @@ pub mod mqtt;
 pub mod retry;
 pub mod stream;
 pub mod tls;
+pub mod uds;
 pub mod ws;

@@ -131,3 +131,31 @@ pub const MQTT_KEEP_ALIVE: u16 = 60;
 pub const MQTT_RETRY_TIME: u32 = 5;
 /// See [`MQTT_RETRY_TIME`].
 pub const MQTT_RETRY_MAX_INTERVAL: u32 = 30_720;
+
+/// The largest frame of a UNIX domain socket: the largest Record, and handshakes or unknown values
+/// that may come with it.
+pub const UDS_FRAME_BYTES_MAX: usize = RECORD_BYTES_MAX + UDS_HANDSHAKE_BYTES_MAX;
+
+/// The same before the handshake is done: an endpoint id, and perhaps a password.
+pub const UDS_HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
+
+/// How long a handshake may take (R-UDS.18).
+pub const UDS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long a client waits before it connects again, at least and at most (R-UDS.5).
+pub const UDS_RETRY_MIN: Duration = Duration::from_secs(1);
+/// See [`UDS_RETRY_MIN`].
+pub const UDS_RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Characters of an Error frame that are kept.
+pub const UDS_ERROR_CHARS_MAX: usize = 256;
+
+/// Connections to one socket file at the same time, those in their handshake included. The processes
+/// of a device that speak USP are a handful.
+pub const UDS_CONNECTIONS_MAX: usize = 64;
+
+/// Connections that wait in the kernel to be accepted.
+pub const UDS_BACKLOG: u32 = 32;
+
+/// Default permissions of a socket file: its own user's processes.
+pub const UDS_SOCKET_MODE: u32 = 0o600;

@@ -1,5 +1,5 @@
-//! The WebSocket transport over real sockets on port 0: our two ends against each other, and each
-//! of them against peers that speak frames and HTTP by hand.
+//! The WebSocket transport over real sockets on port 0 and UNIX domain sockets: our two ends against
+//! each other, and each of them against peers that speak frames and HTTP by hand.
 #![allow(clippy::unwrap_used)]
 
 mod dialling;
@@ -8,3 +8,4 @@ mod handshakes;
 mod links;
 mod support;
 mod tls;
+mod uds;

@@ -1,0 +1,281 @@
+//! One established connection between two endpoints of a device, either end. Like the links of
+//! other transports it has no task and, idle, no buffer: its owner awaits [`Link::recv`], which also
+//! writes what is queued. A process that ends closes it, so nothing is pinged.
+
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::UnixStream,
+    sync::OwnedSemaphorePermit,
+    time::timeout,
+};
+use usp::EndpointId;
+
+use super::{
+    error::LinkError,
+    frame::{Frames, Tlv, write},
+};
+use crate::limits::{
+    CLOSE_TIME_MAX, READ_CHUNK_BYTES, SEND_QUEUE_BYTES, SEND_STALL_MAX, UDS_FRAME_BYTES_MAX,
+    UDS_HANDSHAKE_BYTES_MAX,
+};
+
+/// Who the process on the other side is, as the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its process id, where the kernel tells it.
+    pub pid: Option<i32>,
+}
+
+/// Frames over a socket, before and after the handshake.
+pub(super) struct Pipe {
+    stream: UnixStream,
+    frames: Frames,
+    /// Frames not yet written, from `written` on.
+    queue: Vec<u8>,
+    written: usize,
+}
+
+/// See the module's words.
+pub struct Link {
+    pipe: Pipe,
+    peer: EndpointId,
+    credentials: Credentials,
+    closed: bool,
+    /// Gives the listener's place back when the link goes.
+    _seat: Option<OwnedSemaphorePermit>,
+}
+
+impl Link {
+    pub(super) fn new(
+        mut pipe: Pipe,
+        peer: EndpointId,
+        credentials: Credentials,
+        seat: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        pipe.frames.set_frame_bytes_max(UDS_FRAME_BYTES_MAX);
+        Self {
+            pipe,
+            peer,
+            credentials,
+            closed: false,
+            _seat: seat,
+        }
+    }
+
+    /// The endpoint that the handshake named.
+    pub fn peer(&self) -> &EndpointId {
+        &self.peer
+    }
+
+    /// The process behind it.
+    pub fn credentials(&self) -> Credentials {
+        self.credentials
+    }
+
+    /// The next Record, still encoded. Cancel-safe. After an error the link is only good for
+    /// dropping.
+    pub async fn recv(&mut self) -> Result<Bytes, LinkError> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, LinkError>> {
+        if self.closed {
+            return Poll::Ready(Err(LinkError::ApiMisuse));
+        }
+        loop {
+            if let Poll::Ready(Err(error)) = self.pipe.poll_write(cx) {
+                return Poll::Ready(Err(self.fail(error)));
+            }
+            match ready!(self.pipe.poll_tlv(cx)) {
+                Ok(Tlv::Record(record)) => return Poll::Ready(Ok(record)),
+                // R-UDS.19: one is enough.
+                Ok(Tlv::Handshake(_)) => {}
+                Ok(Tlv::Error(text)) => {
+                    return Poll::Ready(Err(self.fail(LinkError::Refused(text)))); // R-UDS.25
+                }
+                Err(error) => {
+                    if let LinkError::PeerMisbehaved(malformed) = &error {
+                        // R-UDS.24, as far as the socket takes it at once.
+                        self.pipe.enqueue(&Tlv::Error(malformed.to_string()));
+                        let _ = self.pipe.poll_write(cx);
+                    }
+                    return Poll::Ready(Err(self.fail(error)));
+                }
+            }
+        }
+    }
+
+    /// Sends one Record. Returns when it is queued, which is at once unless more than
+    /// [`SEND_QUEUE_BYTES`] wait already. Cancel-safe before it is queued.
+    pub async fn send(&mut self, record: impl Into<Bytes>) -> Result<(), LinkError> {
+        if self.closed {
+            return Err(LinkError::ApiMisuse);
+        }
+        while self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
+            let before = self.pipe.queued_bytes();
+            let progress = poll_fn(|cx| match self.pipe.poll_write(cx) {
+                Poll::Pending if self.pipe.queued_bytes() == before => Poll::Pending,
+                Poll::Pending => Poll::Ready(Ok(())),
+                ready => ready,
+            });
+            match timeout(SEND_STALL_MAX, progress).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(self.fail(error)),
+                Err(_) => return Err(self.fail(LinkError::PeerStalled(SEND_STALL_MAX))),
+            }
+        }
+        self.pipe.enqueue(&Tlv::Record(record.into()));
+        match poll_fn(|cx| Poll::Ready(self.pipe.poll_write(cx))).await {
+            Poll::Ready(Err(error)) => Err(self.fail(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes once what is queued has gone out, waiting for that up to [`CLOSE_TIME_MAX`].
+    pub async fn close(mut self) {
+        self.pipe.close().await;
+    }
+
+    /// The same after an Error frame: a Record that cannot be read (R-UDS.23), a peer that is not
+    /// wanted.
+    pub async fn refuse(mut self, why: &str) {
+        self.pipe.refuse(why).await;
+    }
+
+    /// Bytes of the link's own buffers: zero whenever it is idle.
+    pub fn heap_bytes(&self) -> usize {
+        self.pipe.frames.heap_bytes() + self.pipe.queue.capacity()
+    }
+
+    fn fail(&mut self, error: LinkError) -> LinkError {
+        self.closed = true;
+        self.pipe.queue = Vec::new();
+        self.pipe.written = 0;
+        error
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("peer", &self.peer)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pipe {
+    /// Before the handshake is done, frames have to be short.
+    pub fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            frames: Frames::new(UDS_HANDSHAKE_BYTES_MAX),
+            queue: Vec::new(),
+            written: 0,
+        }
+    }
+
+    pub fn credentials(&self) -> io::Result<Credentials> {
+        let known = self.stream.peer_cred()?;
+        Ok(Credentials {
+            uid: known.uid(),
+            gid: known.gid(),
+            pid: known.pid(),
+        })
+    }
+
+    pub fn enqueue(&mut self, tlv: &Tlv) {
+        if self.written > self.queue.len() / 2 {
+            self.queue.drain(..self.written);
+            self.written = 0;
+        }
+        write(&mut self.queue, tlv);
+    }
+
+    /// Sends a handshake.
+    pub async fn introduce(&mut self, own: &EndpointId) -> Result<(), LinkError> {
+        self.enqueue(&Tlv::Handshake(own.as_str().to_owned()));
+        poll_fn(|cx| self.poll_write(cx)).await
+    }
+
+    /// Waits for the other side's. Records before it are ignored (R-UDS.20).
+    pub async fn introduction(&mut self) -> Result<String, LinkError> {
+        loop {
+            match poll_fn(|cx| self.poll_tlv(cx)).await? {
+                Tlv::Handshake(id) => return Ok(id),
+                Tlv::Error(text) => return Err(LinkError::Refused(text)),
+                Tlv::Record(_) => {}
+            }
+        }
+    }
+
+    pub async fn refuse(&mut self, why: &str) {
+        self.enqueue(&Tlv::Error(why.to_owned()));
+        self.close().await;
+    }
+
+    async fn close(&mut self) {
+        let all = async {
+            poll_fn(|cx| self.poll_write(cx)).await?;
+            let end = poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx));
+            Ok::<_, LinkError>(end.await?)
+        };
+        let _ = timeout(CLOSE_TIME_MAX, all).await;
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.queue.len() - self.written
+    }
+
+    fn poll_tlv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Tlv, LinkError>> {
+        loop {
+            if let Some(tlv) = self.frames.next()? {
+                return Poll::Ready(Ok(tlv));
+            }
+            let mut memory = [MaybeUninit::<u8>::uninit(); READ_CHUNK_BYTES];
+            let mut buffer = ReadBuf::uninit(&mut memory);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).map_err(lost)?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Err(LinkError::Gone));
+            }
+            self.frames.push(buffer.filled());
+        }
+    }
+
+    /// Writes what is queued; ready when nothing is left.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        while self.written < self.queue.len() {
+            let rest = &self.queue[self.written..];
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest)) {
+                Ok(0) => return Poll::Ready(Err(LinkError::Gone)),
+                Ok(count) => self.written += count,
+                Err(error) => return Poll::Ready(Err(lost(error))),
+            }
+        }
+        if self.queue.capacity() > 0 {
+            // An idle link owns no buffer.
+            (self.queue, self.written) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn lost(error: io::Error) -> LinkError {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => LinkError::Gone,
+        _ => LinkError::Io(error),
+    }
+}
