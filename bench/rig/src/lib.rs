@@ -25,6 +25,8 @@ pub struct Server {
     pub http: String,
     /// The agents' address.
     pub usp: String,
+    /// The address of the broker inside.
+    pub mqtt: String,
     /// The address for devices that speak CWMP.
     pub cwmp: String,
     /// Its endpoint id.
@@ -48,7 +50,7 @@ impl Server {
             .arg("--data")
             .arg(folder.join("data"))
             .args(["--http", "127.0.0.1:0", "--usp", "127.0.0.1:0"])
-            .args(["--cwmp", "127.0.0.1:0"])
+            .args(["--mqtt", "127.0.0.1:0", "--cwmp", "127.0.0.1:0"])
             // A day: no session but those that are measured.
             .args(["--set", "cwmp.periodic_inform_seconds=86400"])
             .args(["--files", "127.0.0.1:0"])
@@ -61,6 +63,7 @@ impl Server {
             folder,
             http: String::new(),
             usp: String::new(),
+            mqtt: String::new(),
             cwmp: String::new(),
             endpoint: String::new(),
             token: String::new(),
@@ -84,6 +87,7 @@ impl Server {
         };
         server.http = word("http://")?;
         server.usp = word("ws://")?;
+        server.mqtt = word("mqtt://")?;
         server.cwmp = word("CPEs (TR-069)    http://")?;
         server.endpoint = word("endpoint id")?;
         let password = word("one-time password")?;
@@ -143,15 +147,7 @@ impl Server {
 
     /// The resident memory of its process in KiB.
     pub fn resident_kib(&self) -> Result<u64, Fault> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line
-            .ok_or("no VmRSS")?
-            .trim()
-            .trim_end_matches("kB")
-            .trim()
-            .parse()?;
-        Ok(number)
+        resident_kib(self.child.id())
     }
 }
 
@@ -193,6 +189,14 @@ fn program() -> Result<PathBuf, Fault> {
         return Err("headend cannot be built".into());
     }
     Ok(target.join("release/headend"))
+}
+
+/// The resident memory of a process in KiB.
+pub fn resident_kib(process: u32) -> Result<u64, Fault> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.ok_or("no VmRSS")?.trim().trim_end_matches("kB");
+    Ok(number.trim().parse()?)
 }
 
 /// The seconds of processor time that a process has used, its own and the system's for it.

@@ -36,6 +36,7 @@ async fn main() -> Result<(), Fault> {
         seed: 1,
         controller: server.endpoint.clone(),
         url: format!("ws://{}/usp/{}", server.usp, server.setup_key),
+        mqtt: None,
         ca_file: None,
         data: None,
         ramp_per_second: 1_000,

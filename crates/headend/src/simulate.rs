@@ -5,7 +5,7 @@ use crate::lifetime;
 use anyhow::Result;
 use sim::cwmp::{self, FleetConfig, Provision, Troubles};
 use sim::model::Kind;
-use sim::swarm::{self, SwarmConfig};
+use sim::swarm::{self, MqttAddress, MqttConfig, SwarmConfig};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -14,11 +14,15 @@ pub struct Args {
     /// How many devices that speak USP [default: 25, or none when there are others]
     #[arg(long)]
     count: Option<u32>,
-    /// The controller's WebSocket URL without the credential
-    #[arg(long, default_value = "ws://127.0.0.1:8081/usp", value_parser = websocket)]
+    /// The controller's WebSocket URL without the credential, or its broker's, like
+    /// mqtt://127.0.0.1:1883
+    #[arg(long, default_value = "ws://127.0.0.1:8081/usp", value_parser = controller_url)]
     url: String,
-    /// The tenant's setup key: the last part of the URL's path, and the password of devices that
-    /// speak CWMP
+    /// Their username where the URL is one of MQTT
+    #[arg(long, default_value = "default/setup", value_name = "NAME")]
+    mqtt_username: String,
+    /// The tenant's setup key: the last part of a WebSocket URL's path, and the password over MQTT and
+    /// of devices that speak CWMP
     #[arg(long, env = "HEADEND_SETUP_KEY", hide_env_values = true)]
     setup_key: String,
     /// The controller's endpoint id; only devices that speak USP need it
@@ -124,13 +128,25 @@ fn usp(args: &Args) -> Result<Option<SwarmConfig>> {
         let words = "--controller is missing: devices that speak USP have to know its endpoint id";
         Exit::error(Failure::Usage, words.to_owned())
     })?;
+    let (url, mqtt) = if MqttAddress::is_one(&args.url) {
+        let mqtt = MqttConfig {
+            username: args.mqtt_username.clone(),
+            password: args.setup_key.clone(),
+            ..MqttConfig::default()
+        };
+        (args.url.clone(), Some(mqtt))
+    } else {
+        let url = args.url.trim_end_matches('/');
+        (format!("{url}/{}", args.setup_key), None)
+    };
     Ok(Some(SwarmConfig {
         count,
         kinds: args.model.0.clone(),
         first_number: args.first_serial,
         seed: args.seed,
         controller,
-        url: format!("{}/{}", args.url.trim_end_matches('/'), args.setup_key),
+        url,
+        mqtt,
         ca_file: args.ca.clone(),
         data: args.data.clone(),
         ramp_per_second: args.ramp,
@@ -174,11 +190,16 @@ fn kinds(text: &str) -> Result<Kinds, String> {
     }))
 }
 
-fn websocket(text: &str) -> Result<String, String> {
+fn controller_url(text: &str) -> Result<String, String> {
+    if MqttAddress::is_one(text) {
+        return MqttAddress::parse(text).map(|_| text.to_owned());
+    }
     let rest = text
         .strip_prefix("ws://")
         .or_else(|| text.strip_prefix("wss://"))
-        .ok_or("agents speak WebSocket: it begins with ws:// or wss://")?;
+        .ok_or(
+            "agents speak WebSocket or MQTT: it begins with ws://, wss://, mqtt:// or mqtts://",
+        )?;
     with_host(text, rest)
 }
 
@@ -202,12 +223,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usp_dials_websockets_and_cwmp_http() {
-        for good in ["ws://127.0.0.1:8081/usp", "wss://usp.example.net"] {
-            assert_eq!(websocket(good).as_deref(), Ok(good));
+    fn usp_dials_websockets_and_brokers_and_cwmp_http() {
+        for good in [
+            "ws://127.0.0.1:8081/usp",
+            "wss://usp.example.net",
+            "mqtt://127.0.0.1:1883",
+            "mqtts://mqtt.example.net",
+        ] {
+            assert_eq!(controller_url(good).as_deref(), Ok(good));
         }
-        for bad in ["http://127.0.0.1:8081/usp", "127.0.0.1:8081", "ws:///usp"] {
-            assert!(websocket(bad).is_err(), "{bad}");
+        for bad in [
+            "http://127.0.0.1:8081/usp",
+            "127.0.0.1:8081",
+            "ws:///usp",
+            "mqtt://",
+        ] {
+            assert!(controller_url(bad).is_err(), "{bad}");
         }
         for good in ["http://127.0.0.1:7547/", "https://acs.example.net/cwmp"] {
             assert_eq!(http(good).as_deref(), Ok(good));

@@ -4,6 +4,7 @@ use crate::cpe::{Blueprint, BlueprintError, Cpe};
 use crate::cwmp::tls;
 use crate::model::{Kind, ModelError};
 use agent::{AgentConfig, ControllerConfig, FileStorage, MemoryStorage, RunOptions};
+pub use agent::{MqttAddress, MqttConfig};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +24,11 @@ pub struct SwarmConfig {
     pub seed: u64,
     /// The controller's endpoint id.
     pub controller: String,
-    /// The controller's URL, with the credential in it.
+    /// The controller's URL, with the credential in it; over MQTT the broker's.
     pub url: String,
-    /// PEM file of an authority to trust for `wss://`.
+    /// What the broker is told, where the URL is one of MQTT.
+    pub mqtt: Option<MqttConfig>,
+    /// PEM file of an authority to trust for `wss://` and `mqtts://`.
     pub ca_file: Option<PathBuf>,
     /// Where each device keeps its flash; absent keeps it in memory.
     pub data: Option<PathBuf>,
@@ -75,7 +78,11 @@ pub async fn run(config: SwarmConfig, shutdown: CancellationToken) -> Result<(),
         return Err(SwarmError::NoKinds);
     }
     // Devices that speak TLS fetch their files over it too.
-    let tls = match config.url.starts_with("wss://") {
+    let encrypted = ["wss://", "mqtts://"];
+    let tls = match encrypted
+        .iter()
+        .any(|scheme| config.url.starts_with(scheme))
+    {
         true => {
             Some(tls(config.ca_file.clone()).map_err(|error| SwarmError::Tls(error.to_string()))?)
         }
@@ -115,6 +122,7 @@ fn start(
         controllers: vec![ControllerConfig {
             endpoint_id: config.controller.clone(),
             url: config.url.clone(),
+            mqtt: config.mqtt.clone(),
             retry_min_wait: RETRY_MIN_WAIT,
             ..ControllerConfig::default()
         }],
