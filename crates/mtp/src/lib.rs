@@ -1,6 +1,7 @@
-//! The sockets USP speaks over: WebSocket (TR-369 "WebSocket Binding"), both ends, and MQTT ("MQTT
-//! Binding"), an Agent's end and what a broker has in common with it, and UNIX domain sockets, both
-//! ends; with TLS and the standard's retry arithmetic.
+//! The sockets USP speaks over: WebSocket (TR-369 "WebSocket Binding"), both ends, MQTT ("MQTT
+//! Binding"), an Agent's end and what a broker has in common with it, STOMP ("STOMP Binding"), of
+//! which both ends are clients, and UNIX domain sockets, both ends; with TLS and the standard's retry
+//! arithmetic.
 //!
 //! A transport carries Records as opaque bytes. It never decodes one: what a Record says is the
 //! `usp` crate's business, who may connect is decided by the consumer's [`ws::Admission`], and which
@@ -11,6 +12,7 @@ pub mod identity;
 pub mod limits;
 pub mod mqtt;
 pub mod retry;
+pub mod stomp;
 pub mod stream;
 pub mod tls;
 pub mod uds;

@@ -159,3 +159,23 @@ pub const UDS_BACKLOG: u32 = 32;
 
 /// Default permissions of a socket file: its own user's processes.
 pub const UDS_SOCKET_MODE: u32 = 0o600;
+
+/// The largest head of a STOMP frame, command and headers: destinations and user names have some
+/// hundred bytes.
+pub const STOMP_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Headers of one STOMP frame. Ours have up to seven, servers add some.
+pub const STOMP_HEADERS_MAX: usize = 64;
+
+/// Messages kept that come before the RECEIPT of our subscription: a few may have waited there. More
+/// than this is lost like what is sent to a destination that nobody listens at.
+pub const STOMP_EARLY_MAX: usize = 16;
+
+/// Intervals without a heart-beat after which a STOMP server counts as gone: one may be late.
+pub const STOMP_HEART_BEATS_MISSED_MAX: u32 = 2;
+
+/// Defaults of `STOMP.Connection.{i}.ServerRetryInitialInterval` and `ServerRetryMaxInterval`, in
+/// seconds.
+pub const STOMP_RETRY_INITIAL_INTERVAL: u32 = 60;
+/// See [`STOMP_RETRY_INITIAL_INTERVAL`].
+pub const STOMP_RETRY_MAX_INTERVAL: u32 = 30_720;

@@ -1,6 +1,7 @@
 //! Counts failures towards a peer and says how long to wait (R-WS.19 to .21, and the same for other
 //! transports): attempt `n` waits a random time in `[m*(k/1000)^(n-1), m*(k/1000)^n]`, and from the
-//! tenth attempt on the interval grows no more. The arithmetic is [`usp::RetryPolicy`]'s.
+//! tenth attempt on the interval grows no more. The arithmetic is [`usp::RetryPolicy`]'s. STOMP begins
+//! one step earlier: its first attempt waits a random time in `[0, m]`.
 //!
 //! Pure: the randomness comes in, the waiting is the caller's.
 
@@ -14,6 +15,8 @@ use crate::limits::{RETRY_INTERVAL_MULTIPLIER, RETRY_MINIMUM_WAIT};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
     policy: RetryPolicy,
+    /// The first attempt waits from zero on, and the table begins with the second.
+    from_zero: bool,
     failures: u32,
 }
 
@@ -27,7 +30,16 @@ impl Backoff {
                 multiplier: interval_multiplier.max(1000),
                 expires: None,
             },
+            from_zero: false,
             failures: 0,
+        }
+    }
+
+    /// The shape of STOMP: `minimum_wait` is `ServerRetryInitialInterval`, the longest first wait.
+    pub fn from_zero(minimum_wait: Duration, interval_multiplier: u32) -> Self {
+        Self {
+            from_zero: true,
+            ..Self::new(minimum_wait, interval_multiplier)
         }
     }
 
@@ -35,12 +47,23 @@ impl Backoff {
     /// `u64::MAX` its upper.
     pub fn next(&mut self, random: u64) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        self.policy.wait(self.failures, random)
+        match (self.from_zero, self.failures) {
+            (true, 1) => self
+                .policy
+                .min_wait
+                .mul_f64(random as f64 / u64::MAX as f64),
+            (true, failures) => self.policy.wait(failures - 1, random),
+            (false, failures) => self.policy.wait(failures, random),
+        }
     }
 
     /// The interval attempt `n` (from 1) picks from.
     pub fn interval(&self, n: u32) -> (Duration, Duration) {
-        self.policy.range(n)
+        match (self.from_zero, n) {
+            (true, ..=1) => (Duration::ZERO, self.policy.min_wait),
+            (true, n) => self.policy.range(n - 1),
+            (false, n) => self.policy.range(n),
+        }
     }
 
     /// How many attempts have failed since the last success.
@@ -79,6 +102,21 @@ mod tests {
             let expected = (Duration::from_secs(low), Duration::from_secs(2 * low));
             assert_eq!(backoff.interval(n), expected, "attempt {n}");
         }
+    }
+
+    #[test]
+    fn stomp_begins_anywhere_within_its_first_interval() {
+        // TR-181 Device.STOMP.Connection.{i}.ServerRetryInitialInterval
+        let s = Duration::from_secs;
+        let mut backoff = Backoff::from_zero(s(60), 2000);
+        let ranges = [(0, 60), (60, 120), (120, 240), (240, 480)];
+        for (n, (low, high)) in (1..).zip(ranges) {
+            assert_eq!(backoff.interval(n), (s(low), s(high)), "attempt {n}");
+            assert_eq!(backoff.clone().next(0), s(low));
+            assert_eq!(backoff.next(u64::MAX), s(high));
+        }
+        backoff.reset();
+        assert_eq!(backoff.next(0), Duration::ZERO);
     }
 
     proptest! {

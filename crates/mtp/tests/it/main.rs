@@ -2,6 +2,7 @@
 //! each other, and each of them against peers that speak frames and HTTP by hand.
 #![allow(clippy::unwrap_used)]
 
+mod corpus;
 mod dialling;
 mod frames;
 mod handshakes;

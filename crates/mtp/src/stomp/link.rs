@@ -1,0 +1,282 @@
+//! An established connection to a STOMP server, of an Agent or a Controller. It has no task:
+//! whoever owns it polls [`Link::recv`], which also writes, and calls [`Link::keep_alive`] when
+//! [`Link::next_ping`] is due.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    net::SocketAddr,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::{
+    CONTENT_TYPE, ERROR_ID, LinkError, Pipe, REPLY_TO,
+    dial::{error_words, subscribe},
+    frame::{Command, Frame},
+};
+use crate::limits::{
+    CLOSE_TIME_MAX, SEND_QUEUE_BYTES, SEND_STALL_MAX, STOMP_HEART_BEATS_MISSED_MAX,
+};
+
+/// The header that asks for a RECEIPT.
+pub(super) const RECEIPT: &str = "receipt";
+
+/// The receipt of the subscription, and that of the end.
+pub(super) const SUBSCRIPTION: &str = "subscribed";
+const GOODBYE: &str = "goodbye";
+
+/// A Record that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Still encoded.
+    pub record: Bytes,
+    /// The destination it was sent to, as the server writes it.
+    pub destination: String,
+    /// Where its sender says that an answer goes (R-STOMP.23).
+    pub reply: Option<String>,
+}
+
+/// See the module's words.
+pub struct Link {
+    pipe: Pipe,
+    /// Messages that came before the subscription was confirmed.
+    early: VecDeque<Frame>,
+    /// Where the peer listens; may be empty.
+    destination: String,
+    /// Where we do, and whether the server has said so.
+    own: String,
+    told: bool,
+    subscribe_headers: Vec<(String, String)>,
+    /// Number of the subscription.
+    subscription: u64,
+    /// How often we are to be heard and how often we hear; zero is never.
+    beats: (Duration, Duration),
+    /// When a heart-beat was last put in the queue, which a server may be slow to take.
+    beaten: Instant,
+    peer_addr: SocketAddr,
+    closed: bool,
+}
+
+/// What a finished handshake knows.
+pub(super) struct Dialled {
+    pub pipe: Pipe,
+    pub early: VecDeque<Frame>,
+    pub destination: String,
+    pub own: String,
+    pub told: bool,
+    pub subscribe_headers: Vec<(String, String)>,
+    pub beats: (Duration, Duration),
+    pub peer_addr: SocketAddr,
+}
+
+impl Link {
+    pub(super) fn new(dialled: Dialled) -> Self {
+        Self {
+            pipe: dialled.pipe,
+            early: dialled.early,
+            destination: dialled.destination,
+            own: dialled.own,
+            told: dialled.told,
+            subscribe_headers: dialled.subscribe_headers,
+            subscription: 0,
+            beats: dialled.beats,
+            beaten: super::pipe::now(),
+            peer_addr: dialled.peer_addr,
+            closed: false,
+        }
+    }
+
+    /// The next Record. Cancel-safe. After an error the link is only good for dropping.
+    pub async fn recv(&mut self) -> Result<Incoming, LinkError> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        if self.closed {
+            return Poll::Ready(Err(LinkError::ApiMisuse));
+        }
+        loop {
+            if let Poll::Ready(Err(error)) = self.pipe.poll_write(cx) {
+                return Poll::Ready(Err(self.fail(error)));
+            }
+            let frame = match self.early.pop_front() {
+                Some(frame) => frame,
+                None => match ready!(self.pipe.poll_frame(cx)) {
+                    Ok(frame) => frame,
+                    Err(error) => return Poll::Ready(Err(self.fail(error))),
+                },
+            };
+            match frame.command {
+                Command::Message => {
+                    if let Some(incoming) = incoming(frame) {
+                        return Poll::Ready(Ok(incoming));
+                    }
+                }
+                Command::Receipt => {}
+                // R-STOMP.25
+                Command::Error => {
+                    let words = error_words(&frame);
+                    return Poll::Ready(Err(self.fail(LinkError::Closed(words))));
+                }
+                _ => {
+                    let error = LinkError::PeerMisbehaved("a frame that servers do not send");
+                    return Poll::Ready(Err(self.fail(error)));
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, error: LinkError) -> LinkError {
+        self.closed = true;
+        error
+    }
+
+    /// Sends one Record to the peer's destination, or to `to` (R-STOMP.19 to .23). Returns when it is
+    /// queued; waits while [`SEND_QUEUE_BYTES`] wait for a server that does not read.
+    pub async fn send(&mut self, record: Bytes, to: Option<&str>) -> Result<(), LinkError> {
+        while self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
+            let before = self.pipe.queued_bytes();
+            let progress = poll_fn(|cx| match self.pipe.poll_write(cx) {
+                Poll::Pending if self.pipe.queued_bytes() == before => Poll::Pending,
+                Poll::Pending => Poll::Ready(Ok(())),
+                ready => ready,
+            });
+            match timeout(SEND_STALL_MAX, progress).await {
+                Ok(written) => written?,
+                Err(_) => return Err(LinkError::PeerStalled(SEND_STALL_MAX)),
+            }
+        }
+        let frame = Frame::new(Command::Send)
+            .with("destination", to.unwrap_or(&self.destination))
+            .with("content-type", CONTENT_TYPE)
+            .with(REPLY_TO, self.own.as_str())
+            .body(record);
+        self.pipe.enqueue(&frame);
+        match poll_fn(|cx| Poll::Ready(self.pipe.poll_write(cx))).await {
+            Poll::Ready(Err(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Listens somewhere else from now on (R-STOMP.29); not where the server has said where.
+    pub fn resubscribe(&mut self, destination: &str) {
+        if self.told || destination.is_empty() || destination == self.own {
+            return;
+        }
+        let id = self.subscription.to_string();
+        let leave = Frame::new(Command::Unsubscribe).with("id", id);
+        self.pipe.enqueue(&leave);
+        self.subscription += 1;
+        self.own = destination.to_owned();
+        let enter = subscribe(self.subscription, &self.own, &self.subscribe_headers);
+        self.pipe.enqueue(&enter);
+    }
+
+    /// Says goodbye and waits, not for long, until the server has read all of it.
+    pub async fn close(mut self) {
+        let goodbye = Frame::new(Command::Disconnect).with(RECEIPT, GOODBYE);
+        self.pipe.enqueue(&goodbye);
+        let goodbye = async {
+            if self.pipe.flush().await.is_err() {
+                return;
+            }
+            while let Ok(frame) = self.pipe.frame().await {
+                let done =
+                    frame.command == Command::Receipt && frame.get("receipt-id") == Some(GOODBYE);
+                if done || frame.command == Command::Error {
+                    break;
+                }
+            }
+            let _ = poll_fn(|cx| self.pipe.poll_shutdown(cx)).await;
+        };
+        let _ = timeout(CLOSE_TIME_MAX, goodbye).await;
+    }
+
+    /// When [`Link::keep_alive`] wants to be called next.
+    pub fn next_ping(&self) -> Option<Instant> {
+        [self.beat_at(), self.silent_at()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// In half of the time, so that a late timer breaks no promise.
+    fn beat_at(&self) -> Option<Instant> {
+        let every = self.beats.0;
+        (!every.is_zero()).then(|| self.beaten.max(self.pipe.spoken_at()) + every / 2)
+    }
+
+    fn silent_at(&self) -> Option<Instant> {
+        let every = self.beats.1;
+        (!every.is_zero()).then(|| self.pipe.heard_at() + every * STOMP_HEART_BEATS_MISSED_MAX)
+    }
+
+    /// Queues a heart-beat if one is due (R-STOMP.10), or reports that the server's are missing.
+    pub fn keep_alive(&mut self, now: Instant) -> Result<(), LinkError> {
+        if self.silent_at().is_some_and(|at| at <= now) {
+            let silent = now.saturating_duration_since(self.pipe.heard_at());
+            return Err(LinkError::PeerSilent(silent));
+        }
+        if self.beat_at().is_some_and(|at| at <= now) {
+            self.beaten = now;
+            self.pipe.beat();
+        }
+        Ok(())
+    }
+
+    /// Where we listen: the destination of the connect record.
+    pub fn own_destination(&self) -> &str {
+        &self.own
+    }
+
+    /// Whether the server has said where we listen (R-STOMP.14).
+    pub fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// Where the peer listens.
+    pub fn destination(&self) -> &str {
+        &self.destination
+    }
+
+    /// When anything was last heard.
+    pub fn last_heard(&self) -> Instant {
+        self.pipe.heard_at()
+    }
+
+    /// The server's address.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer_addr
+    }
+}
+
+/// A MESSAGE that holds a Record; others are dropped, what an older endpoint complains about among
+/// them.
+fn incoming(frame: Frame) -> Option<Incoming> {
+    if frame
+        .get("content-type")
+        .is_some_and(|kind| kind != CONTENT_TYPE)
+    {
+        let (kind, error) = (frame.get("content-type"), frame.get(ERROR_ID));
+        tracing::debug!(kind, error, "a message that is no record");
+        return None;
+    }
+    Some(Incoming {
+        destination: frame.get("destination").unwrap_or_default().to_owned(),
+        reply: frame.get(REPLY_TO).map(str::to_owned),
+        record: frame.body,
+    })
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("peer_addr", &self.peer_addr)
+            .field("own", &self.own)
+            .finish()
+    }
+}

@@ -1,0 +1,33 @@
+//! The seeds of the fuzz targets, through what those targets check.
+
+use std::path::PathBuf;
+
+#[path = "../../../../fuzz/checks/stomp.rs"]
+mod stomp;
+
+/// Names and contents of the seeds of a target.
+fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../fuzz/corpus", target]
+        .iter()
+        .collect();
+    let files = std::fs::read_dir(folder).unwrap();
+    let seeds: Vec<_> = files
+        .map(|file| {
+            let file = file.unwrap();
+            let name = file.file_name().into_string().unwrap();
+            (name, std::fs::read(file.path()).unwrap())
+        })
+        .collect();
+    assert!(!seeds.is_empty());
+    seeds
+}
+
+#[test]
+fn stomp_streams_that_were_found_or_made_are_read_or_refused() {
+    for (name, seed) in seeds("stomp") {
+        let (frames, good) = stomp::stream(&seed);
+        let refused = name.starts_with("bad-") || name.starts_with("huge-");
+        assert_eq!(good, !refused, "{name}");
+        assert_eq!(frames > 0, good && name != "half-a-frame", "{name}");
+    }
+}
