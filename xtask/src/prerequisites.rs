@@ -12,6 +12,10 @@ const PACKAGES: &[(&str, &[&str])] = &[
         &["/usr/lib/postgresql/15/bin/initdb", "initdb"],
     ),
     ("prosody", &["prosody"]),
+    (
+        "rabbitmq-server",
+        &["/usr/lib/rabbitmq/bin/rabbitmq-server"],
+    ),
 ];
 
 /// The oldest Node that builds the console, as in console/package.json.

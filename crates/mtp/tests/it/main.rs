@@ -7,6 +7,9 @@ mod dialling;
 mod frames;
 mod handshakes;
 mod links;
+#[path = "../servers/rabbitmq.rs"]
+mod rabbitmq;
+mod stomp;
 mod support;
 mod tls;
 mod uds;
