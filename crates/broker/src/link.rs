@@ -10,14 +10,13 @@ use std::{
 
 use bytes::Bytes;
 use mtp::{
-    limits::{CLOSE_TIME_MAX, SEND_QUEUE_BYTES, SEND_STALL_MAX},
+    limits::SEND_QUEUE_BYTES,
     mqtt::{
         LinkError, Outbox, Packet, Pipe, Properties, Publish, Version, address, addressed, code,
         code_words, is_record, property::id, topic,
     },
     ws::Seat,
 };
-use tokio::time::timeout;
 
 use crate::{
     limits::{RECEIVE_MAXIMUM, WRONG_TOPICS_MAX},
@@ -298,18 +297,7 @@ impl Link {
     }
 
     async fn put(&mut self, record: Bytes) -> Result<(), LinkError> {
-        while self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
-            let before = self.pipe.queued_bytes();
-            let progress = poll_fn(|cx| match self.pipe.poll_write(cx) {
-                Poll::Pending if self.pipe.queued_bytes() == before => Poll::Pending,
-                Poll::Pending => Poll::Ready(Ok(())),
-                ready => ready,
-            });
-            match timeout(SEND_STALL_MAX, progress).await {
-                Ok(written) => written?,
-                Err(_) => return Err(LinkError::PeerStalled(SEND_STALL_MAX)),
-            }
-        }
+        self.pipe.room().await?;
         let (name, properties) = self.address();
         let Some(qos) = self.subscriptions.wanted(&name) else {
             self.unsent = Some(Wrong::new("not-subscribed", format!("to {name}")));
@@ -330,10 +318,7 @@ impl Link {
             return Ok(());
         }
         self.outbox.publish(&mut self.pipe, publish)?;
-        match poll_fn(|cx| Poll::Ready(self.pipe.poll_write(cx))).await {
-            Poll::Ready(Err(error)) => Err(error),
-            _ => Ok(()),
-        }
+        self.pipe.push().await
     }
 
     /// Closes for a reason, a code of MQTT 5 and words; MQTT 3.1.1 has no packet for that. Waits,
@@ -349,27 +334,11 @@ impl Link {
             };
             self.pipe.enqueue(&Packet::Disconnect(code, properties));
         }
-        let goodbye = async {
-            if self.pipe.flush().await.is_ok() {
-                let _ = poll_fn(|cx| self.pipe.poll_shutdown(cx)).await;
-            }
-        };
-        let _ = timeout(CLOSE_TIME_MAX, goodbye).await;
+        self.pipe.close().await;
     }
 
     fn fail(&mut self, cx: &mut Context<'_>, error: LinkError) -> LinkError {
-        let told = match error {
-            LinkError::PeerMisbehaved(_) => Some(code::PROTOCOL_ERROR),
-            LinkError::LimitExceeded { limit, .. } => Some(code::of_limit(limit)),
-            LinkError::PeerSilent(_) => Some(code::KEEP_ALIVE_TIMEOUT),
-            _ => None,
-        };
-        if let (Some(code), Version::V5) = (told, self.pipe.version()) {
-            let packet = Packet::Disconnect(code, Properties::default());
-            self.pipe.enqueue(&packet);
-            // As far as the socket takes it at once.
-            let _ = self.pipe.poll_write(cx);
-        }
+        self.pipe.blame(cx, &error);
         self.closed = true;
         error
     }

@@ -11,6 +11,7 @@ pub mod e2e;
 pub mod identity;
 pub mod limits;
 pub mod mqtt;
+mod outgoing;
 pub mod retry;
 pub mod stomp;
 pub mod stream;

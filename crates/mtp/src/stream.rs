@@ -2,14 +2,17 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+
+use crate::limits::READ_CHUNK_BYTES;
 
 /// TLS is boxed so that a plaintext link does not carry its size.
 pub enum Stream {
@@ -64,4 +67,31 @@ impl AsyncWrite for Stream {
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
         }
     }
+}
+
+/// Hands over what has come, at most [`READ_CHUNK_BYTES`], from the stack: an idle link owns no
+/// buffer. The end of the stream is an error of the kind `UnexpectedEof`.
+pub(crate) fn poll_chunk<S: AsyncRead + Unpin, T>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    take: impl FnOnce(&[u8]) -> T,
+) -> Poll<io::Result<T>> {
+    let mut memory = [MaybeUninit::<u8>::uninit(); READ_CHUNK_BYTES];
+    let mut buffer = ReadBuf::uninit(&mut memory);
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    Poll::Ready(match buffer.filled() {
+        [] => Err(io::ErrorKind::UnexpectedEof.into()),
+        bytes => Ok(take(bytes)),
+    })
+}
+
+/// Whether an error only says that the peer is gone; TLS without close_notify among them.
+pub(crate) fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::WriteZero
+    )
 }

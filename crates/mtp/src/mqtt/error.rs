@@ -2,6 +2,9 @@
 
 use std::{io, time::Duration};
 
+use super::packet::code;
+use crate::{outgoing::Stalled, stream};
+
 /// Bytes that are no packet, or none that may be; says what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -47,6 +50,32 @@ pub enum LinkError {
     /// The link was already closed.
     #[error("the link is closed")]
     ApiMisuse,
+}
+
+impl LinkError {
+    /// What reading or writing has met.
+    pub(crate) fn lost(error: io::Error) -> Self {
+        match stream::is_end(&error) {
+            true => Self::Gone,
+            false => Self::Io(error),
+        }
+    }
+
+    /// The reason code of the DISCONNECT that tells the peer what it did.
+    pub(super) fn told_as(&self) -> Option<u8> {
+        match self {
+            Self::PeerMisbehaved(_) => Some(code::PROTOCOL_ERROR),
+            Self::LimitExceeded { limit, .. } => Some(code::of_limit(limit)),
+            Self::PeerSilent(_) => Some(code::KEEP_ALIVE_TIMEOUT),
+            _ => None,
+        }
+    }
+}
+
+impl From<Stalled> for LinkError {
+    fn from(Stalled(limit): Stalled) -> Self {
+        Self::PeerStalled(limit)
+    }
 }
 
 impl From<Malformed> for LinkError {

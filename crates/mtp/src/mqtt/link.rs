@@ -9,7 +9,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::time::timeout;
 
 use super::{
     Outbox, Pipe, address, addressed, code,
@@ -18,7 +17,7 @@ use super::{
     packet::{Packet, Publish, Version},
     property::Properties,
 };
-use crate::limits::{CLOSE_TIME_MAX, PONG_TIME_MAX, SEND_QUEUE_BYTES, SEND_STALL_MAX};
+use crate::limits::{PONG_TIME_MAX, SEND_QUEUE_BYTES};
 
 /// A Record that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,18 +145,7 @@ impl Link {
     /// that reply topic. Returns when it is queued. One that is larger than the broker takes is dropped,
     /// as MQTT 5 wants it (3.1.2.11.4).
     pub async fn send(&mut self, record: Bytes, to: Option<&str>) -> Result<(), LinkError> {
-        while self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
-            let before = self.pipe.queued_bytes();
-            let progress = poll_fn(|cx| match self.pipe.poll_write(cx) {
-                Poll::Pending if self.pipe.queued_bytes() == before => Poll::Pending,
-                Poll::Pending => Poll::Ready(Ok(())),
-                ready => ready,
-            });
-            match timeout(SEND_STALL_MAX, progress).await {
-                Ok(written) => written?,
-                Err(_) => return Err(LinkError::PeerStalled(SEND_STALL_MAX)),
-            }
-        }
+        self.pipe.room().await?;
         let topic = to.unwrap_or(&self.topic);
         let (topic, properties) = addressed(self.pipe.version(), topic, &self.reply);
         let publish = Publish {
@@ -174,36 +162,18 @@ impl Link {
             return Ok(());
         }
         self.outbox.publish(&mut self.pipe, publish)?;
-        match poll_fn(|cx| Poll::Ready(self.pipe.poll_write(cx))).await {
-            Poll::Ready(Err(error)) => Err(error),
-            _ => Ok(()),
-        }
+        self.pipe.push().await
     }
 
     /// Says goodbye (R-MQTT.35) and waits, not for long, until it is written.
     pub async fn close(mut self) {
         self.pipe
             .enqueue(&Packet::Disconnect(code::SUCCESS, Properties::default()));
-        let goodbye = async {
-            if self.pipe.flush().await.is_ok() {
-                let _ = poll_fn(|cx| self.pipe.poll_shutdown(cx)).await;
-            }
-        };
-        let _ = timeout(CLOSE_TIME_MAX, goodbye).await;
+        self.pipe.close().await;
     }
 
     fn fail(&mut self, cx: &mut Context<'_>, error: LinkError) -> LinkError {
-        let told = match error {
-            LinkError::PeerMisbehaved(_) => Some(code::PROTOCOL_ERROR),
-            LinkError::LimitExceeded { limit, .. } => Some(code::of_limit(limit)),
-            _ => None,
-        };
-        if let (Some(code), Version::V5) = (told, self.pipe.version()) {
-            let packet = Packet::Disconnect(code, Properties::default());
-            self.pipe.enqueue(&packet);
-            // As far as the socket takes it at once.
-            let _ = self.pipe.poll_write(cx);
-        }
+        self.pipe.blame(cx, &error);
         self.closed = true;
         error
     }
@@ -267,7 +237,10 @@ impl std::fmt::Debug for Link {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::{
+        net::{TcpListener, TcpStream},
+        time::timeout,
+    };
 
     use super::*;
     use crate::{limits::RECORD_BYTES_MAX, stream::Stream};

@@ -3,23 +3,23 @@
 
 use std::{
     future::poll_fn,
-    io,
-    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Instant,
 };
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{io::AsyncWrite, time::timeout};
 
 use super::{
     error::{LinkError, Malformed},
     packet::{Packet, Version},
+    property::Properties,
 };
 use crate::{
-    limits::{PAYLOAD_RESERVE_BYTES_MAX, READ_CHUNK_BYTES},
-    stream::Stream,
+    limits::{CLOSE_TIME_MAX, PAYLOAD_RESERVE_BYTES_MAX},
+    outgoing::{self, Outgoing, Queued},
+    stream::{self, Stream},
 };
 
 /// The limit of [`Pipe::new`], as errors name it.
@@ -33,11 +33,7 @@ pub struct Pipe {
     /// Nothing but a CONNECT may come.
     opening: bool,
     unread: BytesMut,
-    /// Packets not yet written, from `written` on.
-    queue: Vec<u8>,
-    written: usize,
-    /// The stream below holds bytes to flush (TLS).
-    unflushed: bool,
+    out: Outgoing,
     heard: Instant,
 }
 
@@ -50,9 +46,7 @@ impl Pipe {
             packet_bytes_max,
             opening: false,
             unread: BytesMut::new(),
-            queue: Vec::new(),
-            written: 0,
-            unflushed: false,
+            out: Outgoing::default(),
             heard: now(),
         }
     }
@@ -89,21 +83,17 @@ impl Pipe {
 
     /// Puts a packet in the queue; [`Pipe::poll_write`] writes it.
     pub fn enqueue(&mut self, packet: &Packet) {
-        if self.written > self.queue.len() / 2 {
-            self.queue.drain(..self.written);
-            self.written = 0;
-        }
-        packet.encode(self.version, &mut self.queue);
+        packet.encode(self.version, self.out.end());
     }
 
     /// Bytes waiting to be written.
     pub fn queued_bytes(&self) -> usize {
-        self.queue.len() - self.written
+        self.out.bytes()
     }
 
     /// Bytes of the pipe's own buffers: zero whenever it is idle.
     pub fn heap_bytes(&self) -> usize {
-        self.unread.capacity() + self.queue.capacity()
+        self.unread.capacity() + self.out.heap_bytes()
     }
 
     /// The next packet. Cancel-safe.
@@ -116,9 +106,33 @@ impl Pipe {
         poll_fn(|cx| self.poll_write(cx)).await
     }
 
-    /// Tells the peer that nothing follows.
-    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    /// Waits until there is room for one more packet of any size: not at all, unless the peer is slow
+    /// to read. Cancel-safe.
+    pub async fn room(&mut self) -> Result<(), LinkError> {
+        outgoing::room(self).await
+    }
+
+    /// Writes as much as the socket takes at once.
+    pub async fn push(&mut self) -> Result<(), LinkError> {
+        outgoing::push(self).await
+    }
+
+    /// Writes all that is queued and tells the peer that nothing follows, in [`CLOSE_TIME_MAX`].
+    pub async fn close(&mut self) {
+        let goodbye = async {
+            if self.flush().await.is_ok() {
+                let _ = poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await;
+            }
+        };
+        let _ = timeout(CLOSE_TIME_MAX, goodbye).await;
+    }
+
+    /// Tells a peer of MQTT 5 whose fault an error is, as far as the socket takes it at once.
+    pub fn blame(&mut self, cx: &mut Context<'_>, error: &LinkError) {
+        if let (Some(code), Version::V5) = (error.told_as(), self.version) {
+            self.enqueue(&Packet::Disconnect(code, Properties::default()));
+            let _ = self.poll_write(cx);
+        }
     }
 
     /// The next packet; writes nothing.
@@ -127,14 +141,10 @@ impl Pipe {
             if let Some(packet) = self.cut()? {
                 return Poll::Ready(Ok(packet));
             }
-            let mut memory = [MaybeUninit::<u8>::uninit(); READ_CHUNK_BYTES];
-            let mut buffer = ReadBuf::uninit(&mut memory);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).map_err(lost)?;
-            if buffer.filled().is_empty() {
-                return Poll::Ready(Err(LinkError::Gone));
-            }
+            let unread = &mut self.unread;
+            let take = |bytes: &[u8]| unread.extend_from_slice(bytes);
+            ready!(stream::poll_chunk(&mut self.stream, cx, take)).map_err(LinkError::lost)?;
             self.heard = now();
-            self.unread.extend_from_slice(buffer.filled());
         }
     }
 
@@ -187,32 +197,21 @@ impl Pipe {
 
     /// Writes what is queued; ready when nothing is left.
     pub fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        while self.written < self.queue.len() {
-            let rest = &self.queue[self.written..];
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest)) {
-                Ok(0) => return Poll::Ready(Err(LinkError::Gone)),
-                Ok(count) => self.written += count,
-                Err(error) => return Poll::Ready(Err(lost(error))),
-            }
-            self.unflushed = true;
-        }
-        if self.queue.capacity() > 0 {
-            // An idle pipe owns no buffer.
-            (self.queue, self.written) = (Vec::new(), 0);
-        }
-        if self.unflushed {
-            ready!(Pin::new(&mut self.stream).poll_flush(cx)).map_err(lost)?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
+        self.out
+            .poll_write(&mut self.stream, cx)
+            .map_err(LinkError::lost)
     }
 }
 
-fn lost(error: io::Error) -> LinkError {
-    match error.kind() {
-        // TLS without close_notify.
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => LinkError::Gone,
-        _ => LinkError::Io(error),
+impl Queued for Pipe {
+    type Error = LinkError;
+
+    fn queued_bytes(&self) -> usize {
+        self.queued_bytes()
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.poll_write(cx)
     }
 }
 

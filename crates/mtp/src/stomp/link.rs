@@ -18,9 +18,7 @@ use super::{
     dial::{error_words, subscribe},
     frame::{Command, Frame},
 };
-use crate::limits::{
-    CLOSE_TIME_MAX, SEND_QUEUE_BYTES, SEND_STALL_MAX, STOMP_HEART_BEATS_MISSED_MAX,
-};
+use crate::limits::{CLOSE_TIME_MAX, STOMP_HEART_BEATS_MISSED_MAX};
 
 /// The header that asks for a RECEIPT.
 pub(super) const RECEIPT: &str = "receipt";
@@ -136,30 +134,16 @@ impl Link {
     }
 
     /// Sends one Record to the peer's destination, or to `to` (R-STOMP.19 to .23). Returns when it is
-    /// queued; waits while [`SEND_QUEUE_BYTES`] wait for a server that does not read.
+    /// queued; waits while [`crate::limits::SEND_QUEUE_BYTES`] wait for a server that does not read.
     pub async fn send(&mut self, record: Bytes, to: Option<&str>) -> Result<(), LinkError> {
-        while self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
-            let before = self.pipe.queued_bytes();
-            let progress = poll_fn(|cx| match self.pipe.poll_write(cx) {
-                Poll::Pending if self.pipe.queued_bytes() == before => Poll::Pending,
-                Poll::Pending => Poll::Ready(Ok(())),
-                ready => ready,
-            });
-            match timeout(SEND_STALL_MAX, progress).await {
-                Ok(written) => written?,
-                Err(_) => return Err(LinkError::PeerStalled(SEND_STALL_MAX)),
-            }
-        }
+        self.pipe.room().await?;
         let frame = Frame::new(Command::Send)
             .with("destination", to.unwrap_or(&self.destination))
             .with("content-type", CONTENT_TYPE)
             .with(REPLY_TO, self.own.as_str())
             .body(record);
         self.pipe.enqueue(&frame);
-        match poll_fn(|cx| Poll::Ready(self.pipe.poll_write(cx))).await {
-            Poll::Ready(Err(error)) => Err(error),
-            _ => Ok(()),
-        }
+        self.pipe.push().await
     }
 
     /// Listens somewhere else from now on (R-STOMP.29); not where the server has said where.

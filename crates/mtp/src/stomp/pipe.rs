@@ -4,26 +4,24 @@
 use std::{
     future::poll_fn,
     io,
-    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Instant,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 
 use super::{Decoder, Frame, LinkError};
-use crate::{limits::READ_CHUNK_BYTES, stream::Stream};
+use crate::{
+    outgoing::{self, Outgoing, Queued},
+    stream::{self, Stream},
+};
 
 /// See the module's words.
 pub struct Pipe {
     stream: Stream,
     decoder: Decoder,
-    /// Frames not yet written, from `written` on.
-    queue: Vec<u8>,
-    written: usize,
-    /// The stream below holds bytes to flush (TLS).
-    unflushed: bool,
+    out: Outgoing,
     heard: Instant,
     spoken: Instant,
 }
@@ -35,9 +33,7 @@ impl Pipe {
         Self {
             stream,
             decoder: Decoder::new(body_bytes_max),
-            queue: Vec::new(),
-            written: 0,
-            unflushed: false,
+            out: Outgoing::default(),
             heard: now,
             spoken: now,
         }
@@ -55,28 +51,24 @@ impl Pipe {
 
     /// Puts a frame in the queue; [`Pipe::poll_write`] writes it.
     pub fn enqueue(&mut self, frame: &Frame) {
-        if self.written > self.queue.len() / 2 {
-            self.queue.drain(..self.written);
-            self.written = 0;
-        }
-        frame.encode(&mut self.queue);
+        frame.encode(self.out.end());
     }
 
     /// Puts a heart-beat in the queue, unless something waits there that is as good as one.
     pub fn beat(&mut self) {
         if self.queued_bytes() == 0 {
-            self.queue.push(b'\n');
+            self.out.end().push(b'\n');
         }
     }
 
     /// Bytes waiting to be written.
     pub fn queued_bytes(&self) -> usize {
-        self.queue.len() - self.written
+        self.out.bytes()
     }
 
     /// Bytes of the pipe's own buffers: zero whenever it is idle.
     pub fn heap_bytes(&self) -> usize {
-        self.decoder.heap_bytes() + self.queue.capacity()
+        self.decoder.heap_bytes() + self.out.heap_bytes()
     }
 
     /// The next frame. Cancel-safe.
@@ -100,46 +92,44 @@ impl Pipe {
             if let Some(frame) = self.decoder.frame()? {
                 return Poll::Ready(Ok(frame));
             }
-            let mut memory = [MaybeUninit::<u8>::uninit(); READ_CHUNK_BYTES];
-            let mut buffer = ReadBuf::uninit(&mut memory);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).map_err(lost)?;
-            if buffer.filled().is_empty() {
-                return Poll::Ready(Err(LinkError::Gone));
-            }
+            let decoder = &mut self.decoder;
+            let take = |bytes: &[u8]| decoder.feed(bytes);
+            ready!(stream::poll_chunk(&mut self.stream, cx, take)).map_err(LinkError::lost)?;
             self.heard = now();
-            self.decoder.feed(buffer.filled());
         }
     }
 
     /// Writes what is queued; ready when nothing is left.
     pub fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        while self.written < self.queue.len() {
-            let rest = &self.queue[self.written..];
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest)) {
-                Ok(0) => return Poll::Ready(Err(LinkError::Gone)),
-                Ok(count) => self.written += count,
-                Err(error) => return Poll::Ready(Err(lost(error))),
-            }
+        let before = self.out.bytes();
+        let written = self.out.poll_write(&mut self.stream, cx);
+        if self.out.bytes() < before {
             self.spoken = now();
-            self.unflushed = true;
         }
-        if self.queue.capacity() > 0 {
-            // An idle pipe owns no buffer.
-            (self.queue, self.written) = (Vec::new(), 0);
-        }
-        if self.unflushed {
-            ready!(Pin::new(&mut self.stream).poll_flush(cx)).map_err(lost)?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
+        written.map_err(LinkError::lost)
+    }
+
+    /// Waits until there is room for one more frame of any size: not at all, unless the server is
+    /// slow to read. Cancel-safe.
+    pub async fn room(&mut self) -> Result<(), LinkError> {
+        outgoing::room(self).await
+    }
+
+    /// Writes as much as the socket takes at once.
+    pub async fn push(&mut self) -> Result<(), LinkError> {
+        outgoing::push(self).await
     }
 }
 
-fn lost(error: io::Error) -> LinkError {
-    match error.kind() {
-        // TLS without close_notify.
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => LinkError::Gone,
-        _ => LinkError::Io(error),
+impl Queued for Pipe {
+    type Error = LinkError;
+
+    fn queued_bytes(&self) -> usize {
+        self.queued_bytes()
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.poll_write(cx)
     }
 }
 

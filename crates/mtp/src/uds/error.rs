@@ -3,6 +3,7 @@
 use std::{io, time::Duration};
 
 use super::frame::Malformed;
+use crate::outgoing::Stalled;
 
 /// Why a link ended.
 #[derive(Debug, thiserror::Error)]
@@ -69,4 +70,10 @@ pub enum BindError {
         /// What went wrong.
         reason: io::Error,
     },
+}
+
+impl From<Stalled> for LinkError {
+    fn from(Stalled(limit): Stalled) -> Self {
+        Self::PeerStalled(limit)
+    }
 }

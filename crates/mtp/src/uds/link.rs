@@ -5,27 +5,22 @@
 use std::{
     future::poll_fn,
     io,
-    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::UnixStream,
-    sync::OwnedSemaphorePermit,
-    time::timeout,
-};
+use tokio::{io::AsyncWrite, net::UnixStream, sync::OwnedSemaphorePermit, time::timeout};
 use usp::EndpointId;
 
 use super::{
     error::LinkError,
     frame::{Frames, Tlv, write},
 };
-use crate::limits::{
-    CLOSE_TIME_MAX, READ_CHUNK_BYTES, SEND_QUEUE_BYTES, SEND_STALL_MAX, UDS_FRAME_BYTES_MAX,
-    UDS_HANDSHAKE_BYTES_MAX,
+use crate::{
+    limits::{CLOSE_TIME_MAX, UDS_FRAME_BYTES_MAX, UDS_HANDSHAKE_BYTES_MAX},
+    outgoing::{self, Outgoing, Queued},
+    stream,
 };
 
 /// Who the process on the other side is, as the kernel says.
@@ -43,9 +38,7 @@ pub struct Credentials {
 pub(super) struct Pipe {
     stream: UnixStream,
     frames: Frames,
-    /// Frames not yet written, from `written` on.
-    queue: Vec<u8>,
-    written: usize,
+    out: Outgoing,
 }
 
 /// See the module's words.
@@ -119,29 +112,17 @@ impl Link {
     }
 
     /// Sends one Record. Returns when it is queued, which is at once unless more than
-    /// [`SEND_QUEUE_BYTES`] wait already. Cancel-safe before it is queued.
+    /// [`crate::limits::SEND_QUEUE_BYTES`] wait already. Cancel-safe before it is queued.
     pub async fn send(&mut self, record: impl Into<Bytes>) -> Result<(), LinkError> {
         if self.closed {
             return Err(LinkError::ApiMisuse);
         }
-        while self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
-            let before = self.pipe.queued_bytes();
-            let progress = poll_fn(|cx| match self.pipe.poll_write(cx) {
-                Poll::Pending if self.pipe.queued_bytes() == before => Poll::Pending,
-                Poll::Pending => Poll::Ready(Ok(())),
-                ready => ready,
-            });
-            match timeout(SEND_STALL_MAX, progress).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(self.fail(error)),
-                Err(_) => return Err(self.fail(LinkError::PeerStalled(SEND_STALL_MAX))),
-            }
+        if let Err(error) = outgoing::room(&mut self.pipe).await {
+            return Err(self.fail(error));
         }
         self.pipe.enqueue(&Tlv::Record(record.into()));
-        match poll_fn(|cx| Poll::Ready(self.pipe.poll_write(cx))).await {
-            Poll::Ready(Err(error)) => Err(self.fail(error)),
-            _ => Ok(()),
-        }
+        let written = outgoing::push(&mut self.pipe).await;
+        written.map_err(|error| self.fail(error))
     }
 
     /// Closes once what is queued has gone out, waiting for that up to [`CLOSE_TIME_MAX`].
@@ -157,13 +138,12 @@ impl Link {
 
     /// Bytes of the link's own buffers: zero whenever it is idle.
     pub fn heap_bytes(&self) -> usize {
-        self.pipe.frames.heap_bytes() + self.pipe.queue.capacity()
+        self.pipe.frames.heap_bytes() + self.pipe.out.heap_bytes()
     }
 
     fn fail(&mut self, error: LinkError) -> LinkError {
         self.closed = true;
-        self.pipe.queue = Vec::new();
-        self.pipe.written = 0;
+        self.pipe.out.clear();
         error
     }
 }
@@ -183,8 +163,7 @@ impl Pipe {
         Self {
             stream,
             frames: Frames::new(UDS_HANDSHAKE_BYTES_MAX),
-            queue: Vec::new(),
-            written: 0,
+            out: Outgoing::default(),
         }
     }
 
@@ -198,11 +177,7 @@ impl Pipe {
     }
 
     pub fn enqueue(&mut self, tlv: &Tlv) {
-        if self.written > self.queue.len() / 2 {
-            self.queue.drain(..self.written);
-            self.written = 0;
-        }
-        write(&mut self.queue, tlv);
+        write(self.out.end(), tlv);
     }
 
     /// Sends a handshake.
@@ -237,7 +212,7 @@ impl Pipe {
     }
 
     fn queued_bytes(&self) -> usize {
-        self.queue.len() - self.written
+        self.out.bytes()
     }
 
     fn poll_tlv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Tlv, LinkError>> {
@@ -245,37 +220,33 @@ impl Pipe {
             if let Some(tlv) = self.frames.next()? {
                 return Poll::Ready(Ok(tlv));
             }
-            let mut memory = [MaybeUninit::<u8>::uninit(); READ_CHUNK_BYTES];
-            let mut buffer = ReadBuf::uninit(&mut memory);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).map_err(lost)?;
-            if buffer.filled().is_empty() {
-                return Poll::Ready(Err(LinkError::Gone));
-            }
-            self.frames.push(buffer.filled());
+            let frames = &mut self.frames;
+            let take = |bytes: &[u8]| frames.push(bytes);
+            ready!(stream::poll_chunk(&mut self.stream, cx, take)).map_err(lost)?;
         }
     }
 
     /// Writes what is queued; ready when nothing is left.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        while self.written < self.queue.len() {
-            let rest = &self.queue[self.written..];
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest)) {
-                Ok(0) => return Poll::Ready(Err(LinkError::Gone)),
-                Ok(count) => self.written += count,
-                Err(error) => return Poll::Ready(Err(lost(error))),
-            }
-        }
-        if self.queue.capacity() > 0 {
-            // An idle link owns no buffer.
-            (self.queue, self.written) = (Vec::new(), 0);
-        }
-        Poll::Ready(Ok(()))
+        self.out.poll_write(&mut self.stream, cx).map_err(lost)
+    }
+}
+
+impl Queued for Pipe {
+    type Error = LinkError;
+
+    fn queued_bytes(&self) -> usize {
+        self.queued_bytes()
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.poll_write(cx)
     }
 }
 
 fn lost(error: io::Error) -> LinkError {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => LinkError::Gone,
-        _ => LinkError::Io(error),
+    match stream::is_end(&error) {
+        true => LinkError::Gone,
+        false => LinkError::Io(error),
     }
 }

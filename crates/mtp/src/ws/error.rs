@@ -3,6 +3,7 @@
 use std::{io, time::Duration};
 
 use super::close::CloseCode;
+use crate::outgoing::Stalled;
 
 /// Why a link ended otherwise than by an orderly close of the peer.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +109,12 @@ pub enum DialError {
     /// The connection broke during the upgrade.
     #[error("connection lost during the upgrade: {0}")]
     Io(#[from] io::Error),
+}
+
+impl From<Stalled> for LinkError {
+    fn from(Stalled(limit): Stalled) -> Self {
+        Self::PeerStalled(limit)
+    }
 }
 
 #[cfg(test)]

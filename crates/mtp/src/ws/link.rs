@@ -7,7 +7,6 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    mem::MaybeUninit,
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -15,10 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, timeout},
-};
+use tokio::{io::AsyncWrite, time::Sleep};
 use usp::EndpointId;
 
 use super::{
@@ -29,11 +25,11 @@ use super::{
     keepalive::{KeepAlive, Pulse},
     seats::Seat,
 };
-use crate::limits::{
-    CLOSE_REASON_BYTES_MAX, CLOSE_TIME_MAX, READ_CHUNK_BYTES, RECORD_BYTES_MAX, SEND_QUEUE_BYTES,
-    SEND_STALL_MAX,
+use crate::{
+    limits::{CLOSE_REASON_BYTES_MAX, CLOSE_TIME_MAX, RECORD_BYTES_MAX},
+    outgoing::{self, Outgoing, Queued},
+    stream::{self, Stream},
 };
-use crate::stream::Stream;
 
 /// Which end of the WebSocket this is: a client masks what it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,11 +84,7 @@ pub struct Link {
     assembler: Assembler,
     /// Bytes read beyond the last complete event; nearly always empty.
     unread: Bytes,
-    /// Frames not yet written, from `written` on.
-    queue: Vec<u8>,
-    written: usize,
-    /// The stream below holds bytes to flush (TLS).
-    unflushed: bool,
+    out: Outgoing,
     /// The answer to the newest ping while older frames still wait (RFC 6455, 5.5.3).
     pong: Option<Bytes>,
     pulse: Pulse,
@@ -139,9 +131,7 @@ impl Link {
             state: State::Open,
             assembler: Assembler::new(role == Role::Server, limits.record_bytes_max),
             unread,
-            queue: Vec::new(),
-            written: 0,
-            unflushed: false,
+            out: Outgoing::default(),
             pong: None,
             pulse: Pulse::new(limits.keep_alive, now()),
             peer_addr,
@@ -157,30 +147,16 @@ impl Link {
     }
 
     /// Sends one Record in one frame. Returns when it is queued, which is at once unless more than
-    /// [`SEND_QUEUE_BYTES`] wait already; what the socket does not take now goes out with the next
+    /// [`crate::limits::SEND_QUEUE_BYTES`] wait already; what the socket does not take now goes out with the next
     /// call of [`Link::recv`] or [`Link::send`]. Cancel-safe before it is queued.
     pub async fn send(&mut self, record: impl Into<Bytes>) -> Result<(), LinkError> {
-        while self.queued_bytes() > SEND_QUEUE_BYTES {
-            self.check_open()?;
-            let before = self.queued_bytes();
-            let progress = poll_fn(|cx| match self.poll_write(cx) {
-                Poll::Pending if self.queued_bytes() == before => Poll::Pending,
-                Poll::Pending => Poll::Ready(Ok(())),
-                ready => ready,
-            });
-            match timeout(SEND_STALL_MAX, progress).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(self.fail(error)),
-                Err(_) => return Err(self.fail(LinkError::PeerStalled(SEND_STALL_MAX))),
-            }
-        }
         self.check_open()?;
-        self.enqueue(OpCode::Binary, &record.into());
-        let written = poll_fn(|cx| Poll::Ready(self.poll_write(cx))).await;
-        match written {
-            Poll::Ready(Err(error)) => Err(self.fail(error)),
-            _ => Ok(()),
+        if let Err(error) = outgoing::room(self).await {
+            return Err(self.fail(error));
         }
+        self.enqueue(OpCode::Binary, &record.into());
+        let written = outgoing::push(self).await;
+        written.map_err(|error| self.fail(error))
     }
 
     /// Closes with a code and a reason (see [`super::reason`]) and waits, up to
@@ -244,11 +220,7 @@ impl Link {
     /// Bytes of this link's own buffers on the heap (those of TLS below are not counted): zero
     /// whenever it is idle.
     pub fn heap_bytes(&self) -> usize {
-        self.assembler.heap_bytes() + self.queue.capacity() + self.unread.len()
-    }
-
-    fn queued_bytes(&self) -> usize {
-        self.queue.len() - self.written
+        self.assembler.heap_bytes() + self.out.heap_bytes() + self.unread.len()
     }
 
     fn check_open(&self) -> Result<(), LinkError> {
@@ -260,18 +232,13 @@ impl Link {
 
     fn fail(&mut self, error: LinkError) -> LinkError {
         self.state = State::Done;
-        self.queue = Vec::new();
-        self.written = 0;
+        self.out.clear();
         error
     }
 
     fn enqueue(&mut self, opcode: OpCode, payload: &[u8]) {
-        if self.written > self.queue.len() / 2 {
-            self.queue.drain(..self.written);
-            self.written = 0;
-        }
         let mask = (self.role == Role::Client).then(rand::random);
-        frame::write(&mut self.queue, opcode, payload, mask);
+        frame::write(self.out.end(), opcode, payload, mask);
     }
 
     fn start_closing(&mut self, code: CloseCode, reason: &str, first: bool, outcome: Outcome) {
@@ -361,16 +328,19 @@ impl Link {
             self.unread = bytes.slice(bytes.len() - input.len()..);
             return Poll::Ready(Ok(self.judged(event)));
         }
-        let mut memory = [MaybeUninit::<u8>::uninit(); READ_CHUNK_BYTES];
-        let mut buffer = ReadBuf::uninit(&mut memory);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).map_err(lost)?;
-        let mut input = buffer.filled();
-        if input.is_empty() {
-            return Poll::Ready(Err(LinkError::Gone));
-        }
+        let Self {
+            stream,
+            assembler,
+            unread,
+            ..
+        } = self;
+        let event = ready!(stream::poll_chunk(stream, cx, |mut input| {
+            let event = assembler.feed(&mut input);
+            *unread = Bytes::copy_from_slice(input);
+            event
+        }));
+        let event = event.map_err(lost)?;
         self.pulse.heard(now());
-        let event = self.assembler.feed(&mut input);
-        self.unread = Bytes::copy_from_slice(input);
         Poll::Ready(Ok(self.judged(event)))
     }
 
@@ -385,36 +355,25 @@ impl Link {
             None
         })
     }
+}
 
-    /// Writes what is queued; ready when nothing is left.
+impl Queued for Link {
+    type Error = LinkError;
+
+    fn queued_bytes(&self) -> usize {
+        self.out.bytes()
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         loop {
-            while self.written < self.queue.len() {
-                let rest = &self.queue[self.written..];
-                match ready!(Pin::new(&mut self.stream).poll_write(cx, rest)) {
-                    Ok(0) => return Poll::Ready(Err(LinkError::Gone)),
-                    Ok(count) => self.written += count,
-                    Err(error) => return Poll::Ready(Err(lost(error))),
-                }
-                self.unflushed = true;
-            }
-            if self.queue.capacity() > 0 {
-                // An idle link owns no buffer.
-                self.queue = Vec::new();
-                self.written = 0;
-            }
+            ready!(self.out.poll_write(&mut self.stream, cx)).map_err(lost)?;
             match self.pong.take() {
                 Some(payload) if matches!(self.state, State::Open) => {
                     self.enqueue(OpCode::Pong, &payload);
                 }
-                _ => break,
+                _ => return Poll::Ready(Ok(())),
             }
         }
-        if self.unflushed {
-            ready!(Pin::new(&mut self.stream).poll_flush(cx)).map_err(lost)?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -428,10 +387,9 @@ impl std::fmt::Debug for Link {
 }
 
 fn lost(error: io::Error) -> LinkError {
-    match error.kind() {
-        // TLS without close_notify.
-        io::ErrorKind::UnexpectedEof => LinkError::Gone,
-        _ => LinkError::Io(error),
+    match stream::is_end(&error) {
+        true => LinkError::Gone,
+        false => LinkError::Io(error),
     }
 }
 
