@@ -1,9 +1,8 @@
 //! From a byte stream to an admitted client: CONNECT, the consumer's decision, CONNACK.
 
-use std::net::SocketAddr;
-
 use mtp::{
     limits::{MQTT_CONNECT_BYTES_MAX, MQTT_PACKET_OVERHEAD_BYTES},
+    listen::Below,
     mqtt::{
         ConnAck, Connect, ENDPOINT_ID, LinkError, Malformed, Packet, Pipe, Properties,
         SUBSCRIBE_TOPIC, Value, Version, code, property::id,
@@ -11,22 +10,14 @@ use mtp::{
     stream::Stream,
     ws::{Refusal, RefusalReason},
 };
+use tokio::time::timeout;
 use usp::EndpointId;
 
 use crate::{
     Admission, Admitted, Hello, Login, Topics,
-    limits::{KEEP_ALIVE_MAX, RECEIVE_MAXIMUM},
+    limits::{KEEP_ALIVE_MAX, RECEIVE_MAXIMUM, REFUSAL_TIME_MAX},
     topics::Area,
 };
-
-/// What is known below MQTT.
-pub(crate) struct Below {
-    pub peer_addr: SocketAddr,
-    pub local_addr: SocketAddr,
-    pub certified: bool,
-    pub id_demanded: bool,
-    pub certificate_ids: Vec<EndpointId>,
-}
 
 /// A client that was let in.
 pub(crate) struct Connected<T> {
@@ -60,7 +51,7 @@ pub(crate) async fn connect<A: Admission>(
     };
     let packet_bytes_max = record_bytes_max + MQTT_PACKET_OVERHEAD_BYTES;
     pipe.admit(connect.version, packet_bytes_max);
-    let decided = decide(&connect, below, &pipe, admission, claimed).await;
+    let decided = decide(&connect, below, admission, claimed).await;
     let (hello, admitted) = match decided {
         Ok(decided) => decided,
         Err(refusal) => {
@@ -96,19 +87,12 @@ pub(crate) async fn connect<A: Admission>(
 async fn decide<A: Admission>(
     connect: &Connect,
     below: Below,
-    pipe: &Pipe,
     admission: &A,
     claimed: &mut Option<EndpointId>,
 ) -> Result<(Hello, Admitted<A::Ticket>), Refusal> {
     let eid = endpoint(connect, &below.certificate_ids)?;
     claimed.clone_from(&eid);
-    if below.id_demanded && below.certificate_ids.is_empty() {
-        let detail = "the certificate names no endpoint id";
-        return Err(Refusal::new(
-            RefusalReason::CertificateWithoutEndpointId,
-            detail,
-        ));
-    }
+    below.check()?;
     let login = connect.username.as_deref().and_then(Login::parse);
     let login = login.ok_or_else(|| {
         let given = connect.username.as_deref().unwrap_or("none");
@@ -136,7 +120,7 @@ async fn decide<A: Admission>(
         eid,
         certificate_ids: below.certificate_ids,
         certified: below.certified,
-        tls: pipe.is_tls(),
+        tls: below.tls,
     };
     let admitted = admission.admit(&hello).await?;
     Ok((hello, admitted))
@@ -237,8 +221,7 @@ async fn refuse(pipe: &mut Pipe, version: Version, refusal: &Refusal) {
     if five {
         ack.properties = Properties::default().text(id::REASON_STRING, refusal.reason.name());
     }
-    pipe.enqueue(&Packet::ConnAck(Box::new(ack)));
-    let _ = pipe.flush().await;
+    tell(pipe, ack).await;
 }
 
 async fn answer(pipe: &mut Pipe, version: Version, code: u8) {
@@ -247,6 +230,11 @@ async fn answer(pipe: &mut Pipe, version: Version, code: u8) {
         code,
         ..ConnAck::default()
     };
+    tell(pipe, ack).await;
+}
+
+/// Says no and lets the client read it, whatever it has sent behind its CONNECT.
+async fn tell(pipe: &mut Pipe, ack: ConnAck) {
     pipe.enqueue(&Packet::ConnAck(Box::new(ack)));
-    let _ = pipe.flush().await;
+    let _ = timeout(REFUSAL_TIME_MAX, pipe.close()).await;
 }

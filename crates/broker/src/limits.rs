@@ -11,6 +11,10 @@ pub const RECEIVE_MAXIMUM: u16 = 16;
 /// one and a half of it.
 pub const KEEP_ALIVE_MAX: u16 = 120;
 
+/// How long a client that is refused has to read why, before its connection is dropped: what it is
+/// recorded as does not depend on that.
+pub const REFUSAL_TIME_MAX: Duration = Duration::from_secs(2);
+
 /// When the operating system asks a silent peer for a sign of life: what notices a dead MQTT 3.1.1
 /// client that has switched its keep-alive off.
 pub const TCP_KEEP_ALIVE: Duration = Duration::from_secs(120);

@@ -1,74 +1,42 @@
-//! The accept loop: many handshakes at the same time, each with its time limit, none of which can
-//! hold up another.
+//! Listening for MQTT clients, on the socket itself or inside of WebSockets: CONNECT behind the accept
+//! loop of all protocols.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use mtp::{
-    limits::{
-        ACCEPT_PAUSE, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HANDSHAKE_TIME_MAX,
-        HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX, RECORD_BYTES_MAX,
-    },
+    limits::RECORD_BYTES_MAX,
+    listen::{Acceptor, Below, Protocol, Socket},
+    mqtt::SUBPROTOCOL,
     stream::Stream,
-    tls::{self, ServerTls},
-    ws::{Refusal, RefusalReason, Refusals, Refused, Seat, Seats},
+    ws::{self, Refusal, Refusals, Seat},
 };
 use socket2::{SockRef, TcpKeepalive};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-};
+use tokio::net::TcpStream;
 use usp::EndpointId;
 
-use crate::{
-    Admission, Hello, Link, Topics,
-    connect::{self, Below, Connected},
-    limits::TCP_KEEP_ALIVE,
-};
+use crate::{Admission, Hello, Link, Topics, connect, limits::TCP_KEEP_ALIVE};
 
-/// Where and how to listen. Every limit has its default in [`mtp::limits`].
+/// Where and how to listen.
 #[derive(Clone, Debug)]
 pub struct ListenerConfig {
-    /// The address to bind; port 0 lets the operating system choose.
-    pub addr: SocketAddr,
-    /// TLS, or plaintext where there is none.
-    pub tls: Option<Arc<ServerTls>>,
+    /// The socket and its limits.
+    pub socket: Socket,
+    /// MQTT inside of WebSockets, whatever their path.
+    pub websocket: bool,
     /// The layout of topics.
     pub topics: Topics,
     /// The largest Record accepted.
     pub record_bytes_max: usize,
-    /// From accept to CONNACK.
-    pub handshake_time_max: Duration,
-    /// Connections at the same time.
-    pub connections_max: usize,
-    /// Handshakes at the same time.
-    pub handshakes_max: usize,
-    /// Connections of one address.
-    pub connections_per_address_max: usize,
-    /// Handshakes of one address.
-    pub handshakes_per_address_max: usize,
-    /// Addresses that are not counted: load balancers in front. Loopback unless set.
-    pub uncounted_addresses: Vec<IpAddr>,
 }
 
 impl ListenerConfig {
     /// Plaintext on `addr`, default limits.
     pub fn new(addr: SocketAddr, topics: Topics) -> Self {
         Self {
-            addr,
-            tls: None,
+            socket: Socket::new(addr),
+            websocket: false,
             topics,
             record_bytes_max: RECORD_BYTES_MAX,
-            handshake_time_max: HANDSHAKE_TIME_MAX,
-            connections_max: CONNECTIONS_MAX,
-            handshakes_max: HANDSHAKES_MAX,
-            connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
-            handshakes_per_address_max: HANDSHAKES_PER_ADDRESS_MAX,
-            uncounted_addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         }
     }
 }
@@ -86,23 +54,14 @@ pub struct Accepted<T> {
 
 /// A bound listener. Dropping it frees the port and ends the handshakes under way; links that were
 /// handed out live on.
-pub struct Listener<A: Admission> {
-    tcp: TcpListener,
-    local_addr: SocketAddr,
-    shared: Arc<Shared<A>>,
-    seats: Arc<Seats>,
-    handshakes_max: usize,
-    handshakes: JoinSet<Option<Accepted<A::Ticket>>>,
-}
+pub struct Listener<A: Admission>(Acceptor<Clients<A>>);
 
-/// What each handshake needs.
-struct Shared<A> {
+/// MQTT, from the first byte.
+struct Clients<A> {
     admission: Arc<A>,
-    refusals: Arc<dyn Refusals>,
-    tls: Option<Arc<ServerTls>>,
+    websocket: bool,
     topics: Topics,
     record_bytes_max: usize,
-    time_max: Duration,
 }
 
 impl<A: Admission> Listener<A> {
@@ -112,164 +71,65 @@ impl<A: Admission> Listener<A> {
         admission: Arc<A>,
         refusals: Arc<dyn Refusals>,
     ) -> io::Result<Self> {
-        let tcp = TcpListener::bind(config.addr).await?;
-        let local_addr = tcp.local_addr()?;
-        let seats = Seats::new(
-            config.connections_max,
-            config.connections_per_address_max,
-            config.handshakes_per_address_max,
-            config.uncounted_addresses,
-        );
-        let shared = Shared {
+        let clients = Clients {
             admission,
-            refusals,
-            tls: config.tls,
+            websocket: config.websocket,
             topics: config.topics,
             record_bytes_max: config.record_bytes_max,
-            time_max: config.handshake_time_max,
         };
-        Ok(Self {
-            tcp,
-            local_addr,
-            shared: Arc::new(shared),
-            seats,
-            handshakes_max: config.handshakes_max,
-            handshakes: JoinSet::new(),
-        })
+        let acceptor = Acceptor::bind(config.socket, clients, refusals).await?;
+        Ok(Self(acceptor))
     }
 
     /// The address it is bound to, with the port the operating system chose.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.0.local_addr()
     }
 
     /// The next client that was let in. Cancel-safe. Nothing is accepted while nobody awaits this.
     pub async fn accept(&mut self) -> Accepted<A::Ticket> {
-        loop {
-            let room = self.handshakes.len() < self.handshakes_max;
-            tokio::select! {
-                Some(done) = self.handshakes.join_next() => match done {
-                    Ok(Some(accepted)) => return accepted,
-                    Ok(None) => {}
-                    Err(error) => tracing::error!(%error, "an MQTT handshake broke down"),
-                },
-                incoming = self.tcp.accept(), if room => match incoming {
-                    Ok((tcp, peer_addr)) => self.begin(tcp, peer_addr),
-                    Err(error) => {
-                        tracing::warn!(%error, listener = %self.local_addr, "cannot accept");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-            }
-        }
-    }
-
-    fn begin(&mut self, tcp: TcpStream, peer_addr: SocketAddr) {
-        let local_addr = tcp.local_addr().unwrap_or(self.local_addr);
-        match self.seats.take(peer_addr.ip()) {
-            Ok(seat) => {
-                let shared = self.shared.clone();
-                self.handshakes
-                    .spawn(handshake(shared, tcp, peer_addr, local_addr, seat));
-            }
-            Err(refusal) => self.shared.refuse(peer_addr, local_addr, None, refusal),
-        }
+        self.0.accept().await
     }
 }
 
-impl<A> Shared<A> {
-    fn refuse(
+impl<A: Admission> Protocol for Clients<A> {
+    type Accepted = Accepted<A::Ticket>;
+
+    const NAME: &'static str = "MQTT";
+
+    fn prepare(&self, tcp: &TcpStream) {
+        let alive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE);
+        let _ = SockRef::from(tcp).set_tcp_keepalive(&alive);
+    }
+
+    async fn shake(
         &self,
-        peer_addr: SocketAddr,
-        local_addr: SocketAddr,
-        endpoint_id: Option<EndpointId>,
-        refusal: Refusal,
-    ) {
-        // Its detail may hold what the client gave for a secret.
-        let reason = refusal.reason.name();
-        tracing::debug!(%peer_addr, reason, "connection refused");
-        self.refusals.refused(Refused {
-            peer_addr,
-            local_addr,
-            tls: self.tls.is_some(),
-            endpoint_id,
-            refusal,
-        });
+        stream: Stream,
+        below: Below,
+        mut seat: Seat,
+        claimed: &mut Option<EndpointId>,
+    ) -> Result<Accepted<A::Ticket>, Refusal> {
+        let stream = match self.websocket {
+            true => ws::tunnel(stream, SUBPROTOCOL).await?,
+            false => stream,
+        };
+        let (admission, topics) = (self.admission.as_ref(), &self.topics);
+        let record_bytes_max = self.record_bytes_max;
+        let connecting =
+            connect::connect(stream, below, admission, topics, record_bytes_max, claimed);
+        let connected = connecting.await?;
+        seat.established();
+        let (link, hello, ticket) = Link::new(connected, seat);
+        Ok(Accepted {
+            link,
+            hello,
+            ticket,
+        })
     }
-}
 
-async fn handshake<A: Admission>(
-    shared: Arc<Shared<A>>,
-    tcp: TcpStream,
-    peer_addr: SocketAddr,
-    local_addr: SocketAddr,
-    mut seat: Seat,
-) -> Option<Accepted<A::Ticket>> {
-    let mut claimed = None;
-    let stages = stages(&shared, tcp, peer_addr, local_addr, &mut claimed);
-    let outcome = tokio::time::timeout(shared.time_max, stages).await;
-    match outcome {
-        Ok(Ok(connected)) => {
-            seat.established();
-            let (link, hello, ticket) = Link::new(connected, seat);
-            Some(Accepted {
-                link,
-                hello,
-                ticket,
-            })
-        }
-        Ok(Err(refusal)) => {
-            shared.refuse(peer_addr, local_addr, claimed, refusal);
-            None
-        }
-        Err(_) => {
-            let limit = shared.time_max;
-            let detail = format!("limit HANDSHAKE_TIME_MAX: not complete in {limit:?}");
-            let refusal = Refusal::new(RefusalReason::HandshakeTimeout, detail);
-            shared.refuse(peer_addr, local_addr, claimed, refusal);
-            None
+    fn no_room(&self, tcp: &TcpStream, refusal: &Refusal) {
+        if self.websocket {
+            ws::no_room(tcp, refusal);
         }
     }
-}
-
-async fn stages<A: Admission>(
-    shared: &Shared<A>,
-    tcp: TcpStream,
-    peer_addr: SocketAddr,
-    local_addr: SocketAddr,
-    claimed: &mut Option<EndpointId>,
-) -> Result<Connected<A::Ticket>, Refusal> {
-    // Records are written whole; waiting to fill a segment only delays them.
-    let _ = tcp.set_nodelay(true);
-    let alive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE);
-    let _ = SockRef::from(&tcp).set_tcp_keepalive(&alive);
-    let mut below = Below {
-        peer_addr,
-        local_addr,
-        certified: false,
-        id_demanded: shared
-            .tls
-            .as_ref()
-            .is_some_and(|tls| tls.demands_endpoint_id()),
-        certificate_ids: Vec::new(),
-    };
-    let stream = match &shared.tls {
-        None => Stream::Plain(tcp),
-        Some(tls) => {
-            let acceptor = tokio_rustls::TlsAcceptor::from(tls.config());
-            let stream = tls::accept(acceptor, tcp, claimed).await?;
-            let chain = stream.get_ref().1.peer_certificates();
-            if let Some(certificate) = chain.and_then(|chain| chain.first()) {
-                below.certified = true;
-                below.certificate_ids = tls::certificate_ids(certificate).map_err(|error| {
-                    Refusal::new(RefusalReason::CertificateRejected, error.to_string())
-                })?;
-                claimed.clone_from(&below.certificate_ids.first().cloned());
-            }
-            Stream::Tls(Box::new(stream.into()))
-        }
-    };
-    let (admission, topics) = (shared.admission.as_ref(), &shared.topics);
-    let record_bytes_max = shared.record_bytes_max;
-    connect::connect(stream, below, admission, topics, record_bytes_max, claimed).await
 }

@@ -64,7 +64,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let refused = |one: Refused| println!("{} refused: {}", one.peer_addr, one.refusal);
             let mut config = ListenerConfig::new(addr.parse()?);
             if let Some(directory) = directory.first() {
-                let names = ["localhost".to_owned(), config.addr.ip().to_string()];
+                let names = ["localhost".to_owned(), config.socket.addr.ip().to_string()];
                 let ca = DevelopmentCa::open_or_create(Path::new(directory))?;
                 let Issued { certificate, key } = ca.server(&names, &own)?;
                 let clients = ClientCertificates::Ignored;

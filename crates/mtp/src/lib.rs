@@ -10,6 +10,7 @@
 pub mod e2e;
 pub mod identity;
 pub mod limits;
+pub mod listen;
 pub mod mqtt;
 mod outgoing;
 pub mod retry;

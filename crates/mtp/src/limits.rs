@@ -1,6 +1,6 @@
 //! Every limit of the transports, with its reason. Nothing else in this crate chooses a number.
 //!
-//! Those that depend on a deployment are defaults of [`crate::ws::ListenerConfig`],
+//! Those that depend on a deployment are defaults of [`crate::listen::Socket`],
 //! [`crate::ws::LinkLimits`] or [`crate::ws::DialConfig`] and can be set there.
 
 use std::time::Duration;
@@ -12,6 +12,10 @@ pub const RECORD_BYTES_MAX: usize = usp::limits::RECORD_BYTES_MAX;
 /// The most fragments one Record may come in. Small devices send 1 to 4 KiB pieces, which makes a
 /// few thousand for the largest Record; empty fragments without end must not keep a link busy.
 pub const FRAGMENTS_MAX: u32 = 16_384;
+
+/// Bytes of one frame that a tunnel (MQTT over WebSocket) writes: what is queued twice, above and below,
+/// is no more than this.
+pub const TUNNEL_FRAME_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes asked from the socket at once. They live on the stack of the read, not in the link, so
 /// that an idle link owns no buffer; one TLS record fits.

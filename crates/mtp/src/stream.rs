@@ -1,4 +1,4 @@
-//! The byte stream under a link: TCP, or TLS over TCP, or whatever carries bytes.
+//! The byte stream under a link: TCP, TLS over TCP, or either inside of a WebSocket.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::limits::READ_CHUNK_BYTES;
+use crate::{limits::READ_CHUNK_BYTES, ws::Tunnel};
 
 /// TLS is boxed so that a plaintext link does not carry its size.
 pub enum Stream {
@@ -20,12 +20,18 @@ pub enum Stream {
     Plain(TcpStream),
     /// TLS, either end.
     Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+    /// Inside of a WebSocket.
+    Tunnel(Box<Tunnel>),
 }
 
 impl Stream {
     /// Whether the bytes are encrypted.
     pub fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(_) => true,
+            Self::Tunnel(tunnel) => tunnel.is_tls(),
+        }
     }
 }
 
@@ -38,6 +44,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+            Self::Tunnel(tunnel) => Pin::new(tunnel.as_mut()).poll_read(cx, buf),
         }
     }
 }
@@ -51,6 +58,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+            Self::Tunnel(tunnel) => Pin::new(tunnel.as_mut()).poll_write(cx, buf),
         }
     }
 
@@ -58,6 +66,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Self::Tunnel(tunnel) => Pin::new(tunnel.as_mut()).poll_flush(cx),
         }
     }
 
@@ -65,6 +74,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            Self::Tunnel(tunnel) => Pin::new(tunnel.as_mut()).poll_shutdown(cx),
         }
     }
 }

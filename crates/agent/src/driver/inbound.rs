@@ -86,7 +86,7 @@ pub(super) async fn listen(
     door: &Arc<Door>,
 ) -> Result<Listener<Door>, RunError> {
     let mut listener = ListenerConfig::new(config.address);
-    listener.connections_max = INBOUND_PENDING_MAX;
+    listener.socket.connections_max = INBOUND_PENDING_MAX;
     if let (Some(certificate), Some(key)) = (&config.certificate, &config.key) {
         let clients = match &config.client_ca {
             Some(ca) => ClientCertificates::Demanded { ca: ca.clone() },

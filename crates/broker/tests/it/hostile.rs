@@ -96,18 +96,19 @@ async fn what_is_no_connect_ends_the_connection_with_a_name() {
 
 #[tokio::test]
 async fn who_says_nothing_is_turned_away_in_time_and_so_is_a_flood_from_one_address() {
-    let broker = Broker::with(|config| config.handshake_time_max = Duration::from_millis(50)).await;
+    let broker =
+        Broker::with(|config| config.socket.handshake_time_max = Duration::from_millis(50)).await;
     let _silent = TcpStream::connect(broker.addr).await.unwrap();
     broker.turned_away("handshake-timeout").await;
     let mut broker = Broker::with(|config| {
-        config.uncounted_addresses.clear();
-        config.connections_per_address_max = 1;
+        config.socket.uncounted_addresses.clear();
+        config.socket.connections_per_address_max = 1;
     })
     .await;
     let (_first, _link) = broker.client(Version::V5).await;
     let _second = TcpStream::connect(broker.addr).await.unwrap();
     broker.turned_away("too-many-from-address").await;
-    let broker = Broker::with(|config| config.connections_max = 0).await;
+    let broker = Broker::with(|config| config.socket.connections_max = 0).await;
     let _one = TcpStream::connect(broker.addr).await.unwrap();
     broker.turned_away("too-many-connections").await;
 }

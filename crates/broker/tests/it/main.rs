@@ -5,3 +5,4 @@ mod clients;
 mod hostile;
 mod support;
 mod topics;
+mod websocket;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use usp::EndpointId;
 
 use super::{
-    ENDPOINT_ID, Outbox, Pipe, SUBSCRIBE_TOPIC,
+    ENDPOINT_ID, Outbox, Pipe, SUBPROTOCOL, SUBSCRIBE_TOPIC,
     error::{LinkError, code_words},
     link::{Dialled, Link},
     packet::{ConnAck, Connect, Packet, Version},
@@ -34,6 +34,8 @@ pub struct DialConfig {
     pub port: u16,
     /// How to check the broker; `None` is plaintext.
     pub tls: Option<Arc<ClientTls>>,
+    /// The path of a WebSocket in which MQTT is spoken; `None` is MQTT on the connection itself.
+    pub websocket: Option<String>,
     /// The version of MQTT.
     pub version: Version,
     /// Our own endpoint id (R-MQTT.13).
@@ -77,6 +79,7 @@ impl DialConfig {
             host: host.into(),
             port,
             tls: None,
+            websocket: None,
             version: Version::V5,
             own_eid: own,
             client_id: String::new(),
@@ -138,9 +141,22 @@ pub async fn dial(config: &DialConfig) -> Result<Link, DialError> {
         }
         None => Stream::Plain(tcp),
     };
-    timeout_at(deadline, begin(config, stream, peer_addr))
-        .await
-        .map_err(late)?
+    let rest = async {
+        let stream = match &config.websocket {
+            Some(path) => ws::tunnelled(stream, path, &authority(config), SUBPROTOCOL).await?,
+            None => stream,
+        };
+        begin(config, stream, peer_addr).await
+    };
+    timeout_at(deadline, rest).await.map_err(late)?
+}
+
+/// As it goes into the Host header.
+fn authority(config: &DialConfig) -> String {
+    match config.host.contains(':') {
+        true => format!("[{}]:{}", config.host, config.port),
+        false => format!("{}:{}", config.host, config.port),
+    }
 }
 
 async fn begin(

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use super::packet::code;
-use crate::{outgoing::Stalled, stream};
+use crate::{outgoing::Stalled, stream, ws::Violation};
 
 /// Bytes that are no packet, or none that may be; says what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,9 +55,11 @@ pub enum LinkError {
 impl LinkError {
     /// What reading or writing has met.
     pub(crate) fn lost(error: io::Error) -> Self {
-        match stream::is_end(&error) {
-            true => Self::Gone,
-            false => Self::Io(error),
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        match inner {
+            Some(Violation(what)) => Self::PeerMisbehaved(what),
+            None if stream::is_end(&error) => Self::Gone,
+            None => Self::Io(error),
         }
     }
 

@@ -25,6 +25,9 @@ pub use packet::{ConnAck, Connect, Packet, Publish, Version, code};
 pub use pipe::{PACKET_SIZE, Pipe};
 pub use property::{Properties, Value};
 
+/// The WebSocket subprotocol of MQTT (MQTT 5.0, 6; the same for 3.1.1).
+pub const SUBPROTOCOL: &str = "mqtt";
+
 /// What the payload of a PUBLISH is (R-MQTT.27).
 pub const CONTENT_TYPE: &str = "usp.msg";
 

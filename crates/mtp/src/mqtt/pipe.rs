@@ -117,12 +117,21 @@ impl Pipe {
         outgoing::push(self).await
     }
 
-    /// Writes all that is queued and tells the peer that nothing follows, in [`CLOSE_TIME_MAX`].
+    /// Writes all that is queued, tells the peer that nothing follows, and waits, no longer than
+    /// [`CLOSE_TIME_MAX`] in all, until the peer has closed: with bytes of it unread the connection would
+    /// be reset and what was written lost on its way.
     pub async fn close(&mut self) {
         let goodbye = async {
-            if self.flush().await.is_ok() {
-                let _ = poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await;
-            }
+            self.flush().await.ok()?;
+            let stream = &mut self.stream;
+            poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx))
+                .await
+                .ok()?;
+            while poll_fn(|cx| stream::poll_chunk(stream, cx, |_| ()))
+                .await
+                .is_ok()
+            {}
+            Some(())
         };
         let _ = timeout(CLOSE_TIME_MAX, goodbye).await;
     }

@@ -23,6 +23,7 @@ use super::{
     error::DialError,
     http::{HeadError, read_head, write_all},
     link::{Link, LinkLimits, Role},
+    tunnel::Tunnel,
 };
 use crate::{
     identity,
@@ -215,7 +216,6 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     target: &Target,
     stream: &mut S,
 ) -> Result<(Bytes, Option<EndpointId>), DialError> {
-    let key = generate_key();
     let extension = match config.offer_extension {
         true => format!(
             "Sec-WebSocket-Extensions: {}\r\n",
@@ -223,12 +223,34 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
         ),
         false => String::new(),
     };
+    let (path, host) = (&target.request, &target.authority);
+    ask(stream, path, host, SUBPROTOCOL, &extension).await
+}
+
+/// A protocol of bytes inside of a WebSocket.
+pub(crate) async fn tunnelled(
+    mut stream: Stream,
+    path: &str,
+    authority: &str,
+    subprotocol: &'static str,
+) -> Result<Stream, DialError> {
+    let (unread, _) = ask(&mut stream, path, authority, subprotocol, "").await?;
+    let tunnel = Tunnel::new(stream, Role::Client, unread);
+    Ok(Stream::Tunnel(Box::new(tunnel)))
+}
+
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    path: &str,
+    host: &str,
+    subprotocol: &'static str,
+    extension: &str,
+) -> Result<(Bytes, Option<EndpointId>), DialError> {
+    let key = generate_key();
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Headend/{version}\r\n\
          Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n{extension}\r\n",
-        path = target.request,
-        host = target.authority,
+         Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n{extension}\r\n",
         version = env!("CARGO_PKG_VERSION"),
     );
     write_all(stream, &request).await?;
@@ -238,12 +260,16 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
         let body = beginning_of_body(stream, &unread).await;
         return Err(DialError::Refused { status, body });
     }
-    let server = judge(response.headers(), &key)?;
+    let server = judge(response.headers(), &key, subprotocol)?;
     Ok((unread, server))
 }
 
 /// RFC 6455, 4.1, and R-WS.12: the answer has to be an upgrade to USP.
-fn judge(headers: &HeaderMap, key: &str) -> Result<Option<EndpointId>, DialError> {
+fn judge(
+    headers: &HeaderMap,
+    key: &str,
+    subprotocol: &'static str,
+) -> Result<Option<EndpointId>, DialError> {
     let is = |name: header::HeaderName, wanted: &str| {
         let mut values = headers
             .get_all(name)
@@ -269,10 +295,11 @@ fn judge(headers: &HeaderMap, key: &str) -> Result<Option<EndpointId>, DialError
     let protocol = headers
         .get(header::SEC_WEBSOCKET_PROTOCOL)
         .map(|value| value.as_bytes());
-    if protocol != Some(SUBPROTOCOL.as_bytes()) {
-        return Err(DialError::PeerIncompatible(
-            "it does not agree to the subprotocol v1.usp",
-        ));
+    if protocol != Some(subprotocol.as_bytes()) {
+        return Err(DialError::PeerIncompatible(match subprotocol {
+            SUBPROTOCOL => "it does not agree to the subprotocol v1.usp",
+            _ => "it does not agree to the subprotocol",
+        }));
     }
     let mut extensions = headers
         .get_all(header::SEC_WEBSOCKET_EXTENSIONS)

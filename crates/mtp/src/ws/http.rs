@@ -1,9 +1,13 @@
 //! The little HTTP/1.1 a WebSocket begins with: reading one head, bounded, and writing one.
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
 use tungstenite::handshake::machine::TryParse;
 
+use super::admission::Refusal;
 use crate::limits::HTTP_HEAD_BYTES_MAX;
 
 /// Why there is no head.
@@ -59,6 +63,13 @@ pub(super) async fn write_all<S: AsyncWrite + Unpin>(
 ) -> std::io::Result<()> {
     stream.write_all(head.as_bytes()).await?;
     stream.flush().await
+}
+
+/// Tells a client on a plaintext connection that there is no room, as far as the socket takes it at
+/// once: a flood is not waited for.
+pub fn no_room(tcp: &TcpStream, refusal: &Refusal) {
+    let answer = self::refusal(refusal.status, refusal.reason.name());
+    let _ = tcp.try_write(answer.as_bytes());
 }
 
 /// The head and body of a refusal.

@@ -1,7 +1,7 @@
 //! The server's side of the upgrade (R-WS.10 to .12a): the request is read and judged, the
 //! consumer's admission asked, and the answer written.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
@@ -13,20 +13,10 @@ use super::{
     SUBPROTOCOL,
     admission::{Admission, Admitted, Hello, Refusal, RefusalReason},
     http::{self as head, HeadError},
+    link::Role,
+    tunnel::Tunnel,
 };
-use crate::identity;
-
-/// What is known of the connection below HTTP.
-#[derive(Debug)]
-pub(super) struct Below {
-    pub(super) peer_addr: SocketAddr,
-    pub(super) local_addr: SocketAddr,
-    pub(super) tls: bool,
-    pub(super) certified: bool,
-    /// The certificate has to carry an endpoint id.
-    pub(super) id_demanded: bool,
-    pub(super) certificate_ids: Vec<EndpointId>,
-}
+use crate::{identity, listen::Below, stream::Stream};
 
 /// An upgrade that was granted and answered.
 pub(super) struct Upgraded<T> {
@@ -48,9 +38,32 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     A: Admission,
 {
-    match decide(stream, below, admission, claimed).await {
-        Ok((upgraded, answer)) => match head::write_all(stream, &answer).await {
-            Ok(()) => Ok(upgraded),
+    let decided = decide(stream, below, admission, claimed).await;
+    answered(stream, decided).await
+}
+
+/// The same for a protocol of bytes, with its name: whoever asks for it is let through and says in there
+/// who it is. Its path means nothing.
+pub async fn tunnel(mut stream: Stream, subprotocol: &str) -> Result<Stream, Refusal> {
+    let decided = match request(&mut stream).await {
+        Ok((request, unread)) => {
+            grant(&request, subprotocol).map(|answer| (unread, answer + "\r\n"))
+        }
+        Err(refusal) => Err(refusal),
+    };
+    let unread = answered(&mut stream, decided).await?;
+    let tunnel = Tunnel::new(stream, Role::Server, unread);
+    Ok(Stream::Tunnel(Box::new(tunnel)))
+}
+
+/// Tells the client what was decided.
+async fn answered<S: AsyncRead + AsyncWrite + Unpin, T>(
+    stream: &mut S,
+    decided: Result<(T, String), Refusal>,
+) -> Result<T, Refusal> {
+    match decided {
+        Ok((granted, answer)) => match head::write_all(stream, &answer).await {
+            Ok(()) => Ok(granted),
             Err(error) => Err(abandoned(format!("while it was answered: {error}"))),
         },
         Err(refusal) => {
@@ -63,6 +76,31 @@ where
     }
 }
 
+/// The beginning of the answer to a request for a WebSocket with this subprotocol.
+fn grant(request: &Request, subprotocol: &str) -> Result<String, Refusal> {
+    let accept = create_response(request)
+        .map_err(|error| Refusal::new(RefusalReason::NotAWebSocketRequest, error.to_string()))?;
+    // R-WS.12a
+    if !offers_subprotocol(request.headers(), subprotocol) {
+        let detail = match text(request.headers(), &header::SEC_WEBSOCKET_PROTOCOL) {
+            Some(offered) => format!("it offers {offered:?}, not {subprotocol}"),
+            None => format!("it offers no subprotocol; {subprotocol} is demanded"),
+        };
+        return Err(Refusal::new(RefusalReason::NoSubprotocol, detail));
+    }
+    let mut answer = String::from("HTTP/1.1 101 Switching Protocols\r\n");
+    for (name, value) in accept.headers() {
+        let value = value.to_str().unwrap_or_default();
+        answer.extend([name.as_str(), ": ", value, "\r\n"]);
+    }
+    answer.extend(["Sec-WebSocket-Protocol: ", subprotocol, "\r\n"]); // R-WS.11
+    Ok(answer)
+}
+
+async fn request<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Request, Bytes), Refusal> {
+    head::read_head(stream).await.map_err(no_head)
+}
+
 async fn decide<S, A>(
     stream: &mut S,
     below: Below,
@@ -73,34 +111,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     A: Admission,
 {
-    let (request, unread) = head::read_head::<Request, _>(stream)
-        .await
-        .map_err(no_head)?;
+    let (request, unread) = request(stream).await?;
     let hello = hello(&request, below, claimed)?;
-    let accept = create_response(&request)
-        .map_err(|error| Refusal::new(RefusalReason::NotAWebSocketRequest, error.to_string()))?;
-    // R-WS.12a
-    if !offers_subprotocol(request.headers()) {
-        let detail = match text(request.headers(), &header::SEC_WEBSOCKET_PROTOCOL) {
-            Some(offered) => format!("it offers {offered:?}, not {SUBPROTOCOL}"),
-            None => format!("it offers no subprotocol; {SUBPROTOCOL} is demanded"),
-        };
-        return Err(Refusal::new(RefusalReason::NoSubprotocol, detail));
-    }
+    let mut answer = grant(&request, SUBPROTOCOL)?;
     let admitted = admission.admit(&hello).await?;
-    let mut answer = String::from("HTTP/1.1 101 Switching Protocols\r\n");
-    let mut line = |name: &str, value: &str| {
-        answer.extend([name, ": ", value, "\r\n"]);
-    };
-    for (name, value) in accept.headers() {
-        line(name.as_str(), value.to_str().unwrap_or_default());
-    }
-    line("Sec-WebSocket-Protocol", SUBPROTOCOL); // R-WS.11
     if hello.offered_extension {
-        line(
-            "Sec-WebSocket-Extensions",
-            &identity::extension_value(&admitted.own),
-        ); // R-WS.11a
+        let extension = identity::extension_value(&admitted.own);
+        answer.extend(["Sec-WebSocket-Extensions: ", &extension, "\r\n"]); // R-WS.11a
     }
     answer.push_str("\r\n");
     Ok((
@@ -118,20 +135,15 @@ fn hello(
     below: Below,
     claimed: &mut Option<EndpointId>,
 ) -> Result<Hello, Refusal> {
+    below.check()?;
     let Below {
         peer_addr,
         local_addr,
         tls,
         certified,
-        id_demanded,
         certificate_ids,
+        ..
     } = below;
-    if id_demanded && certificate_ids.is_empty() {
-        return Err(Refusal::new(
-            RefusalReason::CertificateWithoutEndpointId,
-            "no urn:bbf:usp:id: among the certificate's subject alternative names",
-        ));
-    }
     let query = identity::from_query(request.uri().query())?;
     claimed.clone_from(&query);
     let extension = identity::from_extension(request.headers());
@@ -153,13 +165,13 @@ fn hello(
     })
 }
 
-fn offers_subprotocol(headers: &HeaderMap) -> bool {
+fn offers_subprotocol(headers: &HeaderMap, subprotocol: &str) -> bool {
     headers
         .get_all(header::SEC_WEBSOCKET_PROTOCOL)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|name| name.trim() == SUBPROTOCOL)
+        .any(|name| name.trim() == subprotocol)
 }
 
 fn text(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {

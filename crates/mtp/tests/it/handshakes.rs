@@ -230,7 +230,7 @@ async fn the_old_extension_is_answered_where_it_was_offered_and_only_there() {
 #[tokio::test]
 async fn slow_and_silent_peers_time_out_and_block_nobody() {
     let mut config = config();
-    config.handshake_time_max = Duration::from_millis(400);
+    config.socket.handshake_time_max = Duration::from_millis(400);
     let mut running = listen_with(config, |_| Ok(())).await;
     let mut slow = Vec::new();
     for number in 0..30 {
@@ -257,7 +257,7 @@ async fn slow_and_silent_peers_time_out_and_block_nobody() {
 #[tokio::test]
 async fn connections_are_limited_in_all_and_places_come_back() {
     let mut config = config();
-    config.connections_max = 1;
+    config.socket.connections_max = 1;
     let mut running = listen_with(config, |_| Ok(())).await;
     let first = within(dial(&dial_config(running.addr))).await.unwrap();
     let accepted = running.next().await;
@@ -278,9 +278,9 @@ async fn connections_are_limited_in_all_and_places_come_back() {
 #[tokio::test]
 async fn connections_and_handshakes_are_limited_by_address() {
     let mut config = config();
-    config.uncounted_addresses.clear();
-    config.connections_per_address_max = 3;
-    config.handshakes_per_address_max = 1;
+    config.socket.uncounted_addresses.clear();
+    config.socket.connections_per_address_max = 3;
+    config.socket.handshakes_per_address_max = 1;
     let mut running = listen_with(config, |_| Ok(())).await;
     let silent = Raw::connect(running.addr).await;
     Raw::connect(running.addr).await.rest().await;
@@ -304,8 +304,8 @@ async fn connections_and_handshakes_are_limited_by_address() {
 #[tokio::test]
 async fn more_handshakes_than_the_limit_wait_their_turn() {
     let mut config = config();
-    config.handshakes_max = 1;
-    config.handshake_time_max = Duration::from_millis(300);
+    config.socket.handshakes_max = 1;
+    config.socket.handshake_time_max = Duration::from_millis(300);
     let mut running = listen_with(config, |_| Ok(())).await;
     let _silent = Raw::connect(running.addr).await;
     within(dial(&dial_config(running.addr))).await.unwrap();

@@ -58,7 +58,10 @@ pub async fn start(
 
 fn settings(config: &Config, addr: SocketAddr) -> ListenerConfig {
     let mut settings = ListenerConfig::new(addr);
-    settings.uncounted_addresses.extend(&config.usp.proxies);
+    settings
+        .socket
+        .uncounted_addresses
+        .extend(&config.usp.proxies);
     settings
 }
 
@@ -69,8 +72,8 @@ async fn bind(
     mut settings: ListenerConfig,
 ) -> Result<SocketAddr, StartError> {
     settings.link = core.link_limits;
-    settings.handshake_time_max = core.limits.handshake_time_max;
-    let addr = settings.addr;
+    settings.socket.handshake_time_max = core.limits.handshake_time_max;
+    let addr = settings.socket.addr;
     let refusals = Arc::new(core.refusals.clone());
     let listener = Listener::bind(settings, gate.clone(), refusals)
         .await

@@ -45,7 +45,7 @@ pub async fn start(
         let (certificate, issue) =
             certificate::load("mqtt.tls", Visits::Long, files, config, &core.own)?;
         let mut settings = settings(config, addr);
-        settings.tls = Some(certificate.tls.clone());
+        settings.socket.tls = Some(certificate.tls.clone());
         bound.tls = Some(bind(core, &door, "mqtt.tls_listen", settings).await?);
         tokio::spawn(certificate::keep_fresh(
             core.shutdown.clone(),
@@ -60,7 +60,10 @@ pub async fn start(
 
 fn settings(config: &Config, addr: SocketAddr) -> ListenerConfig {
     let mut settings = ListenerConfig::new(addr, config.mqtt.topic_prefix.clone());
-    settings.uncounted_addresses.extend(&config.usp.proxies);
+    settings
+        .socket
+        .uncounted_addresses
+        .extend(&config.usp.proxies);
     settings
 }
 
@@ -71,8 +74,8 @@ async fn bind(
     mut settings: ListenerConfig,
 ) -> Result<SocketAddr, StartError> {
     settings.record_bytes_max = core.link_limits.record_bytes_max;
-    settings.handshake_time_max = core.limits.handshake_time_max;
-    let addr = settings.addr;
+    settings.socket.handshake_time_max = core.limits.handshake_time_max;
+    let addr = settings.socket.addr;
     let refusals = Arc::new(core.refusals.over(MQTT));
     let listener = Listener::bind(settings, door.clone(), refusals)
         .await
