@@ -16,6 +16,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
         "rabbitmq-server",
         &["/usr/lib/rabbitmq/bin/rabbitmq-server"],
     ),
+    ("mosquitto", &["mosquitto", "/usr/sbin/mosquitto"]),
 ];
 
 /// The oldest Node that builds the console, as in console/package.json.

@@ -1478,6 +1478,30 @@ export interface components {
             /** @description How many items match altogether, where that is known cheaply. */
             total: null | components["schemas"]["Count"];
         };
+        /** @description A broker of somebody else, of which this server is a client. */
+        ExternalBroker: {
+            /** @description Whether this node is connected to it. */
+            connected: boolean;
+            /**
+             * Format: int64
+             * @description Devices that this node reaches through it now, all tenants; only for platform administrators.
+             */
+            devices?: number | null;
+            /**
+             * Format: int32
+             * @description Attempts that failed since it was connected last.
+             */
+            failures: number;
+            /** @description What went wrong last. */
+            last_error?: string | null;
+            last_error_at?: components["schemas"]["Time"] | null;
+            /** @description Its name in the configuration. */
+            name: string;
+            /** @description Since when it is connected, or is not. */
+            since: components["schemas"]["Time"];
+            /** @description Where it is. */
+            url: string;
+        };
         /** @description The values of one field, most frequent first. */
         Facet: {
             /** @description The field. */
@@ -2503,6 +2527,8 @@ export interface components {
         StepState: "waiting" | "sent" | "verifying" | "done" | "partly" | "failed" | "skipped" | "unconfirmed";
         /** @description The installation. */
         System: {
+            /** @description Brokers of others that devices are behind, each as it stands with this node. */
+            brokers: components["schemas"]["ExternalBroker"][];
             /**
              * Format: int64
              * @description Devices connected to this node, all tenants; only for platform administrators.

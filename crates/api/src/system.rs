@@ -20,6 +20,8 @@ pub struct System {
     pub database: String,
     /// What it listens on.
     pub listeners: Vec<Listener>,
+    /// Brokers of others that devices are behind, each as it stands with this node.
+    pub brokers: Vec<ExternalBroker>,
     /// The limits one can meet.
     pub limits: Vec<Limit>,
     /// After how many seconds without a sign of life an open path counts as silent.
@@ -39,6 +41,27 @@ pub struct Listener {
     pub address: String,
     /// The URL others use, as far as we know.
     pub url: String,
+}
+
+/// A broker of somebody else, of which this server is a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ExternalBroker {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// Whether this node is connected to it.
+    pub connected: bool,
+    /// Since when it is connected, or is not.
+    pub since: Time,
+    /// Attempts that failed since it was connected last.
+    pub failures: u32,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_at: Option<Time>,
+    /// Devices that this node reaches through it now, all tenants; only for platform administrators.
+    pub devices: Option<u64>,
 }
 
 /// A limit by name.

@@ -37,6 +37,23 @@ impl Topics {
         }
     }
 
+    /// The prefix.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Tenant and endpoint id of the agent whose topic towards the controller this is, and what stands below it.
+    pub fn sender<'a>(&self, topic: &'a str) -> Option<(&'a str, &'a str, Option<&'a str>)> {
+        let rest = topic.strip_prefix(&self.prefix)?.strip_prefix('/')?;
+        let (tenant, rest) = rest.split_once('/')?;
+        let rest = rest.strip_prefix("controller/")?;
+        let (endpoint, below) = match rest.split_once('/') {
+            Some((endpoint, below)) => (endpoint, Some(below)),
+            None => (rest, None),
+        };
+        Some((tenant, endpoint, below))
+    }
+
     /// What belongs to one agent. `tenant` is one level: no slash, no wildcard.
     pub fn area(&self, tenant: &str, endpoint: &EndpointId) -> Area {
         let (agent, controller) = self.named(tenant, endpoint.as_str());
@@ -116,6 +133,25 @@ mod tests {
         assert!(area.may_publish("usp/acme/controller/os::012345-A"));
         assert!(!area.may_publish("usp/acme/controller/os::012345-A/x"));
         assert!(!area.may_publish(&area.agent));
+    }
+
+    #[test]
+    fn the_topic_says_who_sent() {
+        let topics = Topics::new("isp/usp").unwrap();
+        let own = ("acme", "os::0-A", None);
+        assert_eq!(topics.sender("isp/usp/acme/controller/os::0-A"), Some(own));
+        let below = ("acme", "os::0-A", Some("node/n1"));
+        let topic = "isp/usp/acme/controller/os::0-A/node/n1";
+        assert_eq!(topics.sender(topic), Some(below));
+        for other in [
+            "isp/usp/acme/agent/os::0-A",
+            "isp/uspacme/controller/os::0-A",
+            "isp/usp/a/b/controller/os::0-A",
+            "usp/acme/controller/os::0-A",
+            "isp/usp/acme/controller",
+        ] {
+            assert_eq!(topics.sender(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -47,6 +47,16 @@ pub enum Credential {
         /// Whose; `None` where the path does not say it and there are several.
         tenant: Option<TenantId>,
     },
+    /// An external broker lets it publish under its name: the topic says whose it is and who, and what it has shown
+    /// is between it and the broker.
+    Brokered {
+        /// Whose.
+        tenant: TenantId,
+        /// The setup key that it showed the broker, where the broker asked us.
+        key: Option<SetupKeyId>,
+        /// The broker's word is enough to register a device that nobody has registered.
+        registers: bool,
+    },
     /// We dialled it, at an address an operator gave.
     Dialled {
         /// Whose.
@@ -64,6 +74,7 @@ impl Credential {
             Self::Certificate { tenant } => tenant.as_ref(),
             Self::SetupKey { tenant, .. }
             | Self::DeviceToken { tenant, .. }
+            | Self::Brokered { tenant, .. }
             | Self::Dialled { tenant, .. } => Some(tenant),
         }
     }
@@ -131,6 +142,8 @@ pub enum Strength {
     SetupKey,
     /// We dialled an address.
     Dialled,
+    /// A broker between us says so.
+    Broker,
     /// Its own secret.
     DeviceToken,
     /// Its own key pair.
@@ -255,6 +268,13 @@ fn prove(
             admission.promote = *status == TokenStatus::Pending;
         }
         Credential::Certificate { .. } => return Err(Refusal::NotRegistered),
+        Credential::Brokered { key, registers, .. } => {
+            if known.is_none() && key.is_none() && !registers {
+                return Err(Refusal::NotRegistered);
+            }
+            admission.strength = Strength::Broker;
+            (admission.setup_key, admission.swap) = (*key, key.is_some());
+        }
         Credential::Dialled { device, .. } => {
             if known.is_some_and(|k| k.device != *device) {
                 return Err(Refusal::EndpointMismatch);

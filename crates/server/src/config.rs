@@ -3,9 +3,11 @@
 //! here opens anything.
 
 mod address;
+mod broker;
 mod cwmp;
 mod files;
 
+pub use broker::{Broker, BrokerUrl};
 pub use cwmp::{Cwmp, DigestHash, OfferBasic, Xmpp};
 pub use files::Files;
 
@@ -133,6 +135,9 @@ pub struct Usp {
     pub proxies: Vec<IpAddr>,
     /// End-to-end session contexts with agents.
     pub session_context: SessionContext,
+    /// Brokers of others, through which devices are reached.
+    #[serde(deserialize_with = "broker::checked")]
+    pub brokers: Vec<Broker>,
 }
 
 impl Default for Usp {
@@ -146,6 +151,7 @@ impl Default for Usp {
             dial_ca: None,
             proxies: Vec::new(),
             session_context: SessionContext::default(),
+            brokers: Vec::new(),
         }
     }
 }

@@ -219,6 +219,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         usp: usp.usp,
         usp_tls: usp.usp_tls,
         mqtt: usp.mqtt,
+        brokers: usp.brokers,
         certificate: usp.certificate,
         context_certificate: usp.context_certificate,
         endpoint_id: usp.endpoint_id,

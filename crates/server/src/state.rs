@@ -67,6 +67,8 @@ pub struct Bound {
     pub certificate: Option<crate::southbound::certificate::Certificate>,
     /// Devices that speak USP over MQTT.
     pub mqtt: crate::southbound::usp::MqttBound,
+    /// Brokers of others that devices are behind.
+    pub brokers: Vec<Arc<crate::southbound::usp::brokers::Broker>>,
     /// The certificate of session contexts.
     pub context_certificate: Option<mtp::tls::CertificateInfo>,
     /// Devices that speak TR-069, by HTTP.

@@ -213,6 +213,29 @@ impl Store {
         })
     }
 
+    /// The paths of a tenant over one transport, in order of the device after the given one.
+    pub async fn path_list_over(
+        &self,
+        tenant: &TenantId,
+        transport: &str,
+        after: Option<DeviceId>,
+        limit: usize,
+    ) -> Result<Vec<PathRecord>> {
+        let mut statement = sql(COLUMNS)
+            .then(" FROM management_path WHERE tenant = $1 AND transport = $2")
+            .bind(tenant)
+            .bind(transport);
+        if let Some(after) = after {
+            statement.push(" AND device > ").arg(after);
+        }
+        statement
+            .push(" ORDER BY device LIMIT ")
+            .arg(limit.clamp(1, PAGE_MAX));
+        readable(&self.all(statement).await?, "path", |row| {
+            read(&mut row.columns())
+        })
+    }
+
     /// Removes a path with its credentials.
     pub async fn path_delete(
         &self,

@@ -43,6 +43,26 @@ export function SystemPage() {
               </table>
             </div>
           </section>
+          {data.brokers.length > 0 && (
+            <section className="stack" aria-label={s.brokers}>
+              <h2>{s.brokers}</h2>
+              <div className={classes.box}>
+                <table className={table.table}>
+                  <thead><tr>{Object.values(s.brokerColumns).map((name) => <th key={name} scope="col">{name}</th>)}</tr></thead>
+                  <tbody>
+                    {data.brokers.map((one) => (
+                      <tr key={one.name}>
+                        <td>{one.name}</td><td className="mono">{one.url}</td>
+                        <td>{one.connected ? s.brokerConnected : s.brokerLost} <Ago at={one.since} /></td>
+                        <td>{one.devices?.toLocaleString('en') ?? ''}</td>
+                        <td className="wrap dim">{one.last_error ?? ''}</td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </div>
+            </section>
+          )}
           <section className="stack" aria-label={s.limits}>
             <h2>{s.limits}</h2>
             <div className={classes.box}>

@@ -101,7 +101,7 @@ impl Refusal {
                 "only a client certificate with its name opens this device, and it showed none"
             }
             Self::NotRegistered => {
-                "its client certificate is good, but no device with this name is registered"
+                "its client certificate or its broker vouches for it, but no device with this name is registered"
             }
             Self::TenantMissing => {
                 "it shows a client certificate, but the URL path does not say whose device it is"

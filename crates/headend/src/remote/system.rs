@@ -57,6 +57,29 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
         table.add_row(row);
     }
     output::print(&table);
+    if !system.brokers.is_empty() {
+        println!();
+        let columns = [
+            "broker",
+            "url",
+            "connected",
+            "since",
+            "devices",
+            "last error",
+        ];
+        let mut table = output::table(&columns);
+        for one in &system.brokers {
+            table.add_row([
+                one.name.clone(),
+                one.url.clone(),
+                if one.connected { "yes" } else { "no" }.to_owned(),
+                output::ago(Some(one.since)),
+                one.devices.map_or_else(String::new, |n| n.to_string()),
+                one.last_error.clone().unwrap_or_default(),
+            ]);
+        }
+        output::print(&table);
+    }
     if limits {
         println!();
         let mut table = output::table(&["limit", "value", "why"]);

@@ -1,5 +1,6 @@
 //! Dialling a broker: TCP, TLS, CONNECT, and the subscriptions of R-MQTT.15. One attempt; when to
-//! try again is [`crate::retry`]'s arithmetic and the caller's clock.
+//! try again is [`crate::retry`]'s arithmetic and the caller's clock. A Controller that is a client of
+//! somebody else's broker dials the same way; it alone says what it subscribes to.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -56,6 +57,9 @@ pub struct DialConfig {
     pub response_topic: Option<String>,
     /// Where the Controller listens.
     pub topic: String,
+    /// This is the Controller's end, for all agents of a broker: it subscribes to `subscriptions`, whatever
+    /// the broker says, and is of no use without any of them. Sends by [`Link::send_to`].
+    pub controller: bool,
     /// Quality of service, 0 or 1 (R-MQTT.20).
     pub qos: u8,
     /// See [`DIAL_TIME_MAX`].
@@ -90,8 +94,23 @@ impl DialConfig {
             subscriptions: Vec::new(),
             response_topic: None,
             topic: to.into(),
+            controller: false,
             qos: 1,
             time_max: DIAL_TIME_MAX,
+        }
+    }
+
+    /// The same for a Controller that listens to these filters.
+    pub fn controller(
+        host: impl Into<String>,
+        port: u16,
+        own: EndpointId,
+        filters: Vec<String>,
+    ) -> Self {
+        Self {
+            controller: true,
+            subscriptions: filters,
+            ..Self::new(host, port, own, "")
         }
     }
 }
@@ -111,8 +130,8 @@ pub enum DialError {
         "there is no topic to subscribe to: neither the broker nor the configuration names one"
     )]
     NothingToSubscribe,
-    /// Every filter was refused (R-MQTT.17).
-    #[error("the broker refuses every subscription: {0}")]
+    /// Every filter was refused (R-MQTT.17), or one that a Controller needs.
+    #[error("the broker refuses subscriptions: {0}")]
     SubscriptionsRefused(String),
     /// A topic of the configuration cannot be used.
     #[error("not a topic: {0}")]
@@ -127,7 +146,7 @@ pub enum DialError {
 
 /// Dials once.
 pub async fn dial(config: &DialConfig) -> Result<Link, DialError> {
-    if !topic::is_name(&config.topic) {
+    if !config.controller && !topic::is_name(&config.topic) {
         return Err(DialError::BadTopic(config.topic.clone()));
     }
     let deadline = Instant::now() + config.time_max;
@@ -193,7 +212,8 @@ async fn begin(
             _ => return Err(LinkError::PeerMisbehaved("no SUBACK").into()),
         }
     };
-    if codes.iter().all(|code| *code >= 0x80) {
+    let refused = |code: &u8| *code >= 0x80;
+    if codes.iter().all(refused) || config.controller && codes.iter().any(refused) {
         // R-MQTT.17
         pipe.enqueue(&Packet::Disconnect(0, Properties::default()));
         pipe.flush().await?;
@@ -270,6 +290,13 @@ struct Said {
 impl Said {
     /// The set of R-MQTT.15, and the reply topic of R-MQTT.21.
     fn new(config: &DialConfig, ack: &ConnAck) -> Result<Self, DialError> {
+        if config.controller {
+            let (filters, reply) = (config.subscriptions.clone(), String::new());
+            return match filters.iter().find(|filter| !topic::is_filter(filter)) {
+                Some(bad) => Err(DialError::BadTopic(bad.clone())),
+                None => Ok(Self { filters, reply }),
+            };
+        }
         let five = config.version == Version::V5;
         let mut filters = config.subscriptions.clone();
         let topics = ack.properties.users(SUBSCRIBE_TOPIC);

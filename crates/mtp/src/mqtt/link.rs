@@ -1,4 +1,5 @@
-//! An Agent's connection to its broker, towards one Controller. Like a WebSocket link it has no task
+//! An Agent's connection to its broker, towards one Controller; or a Controller's, towards all agents
+//! of the broker. Like a WebSocket link it has no task
 //! and, idle, no buffer: its owner awaits [`Link::recv`], which also writes what is queued.
 
 use std::{
@@ -11,11 +12,12 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    Outbox, Pipe, address, addressed, code,
+    Outbox, Pipe, addressed, code,
     error::{LinkError, code_words},
     is_record,
     packet::{Packet, Publish, Version},
-    property::Properties,
+    property::{self, Properties},
+    topic,
 };
 use crate::limits::{PONG_TIME_MAX, SEND_QUEUE_BYTES};
 
@@ -24,6 +26,10 @@ use crate::limits::{PONG_TIME_MAX, SEND_QUEUE_BYTES};
 pub struct Incoming {
     /// Still encoded.
     pub record: Bytes,
+    /// Where it was published, without where answers go.
+    pub topic: String,
+    /// Its sender speaks MQTT 3.1.1: where answers go stood in the topic.
+    pub in_topic: bool,
     /// Where an answer to it goes; a sender that does not say it speaks another binding
     /// (R-MQTT.26a).
     pub reply: Option<String>,
@@ -84,27 +90,41 @@ impl Link {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        loop {
+            if let Some(incoming) = ready!(self.poll_some(cx))? {
+                return Poll::Ready(Ok(incoming));
+            }
+        }
+    }
+
+    /// The same, or nothing after anything that may have made room for what is sent.
+    pub async fn recv_some(&mut self) -> Result<Option<Incoming>, LinkError> {
+        poll_fn(|cx| self.poll_some(cx)).await
+    }
+
+    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, LinkError>> {
         if self.closed {
             return Poll::Ready(Err(LinkError::ApiMisuse));
         }
-        loop {
-            if let Poll::Ready(Err(error)) = self.pipe.poll_write(cx) {
-                return Poll::Ready(Err(self.fail(cx, error)));
-            }
-            // A broker that sends and does not read must not make us keep what it is answered.
-            if self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
-                return Poll::Pending;
-            }
-            let packet = match ready!(self.pipe.poll_packet(cx)) {
-                Ok(packet) => packet,
-                Err(error) => return Poll::Ready(Err(self.fail(cx, error))),
-            };
-            self.waiting = false;
-            match self.packet(packet) {
-                Ok(Some(incoming)) => return Poll::Ready(Ok(incoming)),
-                Ok(None) => {}
-                Err(error) => return Poll::Ready(Err(self.fail(cx, error))),
-            }
+        let had_room = self.has_room();
+        if let Poll::Ready(Err(error)) = self.pipe.poll_write(cx) {
+            return Poll::Ready(Err(self.fail(cx, error)));
+        }
+        if !had_room && self.has_room() {
+            return Poll::Ready(Ok(None));
+        }
+        // A broker that sends and does not read must not make us keep what it is answered.
+        if self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
+            return Poll::Pending;
+        }
+        let packet = match ready!(self.pipe.poll_packet(cx)) {
+            Ok(packet) => packet,
+            Err(error) => return Poll::Ready(Err(self.fail(cx, error))),
+        };
+        self.waiting = false;
+        match self.packet(packet) {
+            Ok(incoming) => Poll::Ready(Ok(incoming)),
+            Err(error) => Poll::Ready(Err(self.fail(cx, error))),
         }
     }
 
@@ -136,18 +156,54 @@ impl Link {
         if !is_record(&publish.properties) {
             return None;
         }
-        let reply = address(self.pipe.version(), &publish).1;
+        let five = self.pipe.version() == Version::V5;
+        let said = publish.properties.get_text(property::id::RESPONSE_TOPIC);
+        // Behind one broker are agents of both versions, whatever we speak with it.
+        let (topic, inside) = topic::split_reply(&publish.topic);
+        let (topic, in_topic) = (topic.to_owned(), inside.is_some());
+        let reply = said.filter(|_| five).map(str::to_owned).or(inside);
         let record = publish.payload;
-        Some(Incoming { record, reply })
+        Some(Incoming {
+            record,
+            topic,
+            in_topic,
+            reply,
+        })
     }
 
     /// Sends one Record to the Controller's topic, or to `to` where it answers one that came with
     /// that reply topic. Returns when it is queued. One that is larger than the broker takes is dropped,
     /// as MQTT 5 wants it (3.1.2.11.4).
     pub async fn send(&mut self, record: Bytes, to: Option<&str>) -> Result<(), LinkError> {
-        self.pipe.room().await?;
         let topic = to.unwrap_or(&self.topic);
         let (topic, properties) = addressed(self.pipe.version(), topic, &self.reply);
+        self.put(record, topic, properties).await.map(drop)
+    }
+
+    /// The same to any topic, with where answers to it go: for a Controller. The receiver is spoken to in its own
+    /// version of MQTT. False when it is too large for the broker, and dropped.
+    pub async fn send_to(
+        &mut self,
+        record: Bytes,
+        to: &str,
+        reply: &str,
+        version: Version,
+    ) -> Result<bool, LinkError> {
+        let version = match self.pipe.version() {
+            Version::V5 => version,
+            Version::V311 => Version::V311,
+        };
+        let (topic, properties) = addressed(version, to, reply);
+        self.put(record, topic, properties).await
+    }
+
+    async fn put(
+        &mut self,
+        record: Bytes,
+        topic: String,
+        properties: Properties,
+    ) -> Result<bool, LinkError> {
+        self.pipe.room().await?;
         let publish = Publish {
             qos: self.qos,
             topic,
@@ -159,10 +215,15 @@ impl Link {
         if bytes > self.packet_max {
             let (topic, max) = (&publish.topic, self.packet_max);
             tracing::warn!(%topic, bytes, max, "a record is larger than the broker takes; it is dropped");
-            return Ok(());
+            return Ok(false);
         }
         self.outbox.publish(&mut self.pipe, publish)?;
-        self.pipe.push().await
+        self.pipe.push().await.map(|()| true)
+    }
+
+    /// Whether more can be sent at once: the broker reads, and takes what it is sent.
+    pub fn has_room(&self) -> bool {
+        !self.outbox.is_full() && self.pipe.queued_bytes() < SEND_QUEUE_BYTES
     }
 
     /// Says goodbye (R-MQTT.35) and waits, not for long, until it is written.

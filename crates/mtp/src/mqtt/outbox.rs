@@ -58,6 +58,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// Whether what is published next would wait for room.
+    pub fn is_full(&self) -> bool {
+        self.in_flight.len() >= usize::from(self.window)
+    }
+
     /// The peer has taken a publish; the next one that waits goes out.
     pub fn acknowledged(&mut self, pipe: &mut Pipe, id: u16) {
         let Some(at) = self.in_flight.iter().position(|known| *known == id) else {

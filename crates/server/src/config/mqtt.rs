@@ -27,7 +27,9 @@ pub struct Mqtt {
     pub public_url: Option<String>,
 }
 
-fn prefix<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Topics, D::Error> {
+pub(super) fn prefix<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Topics, D::Error> {
     Topics::new(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 

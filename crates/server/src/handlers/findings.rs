@@ -33,6 +33,7 @@ pub async fn all(
 ) -> Result<Vec<Finding>> {
     let mut all = listeners(state);
     all.extend(findings_mqtt::listeners(state));
+    all.extend(findings_mqtt::brokers(state, at));
     all.extend(findings_acs::listeners(state));
     all.extend(findings_acs::waking(state));
     all.extend(certificates(state, at));
@@ -136,7 +137,7 @@ fn listeners(state: &State) -> Vec<Finding> {
             "no-device-listener",
             "No listener for devices is open",
             "Devices that dial this server find nobody.",
-            "Set usp.listen, usp.tls_listen, mqtt.listen or mqtt.tls_listen in the configuration and start again.",
+            "Set usp.listen, usp.tls_listen, mqtt.listen, mqtt.tls_listen or usp.brokers in the configuration and start again.",
         )];
     }
     let shown: Vec<_> = open

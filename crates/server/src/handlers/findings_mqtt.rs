@@ -1,15 +1,47 @@
-//! What the doctor finds of the broker inside. Nothing where there is none: it is not wanted.
+//! What the doctor finds of the broker inside, and of brokers of others. Nothing where there is none: it is not wanted.
 
 use std::net::SocketAddr;
 
 use api::doctor::{Finding, Severity};
+use fleet::Timestamp;
 
 use super::findings::finding;
 use crate::state::State;
 
-/// Whether any listener of it is open.
+/// Whether any listener of it is open, or devices come through another.
 pub fn is_open(state: &State) -> bool {
-    !open(state).is_empty()
+    !open(state).is_empty() || !state.bound.brokers.is_empty()
+}
+
+/// How it stands with brokers of others.
+pub fn brokers(state: &State, at: Timestamp) -> Vec<Finding> {
+    let all = state.bound.brokers.iter().map(|broker| broker.health());
+    all.map(|health| {
+        let name = &health.name;
+        let since = at.since(health.since).as_secs();
+        if health.connected {
+            return finding(
+                Severity::Ok,
+                "broker-connected",
+                format!("The broker {name} is connected"),
+                format!("{}, for {since} s.", health.url),
+                "",
+            );
+        }
+        let why = health.last_error.map(|(_, why)| why);
+        finding(
+            Severity::Problem,
+            "broker-lost",
+            format!("There is no connection to the broker {name}"),
+            format!(
+                "{}, for {since} s: {}. No device behind it is reached.",
+                health.url,
+                why.unwrap_or_else(|| "it is being dialled".to_owned()),
+            ),
+            "Check that the broker runs and is reached from this host, and our user name, password and access rights there (usp.brokers).",
+        )
+    })
+    .collect()
 }
 
 fn open(state: &State) -> Vec<(&'static str, SocketAddr, &'static str)> {

@@ -237,6 +237,7 @@ fn credential(word: &str) -> &str {
         "device_token" => "its own credential",
         "certificate" => "client certificate",
         "dialled" => "dialled at a known address",
+        "broker" => "the word of the broker",
         other => other,
     }
 }

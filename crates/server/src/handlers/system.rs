@@ -4,7 +4,7 @@ use super::time;
 use crate::auth::Caller;
 use crate::limits;
 use crate::state::{State, now};
-use api::system::{Limit, Listener, System};
+use api::system::{ExternalBroker, Limit, Listener, System};
 use axum::Json;
 use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
@@ -88,10 +88,29 @@ pub async fn show(Extract(state): Extract<State>, caller: Caller) -> Json<System
             other => other.to_owned(),
         },
         listeners,
+        brokers: brokers(&state, &caller),
         limits: shown.collect(),
         presence_silent_seconds: config.presence.silent_after_seconds,
         connections: caller.principal.platform.then(|| state.south.connections()),
     })
+}
+
+fn brokers(state: &State, caller: &Caller) -> Vec<ExternalBroker> {
+    let all = state.bound.brokers.iter().map(|broker| broker.health());
+    all.map(|health| {
+        let (at, error) = health.last_error.unzip();
+        ExternalBroker {
+            name: health.name,
+            url: health.url,
+            connected: health.connected,
+            since: time(health.since),
+            failures: health.failures,
+            last_error: error,
+            last_error_at: at.map(time),
+            devices: caller.principal.platform.then_some(health.devices as u64),
+        }
+    })
+    .collect()
 }
 
 /// The OpenAPI document.

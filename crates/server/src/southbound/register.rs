@@ -20,6 +20,8 @@ pub struct Newcomer {
     pub description: Description,
     /// What it is known by, the best name first.
     pub identities: Vec<Identity>,
+    /// A broker vouches for it, and may register.
+    pub vouched: bool,
 }
 
 /// Why it is not registered.
@@ -36,7 +38,7 @@ impl From<store::Error> for Unregistered {
     }
 }
 
-/// Registers a device that a setup key lets in.
+/// Registers a device that a setup key lets in, or a broker.
 pub async fn register(
     store: &Store,
     tenant: &TenantId,
@@ -44,8 +46,12 @@ pub async fn register(
     newcomer: Newcomer,
 ) -> Result<DeviceId, Unregistered> {
     let at = now();
-    let Some(key) = key else {
+    if key.is_none() && !newcomer.vouched {
         return Err(Unregistered::Refused(Refusal::NotRegistered));
+    }
+    let (how, source) = match key {
+        Some(_) => ("setup_key", "setup"),
+        None => ("broker", "broker"),
     };
     let id = DeviceId::new(at, secret::id_bits());
     let Newcomer {
@@ -56,7 +62,7 @@ pub async fn register(
     let name = identities.first().map_or("", |best| &best.value);
     let created = Event::new(tenant.clone(), at, EventKind::DeviceCreated)
         .device(id)
-        .data(json!({ "name": "", "endpoint": name, "how": "setup_key" }));
+        .data(json!({ "name": "", "endpoint": name, "how": how }));
     let device = NewDevice {
         id,
         name: String::new(),
@@ -64,13 +70,21 @@ pub async fn register(
         protocol: newcomer.protocol.to_owned(),
         description: newcomer.description,
         identities: identities.clone(),
-        source: "setup".to_owned(),
+        source: source.to_owned(),
         onboarding: OnboardingState::Started,
         created_at: at,
     };
-    let registered = store
-        .device_register(tenant, device, transport, key, vec![created])
-        .await;
+    let events = vec![created];
+    let registered = match key {
+        Some(key) => {
+            let registered = store.device_register(tenant, device, transport, key, events);
+            registered.await
+        }
+        None => store
+            .device_insert(tenant, device, events)
+            .await
+            .map(|_| true),
+    };
     match registered {
         Ok(true) => {
             metrics::counter!("headend_devices_registered_total").increment(1);
@@ -87,6 +101,9 @@ pub async fn register(
                 };
                 let path = store.path(tenant, device, transport).await?;
                 let known = admission::known(device, path.as_ref());
+                if newcomer.vouched && key.is_none() {
+                    return Ok(device);
+                }
                 known.opened_by_setup_key().map_err(Unregistered::Refused)?;
                 return Ok(device);
             }

@@ -40,6 +40,7 @@ pub struct World {
     pub limits: Limits,
     pub usp_tls: Option<SocketAddr>,
     pub mqtt: server::southbound::usp::MqttBound,
+    pub brokers: Vec<Arc<server::southbound::usp::brokers::Broker>>,
     jobs: u64,
     _dir: tempfile::TempDir,
     _db: TestDatabase,
@@ -93,6 +94,7 @@ impl World {
             limits,
             usp_tls: started.usp_tls,
             mqtt: started.mqtt,
+            brokers: started.brokers,
             jobs: 0,
             _dir: dir,
             _db: db,
@@ -217,6 +219,7 @@ impl World {
         let (started, facts, shutdown) = begin(&self.store, &self.config, &self.limits).await;
         self.adapter = started.southbound;
         self.task = started.task;
+        self.brokers = started.brokers;
         (self.facts, self.shutdown) = (facts, shutdown);
     }
 }
@@ -457,5 +460,11 @@ impl Real {
     pub async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap();
+    }
+
+    /// Ends it at once, without a goodbye.
+    pub async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
     }
 }

@@ -126,6 +126,7 @@ pub async fn admit(
         }
         Who::New => {
             let newcomer = register::Newcomer {
+                vouched: false,
                 protocol: "cwmp",
                 transport: TRANSPORT,
                 description: description(cpe),

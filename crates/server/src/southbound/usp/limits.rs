@@ -31,6 +31,10 @@ pub struct Limits {
     pub connect_record_time: Duration,
     /// See [`mtp::limits::HANDSHAKE_TIME_MAX`].
     pub handshake_time_max: Duration,
+    /// The first wait before a lost broker is dialled again; the standard's, 5 s.
+    pub broker_retry_min: Duration,
+    /// See [`BROKER_AGENTS_MAX`].
+    pub broker_agents_max: usize,
 }
 
 impl Default for Limits {
@@ -45,6 +49,8 @@ impl Default for Limits {
             certificate_look_every: CERTIFICATE_LOOK_EVERY,
             connect_record_time: CONNECT_RECORD_TIME,
             handshake_time_max: mtp::limits::HANDSHAKE_TIME_MAX,
+            broker_retry_min: mtp::limits::RETRY_MINIMUM_WAIT,
+            broker_agents_max: BROKER_AGENTS_MAX,
         }
     }
 }
@@ -158,3 +164,37 @@ pub const PING_EVERY_MAX: Duration = Duration::from_secs(60);
 
 /// The longest time for a pong.
 pub const PONG_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Devices reached through one broker: as many as one listener holds links.
+pub const BROKER_AGENTS_MAX: usize = mtp::limits::CONNECTIONS_MAX;
+
+/// Records of one device behind a broker that wait for its link. An agent sends a handful at once after a start.
+pub const BROKER_AGENT_INBOX: usize = 64;
+
+/// Bytes of these; one record of any size that is taken at all always fits.
+pub const BROKER_AGENT_BYTES_MAX: usize = 2 * mtp::limits::RECORD_BYTES_MAX;
+
+/// Bytes of all records from one broker that wait for their links, so that many slow ones do not fill memory.
+pub const BROKER_INBOX_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Devices behind one broker that are looked up at the same time. Until there is room no more is read from it.
+pub const BROKER_ADMISSIONS_AT_ONCE: usize = 64;
+
+/// Records that wait for one broker to take them; links wait beyond that.
+pub const BROKER_OUTBOX: usize = 256;
+
+/// How long nothing is looked up again for a name that was refused. What an operator changes is seen after that.
+pub const BROKER_REFUSED_FOR: Duration = Duration::from_secs(30);
+
+/// Refused names that are kept; with more all are looked up anew.
+pub const BROKER_REFUSED_MAX: usize = 10_000;
+
+/// The longest wait before a lost broker is dialled again: behind it are many devices, and it is one dial.
+pub const BROKER_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// A connection to a broker that held this long was a success: the next wait is the shortest again.
+pub const BROKER_STABLE: Duration = Duration::from_secs(60);
+
+/// The pace at which devices known from before are asked for a sign of life after we have connected to their broker:
+/// 500 a second, so that what they answer does not come at once.
+pub const BROKER_PROBE_EVERY: Duration = Duration::from_millis(2);

@@ -7,6 +7,7 @@
 mod adapter;
 mod admission;
 mod ask;
+pub mod brokers;
 mod conduct;
 mod dial;
 mod goodbye;
@@ -91,6 +92,8 @@ pub struct Started {
     pub usp_tls: Option<SocketAddr>,
     /// Where devices connect by MQTT.
     pub mqtt: mqtt::Bound,
+    /// Brokers of others that devices are behind.
+    pub brokers: Vec<Arc<brokers::Broker>>,
     /// The certificate of the listener with TLS.
     pub certificate: Option<Certificate>,
     /// The certificate of session contexts, as it was at the start.
@@ -142,6 +145,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     let gate = Arc::new(admission::Gate::new(core.clone()));
     let listeners = listen::start(&core, &gate, &config).await?;
     let mqtt = mqtt::start(&core, gate, &config).await?;
+    let brokers = brokers::start(&core, &config)?;
     let dials = Arc::new(Dials::new(core.clone(), dial_tls(&config)?));
     let disabled = tenants::begin(&core, &dials).await?;
     tokio::spawn(tenants::watch(core.clone(), dials.clone(), disabled));
@@ -150,6 +154,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
         usp: listeners.plain,
         usp_tls: listeners.tls,
         mqtt,
+        brokers,
         certificate: listeners.certificate,
         context_certificate: core.certificate.clone(),
         endpoint_id: own.as_str().to_owned(),

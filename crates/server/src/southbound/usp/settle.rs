@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::device::{Description, OnboardingState};
-use fleet::onboarding::{Refusal, Who};
+use fleet::onboarding::{Refusal, Strength, Who};
 use fleet::{DeviceId, Event, EventKind, Fact, Identity, Protocol, TenantId, Timestamp};
 use serde_json::json;
 use store::{DevicePatch, PathLink};
@@ -174,6 +174,7 @@ async fn register(core: &Core, ticket: &Ticket) -> Result<DeviceId, Unsettled> {
         transport: ticket.transport,
         description: Description::default(),
         identities: vec![identity],
+        vouched: ticket.decision.strength == Strength::Broker,
     };
     let (store, decision) = (&core.store, &ticket.decision);
     let registered = register::register(store, &decision.tenant, decision.setup_key, newcomer);

@@ -1,4 +1,5 @@
-//! What a link runs over: a WebSocket, or a client of the broker inside. One set of verbs for both.
+//! What a link runs over: a WebSocket, a client of the broker inside, or a broker of somebody else. One set of verbs for
+//! all.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use usp::controller;
 
 use super::adapter::Core;
 use super::goodbye::closed_words;
-use super::{MQTT, WEBSOCKET};
+use super::{MQTT, WEBSOCKET, brokers};
 
 /// See the module's words.
 #[allow(
@@ -25,6 +26,8 @@ pub enum Wire {
     WebSocket(mtp::ws::Link),
     /// A client of the broker.
     Mqtt(Box<broker::Link>),
+    /// A device behind somebody else's broker.
+    Brokered(Box<brokers::Link>),
 }
 
 impl From<mtp::ws::Link> for Wire {
@@ -36,6 +39,12 @@ impl From<mtp::ws::Link> for Wire {
 impl From<broker::Link> for Wire {
     fn from(link: broker::Link) -> Self {
         Self::Mqtt(Box::new(link))
+    }
+}
+
+impl From<brokers::Link> for Wire {
+    fn from(link: brokers::Link) -> Self {
+        Self::Brokered(Box::new(link))
     }
 }
 
@@ -93,7 +102,7 @@ impl Wire {
     pub fn transport(&self) -> &'static str {
         match self {
             Self::WebSocket(_) => WEBSOCKET,
-            Self::Mqtt(_) => MQTT,
+            Self::Mqtt(_) | Self::Brokered(_) => MQTT,
         }
     }
 
@@ -101,7 +110,7 @@ impl Wire {
     pub fn session<'a>(&self, core: &'a Core) -> &'a Arc<controller::Config> {
         match self {
             Self::WebSocket(_) => &core.session,
-            Self::Mqtt(_) => &core.mqtt_session,
+            Self::Mqtt(_) | Self::Brokered(_) => &core.mqtt_session,
         }
     }
 
@@ -128,13 +137,15 @@ impl Wire {
                 })),
                 Err(error) => Err(WireError::Mqtt(error)),
             },
+            Self::Brokered(link) => Ok(link.recv().await),
         }
     }
 
     /// Whether what is sent reaches the device: over MQTT not before it has subscribed.
     pub fn is_heard(&self) -> bool {
         match self {
-            Self::WebSocket(_) => true,
+            // Whether one behind a broker is subscribed, only its answers tell.
+            Self::WebSocket(_) | Self::Brokered(_) => true,
             Self::Mqtt(link) => link.is_heard(),
         }
     }
@@ -144,6 +155,7 @@ impl Wire {
         match self {
             Self::WebSocket(link) => link.send(record).await.map_err(WireError::WebSocket),
             Self::Mqtt(link) => link.send(record).await.map_err(WireError::Mqtt),
+            Self::Brokered(link) => link.send(record).await.map_err(WireError::Mqtt),
         }
     }
 
@@ -162,6 +174,8 @@ impl Wire {
                 };
                 link.close(code, text).await;
             }
+            // Its connection is the broker's.
+            Self::Brokered(_) => {}
         }
     }
 
@@ -170,6 +184,7 @@ impl Wire {
         match self {
             Self::WebSocket(link) => link.next_ping(),
             Self::Mqtt(link) => link.next_look(),
+            Self::Brokered(link) => Some(link.next_look()),
         }
     }
 
@@ -178,6 +193,7 @@ impl Wire {
         match self {
             Self::WebSocket(link) => link.keep_alive(now).map_err(WireError::WebSocket),
             Self::Mqtt(link) => link.keep_alive(now).map_err(WireError::Mqtt),
+            Self::Brokered(link) => link.keep_alive(now).map_err(WireError::Mqtt),
         }
     }
 
@@ -186,6 +202,7 @@ impl Wire {
         match self {
             Self::WebSocket(link) => link.last_heard(),
             Self::Mqtt(link) => link.last_heard(),
+            Self::Brokered(link) => link.last_heard(),
         }
     }
 
@@ -194,6 +211,7 @@ impl Wire {
         match self {
             Self::WebSocket(link) => link.peer_addr(),
             Self::Mqtt(link) => link.peer_addr(),
+            Self::Brokered(link) => link.peer_addr(),
         }
     }
 }

@@ -1,0 +1,222 @@
+//! Brokers of others, through which devices are reached: the server is a client of each of them.
+
+use std::path::PathBuf;
+
+use broker::Topics;
+use mtp::mqtt::Version;
+use serde::Deserialize;
+
+/// One broker: `[[usp.brokers]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    /// Its name, for people and in the store; one level of a topic.
+    #[serde(deserialize_with = "name")]
+    pub name: String,
+    /// `mqtt://host:port` or `mqtts://host:port`.
+    pub url: BrokerUrl,
+    /// The version of MQTT that we speak with it; devices may speak another.
+    #[serde(default, deserialize_with = "version")]
+    pub version: Version,
+    /// Our own user name there.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// A file with our password, so that it stands in no configuration.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// Our client identifier; absent makes one of the name of this node.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// A PEM file of the authorities that are trusted; absent is the public ones.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// Our certificate, PEM, where it asks for one.
+    #[serde(default)]
+    pub certificate: Option<PathBuf>,
+    /// The key to it.
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+    /// What all topics begin with.
+    #[serde(default, deserialize_with = "super::mqtt::prefix")]
+    pub topic_prefix: Topics,
+    /// The group in which several servers share what devices say (MQTT 5); absent is one server alone.
+    #[serde(default, deserialize_with = "group")]
+    pub shared_group: Option<String>,
+    /// Register devices that nobody has registered, because the broker lets them in.
+    #[serde(default)]
+    pub registers: bool,
+}
+
+/// Where a broker listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerUrl {
+    /// Name or address; IPv6 without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// With TLS.
+    pub tls: bool,
+}
+
+impl BrokerUrl {
+    fn parse(text: &str) -> Option<Self> {
+        let (tls, rest) = match text.strip_prefix("mqtts://") {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix("mqtt://")?),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match rest.strip_prefix('[') {
+            Some(rest) => rest.split_once(']')?,
+            None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
+        };
+        let port = match port {
+            "" if tls => 8883,
+            "" => 1883,
+            port => port.strip_prefix(':')?.parse().ok()?,
+        };
+        let good = !host.is_empty() && !host.contains(['@', '/', '?', '#', ' ']);
+        good.then(|| Self {
+            host: host.to_owned(),
+            port,
+            tls,
+        })
+    }
+}
+
+impl std::fmt::Display for BrokerUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.tls { "mqtts" } else { "mqtt" };
+        match self.host.contains(':') {
+            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
+            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for BrokerUrl {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "{text:?} is not the URL of a broker, like mqtts://mqtt.example.net:8883"
+            ))
+        })
+    }
+}
+
+fn one_level<E: serde::de::Error>(text: String, what: &str) -> Result<String, E> {
+    let good = (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    match good {
+        true => Ok(text),
+        false => Err(E::custom(format!(
+            "{what} is 1 to 64 letters, digits, dashes, dots and underscores"
+        ))),
+    }
+}
+
+fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    one_level(String::deserialize(deserializer)?, "the name of a broker")
+}
+
+fn group<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    one_level(String::deserialize(deserializer)?, "a shared group").map(Some)
+}
+
+fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "5.0" => Ok(Version::V5),
+        "3.1.1" => Ok(Version::V311),
+        other => Err(serde::de::Error::custom(format!(
+            "{other:?} is neither 5.0 nor 3.1.1"
+        ))),
+    }
+}
+
+/// What cannot be seen from one broker alone; says what is wrong.
+pub(super) fn check(all: &[Broker]) -> Result<(), String> {
+    for (at, one) in all.iter().enumerate() {
+        let name = &one.name;
+        if all[..at].iter().any(|other| other.name == *name) {
+            return Err(format!("two brokers have the name {name:?}"));
+        }
+        if one.certificate.is_some() != one.key.is_some() {
+            return Err(format!(
+                "broker {name:?}: certificate and key belong together"
+            ));
+        }
+        if !one.url.tls && (one.ca.is_some() || one.certificate.is_some()) {
+            return Err(format!(
+                "broker {name:?}: ca and certificate need a URL of mqtts://"
+            ));
+        }
+        if one.shared_group.is_some() && one.version != Version::V5 {
+            return Err(format!("broker {name:?}: a shared group needs MQTT 5.0"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn checked<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Broker>, D::Error> {
+    let all = Vec::deserialize(deserializer)?;
+    check(&all).map_err(serde::de::Error::custom)?;
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn a_broker_is_given_by_its_url_and_what_it_wants_of_us() {
+        let text = r#"
+            [[usp.brokers]]
+            name = "north"
+            url = "mqtts://mqtt.example.net"
+            username = "headend"
+            password_file = "/etc/headend/mqtt"
+            shared_group = "headend"
+            [[usp.brokers]]
+            name = "south"
+            url = "mqtt://[::1]:1884"
+            version = "3.1.1"
+        "#;
+        let brokers = Config::parse(text).unwrap().usp.brokers;
+        let urls: Vec<String> = brokers.iter().map(|one| one.url.to_string()).collect();
+        assert_eq!(urls, ["mqtts://mqtt.example.net:8883", "mqtt://[::1]:1884"]);
+        assert!(!brokers[0].registers && brokers[1].version == Version::V311);
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_named() {
+        for (text, said) in [
+            ("url = \"mqtt://h\"\nname = \"a/b\"", "letters"),
+            ("url = \"ws://h\"\nname = \"a\"", "not the URL"),
+            ("url = \"mqtt://u@h\"\nname = \"a\"", "not the URL"),
+            (
+                "url = \"mqtt://h\"\nname = \"a\"\nca = \"/x\"",
+                "need a URL of mqtts",
+            ),
+            (
+                "url = \"mqtts://h\"\nname = \"a\"\nkey = \"/x\"",
+                "belong together",
+            ),
+            (
+                "url = \"mqtt://h\"\nname = \"a\"\nversion = \"3.1.1\"\nshared_group = \"g\"",
+                "needs MQTT 5.0",
+            ),
+            (
+                "url = \"mqtt://h\"\nname = \"a\"\n[[usp.brokers]]\nurl = \"mqtt://g\"\nname = \"a\"",
+                "two brokers",
+            ),
+        ] {
+            let error = Config::parse(&format!("[[usp.brokers]]\n{text}\n")).unwrap_err();
+            assert!(error.to_string().contains(said), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Who may come in by a broker's word: the topic says whose device it is and which.
+
+use fleet::Identity;
+use fleet::onboarding::{self, Credential, Newcomer, Refusal};
+use usp::EndpointId;
+
+use super::{Broker, Name};
+use crate::southbound::admission;
+use crate::southbound::usp::MQTT;
+use crate::southbound::usp::adapter::Core;
+use crate::southbound::usp::admission::{Ticket, Turned};
+
+impl Broker {
+    /// Decides about the device that published under this name.
+    pub(super) async fn admit(
+        &self,
+        core: &Core,
+        name: &Name,
+        endpoint: EndpointId,
+        in_topic: bool,
+    ) -> Result<Box<Ticket>, Turned> {
+        let store = &core.store;
+        let Ok(tenant) = fleet::TenantId::parse(&name.0) else {
+            return Err(unknown());
+        };
+        let disabled = match store.tenant(&tenant).await {
+            Ok(tenant) => tenant.disabled_at.is_some(),
+            Err(store::Error::NotFound(_)) => return Err(unknown()),
+            Err(error) => return Err(error.into()),
+        };
+        let identity = Identity::endpoint(endpoint.as_str());
+        let mut known = None;
+        if let Some(device) = store.device_by_identity(&tenant, &identity).await? {
+            let mut all = admission::known(device, None);
+            for path in store.path_list(&tenant, device).await? {
+                all.certificate_required |= path.certificate_required;
+            }
+            known = Some(all);
+        }
+        let credential = Credential::Brokered {
+            tenant: tenant.clone(),
+            key: None,
+            registers: self.settings.registers,
+        };
+        let newcomer = Newcomer {
+            credential: &credential,
+            tenant_disabled: disabled,
+            endpoint: Some(endpoint.as_str()),
+            certified: false,
+            known,
+            rival: known.and_then(|known| core.links.rival(known.device)),
+        };
+        let decision = onboarding::admit(&newcomer).map_err(|refusal| Turned::No {
+            tenant: Some(tenant),
+            refusal,
+            detail: format!("by the word of the broker {}", self.settings.name),
+        })?;
+        Ok(Box::new(Ticket {
+            endpoint,
+            transport: MQTT,
+            token: None,
+            path: decision.swap.then(String::new),
+            decision,
+            info: serde_json::json!({
+                "tls": self.settings.url.tls,
+                "broker": self.settings.name,
+                "mqtt": if in_topic { "3.1.1" } else { "5.0" },
+            }),
+        }))
+    }
+}
+
+/// A topic of nobody's.
+fn unknown() -> Turned {
+    Turned::No {
+        tenant: None,
+        refusal: Refusal::TenantMissing,
+        detail: "the topic names no tenant".to_owned(),
+    }
+}

@@ -1,0 +1,324 @@
+//! The task of one broker: connects, again and again where it has to; what the broker delivers goes to the links of
+//! devices or makes new ones; what links send goes to the broker.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fleet::{DeviceId, TenantId};
+use mtp::mqtt::{DialConfig, Incoming, Version, dial};
+use mtp::retry::Backoff;
+use store::PathRecord;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use usp::{EndpointId, codec};
+
+use super::link::{Between, probe};
+use super::{Broker, Connection, Delivered, Name, Outgoing, Untaken};
+use crate::southbound::refusal::Complaint;
+use crate::southbound::usp::adapter::Core;
+use crate::southbound::usp::admission::Turned;
+use crate::southbound::usp::limits::{
+    BROKER_OUTBOX, BROKER_PROBE_EVERY, BROKER_STABLE, BROKER_WAIT_MAX,
+};
+use crate::southbound::usp::{MQTT, link as device_link};
+
+/// Serves the broker until the server stops.
+pub async fn run(core: Arc<Core>, broker: Arc<Broker>) {
+    let mut backoff = Backoff::new(core.limits.broker_retry_min, 2_000);
+    loop {
+        let begun = Instant::now();
+        let ended = tokio::select! {
+            why = once(&core, &broker) => why,
+            () = core.shutdown.cancelled() => return,
+        };
+        broker.lost(&ended);
+        let name = broker.name();
+        tracing::warn!(broker = name, why = %ended, "there is no connection to the broker");
+        metrics::counter!("headend_usp_broker_losses_total").increment(1);
+        if begun.elapsed() >= BROKER_STABLE {
+            backoff.reset();
+        }
+        let wait = backoff.next(rand::random()).min(BROKER_WAIT_MAX);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = core.shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// One connection, to its end; why it ended.
+async fn once(core: &Arc<Core>, broker: &Arc<Broker>) -> String {
+    let config = match broker.dialling(core) {
+        Ok(config) => config,
+        Err(why) => return why,
+    };
+    let link = match dial(&config).await {
+        Ok(link) => link,
+        Err(error) => return error.to_string(),
+    };
+    broker.connected();
+    tracing::info!(broker = broker.name(), peer = %link.peer_addr(), "connected to the broker");
+    let (outgoing, outbox) = mpsc::channel(BROKER_OUTBOX);
+    let connection = Connection {
+        outgoing,
+        peer: link.peer_addr(),
+    };
+    let over = CancellationToken::new();
+    let _ended = over.clone().drop_guard();
+    let looking = look_around(core.clone(), broker.clone(), connection.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = looking => {}
+            () = over.cancelled() => {}
+        }
+    });
+    serve(core, broker, link, &connection, outbox).await
+}
+
+async fn serve(
+    core: &Arc<Core>,
+    broker: &Arc<Broker>,
+    mut link: mtp::mqtt::Link,
+    connection: &Connection,
+    mut outbox: mpsc::Receiver<Outgoing>,
+) -> String {
+    loop {
+        let room = link.has_room();
+        let ping = link.next_ping();
+        let ping = ping.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+        let error = tokio::select! {
+            incoming = link.recv_some() => match incoming {
+                Ok(Some(incoming)) => {
+                    broker.take(core, connection, incoming).await;
+                    None
+                }
+                Ok(None) => None,
+                Err(error) => Some(error),
+            },
+            Some(one) = outbox.recv(), if room => {
+                let sent = link.send_to(one.record, &one.to, &one.reply, one.version).await;
+                match sent {
+                    Ok(true) => None,
+                    Ok(false) => {
+                        let detail = format!("for {}", one.to);
+                        let reason = "record-too-large-for-device";
+                        broker.complain(core, connection, None, reason, detail);
+                        None
+                    }
+                    Err(error) => Some(error),
+                }
+            }
+            () = tokio::time::sleep_until(ping.into()) => link.keep_alive(Instant::now()).err(),
+        };
+        if let Some(error) = error {
+            return error.to_string();
+        }
+    }
+}
+
+impl Broker {
+    fn dialling(&self, core: &Core) -> Result<DialConfig, String> {
+        let settings = &self.settings;
+        let prefix = settings.topic_prefix.prefix();
+        let filters = match &settings.shared_group {
+            None => vec![format!("{prefix}/+/controller/+/#")],
+            // Answers to us come to us; what agents say by themselves, in either version of MQTT, to any of us.
+            Some(group) => vec![
+                format!("{prefix}/+/controller/+/{}/#", self.node),
+                format!("$share/{group}/{prefix}/+/controller/+"),
+                format!("$share/{group}/{prefix}/+/controller/+/+"),
+            ],
+        };
+        let (host, port) = (settings.url.host.clone(), settings.url.port);
+        let mut config = DialConfig::controller(host, port, core.own.clone(), filters);
+        let named = || format!("headend-{}", core.node.as_str());
+        config.client_id = settings.client_id.clone().unwrap_or_else(named);
+        config.tls.clone_from(&self.tls);
+        config.version = settings.version;
+        config.username.clone_from(&settings.username);
+        config.password = self.password()?;
+        Ok(config)
+    }
+
+    /// What the broker delivered.
+    async fn take(self: &Arc<Self>, core: &Arc<Core>, to: &Connection, incoming: Incoming) {
+        let topics = &self.settings.topic_prefix;
+        let sender = topics.sender(&incoming.topic);
+        let sender = sender.filter(|(_, _, below)| below.is_none() || *below == self.below());
+        let Some((tenant, endpoint, _)) = sender else {
+            let detail = format!("published to {}", incoming.topic);
+            return self.complain(core, to, None, "wrong-topic", detail);
+        };
+        let name: Name = (tenant.into(), endpoint.into());
+        let delivered = Delivered {
+            record: incoming.record,
+            in_topic: incoming.in_topic,
+            reply: incoming.reply,
+        };
+        match self.hand(&name, delivered) {
+            Ok(()) => {}
+            Err(Untaken::Full) => {
+                let detail = "it sends more than is worked off".to_owned();
+                self.complain(core, to, Some(&name), "flooding", detail);
+            }
+            Err(Untaken::Unknown(first)) => self.meet(core, to, name, first).await,
+        }
+    }
+
+    /// A device that has no link yet.
+    async fn meet(
+        self: &Arc<Self>,
+        core: &Arc<Core>,
+        connection: &Connection,
+        name: Name,
+        first: Delivered,
+    ) {
+        if self.is_refused(&name) {
+            return;
+        }
+        let refuse = |reason, detail| {
+            self.complain(core, connection, Some(&name), reason, detail);
+            self.refuse(name.clone());
+        };
+        // What it says it is has to be what the broker lets it be.
+        let endpoint = match codec::decode_record(&first.record) {
+            Ok(record) if *record.from_id == *name.1 => EndpointId::parse(&name.1),
+            Ok(record) => {
+                let detail = format!("its topic is another's: it says it is {}", record.from_id);
+                return refuse("record-of-another-endpoint", detail);
+            }
+            Err(error) => return refuse("unparsable-record", error.to_string()),
+        };
+        let endpoint = match endpoint {
+            Ok(endpoint) => endpoint,
+            Err(error) => return refuse("wrong-topic", error.to_string()),
+        };
+        // Nothing more is read from the broker until there is room.
+        let Ok(permit) = self.admissions.clone().acquire_owned().await else {
+            return;
+        };
+        let between = Between {
+            own: core.own.clone(),
+            endpoint: endpoint.clone(),
+        };
+        let in_topic = first.in_topic;
+        let Some(link) = self.open(&name, first, connection, between) else {
+            let detail = "limit BROKER_AGENTS_MAX: there are too many devices".to_owned();
+            return refuse("too-many-devices", detail);
+        };
+        let (core, broker, connection) = (core.clone(), self.clone(), connection.clone());
+        tokio::spawn(async move {
+            let ticket = match broker.admit(&core, &name, endpoint, in_topic).await {
+                Ok(ticket) => ticket,
+                Err(turned) => return broker.turn_away(&core, &connection, name, turned),
+            };
+            drop(permit);
+            device_link::run(core, link.into(), ticket, None).await;
+        });
+    }
+
+    fn turn_away(&self, core: &Core, connection: &Connection, name: Name, turned: Turned) {
+        metrics::counter!("headend_usp_admissions_total", "result" => "refused").increment(1);
+        match turned {
+            Turned::Later(why) => {
+                tracing::warn!(endpoint = %name.1, %why, "a device cannot be let in now");
+            }
+            Turned::No {
+                tenant,
+                refusal,
+                detail,
+            } => {
+                core.refusals.over(MQTT).take(Complaint {
+                    tenant,
+                    device: None,
+                    peer: connection.peer,
+                    endpoint: name.1.to_string(),
+                    reason: refusal.as_str().to_owned(),
+                    detail,
+                });
+                self.refuse(name);
+            }
+        }
+    }
+
+    fn complain(
+        &self,
+        core: &Core,
+        connection: &Connection,
+        name: Option<&Name>,
+        reason: &str,
+        detail: String,
+    ) {
+        let endpoint = name.map_or_else(String::new, |name| name.1.to_string());
+        core.refusals.over(MQTT).take(Complaint {
+            // Whose it is nobody has looked up.
+            tenant: None,
+            device: None,
+            peer: connection.peer,
+            endpoint,
+            reason: reason.to_owned(),
+            detail: format!("{detail} (broker {})", self.name()),
+        });
+    }
+}
+
+/// Asks the devices that were behind this broker when they were last seen for a sign of life: they need not know
+/// that we were away.
+async fn look_around(core: Arc<Core>, broker: Arc<Broker>, connection: Connection) {
+    let tenants = match core.store.tenant_list().await {
+        Ok(tenants) => tenants,
+        Err(error) => return tracing::warn!(%error, "who was behind a broker cannot be read"),
+    };
+    for tenant in tenants.iter().filter(|tenant| tenant.disabled_at.is_none()) {
+        let mut after: Option<DeviceId> = None;
+        loop {
+            let limit = store::limits::PAGE_MAX;
+            let page = core.store.path_list_over(&tenant.id, MQTT, after, limit);
+            let page = match page.await {
+                Ok(page) => page,
+                Err(error) => {
+                    return tracing::warn!(%error, "who was behind a broker cannot be read");
+                }
+            };
+            let Some(last) = page.last() else { break };
+            after = Some(last.device);
+            for path in page {
+                if path.info["broker"] != broker.name()
+                    || path.node.as_ref().is_some_and(|node| *node != core.node)
+                {
+                    continue;
+                }
+                if let Some(probe) = broker.probe(&core, &tenant.id, &path)
+                    && connection.outgoing.send(probe).await.is_err()
+                {
+                    return;
+                }
+                tokio::time::sleep(BROKER_PROBE_EVERY).await;
+            }
+        }
+    }
+}
+
+impl Broker {
+    fn probe(&self, core: &Core, tenant: &TenantId, path: &PathRecord) -> Option<Outgoing> {
+        let name: Name = (tenant.as_str().into(), path.endpoint_id.as_str().into());
+        if self.is_open(&name) {
+            return None;
+        }
+        let between = Between {
+            own: core.own.clone(),
+            endpoint: EndpointId::parse(&path.endpoint_id).ok()?,
+        };
+        let topics = &self.settings.topic_prefix;
+        let (to, controller) = topics.named(&name.0, &name.1);
+        Some(Outgoing {
+            record: probe(&between),
+            to,
+            reply: self.reply(&controller),
+            version: match path.info["mqtt"].as_str() {
+                Some("3.1.1") => Version::V311,
+                _ => Version::V5,
+            },
+        })
+    }
+}

@@ -1,0 +1,225 @@
+//! The link of one device behind a broker: the verbs of a connection over what the broker delivers. It has no
+//! connection of its own, so that a device is there is what it was last heard to be; when it is silent it is asked.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use broker::{Area, Wrong};
+use bytes::Bytes;
+use mtp::limits::SEND_STALL_MAX;
+use mtp::mqtt::{LinkError, Version};
+use tokio::sync::mpsc;
+use usp::record::{MqttConnectRecord, Record};
+use usp::{EndpointId, codec, msg};
+
+use super::{Broker, Connection, Delivered, Name, Outgoing};
+use crate::southbound::usp::wire::Heard;
+
+/// See the module's words.
+pub struct Link {
+    broker: Arc<Broker>,
+    name: Name,
+    generation: usize,
+    connection: Connection,
+    incoming: mpsc::Receiver<Delivered>,
+    /// Bytes of what waits there.
+    bytes: Arc<AtomicUsize>,
+    area: Area,
+    between: Between,
+    /// The agent's version of MQTT.
+    version: Version,
+    /// Where the agent wants answers, below its own topic.
+    reply: Option<Box<str>>,
+    /// What is to be told before anything else.
+    first: VecDeque<Heard>,
+    begun: bool,
+    heard: Instant,
+    /// It was asked since then.
+    probed: bool,
+}
+
+/// Us and the agent.
+#[derive(Clone)]
+pub(super) struct Between {
+    pub own: EndpointId,
+    pub endpoint: EndpointId,
+}
+
+impl Link {
+    pub(super) fn new(
+        broker: Arc<Broker>,
+        (name, generation, connection): (Name, usize, Connection),
+        incoming: mpsc::Receiver<Delivered>,
+        bytes: Arc<AtomicUsize>,
+        between: Between,
+    ) -> Self {
+        let area = broker
+            .settings
+            .topic_prefix
+            .area(&name.0, &between.endpoint);
+        Self {
+            broker,
+            name,
+            generation,
+            connection,
+            incoming,
+            bytes,
+            area,
+            between,
+            version: Version::V5,
+            reply: None,
+            first: VecDeque::new(),
+            begun: false,
+            heard: Instant::now(),
+            probed: false,
+        }
+    }
+
+    /// What comes next. Cancel-safe.
+    pub async fn recv(&mut self) -> Heard {
+        loop {
+            if let Some(first) = self.first.pop_front() {
+                return first;
+            }
+            match self.incoming.recv().await {
+                Some(delivered) => self.take(delivered),
+                None => return self.over(),
+            }
+        }
+    }
+
+    fn over(&self) -> Heard {
+        let health = self.broker.health();
+        let why = health.last_error.map(|(_, why)| why).unwrap_or_default();
+        Heard::Closed(format!(
+            "the connection to the broker {} was lost: {why}",
+            health.name
+        ))
+    }
+
+    fn take(&mut self, delivered: Delivered) {
+        let size = delivered.record.len();
+        self.bytes.fetch_sub(size, Ordering::Relaxed);
+        self.broker.queued.fetch_sub(size, Ordering::Relaxed);
+        (self.heard, self.probed) = (Instant::now(), false);
+        self.version = match delivered.in_topic {
+            true => Version::V311,
+            false => Version::V5,
+        };
+        if let Some(reply) = delivered.reply {
+            match self.area.may_be_answered_at(&reply) {
+                true => self.reply = (reply != self.area.agent).then(|| reply.into()),
+                false => self.first.push_back(Heard::Wrong(Wrong {
+                    reason: "wrong-reply-topic",
+                    detail: format!("wants answers at {reply}"),
+                })),
+            }
+        }
+        if !std::mem::replace(&mut self.begun, true)
+            && let Some(connect) = self.connect(&delivered.record)
+        {
+            self.first.push_back(Heard::Record(connect));
+        }
+        self.first.push_back(Heard::Record(delivered.record));
+    }
+
+    /// The connect record of an agent that has sent its own before we listened: its connection to the broker
+    /// outlives ours.
+    fn connect(&self, record: &[u8]) -> Option<Bytes> {
+        let record = codec::decode_record(record).ok()?;
+        if record.record_type.is_connect() {
+            return None;
+        }
+        let connect = MqttConnectRecord {
+            subscribed_topic: self.area.agent.clone(),
+            ..MqttConnectRecord::default()
+        };
+        let version = record.version.parse().ok()?;
+        let connect = Record::new(version, &self.between.endpoint, &self.between.own, connect);
+        Some(codec::encode_record(&connect).into())
+    }
+
+    /// Sends one record; returns when it is queued.
+    pub async fn send(&mut self, record: Bytes) -> Result<(), LinkError> {
+        let sent = self.connection.outgoing.send(self.outgoing(record));
+        match tokio::time::timeout(SEND_STALL_MAX, sent).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(LinkError::Gone),
+            Err(_) => Err(LinkError::PeerStalled(SEND_STALL_MAX)),
+        }
+    }
+
+    /// To its own topic, or below, and nowhere else.
+    fn outgoing(&self, record: Bytes) -> Outgoing {
+        Outgoing {
+            record,
+            to: self.reply.as_deref().unwrap_or(&self.area.agent).to_owned(),
+            reply: self.broker.reply(&self.area.controller),
+            version: self.version,
+        }
+    }
+
+    /// When [`Link::keep_alive`] wants to be called next.
+    pub fn next_look(&self) -> Instant {
+        self.heard + self.broker.probe_every * (1 + u32::from(self.probed))
+    }
+
+    /// Asks a silent device for a sign of life, or reports that it gave none.
+    pub fn keep_alive(&mut self, now: Instant) -> Result<(), LinkError> {
+        if self.next_look() > now {
+            return Ok(());
+        }
+        if self.probed {
+            let silent = now.saturating_duration_since(self.heard);
+            return Err(LinkError::PeerSilent(silent));
+        }
+        self.probed = true;
+        // Where there is no room so much is sent that another question would only wait.
+        let probe = self.outgoing(probe(&self.between));
+        let _ = self.connection.outgoing.try_send(probe);
+        Ok(())
+    }
+
+    /// When the device was last heard.
+    pub fn last_heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// The broker.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.connection.peer
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.broker.close(&self.name, self.generation);
+        // What was never read waits no more.
+        let left = self.bytes.load(Ordering::Relaxed);
+        self.broker.queued.fetch_sub(left, Ordering::Relaxed);
+    }
+}
+
+impl Broker {
+    /// Where an agent is told to answer.
+    pub(super) fn reply(&self, controller: &str) -> String {
+        match self.below() {
+            Some(below) => format!("{controller}/{below}"),
+            None => controller.to_owned(),
+        }
+    }
+}
+
+/// A question that every agent answers and that changes nothing.
+pub(super) fn probe(between: &Between) -> Bytes {
+    let ask = msg::Msg::request(
+        format!("alive-{:x}", rand::random::<u64>()),
+        msg::get(["Device.LocalAgent.EndpointID"]),
+    );
+    let payload = usp::record::NoSessionContextRecord::new(codec::encode_msg(&ask));
+    let record = Record::new(usp::Version::V1_0, &between.own, &between.endpoint, payload);
+    codec::encode_record(&record).into()
+}

@@ -1,0 +1,425 @@
+//! Agents behind a broker of somebody else, a real Mosquitto: managed like all others, and nobody reaches what is
+//! another's.
+
+use std::time::Duration;
+
+use agent::{ControllerConfig, MemoryStorage, MqttConfig};
+use bytes::Bytes;
+use fleet::southbound::{Answer, ObjectSettings, Op, Setting};
+use fleet::{DeviceId, Fact, Notice};
+use mtp::mqtt::{DialConfig, DialError, Version, dial};
+use server::config::Broker;
+use server::state::now;
+use store::testing::{databases, sqlite};
+use usp::EndpointId;
+
+use crate::mosquitto::Mosquitto;
+use crate::rig::{PATIENCE, Real, World, until};
+
+const US: (&str, &str) = ("headend", "ours");
+const M1: (&str, &str) = ("acme/m1", "one");
+const M2: (&str, &str) = ("other/m2", "two");
+
+/// What the documentation says of access: each device its own two topics, the server all of them.
+const ACL: &str = "\
+user headend
+topic read usp/+/controller/+/#
+topic write usp/+/agent/+/#
+user acme/m1
+topic write usp/acme/controller/os::00256D-M1/#
+topic read usp/acme/agent/os::00256D-M1/#
+user other/m2
+topic write usp/other/controller/os::00256D-M2/#
+topic read usp/other/agent/os::00256D-M2/#
+";
+
+async fn mosquitto() -> Mosquitto {
+    Mosquitto::start(&[US, M1, M2], ACL).await
+}
+
+/// The configuration of a server for this broker.
+fn to(broker: &Mosquitto, more: &str) -> Vec<Broker> {
+    let dir = tempfile::tempdir().unwrap().keep();
+    let file = dir.join("password");
+    std::fs::write(&file, "ours\n").unwrap();
+    let text = format!(
+        "[[usp.brokers]]\nname = \"north\"\nurl = \"mqtt://{}\"\nusername = \"headend\"\n\
+         password_file = {file:?}\nregisters = true\n{more}\n",
+        broker.addr
+    );
+    server::Config::parse(&text).unwrap().usp.brokers
+}
+
+fn agent(
+    world: &World,
+    broker: &Mosquitto,
+    version: &str,
+    serial: &str,
+    who: (&str, &str),
+) -> Real {
+    let controller = ControllerConfig {
+        endpoint_id: world.own.clone(),
+        url: format!("mqtt://{}", broker.addr),
+        retry_min_wait: 1,
+        mqtt: Some(MqttConfig {
+            version: version.into(),
+            username: who.0.into(),
+            password: who.1.into(),
+            ..MqttConfig::default()
+        }),
+        ..ControllerConfig::default()
+    };
+    let configure = |config: &mut agent::AgentConfig| config.controllers = vec![controller];
+    Real::run(serial, MemoryStorage::new(), configure).0
+}
+
+fn get() -> Op {
+    Op::Get {
+        paths: vec!["Device.DeviceInfo.SerialNumber".into()],
+        max_depth: 0,
+    }
+}
+
+async fn reads(world: &mut World, device: DeviceId, serial: &str) {
+    let Ok(Answer::Values(read)) = world.ask(device, get()).await else {
+        panic!("no values");
+    };
+    assert!(format!("{read:?}").contains(serial), "{read:?}");
+}
+
+async fn gone(world: &mut World) -> String {
+    world
+        .fact("it is gone", |fact| match fact {
+            Fact::Disconnected { reason, .. } => Some(reason.clone()),
+            _ => None,
+        })
+        .await
+}
+
+async fn managed(mut world: World, broker: &Mosquitto, version: &str) {
+    let agent = agent(&world, broker, version, "M1", M1);
+    world.connected().await;
+    let device = world.onboarded(&agent.endpoint).await.device.id;
+    let path = world.store.path(&world.tenant, device, "mqtt").await;
+    let path = path.unwrap().unwrap();
+    assert_eq!(path.authenticated_by, "broker");
+    assert_eq!(path.info["broker"], "north");
+    assert_eq!(path.info["mqtt"], version);
+    // Its credential is the broker's business.
+    assert!(!path.has_current && path.pending_at.is_none());
+    reads(&mut world, device, "M1").await;
+    let set = Op::Set {
+        objects: vec![ObjectSettings {
+            object: "Device.WiFi.SSID.1.".into(),
+            settings: vec![Setting {
+                name: "SSID".into(),
+                value: "behind a broker".into(),
+                required: true,
+            }],
+        }],
+        allow_partial: false,
+    };
+    let set = world.ask(device, set).await;
+    assert!(matches!(set, Ok(Answer::Set(_))), "{set:?}");
+    let operate = Op::Operate {
+        command: "Device.Reboot()".into(),
+        key: "reboot-1".into(),
+        args: Default::default(),
+    };
+    world.ask(device, operate).await.unwrap();
+    world
+        .fact("it tells that it started", |fact| match fact {
+            Fact::Notified {
+                notice: Notice::Boot(boot),
+                ..
+            } => Some(boot.clone()),
+            _ => None,
+        })
+        .await;
+    // The agent does not notice that the server was away, and says nothing by itself.
+    world.restart().await;
+    world.connected().await;
+    reads(&mut world, device, "M1").await;
+    agent.stop().await;
+    let reason = gone(&mut world).await;
+    assert!(reason.contains("took its leave"), "{reason}");
+    assert_eq!(world.reasons().await, Vec::<String>::new());
+}
+
+async fn each(version: &str, ours: &str) {
+    for db in databases().await.unwrap() {
+        let broker = mosquitto().await;
+        let brokers = to(&broker, &format!("version = \"{ours}\""));
+        let world = World::with(db, |config, _| config.usp.brokers = brokers).await;
+        managed(world, &broker, version).await;
+    }
+}
+
+#[tokio::test]
+async fn an_agent_behind_mosquitto_is_managed_and_found_again_after_a_restart_of_the_server() {
+    each("5.0", "5.0").await;
+}
+
+#[tokio::test]
+async fn an_agent_that_speaks_mqtt_3_1_1_is_managed_by_a_server_that_speaks_mqtt_5() {
+    each("3.1.1", "5.0").await;
+}
+
+#[tokio::test]
+async fn server_and_agent_both_speak_mqtt_3_1_1_with_mosquitto() {
+    each("3.1.1", "3.1.1").await;
+}
+
+/// Nobody tells the server: the broker keeps it to itself.
+#[tokio::test]
+async fn an_agent_behind_a_broker_that_falls_silent_is_asked_and_then_gone() {
+    let broker = mosquitto().await;
+    let brokers = to(&broker, "");
+    let mut world = World::with(sqlite().await.unwrap(), |config, _| {
+        config.usp.brokers = brokers;
+        config.presence.silent_after_seconds = 3;
+    })
+    .await;
+    let agent = agent(&world, &broker, "5.0", "M1", M1);
+    world.connected().await;
+    let device = world.onboarded(&agent.endpoint).await.device.id;
+    // While it answers it stays, for longer than silence is borne.
+    let later = now().plus(Duration::from_secs(4));
+    until(
+        "it has answered what nobody but the server asked",
+        async || {
+            let heard = server::south::Links::heard(&*world.adapter, device)?;
+            (heard >= later).then_some(())
+        },
+    )
+    .await;
+    reads(&mut world, device, "M1").await;
+    agent.kill().await;
+    let reason = gone(&mut world).await;
+    assert!(reason.contains("silent"), "{reason}");
+    // What is asked now does not leave.
+    let unsent = world.ask(device, get()).await;
+    let failed = matches!(unsent, Err(fleet::southbound::Failure::Unsent { .. }));
+    assert!(failed, "{unsent:?}");
+}
+
+#[tokio::test]
+async fn a_broker_that_was_killed_and_comes_back_brings_its_devices_back() {
+    let mut broker = mosquitto().await;
+    let brokers = to(&broker, "");
+    let mut world = World::with(sqlite().await.unwrap(), |config, limits| {
+        config.usp.brokers = brokers;
+        limits.broker_retry_min = Duration::from_millis(100);
+    })
+    .await;
+    let agent = agent(&world, &broker, "5.0", "M1", M1);
+    world.connected().await;
+    let device = world.onboarded(&agent.endpoint).await.device.id;
+    broker.kill();
+    let reason = gone(&mut world).await;
+    assert!(reason.contains("the broker north was lost"), "{reason}");
+    let health = world.brokers[0].health();
+    assert!(!health.connected && health.last_error.is_some() && health.devices == 0);
+    broker.again().await;
+    world.connected().await;
+    reads(&mut world, device, "M1").await;
+    let health = world.brokers[0].health();
+    assert!(health.connected && health.failures == 0 && health.devices == 1);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn doctor_and_system_say_how_it_stands_with_a_broker() {
+    let mut broker = mosquitto().await;
+    let brokers = to(&broker, "");
+    let mut world = crate::api_world::World::with(sqlite().await.unwrap(), |config| {
+        config.usp.listen = None;
+        config.usp.brokers = brokers;
+    })
+    .await;
+    world.populate().await;
+    let found = async |code: &str| {
+        until(code, async || {
+            let page = world.read("/api/v1/doctor").await;
+            let mut all = page["findings"].as_array().unwrap().iter();
+            all.find(|one| one["code"] == code).cloned()
+        })
+        .await
+    };
+    found("broker-connected").await;
+    let system = world.read("/api/v1/system").await;
+    assert_eq!(system["brokers"][0]["connected"], true, "{system}");
+    assert_eq!(system["brokers"][0]["devices"], 0, "{system}");
+    broker.kill();
+    let lost = found("broker-lost").await;
+    assert!(lost["title"].as_str().unwrap().contains("north"), "{lost}");
+    let system = world.read("/api/v1/system").await;
+    let error = system["brokers"][0]["last_error"].as_str();
+    assert!(error.is_some_and(|error| !error.is_empty()), "{system}");
+}
+
+#[tokio::test]
+async fn a_device_that_nobody_registered_needs_a_broker_that_may_register() {
+    let broker = mosquitto().await;
+    let mut brokers = to(&broker, "");
+    brokers[0].registers = false;
+    let mut world = World::with(sqlite().await.unwrap(), |config, _| {
+        config.usp.brokers = brokers
+    })
+    .await;
+    let agent = agent(&world, &broker, "5.0", "M1", M1);
+    world.refused("not_registered").await;
+    agent.stop().await;
+    crate::rig::registered(&world, "os::00256D-M1").await;
+    let client = client(&world, &broker, M1, "os::00256D-M1").await;
+    drop(client.unwrap());
+    let _ = &mut world;
+}
+
+/// A client by hand, which listens where its own answers go.
+async fn client(
+    world: &World,
+    broker: &Mosquitto,
+    who: (&str, &str),
+    endpoint: &str,
+) -> Result<mtp::mqtt::Link, DialError> {
+    let tenant = who.0.split('/').next().unwrap();
+    listen(
+        world,
+        broker,
+        who,
+        &format!("usp/{tenant}/agent/{endpoint}"),
+    )
+    .await
+}
+
+async fn listen(
+    world: &World,
+    broker: &Mosquitto,
+    (user, password): (&str, &str),
+    filter: &str,
+) -> Result<mtp::mqtt::Link, DialError> {
+    let own = EndpointId::parse(&world.own).unwrap();
+    let (host, port) = (broker.addr.ip().to_string(), broker.addr.port());
+    let mut config = DialConfig::controller(host, port, own, vec![filter.to_owned()]);
+    (config.username, config.password) = (Some(user.into()), Some(password.into()));
+    config.client_id = format!("by-hand-{filter}").replace(['/', '+', '#'], "-");
+    dial(&config).await
+}
+
+#[tokio::test]
+async fn behind_mosquitto_one_tenant_reaches_nothing_of_another() {
+    let broker = mosquitto().await;
+    let brokers = to(&broker, "");
+    let mut world = World::with(sqlite().await.unwrap(), |config, _| {
+        config.usp.brokers = brokers
+    })
+    .await;
+    let other = fleet::TenantId::parse("other").unwrap();
+    let record = store::TenantRecord {
+        id: other.clone(),
+        name: "Other".into(),
+        created_at: now(),
+        disabled_at: None,
+    };
+    world.store.tenant_insert(record, vec![]).await.unwrap();
+    let agent = agent(&world, &broker, "5.0", "M1", M1);
+    world.connected().await;
+    let device = world.onboarded(&agent.endpoint).await.device.id;
+    // It listens to nothing but its own, with whatever name.
+    for filter in [
+        "#",
+        "usp/#",
+        "usp/acme/#",
+        "usp/+/agent/os::00256D-M1",
+        "usp/acme/agent/os::00256D-M1",
+        "usp/acme/controller/os::00256D-M1",
+        "usp/other/agent/os::00256D-M1",
+    ] {
+        let refused = listen(&world, &broker, M2, filter).await;
+        let no = matches!(refused, Err(DialError::SubscriptionsRefused(_)));
+        // Mosquitto grants some filters and delivers nothing by them.
+        if !no {
+            let mut open = refused.unwrap();
+            reads(&mut world, device, "M1").await;
+            let heard = tokio::time::timeout(Duration::from_millis(300), open.recv()).await;
+            assert!(heard.is_err(), "{filter}: {heard:?}");
+        }
+    }
+    let impostor = listen(
+        &world,
+        &broker,
+        (M1.0, M2.1),
+        "usp/acme/agent/os::00256D-M1",
+    )
+    .await;
+    assert!(matches!(impostor, Err(DialError::Refused(_))));
+    // It speaks nowhere but at its own.
+    let mut link = client(&world, &broker, M2, "os::00256D-M2").await.unwrap();
+    let own = EndpointId::parse(&world.own).unwrap();
+    let forged = |from: &str| {
+        let from = EndpointId::parse(from).unwrap();
+        let leave = usp::record::DisconnectRecord::new(usp::ErrorCode(0), "forged");
+        let forged = usp::Record::new(usp::Version::V1_0, &from, &own, leave);
+        Bytes::from(usp::codec::encode_record(&forged))
+    };
+    let victims = "usp/acme/agent/os::00256D-M1";
+    for topic in [
+        "usp/acme/controller/os::00256D-M1",
+        "usp/other/controller/os::00256D-M1",
+        victims,
+    ] {
+        let sent = link.send_to(forged("os::00256D-M1"), topic, "usp/x", Version::V5);
+        assert!(sent.await.unwrap());
+    }
+    // Where it may speak it is not believed to be another, and the victim hears no answer of ours.
+    let mine = "usp/other/controller/os::00256D-M2";
+    let sent = link.send_to(forged("os::00256D-M1"), mine, victims, Version::V5);
+    assert!(sent.await.unwrap());
+    world.refused("record-of-another-endpoint").await;
+    reads(&mut world, device, "M1").await;
+    let path = world.store.path(&world.tenant, device, "mqtt").await;
+    assert!(path.unwrap().unwrap().connected_at.is_some());
+    let since = fleet::Timestamp::default();
+    let ours = world.store.refusal_list(Some(&world.tenant), since, 100);
+    assert!(ours.await.unwrap().is_empty());
+    let identity = fleet::Identity::endpoint("os::00256D-M1");
+    let theirs = world.store.device_by_identity(&other, &identity).await;
+    assert_eq!(theirs.unwrap(), None);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn where_a_device_behind_a_broker_wants_answers_is_its_own_topic_or_below() {
+    let broker = mosquitto().await;
+    let brokers = to(&broker, "");
+    let world = World::with(sqlite().await.unwrap(), |config, _| {
+        config.usp.brokers = brokers
+    })
+    .await;
+    let endpoint = "os::00256D-M1";
+    let mut link = client(&world, &broker, M1, endpoint).await.unwrap();
+    let own = EndpointId::parse(&world.own).unwrap();
+    let from = EndpointId::parse(endpoint).unwrap();
+    let hello = usp::record::MqttConnectRecord {
+        subscribed_topic: "usp/other/agent/os::00256D-M2".into(),
+        ..Default::default()
+    };
+    let hello = usp::Record::new(usp::Version::V1_3, &from, &own, hello);
+    let hello = Bytes::from(usp::codec::encode_record(&hello));
+    let (topic, elsewhere) = (
+        "usp/acme/controller/os::00256D-M1",
+        "usp/other/agent/os::00256D-M2",
+    );
+    let mut victim = client(&world, &broker, M2, "os::00256D-M2").await.unwrap();
+    let sent = link.send_to(hello, topic, elsewhere, Version::V5);
+    assert!(sent.await.unwrap());
+    world.refused("wrong-reply-topic").await;
+    // It is asked who it is, at its own topic, and told where to answer.
+    let asked = tokio::time::timeout(PATIENCE, link.recv()).await;
+    let asked = asked.unwrap().unwrap();
+    assert_eq!(asked.topic, "usp/acme/agent/os::00256D-M1");
+    assert_eq!(asked.reply.as_deref(), Some(topic));
+    let heard = tokio::time::timeout(Duration::from_millis(200), victim.recv()).await;
+    assert!(heard.is_err(), "{heard:?}");
+}
