@@ -65,11 +65,12 @@ pub fn hear(inform: &Inform, memory: &mut Memory, quirks: &Quirks) -> Heard {
     {
         memory.root = root;
     }
-    let again = is_again(inform, memory);
-    heard.reset = heard.bootstrap && !again;
     let boot = boot(inform, memory, quirks, upgraded);
-    let named = |event: &EventStruct| by_itself(&event.code).is_some();
-    heard.once = boot.is_some() || inform.events.iter().any(named);
+    let counts =
+        |event: &EventStruct| by_itself(&event.code).is_some_and(|one| one != Notice::Periodic);
+    heard.once = boot.is_some() || inform.events.iter().any(counts);
+    let again = is_again(inform, memory, heard.once);
+    heard.reset = heard.bootstrap && !again;
     if let Some(boot) = boot.filter(|_| !again) {
         heard.notices.push(Notice::Boot(boot));
     }
@@ -95,8 +96,13 @@ pub fn hear(inform: &Inform, memory: &mut Memory, quirks: &Quirks) -> Heard {
 }
 
 /// Whether it says once more what it said before: it has not heard our answer. The time it tells is
-/// no help, since many have no clock.
-fn is_again(inform: &Inform, memory: &mut Memory) -> bool {
+/// no help, since many have no clock. What does not count for each time that it happens is not remembered: it comes
+/// with every session, and would have to be written with every one.
+fn is_again(inform: &Inform, memory: &mut Memory, once: bool) -> bool {
+    if !once {
+        memory.events = Default::default();
+        return false;
+    }
     let mut hasher = DefaultHasher::new();
     for event in &inform.events {
         event.code.hash(&mut hasher);
@@ -325,6 +331,23 @@ mod tests {
         // Another start, which says the same.
         boot.retry_count = 0;
         assert_eq!(told(&mut memory, &boot), 1);
+    }
+
+    #[test]
+    fn a_sign_of_life_leaves_nothing_to_be_remembered_but_that_what_was_said_before_is_heard() {
+        let quirks = Quirks::default();
+        let mut memory = Memory::default();
+        let heard = hear(&inform(&[("1 BOOT", "")], &[]), &mut memory, &quirks);
+        assert!(heard.once && memory.events != Default::default());
+        let periodic = inform(&[("2 PERIODIC", "")], &[]);
+        let heard = hear(&periodic, &mut memory, &quirks);
+        assert!(!heard.once && heard.notices == [Notice::Periodic]);
+        assert_eq!(memory.events, Default::default());
+        let before = memory.clone();
+        for events in [&[("2 PERIODIC", "")], &[("6 CONNECTION REQUEST", "")]] {
+            hear(&inform(events, &[]), &mut memory, &quirks);
+            assert_eq!(memory, before);
+        }
     }
 
     #[test]
