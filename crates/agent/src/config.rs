@@ -212,11 +212,15 @@ pub struct WebSocketAddress {
 impl WebSocketAddress {
     /// Takes `ws://host:port/path` apart.
     pub fn parse(url: &str) -> Result<WebSocketAddress, String> {
-        let (encrypted, rest) = match (url.strip_prefix("ws://"), url.strip_prefix("wss://")) {
-            (Some(rest), _) => (false, rest),
-            (_, Some(rest)) => (true, rest),
-            _ => return Err("must start with ws://, wss://, mqtt:// or mqtts://".into()),
-        };
+        let (encrypted, rest) =
+            match (url.strip_prefix("ws://"), url.strip_prefix("wss://")) {
+                (Some(rest), _) => (false, rest),
+                (_, Some(rest)) => (true, rest),
+                _ => return Err(
+                    "must start with ws://, wss://, mqtt://, mqtts://, mqtt+ws:// or mqtt+wss://"
+                        .into(),
+                ),
+            };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let after_bracket = authority.rfind(']').map_or(0, |at| at + 1);
         let (host, port) = match authority[after_bracket..].rfind(':') {

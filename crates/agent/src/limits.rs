@@ -54,3 +54,6 @@ pub const SEND_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(20
 
 /// Longest wait for connections to close in good order when the agent stops or restarts.
 pub const CLOSING_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// Where a broker behind a WebSocket is: the data model has no place for it, and this is what brokers have.
+pub const MQTT_WEBSOCKET_PATH: &str = "/mqtt";

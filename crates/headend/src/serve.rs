@@ -129,12 +129,11 @@ pub async fn run(args: Args) -> Result<()> {
     if let Some(address) = running.usp_tls {
         lines.push(format!("agents           wss://{address}/usp/<setup key>"));
     }
-    for (scheme, address) in [("mqtt", running.mqtt), ("mqtts", running.mqtt_tls)] {
-        if let Some(address) = address {
-            lines.push(format!(
-                "agents           {scheme}://{address} as <tenant>/setup"
-            ));
-        }
+    for one in &running.mqtt {
+        lines.push(format!(
+            "agents           {}://{} as <tenant>/setup",
+            one.scheme, one.addr
+        ));
     }
     if let Some(address) = running.cwmp {
         lines.push(format!("CPEs (TR-069)    http://{address}/"));

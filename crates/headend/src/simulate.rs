@@ -198,7 +198,7 @@ fn controller_url(text: &str) -> Result<String, String> {
         .strip_prefix("ws://")
         .or_else(|| text.strip_prefix("wss://"))
         .ok_or(
-            "agents speak WebSocket or MQTT: it begins with ws://, wss://, mqtt:// or mqtts://",
+            "agents speak WebSocket or MQTT: it begins with ws://, wss://, mqtt://, mqtts://, mqtt+ws:// or mqtt+wss://",
         )?;
     with_host(text, rest)
 }

@@ -100,10 +100,8 @@ pub struct Running {
     pub usp: Option<SocketAddr>,
     /// Where devices connect with TLS.
     pub usp_tls: Option<SocketAddr>,
-    /// Where devices connect by MQTT, without TLS.
-    pub mqtt: Option<SocketAddr>,
-    /// Where devices connect by MQTT, with TLS.
-    pub mqtt_tls: Option<SocketAddr>,
+    /// Where devices connect by MQTT.
+    pub mqtt: Vec<southbound::usp::MqttListening>,
     /// Where devices that speak TR-069 connect by HTTP.
     pub cwmp: Option<SocketAddr>,
     /// Where devices that speak TR-069 connect by HTTPS.
@@ -228,7 +226,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         cwmp_certificate: cwmp.certificate,
     };
     let (usp, usp_tls) = (bound.usp, bound.usp_tls);
-    let (mqtt, mqtt_tls) = (bound.mqtt.plain, bound.mqtt.tls);
+    let mqtt = bound.mqtt.listeners().collect();
     let (cwmp, cwmp_tls) = (bound.cwmp, bound.cwmp_tls);
     let endpoint_id = bound.endpoint_id.clone();
     let state = State::new(
@@ -251,7 +249,6 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         usp,
         usp_tls,
         mqtt,
-        mqtt_tls,
         cwmp,
         cwmp_tls,
         files: files.bound(),

@@ -28,7 +28,7 @@ pub struct SwarmConfig {
     pub url: String,
     /// What the broker is told, where the URL is one of MQTT.
     pub mqtt: Option<MqttConfig>,
-    /// PEM file of an authority to trust for `wss://` and `mqtts://`.
+    /// PEM file of an authority to trust for `wss://`, `mqtts://` and `mqtt+wss://`.
     pub ca_file: Option<PathBuf>,
     /// Where each device keeps its flash; absent keeps it in memory.
     pub data: Option<PathBuf>,
@@ -78,7 +78,7 @@ pub async fn run(config: SwarmConfig, shutdown: CancellationToken) -> Result<(),
         return Err(SwarmError::NoKinds);
     }
     // Devices that speak TLS fetch their files over it too.
-    let encrypted = ["wss://", "mqtts://"];
+    let encrypted = ["wss://", "mqtts://", "mqtt+wss://"];
     let tls = match encrypted
         .iter()
         .any(|scheme| config.url.starts_with(scheme))

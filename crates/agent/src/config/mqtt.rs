@@ -4,6 +4,7 @@ use mtp::mqtt::{Version, topic};
 use serde::Deserialize;
 
 use super::{ConfigError, ControllerConfig, WebSocketAddress};
+use crate::limits::MQTT_WEBSOCKET_PATH;
 
 /// What the broker of a controller is told, beside the `mqtt://` or `mqtts://` URL.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -103,7 +104,10 @@ impl ControllerConfig {
         }
         let mqtt = self.mqtt.clone();
         match (mqtt, MqttAddress::is_one(&self.url)) {
-            (Some(_), false) => invalid(&key("mqtt"), "needs a url of mqtt:// or mqtts://".into()),
+            (Some(_), false) => invalid(
+                &key("mqtt"),
+                "needs a url of mqtt://, mqtts://, mqtt+ws:// or mqtt+wss://".into(),
+            ),
             (mqtt, true) => match mqtt.unwrap_or_default().check() {
                 Err((name, reason)) => invalid(&key(&format!("mqtt.{name}")), reason),
                 Ok(()) => Ok(()),
@@ -129,22 +133,36 @@ pub struct MqttAddress {
     pub host: String,
     /// Port.
     pub port: u16,
-    /// `mqtts`.
+    /// `mqtts` and `mqtt+wss`.
     pub encrypted: bool,
+    /// `mqtt+ws` and `mqtt+wss`: inside of a WebSocket.
+    pub websocket: bool,
 }
+
+/// The schemes, whether they are encrypted, inside of a WebSocket, and their ports.
+const SCHEMES: [(&str, bool, bool, u16); 4] = [
+    ("mqtt://", false, false, 1883),
+    ("mqtts://", true, false, 8883),
+    ("mqtt+ws://", false, true, 80),
+    ("mqtt+wss://", true, true, 443),
+];
 
 impl MqttAddress {
     /// Whether a URL is one of MQTT.
     pub fn is_one(url: &str) -> bool {
-        url.starts_with("mqtt://") || url.starts_with("mqtts://")
+        SCHEMES.iter().any(|(scheme, ..)| url.starts_with(scheme))
     }
 
     /// Takes `mqtt://host:port` apart.
     pub fn parse(url: &str) -> Result<MqttAddress, String> {
-        let (encrypted, rest) = match (url.strip_prefix("mqtt://"), url.strip_prefix("mqtts://")) {
-            (Some(rest), _) => (false, rest),
-            (_, Some(rest)) => (true, rest),
-            _ => return Err("must start with mqtt:// or mqtts://".into()),
+        let mut known = SCHEMES.iter();
+        let known = known.find_map(|known| url.strip_prefix(known.0).map(|rest| (known, rest)));
+        let Some((&(_, encrypted, websocket, usual), rest)) = known else {
+            return Err("must start with mqtt://, mqtts://, mqtt+ws:// or mqtt+wss://".into());
+        };
+        let rest = match websocket {
+            true => rest.strip_suffix(MQTT_WEBSOCKET_PATH).unwrap_or(rest),
+            false => rest,
         };
         let rest = rest.trim_end_matches('/');
         let after_bracket = rest.rfind(']').map_or(0, |at| at + 1);
@@ -156,7 +174,7 @@ impl MqttAddress {
                     .map_err(|_| "the port is not a number up to 65535")?;
                 (host, port)
             }
-            None => (rest, if encrypted { 8883 } else { 1883 }),
+            None => (rest, usual),
         };
         let host = host
             .strip_prefix('[')
@@ -169,6 +187,7 @@ impl MqttAddress {
             host: host.into(),
             port,
             encrypted,
+            websocket,
         })
     }
 }
@@ -179,17 +198,20 @@ mod tests {
 
     #[test]
     fn an_mqtt_address_comes_apart() {
-        for (url, host, port, encrypted) in [
-            ("mqtt://h", "h", 1883, false),
-            ("mqtts://h/", "h", 8883, true),
-            ("mqtt://[::1]:1", "::1", 1, false),
-            ("mqtts://[fe80::1]", "fe80::1", 8883, true),
+        for (url, host, port, encrypted, websocket) in [
+            ("mqtt://h", "h", 1883, false, false),
+            ("mqtts://h/", "h", 8883, true, false),
+            ("mqtt://[::1]:1", "::1", 1, false, false),
+            ("mqtts://[fe80::1]", "fe80::1", 8883, true, false),
+            ("mqtt+ws://h:8083/mqtt", "h", 8083, false, true),
+            ("mqtt+wss://h", "h", 443, true, true),
         ] {
             let host = host.to_owned();
             let wanted = MqttAddress {
                 host,
                 port,
                 encrypted,
+                websocket,
             };
             assert_eq!(MqttAddress::parse(url).unwrap(), wanted, "{url}");
         }
@@ -199,6 +221,8 @@ mod tests {
             "ws://h",
             "mqtt://h:x",
             "mqtt://h/path",
+            "mqtt://h/mqtt",
+            "mqtt+ws://h/path",
         ] {
             assert!(MqttAddress::parse(url).is_err(), "{url}");
         }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::CLOSING_TIME_MAX;
+use crate::limits::{CLOSING_TIME_MAX, MQTT_WEBSOCKET_PATH};
 use crate::{
     AgentConfig, Backend, Effect, Engine, EngineError, NoStorage, Now, Reach, Restart, Storage,
 };
@@ -349,6 +349,7 @@ impl Driver {
                 let tls = link.encrypted.then(|| client_tls(tls, peer_eid));
                 let config = mtp::mqtt::DialConfig {
                     tls: tls.transpose()?,
+                    websocket: link.websocket.then(|| MQTT_WEBSOCKET_PATH.to_owned()),
                     version: link.version,
                     client_id: link.client_id,
                     username: given(link.username),

@@ -27,6 +27,8 @@ pub struct MqttLink {
     pub port: u16,
     /// Over TLS.
     pub encrypted: bool,
+    /// Inside of a WebSocket.
+    pub websocket: bool,
     /// The version of MQTT.
     pub version: Version,
     /// Client identifier; may be empty.
@@ -92,6 +94,7 @@ impl Engine {
             let wanted = self.held_true(&format!("{row}Enable"));
             wanted.then(|| self.held(&format!("{row}Topic")))
         });
+        let transport = held("TransportProtocol");
         let version = mqtt_version(&held("ProtocolVersion")).unwrap_or_default();
         let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let link = MqttLink {
@@ -99,7 +102,8 @@ impl Engine {
             mtp,
             host,
             port: u16::try_from(number("BrokerPort")).unwrap_or(1883),
-            encrypted: held("TransportProtocol") == "TLS",
+            encrypted: matches!(&*transport, "TLS" | "WebSocketTLS"),
+            websocket: matches!(&*transport, "WebSocket" | "WebSocketTLS"),
             version,
             client_id: held("ClientID"),
             username: held("Username"),
@@ -138,7 +142,12 @@ impl Engine {
             .instances(MTPS)
             .find(|n| self.held(&format!("{MTPS}{n}.Protocol")) == "MQTT");
         let mtp = self.state.insert(MTPS, mtp);
-        let transport = if address.encrypted { "TLS" } else { "TCP/IP" };
+        let transport = match (address.websocket, address.encrypted) {
+            (false, false) => "TCP/IP",
+            (false, true) => "TLS",
+            (true, false) => "WebSocket",
+            (true, true) => "WebSocketTLS",
+        };
         let of_client = [
             ("Alias", format!("cpe-{client}")),
             ("Name", format!("cpe-{client}")),

@@ -17,7 +17,13 @@ pub struct Mqtt {
     /// The address of the TLS listener, like `0.0.0.0:8883`.
     #[serde(deserialize_with = "super::address_or_none")]
     pub tls_listen: Option<SocketAddr>,
-    /// The certificate of the TLS listener; absent takes that of `usp.tls`, else makes a development
+    /// The address for MQTT inside of WebSockets, plaintext, like `0.0.0.0:8083`.
+    #[serde(deserialize_with = "super::address_or_none")]
+    pub ws_listen: Option<SocketAddr>,
+    /// The same with TLS, like `0.0.0.0:8084`.
+    #[serde(deserialize_with = "super::address_or_none")]
+    pub wss_listen: Option<SocketAddr>,
+    /// The certificate of the listeners with TLS; absent takes that of `usp.tls`, else makes a development
     /// authority in `data_dir`.
     pub tls: Option<DeviceTls>,
     /// What all topics begin with.

@@ -1,16 +1,15 @@
 //! What the doctor finds of the broker inside, and of brokers of others. Nothing where there is none: it is not wanted.
 
-use std::net::SocketAddr;
-
 use api::doctor::{Finding, Severity};
 use fleet::Timestamp;
 
 use super::findings::finding;
+use crate::southbound::usp::MqttListening as Listening;
 use crate::state::State;
 
 /// Whether any listener of it is open, or devices come through another.
 pub fn is_open(state: &State) -> bool {
-    !open(state).is_empty() || !state.bound.brokers.is_empty()
+    state.bound.mqtt.listeners().next().is_some() || !state.bound.brokers.is_empty()
 }
 
 /// How it stands with brokers of others.
@@ -44,27 +43,15 @@ pub fn brokers(state: &State, at: Timestamp) -> Vec<Finding> {
     .collect()
 }
 
-fn open(state: &State) -> Vec<(&'static str, SocketAddr, &'static str)> {
-    let bound = &state.bound.mqtt;
-    let all = [
-        ("mqtt.tls_listen", bound.tls, "with TLS"),
-        ("mqtt.listen", bound.plain, "without TLS"),
-    ];
-    let open = all.into_iter();
-    open.filter_map(|(key, addr, how)| addr.map(|addr| (key, addr, how)))
-        .collect()
-}
-
 /// The listeners.
 pub fn listeners(state: &State) -> Vec<Finding> {
-    let open = open(state);
-    let Some(&(key, addr, _)) = open.first() else {
+    let bound = &state.bound.mqtt;
+    let open: Vec<_> = bound.listeners().collect();
+    let Some(&Listening { key, addr, .. }) = open.first() else {
         return Vec::new();
     };
-    let shown: Vec<_> = open
-        .iter()
-        .map(|(_, addr, how)| format!("{addr} {how}"))
-        .collect();
+    let shown = open.iter().map(|one| format!("{} {}", one.addr, one.how));
+    let shown: Vec<_> = shown.collect();
     let mut all = vec![finding(
         Severity::Ok,
         "mqtt-listener",
@@ -73,7 +60,7 @@ pub fn listeners(state: &State) -> Vec<Finding> {
         "",
     )];
     let proxied = state.config.mqtt.public_url.is_some();
-    if !proxied && open.iter().all(|(_, addr, _)| addr.ip().is_loopback()) {
+    if !proxied && open.iter().all(|one| one.addr.ip().is_loopback()) {
         let port = addr.port();
         all.push(finding(
             Severity::Warning,
@@ -88,8 +75,8 @@ pub fn listeners(state: &State) -> Vec<Finding> {
         .mqtt
         .public_url
         .as_ref()
-        .is_some_and(|url| url.starts_with("mqtts:"));
-    if state.bound.mqtt.tls.is_none() && !proxy_speaks_tls {
+        .is_some_and(|url| url.starts_with("mqtts:") || url.starts_with("mqtt+wss:"));
+    if bound.tls.or(bound.wss).is_none() && !proxy_speaks_tls {
         all.push(finding(
             Severity::Info,
             "no-mqtt-tls",

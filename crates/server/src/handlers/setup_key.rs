@@ -181,10 +181,13 @@ pub fn device_urls(state: &State, headers: &HeaderMap, credential: &str) -> Vec<
 /// How devices that speak USP over MQTT are pointed at this server; nothing where there is no broker.
 fn mqtt_access(state: &State, headers: &HeaderMap, tenant: &TenantId) -> Option<MqttAccess> {
     let (bound, config) = (&state.bound.mqtt, &state.config.mqtt);
-    let listeners = [("mqtts", bound.tls), ("mqtt", bound.plain)];
-    if listeners.iter().all(|(_, addr)| addr.is_none()) {
+    let listeners: Vec<_> = bound.listeners().collect();
+    if listeners.is_empty() {
         return None;
     }
+    let listeners = listeners
+        .into_iter()
+        .map(|one| (one.scheme, Some(one.addr)));
     let urls = match &config.public_url {
         Some(url) => vec![url.clone()],
         None => places(headers, listeners).collect(),
@@ -226,7 +229,7 @@ fn acs_access(state: &State, headers: &HeaderMap, tenant: &TenantId) -> Option<A
 /// caller found us.
 fn places(
     headers: &HeaderMap,
-    listeners: [(&'static str, Option<SocketAddr>); 2],
+    listeners: impl IntoIterator<Item = (&'static str, Option<SocketAddr>)>,
 ) -> impl Iterator<Item = String> {
     let host = headers
         .get(header::HOST)

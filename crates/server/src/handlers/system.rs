@@ -40,13 +40,12 @@ pub async fn show(Extract(state): Extract<State>, caller: Caller) -> Json<System
             url: config.usp.public_url.clone().unwrap_or(own),
         });
     }
-    for (scheme, addr) in [("mqtt", bound.mqtt.plain), ("mqtts", bound.mqtt.tls)] {
-        let Some(addr) = addr else { continue };
-        let own = format!("{scheme}://{addr}");
+    for one in bound.mqtt.listeners() {
+        let own = format!("{}://{}", one.scheme, one.addr);
         listeners.push(Listener {
             purpose: "devices (MQTT)".to_owned(),
-            protocol: scheme.to_owned(),
-            address: addr.to_string(),
+            protocol: one.scheme.to_owned(),
+            address: one.addr.to_string(),
             url: config.mqtt.public_url.clone().unwrap_or(own),
         });
     }

@@ -27,11 +27,12 @@ async fn each<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     }
 }
 
-/// An agent that comes with the setup key.
+/// An agent that comes with the setup key, inside of a WebSocket where it can.
 fn dial(world: &World, serial: &str, version: &str, session_mode: &str) -> Real {
+    let there = world.mqtt.listeners().last().unwrap();
     let controller = ControllerConfig {
         endpoint_id: world.own.clone(),
-        url: format!("mqtt://{}", world.mqtt.plain.unwrap()),
+        url: format!("{}://{}", there.scheme, there.addr),
         retry_min_wait: 1,
         mqtt: Some(MqttConfig {
             version: version.into(),
@@ -121,6 +122,16 @@ async fn an_agent_is_managed_over_mqtt_5_and_comes_back_after_a_restart_of_the_s
 #[tokio::test]
 async fn an_agent_is_managed_over_mqtt_3_1_1_and_comes_back_after_a_restart_of_the_server() {
     each(|world| managed(world, "3.1.1", "Allow")).await;
+}
+
+#[tokio::test]
+async fn an_agent_is_managed_over_mqtt_inside_of_a_websocket() {
+    let database = store::testing::sqlite().await.unwrap();
+    let world = World::with(database, |config, _| {
+        config.mqtt.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        config.mqtt.ws_listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    });
+    managed(world.await, "5.0", "Allow").await;
 }
 
 /// Messages in pieces, through a broker that knows nothing of them.

@@ -216,6 +216,7 @@ impl World {
         (&mut self.task).await.unwrap();
         self.config.usp.listen = Some(self.usp);
         self.config.mqtt.listen = self.mqtt.plain;
+        self.config.mqtt.ws_listen = self.mqtt.ws;
         let (started, facts, shutdown) = begin(&self.store, &self.config, &self.limits).await;
         self.adapter = started.southbound;
         self.task = started.task;

@@ -41,7 +41,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use adapter::Adapter;
-pub use mqtt::Bound as MqttBound;
+pub use mqtt::{Bound as MqttBound, Listening as MqttListening};
 
 use super::certificate::Certificate;
 use super::registry;

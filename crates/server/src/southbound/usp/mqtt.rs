@@ -20,8 +20,57 @@ pub struct Bound {
     pub plain: Option<SocketAddr>,
     /// With TLS.
     pub tls: Option<SocketAddr>,
-    /// The certificate of the listener with TLS.
+    /// Inside of WebSockets.
+    pub ws: Option<SocketAddr>,
+    /// Inside of WebSockets, with TLS.
+    pub wss: Option<SocketAddr>,
+    /// The certificate of the listeners with TLS.
     pub certificate: Option<Certificate>,
+}
+
+impl Bound {
+    /// The listeners there are, with the scheme of their URLs, the key of their addresses and how they are
+    /// reached; those with TLS first.
+    pub fn listeners(&self) -> impl Iterator<Item = Listening> {
+        let all = [
+            ("mqtts", "mqtt.tls_listen", "with TLS", self.tls),
+            ("mqtt", "mqtt.listen", "without TLS", self.plain),
+            (
+                "mqtt+wss",
+                "mqtt.wss_listen",
+                "inside of WebSockets with TLS",
+                self.wss,
+            ),
+            (
+                "mqtt+ws",
+                "mqtt.ws_listen",
+                "inside of WebSockets without TLS",
+                self.ws,
+            ),
+        ];
+        let open = all.into_iter();
+        open.filter_map(|(scheme, key, how, addr)| {
+            addr.map(|addr| Listening {
+                scheme,
+                key,
+                how,
+                addr,
+            })
+        })
+    }
+}
+
+/// One listener of the broker.
+#[derive(Clone, Copy, Debug)]
+pub struct Listening {
+    /// Of its URL.
+    pub scheme: &'static str,
+    /// Its address in the configuration.
+    pub key: &'static str,
+    /// In words.
+    pub how: &'static str,
+    /// Where it is bound.
+    pub addr: SocketAddr,
 }
 
 /// The door of the broker: the same as of WebSockets, so that a setup key is counted once.
@@ -40,13 +89,29 @@ pub async fn start(
         let settings = settings(config, addr);
         bound.plain = Some(bind(core, &door, "mqtt.listen", settings).await?);
     }
-    if let Some(addr) = mqtt.tls_listen {
+    if let Some(addr) = mqtt.ws_listen {
+        let mut settings = settings(config, addr);
+        settings.websocket = true;
+        bound.ws = Some(bind(core, &door, "mqtt.ws_listen", settings).await?);
+    }
+    if mqtt.tls_listen.or(mqtt.wss_listen).is_some() {
         let files = mqtt.tls.as_ref().or(config.usp.tls.as_ref());
         let (certificate, issue) =
             certificate::load("mqtt.tls", Visits::Long, files, config, &core.own)?;
-        let mut settings = settings(config, addr);
-        settings.socket.tls = Some(certificate.tls.clone());
-        bound.tls = Some(bind(core, &door, "mqtt.tls_listen", settings).await?);
+        let encrypted = |addr, websocket| {
+            let mut settings = settings(config, addr);
+            settings.socket.tls = Some(certificate.tls.clone());
+            settings.websocket = websocket;
+            settings
+        };
+        if let Some(addr) = mqtt.tls_listen {
+            let settings = encrypted(addr, false);
+            bound.tls = Some(bind(core, &door, "mqtt.tls_listen", settings).await?);
+        }
+        if let Some(addr) = mqtt.wss_listen {
+            let settings = encrypted(addr, true);
+            bound.wss = Some(bind(core, &door, "mqtt.wss_listen", settings).await?);
+        }
         tokio::spawn(certificate::keep_fresh(
             core.shutdown.clone(),
             core.limits.certificate_look_every,
