@@ -2,6 +2,7 @@
 //! model; the file only says who the agent is and how it finds its first controllers.
 
 mod mqtt;
+mod services;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::limits::{CONFIG_BYTES_MAX, CONTROLLERS_MAX};
 
 pub(crate) use mqtt::version as mqtt_version;
 pub use mqtt::{MqttAddress, MqttConfig};
+pub use services::{ServicesConfig, TrustConfig};
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +61,8 @@ pub struct AgentConfig {
     pub controllers: Vec<ControllerConfig>,
     /// Accept connections from controllers.
     pub listen: Option<ListenConfig>,
+    /// Sockets for the processes of this device.
+    pub services: Option<ServicesConfig>,
     /// How TLS servers are verified.
     pub tls: TlsConfig,
     /// What `Reboot()` does on a Linux host.
@@ -75,8 +79,8 @@ pub struct AgentConfig {
 pub struct ControllerConfig {
     /// Its endpoint id.
     pub endpoint_id: String,
-    /// `ws://` or `wss://`, where it listens; `mqtt://` or `mqtts://`, the broker through which it is reached. Empty: it
-    /// dials us.
+    /// `ws://` or `wss://`, where it listens; `mqtt://` or `mqtts://`, the broker through which it is reached;
+    /// `unix:///FILE`, the socket of a broker on this device; `unix:`: it connects to our socket. Empty: it dials us.
     pub url: String,
     /// The role it has: `Full Access` or `Untrusted`.
     pub role: String,
@@ -96,6 +100,8 @@ pub struct ControllerConfig {
     pub payload_security: String,
     /// What the broker is told, when the URL is one of MQTT.
     pub mqtt: Option<MqttConfig>,
+    /// This agent is a USP Service, and the controller its broker: the paths of the data model that it registers there.
+    pub register: Vec<String>,
 }
 
 impl Default for ControllerConfig {
@@ -112,6 +118,7 @@ impl Default for ControllerConfig {
             record_bytes_max: 0,
             payload_security: "Plaintext".into(),
             mqtt: None,
+            register: Vec::new(),
         }
     }
 }
@@ -356,6 +363,11 @@ impl AgentConfig {
         if self.controllers.iter().filter(over_mqtt).count() > 1 {
             let reason = "one controller at most is reached over MQTT: the protocol of an MTP is a unique key";
             return invalid("controller", reason.into());
+        }
+        if let Some(services) = &self.services
+            && let Err((key, reason)) = services.check()
+        {
+            return invalid(&format!("services.{key}"), reason);
         }
         if let Some(listen) = &self.listen {
             if !listen.path.starts_with('/') {

@@ -78,8 +78,12 @@ faults! {
     invalid_command_arguments = 7027;
     /// 7028: registration refused.
     register_failure = 7028;
+    /// 7029: another agent has it.
+    already_in_use = 7029;
     /// 7030: deregistration refused.
     deregister_failure = 7030;
+    /// 7031: another agent has registered it.
+    registered_by_another = 7031;
 }
 
 #[cfg(test)]

@@ -19,12 +19,13 @@ pub use backend::{
 };
 pub use config::{
     AgentConfig, ConfigError, ControllerConfig, DeviceConfig, ListenConfig, MqttAddress,
-    MqttConfig, RebootConfig, TlsConfig, WebSocketAddress,
+    MqttConfig, RebootConfig, ServicesConfig, TlsConfig, TrustConfig, WebSocketAddress,
 };
 pub use driver::{Clock, RunError, RunOptions, SystemClock, run};
 pub use engine::{
-    ControllerLink, Effect, Engine, EngineError, MqttLink, Outgoing, Reach, SessionSettings,
+    ControllerLink, Effect, Engine, EngineError, Handled, MqttLink, Outgoing, Reach,
+    SessionSettings,
 };
 pub use fault::Fault;
-pub use model::{model, model_from, read_only};
+pub use model::{model, model_from, model_with, read_only};
 pub use storage::{Entry, FileStorage, MemoryStorage, NoStorage, Storage, StorageError};

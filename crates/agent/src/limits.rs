@@ -46,6 +46,31 @@ pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// Most controllers of one agent, each of which may hold a connection.
 pub const CONTROLLERS_MAX: usize = 32;
 
+/// Most USP Services of one agent: processes of the device that register something.
+pub const SERVICES_MAX: usize = 32;
+
+/// Most paths that one of them registers. A whole vendor extension is one path.
+pub const SERVICE_PATHS_MAX: usize = 64;
+
+/// Most objects, parameters, commands and events that a service describes: several times what a large one has, for all of
+/// it is kept in memory.
+pub const SERVICE_MODEL_ELEMENTS_MAX: usize = 20_000;
+
+/// Most subscriptions of ours at one service: as many as this agent has itself, each with some references.
+pub const SERVICE_SUBSCRIPTIONS_MAX: usize = 512;
+
+/// Most requests of controllers that wait for services at once.
+pub const SERVICE_JOBS_MAX: usize = 64;
+
+/// Longest wait for the answer of a service: it is on this device, and a controller waits for it.
+pub const SERVICE_ANSWER_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Longest wait for a service to take what it is asked: beyond it, it no longer reads, and everybody else waits.
+pub const SERVICE_SEND_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long a service waits before it asks again for what its broker has refused: another may have given it back.
+pub const REGISTER_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Most connections waiting to be attributed to a controller on the listening side.
 pub const INBOUND_PENDING_MAX: usize = 64;
 

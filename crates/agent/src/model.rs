@@ -42,6 +42,12 @@ const OWN: &[&str] = &[
     "-Device.LocalAgent.Controller.{i}.MTP.{i}.MQTT.PublishRetainResponse",
     "-Device.LocalAgent.Controller.{i}.MTP.{i}.MQTT.PublishRetainNotify",
     "-Device.LocalAgent.Controller.{i}.MTP.{i}.MQTT.USPServiceRef",
+    "Device.LocalAgent.MTP.{i}.UDS.",
+    "Device.LocalAgent.Controller.{i}.MTP.{i}.UDS.",
+    "Device.UnixDomainSockets.",
+    "Device.USPServices.",
+    "-Device.USPServices.USPService.{i}.DeploymentUnitRef",
+    "-Device.USPServices.USPService.{i}.ExecutionUnitRef",
     "Device.MQTT.ClientNumberOfEntries",
     "Device.MQTT.Client.{i}.Alias",
     "Device.MQTT.Client.{i}.Name",
@@ -89,6 +95,21 @@ pub fn model_from<P: AsRef<str>>(schema: &Schema, paths: &[P]) -> Result<Arc<Sch
         .chain(paths.iter().map(AsRef::as_ref))
         .collect();
     Ok(Arc::new(schema.subset(&all)?))
+}
+
+/// The same with objects of one's own (`Device.X_012345_Meter.`), for devices and USP Services that have some.
+pub fn model_with<P: AsRef<str>>(
+    paths: &[P],
+    objects: impl IntoIterator<Item = dm::ObjectDef>,
+) -> Result<Arc<Schema>, SchemaError> {
+    let model = model(paths)?;
+    let mut builder = Schema::builder()
+        .named(model.name().to_owned())
+        .include(&model, "Device.")?;
+    for object in objects {
+        builder = builder.object(object);
+    }
+    Ok(Arc::new(builder.build()?))
 }
 
 /// The same model with everything below `prefixes` read-only, for devices that show and do not configure.

@@ -5,6 +5,7 @@
 //! GetSupportedProtocol, which concerns the session alone, is answered here.
 
 mod notifies;
+mod registrations;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::version::{Version, Versions};
 
 use notifies::Notifies;
 pub use notifies::{GaveUp, NotifyId};
+pub use registrations::RegistrationId;
 
 /// How an agent talks; shared by all its sessions.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +68,13 @@ pub enum Event {
         /// Why.
         why: GaveUp,
     },
+    /// The broker answers a Register or Deregister. A response is not yet a success: it says so path by path.
+    Registered {
+        /// What was asked.
+        id: RegistrationId,
+        /// The answer.
+        result: Result<Response, UspError>,
+    },
     /// The controller takes its leave: close the channel, or call [`Session::channel_opened`] to
     /// connect again on it (R-MTP.8).
     Disconnected {
@@ -102,6 +111,7 @@ pub struct Session {
     next: u64,
     in_progress: Vec<InProgress>,
     notifies: Notifies,
+    registrations: registrations::Registrations,
     events: VecDeque<Event>,
 }
 
@@ -125,6 +135,7 @@ impl Session {
             next: 1,
             in_progress: Vec::new(),
             notifies,
+            registrations: registrations::Registrations::new(seed),
             events: VecDeque::new(),
         }
     }
@@ -148,6 +159,7 @@ impl Session {
     /// notification that is not delivered yet.
     pub fn channel_opened(&mut self, now: Instant, connect: impl Into<RecordType>) {
         self.orphan();
+        self.registrations.clear();
         self.link.start(now, connect.into());
         self.notifies.channel_opened(now);
     }
@@ -156,6 +168,7 @@ impl Session {
     pub fn channel_closed(&mut self, now: Instant) {
         self.link.stop();
         self.orphan();
+        self.registrations.clear();
         self.notifies.channel_closed(now, &mut self.events);
     }
 
@@ -213,10 +226,12 @@ impl Session {
                 self.notifies
                     .answered(now, &msg_id, Ok(()), &mut self.events)
             }
-            Body::Response(_) => false,
+            Body::Response(response) => self.registered(&msg_id, Ok(response)),
             Body::Error(error) => {
+                let error = UspError::from(error);
                 self.notifies
-                    .answered(now, &msg_id, Err(error.into()), &mut self.events)
+                    .answered(now, &msg_id, Err(error.clone()), &mut self.events)
+                    || self.registered(&msg_id, Err(error))
             }
         };
         // R-MSG.9
@@ -387,6 +402,9 @@ impl Session {
         }
         if !self.link.is_ready() {
             return None;
+        }
+        if let Some(registration) = self.next_registration() {
+            return Some(registration);
         }
         let payload = self.notifies.poll_transmit(&mut self.events)?;
         self.link.send(payload)

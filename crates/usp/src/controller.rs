@@ -4,6 +4,7 @@
 //! is told (see [`Session::unanswered`]), and the caller knows what may be sent twice.
 
 mod event;
+mod registrations;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,15 +18,13 @@ use crate::endpoint::EndpointId;
 use crate::error::{Error, ErrorCode, UspError};
 use crate::limits;
 use crate::link::{Inbound, Link, Via};
-use crate::msg::{
-    Body, Deregister, DeregisterResp, DeregisterStatus, DeregisteredPathResult, Msg, MsgType,
-    Notification, Notify, NotifyResp, OperationFailure, Request, Response,
-};
+use crate::msg::{Body, Msg, MsgType, Notification, Notify, NotifyResp, Request, Response};
 use crate::record::{DisconnectRecord, RecordType};
 pub use crate::session::{Ignored, Signatures, Transport};
 use crate::session::{earlier, excerpt, pop};
 use crate::version::Version;
 pub use event::{Config, Event, NotifyToken, PeerError, RequestId, Sent};
+pub use registrations::{Registration, RegistrationToken};
 
 struct Pending {
     id: RequestId,
@@ -53,6 +52,7 @@ pub struct Session {
     queue: VecDeque<(Pending, Vec<u8>)>,
     in_flight: Vec<Pending>,
     notifies: Vec<Unacknowledged>,
+    registrations: Vec<registrations::Unanswered>,
     events: VecDeque<Event>,
 }
 
@@ -79,6 +79,7 @@ impl Session {
             queue,
             in_flight,
             notifies,
+            registrations: Vec::new(),
             events,
         }
     }
@@ -205,7 +206,7 @@ impl Session {
         // R-MSG.10: the body decides
         match msg.body {
             Body::Request(Request::Notify(notify)) => self.notified(msg_id, notify, via),
-            Body::Request(request) => self.refuse_request(msg_id, request, via),
+            Body::Request(request) => self.other_request(msg_id, request, via),
             Body::Response(response) => self.response(&msg_id, Ok(response)),
             Body::Error(error) => self.response(&msg_id, Err(error.into())),
         }
@@ -276,25 +277,6 @@ impl Session {
             msg_id,
             notify,
         });
-    }
-
-    /// Agents ask a controller that is no broker for nothing but Notify. R-MSG.1
-    fn refuse_request(&mut self, msg_id: String, request: Request, via: Via) {
-        match request {
-            Request::Deregister(deregister) => {
-                self.link
-                    .respond(&msg_id, refuse_deregister(deregister).into(), via)
-            }
-            request => {
-                let text = format!("this controller does not serve {:?}", request.msg_type());
-                self.link.reply_error(
-                    &msg_id,
-                    UspError::new(ErrorCode::MESSAGE_NOT_SUPPORTED, text),
-                    via,
-                )
-            }
-        };
-        self.ignore(Ignored::Unsupported { msg_id });
     }
 
     fn fresh(&mut self) -> u64 {
@@ -478,23 +460,5 @@ impl Session {
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<Event> {
         pop(&mut self.events)
-    }
-}
-
-/// A Deregister is never answered with an Error. R-DEREG.4
-fn refuse_deregister(deregister: Deregister) -> DeregisterResp {
-    let refuse = |requested_path| {
-        let err_msg = "this controller takes no registrations".to_owned();
-        let failure = OperationFailure {
-            err_code: ErrorCode::DEREGISTER_FAILURE.0,
-            err_msg,
-        };
-        DeregisteredPathResult {
-            requested_path,
-            oper_status: DeregisterStatus::OperFailure(failure),
-        }
-    };
-    DeregisterResp {
-        deregistered_path_results: deregister.paths.into_iter().map(refuse).collect(),
     }
 }

@@ -45,6 +45,9 @@ pub const EVENTS_MAX: usize = 1024;
 /// Requests of one controller that an agent works on at once.
 pub const REQUESTS_IN_PROGRESS_MAX: usize = 32;
 
+/// Register and Deregister requests under way between a USP Service and its broker. A service has one or two.
+pub const REGISTRATIONS_MAX: usize = 8;
+
 /// Notifications an agent holds for one controller until they are delivered.
 pub const NOTIFIES_PENDING_MAX: usize = 1024;
 

@@ -97,6 +97,7 @@ impl ControllerConfig {
         let parsed = match self.url.as_str() {
             "" => Ok(()),
             url if MqttAddress::is_one(url) => MqttAddress::parse(url).map(drop),
+            _ if self.is_local() => self.check_socket(),
             url => WebSocketAddress::parse(url).map(drop),
         };
         if let Err(reason) = parsed {

@@ -8,7 +8,7 @@ use usp::agent::{Event, Session};
 
 use super::Driver;
 use super::peer::{Channel, Peer};
-use crate::{ControllerLink, Effect, Outgoing};
+use crate::{ControllerLink, Effect, Handled, Outgoing};
 
 impl Driver {
     pub(super) fn event(&mut self, at: usize, event: Event) {
@@ -18,7 +18,13 @@ impl Driver {
         match event {
             Event::Requested { token, request, .. } => {
                 let from = peer.session.peer().clone();
-                let result = self.engine.handle(now, &from, request);
+                let result = match self.engine.begin(now, &from, request) {
+                    Handled::Now(result) => result,
+                    Handled::Later(job) => {
+                        let controller = peer.config.instance;
+                        return self.wait_for_services(job, controller, token);
+                    }
+                };
                 if let Err(error) = peer.session.respond(token, result) {
                     tracing::debug!(agent = %self.engine.endpoint_id(), %error, "no answer is possible");
                 }
@@ -34,6 +40,10 @@ impl Driver {
             Event::GaveUp { id, why } => {
                 peer.sent.retain(|(sent, _)| *sent != id);
                 tracing::debug!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), ?why, "a notification was given up");
+            }
+            Event::Registered { result, .. } => {
+                let own = self.engine.endpoint_id();
+                peer.registered(now.at, own, result);
             }
             Event::Disconnected { code, reason: why } => {
                 tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), %code, why, "the controller takes its leave");
@@ -126,6 +136,16 @@ impl Driver {
                     peer.session.reset_context(now.at);
                 }
             }
+            Effect::AskService {
+                service,
+                ask,
+                request,
+            } => self.ask_service(service, ask, *request),
+            Effect::Answer { job, result } => {
+                if let Some(at) = self.answer_job(job, *result) {
+                    self.flush(at).await;
+                }
+            }
             // Our listener is the configuration file's; the row shows it.
             Effect::ListenersChanged | Effect::Restart(_) => {}
         }
@@ -190,9 +210,15 @@ impl Driver {
                 }
             }
         }
+        let local = self.peers.iter();
+        let local = local.filter(|peer| peer.config.reach == crate::Reach::Local);
+        let local = local.map(|peer| peer.config.endpoint_id.clone());
+        self.services.expect(local.collect());
+        // Who has a way of its own does not come in by another.
         let controllers = self
             .peers
             .iter()
+            .filter(|peer| peer.config.reach != crate::Reach::Local)
             .map(|peer| peer.config.endpoint_id.clone())
             .collect();
         *self

@@ -5,6 +5,7 @@ mod effects;
 mod identity;
 mod inbound;
 mod peer;
+mod services;
 mod wire;
 
 use std::future::{Future, poll_fn};
@@ -27,6 +28,7 @@ use crate::{
 use identity::EndToEnd;
 use inbound::Door;
 use peer::{Channel, Happened, Peer};
+use services::{Local, Services};
 use wire::Wire;
 
 /// Where the driver takes the time from.
@@ -88,6 +90,9 @@ pub enum RunError {
         /// What went wrong.
         source: std::io::Error,
     },
+    /// It could not make a socket for the processes of the device.
+    #[error("services: {0}")]
+    Socket(#[from] mtp::uds::BindError),
     /// Certificates could not be used.
     #[error("tls: {0}")]
     Tls(String),
@@ -106,7 +111,7 @@ pub async fn run(
         seed,
         listening,
     } = options;
-    let listen = config.listen.clone();
+    let (listen, services) = (config.listen.clone(), config.services.clone());
     let tls = config.tls.clone();
     let engine = Engine::new(config, backend, storage, clock.now())?;
     let identity = EndToEnd::load(&tls, engine.endpoint_id())?;
@@ -119,6 +124,7 @@ pub async fn run(
         Some(listen) => Some(inbound::listen(listen, &door).await?),
         None => None,
     };
+    let services = Services::open(services.as_ref(), engine.endpoint_id()).await?;
     let mut driver = Driver {
         engine,
         clock,
@@ -128,6 +134,7 @@ pub async fn run(
         peers: Vec::new(),
         door,
         listener,
+        services,
         closing: JoinSet::new(),
     };
     driver.engine.set_end_to_end(driver.identity.is_there());
@@ -151,6 +158,7 @@ struct Driver {
     peers: Vec<Peer>,
     door: Arc<Door>,
     listener: Option<Listener<Door>>,
+    services: Services,
     closing: JoinSet<()>,
 }
 
@@ -161,6 +169,7 @@ enum Woken {
     Hint,
     Peer(usize, Happened),
     Accepted(Box<mtp::ws::Accepted<usp::EndpointId>>),
+    Local(Local),
 }
 
 impl Driver {
@@ -190,6 +199,7 @@ impl Driver {
                 Woken::Time | Woken::Hint => {}
                 Woken::Peer(at, happened) => self.happened(at, happened),
                 Woken::Accepted(accepted) => self.accepted(*accepted),
+                Woken::Local(happened) => self.local(happened),
             }
             self.time_passes();
         }
@@ -206,6 +216,7 @@ impl Driver {
             .iter()
             .filter_map(Peer::deadline)
             .chain(tick)
+            .chain(self.services.deadline())
             .min();
         if let Some(at) = deadline.map(tokio::time::Instant::from)
             && alarm.deadline() != at
@@ -216,6 +227,7 @@ impl Driver {
         let Driver {
             peers,
             listener,
+            services,
             closing,
             ..
         } = self;
@@ -235,6 +247,7 @@ impl Driver {
                     None => std::future::pending().await,
                 }
             } => Woken::Accepted(Box::new(accepted)),
+            happened = services.next() => Woken::Local(happened),
             () = notifier.woken() => Woken::Hint,
             () = alarm, if deadline.is_some() => Woken::Time,
             Some(_) = closing.join_next() => Woken::Time,
@@ -314,10 +327,12 @@ impl Driver {
     /// Pings, retries, dials that are due.
     fn time_passes(&mut self) {
         let now = self.clock.now().at;
+        self.services.handle_timeout(now);
         for at in 0..self.peers.len() {
             let random = self.next_random();
             let peer = &mut self.peers[at];
             peer.session.handle_timeout(now);
+            peer.register_again(now);
             match &mut peer.channel {
                 Channel::Waiting(due) if *due <= now => self.begin_dial(at),
                 Channel::Open(link) => {
@@ -337,7 +352,12 @@ impl Driver {
         let (reach, tls) = (peer.config.reach.clone(), self.tls.clone());
         let peer_eid = peer.config.endpoint_id.clone();
         peer.channel = match reach {
-            Reach::Awaited => return,
+            Reach::Awaited | Reach::Local => return,
+            Reach::Socket(path) => Channel::Dialing(Box::pin(async move {
+                let mut config = mtp::uds::DialConfig::new(path, own);
+                config.peer = Some(peer_eid);
+                Ok(Wire::from(mtp::uds::dial(&config).await?))
+            })),
             Reach::WebSocket(url) => Channel::Dialing(Box::pin(async move {
                 let encrypted = url.starts_with("wss:");
                 let mut config = mtp::ws::DialConfig::new(url, own);
@@ -385,6 +405,7 @@ impl Driver {
                 // Answers leave before their effects: a Set of our own address is answered on the old connection.
                 self.flush(at).await;
             }
+            busy |= self.settle_services().await;
             while let Some(effect) = self.engine.poll_effect() {
                 busy = true;
                 if let Effect::Restart(wanted) = effect {
@@ -411,6 +432,7 @@ impl Driver {
     /// Says goodbye to everybody and waits for the connections to close, not for long.
     async fn leave(&mut self, why: &'static str) {
         let now = self.clock.now().at;
+        self.drop_services();
         for at in 0..self.peers.len() {
             self.flush(at).await;
             if let Some(close) = self.peers[at].leave(now, why).await {

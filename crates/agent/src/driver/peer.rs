@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mtp::retry::Backoff;
 use mtp::ws::{CloseCode, reason};
-use usp::ErrorCode;
 use usp::agent::{NotifyId, Session};
+use usp::msg::{Register, RegisterStatus, RegistrationPath, Response};
+use usp::{EndpointId, ErrorCode, UspError};
 
 use super::wire::{Wire, WireError};
-use crate::limits::SEND_TIME_MAX;
+use crate::limits::{REGISTER_AGAIN, SEND_TIME_MAX};
 use crate::{ControllerLink, Reach};
 
 /// A connection attempt under way.
@@ -42,6 +43,8 @@ pub(super) struct Peer {
     pub backoff: Backoff,
     /// Undelivered notifications with their subscription; 0 for an OnBoardRequest.
     pub sent: Vec<(NotifyId, u32)>,
+    /// What the broker has refused, and when it is asked for again.
+    refused: Option<(Instant, Vec<String>)>,
 }
 
 impl Peer {
@@ -53,6 +56,7 @@ impl Peer {
             session,
             channel,
             sent: Vec::new(),
+            refused: None,
         }
     }
 
@@ -72,15 +76,75 @@ impl Peer {
     pub fn opened(&mut self, now: Instant, mut link: Wire) {
         link.set_keep_alive(self.config.keep_alive); // R-WS.17
         self.session.channel_opened(now, link.connect_record());
+        self.refused = None;
+        self.register(self.config.register.clone());
         self.channel = Channel::Open(link);
         self.backoff.reset(); // R-WS.21
+    }
+
+    /// A USP Service asks its broker for its paths.
+    fn register(&mut self, paths: Vec<String>) {
+        if paths.is_empty() {
+            return;
+        }
+        let path = |path| RegistrationPath { path };
+        let request = Register {
+            allow_partial: true,
+            reg_paths: paths.into_iter().map(path).collect(),
+        };
+        if let Err(error) = self.session.register(request) {
+            tracing::warn!(broker = %self.config.endpoint_id, %error, "nothing is registered");
+        }
+    }
+
+    /// The broker has answered: what it refuses is asked for again after a while.
+    pub fn registered(
+        &mut self,
+        now: Instant,
+        own: &EndpointId,
+        result: Result<Response, UspError>,
+    ) {
+        let mut refused = Vec::new();
+        match result {
+            Ok(Response::RegisterResp(response)) => {
+                for one in response.registered_path_results {
+                    match one.oper_status {
+                        RegisterStatus::OperSuccess(_) => {
+                            tracing::info!(agent = %own, broker = %self.config.endpoint_id, path = one.requested_path, "registered");
+                        }
+                        RegisterStatus::OperFailure(failure) => {
+                            tracing::warn!(agent = %own, broker = %self.config.endpoint_id, path = one.requested_path, code = failure.err_code, why = failure.err_msg, "not registered");
+                            refused.push(one.requested_path);
+                        }
+                    }
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(agent = %own, broker = %self.config.endpoint_id, %error, "nothing is registered");
+                refused = self.config.register.clone();
+            }
+        }
+        self.refused = (!refused.is_empty()).then(|| (now + REGISTER_AGAIN, refused));
+    }
+
+    /// Asks for it again when it is time.
+    pub fn register_again(&mut self, now: Instant) {
+        if self.refused.as_ref().is_some_and(|(due, _)| *due <= now)
+            && let Some((_, paths)) = self.refused.take()
+        {
+            self.register(paths);
+        }
     }
 
     /// The connection is gone: waits before dialling again.
     pub fn lost(&mut self, now: Instant, random: u64) {
         self.session.channel_closed(now);
+        self.refused = None;
         self.channel = match &self.config.reach {
-            Reach::Awaited => Channel::Idle,
+            Reach::Awaited | Reach::Local => Channel::Idle,
+            // R-UDS.5
+            Reach::Socket(_) => Channel::Waiting(now + mtp::uds::retry_wait(random)),
             Reach::WebSocket(_) => Channel::Waiting(now + self.backoff.next(random)),
             Reach::Mqtt(mqtt) => {
                 let longest = Duration::from_secs(mqtt.retry_max.into());
@@ -93,7 +157,7 @@ impl Peer {
     pub fn dial_now(&mut self, now: Instant) {
         self.backoff = backoff(&self.config);
         self.channel = match self.config.reach {
-            Reach::Awaited => Channel::Idle,
+            Reach::Awaited | Reach::Local => Channel::Idle,
             _ => Channel::Waiting(now),
         };
     }
@@ -146,7 +210,8 @@ impl Peer {
             Channel::Open(link) => link.next_ping(),
             Channel::Idle | Channel::Dialing(_) => None,
         };
-        [channel, self.session.poll_timeout()]
+        let refused = self.refused.as_ref().map(|(due, _)| *due);
+        [channel, self.session.poll_timeout(), refused]
             .into_iter()
             .flatten()
             .min()

@@ -1,4 +1,5 @@
-//! The connection to one controller, over whatever it runs: a WebSocket, or an MQTT broker. One set of verbs for both.
+//! The connection to one controller, over whatever it runs: a WebSocket, an MQTT broker, or a socket of this
+//! device. One set of verbs for all.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,7 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mtp::mqtt::Version;
 use mtp::ws::{CloseCode, Incoming, KeepAlive};
-use usp::proto::record::{MqttConnectRecord, MqttVersion, RecordType, WebSocketConnectRecord};
+use usp::proto::record::{
+    MqttConnectRecord, MqttVersion, RecordType, UdsConnectRecord, WebSocketConnectRecord,
+};
 
 use crate::limits::REPLY_TOPICS_MAX;
 
@@ -31,6 +34,7 @@ impl<E: std::error::Error> From<E> for WireError {
 pub(super) enum Wire {
     WebSocket(Box<mtp::ws::Link>),
     Mqtt(Box<Mqtt>),
+    Socket(Box<mtp::uds::Link>),
 }
 
 /// A connection to a broker, and where answers go that do not go to the controller's own topic.
@@ -53,11 +57,18 @@ impl From<mtp::mqtt::Link> for Wire {
     }
 }
 
+impl From<mtp::uds::Link> for Wire {
+    fn from(link: mtp::uds::Link) -> Self {
+        Self::Socket(Box::new(link))
+    }
+}
+
 impl Wire {
     /// The record that announces this agent (R-MTP.6).
     pub fn connect_record(&self) -> RecordType {
         match self {
             Self::WebSocket(_) => WebSocketConnectRecord {}.into(),
+            Self::Socket(_) => UdsConnectRecord {}.into(),
             Self::Mqtt(mqtt) => MqttConnectRecord {
                 version: match mqtt.link.version() {
                     Version::V5 => MqttVersion::V5,
@@ -79,6 +90,7 @@ impl Wire {
                     closed.reason
                 ))),
             },
+            Self::Socket(link) => Ok(link.recv().await?),
             Self::Mqtt(mqtt) => {
                 let incoming = mqtt.link.recv().await?;
                 mqtt.remember(&incoming.record, incoming.reply);
@@ -91,6 +103,7 @@ impl Wire {
     pub async fn send(&mut self, record: Bytes) -> Result<(), WireError> {
         match self {
             Self::WebSocket(link) => Ok(link.send(record).await?),
+            Self::Socket(link) => Ok(link.send(record).await?),
             Self::Mqtt(mqtt) => {
                 let to = mqtt.reply_to(&record);
                 Ok(mqtt.link.send(record, to.as_deref()).await?)
@@ -102,6 +115,9 @@ impl Wire {
     pub async fn close(self, code: CloseCode, reason: &'static str) {
         match self {
             Self::WebSocket(link) => link.close(code, reason).await,
+            Self::Socket(link) if code == CloseCode::Normal => link.close().await,
+            // R-UDS.23
+            Self::Socket(link) => link.refuse(reason).await,
             Self::Mqtt(mqtt) => mqtt.link.close().await,
         }
     }
@@ -109,14 +125,14 @@ impl Wire {
     /// The connection to a broker.
     pub fn mqtt(&self) -> Option<&mtp::mqtt::Link> {
         match self {
-            Self::WebSocket(_) => None,
+            Self::WebSocket(_) | Self::Socket(_) => None,
             Self::Mqtt(mqtt) => Some(&mqtt.link),
         }
     }
 
-    /// Whether what is no record ends it (R-WS.16), or is dropped (R-MQTT.28 to .32).
+    /// Whether what is no record ends it (R-WS.16, R-UDS.23), or is dropped (R-MQTT.28 to .32).
     pub fn closes_on_garbage(&self) -> bool {
-        matches!(self, Self::WebSocket(_))
+        !matches!(self, Self::Mqtt(_))
     }
 
     /// Seconds between pings (R-WS.17). A broker was told at the start.
@@ -129,6 +145,7 @@ impl Wire {
     pub fn next_ping(&self) -> Option<Instant> {
         match self {
             Self::WebSocket(link) => link.next_ping(),
+            Self::Socket(_) => None,
             Self::Mqtt(mqtt) => mqtt.link.next_ping(),
         }
     }
@@ -136,6 +153,8 @@ impl Wire {
     pub fn keep_alive(&mut self, now: Instant) -> Result<(), WireError> {
         match self {
             Self::WebSocket(link) => Ok(link.keep_alive(now)?),
+            // The kernel tells when a process is gone.
+            Self::Socket(_) => Ok(()),
             Self::Mqtt(mqtt) => Ok(mqtt.link.keep_alive(now)?),
         }
     }

@@ -76,6 +76,25 @@ impl Actor {
             false
         })
     }
+
+    /// The same for everything that a path with `{i}` may stand for.
+    pub fn allows_every(&self, field: Field, right: Right, path: &str) -> bool {
+        if self.controller.is_none() {
+            return true;
+        }
+        let bit = (right as u16) << (field as u16);
+        self.roles.iter().any(|rules| {
+            for rule in rules {
+                let covered = rule.targets.iter().map(|target| target.coverage(path));
+                match (covered.max(), rule.rights & bit != 0) {
+                    (Some(Coverage::All), granted) => return granted,
+                    (Some(Coverage::Some), false) => return false,
+                    _ => {}
+                }
+            }
+            false
+        })
+    }
 }
 
 fn rights(text: &str) -> u16 {
@@ -202,6 +221,29 @@ mod tests {
         assert!(actor.allows(Field::Param, Right::Read, "Device.A.B.C"));
         assert!(!actor.allows(Field::Param, Right::Write, "Device.A.B.C"));
         assert!(!actor.allows(Field::Obj, Right::Read, "Device.A.B.C"));
+    }
+
+    #[test]
+    fn what_is_granted_for_some_instances_is_not_granted_for_every_one() {
+        let rule = |order, target: &str, text| Rule {
+            order,
+            targets: vec![Pattern::simple(target)],
+            rights: rights(text) << 12,
+        };
+        let of = |rules: Vec<Rule>| Actor {
+            controller: Some(1),
+            roles: vec![rules],
+            ..Actor::default()
+        };
+        let every =
+            |actor: &Actor| actor.allows_every(Field::Param, Right::Write, "Device.A.{i}.B");
+        assert!(every(&of(vec![rule(1, "Device.A.", "rw--")])));
+        assert!(every(&of(vec![rule(1, "Device.A.*.", "rw--")])));
+        assert!(!every(&of(vec![rule(1, "Device.A.1.", "rw--")])));
+        let but_one = vec![rule(2, "Device.A.1.", "r---"), rule(1, "Device.", "rw--")];
+        assert!(!every(&of(but_one)));
+        let and_one = vec![rule(2, "Device.A.1.", "rw--"), rule(1, "Device.", "rw--")];
+        assert!(every(&of(and_one)));
     }
 
     #[test]

@@ -20,6 +20,7 @@ impl Engine {
             self.factory(now)?;
         }
         self.configured_controllers(now)?;
+        self.configure_sockets();
         self.persist()?;
         self.wake_up(now)
     }
@@ -36,6 +37,7 @@ impl Engine {
             self.state.clear();
             self.factory(now)?;
             self.configured_controllers(now)?;
+            self.configure_sockets();
             if let Some(boot) = boot {
                 self.state.set("~boot", &boot);
             }
@@ -230,6 +232,18 @@ impl Engine {
         if MqttAddress::is_one(&config.url) {
             let address = MqttAddress::parse(&config.url).map_err(bad)?;
             values.extend(self.configure_mqtt(config, address));
+        } else if config.is_local() {
+            let services = self.config.services.clone().unwrap_or_default();
+            let (mode, path) = match (config.socket(), services.broker_agent) {
+                (Some(path), _) => ("Connect", path),
+                (None, Some(path)) => ("Listen", path.display().to_string()),
+                (None, None) => return Err(bad("needs services.broker_agent".into())),
+            };
+            let socket = self.socket(mode, &path);
+            values.extend([
+                (mtp("Protocol"), "UDS".to_owned()),
+                (mtp("UDS.UnixDomainSocketRef"), socket),
+            ]);
         } else if !config.url.is_empty() {
             let address = WebSocketAddress::parse(&config.url).map_err(bad)?;
             values.extend([

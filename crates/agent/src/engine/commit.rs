@@ -79,11 +79,7 @@ impl Engine {
 
     /// The changes as the device gets them, and how to take them back.
     fn device_changes(&self, deltas: &[Delta]) -> (Vec<Change>, Vec<Change>) {
-        let ours = |path: &str| {
-            path.starts_with("Device.LocalAgent.")
-                || path.starts_with(super::mqtt::MQTT)
-                || path.starts_with('~')
-        };
+        let ours = |path: &str| super::is_own(path) || path.starts_with('~');
         let mut changes = Vec::new();
         let mut inverse = Vec::new();
         for delta in deltas {

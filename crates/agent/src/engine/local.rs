@@ -44,6 +44,8 @@ impl Engine {
                     let row = format!("Device.LocalAgent.MTP.{n}.");
                     let live = match self.held(&format!("{row}Protocol")).as_str() {
                         "MQTT" => self.mqtt_discovered(n.parse().ok()?).is_some(),
+                        // Its file is there as long as the agent runs.
+                        "UDS" => true,
                         _ => self.links.listening,
                     };
                     let up = self.held_true(&format!("{row}Enable")) && live;
@@ -117,9 +119,9 @@ impl Engine {
                     .parse::<usp::EndpointId>()
                     .map_err(|error| Fault::invalid_value(format!("{value}: {error}")))?;
             }
-            "Protocol" if !matches!(value, "WebSocket" | "MQTT") => {
+            "Protocol" if !matches!(value, "WebSocket" | "MQTT" | "UDS") => {
                 return Err(Fault::invalid_value(format!(
-                    "{value} is not supported: this agent speaks WebSocket and MQTT"
+                    "{value} is not supported: this agent speaks WebSocket, MQTT and UDS"
                 )));
             }
             "PayloadSecurity" if value == "TLS" && !self.links.end_to_end => {

@@ -13,6 +13,8 @@ mod mqtt;
 mod notify;
 mod operate;
 mod paths;
+mod services;
+mod sockets;
 mod state;
 mod supported;
 #[cfg(test)]
@@ -38,6 +40,7 @@ pub use context::SessionSettings;
 pub(crate) use self::values::{Filter, Target};
 pub use mqtt::MqttLink;
 pub use notify::Outgoing;
+pub use services::Handled;
 
 /// The table of controllers.
 pub(crate) const CONTROLLERS: &str = "Device.LocalAgent.Controller.";
@@ -81,6 +84,22 @@ pub enum Effect {
     ResetContext(u32),
     /// Restart the device after what is queued was sent.
     Restart(Restart),
+    /// Ask a service; the answer, or that there is none, goes to [`Engine::service_answered`].
+    AskService {
+        /// Its number.
+        service: u32,
+        /// Names what is asked.
+        ask: u64,
+        /// What is asked.
+        request: Box<Request>,
+    },
+    /// Answer a request that was [`Handled::Later`].
+    Answer {
+        /// Its number.
+        job: u64,
+        /// The answer.
+        result: Box<Result<Response, UspError>>,
+    },
 }
 
 /// The way to a controller.
@@ -92,6 +111,10 @@ pub enum Reach {
     WebSocket(String),
     /// We meet at a broker.
     Mqtt(Box<MqttLink>),
+    /// It connects to our socket.
+    Local,
+    /// We connect to its socket.
+    Socket(std::path::PathBuf),
 }
 
 /// How to reach a controller, from its row and first enabled MTP.
@@ -109,6 +132,8 @@ pub struct ControllerLink {
     pub keep_alive: u32,
     /// How messages travel in session contexts.
     pub session: SessionSettings,
+    /// What this agent, a USP Service, registers there.
+    pub register: Vec<String>,
 }
 
 /// What the driver knows and the data model shows.
@@ -151,7 +176,16 @@ pub struct Engine {
     timers: BTreeMap<u32, i64>,
     due: BTreeMap<u32, timers::Due>,
     links: Links,
+    services: services::Services,
     effects: VecDeque<Effect>,
+}
+
+/// Objects that are the engine's own, and no back end's.
+pub(crate) fn is_own(path: &str) -> bool {
+    path.starts_with("Device.LocalAgent.")
+        || path.starts_with(mqtt::MQTT)
+        || path.starts_with(services::USP_SERVICES)
+        || path.starts_with(sockets::SOCKETS)
 }
 
 /// The engine-held values as a [`crate::View`].
@@ -196,6 +230,7 @@ impl Engine {
             timers: BTreeMap::new(),
             due: BTreeMap::new(),
             links: Links::default(),
+            services: services::Services::default(),
             effects: VecDeque::new(),
         };
         engine.load(now)?;
@@ -212,13 +247,20 @@ impl Engine {
         self.notifier.clone()
     }
 
-    /// Answers a request of a controller. Effects may follow; the answer is to be sent before they are carried out.
+    /// Answers a request of a controller out of what this agent has itself; [`Engine::begin`] asks services, too. Effects
+    /// may follow; the answer is to be sent before they are carried out.
     pub fn handle(
         &mut self,
         now: Now,
         from: &EndpointId,
         request: Request,
     ) -> Result<Response, UspError> {
+        let actor = self.who(now, from)?;
+        self.answer(now, &actor, request)
+    }
+
+    /// The rights of a controller, if it is one.
+    fn who(&mut self, now: Now, from: &EndpointId) -> Result<Arc<access::Actor>, UspError> {
         self.last = now;
         let Some(controller) = self.controller(from) else {
             return Err(UspError::new(
@@ -232,32 +274,41 @@ impl Engine {
                 "this controller is banned",
             ));
         }
-        let actor = self.actor(controller);
+        Ok(self.actor(controller))
+    }
+
+    /// Answers what concerns this agent alone.
+    fn answer(
+        &mut self,
+        now: Now,
+        actor: &access::Actor,
+        request: Request,
+    ) -> Result<Response, UspError> {
         let plain = |fault: Fault| UspError::new(ErrorCode(fault.code), fault.message);
         match request {
             Request::Get(get) => self
-                .get(now, &actor, get)
+                .get(now, actor, get)
                 .map(Response::GetResp)
                 .map_err(plain),
             Request::GetInstances(get) => self
-                .get_instances(now, &actor, get)
+                .get_instances(now, actor, get)
                 .map(Response::GetInstancesResp)
                 .map_err(plain),
             Request::GetSupportedDm(get) => self
-                .supported_dm(now, &actor, get)
+                .supported_dm(now, actor, get)
                 .map(Response::GetSupportedDmResp)
                 .map_err(plain),
             Request::GetSupportedProtocol(_) => Ok(Response::GetSupportedProtocolResp(
                 self.supported_protocol(),
             )),
-            Request::Set(set) => self.set(now, &actor, set).map(Response::SetResp),
-            Request::Add(add) => self.add(now, &actor, add).map(Response::AddResp),
-            Request::Delete(delete) => self.delete(now, &actor, delete).map(Response::DeleteResp),
+            Request::Set(set) => self.set(now, actor, set).map(Response::SetResp),
+            Request::Add(add) => self.add(now, actor, add).map(Response::AddResp),
+            Request::Delete(delete) => self.delete(now, actor, delete).map(Response::DeleteResp),
             Request::Operate(operate) => self
-                .operate(now, &actor, operate)
+                .operate(now, actor, operate)
                 .map(Response::OperateResp)
                 .map_err(plain),
-            // An agent asks a controller for these, never the other way round; this one is no USP Broker.
+            // Services ask these, and of the broker they are connected to: see `services`.
             Request::Register(_) | Request::Deregister(_) | Request::Notify(_) => Err(plain(
                 Fault::message_not_supported("an agent does not serve this message"),
             )),
@@ -286,7 +337,7 @@ impl Engine {
             if !self.held_true(&format!("{row}Enable")) || self.is_banned(instance) {
                 return None;
             }
-            let endpoint_id = self.held(&format!("{row}EndpointID")).parse().ok()?;
+            let endpoint_id: EndpointId = self.held(&format!("{row}EndpointID")).parse().ok()?;
             let mtps = format!("{row}MTP.");
             let mut enabled: Vec<(u64, String)> = self
                 .state
@@ -303,13 +354,18 @@ impl Engine {
                 let (link, retry) = self.mqtt_link(row)?;
                 return Some(ControllerLink {
                     instance,
-                    endpoint_id,
                     keep_alive: link.keep_alive.into(),
                     session: self.session_settings(instance),
+                    register: self.registers(endpoint_id.as_str()),
                     reach: Reach::Mqtt(Box::new(link)),
                     retry,
+                    endpoint_id,
                 });
             }
+            let local = first
+                .as_ref()
+                .filter(|row| self.held(&format!("{row}Protocol")) == "UDS");
+            let local = local.map(|row| self.socket_reach(row));
             let mtp = first.map(|mtp| format!("{mtp}WebSocket."));
             let number = |name: &str, otherwise: u32| {
                 let value = mtp
@@ -333,8 +389,12 @@ impl Engine {
             });
             Some(ControllerLink {
                 instance,
+                register: self.registers(endpoint_id.as_str()),
                 endpoint_id,
-                reach: url.map_or(Reach::Awaited, Reach::WebSocket),
+                reach: match local {
+                    Some(reach) => reach?,
+                    None => url.map_or(Reach::Awaited, Reach::WebSocket),
+                },
                 retry: (
                     number("SessionRetryMinimumWaitInterval", 5),
                     number("SessionRetryIntervalMultiplier", 2000),
@@ -344,6 +404,13 @@ impl Engine {
             })
         })
         .collect()
+    }
+
+    /// What the configuration file says is registered at a controller.
+    fn registers(&self, endpoint_id: &str) -> Vec<String> {
+        let mut all = self.config.controllers.iter();
+        let one = all.find(|one| one.endpoint_id == endpoint_id);
+        one.map(|one| one.register.clone()).unwrap_or_default()
     }
 
     /// The driver listens (or not): shown as `MTP.{i}.Status`.

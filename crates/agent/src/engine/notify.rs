@@ -13,7 +13,7 @@ use crate::limits::{TRIGGER_SETTINGS_MAX, WATCHED_VALUES_MAX};
 use crate::{Now, Watch};
 
 /// `NotifType`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     ValueChange,
     ObjectCreation,
@@ -32,6 +32,16 @@ impl Kind {
             "Event" => Kind::Event,
             _ => return None,
         })
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::ValueChange => "ValueChange",
+            Kind::ObjectCreation => "ObjectCreation",
+            Kind::ObjectDeletion => "ObjectDeletion",
+            Kind::OperationComplete => "OperationComplete",
+            Kind::Event => "Event",
+        }
     }
 }
 
@@ -55,7 +65,7 @@ pub(crate) struct Subscription {
     controller: u32,
     id: String,
     pub kind: Kind,
-    references: Vec<String>,
+    pub references: Vec<String>,
     retry: bool,
     expiration: u64,
     /// Unix milliseconds at which it goes away.
@@ -80,6 +90,7 @@ impl Engine {
             self.effects.push_back(Effect::SubscriptionGone(gone));
         }
         self.rewatch(now);
+        self.sync_subscriptions();
     }
 
     fn read_subscription(&self, instance: u32) -> Option<Subscription> {
@@ -139,6 +150,23 @@ impl Engine {
         only: Option<u32>,
         make: impl Fn(&Engine, &Actor) -> Option<Notification>,
     ) {
+        let concerned = |engine: &Engine, references: &[String]| {
+            references
+                .iter()
+                .any(|reference| engine.covers(reference, path))
+        };
+        self.notify_where(now, kind, only, concerned, make);
+    }
+
+    /// As above, where `wanted` says which references concern it.
+    pub(crate) fn notify_where(
+        &mut self,
+        now: Now,
+        kind: Kind,
+        only: Option<u32>,
+        wanted: impl Fn(&Engine, &[String]) -> bool,
+        make: impl Fn(&Engine, &Actor) -> Option<Notification>,
+    ) {
         let mut triggered = Vec::new();
         for n in 0..self.subscriptions.len() {
             let subscription = &self.subscriptions[n];
@@ -147,10 +175,7 @@ impl Engine {
                 && subscription
                     .expires
                     .is_none_or(|expires| now.unix_ms < expires)
-                && subscription
-                    .references
-                    .iter()
-                    .any(|reference| self.covers(reference, path));
+                && wanted(self, &subscription.references);
             if !concerned
                 || !self.state.exists(CONTROLLERS, subscription.controller)
                     && kind != Kind::ObjectDeletion
@@ -199,7 +224,7 @@ impl Engine {
         }
     }
 
-    fn covers(&self, reference: &str, path: &str) -> bool {
+    pub(crate) fn covers(&self, reference: &str, path: &str) -> bool {
         match reference.contains(['[', '+']) {
             false => Pattern::simple(reference).covers(path),
             true => self

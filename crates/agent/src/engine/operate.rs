@@ -87,9 +87,6 @@ impl Engine {
         };
         let args = check_args(def, request)?;
         let is_async = def.kind == CommandKind::Async;
-        let originator = actor.controller.map_or(String::new(), |n| {
-            self.held(&format!("{}{n}.EndpointID", super::CONTROLLERS))
-        });
         let mut call = Call {
             id: 0,
             command: command.to_owned(),
@@ -97,11 +94,9 @@ impl Engine {
             args,
         };
         if is_async {
-            call.id = self.begin(originator, &call)?;
+            call.id = self.begin_request(actor, &call)?;
         }
-        let local = command.starts_with("Device.LocalAgent.")
-            || command.starts_with(super::mqtt::MQTT)
-            || command == "Device.ScheduleTimer()";
+        let local = super::is_own(command) || command == "Device.ScheduleTimer()";
         let outcome = if local {
             self.local_operate(now, actor, &call)
         } else {
@@ -139,7 +134,10 @@ impl Engine {
     }
 
     /// Makes the row in the Request table. (Originator, Command, CommandKey) is its unique key.
-    fn begin(&mut self, originator: String, call: &Call) -> Result<u32, Fault> {
+    pub(crate) fn begin_request(&mut self, actor: &Actor, call: &Call) -> Result<u32, Fault> {
+        let originator = actor.controller.map_or(String::new(), |n| {
+            self.held(&format!("{}{n}.EndpointID", super::CONTROLLERS))
+        });
         if self.requests.len() >= REQUESTS_MAX {
             return Err(Fault::resources_exceeded(format!(
                 "{REQUESTS_MAX} commands are running already"
@@ -171,7 +169,7 @@ impl Engine {
         Ok(self.next_request)
     }
 
-    fn set_status(&mut self, now: Now, id: u32, status: &'static str) {
+    pub(crate) fn set_status(&mut self, now: Now, id: u32, status: &'static str) {
         if let Some(running) = self.requests.get_mut(&id) {
             running.status = status;
             self.value_changed(now, &format!("{REQUESTS}{id}.Status"));
@@ -209,6 +207,7 @@ impl Engine {
             },
         );
         self.forget_timer(id);
+        self.forget_run(id);
     }
 
     /// `Request.{i}.Cancel()`.
@@ -217,6 +216,9 @@ impl Engine {
             return Err(Fault::object_does_not_exist("the request is over already"));
         };
         let local = running.command == "Device.ScheduleTimer()";
+        if self.cancel_in_service(now, id) {
+            return Ok(Vec::new());
+        }
         self.backend_due = Some(now.at);
         if !local && !self.backend.cancel(id) {
             return Err(Fault::command_failure(

@@ -24,6 +24,24 @@ struct Wanted {
     keys: bool,
 }
 
+impl Wanted {
+    /// Leaves out of a whole description what is not wanted.
+    fn reduce(self, object: &mut msg::SupportedObjectResult) {
+        if !self.params {
+            object.supported_params.clear();
+        }
+        if !self.commands {
+            object.supported_commands.clear();
+        }
+        if !self.events {
+            object.supported_events.clear();
+        }
+        if !self.keys {
+            object.unique_key_sets.clear();
+        }
+    }
+}
+
 impl Engine {
     pub(crate) fn supported_dm(
         &self,
@@ -89,6 +107,46 @@ impl Engine {
             )));
         }
         self.supported(&path)?;
+        let of_services = self.services_describe(actor, &path, first_level_only);
+        let mut out = match &of_services {
+            Some(found) if self.service_supports(&path).is_some() => {
+                if found.is_empty() {
+                    let text = format!("{path} is not in the supported data model");
+                    return Err(Fault::invalid_path(text)); // R-GSP.0
+                }
+                Vec::new()
+            }
+            _ => self.describe_own(now, actor, &path, first_level_only, wanted)?,
+        };
+        for mut more in of_services.unwrap_or_default() {
+            if path.kind() == PathKind::Object {
+                wanted.reduce(&mut more);
+            }
+            let same = |one: &&mut msg::SupportedObjectResult| {
+                one.supported_obj_path == more.supported_obj_path
+            };
+            match out.iter_mut().find(same) {
+                Some(known) => {
+                    known.supported_params.append(&mut more.supported_params);
+                    known
+                        .supported_commands
+                        .append(&mut more.supported_commands);
+                    known.supported_events.append(&mut more.supported_events);
+                }
+                None => out.push(more),
+            }
+        }
+        Ok(out)
+    }
+
+    fn describe_own(
+        &self,
+        now: Now,
+        actor: &Actor,
+        path: &dm::Path,
+        first_level_only: bool,
+        wanted: Wanted,
+    ) -> Result<Vec<msg::SupportedObjectResult>, Fault> {
         if path.is_plain()
             && path.kind() == PathKind::Object
             && self.table_def(&path.supported()).is_none()
@@ -190,7 +248,7 @@ impl Engine {
 }
 
 /// How many things an answer says of an object.
-fn elements(object: &msg::SupportedObjectResult) -> usize {
+pub(crate) fn elements(object: &msg::SupportedObjectResult) -> usize {
     let operations = object.supported_commands.len() + object.supported_events.len();
     1 + object.supported_params.len() + operations + object.unique_key_sets.len()
 }

@@ -8,5 +8,6 @@ mod mqtt;
 mod operations;
 mod reads;
 mod roles;
+mod services;
 mod transactions;
 mod writes;

@@ -136,6 +136,7 @@ impl Engine {
             held: self.state.object(object),
             live: object.starts_with(LOCAL)
                 || object.starts_with(super::mqtt::CLIENTS)
+                || object.starts_with(super::services::SERVICE_ROWS)
                 || self.backend.is_live(object),
         }
     }
@@ -158,6 +159,7 @@ impl Engine {
             _ if !at.live => None,
             Some(rest) => self.local_value(now, rest),
             None if path.starts_with(super::mqtt::CLIENTS) => self.mqtt_value(path),
+            None if path.starts_with(super::services::SERVICE_ROWS) => self.service_value(path),
             None => self.backend.read(now, path),
         };
         match live {
@@ -206,7 +208,10 @@ impl Engine {
         if table == super::REQUESTS {
             return self.requests.keys().copied().collect();
         }
-        match table.starts_with(LOCAL) || table.starts_with(super::mqtt::MQTT) {
+        if table == super::services::SERVICE_ROWS {
+            return self.services.rows();
+        }
+        match super::is_own(table) {
             true => self.state.instances(table).collect(),
             false => self
                 .backend
@@ -273,6 +278,7 @@ impl Engine {
         }
         let text = path.supported();
         let known = match path.kind() {
+            _ if let Some(known) = self.service_supports(path) => known,
             PathKind::Object => self.schema.object(&text).is_some(),
             kind => {
                 let (object, name) = split(&text);

@@ -5,3 +5,7 @@
 mod conversation;
 mod desk;
 mod kill;
+#[path = "../../examples/service.rs"]
+#[expect(dead_code, reason = "the example is a program, too")]
+mod meter;
+mod services;

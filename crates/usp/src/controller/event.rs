@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::registrations::{Registration, RegistrationToken};
 use crate::context;
 use crate::error::{Error, ErrorCode, UspError};
 use crate::msg::{MsgType, Notify, Response};
@@ -25,6 +26,8 @@ pub struct Config {
     pub signatures: Signatures,
     /// How messages travel in session contexts.
     pub contexts: Arc<context::Config>,
+    /// Whether agents may ask for Register and Deregister: this is a USP Broker. Otherwise they are refused.
+    pub registrations: bool,
 }
 
 impl Default for Config {
@@ -36,6 +39,7 @@ impl Default for Config {
             queue: 64,
             signatures: Signatures::default(),
             contexts: Arc::default(),
+            registrations: false,
         }
     }
 }
@@ -101,6 +105,14 @@ pub enum Event {
         msg_id: String,
         /// What it says.
         notify: Notify,
+    },
+    /// A USP Service asks its broker. Answer it with
+    /// [`Session::answer_registration`](crate::controller::Session::answer_registration).
+    Registering {
+        /// To answer it with.
+        token: RegistrationToken,
+        /// What it asks for.
+        registration: Registration,
     },
     /// A request is answered. A response is not yet a success: see [`crate::outcome`].
     Answered {

@@ -9,6 +9,7 @@ mod controller;
 mod corpus;
 mod pair;
 mod random;
+mod registrations;
 mod roundtrip;
 mod support;
 mod toy;

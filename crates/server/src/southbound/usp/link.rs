@@ -351,6 +351,8 @@ impl Running {
             }
             Event::Context(event) => self.context(&event),
             Event::Ignored(why) => self.ignored(&why),
+            // Refused by the session: this is no broker.
+            Event::Registering { .. } => {}
         }
         Ok(())
     }

@@ -1,0 +1,404 @@
+//! The sockets for this device's own processes: USP Services, towards which this agent is the controller (a USP Broker),
+//! and controllers that run here. Deliberately no rules of who has which path: those are the engine's.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::{Future, pending, poll_fn};
+use std::path::Path;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Instant;
+
+use bytes::Bytes;
+use mtp::uds::{Accepted, Admission, Hello, Link, LinkError, Listener, ListenerConfig};
+use usp::agent::RequestToken;
+use usp::controller::{Config, Event, Registration, RequestId, Session};
+use usp::msg::{Request, Response};
+use usp::session::Transport;
+use usp::{EndpointId, ErrorCode, UspError};
+
+use super::peer::Channel;
+use super::{Driver, RunError};
+use crate::limits::{SERVICE_ANSWER_TIME_MAX, SERVICE_SEND_TIME_MAX};
+use crate::{Reach, ServicesConfig};
+
+/// Who may come in at one of the sockets, kept current by the driver.
+pub(super) struct LocalDoor {
+    own: EndpointId,
+    /// Those that are expected; `None`: everybody who is not there yet.
+    expected: Option<Mutex<Vec<EndpointId>>>,
+    there: Mutex<Vec<EndpointId>>,
+}
+
+impl Admission for LocalDoor {
+    fn admit(&self, hello: &Hello) -> Result<EndpointId, String> {
+        let id = &hello.endpoint_id;
+        let has = |list: &Mutex<Vec<EndpointId>>| {
+            let list = list.lock().unwrap_or_else(PoisonError::into_inner);
+            list.contains(id)
+        };
+        if let Some(expected) = &self.expected
+            && !has(expected)
+        {
+            return Err(format!("{id} is not a controller of this device"));
+        }
+        if has(&self.there) {
+            return Err(format!("{id} is connected already"));
+        }
+        Ok(self.own.clone())
+    }
+}
+
+impl LocalDoor {
+    fn change(&self, change: impl FnOnce(&mut Vec<EndpointId>)) {
+        change(&mut self.there.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A service that is connected.
+struct Service {
+    number: u32,
+    session: Session,
+    link: Link,
+    asks: HashMap<RequestId, u64>,
+}
+
+/// See the module's words.
+#[derive(Default)]
+pub(super) struct Services {
+    services: Option<Listener<LocalDoor>>,
+    door: Option<Arc<LocalDoor>>,
+    controllers: Option<Listener<LocalDoor>>,
+    controller_door: Option<Arc<LocalDoor>>,
+    peers: Vec<Service>,
+    config: Arc<Config>,
+    /// Requests of controllers that wait for services: whose they are.
+    jobs: BTreeMap<u64, (u32, RequestToken)>,
+}
+
+/// What happened at a socket.
+pub(super) enum Local {
+    Service(Box<Accepted>),
+    Controller(Box<Accepted>),
+    Heard(usize, Result<Bytes, LinkError>),
+}
+
+impl Services {
+    /// Makes the socket files.
+    pub async fn open(
+        config: Option<&ServicesConfig>,
+        own: &EndpointId,
+    ) -> Result<Services, RunError> {
+        let Some(config) = config else {
+            return Ok(Services::default());
+        };
+        let door = |expected| {
+            Arc::new(LocalDoor {
+                own: own.clone(),
+                expected,
+                there: Mutex::default(),
+            })
+        };
+        let (services, controllers) = (door(None), door(Some(Mutex::default())));
+        let listen = async |path: &Option<std::path::PathBuf>, door: &Arc<LocalDoor>| match path {
+            None => Ok(None),
+            Some(path) => bind(config, path, door).await.map(Some),
+        };
+        let talk = Config {
+            transport: Transport::Uds,
+            registrations: true,
+            window: usp::limits::WINDOW_MAX,
+            queue: usp::limits::QUEUE_MAX,
+            ..Config::default()
+        };
+        Ok(Services {
+            services: listen(&config.broker_controller, &services).await?,
+            controllers: listen(&config.broker_agent, &controllers).await?,
+            door: Some(services),
+            controller_door: Some(controllers),
+            config: Arc::new(talk),
+            ..Services::default()
+        })
+    }
+
+    /// The next thing that happens. Cancel-safe.
+    pub async fn next(&mut self) -> Local {
+        let Services {
+            services,
+            controllers,
+            peers,
+            ..
+        } = self;
+        tokio::select! {
+            accepted = accept(services) => Local::Service(Box::new(accepted)),
+            accepted = accept(controllers) => Local::Controller(Box::new(accepted)),
+            (at, heard) = poll_fn(|cx| {
+                for (at, peer) in peers.iter_mut().enumerate() {
+                    if let Poll::Ready(heard) = pin!(peer.link.recv()).poll(cx) {
+                        return Poll::Ready((at, heard));
+                    }
+                }
+                Poll::Pending
+            }) => Local::Heard(at, heard),
+        }
+    }
+
+    /// When something is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let timeouts = self.peers.iter().map(|peer| peer.session.poll_timeout());
+        timeouts.flatten().min()
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for peer in &mut self.peers {
+            peer.session.handle_timeout(now);
+        }
+    }
+
+    /// Which controllers may come in at our socket.
+    pub fn expect(&self, controllers: Vec<EndpointId>) {
+        let door = self.controller_door.as_ref();
+        if let Some(expected) = door.and_then(|door| door.expected.as_ref()) {
+            *expected.lock().unwrap_or_else(PoisonError::into_inner) = controllers;
+        }
+    }
+}
+
+async fn accept(listener: &mut Option<Listener<LocalDoor>>) -> Accepted {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => pending().await,
+    }
+}
+
+async fn bind(
+    config: &ServicesConfig,
+    path: &Path,
+    door: &Arc<LocalDoor>,
+) -> Result<Listener<LocalDoor>, RunError> {
+    let mut listener = ListenerConfig::new(path);
+    listener.mode = config.mode();
+    listener.gid = config.gid;
+    Ok(Listener::bind(listener, door.clone()).await?)
+}
+
+impl Driver {
+    pub(super) fn local(&mut self, happened: Local) {
+        match happened {
+            Local::Service(accepted) => self.service_accepted(*accepted),
+            Local::Controller(accepted) => self.local_controller(*accepted),
+            Local::Heard(at, Ok(record)) => {
+                let now = self.clock.now().at;
+                let peer = &mut self.services.peers[at];
+                if let Err(error) = peer.session.handle_input(now, &record) {
+                    self.drop_service(at, Some(&error.to_string())); // R-UDS.23
+                }
+            }
+            Local::Heard(at, Err(error)) => {
+                tracing::debug!(agent = %self.engine.endpoint_id(), %error, "a service has left");
+                self.drop_service(at, None);
+            }
+        }
+    }
+
+    fn service_accepted(&mut self, accepted: Accepted) {
+        let id = accepted.hello.endpoint_id;
+        let number = match self.engine.service_connected(&id) {
+            Ok(number) => number,
+            Err(fault) => {
+                let link = accepted.link;
+                self.closing
+                    .spawn(async move { link.refuse(&fault.message).await });
+                return;
+            }
+        };
+        if let Some(door) = &self.services.door {
+            door.change(|there| there.push(id.clone()));
+        }
+        tracing::info!(agent = %self.engine.endpoint_id(), service = %id, process = ?accepted.hello.credentials, "a service has connected");
+        let own = self.engine.endpoint_id().clone();
+        let ids = self.next_random();
+        let config = self.services.config.clone();
+        self.services.peers.push(Service {
+            number,
+            session: Session::new(config, own, id, ids),
+            link: accepted.link,
+            asks: HashMap::new(),
+        });
+    }
+
+    /// A controller of this device has connected to our socket.
+    fn local_controller(&mut self, accepted: Accepted) {
+        let now = self.clock.now().at;
+        let wanted = |peer: &&mut super::Peer| {
+            peer.config.reach == Reach::Local
+                && *peer.session.peer() == accepted.hello.endpoint_id
+                && !matches!(peer.channel, Channel::Open(_))
+        };
+        if let Some(peer) = self.peers.iter_mut().find(wanted) {
+            tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), "a controller of this device has connected");
+            peer.opened(now, accepted.link.into());
+        } else {
+            let link = accepted.link;
+            self.closing
+                .spawn(async move { link.refuse("is connected already").await });
+        }
+    }
+
+    /// Ends the connection to a service, which takes its paths with it.
+    fn drop_service(&mut self, at: usize, why: Option<&str>) {
+        let peer = self.services.peers.swap_remove(at);
+        if let Some(door) = &self.services.door {
+            let id = peer.session.peer().clone();
+            door.change(|there| there.retain(|known| *known != id));
+        }
+        tracing::info!(agent = %self.engine.endpoint_id(), service = %peer.session.peer(), why, "a service is gone");
+        let why = why.map(str::to_owned);
+        let link = peer.link;
+        self.closing.spawn(async move {
+            match why {
+                Some(why) => link.refuse(&why).await,
+                None => link.close().await,
+            }
+        });
+        self.engine.service_gone(self.clock.now(), peer.number);
+    }
+
+    /// All of them, because the device restarts or the agent stops.
+    pub(super) fn drop_services(&mut self) {
+        while !self.services.peers.is_empty() {
+            self.drop_service(0, None);
+        }
+    }
+
+    /// Carries out what services say and sends what they are asked. Says whether anything happened.
+    pub(super) async fn settle_services(&mut self) -> bool {
+        let mut busy = false;
+        let mut at = 0;
+        while at < self.services.peers.len() {
+            let mut gone = None;
+            while let Some(event) = self.services.peers[at].session.poll_event() {
+                busy = true;
+                if let Event::Disconnected { reason, .. } = &event {
+                    gone = Some(reason.clone());
+                    break;
+                }
+                self.service_event(at, event);
+            }
+            if gone.is_some() || self.flush_service(at).await.is_err() {
+                self.drop_service(at, None);
+                busy = true;
+            } else {
+                at += 1;
+            }
+        }
+        busy
+    }
+
+    async fn flush_service(&mut self, at: usize) -> Result<(), ()> {
+        let peer = &mut self.services.peers[at];
+        while let Some(record) = peer.session.poll_transmit() {
+            let sent = tokio::time::timeout(SERVICE_SEND_TIME_MAX, peer.link.send(record)).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                tracing::info!(service = %peer.session.peer(), "a service does not read");
+                return Err(());
+            }
+        }
+        Ok(())
+    }
+
+    fn service_event(&mut self, at: usize, event: Event) {
+        let now = self.clock.now();
+        let peer = &mut self.services.peers[at];
+        let number = peer.number;
+        match event {
+            Event::Registering {
+                token,
+                registration,
+            } => {
+                let result = match registration {
+                    Registration::Register(asked) => {
+                        let result = self.engine.register(number, &asked);
+                        result.map(Response::RegisterResp)
+                    }
+                    Registration::Deregister(asked) => {
+                        let response = self.engine.deregister(now, number, &asked);
+                        Ok(Response::DeregisterResp(response))
+                    }
+                };
+                if let Err(error) = &result {
+                    tracing::warn!(agent = %self.engine.endpoint_id(), service = %peer.session.peer(), %error, "a registration is refused");
+                }
+                let _ = peer.session.answer_registration(token, result);
+            }
+            Event::Notified { token, notify, .. } => {
+                // What controllers get of it is this agent's to repeat.
+                let _ = peer.session.acknowledge(token);
+                self.engine.service_notified(now, number, notify);
+            }
+            Event::Answered { id, result } => {
+                if let Some(ask) = peer.asks.remove(&id) {
+                    let result = result.map_err(|error| match error {
+                        usp::controller::PeerError::Refused(error) => error,
+                        other => UspError::new(ErrorCode::INTERNAL_ERROR, other.to_string()),
+                    });
+                    self.engine.service_answered(now, ask, result);
+                }
+            }
+            Event::TimedOut { id, .. } => {
+                if let Some(ask) = peer.asks.remove(&id) {
+                    let text = format!("the service {} does not answer", peer.session.peer());
+                    let error = UspError::new(ErrorCode::INTERNAL_ERROR, text);
+                    self.engine.service_answered(now, ask, Err(error));
+                }
+            }
+            Event::Connected { .. } | Event::Disconnected { .. } => {}
+            Event::Incompatible { theirs } => {
+                tracing::warn!(service = %peer.session.peer(), theirs, "no common USP version");
+            }
+            Event::Context(_) | Event::Ignored(_) => {
+                tracing::debug!(service = %peer.session.peer(), ?event, "nothing follows");
+            }
+        }
+    }
+
+    /// Asks a service on the engine's behalf.
+    pub(super) fn ask_service(&mut self, service: u32, ask: u64, request: Request) {
+        let now = self.clock.now();
+        let mut peers = self.services.peers.iter_mut();
+        let asked = match peers.find(|peer| peer.number == service) {
+            None => Err("the service is gone".to_owned()),
+            Some(peer) => {
+                let asked = peer
+                    .session
+                    .request(now.at, request, SERVICE_ANSWER_TIME_MAX);
+                asked
+                    .map(|id| _ = peer.asks.insert(id, ask))
+                    .map_err(|error| error.to_string())
+            }
+        };
+        if let Err(why) = asked {
+            let error = UspError::new(ErrorCode::RESOURCES_EXCEEDED, why);
+            self.engine.service_answered(now, ask, Err(error));
+        }
+    }
+
+    /// A request waits for services.
+    pub(super) fn wait_for_services(&mut self, job: u64, controller: u32, token: RequestToken) {
+        self.services.jobs.insert(job, (controller, token));
+    }
+
+    /// Services have answered; `None` when nobody waits for it any more.
+    pub(super) fn answer_job(
+        &mut self,
+        job: u64,
+        result: Result<Response, UspError>,
+    ) -> Option<usize> {
+        let (controller, token) = self.services.jobs.remove(&job)?;
+        let mut peers = self.peers.iter();
+        let at = peers.position(|peer| peer.config.instance == controller)?;
+        // Another controller of the same number does not know the token.
+        let _ = self.peers[at].session.respond(token, result);
+        Some(at)
+    }
+}

@@ -1,0 +1,283 @@
+//! Subscriptions over the paths of services: what controllers have subscribed to here is subscribed to there, once for
+//! all of them, and what the service reports is reported to each whose role may hear it.
+
+use std::collections::BTreeSet;
+
+use usp::UspError;
+use usp::msg::required;
+use usp::proto::msg::{self, Notification, Notify, Response};
+
+use super::super::Engine;
+use super::super::access::{Actor, Field, Right};
+use super::super::notify::Kind;
+use super::super::paths::{Pattern, is_search, row};
+use super::answer::readable;
+use super::{Ask, Leftovers, Row, Service, Subscribed};
+use crate::Now;
+use crate::limits::SERVICE_SUBSCRIPTIONS_MAX;
+
+/// How the ids of our subscriptions at services begin.
+const PREFIX: &str = "headend-broker-";
+
+const TABLE: &str = "Device.LocalAgent.Subscription.";
+
+impl Engine {
+    /// A service that registers for the first time may remember us: an earlier connection of ours.
+    pub(super) fn look_for_leftovers(&mut self, service: u32) {
+        let known = self.services.by_number.get_mut(&service);
+        if let Some(known) = known.filter(|known| known.leftovers == Leftovers::Unknown) {
+            known.leftovers = Leftovers::Asked;
+            let request = usp::msg::get([TABLE]);
+            self.ask_service(Ask::Leftover(service), request.into());
+        }
+    }
+
+    pub(super) fn clear_leftovers(&mut self, service: u32, result: Result<Response, UspError>) {
+        let Some(known) = self.services.by_number.get_mut(&service) else {
+            return;
+        };
+        known.leftovers = Leftovers::Gone;
+        let mut gone = Vec::new();
+        if let Ok(Response::GetResp(response)) = result {
+            let results = response.req_path_results.into_iter();
+            for one in results.flat_map(|one| one.resolved_path_results) {
+                let id = one.result_params.get("ID").unwrap_or_default();
+                if id.starts_with(PREFIX) {
+                    gone.push(one.resolved_path);
+                }
+            }
+        }
+        if !gone.is_empty() {
+            let request = usp::msg::delete(true, gone);
+            self.ask_service(Ask::Forget(service), request.into());
+        }
+        self.sync_subscriptions();
+    }
+
+    /// Makes what is subscribed to at services what controllers have subscribed to here.
+    pub(crate) fn sync_subscriptions(&mut self) {
+        let services = self.services.by_number.iter();
+        let ready = services.filter(|(_, known)| known.leftovers == Leftovers::Gone);
+        let ready: Vec<u32> = ready.map(|(number, _)| *number).collect();
+        for service in ready {
+            self.sync_service(service);
+        }
+    }
+
+    fn sync_service(&mut self, service: u32) {
+        let Some(known) = self.services.by_number.get(&service) else {
+            return;
+        };
+        let mut wanted = self.wanted(known);
+        let Some(known) = self.services.by_number.get_mut(&service) else {
+            return;
+        };
+        let mut gone = Vec::new();
+        known.subscriptions.retain(|_, there| {
+            let keep = wanted.remove(&(there.kind, there.reference.clone()));
+            match &there.row {
+                Row::Is(row) if !keep => {
+                    gone.push(row.clone());
+                    false
+                }
+                // What is being asked for is looked at again when it is there.
+                Row::Asked => true,
+                Row::Is(_) | Row::Refused => keep,
+            }
+        });
+        let mut new = Vec::new();
+        for (kind, reference) in wanted {
+            if known.subscriptions.len() >= SERVICE_SUBSCRIPTIONS_MAX {
+                tracing::warn!(service = %known.endpoint_id, "limit SERVICE_SUBSCRIPTIONS_MAX: {reference} is not watched");
+                break;
+            }
+            known.next_subscription += 1;
+            let id = format!("{PREFIX}{}", known.next_subscription);
+            new.push((id.clone(), kind, reference.clone()));
+            let row = Row::Asked;
+            let there = Subscribed {
+                kind,
+                reference,
+                row,
+            };
+            known.subscriptions.insert(id, there);
+        }
+        if !gone.is_empty() {
+            let request = usp::msg::delete(true, gone);
+            self.ask_service(Ask::Forget(service), request.into());
+        }
+        for (id, kind, reference) in new {
+            let settings = vec![
+                required("ID", id.clone()),
+                required("NotifType", kind.name()),
+                required("ReferenceList", reference),
+                required("Enable", "true"),
+            ];
+            let request = usp::msg::add(false, [(TABLE.to_owned(), settings)]);
+            self.ask_service(Ask::Subscribe(service, id), request.into());
+        }
+    }
+
+    /// What is to be subscribed to at a service.
+    fn wanted(&self, service: &Service) -> BTreeSet<(Kind, String)> {
+        let mut wanted = BTreeSet::new();
+        for subscription in &self.subscriptions {
+            let kind = subscription.kind;
+            for reference in &subscription.references {
+                if service.owns(reference) {
+                    wanted.insert((kind, reference.clone()));
+                } else if !is_search(reference) {
+                    let above = Pattern::simple(reference);
+                    let below = service.ready().filter(|path| above.covers(path));
+                    let fitting = below.filter(|path| fits(kind, path));
+                    wanted.extend(fitting.map(|path| (kind, path.to_owned())));
+                }
+            }
+        }
+        // For commands that take a while, whoever runs them.
+        for path in service
+            .ready()
+            .filter(|path| fits(Kind::OperationComplete, path))
+        {
+            let mut objects = service.objects.iter();
+            if objects.any(|one| {
+                (one.supported_obj_path.starts_with(path) || path.ends_with(')'))
+                    && !one.supported_commands.is_empty()
+            }) {
+                wanted.insert((Kind::OperationComplete, path.to_owned()));
+            }
+        }
+        let all = wanted.clone();
+        wanted.retain(|(kind, reference)| {
+            let mut above = objects_above(reference);
+            !above.any(|object| all.contains(&(*kind, object.to_owned())))
+        });
+        wanted
+    }
+
+    pub(super) fn subscribed(
+        &mut self,
+        service: u32,
+        id: &str,
+        result: Result<Response, UspError>,
+    ) {
+        let known = self.services.by_number.get_mut(&service);
+        let Some(there) = known.and_then(|known| known.subscriptions.get_mut(id)) else {
+            return;
+        };
+        let made = match &result {
+            Ok(Response::AddResp(response)) => response.created_obj_results.first(),
+            _ => None,
+        };
+        there.row = match made.map(|one| &one.oper_status) {
+            Some(msg::CreateStatus::OperSuccess(made)) => Row::Is(made.instantiated_path.clone()),
+            _ => {
+                tracing::warn!(agent = %self.own, service, reference = there.reference, ?result, "a service takes no subscription");
+                Row::Refused
+            }
+        };
+        // Once for all that are under way: one of them may not be wanted any more.
+        let known = self.services.by_number.get(&service);
+        let mut all = known
+            .into_iter()
+            .flat_map(|known| known.subscriptions.values());
+        if all.all(|there| there.row != Row::Asked) {
+            self.sync_service(service);
+        }
+    }
+
+    /// A service reports something.
+    pub fn service_notified(&mut self, now: Now, service: u32, notify: Notify) {
+        let Some(known) = self.services.by_number.get(&service) else {
+            return;
+        };
+        let Some(there) = known.subscriptions.get(&notify.subscription_id) else {
+            return;
+        };
+        let (kind, path) = subject(&notify.notification);
+        if kind != Some(there.kind) || !known.owns(&path) {
+            tracing::debug!(service = %known.endpoint_id, path, "a service reports what is not its own");
+            return;
+        }
+        let reference = there.reference.clone();
+        if let Notification::OperComplete(complete) = &notify.notification
+            && self.service_completed(now, service, complete)
+        {
+            return;
+        }
+        let Some(kind) = kind else { return };
+        // Each reference was subscribed to under one name, so that nothing is told twice.
+        let concerned = |engine: &Engine, references: &[String]| {
+            references.iter().any(|one| {
+                *one == reference
+                    || (is_above(one, &reference) || is_above(&reference, one))
+                        && engine.covers(one, &path)
+            })
+        };
+        self.notify_where(now, kind, None, concerned, |_, actor| {
+            told(actor, &path, &notify.notification)
+        });
+    }
+}
+
+/// The objects around what a reference names.
+fn objects_above(reference: &str) -> impl Iterator<Item = &str> {
+    let inner = reference.strip_suffix('.').unwrap_or(reference);
+    inner.match_indices('.').map(|(at, _)| &inner[..=at])
+}
+
+fn is_above(object: &str, reference: &str) -> bool {
+    let name = object.strip_suffix('.').unwrap_or(object);
+    let below = reference.strip_prefix(name);
+    below.is_some_and(|rest| rest.starts_with('.') && rest.len() > 1)
+}
+
+/// What a notification is about.
+fn subject(notification: &Notification) -> (Option<Kind>, String) {
+    match notification {
+        Notification::ValueChange(one) => (Some(Kind::ValueChange), one.param_path.clone()),
+        Notification::ObjCreation(one) => (Some(Kind::ObjectCreation), one.obj_path.clone()),
+        Notification::ObjDeletion(one) => (Some(Kind::ObjectDeletion), one.obj_path.clone()),
+        Notification::Event(one) => {
+            let path = format!("{}{}", one.obj_path, one.event_name);
+            (Some(Kind::Event), path)
+        }
+        Notification::OperComplete(one) => {
+            let path = format!("{}{}", one.obj_path, one.command_name);
+            (Some(Kind::OperationComplete), path)
+        }
+        _ => (None, String::new()),
+    }
+}
+
+/// The notification as a role may hear it.
+fn told(actor: &Actor, path: &str, notification: &Notification) -> Option<Notification> {
+    let field = match notification {
+        Notification::ValueChange(_) => Field::Param,
+        Notification::ObjCreation(_) => Field::Obj,
+        Notification::ObjDeletion(_) => Field::InstantiatedObj,
+        _ => Field::CommandEvent,
+    };
+    let of = match field {
+        Field::Obj => row(path).map_or(path, |(table, _)| table),
+        _ => path,
+    };
+    if !actor.allows(field, Right::Notify, of) {
+        return None;
+    }
+    let mut notification = notification.clone();
+    if let Notification::ObjCreation(one) = &mut notification {
+        one.unique_keys = readable(actor, path, &one.unique_keys);
+    }
+    Some(notification)
+}
+
+/// Whether a registered path can be the subject of such a subscription.
+fn fits(kind: Kind, path: &str) -> bool {
+    match path.as_bytes().last() {
+        Some(b'.') => true,
+        Some(b')') => kind == Kind::OperationComplete,
+        Some(b'!') => kind == Kind::Event,
+        _ => kind == Kind::ValueChange,
+    }
+}
