@@ -5,6 +5,7 @@
 //! * [`Pipe`] and [`Outbox`] are what the broker's end has in common with it; the broker itself is
 //!   the crate `broker`.
 
+mod decoder;
 mod dial;
 mod error;
 mod link;
@@ -17,12 +18,13 @@ mod tests;
 pub mod topic;
 mod wire;
 
+pub use decoder::{Decoder, PACKET_SIZE};
 pub use dial::{DialConfig, DialError, dial};
 pub use error::{LinkError, Malformed, code_words};
 pub use link::{Incoming, Link};
 pub use outbox::Outbox;
 pub use packet::{ConnAck, Connect, Packet, Publish, Version, code};
-pub use pipe::{PACKET_SIZE, Pipe};
+pub use pipe::Pipe;
 pub use property::{Properties, Value};
 
 /// The WebSocket subprotocol of MQTT (MQTT 5.0, 6; the same for 3.1.1).

@@ -295,6 +295,9 @@ impl Packet {
                 let id = packet_id(&mut r)?;
                 properties(&mut r, five)?;
                 let codes = r.rest().to_vec();
+                if kind == 11 && !five && !codes.is_empty() {
+                    return Err(Malformed("a packet with something behind its end"));
+                }
                 return Ok(match kind {
                     9 => Self::SubAck(id, codes),
                     _ => Self::UnsubAck(id, codes),
@@ -303,7 +306,7 @@ impl Packet {
             12 => Self::PingReq,
             13 => Self::PingResp,
             14 | 15 => {
-                let code = if r.is_empty() { 0 } else { r.byte()? };
+                let code = if r.is_empty() || !five { 0 } else { r.byte()? };
                 let given = match r.is_empty() {
                     true => Properties::default(),
                     false => properties(&mut r, five)?,

@@ -8,31 +8,24 @@ use std::{
     time::Instant,
 };
 
-use bytes::{Buf, BytesMut};
 use tokio::{io::AsyncWrite, time::timeout};
 
 use super::{
-    error::{LinkError, Malformed},
+    decoder::Decoder,
+    error::LinkError,
     packet::{Packet, Version},
     property::Properties,
 };
 use crate::{
-    limits::{CLOSE_TIME_MAX, PAYLOAD_RESERVE_BYTES_MAX},
+    limits::CLOSE_TIME_MAX,
     outgoing::{self, Outgoing, Queued},
     stream::{self, Stream},
 };
 
-/// The limit of [`Pipe::new`], as errors name it.
-pub const PACKET_SIZE: &str = "MQTT packet size";
-
 /// See the module's words.
 pub struct Pipe {
     stream: Stream,
-    version: Version,
-    packet_bytes_max: usize,
-    /// Nothing but a CONNECT may come.
-    opening: bool,
-    unread: BytesMut,
+    decoder: Decoder,
     out: Outgoing,
     heard: Instant,
 }
@@ -42,10 +35,7 @@ impl Pipe {
     pub fn new(stream: Stream, version: Version, packet_bytes_max: usize) -> Self {
         Self {
             stream,
-            version,
-            packet_bytes_max,
-            opening: false,
-            unread: BytesMut::new(),
+            decoder: Decoder::new(version, packet_bytes_max),
             out: Outgoing::default(),
             heard: now(),
         }
@@ -55,20 +45,19 @@ impl Pipe {
     /// first byte.
     pub fn opening(stream: Stream, packet_bytes_max: usize) -> Self {
         Self {
-            opening: true,
+            decoder: Decoder::opening(packet_bytes_max),
             ..Self::new(stream, Version::V5, packet_bytes_max)
         }
     }
 
     /// What a CONNECT has said, and what its sender may send from now on.
     pub fn admit(&mut self, version: Version, packet_bytes_max: usize) {
-        (self.version, self.packet_bytes_max) = (version, packet_bytes_max);
-        self.opening = false;
+        self.decoder.admit(version, packet_bytes_max);
     }
 
     /// The version in use.
     pub fn version(&self) -> Version {
-        self.version
+        self.decoder.version()
     }
 
     /// Whether the connection is encrypted.
@@ -83,7 +72,7 @@ impl Pipe {
 
     /// Puts a packet in the queue; [`Pipe::poll_write`] writes it.
     pub fn enqueue(&mut self, packet: &Packet) {
-        packet.encode(self.version, self.out.end());
+        packet.encode(self.version(), self.out.end());
     }
 
     /// Bytes waiting to be written.
@@ -93,7 +82,7 @@ impl Pipe {
 
     /// Bytes of the pipe's own buffers: zero whenever it is idle.
     pub fn heap_bytes(&self) -> usize {
-        self.unread.capacity() + self.out.heap_bytes()
+        self.decoder.heap_bytes() + self.out.heap_bytes()
     }
 
     /// The next packet. Cancel-safe.
@@ -138,7 +127,7 @@ impl Pipe {
 
     /// Tells a peer of MQTT 5 whose fault an error is, as far as the socket takes it at once.
     pub fn blame(&mut self, cx: &mut Context<'_>, error: &LinkError) {
-        if let (Some(code), Version::V5) = (error.told_as(), self.version) {
+        if let (Some(code), Version::V5) = (error.told_as(), self.version()) {
             self.enqueue(&Packet::Disconnect(code, Properties::default()));
             let _ = self.poll_write(cx);
         }
@@ -147,61 +136,14 @@ impl Pipe {
     /// The next packet; writes nothing.
     pub fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, LinkError>> {
         loop {
-            if let Some(packet) = self.cut()? {
+            if let Some(packet) = self.decoder.packet()? {
                 return Poll::Ready(Ok(packet));
             }
-            let unread = &mut self.unread;
-            let take = |bytes: &[u8]| unread.extend_from_slice(bytes);
+            let decoder = &mut self.decoder;
+            let take = |bytes: &[u8]| decoder.feed(bytes);
             ready!(stream::poll_chunk(&mut self.stream, cx, take)).map_err(LinkError::lost)?;
             self.heard = now();
         }
-    }
-
-    /// A whole packet out of what has been read.
-    fn cut(&mut self) -> Result<Option<Packet>, LinkError> {
-        let Some(&first) = self.unread.first() else {
-            return Ok(None);
-        };
-        match first {
-            0x10 => {}
-            0x16 if self.opening => return Err(Malformed::TLS.into()),
-            _ if self.opening => return Err(Malformed("the first packet is no CONNECT").into()),
-            _ => {}
-        }
-        let (mut length, mut head) = (0_usize, 1);
-        loop {
-            let Some(&byte) = self.unread.get(head) else {
-                return Ok(None);
-            };
-            length |= usize::from(byte & 0x7f) << (7 * (head - 1));
-            head += 1;
-            if byte & 0x80 == 0 {
-                break;
-            }
-            if head > 4 {
-                return Err(LinkError::PeerMisbehaved(
-                    "a length of more than four bytes",
-                ));
-            }
-        }
-        if length > self.packet_bytes_max {
-            return Err(LinkError::LimitExceeded {
-                limit: PACKET_SIZE,
-                max: self.packet_bytes_max as u64,
-            });
-        }
-        let missing = (head + length).saturating_sub(self.unread.len());
-        if missing > 0 {
-            // No more than this because a length was announced; then as it really comes.
-            self.unread.reserve(missing.min(PAYLOAD_RESERVE_BYTES_MAX));
-            return Ok(None);
-        }
-        self.unread.advance(head);
-        let body = self.unread.split_to(length).freeze();
-        if self.unread.is_empty() {
-            self.unread = BytesMut::new();
-        }
-        Ok(Some(Packet::decode(first, body, self.version)?))
     }
 
     /// Writes what is queued; ready when nothing is left.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+#[path = "../../../../fuzz/checks/mqtt.rs"]
+mod mqtt;
 #[path = "../../../../fuzz/checks/stomp.rs"]
 mod stomp;
 
@@ -29,5 +31,15 @@ fn stomp_streams_that_were_found_or_made_are_read_or_refused() {
         let refused = name.starts_with("bad-") || name.starts_with("huge-");
         assert_eq!(good, !refused, "{name}");
         assert_eq!(frames > 0, good && name != "half-a-frame", "{name}");
+    }
+}
+
+#[test]
+fn mqtt_streams_that_were_found_or_made_are_read_or_refused() {
+    for (name, seed) in seeds("mqtt") {
+        let (packets, good) = mqtt::stream(&seed);
+        let refused = name.starts_with("bad-") || name.starts_with("huge-");
+        assert_eq!(good, !refused, "{name}");
+        assert_eq!(packets > 0, good && name != "half-a-packet", "{name}");
     }
 }
