@@ -1,8 +1,10 @@
 //! The agent's one TOML file. Errors name the key. Deliberately small: everything a controller can set is in the data
 //! model; the file only says who the agent is and how it finds its first controllers.
 
+mod address;
 mod mqtt;
 mod services;
+mod stomp;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,9 +15,12 @@ use usp::EndpointId;
 
 use crate::limits::{CONFIG_BYTES_MAX, CONTROLLERS_MAX};
 
+pub use address::WebSocketAddress;
+use address::host_and_port;
 pub(crate) use mqtt::version as mqtt_version;
 pub use mqtt::{MqttAddress, MqttConfig};
 pub use services::{ServicesConfig, TrustConfig};
+pub use stomp::{StompAddress, StompConfig};
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -79,8 +84,9 @@ pub struct AgentConfig {
 pub struct ControllerConfig {
     /// Its endpoint id.
     pub endpoint_id: String,
-    /// `ws://` or `wss://`, where it listens; `mqtt://` or `mqtts://`, the broker through which it is reached;
-    /// `unix:///FILE`, the socket of a broker on this device; `unix:`: it connects to our socket. Empty: it dials us.
+    /// `ws://` or `wss://`, where it listens; `mqtt://`, `mqtts://`, `stomp://` or `stomps://`, the broker through which
+    /// it is reached; `unix:///FILE`, the socket of a broker on this device; `unix:`: it connects to our socket. Empty:
+    /// it dials us.
     pub url: String,
     /// The role it has: `Full Access` or `Untrusted`.
     pub role: String,
@@ -102,6 +108,8 @@ pub struct ControllerConfig {
     pub mqtt: Option<MqttConfig>,
     /// This agent is a USP Service, and the controller its broker: the paths of the data model that it registers there.
     pub register: Vec<String>,
+    /// What the server is told, when the URL is one of STOMP.
+    pub stomp: Option<StompConfig>,
 }
 
 impl Default for ControllerConfig {
@@ -119,6 +127,7 @@ impl Default for ControllerConfig {
             payload_security: "Plaintext".into(),
             mqtt: None,
             register: Vec::new(),
+            stomp: None,
         }
     }
 }
@@ -201,63 +210,6 @@ pub struct DeviceConfig {
     pub product_class: Option<String>,
     /// `DeviceInfo.SerialNumber`.
     pub serial: Option<String>,
-}
-
-/// A WebSocket address taken apart into the parameters of `Controller.{i}.MTP.{i}.WebSocket.`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WebSocketAddress {
-    /// Name or address; IPv6 in brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Path, starts with `/`.
-    pub path: String,
-    /// `wss`.
-    pub encrypted: bool,
-}
-
-impl WebSocketAddress {
-    /// Takes `ws://host:port/path` apart.
-    pub fn parse(url: &str) -> Result<WebSocketAddress, String> {
-        let (encrypted, rest) =
-            match (url.strip_prefix("ws://"), url.strip_prefix("wss://")) {
-                (Some(rest), _) => (false, rest),
-                (_, Some(rest)) => (true, rest),
-                _ => return Err(
-                    "must start with ws://, wss://, mqtt://, mqtts://, mqtt+ws:// or mqtt+wss://"
-                        .into(),
-                ),
-            };
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let after_bracket = authority.rfind(']').map_or(0, |at| at + 1);
-        let (host, port) = match authority[after_bracket..].rfind(':') {
-            Some(at) => {
-                let at = after_bracket + at;
-                let port = authority[at + 1..]
-                    .parse()
-                    .map_err(|_| "the port is not a number up to 65535")?;
-                (&authority[..at], port)
-            }
-            None => (authority, if encrypted { 443 } else { 80 }),
-        };
-        if host.is_empty() || host.contains(['@', '?', '#', ' ']) {
-            return Err("has no plain host name".into());
-        }
-        let path = if path.is_empty() { "/" } else { path };
-        Ok(WebSocketAddress {
-            host: host.into(),
-            port,
-            path: path.into(),
-            encrypted,
-        })
-    }
-
-    /// The address as a URL.
-    pub fn url(&self) -> String {
-        let scheme = if self.encrypted { "wss" } else { "ws" };
-        let slash = if self.path.starts_with('/') { "" } else { "/" };
-        format!("{scheme}://{}:{}{slash}{}", self.host, self.port, self.path)
-    }
 }
 
 impl AgentConfig {
@@ -359,10 +311,18 @@ impl AgentConfig {
                 }
             }
         }
-        let over_mqtt = |one: &&ControllerConfig| MqttAddress::is_one(&one.url);
-        if self.controllers.iter().filter(over_mqtt).count() > 1 {
-            let reason = "one controller at most is reached over MQTT: the protocol of an MTP is a unique key";
-            return invalid("controller", reason.into());
+        let count = |is_one: fn(&str) -> bool| {
+            let ones = self.controllers.iter().filter(|one| is_one(&one.url));
+            ones.count()
+        };
+        let mqtt = ("MQTT", count(MqttAddress::is_one));
+        for (over, count) in [mqtt, ("STOMP", count(StompAddress::is_one))] {
+            if count > 1 {
+                let reason = format!(
+                    "one controller at most is reached over {over}: the protocol of an MTP is a unique key"
+                );
+                return invalid("controller", reason);
+            }
         }
         if let Some(services) = &self.services
             && let Err((key, reason)) = services.check()

@@ -19,12 +19,13 @@ pub use backend::{
 };
 pub use config::{
     AgentConfig, ConfigError, ControllerConfig, DeviceConfig, ListenConfig, MqttAddress,
-    MqttConfig, RebootConfig, ServicesConfig, TlsConfig, TrustConfig, WebSocketAddress,
+    MqttConfig, RebootConfig, ServicesConfig, StompAddress, StompConfig, TlsConfig, TrustConfig,
+    WebSocketAddress,
 };
 pub use driver::{Clock, RunError, RunOptions, SystemClock, run};
 pub use engine::{
     ControllerLink, Effect, Engine, EngineError, Handled, MqttLink, Outgoing, Reach,
-    SessionSettings,
+    SessionSettings, StompLink,
 };
 pub use fault::Fault;
 pub use model::{model, model_from, model_with, read_only};

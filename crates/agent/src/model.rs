@@ -27,6 +27,7 @@ const OWN: &[&str] = &[
     "Device.LocalAgent.MTP.{i}.WebSocket.",
     "-Device.LocalAgent.MTP.{i}.WebSocket.Interfaces",
     "Device.LocalAgent.MTP.{i}.MQTT.",
+    "Device.LocalAgent.MTP.{i}.STOMP.",
     "Device.LocalAgent.Controller.{i}.!only",
     "-Device.LocalAgent.Controller.{i}.Credential",
     "-Device.LocalAgent.Controller.{i}.ScheduleTimer()",
@@ -48,6 +49,11 @@ const OWN: &[&str] = &[
     "Device.USPServices.",
     "-Device.USPServices.USPService.{i}.DeploymentUnitRef",
     "-Device.USPServices.USPService.{i}.ExecutionUnitRef",
+    "Device.LocalAgent.Controller.{i}.MTP.{i}.STOMP.",
+    "-Device.LocalAgent.Controller.{i}.MTP.{i}.STOMP.USPServiceRef",
+    "Device.STOMP.ConnectionNumberOfEntries",
+    "Device.STOMP.Connection.{i}.",
+    "-Device.STOMP.Connection.{i}.IsEncrypted",
     "Device.MQTT.ClientNumberOfEntries",
     "Device.MQTT.Client.{i}.Alias",
     "Device.MQTT.Client.{i}.Name",
@@ -146,6 +152,6 @@ mod tests {
         );
         assert!(model.param("Device.DeviceInfo.SerialNumber").is_some());
         assert!(model.object("Device.WiFi.").is_none());
-        assert!(model.object("Device.LocalAgent.MTP.{i}.STOMP.").is_none());
+        assert!(model.object("Device.LocalAgent.Threshold.{i}.").is_none());
     }
 }

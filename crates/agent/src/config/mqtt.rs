@@ -3,7 +3,7 @@
 use mtp::mqtt::{Version, topic};
 use serde::Deserialize;
 
-use super::{ConfigError, ControllerConfig, WebSocketAddress};
+use super::host_and_port;
 use crate::limits::MQTT_WEBSOCKET_PATH;
 
 /// What the broker of a controller is told, beside the `mqtt://` or `mqtts://` URL.
@@ -87,37 +87,6 @@ impl MqttConfig {
     }
 }
 
-impl ControllerConfig {
-    /// Whether the URL, and what goes with it, can be used.
-    pub(super) fn check_url(
-        &self,
-        key: &impl Fn(&str) -> String,
-        invalid: &impl Fn(&str, String) -> Result<(), ConfigError>,
-    ) -> Result<(), ConfigError> {
-        let parsed = match self.url.as_str() {
-            "" => Ok(()),
-            url if MqttAddress::is_one(url) => MqttAddress::parse(url).map(drop),
-            _ if self.is_local() => self.check_socket(),
-            url => WebSocketAddress::parse(url).map(drop),
-        };
-        if let Err(reason) = parsed {
-            return invalid(&key("url"), reason);
-        }
-        let mqtt = self.mqtt.clone();
-        match (mqtt, MqttAddress::is_one(&self.url)) {
-            (Some(_), false) => invalid(
-                &key("mqtt"),
-                "needs a url of mqtt://, mqtts://, mqtt+ws:// or mqtt+wss://".into(),
-            ),
-            (mqtt, true) => match mqtt.unwrap_or_default().check() {
-                Err((name, reason)) => invalid(&key(&format!("mqtt.{name}")), reason),
-                Ok(()) => Ok(()),
-            },
-            (None, false) => Ok(()),
-        }
-    }
-}
-
 /// The version of `Device.MQTT.Client.{i}.ProtocolVersion`.
 pub(crate) fn version(text: &str) -> Option<Version> {
     match text {
@@ -165,27 +134,9 @@ impl MqttAddress {
             true => rest.strip_suffix(MQTT_WEBSOCKET_PATH).unwrap_or(rest),
             false => rest,
         };
-        let rest = rest.trim_end_matches('/');
-        let after_bracket = rest.rfind(']').map_or(0, |at| at + 1);
-        let (host, port) = match rest[after_bracket..].rfind(':') {
-            Some(at) => {
-                let (host, port) = rest.split_at(after_bracket + at);
-                let port = port[1..]
-                    .parse()
-                    .map_err(|_| "the port is not a number up to 65535")?;
-                (host, port)
-            }
-            None => (rest, usual),
-        };
-        let host = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
-        if host.is_empty() || host.contains(['@', '?', '#', ' ', '/', '[', ']']) {
-            return Err("has no plain host name".into());
-        }
+        let (host, port) = host_and_port(rest, usual)?;
         Ok(MqttAddress {
-            host: host.into(),
+            host,
             port,
             encrypted,
             websocket,

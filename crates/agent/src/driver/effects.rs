@@ -8,7 +8,8 @@ use usp::agent::{Event, Session};
 
 use super::Driver;
 use super::peer::{Channel, Peer};
-use crate::{ControllerLink, Effect, Handled, Outgoing};
+use super::wire::Wire;
+use crate::{ControllerLink, Effect, Handled, Outgoing, Reach};
 
 impl Driver {
     pub(super) fn event(&mut self, at: usize, event: Event) {
@@ -151,11 +152,38 @@ impl Driver {
         }
     }
 
+    /// The data model shows how the connection to a broker stands.
+    pub(super) fn show(&mut self, at: usize) {
+        let now = self.clock.now();
+        let peer = &self.peers[at];
+        let wire = match &peer.channel {
+            Channel::Open(wire) => Some(wire),
+            _ => None,
+        };
+        match &peer.config.reach {
+            Reach::Mqtt(link) => {
+                let connected = wire.and_then(Wire::mqtt);
+                let told = connected.map(|link| (link.reply_topic(), link.assigned_client_id()));
+                self.engine.set_mqtt(link, told);
+            }
+            Reach::Stomp(link) => {
+                let connected = wire.and_then(Wire::stomp);
+                let told = connected.map(|link| match link.is_told() {
+                    true => link.own_destination(),
+                    false => "",
+                });
+                self.engine.set_stomp(now, link, told);
+            }
+            _ => {}
+        }
+    }
+
     async fn reconnect(&mut self, at: usize) {
         let now = self.clock.now().at;
         if let Some(close) = self.peers[at].leave(now, "connecting again").await {
             self.closing.spawn(close);
         }
+        self.show(at);
         self.peers[at].dial_now(now);
     }
 
@@ -185,7 +213,8 @@ impl Driver {
                     let peer = &mut self.peers[at];
                     let before = std::mem::replace(&mut peer.config, config);
                     let session = before.session != peer.config.session;
-                    if session || before.reach != peer.config.reach {
+                    let moved = before.reach != peer.config.reach;
+                    if session || (moved && !peer.moves(&before.reach)) {
                         let contexts = self.identity.contexts(&peer.config);
                         peer.session.set_contexts(contexts);
                         self.reconnect(at).await;

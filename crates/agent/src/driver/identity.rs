@@ -50,7 +50,7 @@ impl EndToEnd {
         let config = link.session.config(self.credential.clone(), self.signed);
         Arc::new(Config {
             // A broker may drop what it holds for us.
-            lossy: matches!(link.reach, Reach::Mqtt(_)),
+            lossy: matches!(link.reach, Reach::Mqtt(_) | Reach::Stomp(_)),
             ..config
         })
     }

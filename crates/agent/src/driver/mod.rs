@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
 use mtp::ws::{CloseCode, Listener, reason};
@@ -261,13 +261,14 @@ impl Driver {
         let instance = peer.config.instance;
         match happened {
             Happened::Dialed(Ok(link)) => {
-                show(&mut self.engine, &peer.config.reach, Some(&link));
+                peer.opened(now, link);
+                self.show(at);
                 // A client identifier that was assigned is no reason to connect again.
                 let mut links = self.engine.controllers().into_iter();
+                let peer = &mut self.peers[at];
                 if let Some(now) = links.find(|one| one.instance == instance) {
                     peer.config.reach = now.reach;
                 }
-                peer.opened(now, link);
                 tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), "connected");
             }
             Happened::Dialed(Err(error)) => {
@@ -295,12 +296,12 @@ impl Driver {
                 }
             },
             Happened::Closed(why) => {
-                show(&mut self.engine, &peer.config.reach, None);
                 peer.lost(now, random);
                 tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), why, "connection lost");
+                self.show(at);
             }
         }
-        let failures = peer.backoff.failures();
+        let failures = self.peers[at].backoff.failures();
         self.engine.set_retry_count(instance, failures);
     }
 
@@ -339,6 +340,7 @@ impl Driver {
                     if let Err(error) = link.keep_alive(now) {
                         tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), %error, "connection lost");
                         peer.lost(now, random);
+                        self.show(at);
                     }
                 }
                 _ => {}
@@ -383,6 +385,23 @@ impl Driver {
                 };
                 Ok(Wire::from(mtp::mqtt::dial(&config).await?))
             })),
+            Reach::Stomp(link) => Channel::Dialing(Box::pin(async move {
+                let given = |text: String| Some(text).filter(|text| !text.is_empty());
+                let beat = |ms: u32| Duration::from_millis(ms.into());
+                let tls = link.encrypted.then(|| client_tls(tls, peer_eid));
+                let config = mtp::stomp::DialConfig {
+                    tls: tls.transpose()?,
+                    virtual_host: given(link.virtual_host),
+                    login: given(link.username),
+                    passcode: given(link.password),
+                    heart_beat: link
+                        .heart_beat
+                        .map(|(ours, theirs)| (beat(ours), beat(theirs))),
+                    own_destination: given(link.own_destination),
+                    ..mtp::stomp::DialConfig::new(link.host, link.port, own, link.destination)
+                };
+                Ok(Wire::from(mtp::stomp::dial(&config).await?))
+            })),
         };
     }
 
@@ -426,6 +445,7 @@ impl Driver {
             let peer = &mut self.peers[at];
             tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), %error, "connection lost");
             peer.lost(now, random);
+            self.show(at);
         }
     }
 
@@ -467,14 +487,4 @@ fn client_tls(
         insecure: tls.insecure,
     };
     ClientTls::load(&settings).map(Arc::new)
-}
-
-/// The data model shows the connection of an MQTT client.
-fn show(engine: &mut Engine, reach: &Reach, wire: Option<&Wire>) {
-    let Reach::Mqtt(link) = reach else { return };
-    let connected = wire.and_then(Wire::mqtt);
-    engine.set_mqtt(
-        link,
-        connected.map(|link| (link.reply_topic(), link.assigned_client_id())),
-    );
 }

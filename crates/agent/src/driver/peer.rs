@@ -150,6 +150,10 @@ impl Peer {
                 let longest = Duration::from_secs(mqtt.retry_max.into());
                 Channel::Waiting(now + self.backoff.next(random).min(longest))
             }
+            Reach::Stomp(stomp) => {
+                let longest = Duration::from_secs(stomp.retry_max.into());
+                Channel::Waiting(now + self.backoff.next(random).min(longest))
+            }
         };
     }
 
@@ -160,6 +164,21 @@ impl Peer {
             Reach::Awaited | Reach::Local => Channel::Idle,
             _ => Channel::Waiting(now),
         };
+    }
+
+    /// Whether nothing has changed but where a STOMP server delivers to us: then we listen there, and the connection
+    /// stays (R-STOMP.29).
+    pub fn moves(&mut self, before: &Reach) -> bool {
+        let (Reach::Stomp(before), Reach::Stomp(after)) = (before, &self.config.reach) else {
+            return false;
+        };
+        let own_destination = after.own_destination.clone();
+        let mut before = (**before).clone();
+        before.own_destination = own_destination;
+        match &mut self.channel {
+            Channel::Open(link) if before == **after => link.resubscribe(&after.own_destination),
+            _ => false,
+        }
     }
 
     /// Whether what is no record ends the connection.
@@ -219,5 +238,9 @@ impl Peer {
 }
 
 fn backoff(config: &ControllerLink) -> Backoff {
-    Backoff::new(Duration::from_secs(config.retry.0.into()), config.retry.1)
+    let (wait, multiplier) = (Duration::from_secs(config.retry.0.into()), config.retry.1);
+    match config.reach {
+        Reach::Stomp(_) => Backoff::from_zero(wait, multiplier),
+        _ => Backoff::new(wait, multiplier),
+    }
 }

@@ -1,5 +1,5 @@
-//! The connection to one controller, over whatever it runs: a WebSocket, an MQTT broker, or a socket of this
-//! device. One set of verbs for all.
+//! The connection to one controller, over whatever it runs: a WebSocket, an MQTT broker, a STOMP server, or a socket of
+//! this device. One set of verbs for all.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,7 +9,8 @@ use bytes::Bytes;
 use mtp::mqtt::Version;
 use mtp::ws::{CloseCode, Incoming, KeepAlive};
 use usp::proto::record::{
-    MqttConnectRecord, MqttVersion, RecordType, UdsConnectRecord, WebSocketConnectRecord,
+    MqttConnectRecord, MqttVersion, RecordType, StompConnectRecord, StompVersion, UdsConnectRecord,
+    WebSocketConnectRecord,
 };
 
 use crate::limits::REPLY_TOPICS_MAX;
@@ -33,16 +34,14 @@ impl<E: std::error::Error> From<E> for WireError {
 /// See the module's words.
 pub(super) enum Wire {
     WebSocket(Box<mtp::ws::Link>),
-    Mqtt(Box<Mqtt>),
+    Mqtt(Box<(mtp::mqtt::Link, Replies)>),
+    Stomp(Box<(mtp::stomp::Link, Replies)>),
     Socket(Box<mtp::uds::Link>),
 }
 
-/// A connection to a broker, and where answers go that do not go to the controller's own topic.
-pub(super) struct Mqtt {
-    pub link: mtp::mqtt::Link,
-    /// By the id of the request.
-    replies: VecDeque<(String, String)>,
-}
+/// Where answers go that do not go where the controller always listens: by the id of the request.
+#[derive(Default)]
+pub(super) struct Replies(VecDeque<(String, String)>);
 
 impl From<mtp::ws::Link> for Wire {
     fn from(link: mtp::ws::Link) -> Self {
@@ -52,8 +51,13 @@ impl From<mtp::ws::Link> for Wire {
 
 impl From<mtp::mqtt::Link> for Wire {
     fn from(link: mtp::mqtt::Link) -> Self {
-        let replies = VecDeque::new();
-        Self::Mqtt(Box::new(Mqtt { link, replies }))
+        Self::Mqtt(Box::new((link, Replies::default())))
+    }
+}
+
+impl From<mtp::stomp::Link> for Wire {
+    fn from(link: mtp::stomp::Link) -> Self {
+        Self::Stomp(Box::new((link, Replies::default())))
     }
 }
 
@@ -70,11 +74,16 @@ impl Wire {
             Self::WebSocket(_) => WebSocketConnectRecord {}.into(),
             Self::Socket(_) => UdsConnectRecord {}.into(),
             Self::Mqtt(mqtt) => MqttConnectRecord {
-                version: match mqtt.link.version() {
+                version: match mqtt.0.version() {
                     Version::V5 => MqttVersion::V5,
                     Version::V311 => MqttVersion::V3_1_1,
                 },
-                subscribed_topic: mqtt.link.reply_topic().to_owned(),
+                subscribed_topic: mqtt.0.reply_topic().to_owned(),
+            }
+            .into(),
+            Self::Stomp(stomp) => StompConnectRecord {
+                version: StompVersion::V1_2,
+                subscribed_destination: stomp.0.own_destination().to_owned(),
             }
             .into(),
         }
@@ -92,8 +101,15 @@ impl Wire {
             },
             Self::Socket(link) => Ok(link.recv().await?),
             Self::Mqtt(mqtt) => {
-                let incoming = mqtt.link.recv().await?;
-                mqtt.remember(&incoming.record, incoming.reply);
+                let (link, replies) = &mut **mqtt;
+                let incoming = link.recv().await?;
+                replies.remember(&incoming.record, incoming.reply, link.topic());
+                Ok(incoming.record)
+            }
+            Self::Stomp(stomp) => {
+                let (link, replies) = &mut **stomp;
+                let incoming = link.recv().await?;
+                replies.remember(&incoming.record, incoming.reply, link.destination());
                 Ok(incoming.record)
             }
         }
@@ -105,8 +121,12 @@ impl Wire {
             Self::WebSocket(link) => Ok(link.send(record).await?),
             Self::Socket(link) => Ok(link.send(record).await?),
             Self::Mqtt(mqtt) => {
-                let to = mqtt.reply_to(&record);
-                Ok(mqtt.link.send(record, to.as_deref()).await?)
+                let to = mqtt.1.reply_to(&record);
+                Ok(mqtt.0.send(record, to.as_deref()).await?)
+            }
+            Self::Stomp(stomp) => {
+                let to = stomp.1.reply_to(&record);
+                Ok(stomp.0.send(record, to.as_deref()).await?)
             }
         }
     }
@@ -118,21 +138,38 @@ impl Wire {
             Self::Socket(link) if code == CloseCode::Normal => link.close().await,
             // R-UDS.23
             Self::Socket(link) => link.refuse(reason).await,
-            Self::Mqtt(mqtt) => mqtt.link.close().await,
+            Self::Mqtt(mqtt) => mqtt.0.close().await,
+            Self::Stomp(stomp) => stomp.0.close().await,
         }
     }
 
-    /// The connection to a broker.
+    /// The connection to an MQTT broker.
     pub fn mqtt(&self) -> Option<&mtp::mqtt::Link> {
         match self {
-            Self::WebSocket(_) | Self::Socket(_) => None,
-            Self::Mqtt(mqtt) => Some(&mqtt.link),
+            Self::Mqtt(mqtt) => Some(&mqtt.0),
+            _ => None,
         }
     }
 
-    /// Whether what is no record ends it (R-WS.16, R-UDS.23), or is dropped (R-MQTT.28 to .32).
+    /// The connection to a STOMP server.
+    pub fn stomp(&self) -> Option<&mtp::stomp::Link> {
+        match self {
+            Self::Stomp(stomp) => Some(&stomp.0),
+            _ => None,
+        }
+    }
+
+    /// Listens at another destination from now on, where that is possible; says whether it is.
+    pub fn resubscribe(&mut self, destination: &str) -> bool {
+        match self {
+            Self::Stomp(stomp) => stomp.0.resubscribe(destination),
+            _ => false,
+        }
+    }
+
+    /// Whether what is no record ends it (R-WS.16, R-UDS.23), or is dropped (R-MQTT.28 to .32, and STOMP likewise).
     pub fn closes_on_garbage(&self) -> bool {
-        !matches!(self, Self::Mqtt(_))
+        !matches!(self, Self::Mqtt(_) | Self::Stomp(_))
     }
 
     /// Seconds between pings (R-WS.17). A broker was told at the start.
@@ -146,7 +183,8 @@ impl Wire {
         match self {
             Self::WebSocket(link) => link.next_ping(),
             Self::Socket(_) => None,
-            Self::Mqtt(mqtt) => mqtt.link.next_ping(),
+            Self::Mqtt(mqtt) => mqtt.0.next_ping(),
+            Self::Stomp(stomp) => stomp.0.next_ping(),
         }
     }
 
@@ -155,31 +193,32 @@ impl Wire {
             Self::WebSocket(link) => Ok(link.keep_alive(now)?),
             // The kernel tells when a process is gone.
             Self::Socket(_) => Ok(()),
-            Self::Mqtt(mqtt) => Ok(mqtt.link.keep_alive(now)?),
+            Self::Mqtt(mqtt) => Ok(mqtt.0.keep_alive(now)?),
+            Self::Stomp(stomp) => Ok(stomp.0.keep_alive(now)?),
         }
     }
 }
 
-impl Mqtt {
-    /// Where the answer to a request goes, if that is not where everything goes (R-MQTT.23).
-    fn remember(&mut self, record: &Bytes, reply: Option<String>) {
-        let Some(reply) = reply.filter(|reply| *reply != self.link.topic()) else {
+impl Replies {
+    /// Where the answer to a request goes, if that is not where everything goes (R-MQTT.23, R-STOMP.23).
+    fn remember(&mut self, record: &Bytes, reply: Option<String>, always: &str) {
+        let Some(reply) = reply.filter(|reply| reply != always) else {
             return;
         };
         let Some(id) = msg_id(record) else { return };
-        if self.replies.len() >= REPLY_TOPICS_MAX {
-            self.replies.pop_front();
+        if self.0.len() >= REPLY_TOPICS_MAX {
+            self.0.pop_front();
         }
-        self.replies.push_back((id, reply));
+        self.0.push_back((id, reply));
     }
 
     fn reply_to(&mut self, record: &Bytes) -> Option<String> {
-        if self.replies.is_empty() {
+        if self.0.is_empty() {
             return None;
         }
         let id = msg_id(record)?;
-        let at = self.replies.iter().position(|(known, _)| *known == id)?;
-        self.replies.remove(at).map(|(_, reply)| reply)
+        let at = self.0.iter().position(|(known, _)| *known == id)?;
+        self.0.remove(at).map(|(_, reply)| reply)
     }
 }
 

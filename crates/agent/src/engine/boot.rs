@@ -6,7 +6,7 @@ use usp::proto::msg;
 use super::access::Actor;
 use super::{CONTROLLERS, Effect, Engine, EngineError, Held, SUBSCRIPTIONS, clock};
 use crate::backend::Restart;
-use crate::config::{ControllerConfig, MqttAddress, WebSocketAddress};
+use crate::config::{ControllerConfig, MqttAddress, StompAddress, WebSocketAddress};
 use crate::{Fault, Now};
 
 const TRUST: &str = "Device.LocalAgent.ControllerTrust.";
@@ -244,6 +244,9 @@ impl Engine {
                 (mtp("Protocol"), "UDS".to_owned()),
                 (mtp("UDS.UnixDomainSocketRef"), socket),
             ]);
+        } else if StompAddress::is_one(&config.url) {
+            let address = StompAddress::parse(&config.url).map_err(bad)?;
+            values.extend(self.configure_stomp(config, address));
         } else if !config.url.is_empty() {
             let address = WebSocketAddress::parse(&config.url).map_err(bad)?;
             values.extend([

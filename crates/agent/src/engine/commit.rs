@@ -229,7 +229,14 @@ impl Engine {
         if controllers || touches("Device.LocalAgent.ControllerTrust.") {
             self.reschedule_controllers(now, deltas);
             self.effects.push_back(Effect::ControllersChanged);
-        } else if touches(super::mqtt::MQTT) || touches("Device.LocalAgent.MTP.") {
+        } else if [
+            super::mqtt::MQTT,
+            super::stomp::STOMP,
+            "Device.LocalAgent.MTP.",
+        ]
+        .into_iter()
+        .any(touches)
+        {
             self.effects.push_back(Effect::ControllersChanged);
         }
         if touches("Device.LocalAgent.MTP.") {

@@ -46,6 +46,7 @@ impl Engine {
                         "MQTT" => self.mqtt_discovered(n.parse().ok()?).is_some(),
                         // Its file is there as long as the agent runs.
                         "UDS" => true,
+                        "STOMP" => self.stomp_discovered(n.parse().ok()?).is_some(),
                         _ => self.links.listening,
                     };
                     let up = self.held_true(&format!("{row}Enable")) && live;
@@ -57,6 +58,10 @@ impl Engine {
                 ("MTP", Some(n), Some("MQTT"), Some("ResponseTopicDiscovered"), None, ..) => {
                     let topic = self.mqtt_discovered(n.parse().ok()?);
                     topic.unwrap_or_default().to_owned()
+                }
+                ("MTP", Some(n), Some("STOMP"), Some("DestinationFromServer"), None, ..) => {
+                    let destination = self.stomp_discovered(n.parse().ok()?);
+                    destination.unwrap_or_default().to_owned()
                 }
                 (
                     "Controller",
@@ -119,9 +124,9 @@ impl Engine {
                     .parse::<usp::EndpointId>()
                     .map_err(|error| Fault::invalid_value(format!("{value}: {error}")))?;
             }
-            "Protocol" if !matches!(value, "WebSocket" | "MQTT" | "UDS") => {
+            "Protocol" if !matches!(value, "WebSocket" | "MQTT" | "STOMP" | "UDS") => {
                 return Err(Fault::invalid_value(format!(
-                    "{value} is not supported: this agent speaks WebSocket, MQTT and UDS"
+                    "{value} is not supported: this agent speaks WebSocket, MQTT, STOMP and UDS"
                 )));
             }
             "PayloadSecurity" if value == "TLS" && !self.links.end_to_end => {

@@ -13,9 +13,11 @@ mod mqtt;
 mod notify;
 mod operate;
 mod paths;
+mod reach;
 mod services;
 mod sockets;
 mod state;
+mod stomp;
 mod supported;
 #[cfg(test)]
 mod tests;
@@ -41,6 +43,7 @@ pub(crate) use self::values::{Filter, Target};
 pub use mqtt::MqttLink;
 pub use notify::Outgoing;
 pub use services::Handled;
+pub use stomp::StompLink;
 
 /// The table of controllers.
 pub(crate) const CONTROLLERS: &str = "Device.LocalAgent.Controller.";
@@ -115,6 +118,8 @@ pub enum Reach {
     Local,
     /// We connect to its socket.
     Socket(std::path::PathBuf),
+    /// We meet at a STOMP server.
+    Stomp(Box<StompLink>),
 }
 
 /// How to reach a controller, from its row and first enabled MTP.
@@ -147,6 +152,8 @@ struct Links {
     contexts: BTreeMap<u32, (Status, u32)>,
     /// Connected MQTT clients, with the instance of their MTP and the topic of answers.
     mqtt: BTreeMap<u32, (u32, String)>,
+    /// STOMP connections that there were.
+    stomp: BTreeMap<u32, stomp::Shown>,
 }
 
 /// The engine of one agent.
@@ -184,6 +191,7 @@ pub struct Engine {
 pub(crate) fn is_own(path: &str) -> bool {
     path.starts_with("Device.LocalAgent.")
         || path.starts_with(mqtt::MQTT)
+        || path.starts_with(stomp::STOMP)
         || path.starts_with(services::USP_SERVICES)
         || path.starts_with(sockets::SOCKETS)
 }
@@ -329,90 +337,6 @@ impl Engine {
         })
     }
 
-    /// All enabled controllers and how to reach them.
-    pub fn controllers(&self) -> Vec<ControllerLink> {
-        let rows = self.state.instances(CONTROLLERS);
-        rows.filter_map(|instance| {
-            let row = format!("{CONTROLLERS}{instance}.");
-            if !self.held_true(&format!("{row}Enable")) || self.is_banned(instance) {
-                return None;
-            }
-            let endpoint_id: EndpointId = self.held(&format!("{row}EndpointID")).parse().ok()?;
-            let mtps = format!("{row}MTP.");
-            let mut enabled: Vec<(u64, String)> = self
-                .state
-                .instances(&mtps)
-                .map(|n| format!("{mtps}{n}."))
-                .filter(|mtp| self.held_true(&format!("{mtp}Enable")))
-                .map(|mtp| (self.held_number(&format!("{mtp}Order")), mtp))
-                .collect();
-            enabled.sort();
-            let first = enabled.into_iter().next().map(|(_, mtp)| mtp);
-            if let Some(row) = &first
-                && self.held(&format!("{row}Protocol")) == "MQTT"
-            {
-                let (link, retry) = self.mqtt_link(row)?;
-                return Some(ControllerLink {
-                    instance,
-                    keep_alive: link.keep_alive.into(),
-                    session: self.session_settings(instance),
-                    register: self.registers(endpoint_id.as_str()),
-                    reach: Reach::Mqtt(Box::new(link)),
-                    retry,
-                    endpoint_id,
-                });
-            }
-            let local = first
-                .as_ref()
-                .filter(|row| self.held(&format!("{row}Protocol")) == "UDS");
-            let local = local.map(|row| self.socket_reach(row));
-            let mtp = first.map(|mtp| format!("{mtp}WebSocket."));
-            let number = |name: &str, otherwise: u32| {
-                let value = mtp
-                    .as_ref()
-                    .map_or(0, |mtp| self.held_number(&format!("{mtp}{name}")));
-                if value == 0 {
-                    otherwise
-                } else {
-                    value.min(u64::from(u32::MAX)) as u32
-                }
-            };
-            let url = mtp.as_ref().and_then(|mtp| {
-                let host = self.held(&format!("{mtp}Host"));
-                let address = crate::config::WebSocketAddress {
-                    port: number("Port", 80).min(65_535) as u16,
-                    path: self.held(&format!("{mtp}Path")),
-                    encrypted: self.held_true(&format!("{mtp}EnableEncryption")),
-                    host,
-                };
-                (!address.host.is_empty()).then(|| address.url())
-            });
-            Some(ControllerLink {
-                instance,
-                register: self.registers(endpoint_id.as_str()),
-                endpoint_id,
-                reach: match local {
-                    Some(reach) => reach?,
-                    None => url.map_or(Reach::Awaited, Reach::WebSocket),
-                },
-                retry: (
-                    number("SessionRetryMinimumWaitInterval", 5),
-                    number("SessionRetryIntervalMultiplier", 2000),
-                ),
-                keep_alive: number("KeepAliveInterval", 60),
-                session: self.session_settings(instance),
-            })
-        })
-        .collect()
-    }
-
-    /// What the configuration file says is registered at a controller.
-    fn registers(&self, endpoint_id: &str) -> Vec<String> {
-        let mut all = self.config.controllers.iter();
-        let one = all.find(|one| one.endpoint_id == endpoint_id);
-        one.map(|one| one.register.clone()).unwrap_or_default()
-    }
-
     /// The driver listens (or not): shown as `MTP.{i}.Status`.
     pub fn set_listening(&mut self, listening: bool) {
         self.links.listening = listening;
@@ -438,4 +362,10 @@ impl Engine {
             count => _ = self.links.retries.insert(controller, count),
         }
     }
+}
+
+/// The instance of a row of `table` that a reference names.
+fn instance(reference: &str, table: &str) -> Option<u32> {
+    let rest = reference.strip_prefix(table)?;
+    rest.trim_end_matches('.').parse().ok()
 }

@@ -3,7 +3,7 @@
 
 use mtp::mqtt::{Version, topic};
 
-use super::Engine;
+use super::{Engine, instance};
 use crate::config::{ControllerConfig, MqttAddress, mqtt_version};
 
 /// The table of MQTT clients, the engine's own like everything below it.
@@ -229,10 +229,4 @@ impl Engine {
         all.find(|(of, _)| *of == mtp)
             .map(|(_, reply)| reply.as_str())
     }
-}
-
-/// The instance of a row of `table` that a reference names.
-fn instance(reference: &str, table: &str) -> Option<u32> {
-    let rest = reference.strip_prefix(table)?;
-    rest.trim_end_matches('.').parse().ok()
 }

@@ -9,5 +9,6 @@ mod operations;
 mod reads;
 mod roles;
 mod services;
+mod stomp;
 mod transactions;
 mod writes;

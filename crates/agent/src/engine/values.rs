@@ -137,6 +137,7 @@ impl Engine {
             live: object.starts_with(LOCAL)
                 || object.starts_with(super::mqtt::CLIENTS)
                 || object.starts_with(super::services::SERVICE_ROWS)
+                || object.starts_with(super::stomp::CONNECTIONS)
                 || self.backend.is_live(object),
         }
     }
@@ -160,6 +161,7 @@ impl Engine {
             Some(rest) => self.local_value(now, rest),
             None if path.starts_with(super::mqtt::CLIENTS) => self.mqtt_value(path),
             None if path.starts_with(super::services::SERVICE_ROWS) => self.service_value(path),
+            None if path.starts_with(super::stomp::CONNECTIONS) => self.stomp_value(path),
             None => self.backend.read(now, path),
         };
         match live {

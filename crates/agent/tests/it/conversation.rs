@@ -15,10 +15,10 @@ use usp::proto::msg::{Notification, Response};
 
 use crate::desk::{CONTROLLER, Desk, PATIENCE, Talk, id, subscribe};
 
-const AGENT: &str = "os::00256D-S1";
+pub const AGENT: &str = "os::00256D-S1";
 const CODE: &str = "Device.LocalAgent.Controller.1.ProvisioningCode";
 
-struct Box1(Arc<dm::Schema>);
+pub struct Box1(pub Arc<dm::Schema>);
 
 impl Backend for Box1 {
     fn schema(&self) -> Arc<dm::Schema> {

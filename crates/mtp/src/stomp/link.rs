@@ -136,20 +136,30 @@ impl Link {
     /// Sends one Record to the peer's destination, or to `to` (R-STOMP.19 to .23). Returns when it is
     /// queued; waits while [`crate::limits::SEND_QUEUE_BYTES`] wait for a server that does not read.
     pub async fn send(&mut self, record: Bytes, to: Option<&str>) -> Result<(), LinkError> {
+        let frame = carrying(record, to.unwrap_or(&self.destination), &self.own);
+        self.push(frame).await
+    }
+
+    /// The same for who listens at the destinations of many with a pattern, which nobody can answer to: `reply` is the
+    /// one of them for this peer.
+    pub async fn send_as(&mut self, record: Bytes, to: &str, reply: &str) -> Result<(), LinkError> {
+        self.push(carrying(record, to, reply)).await
+    }
+
+    async fn push(&mut self, frame: Frame) -> Result<(), LinkError> {
         self.pipe.room().await?;
-        let frame = Frame::new(Command::Send)
-            .with("destination", to.unwrap_or(&self.destination))
-            .with("content-type", CONTENT_TYPE)
-            .with(REPLY_TO, self.own.as_str())
-            .body(record);
         self.pipe.enqueue(&frame);
         self.pipe.push().await
     }
 
-    /// Listens somewhere else from now on (R-STOMP.29); not where the server has said where.
-    pub fn resubscribe(&mut self, destination: &str) {
-        if self.told || destination.is_empty() || destination == self.own {
-            return;
+    /// Listens somewhere else from now on (R-STOMP.29), unless the server has said where. False when there is nowhere
+    /// to listen: then this link is of no use any more.
+    pub fn resubscribe(&mut self, destination: &str) -> bool {
+        if self.told || destination == self.own {
+            return true;
+        }
+        if destination.is_empty() {
+            return false;
         }
         let id = self.subscription.to_string();
         let leave = Frame::new(Command::Unsubscribe).with("id", id);
@@ -158,6 +168,7 @@ impl Link {
         self.own = destination.to_owned();
         let enter = subscribe(self.subscription, &self.own, &self.subscribe_headers);
         self.pipe.enqueue(&enter);
+        true
     }
 
     /// Says goodbye and waits, not for long, until the server has read all of it.
@@ -236,6 +247,14 @@ impl Link {
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer_addr
     }
+}
+
+fn carrying(record: Bytes, to: &str, reply: &str) -> Frame {
+    Frame::new(Command::Send)
+        .with("destination", to)
+        .with("content-type", CONTENT_TYPE)
+        .with(REPLY_TO, reply)
+        .body(record)
 }
 
 /// A MESSAGE that holds a Record; others are dropped, what an older endpoint complains about among

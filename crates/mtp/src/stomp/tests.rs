@@ -272,7 +272,7 @@ async fn an_end_listens_where_the_server_says_and_says_so_in_what_it_sends() {
         assert_eq!(&sent.body[..], b"\0x");
     }
     // Another destination of ours does not matter to it.
-    link.resubscribe("/queue/b");
+    assert!(link.resubscribe("/queue/b"));
     assert_eq!(link.own_destination(), "/queue/os::012345-A");
 }
 
@@ -300,7 +300,8 @@ async fn what_is_no_record_is_dropped_and_an_error_is_the_end() {
 async fn another_destination_of_ours_is_subscribed_to_in_place_of_the_first() {
     // R-STOMP.29; TP-469 6.10
     let (mut link, mut pipe) = pair(None, "0,0").await;
-    link.resubscribe("/queue/b");
+    assert!(!link.resubscribe(""));
+    assert!(link.resubscribe("/queue/b"));
     link.send(Bytes::new(), None).await.unwrap();
     let mut next = async || timeout(PATIENCE, pipe.frame()).await.unwrap().unwrap();
     let leave = next().await;
