@@ -17,7 +17,8 @@ pub struct Login {
 }
 
 impl Login {
-    pub(crate) fn parse(username: &str) -> Option<Self> {
+    /// Takes a user name apart.
+    pub fn parse(username: &str) -> Option<Self> {
         let (tenant, name) = username.split_once('/')?;
         let one_level = |text: &str| !text.is_empty() && !text.contains(['/', '+', '#']);
         (one_level(tenant) && one_level(name)).then(|| Self {

@@ -4,10 +4,12 @@
 
 mod address;
 mod broker;
+mod broker_auth;
 mod cwmp;
 mod files;
 
 pub use broker::{Broker, BrokerUrl};
+pub use broker_auth::BrokerAuth;
 pub use cwmp::{Cwmp, DigestHash, OfferBasic, Xmpp};
 pub use files::Files;
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub usp: Usp,
     /// The broker inside, for devices that speak USP over MQTT.
     pub mqtt: Mqtt,
+    /// Where brokers of others ask who may come in.
+    pub broker_auth: BrokerAuth,
     /// The side of the devices that speak TR-069 (CWMP).
     pub cwmp: Cwmp,
     /// The files that devices fetch and send.
@@ -62,6 +66,7 @@ impl Default for Config {
             http: Http::default(),
             usp: Usp::default(),
             mqtt: Mqtt::default(),
+            broker_auth: BrokerAuth::default(),
             cwmp: Cwmp::default(),
             files: Files::default(),
             presence: Presence::default(),

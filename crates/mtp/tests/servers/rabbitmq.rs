@@ -168,7 +168,10 @@ impl RabbitMq {
         };
         std::fs::create_dir_all(&self.folder).map_err(|error| error.to_string())?;
         write("rabbitmq.conf", &config)?;
-        write("plugins", "[rabbitmq_stomp,rabbitmq_mqtt].")?;
+        write(
+            "plugins",
+            "[rabbitmq_stomp,rabbitmq_mqtt,rabbitmq_auth_backend_http].",
+        )?;
         write("definitions.json", &definitions(users))
     }
 

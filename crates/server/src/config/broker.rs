@@ -42,6 +42,9 @@ pub struct Broker {
     /// The group in which several servers share what devices say (MQTT 5); absent is one server alone.
     #[serde(default, deserialize_with = "group")]
     pub shared_group: Option<String>,
+    /// It asks this server who may come in (`broker_auth`): setup keys are swapped for credentials of devices.
+    #[serde(default)]
+    pub asks: bool,
     /// Register devices that nobody has registered, because the broker lets them in.
     #[serde(default)]
     pub registers: bool,

@@ -423,3 +423,83 @@ async fn where_a_device_behind_a_broker_wants_answers_is_its_own_topic_or_below(
     let heard = tokio::time::timeout(Duration::from_millis(200), victim.recv()).await;
     assert!(heard.is_err(), "{heard:?}");
 }
+
+/// What a device says by itself reaches one of them, whichever; who asks it is answered.
+#[tokio::test]
+async fn two_servers_share_what_devices_behind_one_broker_say() {
+    const NOTIFICATIONS: usize = 12;
+    for db in databases().await.unwrap() {
+        let broker = mosquitto().await;
+        let brokers = to(&broker, "shared_group = \"headend\"");
+        let mut world = World::with(db, |config, _| config.usp.brokers = brokers).await;
+        let mut second = world.beside().await;
+        for one in [&world.brokers[0], &second.brokers[0]] {
+            until("both are connected", async || {
+                one.health().connected.then_some(())
+            })
+            .await;
+        }
+        let endpoint = "os::00256D-M1";
+        let mut device = client(&world, &broker, M1, endpoint).await.unwrap();
+        let own = EndpointId::parse(&world.own).unwrap();
+        let from = EndpointId::parse(endpoint).unwrap();
+        let topic = "usp/acme/controller/os::00256D-M1";
+        let reply = "usp/acme/agent/os::00256D-M1";
+        let record = |what: usp::record::RecordType| {
+            let record = usp::Record::new(usp::Version::V1_3, &from, &own, what);
+            Bytes::from(usp::codec::encode_record(&record))
+        };
+        let plain = |msg: usp::msg::Msg| {
+            let payload = usp::codec::encode_msg(&msg);
+            record(usp::record::NoSessionContextRecord::new(payload).into())
+        };
+        for n in 0..NOTIFICATIONS {
+            let event = usp::msg::Event {
+                obj_path: "Device.".into(),
+                event_name: "Boot!".into(),
+                params: Default::default(),
+            };
+            let mut notify = usp::msg::notify(format!("s{n}"), event);
+            notify.send_resp = true;
+            let notify = plain(usp::msg::Msg::request(format!("n{n}"), notify));
+            let sent = device.send_to(notify, topic, reply, Version::V5);
+            assert!(sent.await.unwrap());
+        }
+        // Each is answered once, and where answers go is the server that asks.
+        let mut answered = std::collections::BTreeSet::new();
+        let mut inboxes = std::collections::BTreeSet::new();
+        let all = async {
+            while answered.len() < NOTIFICATIONS || inboxes.len() < 2 {
+                let heard = device.recv().await.unwrap();
+                let inbox = heard.reply.unwrap();
+                assert!(inbox.starts_with(&format!("{topic}/node/")), "{inbox}");
+                inboxes.insert(inbox);
+                let record = usp::codec::decode_record(&heard.record).unwrap();
+                let usp::record::RecordType::NoSessionContext(payload) = record.record_type else {
+                    continue;
+                };
+                let msg = usp::codec::decode_msg(&payload.payload).unwrap();
+                if msg.body.msg_type() == usp::msg::MsgType::NOTIFY_RESP {
+                    assert!(answered.insert(msg.header.msg_id), "answered twice");
+                }
+            }
+        };
+        let all = tokio::time::timeout(PATIENCE, all).await;
+        assert!(all.is_ok(), "{answered:?} {inboxes:?}");
+        let health = [&world.brokers[0], &second.brokers[0]].map(|one| one.health().devices);
+        assert_eq!(health, [1, 1]);
+        drop(device);
+        // A real one is asked by both.
+        let real = agent(&world, &broker, "5.0", "M1", M1);
+        let id = world.device(endpoint).await;
+        for _ in 0..2 {
+            let end = tokio::time::Instant::now() + PATIENCE;
+            while world.ask(id, get()).await.is_err() {
+                assert!(tokio::time::Instant::now() < end, "it is not answered");
+            }
+            world.swap(&mut second);
+        }
+        real.stop().await;
+        second.shutdown.cancel();
+    }
+}

@@ -5,6 +5,7 @@ mod admission;
 #[allow(dead_code, reason = "the tests of the API use the rest of it")]
 #[path = "../it/world.rs"]
 mod api_world;
+mod asked;
 mod contexts;
 mod doctor;
 mod endless;
@@ -18,6 +19,9 @@ mod mqtt;
 mod notifications;
 mod onboarding;
 mod puppet;
+#[allow(dead_code, reason = "other crates use the rest of it")]
+#[path = "../../../mtp/tests/servers/rabbitmq.rs"]
+mod rabbitmq;
 mod rig;
 mod rivals;
 mod secure;

@@ -225,6 +225,39 @@ impl World {
     }
 }
 
+/// Another server over the same store.
+pub struct Second {
+    pub brokers: Vec<Arc<server::southbound::usp::brokers::Broker>>,
+    pub shutdown: CancellationToken,
+    adapter: Arc<Adapter>,
+    facts: mpsc::Receiver<server::dispatch::Reported>,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    /// Starts another server over the same store.
+    pub async fn beside(&self) -> Second {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = self.config.clone();
+        config.data_dir = dir.path().to_owned();
+        config.usp.endpoint_id = Some(self.own.clone());
+        let (started, facts, shutdown) = begin(&self.store, &config, &self.limits).await;
+        Second {
+            brokers: started.brokers,
+            shutdown,
+            adapter: started.southbound,
+            facts,
+            _dir: dir,
+        }
+    }
+
+    /// Asks through the other one from now on.
+    pub fn swap(&mut self, second: &mut Second) {
+        std::mem::swap(&mut self.adapter, &mut second.adapter);
+        std::mem::swap(&mut self.facts, &mut second.facts);
+    }
+}
+
 async fn begin(
     store: &Store,
     config: &Config,

@@ -115,7 +115,9 @@ impl Gate {
             endpoint: endpoint.as_ref().map(EndpointId::as_str),
             certified,
             known,
-            rival: known.and_then(|known| core.links.rival(known.device)),
+            rival: known
+                .filter(|_| hello.links)
+                .and_then(|known| core.links.rival(known.device)),
         };
         let refuse = |refusal| Turned::No {
             detail: detail(refusal, hello, tenant.as_ref()),
@@ -174,7 +176,7 @@ impl Gate {
         Ok(Found::of(Credential::Certificate { tenant }))
     }
 
-    async fn known(
+    pub(super) async fn known(
         &self,
         tenant: &TenantId,
         endpoint: &EndpointId,
@@ -244,6 +246,8 @@ pub(super) struct Shown<'a> {
     pub certified: bool,
     pub tls: bool,
     pub peer_addr: SocketAddr,
+    /// It becomes a link; at somebody else's broker it becomes that broker's.
+    pub links: bool,
     /// What the handshake told, for people.
     pub info: serde_json::Value,
 }
@@ -338,6 +342,7 @@ impl Admission for Gate {
             certified: hello.certified,
             tls: hello.tls,
             peer_addr: hello.peer_addr,
+            links: true,
             info: serde_json::json!({
                 "tls": hello.tls,
                 "certificate": hello.certified,

@@ -198,3 +198,19 @@ pub const BROKER_STABLE: Duration = Duration::from_secs(60);
 /// The pace at which devices known from before are asked for a sign of life after we have connected to their broker:
 /// 500 a second, so that what they answer does not come at once.
 pub const BROKER_PROBE_EVERY: Duration = Duration::from_millis(2);
+
+/// Devices of which is remembered that they came to a broker with a setup key; with more all are forgotten, and get
+/// their credential when they come again.
+pub const BROKER_CAME_MAX: usize = 100_000;
+
+/// Questions of brokers that are answered at the same time; the others wait. Each is a few reads.
+pub const BROKER_ASKS_AT_ONCE: usize = 64;
+
+/// Bytes of one question: some names and one credential.
+pub const BROKER_ASK_BYTES_MAX: usize = 64 * 1024;
+
+/// Filters of one question; a client of the broker inside may have as many.
+pub const BROKER_TOPICS_MAX: usize = mtp::limits::MQTT_FILTERS_MAX;
+
+/// The shortest secret of who may ask: 128 bits and more.
+pub const BROKER_SECRET_CHARS_MIN: usize = 32;

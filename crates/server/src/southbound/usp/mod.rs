@@ -94,6 +94,8 @@ pub struct Started {
     pub mqtt: mqtt::Bound,
     /// Brokers of others that devices are behind.
     pub brokers: Vec<Arc<brokers::Broker>>,
+    /// Where they ask who may come in.
+    pub broker_auth: Option<SocketAddr>,
     /// The certificate of the listener with TLS.
     pub certificate: Option<Certificate>,
     /// The certificate of session contexts, as it was at the start.
@@ -144,8 +146,8 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     ));
     let gate = Arc::new(admission::Gate::new(core.clone()));
     let listeners = listen::start(&core, &gate, &config).await?;
-    let mqtt = mqtt::start(&core, gate, &config).await?;
-    let brokers = brokers::start(&core, &config)?;
+    let mqtt = mqtt::start(&core, gate.clone(), &config).await?;
+    let brokers = brokers::start(&core, gate, &config).await?;
     let dials = Arc::new(Dials::new(core.clone(), dial_tls(&config)?));
     let disabled = tenants::begin(&core, &dials).await?;
     tokio::spawn(tenants::watch(core.clone(), dials.clone(), disabled));
@@ -154,7 +156,8 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
         usp: listeners.plain,
         usp_tls: listeners.tls,
         mqtt,
-        brokers,
+        brokers: brokers.all,
+        broker_auth: brokers.auth,
         certificate: listeners.certificate,
         context_certificate: core.certificate.clone(),
         endpoint_id: own.as_str().to_owned(),

@@ -180,6 +180,7 @@ impl Admission for Door {
             certified: hello.certified,
             tls: hello.tls,
             peer_addr: hello.peer_addr,
+            links: true,
             info: serde_json::json!({
                 "tls": hello.tls,
                 "certificate": hello.certified,

@@ -29,17 +29,23 @@ impl Broker {
             Err(error) => return Err(error.into()),
         };
         let identity = Identity::endpoint(endpoint.as_str());
-        let mut known = None;
+        let (mut known, mut key) = (None, None);
         if let Some(device) = store.device_by_identity(&tenant, &identity).await? {
             let mut all = admission::known(device, None);
             for path in store.path_list(&tenant, device).await? {
                 all.certificate_required |= path.certificate_required;
+                // It came to a broker that asks us, and has no credential of its own yet.
+                if path.transport == MQTT && !path.has_current {
+                    key = path.setup_key;
+                }
             }
             known = Some(all);
         }
+        key = self.came.with(name).or(key);
+
         let credential = Credential::Brokered {
             tenant: tenant.clone(),
-            key: None,
+            key: key.filter(|_| self.settings.asks),
             registers: self.settings.registers,
         };
         let newcomer = Newcomer {

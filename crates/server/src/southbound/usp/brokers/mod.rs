@@ -3,9 +3,11 @@
 //! broker does not tell is found out: a device that is silent is asked for a sign of life, and so are those
 //! known from before when we connect.
 //!
-//! Not here: who may use a broker (its own business, or asked of us over HTTP).
+//! Who may use a broker is its own business, or asked of us over HTTP ([`hooks`]).
 
 mod admit;
+mod door;
+mod hooks;
 mod hub;
 mod link;
 
@@ -16,15 +18,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fleet::Timestamp;
+use fleet::{SetupKeyId, TenantId, Timestamp};
 use mtp::mqtt::Version;
 use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::adapter::Core;
+use super::admission::Gate;
 use super::limits::{
     BROKER_ADMISSIONS_AT_ONCE, BROKER_AGENT_BYTES_MAX, BROKER_AGENT_INBOX, BROKER_AGENTS_MAX,
-    BROKER_INBOX_BYTES_MAX, BROKER_REFUSED_FOR, BROKER_REFUSED_MAX,
+    BROKER_CAME_MAX, BROKER_INBOX_BYTES_MAX, BROKER_REFUSED_FOR, BROKER_REFUSED_MAX,
 };
 use crate::config::Broker as Settings;
 use crate::state::now;
@@ -45,6 +48,7 @@ pub struct Broker {
     /// A device that was silent for this long is asked for a sign of life, and has as long to answer.
     probe_every: Duration,
     agents_max: usize,
+    came: Arc<Came>,
     health: Mutex<Health>,
     agents: Mutex<HashMap<Name, Inbox>>,
     /// Names that were refused lately.
@@ -113,18 +117,59 @@ enum Untaken {
     Full,
 }
 
-/// Connects to all brokers of the configuration.
-pub fn start(core: &Arc<Core>, config: &Config) -> Result<Vec<Arc<Broker>>, StartError> {
+/// The setup keys with which devices came in at brokers that ask us; what is forgotten is only that a device is
+/// to get a credential of its own.
+#[derive(Default)]
+struct Came(Mutex<HashMap<Name, SetupKeyId>>);
+
+impl Came {
+    fn note(&self, tenant: &TenantId, endpoint: &str, key: SetupKeyId) {
+        let mut all = lock(&self.0);
+        if all.len() >= BROKER_CAME_MAX {
+            all.clear();
+        }
+        all.insert((tenant.as_str().into(), endpoint.into()), key);
+    }
+
+    fn forget(&self, tenant: &TenantId, endpoint: &str) {
+        let name = (tenant.as_str().into(), endpoint.into());
+        lock(&self.0).remove(&name);
+    }
+
+    fn with(&self, name: &Name) -> Option<SetupKeyId> {
+        lock(&self.0).get(name).copied()
+    }
+}
+
+/// What there is of brokers of others.
+pub struct Started {
+    /// Each of them.
+    pub all: Vec<Arc<Broker>>,
+    /// Where they ask us who may come in.
+    pub auth: Option<SocketAddr>,
+}
+
+/// Connects to all brokers of the configuration, and listens to what they ask.
+pub async fn start(
+    core: &Arc<Core>,
+    gate: Arc<Gate>,
+    config: &Config,
+) -> Result<Started, StartError> {
+    let came = Arc::<Came>::default();
+    let topics = config.broker_auth.topic_prefix.clone();
+    let door = door::Door::new(core.clone(), gate, came.clone(), topics);
+    let auth = hooks::start(core, door, &config.broker_auth).await?;
     let mut all = Vec::new();
     for settings in &config.usp.brokers {
         let silent = Duration::from_secs(config.presence.silent_after_seconds.max(1));
         let mut broker = Broker::new(settings.clone(), core.node.as_str(), silent / 3)?;
         broker.agents_max = core.limits.broker_agents_max;
+        broker.came = came.clone();
         let broker = Arc::new(broker);
         tokio::spawn(hub::run(core.clone(), broker.clone()));
         all.push(broker);
     }
-    Ok(all)
+    Ok(Started { all, auth })
 }
 
 impl Broker {
@@ -134,6 +179,7 @@ impl Broker {
             node: format!("node/{node}"),
             probe_every,
             agents_max: BROKER_AGENTS_MAX,
+            came: Arc::default(),
             health: Mutex::new(Health {
                 name: settings.name.clone(),
                 url: settings.url.to_string(),

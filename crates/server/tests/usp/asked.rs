@@ -1,0 +1,443 @@
+//! Brokers that ask the server who may come in: a real RabbitMQ with agents behind it, and the words of the others.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use agent::{ControllerConfig, MemoryStorage, MqttConfig};
+use bytes::Bytes;
+use fleet::southbound::{Answer, ObjectSettings, Op, Setting};
+use fleet::{DeviceId, TenantId};
+use mtp::mqtt::{DialConfig, DialError, Version, dial};
+use serde_json::{Value, json};
+use server::state::now;
+use store::testing::{databases, sqlite};
+use usp::EndpointId;
+
+use crate::mosquitto::free;
+use crate::rabbitmq::{RabbitMq, User};
+use crate::rig::{Real, World, add_key, until};
+
+const SECRET: &str = "a-secret-that-is-long-enough-to-be-one";
+const M1: &str = "os::00256D-M1";
+const M2: &str = "os::00256D-M2";
+
+/// A RabbitMQ that asks at this address.
+fn rabbitmq(asks: SocketAddr) -> RabbitMq {
+    let path =
+        |what: &str| format!("auth_http.{what}_path = http://{asks}/{SECRET}/rabbitmq/{what}\n");
+    let paths: String = ["user", "vhost", "resource", "topic"].map(path).concat();
+    let more = format!(
+        "auth_backends.1 = internal\nauth_backends.2 = http\nauth_http.http_method = post\n{paths}"
+    );
+    RabbitMq::start(&[User::all("headend", "ours")], None, &more).unwrap()
+}
+
+/// A server that is asked there, and is a client of that broker.
+async fn asked(db: store::testing::TestDatabase, asks: SocketAddr, broker: Option<u16>) -> World {
+    let dir = tempfile::tempdir().unwrap().keep();
+    let (password, secret) = (dir.join("password"), dir.join("secret"));
+    std::fs::write(&password, "ours").unwrap();
+    std::fs::write(&secret, SECRET).unwrap();
+    let mut text = format!("[broker_auth]\nlisten = \"{asks}\"\nsecret_file = {secret:?}\n");
+    if let Some(port) = broker {
+        text += &format!(
+            "[[usp.brokers]]\nname = \"rabbit\"\nurl = \"mqtt://127.0.0.1:{port}\"\nversion = \"3.1.1\"\n\
+             username = \"headend\"\npassword_file = {password:?}\nasks = true\n"
+        );
+    }
+    let given = server::Config::parse(&text).unwrap();
+    let mut world = World::with(db, |config, limits| {
+        config.broker_auth = given.broker_auth;
+        config.usp.brokers = given.usp.brokers;
+        limits.broker_retry_min = Duration::from_millis(100);
+    })
+    .await;
+    if broker.is_some() {
+        until("it is connected to the broker", async || {
+            world.brokers[0].health().connected.then_some(())
+        })
+        .await;
+    }
+    let _ = &mut world;
+    world
+}
+
+fn agent(world: &World, port: u16) -> Real {
+    let controller = ControllerConfig {
+        endpoint_id: world.own.clone(),
+        url: format!("mqtt://127.0.0.1:{port}"),
+        retry_min_wait: 1,
+        mqtt: Some(MqttConfig {
+            version: "3.1.1".into(),
+            username: "acme/setup".into(),
+            password: world.key.clone(),
+            ..MqttConfig::default()
+        }),
+        ..ControllerConfig::default()
+    };
+    let configure = |config: &mut agent::AgentConfig| config.controllers = vec![controller];
+    Real::run("M1", MemoryStorage::new(), configure).0
+}
+
+async fn swapped(world: &World, device: DeviceId) {
+    until("it comes back with its own credential", async || {
+        let path = world.store.path(&world.tenant, device, "mqtt").await;
+        path.unwrap().filter(|path| path.has_current).map(drop)
+    })
+    .await;
+}
+
+async fn reads(world: &mut World, device: DeviceId) {
+    let get = Op::Get {
+        paths: vec!["Device.DeviceInfo.SerialNumber".into()],
+        max_depth: 0,
+    };
+    let read = world.ask(device, get).await;
+    assert!(matches!(read, Ok(Answer::Values(_))), "{read:?}");
+}
+
+/// Another tenant, with a setup key.
+async fn other(world: &World) -> (TenantId, String) {
+    let other = TenantId::parse("other").unwrap();
+    let record = store::TenantRecord {
+        id: other.clone(),
+        name: "Other".into(),
+        created_at: now(),
+        disabled_at: None,
+    };
+    world.store.tenant_insert(record, vec![]).await.unwrap();
+    let id = fleet::SetupKeyId::new(now(), server::secret::id_bits());
+    let key = add_key(&world.store, &other, id, None).await;
+    (other, key)
+}
+
+#[tokio::test]
+async fn an_agent_behind_rabbitmq_swaps_its_setup_key_and_is_managed() {
+    for db in databases().await.unwrap() {
+        let asks = free();
+        let broker = rabbitmq(asks);
+        let mut world = asked(db, asks, Some(broker.mqtt)).await;
+        let agent = agent(&world, broker.mqtt);
+        world.connected().await;
+        let device = world.onboarded(&agent.endpoint).await.device.id;
+        swapped(&world, device).await;
+        let set = Op::Set {
+            objects: vec![ObjectSettings {
+                object: "Device.WiFi.SSID.1.".into(),
+                settings: vec![Setting {
+                    name: "SSID".into(),
+                    value: "behind a broker".into(),
+                    required: true,
+                }],
+            }],
+            allow_partial: false,
+        };
+        until("it is set with its new credential", async || {
+            let path = world.store.path(&world.tenant, device, "mqtt").await;
+            path.unwrap().filter(|path| path.connected_at.is_some())
+        })
+        .await;
+        let set = world.ask(device, set).await;
+        assert!(matches!(set, Ok(Answer::Set(_))), "{set:?}");
+        // From now on the setup key opens it no more.
+        let shared = client(
+            broker.mqtt,
+            "acme/setup",
+            &world.key,
+            M1,
+            "usp/acme/agent/os::00256D-M1",
+        );
+        assert!(matches!(shared.await, Err(DialError::Refused(_))));
+        world.refused("readmit_needed").await;
+        agent.stop().await;
+    }
+}
+
+async fn client(
+    port: u16,
+    user: &str,
+    password: &str,
+    id: &str,
+    filter: &str,
+) -> Result<mtp::mqtt::Link, DialError> {
+    let own = EndpointId::parse(M2).unwrap();
+    let mut config = DialConfig::controller("127.0.0.1", port, own, vec![filter.to_owned()]);
+    config.version = Version::V311;
+    (config.username, config.password) = (Some(user.into()), Some(password.into()));
+    config.client_id = id.into();
+    dial(&config).await
+}
+
+#[tokio::test]
+async fn behind_rabbitmq_one_tenant_reaches_nothing_of_another() {
+    let asks = free();
+    let broker = rabbitmq(asks);
+    let mut world = asked(sqlite().await.unwrap(), asks, Some(broker.mqtt)).await;
+    let (tenant, key) = other(&world).await;
+    let agent = agent(&world, broker.mqtt);
+    world.connected().await;
+    let device = world.onboarded(&agent.endpoint).await.device.id;
+    swapped(&world, device).await;
+    let port = broker.mqtt;
+    let own = "usp/other/agent/os::00256D-M2/#";
+    // It comes in as nobody of another tenant, nor with the victim's name in its own.
+    for (user, id) in [
+        ("acme/setup", M2),
+        ("acme/setup", M1),
+        (&*format!("acme/{device}"), M1),
+        ("other/setup", M1),
+        ("setup", M2),
+        ("other/setup", "anything"),
+    ] {
+        let refused = client(port, user, &key, id, own).await;
+        assert!(matches!(refused, Err(DialError::Refused(_))), "{user} {id}");
+    }
+    // As itself it comes in, listens to nothing of others, and says nothing for them.
+    for filter in [
+        "#",
+        "usp/#",
+        "usp/acme/#",
+        "usp/+/agent/os::00256D-M1",
+        "usp/acme/agent/os::00256D-M1",
+        "usp/acme/controller/os::00256D-M1",
+        "usp/other/agent/#",
+        "usp/other/controller/#",
+    ] {
+        let refused = client(port, "other/setup", &key, M2, filter).await;
+        assert!(refused.is_err(), "{filter}");
+    }
+    let us = EndpointId::parse(&world.own).unwrap();
+    let forged = |from: &str| {
+        let from = EndpointId::parse(from).unwrap();
+        let leave = usp::record::DisconnectRecord::new(usp::ErrorCode(0), "forged");
+        let forged = usp::Record::new(usp::Version::V1_0, &from, &us, leave);
+        Bytes::from(usp::codec::encode_record(&forged))
+    };
+    for topic in [
+        "usp/acme/controller/os::00256D-M1",
+        "usp/acme/agent/os::00256D-M1",
+        "usp/other/controller/os::00256D-M1",
+        "usp/other/agent/os::00256D-M2",
+    ] {
+        let link = client(port, "other/setup", &key, M2, own).await;
+        let mut link = link.unwrap();
+        let sent = link.send_to(forged(M1), topic, own, Version::V311).await;
+        assert!(sent.unwrap());
+        // RabbitMQ ends the connection of who may not.
+        let ended = tokio::time::timeout(crate::rig::PATIENCE, link.recv()).await;
+        assert!(ended.unwrap().is_err(), "{topic}");
+    }
+    let mut link = client(port, "other/setup", &key, M2, own).await.unwrap();
+    let victims = "usp/acme/agent/os::00256D-M1";
+    let mine = "usp/other/controller/os::00256D-M2";
+    let sent = link.send_to(forged(M1), mine, victims, Version::V311);
+    assert!(sent.await.unwrap());
+    world.refused("record-of-another-endpoint").await;
+    reads(&mut world, device).await;
+    let identity = fleet::Identity::endpoint(M1);
+    let theirs = world.store.device_by_identity(&tenant, &identity).await;
+    assert_eq!(theirs.unwrap(), None);
+    agent.stop().await;
+}
+
+/// Asks like a broker.
+struct Asks {
+    http: reqwest::Client,
+    url: String,
+}
+
+impl Asks {
+    fn at(asks: SocketAddr) -> Self {
+        Self {
+            http: reqwest::Client::new(),
+            url: format!("http://{asks}/{SECRET}"),
+        }
+    }
+
+    async fn json(&self, path: &str, hook: &str, body: Value) -> (u16, String) {
+        let asked = self.http.post(format!("{}/{path}", self.url));
+        let asked = asked.header("vernemq-hook", hook).json(&body);
+        let answer = asked.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn emqx_vernemq_and_mosquitto_go_auth_ask_in_their_own_words() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let asks = free();
+    let world = asked(sqlite().await.unwrap(), asks, None).await;
+    let ask = Asks::at(asks);
+    let own = "usp/acme/controller/os::00256D-M1";
+    let (listens, theirs) = (
+        "usp/acme/agent/os::00256D-M1",
+        "usp/acme/agent/os::00256D-M2",
+    );
+    let come = |key: &str| json!({"username": "acme/setup", "password": key, "clientid": M1, "client_id": M1, "peerhost": "192.0.2.7"});
+    let does = |more: Value| {
+        let mut all = json!({"username": "acme/setup", "clientid": M1, "client_id": M1});
+        let Value::Object(more) = more else {
+            panic!("an object")
+        };
+        all.as_object_mut().unwrap().extend(more);
+        all
+    };
+    let (allow, deny) = (r#"{"result":"allow"}"#, r#"{"result":"deny"}"#);
+    let (ok, not) = (
+        r#"{"result":"ok"}"#,
+        r#"{"result":{"error":"not_allowed"}}"#,
+    );
+    for (path, hook, body, status, said) in [
+        // Before it came in it may nothing.
+        (
+            "emqx/acl",
+            "",
+            does(json!({"action": "publish", "topic": own})),
+            200,
+            deny,
+        ),
+        ("emqx/auth", "", come("hes_wrong"), 200, deny),
+        ("emqx/auth", "", come(&world.key), 200, allow),
+        (
+            "emqx/acl",
+            "",
+            does(json!({"action": "publish", "topic": own})),
+            200,
+            allow,
+        ),
+        (
+            "emqx/acl",
+            "",
+            does(json!({"action": "subscribe", "topic": listens})),
+            200,
+            allow,
+        ),
+        (
+            "emqx/acl",
+            "",
+            does(json!({"action": "subscribe", "topic": theirs})),
+            200,
+            deny,
+        ),
+        (
+            "emqx/acl",
+            "",
+            does(json!({"action": "publish", "topic": listens})),
+            200,
+            deny,
+        ),
+        ("vernemq", "auth_on_register", come(&world.key), 200, ok),
+        (
+            "vernemq",
+            "auth_on_register_m5",
+            come("hes_wrong"),
+            200,
+            not,
+        ),
+        (
+            "vernemq",
+            "auth_on_publish",
+            does(json!({"topic": own})),
+            200,
+            ok,
+        ),
+        (
+            "vernemq",
+            "auth_on_publish_m5",
+            does(json!({"topic": theirs})),
+            200,
+            not,
+        ),
+        (
+            "vernemq",
+            "auth_on_subscribe",
+            does(json!({"topics": [{"topic": listens, "qos": 1}]})),
+            200,
+            ok,
+        ),
+        (
+            "vernemq",
+            "auth_on_subscribe_m5",
+            does(json!({"topics": [{"topic": listens, "qos": 1}, {"topic": "#", "qos": 1}]})),
+            200,
+            not,
+        ),
+        ("mosquitto-go-auth/user", "", come(&world.key), 200, "ok"),
+        ("mosquitto-go-auth/user", "", come("hes_wrong"), 403, "no"),
+        (
+            "mosquitto-go-auth/superuser",
+            "",
+            does(json!({})),
+            403,
+            "no",
+        ),
+        (
+            "mosquitto-go-auth/acl",
+            "",
+            does(json!({"topic": own, "acc": 2})),
+            200,
+            "ok",
+        ),
+        (
+            "mosquitto-go-auth/acl",
+            "",
+            does(json!({"topic": listens, "acc": 4})),
+            200,
+            "ok",
+        ),
+        (
+            "mosquitto-go-auth/acl",
+            "",
+            does(json!({"topic": own, "acc": 1})),
+            403,
+            "no",
+        ),
+        (
+            "mosquitto-go-auth/acl",
+            "",
+            does(json!({"topic": "#", "acc": 4})),
+            403,
+            "no",
+        ),
+    ] {
+        let told = ask.json(path, hook, body.clone()).await;
+        assert_eq!(told, (status, said.to_owned()), "{path} {hook} {body}");
+    }
+    // Who is refused is shown with where it came from.
+    let refused = world
+        .store
+        .refusal_list(None, fleet::Timestamp::default(), 10);
+    let refused = refused.await.unwrap();
+    assert!(
+        refused
+            .iter()
+            .any(|one| one.last.peer.starts_with("192.0.2.7")),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn nobody_but_a_broker_with_the_secret_is_answered() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let asks = free();
+    let world = asked(sqlite().await.unwrap(), asks, None).await;
+    let http = reqwest::Client::new();
+    let body = json!({"username": "acme/setup", "password": world.key, "client_id": M1});
+    for secret in ["guessed", "", &SECRET[1..]] {
+        let url = format!("http://{asks}/{secret}/rabbitmq/user");
+        let answer = http.post(url).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{secret}");
+    }
+    let url = format!("http://{asks}/{SECRET}/rabbitmq/user");
+    // A password in a URL would stand in logs.
+    let got = http.get(&url).query(&body).send().await.unwrap();
+    assert_eq!(got.status(), 405);
+    let large = http.post(&url).body(vec![b'x'; 100_000]).send().await;
+    assert_eq!(large.unwrap().status(), 413);
+    let told = http.post(&url).json(&body).send().await.unwrap();
+    assert_eq!(told.text().await.unwrap(), "allow");
+    // Without a client identifier a setup key says nothing of who comes.
+    let nameless = json!({"username": "acme/setup", "password": world.key});
+    let told = http.post(&url).json(&nameless).send().await.unwrap();
+    assert_eq!(told.text().await.unwrap(), "deny");
+}
