@@ -355,6 +355,11 @@ impl Link {
         if self.next_look().is_none_or(|at| at > now) {
             return Ok(());
         }
+        // Its owner may have been away for so long that it is we who did not listen.
+        self.pipe.take_in();
+        if self.next_look().is_none_or(|at| at > now) {
+            return Ok(());
+        }
         let silent = now.saturating_duration_since(self.pipe.heard_at());
         // Nobody waits for what the socket does not take at once: it is over.
         let mut cx = Context::from_waker(Waker::noop());

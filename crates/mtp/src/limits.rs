@@ -128,6 +128,10 @@ pub const MQTT_FILTERS_MAX: usize = 32;
 /// clients, which cannot say how many they take, commonly have.
 pub const MQTT_IN_FLIGHT_MAX: u16 = 20;
 
+/// Messages that a broker may send before it confirms the subscription they come by: what it has kept
+/// for us. Together they are no larger than the largest packet.
+pub const MQTT_EARLY_MAX: usize = 64;
+
 /// Default of `MQTT.Client.{i}.KeepAliveTime`, in seconds.
 pub const MQTT_KEEP_ALIVE: u16 = 60;
 

@@ -128,6 +128,19 @@ async fn pings_are_answered_and_a_silent_client_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_client_whose_ping_nobody_has_read_yet_is_not_silent() {
+    let mut broker = Broker::start().await;
+    let (mut pipe, mut link) = broker.client(Version::V5).await;
+    let look = link.next_look().unwrap();
+    write(&mut pipe, Packet::PingReq).await;
+    // Whatever is to be read is known to be there once others have come and gone.
+    drop(broker.client(Version::V5).await);
+    link.keep_alive(look).unwrap();
+    assert!(link.next_look().unwrap() > look);
+    assert_eq!(answered(&mut pipe, &mut link).await, Packet::PingResp);
+}
+
+#[tokio::test]
 async fn a_publish_of_qos_2_is_taken_once() {
     let mut broker = Broker::start().await;
     let (mut pipe, mut link) = broker.client(Version::V311).await;

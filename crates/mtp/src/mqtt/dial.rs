@@ -2,7 +2,7 @@
 //! try again is [`crate::retry`]'s arithmetic and the caller's clock. A Controller that is a client of
 //! somebody else's broker dials the same way; it alone says what it subscribes to.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     limits::{
-        DIAL_TIME_MAX, MQTT_FILTERS_MAX, MQTT_KEEP_ALIVE, MQTT_PACKET_OVERHEAD_BYTES,
-        RECORD_BYTES_MAX,
+        DIAL_TIME_MAX, MQTT_EARLY_MAX, MQTT_FILTERS_MAX, MQTT_KEEP_ALIVE,
+        MQTT_PACKET_OVERHEAD_BYTES, RECORD_BYTES_MAX,
     },
     stream::Stream,
     tls::ClientTls,
@@ -198,16 +198,19 @@ async fn begin(
     let filters = said.filters.iter().map(|f| (f.clone(), config.qos.min(1)));
     pipe.enqueue(&Packet::Subscribe(1, filters.collect()));
     pipe.flush().await?;
+    let (mut early, mut early_bytes) = (VecDeque::new(), 0);
     let codes = loop {
         match pipe.packet().await? {
             Packet::SubAck(1, codes) => break codes,
-            // Something that was kept for us may come first; it is older than our session.
-            Packet::Publish(publish) if publish.qos == 1 => {
-                pipe.enqueue(&Packet::PubAck(publish.id, 0));
-                // What it is answered must not pile up.
-                pipe.flush().await?;
+            // What was kept for us may come first. It is acknowledged when it is taken.
+            Packet::Publish(publish) => {
+                early_bytes += publish.payload.len();
+                if early.len() >= MQTT_EARLY_MAX || early_bytes > packet_bytes_max {
+                    let (limit, max) = ("MQTT_EARLY_MAX", MQTT_EARLY_MAX as u64);
+                    return Err(LinkError::LimitExceeded { limit, max }.into());
+                }
+                early.push_back(publish);
             }
-            Packet::Publish(_) => {}
             Packet::Disconnect(code, _) => return Err(DialError::Refused(code_words(code))),
             _ => return Err(LinkError::PeerMisbehaved("no SUBACK").into()),
         }
@@ -225,6 +228,7 @@ async fn begin(
     let qos = number(id::MAXIMUM_QOS).unwrap_or(1).min(1) as u8;
     Ok(Link::new(Dialled {
         pipe,
+        early,
         outbox: Outbox::new(number(id::RECEIVE_MAXIMUM)),
         topic: config.topic.clone(),
         reply: said.reply,
@@ -381,5 +385,51 @@ mod tests {
             .user(SUBSCRIBE_TOPIC, "b/+")
             .user(SUBSCRIBE_TOPIC, "b");
         assert_eq!(said(Version::V5, None, only), v(&["b/+", "b"], "b"));
+    }
+
+    /// Dials a broker that sends so many messages before it confirms the subscription.
+    async fn before_the_subscription(messages: usize) -> (Result<Link, DialError>, Pipe) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let own = EndpointId::parse("os::012345-A").unwrap();
+        let mut config = DialConfig::new("127.0.0.1", port, own, "usp/c");
+        config.response_topic = Some("usp/a".into());
+        let broker = async {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut pipe = Pipe::new(Stream::Plain(tcp), Version::V5, 4096);
+            assert!(matches!(pipe.packet().await, Ok(Packet::Connect(_))));
+            pipe.enqueue(&Packet::ConnAck(Box::default()));
+            pipe.flush().await.unwrap();
+            assert!(matches!(pipe.packet().await, Ok(Packet::Subscribe(..))));
+            for n in 1..=messages as u16 {
+                pipe.enqueue(&Packet::Publish(crate::mqtt::Publish {
+                    qos: 1,
+                    id: n,
+                    topic: "usp/a".into(),
+                    payload: n.to_be_bytes().to_vec().into(),
+                    ..Default::default()
+                }));
+            }
+            pipe.enqueue(&Packet::SubAck(1, vec![1]));
+            pipe.flush().await.unwrap();
+            pipe
+        };
+        tokio::join!(dial(&config), broker)
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_for_us_comes_before_the_subscription_is_confirmed_and_is_taken() {
+        let (link, mut broker) = before_the_subscription(MQTT_EARLY_MAX).await;
+        let mut link = link.unwrap();
+        for n in 1..=MQTT_EARLY_MAX as u16 {
+            assert_eq!(link.recv().await.unwrap().record, n.to_be_bytes()[..]);
+        }
+        tokio::select! {
+            first = broker.packet() => assert_eq!(first.unwrap(), Packet::PubAck(1, 0)),
+            incoming = link.recv() => panic!("{incoming:?}"),
+        }
+        let (link, _) = before_the_subscription(MQTT_EARLY_MAX + 1).await;
+        let limit = link.unwrap_err().to_string();
+        assert!(limit.contains("MQTT_EARLY_MAX"), "{limit}");
     }
 }

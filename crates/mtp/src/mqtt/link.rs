@@ -3,6 +3,7 @@
 //! and, idle, no buffer: its owner awaits [`Link::recv`], which also writes what is queued.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     net::SocketAddr,
     task::{Context, Poll, ready},
@@ -38,6 +39,8 @@ pub struct Incoming {
 /// See the module's words.
 pub struct Link {
     pipe: Pipe,
+    /// Messages that came before the subscription was confirmed.
+    early: VecDeque<Publish>,
     outbox: Outbox,
     /// Where the Controller listens.
     topic: String,
@@ -56,6 +59,7 @@ pub struct Link {
 /// What a finished handshake knows.
 pub(super) struct Dialled {
     pub pipe: Pipe,
+    pub early: VecDeque<Publish>,
     pub outbox: Outbox,
     pub topic: String,
     pub reply: String,
@@ -70,6 +74,7 @@ impl Link {
     pub(super) fn new(dialled: Dialled) -> Self {
         Self {
             pipe: dialled.pipe,
+            early: dialled.early,
             outbox: dialled.outbox,
             topic: dialled.topic,
             reply: dialled.reply,
@@ -117,7 +122,11 @@ impl Link {
         if self.pipe.queued_bytes() > SEND_QUEUE_BYTES {
             return Poll::Pending;
         }
-        let packet = match ready!(self.pipe.poll_packet(cx)) {
+        let packet = match self.early.pop_front() {
+            Some(publish) => Ok(Packet::Publish(publish)),
+            None => ready!(self.pipe.poll_packet(cx)),
+        };
+        let packet = match packet {
             Ok(packet) => packet,
             Err(error) => return Poll::Ready(Err(self.fail(cx, error))),
         };
@@ -253,6 +262,11 @@ impl Link {
             return Ok(());
         }
         if self.waiting {
+            self.pipe.take_in();
+            if self.pipe.heard_at() > self.pinged {
+                self.waiting = false;
+                return Ok(());
+            }
             let silent = now.saturating_duration_since(self.pinged);
             return Err(LinkError::PeerSilent(silent));
         }
@@ -316,6 +330,7 @@ mod tests {
         let pipe = |tcp| Pipe::new(Stream::Plain(tcp), Version::V5, usize::MAX);
         let link = Link::new(Dialled {
             pipe: pipe(near.unwrap()),
+            early: VecDeque::new(),
             outbox: Outbox::new(None),
             topic: "c".into(),
             reply: "a".into(),

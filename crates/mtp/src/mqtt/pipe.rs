@@ -4,7 +4,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Instant,
 };
 
@@ -130,6 +130,18 @@ impl Pipe {
         if let (Some(code), Version::V5) = (error.told_as(), self.version()) {
             self.enqueue(&Packet::Disconnect(code, Properties::default()));
             let _ = self.poll_write(cx);
+        }
+    }
+
+    /// Takes in what has come, a piece of it, without waiting: whoever was away for long looks before it
+    /// calls a peer silent.
+    pub fn take_in(&mut self) {
+        let decoder = &mut self.decoder;
+        let take = |bytes: &[u8]| decoder.feed(bytes);
+        let mut cx = Context::from_waker(Waker::noop());
+        // An error is met again by the next read.
+        if let Poll::Ready(Ok(())) = stream::poll_chunk(&mut self.stream, &mut cx, take) {
+            self.heard = now();
         }
     }
 
