@@ -8,7 +8,7 @@ use broker::{Admission, Admitted, Hello, Listener, ListenerConfig, Topics};
 use mtp::mqtt::dial;
 use mtp::ws::{Refusal, RefusalReason, Refused};
 use sim::model::Kind;
-use sim::swarm::{MqttConfig, SwarmConfig, run as run_swarm};
+use sim::swarm::{MqttConfig, RETRY_MIN_WAIT, SwarmConfig, run as run_swarm};
 use tokio_util::sync::CancellationToken;
 use usp::EndpointId;
 use usp::controller::Config;
@@ -68,6 +68,7 @@ pub fn gateways(count: usize, broker: String) -> Result<SwarmConfig, Fault> {
         ca_file: None,
         data: None,
         ramp_per_second: 1_000,
+        retry_min_wait: RETRY_MIN_WAIT,
     })
 }
 

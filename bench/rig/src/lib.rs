@@ -19,6 +19,7 @@ const PASSWORD: &str = "measured and found good";
 /// A server that ends with the benchmark.
 pub struct Server {
     child: Child,
+    program: PathBuf,
     /// Its data; removed with it.
     pub folder: PathBuf,
     /// The API's address.
@@ -40,26 +41,14 @@ pub struct Server {
 impl Server {
     /// Builds the program and starts it.
     pub fn start() -> Result<Server, Fault> {
-        let program = program()?;
         let folder = std::env::temp_dir().join(format!("headend-bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
-        let log = folder.join("serve.log");
-        let out = std::fs::File::create(&log)?;
-        let child = Command::new(program)
-            .arg("serve")
-            .arg("--data")
-            .arg(folder.join("data"))
-            .args(["--http", "127.0.0.1:0", "--usp", "127.0.0.1:0"])
-            .args(["--mqtt", "127.0.0.1:0", "--cwmp", "127.0.0.1:0"])
-            // A day: no session but those that are measured.
-            .args(["--set", "cwmp.periodic_inform_seconds=86400"])
-            .args(["--files", "127.0.0.1:0"])
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out)
-            .spawn()?;
+        let free = "127.0.0.1:0";
+        let program = program()?;
+        let (child, said) = serve(&program, &folder, [free; 4], "not shown after that")?;
         let mut server = Server {
             child,
+            program,
             folder,
             http: String::new(),
             usp: String::new(),
@@ -68,17 +57,6 @@ impl Server {
             endpoint: String::new(),
             token: String::new(),
             setup_key: String::new(),
-        };
-        let end = Instant::now() + START_TIME;
-        let said = loop {
-            let said = std::fs::read_to_string(&log)?;
-            if said.contains("not shown after that") {
-                break said;
-            }
-            if Instant::now() > end {
-                return Err(format!("the server does not start: {said}").into());
-            }
-            std::thread::sleep(Duration::from_millis(50));
         };
         let word = |before: &str| -> Result<String, Fault> {
             let after = said.split(before).nth(1).ok_or("the server said less")?;
@@ -102,6 +80,16 @@ impl Server {
             .call("POST", "/setup-keys", Some(&json!({"name": "bench"})))?;
         server.setup_key = key["secret"].as_str().ok_or("no setup key")?.to_owned();
         Ok(server)
+    }
+
+    /// Kills it, as a power cut would, and starts it again on what it has left and where it was. Returns
+    /// when it listens again.
+    pub fn cut_and_restart(&mut self) -> Result<(), Fault> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let addresses = [&self.http, &self.usp, &self.mqtt, &self.cwmp].map(String::as_str);
+        (self.child, _) = serve(&self.program, &self.folder, addresses, "endpoint id")?;
+        Ok(())
     }
 
     /// Where devices that speak CWMP inform.
@@ -148,6 +136,43 @@ impl Server {
     /// The resident memory of its process in KiB.
     pub fn resident_kib(&self) -> Result<u64, Fault> {
         resident_kib(self.child.id())
+    }
+}
+
+/// Starts the program, whose listeners are HTTP, USP, MQTT and CWMP, and waits until it has said this;
+/// with all that it has said.
+fn serve(
+    program: &Path,
+    folder: &Path,
+    addresses: [&str; 4],
+    until: &str,
+) -> Result<(Child, String), Fault> {
+    let [http, usp, mqtt, cwmp] = addresses;
+    let log = folder.join("serve.log");
+    let out = std::fs::File::create(&log)?;
+    let mut child = Command::new(program)
+        .arg("serve")
+        .arg("--data")
+        .arg(folder.join("data"))
+        .args(["--http", http, "--usp", usp, "--mqtt", mqtt, "--cwmp", cwmp])
+        // A day: no session but those that are measured.
+        .args(["--set", "cwmp.periodic_inform_seconds=86400"])
+        .args(["--files", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stdout(out.try_clone()?)
+        .stderr(out)
+        .spawn()?;
+    let end = Instant::now() + START_TIME;
+    loop {
+        let said = std::fs::read_to_string(&log)?;
+        if said.contains(until) {
+            return Ok((child, said));
+        }
+        if Instant::now() > end {
+            let _ = child.kill();
+            return Err(format!("the server does not start: {said}").into());
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -222,6 +247,14 @@ pub struct Api {
 }
 
 impl Api {
+    /// Connects anew, as the same caller.
+    pub fn reconnect(&mut self) -> Result<(), Fault> {
+        let stream = TcpStream::connect(&self.host)?;
+        stream.set_nodelay(true)?;
+        self.stream = BufReader::new(stream);
+        Ok(())
+    }
+
     /// Calls the API and expects success.
     pub fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Fault> {
         let body = body.map(Value::to_string).unwrap_or_default();
@@ -237,12 +270,16 @@ impl Api {
         );
         self.stream.get_mut().write_all(head.as_bytes())?;
         let mut line = String::new();
-        self.stream.read_line(&mut line)?;
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err("the server hung up".into());
+        }
         let status = line.split(' ').nth(1).unwrap_or_default().to_owned();
         let mut length = 0;
         loop {
             let mut line = String::new();
-            self.stream.read_line(&mut line)?;
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err("the server hung up".into());
+            }
             let line = line.trim_end();
             if line.is_empty() {
                 break;

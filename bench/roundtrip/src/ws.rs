@@ -8,7 +8,7 @@ use mtp::ws::{
     Admission, Admitted, Hello, Incoming, Link, Listener, ListenerConfig, Refusal, Refused,
 };
 use sim::model::Kind;
-use sim::swarm::{SwarmConfig, run as run_swarm};
+use sim::swarm::{RETRY_MIN_WAIT, SwarmConfig, run as run_swarm};
 use tokio_util::sync::CancellationToken;
 use usp::EndpointId;
 use usp::controller::Config;
@@ -71,6 +71,7 @@ pub async fn agents_with(
         ca_file: None,
         data: None,
         ramp_per_second: 1_000,
+        retry_min_wait: RETRY_MIN_WAIT,
     };
     tokio::spawn(run_swarm(swarm, CancellationToken::new()));
     let config = Arc::new(Config {

@@ -11,7 +11,7 @@ use bench_roundtrip::Agent;
 use rig::{Api, Fault, Server};
 use serde_json::{Value, json};
 use sim::model::Kind;
-use sim::swarm::{SwarmConfig, run as run_swarm};
+use sim::swarm::{RETRY_MIN_WAIT, SwarmConfig, run as run_swarm};
 use tokio_util::sync::CancellationToken;
 use usp::msg;
 
@@ -40,6 +40,7 @@ async fn main() -> Result<(), Fault> {
         ca_file: None,
         data: None,
         ramp_per_second: 1_000,
+        retry_min_wait: RETRY_MIN_WAIT,
     };
     tokio::spawn(run_swarm(swarm, CancellationToken::new()));
     let mut api = server.api()?;

@@ -150,6 +150,7 @@ fn usp(args: &Args) -> Result<Option<SwarmConfig>> {
         ca_file: args.ca.clone(),
         data: args.data.clone(),
         ramp_per_second: args.ramp,
+        retry_min_wait: swarm::RETRY_MIN_WAIT,
     }))
 }
 

@@ -34,6 +34,8 @@ pub struct SwarmConfig {
     pub data: Option<PathBuf>,
     /// Devices started per second.
     pub ramp_per_second: u32,
+    /// The shortest wait of a device before it dials again, in seconds.
+    pub retry_min_wait: u32,
 }
 
 /// Why a fleet could not be started.
@@ -61,8 +63,8 @@ pub enum SwarmError {
     NoKinds,
 }
 
-/// The shortest wait of a simulated device before it dials again, in seconds; short, so that a demo is lively.
-const RETRY_MIN_WAIT: u32 = 1;
+/// A shortest wait before a device dials again, in seconds, with which a demo is lively.
+pub const RETRY_MIN_WAIT: u32 = 1;
 
 /// Runs until `shutdown`.
 ///
@@ -123,7 +125,7 @@ fn start(
             endpoint_id: config.controller.clone(),
             url: config.url.clone(),
             mqtt: config.mqtt.clone(),
-            retry_min_wait: RETRY_MIN_WAIT,
+            retry_min_wait: config.retry_min_wait,
             ..ControllerConfig::default()
         }],
         ..AgentConfig::default()
