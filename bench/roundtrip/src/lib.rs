@@ -3,6 +3,7 @@
 //! whole way against.
 
 mod mqtt;
+mod uds;
 mod ws;
 
 use std::error::Error;

@@ -7,6 +7,7 @@ mod cwmp;
 mod obuspa;
 mod report;
 mod server;
+mod services;
 
 use anyhow::Result;
 
@@ -20,6 +21,8 @@ pub struct Args {
 enum Whose {
     /// The reference agent of USP, which dials us and which we dial
     Obuspa(obuspa::Args),
+    /// USP Services at the reference agent, and it as one at ours
+    Services(services::Args),
     /// Clients of CWMP, each in its own environment
     Cwmp(cwmp::Args),
 }
@@ -27,6 +30,7 @@ enum Whose {
 pub fn run(args: &Args) -> Result<()> {
     match &args.whose {
         Whose::Obuspa(args) => obuspa::run(args),
+        Whose::Services(args) => services::run(args),
         Whose::Cwmp(args) => cwmp::run(args),
     }
 }

@@ -25,4 +25,5 @@ mod rabbitmq;
 mod rig;
 mod rivals;
 mod secure;
+mod services;
 mod tenants;

@@ -10,7 +10,7 @@ mod route;
 mod shape;
 mod subscribe;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use usp::proto::msg::{Request, Response, SupportedObjectResult};
@@ -81,6 +81,8 @@ enum Leftovers {
 struct Subscribed {
     kind: Kind,
     reference: String,
+    /// The references of controllers here that it is for.
+    stands_for: BTreeSet<String>,
     row: Row,
 }
 

@@ -1,11 +1,12 @@
 //! Subscriptions over the paths of services: what controllers have subscribed to here is subscribed to there, once for
 //! all of them, and what the service reports is reported to each whose role may hear it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use dm::Path;
 use usp::UspError;
 use usp::msg::required;
-use usp::proto::msg::{self, Notification, Notify, Response};
+use usp::proto::msg::{self, CmdType, Notification, Notify, Response, SupportedObjectResult};
 
 use super::super::Engine;
 use super::super::access::{Actor, Field, Right};
@@ -74,7 +75,9 @@ impl Engine {
         };
         let mut gone = Vec::new();
         known.subscriptions.retain(|_, there| {
-            let keep = wanted.remove(&(there.kind, there.reference.clone()));
+            let standing = wanted.remove(&(there.kind, there.reference.clone()));
+            let keep = standing.is_some();
+            there.stands_for = standing.unwrap_or_default();
             match &there.row {
                 Row::Is(row) if !keep => {
                     gone.push(row.clone());
@@ -86,7 +89,7 @@ impl Engine {
             }
         });
         let mut new = Vec::new();
-        for (kind, reference) in wanted {
+        for ((kind, reference), stands_for) in wanted {
             if known.subscriptions.len() >= SERVICE_SUBSCRIPTIONS_MAX {
                 tracing::warn!(service = %known.endpoint_id, "limit SERVICE_SUBSCRIPTIONS_MAX: {reference} is not watched");
                 break;
@@ -98,6 +101,7 @@ impl Engine {
             let there = Subscribed {
                 kind,
                 reference,
+                stands_for,
                 row,
             };
             known.subscriptions.insert(id, there);
@@ -118,40 +122,38 @@ impl Engine {
         }
     }
 
-    /// What is to be subscribed to at a service.
-    fn wanted(&self, service: &Service) -> BTreeSet<(Kind, String)> {
-        let mut wanted = BTreeSet::new();
+    /// What is to be subscribed to at a service, and the references here that each of it stands for.
+    fn wanted(&self, service: &Service) -> Wanted {
+        let mut wanted = Wanted::new();
         for subscription in &self.subscriptions {
             let kind = subscription.kind;
+            // Those are watched anyway.
+            if kind == Kind::OperationComplete {
+                continue;
+            }
             for reference in &subscription.references {
-                if service.owns(reference) {
-                    wanted.insert((kind, reference.clone()));
-                } else if !is_search(reference) {
-                    let above = Pattern::simple(reference);
-                    let below = service.ready().filter(|path| above.covers(path));
-                    let fitting = below.filter(|path| fits(kind, path));
-                    wanted.extend(fitting.map(|path| (kind, path.to_owned())));
+                for there in references(service, kind, reference) {
+                    let standing = wanted.entry((kind, there)).or_default();
+                    standing.insert(reference.clone());
                 }
             }
         }
-        // For commands that take a while, whoever runs them.
-        for path in service
-            .ready()
-            .filter(|path| fits(Kind::OperationComplete, path))
-        {
-            let mut objects = service.objects.iter();
-            if objects.any(|one| {
-                (one.supported_obj_path.starts_with(path) || path.ends_with(')'))
-                    && !one.supported_commands.is_empty()
-            }) {
-                wanted.insert((Kind::OperationComplete, path.to_owned()));
+        let all: Vec<(Kind, String)> = wanted.keys().cloned().collect();
+        for (kind, reference) in all {
+            let mut above = objects_above(&reference).map(|object| (kind, object.to_owned()));
+            if let Some(above) = above.find(|above| wanted.contains_key(above))
+                && let Some(standing) = wanted.remove(&(kind, reference.clone()))
+            {
+                wanted.entry(above).or_default().extend(standing);
             }
         }
-        let all = wanted.clone();
-        wanted.retain(|(kind, reference)| {
-            let mut above = objects_above(reference);
-            !above.any(|object| all.contains(&(*kind, object.to_owned())))
-        });
+        // For commands that take a while, whoever runs them.
+        let kind = Kind::OperationComplete;
+        for path in service.ready() {
+            for there in references(service, kind, path) {
+                wanted.entry((kind, there)).or_default();
+            }
+        }
         wanted
     }
 
@@ -199,7 +201,7 @@ impl Engine {
             tracing::debug!(service = %known.endpoint_id, path, "a service reports what is not its own");
             return;
         }
-        let reference = there.reference.clone();
+        let (reference, stands_for) = (there.reference.clone(), there.stands_for.clone());
         if let Notification::OperComplete(complete) = &notify.notification
             && self.service_completed(now, service, complete)
         {
@@ -208,10 +210,12 @@ impl Engine {
         let Some(kind) = kind else { return };
         // Each reference was subscribed to under one name, so that nothing is told twice.
         let concerned = |engine: &Engine, references: &[String]| {
-            references.iter().any(|one| {
-                *one == reference
-                    || (is_above(one, &reference) || is_above(&reference, one))
-                        && engine.covers(one, &path)
+            references.iter().any(|one| match kind {
+                Kind::OperationComplete => engine.covers(one, &path),
+                _ => {
+                    let named = *one == reference || is_search(one);
+                    stands_for.contains(one) && (named || engine.covers(one, &path))
+                }
             })
         };
         self.notify_where(now, kind, None, concerned, |_, actor| {
@@ -220,16 +224,59 @@ impl Engine {
     }
 }
 
-/// The objects around what a reference names.
+/// Kinds and references at a service, with the references here that they stand for.
+type Wanted = BTreeMap<(Kind, String), BTreeSet<String>>;
+
+/// What a reference here is at a service. Events and commands are named one by one: not every service takes an object
+/// for all that happens in it.
+fn references(service: &Service, kind: Kind, reference: &str) -> Vec<String> {
+    let tops: Vec<&str> = if service.owns(reference) {
+        vec![reference]
+    } else if is_search(reference) {
+        Vec::new()
+    } else {
+        let above = Pattern::simple(reference);
+        service.ready().filter(|path| above.covers(path)).collect()
+    };
+    let elements = |object: &SupportedObjectResult| -> Vec<String> {
+        let events = object.supported_events.iter().map(|one| &one.event_name);
+        let commands = object.supported_commands.iter();
+        let commands = commands.filter(|one| one.command_type != CmdType::SYNC);
+        let commands = commands.map(|one| &one.command_name);
+        match kind {
+            Kind::Event => events.cloned().collect(),
+            Kind::OperationComplete => commands.cloned().collect(),
+            _ => Vec::new(),
+        }
+    };
+    let mut out = Vec::new();
+    for top in tops {
+        let object = top.ends_with('.') || top.ends_with(']') || top.ends_with('*');
+        match (kind, object) {
+            (Kind::Event, true) | (Kind::OperationComplete, true) => {
+                let Ok(path) = Path::parse(top) else { continue };
+                let supported = path.supported();
+                for object in &service.objects {
+                    let Some(rest) = object.supported_obj_path.strip_prefix(&supported) else {
+                        continue;
+                    };
+                    let rest = rest.replace("{i}", "*");
+                    let names = elements(object).into_iter();
+                    out.extend(names.map(|name| format!("{}{rest}{name}", path.as_str())));
+                }
+            }
+            (_, true) => out.push(top.to_owned()),
+            (_, false) if fits(kind, top) => out.push(top.to_owned()),
+            _ => {}
+        }
+    }
+    out
+}
+
+/// The objects around what a reference names, the outermost first.
 fn objects_above(reference: &str) -> impl Iterator<Item = &str> {
     let inner = reference.strip_suffix('.').unwrap_or(reference);
     inner.match_indices('.').map(|(at, _)| &inner[..=at])
-}
-
-fn is_above(object: &str, reference: &str) -> bool {
-    let name = object.strip_suffix('.').unwrap_or(object);
-    let below = reference.strip_prefix(name);
-    below.is_some_and(|rest| rest.starts_with('.') && rest.len() > 1)
 }
 
 /// What a notification is about.
@@ -272,10 +319,9 @@ fn told(actor: &Actor, path: &str, notification: &Notification) -> Option<Notifi
     Some(notification)
 }
 
-/// Whether a registered path can be the subject of such a subscription.
+/// Whether an element can be the subject of such a subscription.
 fn fits(kind: Kind, path: &str) -> bool {
     match path.as_bytes().last() {
-        Some(b'.') => true,
         Some(b')') => kind == Kind::OperationComplete,
         Some(b'!') => kind == Kind::Event,
         _ => kind == Kind::ValueChange,

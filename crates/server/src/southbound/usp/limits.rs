@@ -214,3 +214,7 @@ pub const BROKER_TOPICS_MAX: usize = mtp::limits::MQTT_FILTERS_MAX;
 
 /// The shortest secret of who may ask: 128 bits and more.
 pub const BROKER_SECRET_CHARS_MIN: usize = 32;
+
+/// Paths of USP Services of one device that tell its model from others of its kind. An agent has some
+/// dozens at most.
+pub const SERVICE_PATHS_MAX: usize = 2_048;

@@ -361,7 +361,7 @@ impl Running {
     async fn told(&mut self, at: Timestamp, stored: notify::Stored) {
         use fleet::Notice;
         let notice = stored.notice;
-        let looks_again = matches!(notice, Notice::Boot(_) | Notice::OnBoard { .. });
+        let looks_again = onboarding::services::looks_again(&notice);
         if !stored.again {
             let (core, entry) = (&self.core, &self.entry);
             let (store, recorder) = (&core.store, &self.ends.recorder);

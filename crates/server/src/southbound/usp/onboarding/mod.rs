@@ -4,6 +4,7 @@
 
 pub mod identify;
 pub mod model;
+pub mod services;
 pub mod subscriptions;
 pub mod swap;
 pub mod values;
@@ -15,6 +16,7 @@ use fleet::device::OnboardingState;
 use fleet::model::{Model, model_key};
 use fleet::{DeviceId, EventKind, Protocol, TenantId, Timestamp};
 use identify::Told;
+use model::Known;
 use serde_json::json;
 use store::{DevicePatch, Store};
 use tokio::runtime::Handle;
@@ -237,9 +239,9 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
         return Ok(());
     }
 
-    let key = model_key(&description, Protocol::Usp, device);
+    let kind = model_key(&description, Protocol::Usp, device);
+    let Known { key, model, cached } = model::known(job, &kind, &mut notes).await?;
     let fresh = known.models.usp != key;
-    let (model, cached) = model::known(job, &key, &mut notes).await?;
     if fresh || !cached {
         let patch = DevicePatch {
             model: Some((Protocol::Usp, key)),
@@ -292,7 +294,12 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
 pub async fn keep_model(store: &Store, tenant: &TenantId, device: DeviceId, model: &Model) {
     let kept = async {
         let record = store.device(tenant, device).await?;
-        let key = model_key(&record.device.description, Protocol::Usp, device);
+        let kind = model_key(&record.device.description, Protocol::Usp, device);
+        // With services of its own it speaks for itself alone.
+        let key = match record.models.usp {
+            own if own.starts_with(&services::prefix(&kind)) => own,
+            _ => kind,
+        };
         store.model_put(tenant, &key, model, now()).await?;
         let patch = DevicePatch {
             model: Some((Protocol::Usp, key)),

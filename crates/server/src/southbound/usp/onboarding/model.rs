@@ -7,7 +7,7 @@ use fleet::model::Model;
 use usp::msg::{self, Response};
 use usp::outcome;
 
-use super::{Job, Notes, Stopped};
+use super::{Job, Notes, Stopped, services};
 use crate::southbound::usp::ask::AskError;
 use crate::southbound::usp::limits::{MODEL_OBJECTS_MAX, MODEL_WALK_REQUESTS_MAX};
 use crate::southbound::usp::translate;
@@ -15,26 +15,65 @@ use crate::state::now;
 
 const ROOT: &str = "Device.";
 
-/// The model under this key, and whether it was in the cache.
-pub async fn known(job: &Job, key: &str, notes: &mut Notes) -> Result<(Model, bool), Stopped> {
-    let (store, tenant) = (job.store(), &job.tenant);
-    if let Some(kept) = store
-        .model(tenant, key)
-        .await
-        .map_err(Stopped::store("model"))?
-    {
-        store
-            .model_touch(tenant, key, now())
-            .await
-            .map_err(Stopped::store("model"))?;
-        return Ok((kept.model, true));
+/// A model, and what it is.
+pub struct Known {
+    /// Its name.
+    pub key: String,
+    /// What it says.
+    pub model: Model,
+    /// One of this kind had told it.
+    pub cached: bool,
+}
+
+/// The model of a device of this kind, with what its services add.
+pub async fn known(job: &Job, kind: &str, notes: &mut Notes) -> Result<Known, Stopped> {
+    let of_kind = kept(job, kind).await?;
+    let services = match &of_kind {
+        Some(model) if !services::are_possible(model) => Vec::new(),
+        _ => services::paths(job).await?,
+    };
+    let key = match services.is_empty() {
+        true => kind.to_owned(),
+        false => services::key(kind, &services),
+    };
+    let found = match &of_kind {
+        Some(_) if services.is_empty() => of_kind.clone(),
+        None if services.is_empty() => None,
+        _ => kept(job, &key).await?,
+    };
+    if let Some(model) = found {
+        return Ok(Known {
+            key,
+            model,
+            cached: true,
+        });
     }
     let model = discover(job, notes).await.map_err(Stopped::at("model"))?;
-    store
-        .model_put(tenant, key, &model, now())
-        .await
-        .map_err(Stopped::store("model"))?;
-    Ok((model, false))
+    put(job, &key, &model).await?;
+    if of_kind.is_none() && !services.is_empty() {
+        put(job, kind, &services::without(model.clone(), &services)).await?;
+    }
+    Ok(Known {
+        key,
+        model,
+        cached: false,
+    })
+}
+
+async fn kept(job: &Job, key: &str) -> Result<Option<Model>, Stopped> {
+    let (store, tenant) = (job.store(), &job.tenant);
+    let kept = store.model(tenant, key).await;
+    let Some(kept) = kept.map_err(Stopped::store("model"))? else {
+        return Ok(None);
+    };
+    let touched = store.model_touch(tenant, key, now()).await;
+    touched.map_err(Stopped::store("model"))?;
+    Ok(Some(kept.model))
+}
+
+async fn put(job: &Job, key: &str, model: &Model) -> Result<(), Stopped> {
+    let put = job.store().model_put(&job.tenant, key, model, now()).await;
+    put.map_err(Stopped::store("model")).map(drop)
 }
 
 async fn discover(job: &Job, notes: &mut Notes) -> Result<Model, AskError> {

@@ -10,7 +10,7 @@ use usp::EndpointId;
 use usp::msg::{self, Response};
 use usp::outcome;
 
-use super::{Job, Notes, Stopped, swap};
+use super::{Job, Notes, Stopped, services, swap};
 use crate::southbound::usp::ask::{AskError, Asker};
 use crate::southbound::usp::limits::SUBSCRIBED_COMMANDS_MAX;
 use crate::southbound::usp::translate;
@@ -67,6 +67,10 @@ pub async fn all(job: &Job, model: &Model, notes: &mut Notes) -> Result<(), Stop
     ];
     if !described.is_empty() {
         list.push(wanted("info", SubscriptionKind::ValueChange, described));
+    }
+    if services::are_possible(model) {
+        let more = services::subscriptions().into_iter();
+        list.extend(more.map(|(name, kind, path)| wanted(name, kind, vec![path])));
     }
     for subscription in list {
         let Err(error) = one(asker, &rows, &subscription).await else {
