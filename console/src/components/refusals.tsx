@@ -14,7 +14,7 @@ export function RefusalTable({ refusals }: { refusals: Refusal[] }) {
         {refusals.map((one) => (
           <tr key={one.id}>
             <td><Ago at={one.at} /></td>
-            <td className="mono nowrap">{one.peer}</td>
+            <td className="mono nowrap">{one.peer}<div className="dim small">{one.transport}</div></td>
             <td className="mono wrap">
               {one.endpoint_id ? (one.device_id ? <Link to="/devices/$deviceId" params={{ deviceId: one.device_id }} search={{ tab: 'reach' }}>{one.endpoint_id}</Link> : one.endpoint_id) : <span className="dim">{t.doctor.noEndpoint}</span>}
             </td>

@@ -9,6 +9,7 @@ const sections: { to: string; name: string; needs?: Permission }[] = [
   { to: '/settings/appearance', name: t.settings.appearance },
   { to: '/settings/tokens', name: t.settings.tokens, needs: 'token:write' },
   { to: '/settings/setup-keys', name: t.settings.setupKeys, needs: 'setup-key:read' },
+  { to: '/settings/certificates', name: t.settings.certificates, needs: 'certificate:read' },
   { to: '/settings/users', name: t.settings.users, needs: 'user:read' },
   { to: '/settings/tenants', name: t.settings.tenants, needs: 'platform:write' },
   { to: '/settings/system', name: t.settings.system, needs: 'system:read' },

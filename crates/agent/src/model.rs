@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use dm::{Schema, SchemaError};
 
-/// What the engine itself provides, as [`Schema::subset`] takes it. What is not here (certificates, challenges, other
-/// transports) is not supported, and GetSupportedDM says so.
+/// What the engine itself provides, as [`Schema::subset`] takes it. What is not here (challenges, other transports) is
+/// not supported, and GetSupportedDM says so.
 const OWN: &[&str] = &[
     "Device.RootDataModelVersion",
     "Device.Boot!",
@@ -22,6 +22,18 @@ const OWN: &[&str] = &[
     "Device.LocalAgent.SupportedNumberOfSubscriptions",
     "Device.LocalAgent.Periodic!",
     "Device.LocalAgent.TransferComplete!",
+    "Device.LocalAgent.CertificateNumberOfEntries",
+    "Device.LocalAgent.AddCertificate()",
+    "Device.LocalAgent.Certificate.{i}.Alias",
+    "Device.LocalAgent.Certificate.{i}.SerialNumber",
+    "Device.LocalAgent.Certificate.{i}.Issuer",
+    "Device.Security.CertificateNumberOfEntries",
+    "Device.Security.Certificate.{i}.SerialNumber",
+    "Device.Security.Certificate.{i}.Issuer",
+    "Device.Security.Certificate.{i}.NotBefore",
+    "Device.Security.Certificate.{i}.NotAfter",
+    "Device.Security.Certificate.{i}.Subject",
+    "Device.Security.Certificate.{i}.SubjectAlt",
     "Device.LocalAgent.MTP.{i}.!only",
     "-Device.LocalAgent.MTP.{i}.EnableMDNS",
     "Device.LocalAgent.MTP.{i}.WebSocket.",

@@ -65,6 +65,8 @@ pub struct Refusal {
     pub at: Time,
     /// The address it came from.
     pub peer: String,
+    /// How it came: `websocket`, `mqtt`, `cwmp`.
+    pub transport: String,
     /// A stable slug, like `unknown_credential` or `endpoint_mismatch`.
     pub reason: String,
     /// The reason in words, with what to do.

@@ -9,6 +9,7 @@
 //! One file a resource, with the same name here, in the store, in the server's handlers and in
 //! the console.
 
+pub mod certificate;
 pub mod device;
 pub mod device_match;
 pub mod doctor;
@@ -62,6 +63,7 @@ const PARTS: &[&[Endpoint]] = &[
     tenant::ENDPOINTS,
     user::ENDPOINTS,
     setup_key::ENDPOINTS,
+    certificate::ENDPOINTS,
     device::ENDPOINTS,
     device_match::ENDPOINTS,
     management_session::ENDPOINTS,

@@ -62,6 +62,10 @@ permissions! {
     SetupKeyRead = "setup-key:read",
     /// Create, edit and revoke setup keys.
     SetupKeyWrite = "setup-key:write",
+    /// See certificates of devices, and the authority that issues them.
+    CertificateRead = "certificate:read",
+    /// Issue, rotate and revoke certificates of devices.
+    CertificateWrite = "certificate:write",
     /// Create, list and revoke one's own API tokens.
     TokenWrite = "token:write",
     /// See the users of the tenant and all of its tokens.

@@ -48,6 +48,8 @@ pub struct Hello {
     pub certificate_ids: Vec<EndpointId>,
     /// A certificate was presented and verified.
     pub certified: bool,
+    /// See [`mtp::tls::fingerprint`], of that certificate.
+    pub fingerprint: Option<[u8; 32]>,
     /// The connection is encrypted.
     pub tls: bool,
 }

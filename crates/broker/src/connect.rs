@@ -120,6 +120,7 @@ async fn decide<A: Admission>(
         eid,
         certificate_ids: below.certificate_ids,
         certified: below.certified,
+        fingerprint: below.fingerprint,
         tls: below.tls,
     };
     let admitted = admission.admit(&hello).await?;

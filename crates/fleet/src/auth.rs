@@ -61,6 +61,10 @@ permissions! {
     SetupKeyRead = "setup-key:read",
     /// Make and revoke setup keys.
     SetupKeyWrite = "setup-key:write",
+    /// See certificates of devices, and the authority that issues them.
+    CertificateRead = "certificate:read",
+    /// Issue, rotate and revoke certificates of devices.
+    CertificateWrite = "certificate:write",
     /// Make and revoke one's own API tokens.
     TokenWrite = "token:write",
     /// See users.
@@ -166,7 +170,11 @@ impl Role {
             Self::Administrator => permission != P::PlatformWrite,
             Self::Operator => !matches!(
                 permission,
-                P::PlatformWrite | P::TenantWrite | P::UserWrite | P::SetupKeyWrite
+                P::PlatformWrite
+                    | P::TenantWrite
+                    | P::UserWrite
+                    | P::SetupKeyWrite
+                    | P::CertificateWrite
             ),
             Self::Support => matches!(
                 permission,

@@ -89,9 +89,9 @@ kinds! {
     DeviceEvent = "device.event",
     /// Its supported model is known. Data: `objects`, `cached`.
     DeviceModelDiscovered = "device.model_discovered",
-    /// It broke the protocol. Data: `reason`.
+    /// It broke the protocol. Data: `reason`, `peer`, `transport`.
     DeviceMisbehaved = "device.misbehaved",
-    /// A connection was refused. Data: `reason`, `detail`, `peer`, `endpoint`.
+    /// A connection was refused. Data: `reason`, `detail`, `peer`, `endpoint`, `transport`.
     ConnectionRefused = "connection.refused",
     /// An operation was stored. Data: `kind`, `summary`.
     OperationQueued = "operation.queued",
@@ -142,6 +142,13 @@ kinds! {
     SetupKeyUpdated = "setup_key.updated",
     /// A setup key was revoked. Data: `setup_key`, `name`.
     SetupKeyRevoked = "setup_key.revoked",
+    /// A certificate was issued for a device. Data: `certificate`, `endpoint`, `serial`, `until`; of one that takes the
+    /// place of another `replaces`.
+    CertificateIssued = "certificate.issued",
+    /// A device came with a certificate for the first time. Data: `certificate`, `endpoint`, `serial`.
+    CertificateUsed = "certificate.used",
+    /// A certificate was revoked. Data: `certificate`, `endpoint`, `serial`, `reason`.
+    CertificateRevoked = "certificate.revoked",
 }
 
 impl std::str::FromStr for EventKind {

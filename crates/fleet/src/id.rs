@@ -212,6 +212,10 @@ uuid_id!(
     SetupKeyId
 );
 uuid_id!(
+    /// A certificate of a device.
+    CertificateId
+);
+uuid_id!(
     /// A file that devices fetch, or that one of them has sent.
     FileId
 );

@@ -25,8 +25,8 @@ pub mod transfer;
 pub use device::{Device, Identity, IdentityKind};
 pub use event::{Event, EventKind};
 pub use id::{
-    DeviceId, FileId, MatchId, NodeId, OperationId, SessionId, SetupKeyId, TenantId, TokenId,
-    TransferId, UserId,
+    CertificateId, DeviceId, FileId, MatchId, NodeId, OperationId, SessionId, SetupKeyId, TenantId,
+    TokenId, TransferId, UserId,
 };
 pub use operation::{Operation, OperationState};
 pub use presence::Presence;

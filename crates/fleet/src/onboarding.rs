@@ -176,6 +176,15 @@ pub struct Admission {
     pub promote: bool,
 }
 
+/// What is known of a client certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// For whose device it was issued.
+    pub tenant: &'a TenantId,
+    /// It does not count any more.
+    pub revoked: bool,
+}
+
 /// Everything that is known of a connection when it is decided about.
 #[derive(Debug, Clone, Copy)]
 pub struct Newcomer<'a> {
@@ -187,6 +196,8 @@ pub struct Newcomer<'a> {
     pub endpoint: Option<&'a str>,
     /// It has a verified client certificate that names this endpoint id.
     pub certified: bool,
+    /// What is known of its client certificate, where that is one that was issued here.
+    pub certificate: Option<Standing<'a>>,
     /// What is known of this endpoint id in the credential's tenant.
     pub known: Option<Known>,
     /// The link with this endpoint id that is open now.
@@ -198,10 +209,17 @@ pub fn admit(newcomer: &Newcomer<'_>) -> Result<Admission, Refusal> {
     let Newcomer {
         credential, known, ..
     } = *newcomer;
+    // Whatever else is shown beside it: somebody has the key of a device that he should not have.
+    if newcomer.certificate.is_some_and(|one| one.revoked) {
+        return Err(Refusal::CertificateRevoked);
+    }
     if matches!(credential, Credential::Unknown) {
         return Err(Refusal::UnknownCredential);
     }
     let tenant = credential.tenant().ok_or(Refusal::TenantMissing)?;
+    if newcomer.certificate.is_some_and(|one| one.tenant != tenant) {
+        return Err(Refusal::CertificateOfAnotherTenant);
+    }
     if newcomer.tenant_disabled {
         return Err(Refusal::TenantDisabled);
     }

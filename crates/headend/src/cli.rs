@@ -1,6 +1,6 @@
 //! The command line as one readable contract. No behaviour here.
 
-use crate::{demo, exit, remote, serve, simulate};
+use crate::{demo, exit, pki, remote, serve, simulate};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -59,7 +59,7 @@ impl Cli {
         let first = &self.first;
         // `sim` has a URL and an authority of its own.
         let own = match self.command {
-            Command::Remote(_) => return None,
+            Command::Remote(_) | Command::Pki(pki::Command::Remote(_)) => return None,
             Command::Sim(_) => true,
             _ => false,
         };
@@ -83,6 +83,9 @@ pub enum Command {
     Demo(demo::Args),
     /// Run simulated CPEs against a controller
     Sim(simulate::Args),
+    /// The certificate authority for devices, and the certificates that it issues
+    #[command(subcommand)]
+    Pki(pki::Command),
     /// Print a completion script for your shell
     #[command(
         after_help = "bash: source <(headend completion bash)\nzsh:  headend completion zsh > \"${fpath[1]}/_headend\"\nfish: headend completion fish | source"
@@ -100,6 +103,7 @@ impl Command {
     pub fn json(&self) -> bool {
         match self {
             Command::Remote(command) => command.connection().json,
+            Command::Pki(pki::Command::Remote(command)) => command.connection().json,
             _ => false,
         }
     }

@@ -5,6 +5,7 @@ mod cli;
 mod demo;
 mod exit;
 mod lifetime;
+mod pki;
 #[allow(clippy::print_stdout)] // Commands that answer once; the others use `exit::tell`.
 mod remote;
 mod serve;
@@ -22,7 +23,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::read();
-    if matches!(cli.command, Command::Remote(_) | Command::Completion { .. }) {
+    if matches!(
+        cli.command,
+        Command::Remote(_) | Command::Pki(_) | Command::Completion { .. }
+    ) {
         exit::end_with_a_closed_pipe();
     }
     let json = cli.command.json();
@@ -39,6 +43,7 @@ fn main() -> std::process::ExitCode {
         Command::Serve(args) => runtime.block_on(serve::run(args)),
         Command::Demo(args) => runtime.block_on(demo::run(args)),
         Command::Sim(args) => runtime.block_on(simulate::run(args)),
+        Command::Pki(command) => runtime.block_on(pki::run(command)),
         Command::Completion { shell } => completion(shell),
         Command::Remote(command) => runtime.block_on(remote::run(*command)),
     };

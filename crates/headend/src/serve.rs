@@ -100,7 +100,7 @@ impl Args {
 }
 
 /// The variables of the environment. Those that are no text are nobody's business, unless they are ours.
-fn environment() -> Result<Vec<(String, String)>> {
+pub fn environment() -> Result<Vec<(String, String)>> {
     let mut all = Vec::new();
     for (name, value) in std::env::vars_os() {
         match (name.into_string(), value.into_string()) {
@@ -169,7 +169,7 @@ pub async fn run(args: Args) -> Result<()> {
 }
 
 /// What a flag says wrong is wrong usage; a file or variable is not.
-fn misread(error: ConfigError) -> anyhow::Error {
+pub fn misread(error: ConfigError) -> anyhow::Error {
     match &error {
         ConfigError::Override { origin, .. } if origin.starts_with("--") => {
             Exit::error(Failure::Usage, error.to_string())

@@ -74,6 +74,8 @@ pub struct Below {
     pub tls: bool,
     /// A certificate was presented and verified (it may carry no endpoint id at all).
     pub certified: bool,
+    /// See [`tls::fingerprint`], of that certificate.
+    pub fingerprint: Option<[u8; 32]>,
     /// The certificate has to carry an endpoint id.
     pub id_demanded: bool,
     /// The endpoint ids of that certificate. Empty without one.
@@ -209,6 +211,7 @@ impl<P: Protocol> Acceptor<P> {
             local_addr: tcp.local_addr().unwrap_or(self.local_addr),
             tls: shared.tls.is_some(),
             certified: false,
+            fingerprint: None,
             id_demanded: shared
                 .tls
                 .as_ref()
@@ -293,6 +296,7 @@ async fn stages<P: Protocol>(
             let chain = stream.get_ref().1.peer_certificates();
             if let Some(certificate) = chain.and_then(|chain| chain.first()) {
                 below.certified = true;
+                below.fingerprint = Some(tls::fingerprint(certificate));
                 below.certificate_ids = tls::certificate_ids(certificate).map_err(|error| {
                     Refusal::new(RefusalReason::CertificateRejected, error.to_string())
                 })?;

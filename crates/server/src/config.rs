@@ -15,9 +15,11 @@ pub use files::Files;
 
 mod matching;
 mod mqtt;
+mod pki;
 
 pub use matching::Matching;
 pub use mqtt::Mqtt;
+pub use pki::Pki;
 
 mod session_context;
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub cwmp: Cwmp,
     /// The files that devices fetch and send.
     pub files: Files,
+    /// The certificate authority for devices.
+    pub pki: Pki,
     /// When a device counts as silent.
     pub presence: Presence,
     /// How long things are kept.
@@ -69,6 +73,7 @@ impl Default for Config {
             broker_auth: BrokerAuth::default(),
             cwmp: Cwmp::default(),
             files: Files::default(),
+            pki: Pki::default(),
             presence: Presence::default(),
             retention: Retention::default(),
             secrets: Secrets::default(),

@@ -86,6 +86,9 @@ pub trait South: Send + Sync {
     /// A tenant was disabled: close its links, stop dialling; or enabled again.
     fn tenants_changed(&self);
 
+    /// A certificate of a device was revoked: close the links that came in with it.
+    fn certificates_changed(&self);
+
     /// Where, or whether, the device is dialled was changed.
     fn dialling_changed(&self, tenant: &TenantId, device: DeviceId);
 
@@ -134,6 +137,8 @@ impl South for Detached {
     fn device_removed(&self, _: &TenantId, _: DeviceId) {}
 
     fn tenants_changed(&self) {}
+
+    fn certificates_changed(&self) {}
 
     fn dialling_changed(&self, _: &TenantId, _: DeviceId) {}
 

@@ -41,6 +41,9 @@ pub trait Links: fleet::Southbound {
     /// A tenant was disabled, or enabled again.
     fn tenants_changed(&self);
 
+    /// A certificate of a device was revoked.
+    fn certificates_changed(&self);
+
     /// Where, or whether, the device is dialled was changed.
     fn dialling_changed(&self, tenant: &TenantId, device: DeviceId);
 
@@ -122,6 +125,10 @@ impl South for Devices {
 
     fn tenants_changed(&self) {
         self.links.tenants_changed();
+    }
+
+    fn certificates_changed(&self) {
+        self.links.certificates_changed();
     }
 
     fn dialling_changed(&self, tenant: &TenantId, device: DeviceId) {

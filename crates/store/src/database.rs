@@ -118,6 +118,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "event plan",
         include_str!("../migrations/sqlite/0017_event_plan.sql"),
     ),
+    (
+        18,
+        "certificate",
+        include_str!("../migrations/sqlite/0018_certificate.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -206,6 +211,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         17,
         "event plan",
         include_str!("../migrations/postgres/0017_event_plan.sql"),
+    ),
+    (
+        18,
+        "certificate",
+        include_str!("../migrations/postgres/0018_certificate.sql"),
     ),
 ];
 

@@ -7,6 +7,7 @@
 //! One file per resource; the machinery below them is `database` (opening, migrating), `sql` (one statement text for
 //! both databases) and `writer` (group commit).
 
+pub mod certificate;
 mod damaged;
 mod database;
 pub mod device;
@@ -61,6 +62,7 @@ use std::fmt;
 use fleet::{DeviceId, TenantId};
 use tokio::sync::broadcast;
 
+pub use certificate::{CertificateFilter, CertificateRecord, NewCertificate, Revocation};
 pub use damaged::DamagedOperation;
 pub use device::{DevicePatch, DeviceRecord, NewDevice};
 pub use device_list::{

@@ -120,6 +120,10 @@ pub const TOKENS_PER_TENANT_MAX: u64 = 10_000;
 /// Setup keys of one tenant; of those that are revoked or expired the oldest gives its place to a new one.
 pub const SETUP_KEYS_PER_TENANT_MAX: u64 = 1_000;
 
+/// Certificates of one endpoint that have not expired: some years of rotating every month. Revoked ones count, since
+/// one that is forgotten would open the door again.
+pub const CERTIFICATES_PER_ENDPOINT_MAX: u64 = 64;
+
 /// Setup keys of a tenant that one Digest check may try: each costs two hashes, and nobody has so many in use.
 pub const SETUP_KEYS_READABLE_MAX: u64 = 32;
 

@@ -27,7 +27,8 @@ pub struct NewRefusal {
     pub endpoint_id: String,
     /// Transport: `websocket`, `cwmp`.
     pub transport: String,
-    /// What makes it equal to others, made by the caller (a hash of reason, peer without port, endpoint id).
+    /// What makes it equal to others, made by the caller (a hash of reason, peer without port, endpoint id,
+    /// transport).
     pub key: SecretHash,
 }
 

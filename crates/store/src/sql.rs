@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use fleet::{
-    DeviceId, FileId, MatchId, OperationId, SessionId, SetupKeyId, TenantId, Timestamp, TokenId,
-    TransferId, UserId,
+    CertificateId, DeviceId, FileId, MatchId, OperationId, SessionId, SetupKeyId, TenantId,
+    Timestamp, TokenId, TransferId, UserId,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -256,6 +256,7 @@ args! {
     UserId => Uuid, |v| v.0;
     TokenId => Uuid, |v| v.0;
     SetupKeyId => Uuid, |v| v.0;
+    CertificateId => Uuid, |v| v.0;
     FileId => Uuid, |v| v.0;
     TransferId => Uuid, |v| v.0;
 }
@@ -344,6 +345,7 @@ columns! {
     UserId as Uuid, |v| Ok(UserId(v));
     TokenId as Uuid, |v| Ok(TokenId(v));
     SetupKeyId as Uuid, |v| Ok(SetupKeyId(v));
+    CertificateId as Uuid, |v| Ok(CertificateId(v));
     FileId as Uuid, |v| Ok(FileId(v));
     TransferId as Uuid, |v| Ok(TransferId(v));
 }

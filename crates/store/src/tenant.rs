@@ -40,6 +40,7 @@ pub(crate) const TENANT_TABLES: &[(&str, &[&str])] = &[
     ("token", &["id"]),
     ("app_user", &["id"]),
     ("setup_key", &["id"]),
+    ("certificate", &["tenant", "id"]),
     ("device_term", &["tenant", "term", "device"]),
     ("device_tag", &["tenant", "tag", "device"]),
     ("identity", &["tenant", "kind", "value"]),

@@ -13,6 +13,7 @@ import { RefusalTable } from '~/components/refusals';
 import { State } from '~/components/state';
 import { Ago } from '~/components/time';
 import { t } from '~/text';
+import { DeviceCertificates } from './certificates';
 import { Split } from './merge';
 import { useWake } from './wake';
 import { WakeCredential } from './wake-credential';
@@ -80,6 +81,7 @@ export function ReachPanel({ device }: { device: DeviceDetail }) {
           </tbody>
         </table>
       </section>
+      <DeviceCertificates device={device} />
       <section className={classes.section} aria-label={r.refusals}>
         <div className={classes.head}><h2>{r.refusals}</h2></div>
         {data.refusals.length === 0 ? <p className="dim" style={{ padding: 14 }}>{r.noRefusals}</p> : <RefusalTable refusals={data.refusals} />}

@@ -7,6 +7,7 @@ use mtp::ws::{CloseCode, reason};
 use usp::agent::{Event, Session};
 
 use super::Driver;
+use super::identity::EndToEnd;
 use super::peer::{Channel, Peer};
 use super::wire::Wire;
 use crate::{ControllerLink, Effect, Handled, Outgoing, Reach};
@@ -147,6 +148,7 @@ impl Driver {
                     self.flush(at).await;
                 }
             }
+            Effect::CertificateRenewed => self.certificate_renewed().await,
             // Our listener is the configuration file's; the row shows it.
             Effect::ListenersChanged | Effect::Restart(_) => {}
         }
@@ -175,6 +177,31 @@ impl Driver {
                 self.engine.set_stomp(now, link, told);
             }
             _ => {}
+        }
+    }
+
+    /// Shows the new certificate: files are read for each connection, so those that are encrypted are made anew.
+    async fn certificate_renewed(&mut self) {
+        match EndToEnd::load(&self.tls, self.engine.endpoint_id()) {
+            Ok(identity) => self.identity = identity,
+            Err(error) => {
+                tracing::warn!(agent = %self.engine.endpoint_id(), %error, "session contexts stay with the certificate of before");
+            }
+        }
+        tracing::info!(agent = %self.engine.endpoint_id(), "the agent has another certificate");
+        for at in 0..self.peers.len() {
+            let peer = &mut self.peers[at];
+            let contexts = self.identity.contexts(&peer.config);
+            peer.session.set_contexts(contexts);
+            let encrypted = match &peer.config.reach {
+                Reach::Awaited | Reach::Local | Reach::Socket(_) => false,
+                Reach::WebSocket(url) => url.starts_with("wss:"),
+                Reach::Mqtt(link) => link.encrypted,
+                Reach::Stomp(link) => link.encrypted,
+            };
+            if encrypted {
+                self.reconnect(at).await;
+            }
         }
     }
 

@@ -218,6 +218,9 @@ impl Engine {
                 self.note_timer(call, actor, due);
                 Outcome::Running
             }
+            ["Device", "LocalAgent", "AddCertificate()"] => {
+                Outcome::Done(self.add_certificate(now, call, actor.controller))
+            }
             ["Device", "LocalAgent", "Request", n, "Cancel()"] => {
                 Outcome::Done(n.parse().map_or_else(
                     |_| Err(Fault::internal("no such row")),

@@ -4,6 +4,7 @@
 
 mod access;
 mod boot;
+mod certificate;
 mod clock;
 mod commit;
 mod context;
@@ -85,6 +86,9 @@ pub enum Effect {
     Reconnect(u32),
     /// Begin a new session context with this controller.
     ResetContext(u32),
+    /// There is another certificate of the agent's own: connections to come show it, and those that are encrypted are made
+    /// anew.
+    CertificateRenewed,
     /// Restart the device after what is queued was sent.
     Restart(Restart),
     /// Ask a service; the answer, or that there is none, goes to [`Engine::service_answered`].

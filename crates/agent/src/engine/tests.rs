@@ -2,6 +2,7 @@
 
 mod rig;
 
+mod certificates;
 mod deletes;
 mod functions;
 mod mqtt;

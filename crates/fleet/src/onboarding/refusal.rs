@@ -26,6 +26,10 @@ pub enum Refusal {
     CertificateRequired,
     /// Its certificate is good, and no device of the tenant has its endpoint id.
     NotRegistered,
+    /// Its certificate was revoked.
+    CertificateRevoked,
+    /// Its certificate was issued for a device of another tenant than the one it comes to.
+    CertificateOfAnotherTenant,
     /// It shows a certificate and nothing that says whose device it is.
     TenantMissing,
     /// Its tenant is disabled.
@@ -38,7 +42,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Refusal; 14] = [
+    pub const ALL: [Refusal; 16] = [
         Self::UnknownCredential,
         Self::SetupKeyUnusable,
         Self::SetupKeyLimited,
@@ -49,6 +53,8 @@ impl Refusal {
         Self::EndpointMissing,
         Self::CertificateRequired,
         Self::NotRegistered,
+        Self::CertificateRevoked,
+        Self::CertificateOfAnotherTenant,
         Self::TenantMissing,
         Self::TenantDisabled,
         Self::WeakerThanOpenLink,
@@ -68,6 +74,8 @@ impl Refusal {
             Self::EndpointMissing => "endpoint_missing",
             Self::CertificateRequired => "certificate_required",
             Self::NotRegistered => "not_registered",
+            Self::CertificateRevoked => "certificate_revoked",
+            Self::CertificateOfAnotherTenant => "certificate_of_another_tenant",
             Self::TenantMissing => "tenant_missing",
             Self::TenantDisabled => "tenant_disabled",
             Self::WeakerThanOpenLink => "weaker_than_open_link",
@@ -103,6 +111,10 @@ impl Refusal {
             Self::NotRegistered => {
                 "its client certificate or its broker vouches for it, but no device with this name is registered"
             }
+            Self::CertificateRevoked => "its client certificate was revoked",
+            Self::CertificateOfAnotherTenant => {
+                "its client certificate was issued for a device of another tenant"
+            }
             Self::TenantMissing => {
                 "it shows a client certificate, but the URL path does not say whose device it is"
             }
@@ -123,6 +135,8 @@ impl Refusal {
             | Self::TokenExpected
             | Self::CertificateRequired
             | Self::NotRegistered
+            | Self::CertificateRevoked
+            | Self::CertificateOfAnotherTenant
             | Self::TenantDisabled => 403,
             Self::TenantMissing => 404,
             Self::WeakerThanOpenLink => 409,

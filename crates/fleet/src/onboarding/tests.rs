@@ -46,6 +46,7 @@ fn comes(credential: &Credential, known: Option<Known>) -> Newcomer<'_> {
         tenant_disabled: false,
         endpoint: Some("e"),
         certified: false,
+        certificate: None,
         known,
         rival: None,
     }
@@ -262,5 +263,55 @@ fn every_refusal_has_a_name_and_an_explanation() {
             "{}",
             refusal.as_str()
         );
+    }
+}
+
+#[test]
+fn a_revoked_certificate_opens_nothing_whatever_is_shown_beside_it() {
+    let (ours, other) = (tenant(), TenantId::parse("other").unwrap());
+    let revoked = Standing {
+        tenant: &ours,
+        revoked: true,
+    };
+    for credential in [
+        Credential::Unknown,
+        setup(true, false),
+        token(1, TokenStatus::Current),
+        alone(Some(tenant())),
+        alone(Some(other)),
+    ] {
+        let newcomer = Newcomer {
+            certified: true,
+            certificate: Some(revoked),
+            ..comes(&credential, known(1, true, false))
+        };
+        assert_eq!(admit(&newcomer), Err(Refusal::CertificateRevoked));
+    }
+}
+
+#[test]
+fn a_certificate_of_another_tenant_opens_nothing_here_whatever_is_shown_beside_it() {
+    let other = TenantId::parse("other").unwrap();
+    for credential in [
+        setup(true, false),
+        token(1, TokenStatus::Current),
+        alone(Some(tenant())),
+    ] {
+        let mut newcomer = Newcomer {
+            certified: true,
+            certificate: Some(Standing {
+                tenant: &other,
+                revoked: false,
+            }),
+            ..comes(&credential, known(1, false, false))
+        };
+        let refused = Refusal::CertificateOfAnotherTenant;
+        assert_eq!(admit(&newcomer), Err(refused));
+        let ours = tenant();
+        newcomer.certificate = Some(Standing {
+            tenant: &ours,
+            revoked: false,
+        });
+        assert_eq!(admit(&newcomer).unwrap().strength, Strength::Certificate);
     }
 }

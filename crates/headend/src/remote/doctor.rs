@@ -91,11 +91,12 @@ fn show_refusals(refusals: &[Refusal]) {
         return;
     }
     println!("\nTurned away lately:");
-    let mut table = output::table(&["when", "from", "endpoint id", "times", "why"]);
+    let mut table = output::table(&["when", "from", "over", "endpoint id", "times", "why"]);
     for refusal in refusals {
         table.add_row([
             &output::ago(Some(refusal.at)),
             &refusal.peer,
+            &refusal.transport,
             output::or_dash(refusal.endpoint_id.as_deref()),
             &refusal.count.to_string(),
             &refusal.reason,

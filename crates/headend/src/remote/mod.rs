@@ -1,6 +1,7 @@
 //! Commands that speak to a server through its API. They know nothing that the API does not say.
 //! One file a resource, named as in the API; each operation of the API has a command (tested).
 
+pub mod certificate;
 mod client;
 mod confirm;
 mod device;

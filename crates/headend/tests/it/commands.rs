@@ -10,6 +10,7 @@ const LISTS: &[(&[&str], &str)] = &[
     (&["device", "list"], "no devices"),
     (&["operation", "list"], "no operations"),
     (&["setup-key", "list"], "no setup keys"),
+    (&["pki", "list"], "no certificates"),
     (&["file", "list"], "no files"),
     (&["user", "list"], "no users"),
     (&["token", "list"], "no tokens"),

@@ -18,6 +18,7 @@ mod lines_that_break;
 mod lost_answers;
 mod modules;
 mod people;
+mod pki;
 mod presence;
 mod proxy;
 mod raw;

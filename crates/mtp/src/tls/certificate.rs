@@ -25,6 +25,15 @@ pub struct CertificateInfo {
     pub subject: String,
     /// Its issuer, as text.
     pub issuer: String,
+    /// Its serial number, in hexadecimal digits.
+    pub serial: String,
+}
+
+/// What tells a certificate from every other one: the SHA-256 of it as it goes over the wire.
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, certificate).as_ref());
+    out
 }
 
 /// The endpoint ids a certificate is for: each `urn:bbf:usp:id:` among its subject alternative
@@ -67,6 +76,11 @@ pub fn describe(certificate: &CertificateDer<'_>) -> Result<CertificateInfo, Tls
         not_after: parsed.validity().not_after.timestamp(),
         subject: parsed.subject().to_string(),
         issuer: parsed.issuer().to_string(),
+        serial: parsed
+            .raw_serial()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
     })
 }
 

@@ -6,7 +6,6 @@
 
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +16,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 use usp::EndpointId;
 
-use super::{TlsError, certificates, describe, read};
+use super::{TlsError, certificates, describe, file_error, text, write_private, write_whole};
 
 /// How long the authority lives: longer than the trial of a product.
 const CA_DAYS: i64 = 3650;
@@ -45,7 +44,7 @@ pub struct Issued {
 impl DevelopmentCa {
     /// Opens the authority of `dir`, and makes it first if there is none.
     pub fn open_or_create(dir: &Path) -> Result<Self, TlsError> {
-        fs::create_dir_all(dir).map_err(|error| file(dir, &error))?;
+        fs::create_dir_all(dir).map_err(|error| file_error(dir, &error))?;
         let (certificate, key) = (dir.join("ca.pem"), dir.join("ca.key"));
         if !certificate.exists() || !key.exists() {
             let pair = KeyPair::generate().map_err(failed)?;
@@ -151,44 +150,6 @@ fn still_good(issued: &Issued, names: &[String], eid: &EndpointId) -> bool {
         && OffsetDateTime::now_utc().unix_timestamp() < renew_at
 }
 
-fn text(path: &Path) -> Result<String, TlsError> {
-    String::from_utf8(read(path)?).map_err(|error| file(path, &error))
-}
-
-/// Writes beside the file and renames, so that a crash leaves the old one or the new one.
-fn write_whole(path: &Path, content: &str) -> Result<(), TlsError> {
-    write_with(path, content, 0o644)
-}
-
-fn write_private(path: &Path, content: &str) -> Result<(), TlsError> {
-    write_with(path, content, 0o600)
-}
-
-fn write_with(path: &Path, content: &str, mode: u32) -> Result<(), TlsError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let beside = path.with_extension("new");
-    let write = || {
-        let _ = fs::remove_file(&beside);
-        let mut options = fs::OpenOptions::new();
-        let mut out = options
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&beside)?;
-        out.write_all(content.as_bytes())?;
-        out.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().map_err(|error| file(path, &error))
-}
-
-fn file(path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
-    TlsError::File {
-        path: path.display().to_string(),
-        reason: reason.to_string(),
-    }
-}
-
 fn failed(error: impl std::fmt::Display) -> TlsError {
-    TlsError::Development(error.to_string())
+    TlsError::Authority(error.to_string())
 }

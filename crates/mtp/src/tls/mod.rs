@@ -3,10 +3,12 @@
 //! * [`ServerTls`]: certificate and key from files, reloaded on demand; client certificates wanted
 //!   or not.
 //! * [`ClientTls`]: which servers to believe, by the rules for agents (R-MTP.4).
+//! * [`authority`]: the certificate authority for devices.
 //! * [`development`]: a certificate authority of one's own, made at the first start.
 //!
 //! Not here: USP's end-to-end security between records (`crate::e2e`), and roles by certificate.
 
+pub mod authority;
 mod certificate;
 mod client;
 mod clients;
@@ -19,7 +21,7 @@ use rustls::crypto::CryptoProvider;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 pub(crate) use certificate::parse;
-pub use certificate::{CertificateInfo, certificate_ids, certificate_names, describe};
+pub use certificate::{CertificateInfo, certificate_ids, certificate_names, describe, fingerprint};
 pub use client::{ClientTls, ClientTlsConfig, Roots};
 pub use clients::accept;
 pub use server::{ClientCertificates, ServerTls, ServerTlsConfig};
@@ -52,9 +54,9 @@ pub enum TlsError {
     /// rustls does not accept the combination, for example a key of another certificate.
     #[error("{0}")]
     Rejected(#[from] rustls::Error),
-    /// The development certificate authority cannot do what was asked.
-    #[error("development certificate authority: {0}")]
-    Development(String),
+    /// A certificate authority of ours cannot do what was asked.
+    #[error("certificate authority: {0}")]
+    Authority(String),
 }
 
 pub(crate) fn provider() -> Arc<CryptoProvider> {
@@ -111,4 +113,45 @@ pub(crate) fn roots(path: &Path, store: &mut rustls::RootCertStore) -> Result<()
         })?;
     }
     Ok(())
+}
+
+/// The text of a file of at most [`PEM_FILE_BYTES_MAX`].
+pub(crate) fn text(path: &Path) -> Result<String, TlsError> {
+    String::from_utf8(read(path)?).map_err(|error| file_error(path, &error))
+}
+
+/// Writes beside the file and renames, so that a crash leaves the old one or the new one.
+pub(crate) fn write_whole(path: &Path, content: &str) -> Result<(), TlsError> {
+    write_with(path, content, 0o644)
+}
+
+/// The same for what nobody but its owner may read.
+pub fn write_private(path: &Path, content: &str) -> Result<(), TlsError> {
+    write_with(path, content, 0o600)
+}
+
+fn write_with(path: &Path, content: &str, mode: u32) -> Result<(), TlsError> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let beside = path.with_extension("new");
+    let write = || {
+        let _ = std::fs::remove_file(&beside);
+        let mut options = std::fs::OpenOptions::new();
+        let mut out = options
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&beside)?;
+        out.write_all(content.as_bytes())?;
+        out.sync_all()?;
+        std::fs::rename(&beside, path)
+    };
+    write().map_err(|error: std::io::Error| file_error(path, &error))
+}
+
+pub(crate) fn file_error(path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
+    TlsError::File {
+        path: path.display().to_string(),
+        reason: reason.to_string(),
+    }
 }

@@ -28,6 +28,14 @@ pub enum ClientCertificates {
         /// PEM file of the authorities that issue them.
         ca: PathBuf,
     },
+    /// The same as soon as one of these files of authorities is there, and not asked for before: `ca` has to be there
+    /// from the beginning, `pki` may come and go.
+    Trusted {
+        /// PEM file of the authorities that issue them.
+        ca: Option<PathBuf>,
+        /// PEM file of more of them.
+        pki: PathBuf,
+    },
     /// One is demanded, and it has to carry the endpoint id.
     Demanded {
         /// PEM file of the authorities that issue them.
@@ -63,6 +71,7 @@ type Stamps = Vec<Option<(std::time::SystemTime, u64, u64)>>;
 struct Loaded {
     config: Arc<ServerConfig>,
     info: CertificateInfo,
+    asks: bool,
 }
 
 impl ServerTls {
@@ -131,6 +140,14 @@ impl ServerTls {
             .clone()
     }
 
+    /// Whether clients are asked for a certificate.
+    pub fn asks(&self) -> bool {
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .asks
+    }
+
     /// Whether clients have to show a certificate that names an endpoint id.
     pub fn demands_endpoint_id(&self) -> bool {
         matches!(self.files.clients, ClientCertificates::Demanded { .. })
@@ -143,11 +160,15 @@ fn read(files: &ServerTlsConfig, resumes: bool) -> Result<Loaded, TlsError> {
     let info = describe(&chain[0])?;
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
-    let builder = match &files.clients {
-        ClientCertificates::Ignored => builder.with_no_client_auth(),
-        ClientCertificates::Welcome { ca } | ClientCertificates::Demanded { ca } => {
+    let authorities = files.clients.authorities();
+    let asks = !authorities.is_empty();
+    let builder = match asks {
+        false => builder.with_no_client_auth(),
+        true => {
             let mut store = RootCertStore::empty();
-            roots(ca, &mut store)?;
+            for ca in &authorities {
+                roots(ca, &mut store)?;
+            }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider());
             let verifier = match files.clients {
                 ClientCertificates::Demanded { .. } => verifier,
@@ -155,7 +176,7 @@ fn read(files: &ServerTlsConfig, resumes: bool) -> Result<Loaded, TlsError> {
             };
             let verifier = verifier
                 .build()
-                .map_err(|error| file(ca, error.to_string()))?;
+                .map_err(|error| file(authorities[0], error.to_string()))?;
             builder.with_client_cert_verifier(Arc::new(Naming(verifier)))
         }
     };
@@ -181,6 +202,7 @@ fn read(files: &ServerTlsConfig, resumes: bool) -> Result<Loaded, TlsError> {
     Ok(Loaded {
         config: Arc::new(config),
         info,
+        asks,
     })
 }
 
@@ -189,18 +211,36 @@ fn file(path: &Path, reason: String) -> TlsError {
     TlsError::File { path, reason }
 }
 
+impl ClientCertificates {
+    /// Every file that counts, or would if it were there.
+    fn files(&self) -> Vec<&PathBuf> {
+        match self {
+            Self::Ignored => Vec::new(),
+            Self::Welcome { ca } | Self::Demanded { ca } => vec![ca],
+            Self::Trusted { ca, pki } => ca.iter().chain([pki]).collect(),
+        }
+    }
+
+    /// The files of authorities that count now.
+    fn authorities(&self) -> Vec<&PathBuf> {
+        let mut files = self.files();
+        if let Self::Trusted { pki, .. } = self
+            && !pki.exists()
+        {
+            files.pop();
+        }
+        files
+    }
+}
+
 impl ServerTlsConfig {
     fn stamps(&self) -> Stamps {
         use std::os::unix::fs::MetadataExt;
-        let ca = match &self.clients {
-            ClientCertificates::Ignored => None,
-            ClientCertificates::Welcome { ca } | ClientCertificates::Demanded { ca } => Some(ca),
-        };
-        let files = [&self.certificate, &self.key].into_iter().chain(ca);
+        let files = [&self.certificate, &self.key].into_iter();
         let stamp = |path: &PathBuf| {
             let about = std::fs::metadata(path).ok()?;
             Some((about.modified().ok()?, about.len(), about.ino()))
         };
-        files.map(stamp).collect()
+        files.chain(self.clients.files()).map(stamp).collect()
     }
 }

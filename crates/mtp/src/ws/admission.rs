@@ -24,6 +24,8 @@ pub struct Hello {
     pub certificate_ids: Vec<EndpointId>,
     /// A certificate was presented and verified (it may carry no endpoint id at all).
     pub certified: bool,
+    /// See [`crate::tls::fingerprint`], of that certificate.
+    pub fingerprint: Option<[u8; 32]>,
     /// The connection is encrypted.
     pub tls: bool,
     /// The client offered the deprecated `bbf-usp-protocol` extension (R-WS.10a).

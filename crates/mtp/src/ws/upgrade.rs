@@ -141,6 +141,7 @@ fn hello(
         local_addr,
         tls,
         certified,
+        fingerprint,
         certificate_ids,
         ..
     } = below;
@@ -159,6 +160,7 @@ fn hello(
         eid,
         certificate_ids,
         certified,
+        fingerprint,
         tls,
         offered_extension: extension.is_some(),
         user_agent: text(request.headers(), &header::USER_AGENT),

@@ -96,6 +96,8 @@ pub fn domain(permission: Permission) -> fleet::auth::Permission {
         A::EventRead => F::EventRead,
         A::SetupKeyRead => F::SetupKeyRead,
         A::SetupKeyWrite => F::SetupKeyWrite,
+        A::CertificateRead => F::CertificateRead,
+        A::CertificateWrite => F::CertificateWrite,
         A::TokenWrite => F::TokenWrite,
         A::UserRead => F::UserRead,
         A::UserWrite => F::UserWrite,

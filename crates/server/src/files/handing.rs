@@ -117,6 +117,10 @@ impl Links for Handing {
         self.inner.tenants_changed();
     }
 
+    fn certificates_changed(&self) {
+        self.inner.certificates_changed();
+    }
+
     fn dialling_changed(&self, tenant: &TenantId, device: DeviceId) {
         self.inner.dialling_changed(tenant, device);
     }

@@ -367,7 +367,7 @@ fn check_certificate(
     (usp, cwmp): (bool, bool),
 ) {
     const FIELD: &str = "certificate_required";
-    let asks = |one: &Option<Certificate>| one.as_ref().is_some_and(|one| one.clients);
+    let asks = |one: &Option<Certificate>| one.as_ref().is_some_and(Certificate::asks);
     let bound = &state.bound;
     if required && dialled {
         checks.add(
@@ -377,12 +377,12 @@ fn check_certificate(
     } else if required && usp && !asks(&bound.certificate) && !asks(&bound.mqtt.certificate) {
         checks.add(
             FIELD,
-            "needs a server that asks devices for certificates: usp.tls_listen with usp.tls.client_ca, or the same of mqtt",
+            "needs a server that asks devices for certificates: usp.tls_listen with usp.tls.client_ca or an authority of `headend pki`, or the same of mqtt",
         );
     } else if required && cwmp && !asks(&bound.cwmp_certificate) {
         checks.add(
             FIELD,
-            "needs a server that asks devices for certificates: cwmp.tls_listen with cwmp.tls.client_ca",
+            "needs a server that asks devices for certificates: cwmp.tls_listen with cwmp.tls.client_ca or an authority of `headend pki`",
         );
     }
 }

@@ -149,6 +149,7 @@ async fn view(state: &State, caller: &Caller, record: &RefusalRecord) -> Result<
         at: time(last.at),
         first_at: time(record.first_at),
         peer: last.peer.clone(),
+        transport: last.transport.clone(),
         reason: last.reason.clone(),
         words: words(&last.reason),
         detail: some(&last.detail),

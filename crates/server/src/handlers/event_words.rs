@@ -135,6 +135,9 @@ pub fn summary(event: &Event) -> String {
         K::SetupKeyCreated => with("Setup key created", "name"),
         K::SetupKeyUpdated => with("Setup key changed", "name"),
         K::SetupKeyRevoked => with("Setup key revoked", "name"),
+        K::CertificateIssued => with("Certificate issued", "endpoint"),
+        K::CertificateUsed => with("Certificate in use", "endpoint"),
+        K::CertificateRevoked => with("Certificate revoked", "endpoint"),
     }
 }
 

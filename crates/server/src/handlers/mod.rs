@@ -2,6 +2,7 @@
 //! whether the caller may use the operation: the guard has done so. They check only what the
 //! content adds, like the verb of an operation on a device.
 
+mod certificate;
 mod device;
 mod device_match;
 pub mod device_view;
@@ -75,6 +76,12 @@ pub fn bind(endpoint: &Endpoint) -> Option<MethodRouter<State>> {
         "setup_key_show" => to.handler(setup_key::show),
         "setup_key_update" => to.handler(setup_key::update),
         "setup_key_revoke" => to.handler(setup_key::revoke),
+        "certificate_list" => to.handler(certificate::list),
+        "certificate_issue" => to.handler(certificate::issue),
+        "certificate_show" => to.handler(certificate::show),
+        "certificate_revoke" => to.handler(certificate::revoke),
+        "device_certificate_rotate" => to.handler(certificate::rotate),
+        "certificate_authority" => to.handler(certificate::authority),
         "device_list" => to.handler(device::list),
         "device_facets" => to.handler(device::facets),
         "device_create" => to.handler(device::create),

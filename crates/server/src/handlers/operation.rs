@@ -41,6 +41,21 @@ pub async fn submit(
     keyed: Option<Extension<Keyed>>,
     body: OperationCreate,
 ) -> Result<Response> {
+    let submitted = store(state, caller, record, keyed, body).await?;
+    Ok(match submitted.operation {
+        None => Json(submitted).into_response(),
+        Some(_) => (StatusCode::ACCEPTED, Json(submitted)).into_response(),
+    })
+}
+
+/// The same for whoever goes on with it.
+pub async fn store(
+    state: &State,
+    caller: &Caller,
+    record: &DeviceRecord,
+    keyed: Option<Extension<Keyed>>,
+    body: OperationCreate,
+) -> Result<OperationSubmitted> {
     let (id, tenant) = (record.device.id, &caller.tenant);
     let expiry = check(&body)?;
     let Some(op) = body.ops.first() else {
@@ -58,11 +73,10 @@ pub async fn submit(
     let mut preview = preview(state, record, &request, &plan, &known);
     preview.warnings.extend(warnings);
     if body.mode == Mode::Preview {
-        return Ok(Json(OperationSubmitted {
+        return Ok(OperationSubmitted {
             preview,
             operation: None,
-        })
-        .into_response());
+        });
     }
     let at = now();
     let kind = request.kind();
@@ -102,11 +116,10 @@ pub async fn submit(
     state.south.operation_queued(tenant, id);
     let mut operation = operation_view::view(&stored, &super::device_view::name(record));
     operation.note = body.note.filter(|note| !note.is_empty());
-    let body = OperationSubmitted {
+    Ok(OperationSubmitted {
         preview,
         operation: Some(operation),
-    };
-    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+    })
 }
 
 /// The list, newest first.

@@ -283,6 +283,12 @@ fn remedy(reason: R) -> &'static str {
             "Install its certificate on the device and let it use TLS, or no longer require one."
         }
         R::NotRegistered => "Register the device first.",
+        R::CertificateRevoked => {
+            "If it is one of yours, issue it another certificate; else somebody has its old one."
+        }
+        R::CertificateOfAnotherTenant => {
+            "Let it come to its own tenant, or issue a certificate here. If it is none of yours, somebody tries to pass for it."
+        }
         R::TenantMissing => {
             "Let the URL path on the device end with the tenant, like /usp/TENANT or /cwmp/TENANT."
         }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use fleet::onboarding::{Credential, Known};
 use fleet::{DeviceId, SetupKeyId, TenantId, Timestamp};
-use store::{PathRecord, SetupKeyRecord, Store};
+use store::{CertificateRecord, PathRecord, SetupKeyRecord, Store};
 
 use super::limits::SETUP_KEYS_COUNTED_MAX;
 use crate::state::now;
@@ -113,14 +113,21 @@ pub fn setup_key(key: &SetupKeyRecord, now: Timestamp) -> (Credential, bool) {
     (credential, open && used_up)
 }
 
-/// The tenant of this name; where there is only one, that one.
-pub async fn tenant_named(store: &Store, name: &str) -> store::Result<Option<TenantId>> {
+/// The tenant of this name; else the one for whose device the certificate was issued; where there is only one, that one.
+pub async fn tenant_named(
+    store: &Store,
+    name: &str,
+    issued: Option<&CertificateRecord>,
+) -> store::Result<Option<TenantId>> {
     if let Ok(tenant) = TenantId::parse(name) {
         match store.tenant(&tenant).await {
             Ok(_) => return Ok(Some(tenant)),
             Err(store::Error::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
+    }
+    if let Some(issued) = issued {
+        return Ok(Some(issued.tenant.clone()));
     }
     let mut all = store.tenant_list().await?;
     Ok(match all.len() {

@@ -98,6 +98,12 @@ impl Links for Both {
         }
     }
 
+    fn certificates_changed(&self) {
+        for links in self.each() {
+            links.certificates_changed();
+        }
+    }
+
     fn dialling_changed(&self, tenant: &TenantId, device: DeviceId) {
         for links in self.each() {
             links.dialling_changed(tenant, device);

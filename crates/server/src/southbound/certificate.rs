@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mtp::tls::authority::Authority;
 use mtp::tls::development::{DevelopmentCa, Issued};
 use mtp::tls::{ClientCertificates, ServerTls, ServerTlsConfig, TlsError};
 use tokio_util::sync::CancellationToken;
@@ -20,8 +21,13 @@ pub struct Certificate {
     pub tls: Arc<ServerTls>,
     /// The file of the development authority that issued it, where it is one of ours.
     pub development: Option<PathBuf>,
-    /// Client certificates are asked for.
-    pub clients: bool,
+}
+
+impl Certificate {
+    /// Whether devices are asked for theirs.
+    pub fn asks(&self) -> bool {
+        self.tls.asks()
+    }
 }
 
 /// Makes the development certificate anew when it soon ends.
@@ -61,16 +67,19 @@ pub fn load(
         };
         tls.map(Arc::new).map_err(failed)
     };
+    // Devices without one may still show a key; the path decides who needs one.
+    let welcome = |ca| ClientCertificates::Trusted {
+        ca,
+        pki: Authority::certificate_file(&config.pki_folder()),
+    };
     if let Some(tls) = files {
-        let clients = tls.client_ca.clone();
-        let clients = clients.map_or(ClientCertificates::Ignored, |ca| {
-            // Devices without one may still show a key; the path decides who needs one.
-            ClientCertificates::Welcome { ca }
-        });
         let certificate = Certificate {
-            tls: load(tls.certificate.clone(), tls.key.clone(), clients)?,
+            tls: load(
+                tls.certificate.clone(),
+                tls.key.clone(),
+                welcome(tls.client_ca.clone()),
+            )?,
             development: None,
-            clients: tls.client_ca.is_some(),
         };
         return Ok((certificate, None));
     }
@@ -79,9 +88,8 @@ pub fn load(
     let (names, own) = (names(config), own.clone());
     let issued = ca.server(&names, &own).map_err(failed)?;
     let certificate = Certificate {
-        tls: load(issued.certificate, issued.key, ClientCertificates::Ignored)?,
+        tls: load(issued.certificate, issued.key, welcome(None))?,
         development: Some(ca.certificate()),
-        clients: false,
     };
     Ok((certificate, Some(Box::new(move || ca.server(&names, &own)))))
 }

@@ -32,3 +32,18 @@ pub const REASON_CHARS_MAX: usize = 1024;
 /// How often the files of the TLS certificate are looked at for a new one: whoever renews it need
 /// not tell us.
 pub const CERTIFICATE_LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether a certificate was revoked. Who revokes one here is heard at once; this is for other
+/// nodes, and so the longest that a device stays which has been shut out there. One short question to the database.
+pub const REVOKED_EVERY: Duration = Duration::from_secs(2);
+
+/// So many times all links are looked at after a certificate was revoked: a device that was let in just before has its
+/// place within a minute, or not at all.
+pub const REVOKED_LOOKS: u32 = 30;
+
+/// After so many looks for news without any, all links are looked at all the same: the clocks of nodes differ.
+pub const REVOKED_LOOKS_IDLE: u32 = 60;
+
+/// Certificates, each in the place of the one before, that end when the last one is shown: as many as an endpoint may
+/// have.
+pub const REPLACED_MAX: u64 = store::limits::CERTIFICATES_PER_ENDPOINT_MAX;

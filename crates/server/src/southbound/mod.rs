@@ -8,6 +8,7 @@ mod admission;
 mod both;
 pub mod certificate;
 pub mod cwmp;
+pub(crate) mod issued;
 pub mod limits;
 mod refusal;
 mod register;

@@ -106,10 +106,15 @@ impl Refusals for RefusalLog {
     }
 }
 
-fn key(complaint: &Complaint) -> SecretHash {
+fn key(transport: &str, complaint: &Complaint) -> SecretHash {
     let mut hash = Sha256::new();
     let peer = complaint.peer.ip().to_string();
-    for part in [complaint.reason.as_str(), &peer, &complaint.endpoint] {
+    for part in [
+        complaint.reason.as_str(),
+        &peer,
+        &complaint.endpoint,
+        transport,
+    ] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
@@ -153,7 +158,7 @@ async fn write(store: Store, mut incoming: mpsc::Receiver<(&'static str, Complai
     let mut told = Told::default();
     while let Some((transport, complaint)) = incoming.recv().await {
         let at = now();
-        let key = key(&complaint);
+        let key = key(transport, &complaint);
         let refusal = NewRefusal {
             at,
             reason: complaint.reason.clone(),
@@ -172,7 +177,7 @@ async fn write(store: Store, mut incoming: mpsc::Receiver<(&'static str, Complai
         if let Some(tenant) = &complaint.tenant
             && told.fresh(tenant, key, Instant::now())
         {
-            let event = event(tenant, &complaint, at);
+            let event = event(tenant, transport, &complaint, at);
             if let Err(error) = store.event_append(tenant, vec![event]).await {
                 tracing::warn!(%error, "a refusal could not be written to the log");
             }
@@ -180,20 +185,20 @@ async fn write(store: Store, mut incoming: mpsc::Receiver<(&'static str, Complai
     }
 }
 
-fn event(tenant: &TenantId, complaint: &Complaint, at: Timestamp) -> Event {
+fn event(tenant: &TenantId, transport: &str, complaint: &Complaint, at: Timestamp) -> Event {
     let (kind, data) = match complaint.device {
         Some(_) => (
             EventKind::DeviceMisbehaved,
             json!({
                 "reason": format!("{}: {}", complaint.reason, complaint.detail),
-                "peer": complaint.peer.to_string(),
+                "peer": complaint.peer.to_string(), "transport": transport,
             }),
         ),
         None => (
             EventKind::ConnectionRefused,
             json!({
                 "reason": complaint.reason, "detail": complaint.detail,
-                "peer": complaint.peer.to_string(), "endpoint": complaint.endpoint,
+                "peer": complaint.peer.to_string(), "endpoint": complaint.endpoint, "transport": transport,
             }),
         ),
     };

@@ -12,6 +12,7 @@ use std::time::Instant;
 use fleet::limits::BOOT_WAIT_MAX;
 use fleet::onboarding::{Flaps, Refusal, Rival, Strength};
 use fleet::{DeviceId, TenantId, Timestamp};
+use store::SecretHash;
 use tokio::sync::mpsc;
 
 use crate::seam::SessionContext;
@@ -28,6 +29,8 @@ pub struct Entry<C> {
     pub peer: SocketAddr,
     /// How well it proved who it is.
     pub strength: Strength,
+    /// The SHA-256 of the certificate that it came in with, where that was issued here.
+    pub certificate: Option<SecretHash>,
     /// To the task of the link.
     pub inbox: mpsc::Sender<C>,
     /// When it was last heard, in milliseconds.
@@ -212,6 +215,7 @@ impl<C> Registry<C> {
             device: new.device,
             peer: new.peer,
             strength: new.strength,
+            certificate: new.certificate,
             inbox: new.inbox,
             heard: AtomicI64::new(now().as_millis()),
             parting: Mutex::default(),
@@ -262,6 +266,8 @@ pub struct NewEntry<C> {
     pub peer: SocketAddr,
     /// How well it proved who it is.
     pub strength: Strength,
+    /// See [`Entry::certificate`].
+    pub certificate: Option<SecretHash>,
     /// To the task of the link.
     pub inbox: mpsc::Sender<C>,
 }
@@ -284,6 +290,7 @@ mod tests {
             device: DeviceId(uuid::Uuid::nil()),
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
             strength,
+            certificate: None,
             inbox: mpsc::channel(1).0,
         }
     }

@@ -44,6 +44,8 @@ impl Links for Kept {
     }
     fn device_removed(&self, _: &TenantId, _: DeviceId) {}
     fn tenants_changed(&self) {}
+
+    fn certificates_changed(&self) {}
     fn dialling_changed(&self, _: &TenantId, _: DeviceId) {}
     fn attempts(&self, _: &TenantId, _: DeviceId) -> Vec<Attempt> {
         Vec::new()

@@ -15,6 +15,16 @@ fn fresh(word: &str) -> String {
     format!("{word}{}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A certificate that was issued here, and its device. The authority is made with the first.
+async fn certificate(world: &World) -> (String, String) {
+    let _ = mtp::tls::authority::Authority::create(&world.data.join("pki"), "walk", 30);
+    let body = json!({"endpoint_id": format!("proto::{}", fresh("certified"))});
+    let made = world.post("/api/v1/certificates", body).await;
+    let made: Value = made.json().await.unwrap();
+    let text = |name: &str| made["certificate"][name].as_str().unwrap().to_owned();
+    (text("id"), text("device_id"))
+}
+
 /// What to send to an operation so that its owner is served; made by the owner.
 async fn prepare(world: &World, id: &str) -> (Vec<String>, Option<Value>) {
     let device = || async { vec![world.device(&format!("proto::{}", fresh("walk"))).await] };
@@ -64,6 +74,21 @@ async fn prepare(world: &World, id: &str) -> (Vec<String>, Option<Value>) {
             made("/api/v1/setup-keys", key, "/setup_key/id").await,
             Some(json!({"name": "new"})),
         ),
+        "certificate_authority" => {
+            certificate(world).await;
+            (vec![], None)
+        }
+        "certificate_issue" => {
+            certificate(world).await;
+            let endpoint = format!("proto::{}", fresh("certified"));
+            (vec![], Some(json!({ "endpoint_id": endpoint })))
+        }
+        "certificate_show" => (vec![certificate(world).await.0], None),
+        "certificate_revoke" => {
+            let body = json!({"reason": "stolen"});
+            (vec![certificate(world).await.0], Some(body))
+        }
+        "device_certificate_rotate" => (vec![certificate(world).await.1], Some(json!({}))),
         "device_create" => (
             vec![],
             Some(json!({"endpoint_id": format!("proto::{}", fresh("made"))})),
@@ -129,9 +154,9 @@ async fn prepare(world: &World, id: &str) -> (Vec<String>, Option<Value>) {
             (vec![log["head"].as_str().unwrap().to_owned()], None)
         }
         "session_show" | "session_delete" | "token_list" | "tenant_list" | "user_list"
-        | "role_list" | "setup_key_list" | "device_list" | "device_facets" | "operation_list"
-        | "file_list" | "event_list" | "event_stream" | "doctor_show" | "refusal_list"
-        | "system_show" | "openapi_show" => (vec![], None),
+        | "role_list" | "setup_key_list" | "certificate_list" | "device_list" | "device_facets"
+        | "operation_list" | "file_list" | "event_list" | "event_stream" | "doctor_show"
+        | "refusal_list" | "system_show" | "openapi_show" => (vec![], None),
         "device_show"
         | "device_delete"
         | "device_readmit"

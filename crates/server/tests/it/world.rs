@@ -182,14 +182,21 @@ impl World {
 
     /// A token of whoever has the cookie.
     pub async fn token(&self, cookie: &str, scopes: Vec<String>) -> String {
-        let made = self
-            .http
-            .post(format!("{}/api/v1/tokens", self.url))
-            .header("cookie", cookie)
-            .json(&json!({"name": "test", "scopes": scopes}))
-            .send()
-            .await
-            .unwrap();
+        // After many wrong ones from this address the right one has to wait too.
+        let made = loop {
+            let made = self
+                .http
+                .post(format!("{}/api/v1/tokens", self.url))
+                .header("cookie", cookie)
+                .json(&json!({"name": "test", "scopes": scopes}))
+                .send()
+                .await
+                .unwrap();
+            if made.status() != 429 {
+                break made;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
         assert_eq!(made.status(), 201, "{}", made.text().await.unwrap());
         let made: Value = made.json().await.unwrap();
         made["secret"].as_str().unwrap().to_owned()

@@ -6,6 +6,7 @@ mod admission;
 #[path = "../it/world.rs"]
 mod api_world;
 mod asked;
+mod certificates;
 mod contexts;
 mod doctor;
 mod endless;

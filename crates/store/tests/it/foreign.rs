@@ -45,6 +45,7 @@ pub async fn fill(store: &Store, tenant: &TenantId, device: DeviceId) {
 
 /// Rows in the tables of adapters that hang on no device.
 pub async fn fill_tenant(store: &Store, tenant: &TenantId) {
+    crate::certificate::fill(store, tenant).await;
     store
         .model_state_put(tenant, "key", "batch", b"theirs".to_vec(), NOW)
         .await
@@ -53,6 +54,7 @@ pub async fn fill_tenant(store: &Store, tenant: &TenantId) {
 
 /// What `me` gets when it names them.
 pub async fn intrude(store: &Store, me: &TenantId, id: DeviceId) {
+    crate::certificate::intrude(store, me).await;
     assert!(store.state_get(me, id, "rows").await.unwrap().is_none());
     none(
         store

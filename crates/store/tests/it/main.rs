@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bounds;
+mod certificate;
 mod crash;
 mod damage;
 mod device;

@@ -153,6 +153,10 @@ impl Links for Adapter {
         self.core.tenants_changed.notify_one();
     }
 
+    fn certificates_changed(&self) {
+        self.core.certificates_changed.notify_one();
+    }
+
     fn dialling_changed(&self, _: &TenantId, _: DeviceId) {}
 
     fn attempts(&self, tenant: &TenantId, device: DeviceId) -> Vec<Attempt> {

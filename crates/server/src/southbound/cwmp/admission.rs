@@ -24,6 +24,7 @@ use super::name;
 use super::takeover;
 use crate::matching;
 use crate::southbound::admission::{self, Uses};
+use crate::southbound::issued;
 use crate::southbound::register::{self, Unregistered};
 use crate::southbound::registry::NewEntry;
 use crate::state::now;
@@ -88,12 +89,16 @@ pub async fn admit(
         &cpe.serial_number,
     );
     let name = name::of(cpe);
+    let certificate = shown.certificate.as_deref();
+    let names = certificate.map_or(&[][..], |one| &one.names);
+    let issued = issued::find(store, certificate.map(|one| &one.fingerprint)).await?;
+    let certified = names.iter().any(|name| name::is_of(name, cpe));
+    let proved = issued.as_ref().filter(|_| certified);
+    let proved = proved.and_then(|one| one.device);
     let found = match &tenant {
-        Some(tenant) => find(core, tenant, &name, identities, &shown.proof, peer).await?,
+        Some(tenant) => find(core, tenant, &name, identities, &shown.proof, proved, peer).await?,
         None => Found::default(),
     };
-    let names = shown.certificate.as_deref().unwrap_or_default();
-    let certified = names.iter().any(|name| name::is_of(name, cpe));
     if !(certified && found.known.is_some()) {
         Uses::judge(&mut credential, used_up, found.path.as_ref());
         if found.path.is_none() {
@@ -107,12 +112,15 @@ pub async fn admit(
         tenant_disabled,
         endpoint: (!found.identities.is_empty() || found.known.is_some()).then_some(name.as_str()),
         certified,
+        certificate: issued.as_deref().map(issued::standing),
         known: found.known,
         rival: found.known.and_then(|known| core.links.rival(known.device)),
     };
     let no = |refusal| Turned::No {
         detail: detail(refusal, names, cpe),
-        tenant: tenant.clone(),
+        tenant: tenant
+            .clone()
+            .or_else(|| issued.as_ref().map(|one| one.tenant.clone())),
         refusal,
     };
     let decision = onboarding::admit(&newcomer).map_err(no)?;
@@ -158,6 +166,7 @@ pub async fn admit(
         device,
         peer,
         strength: decision.strength,
+        certificate: issued.as_ref().map(|one| one.certificate.fingerprint),
         inbox,
     };
     let (entry, events) = takeover::take_place(core, entry)
@@ -177,6 +186,11 @@ pub async fn admit(
             core.waker.wake_if_wanted(tenant, device);
         }
         return Err(error.into());
+    }
+    if let Some(issued) = issued.filter(|_| certified)
+        && let Err(error) = issued::used(store, &issued, device).await
+    {
+        tracing::warn!(%error, %device, "that a certificate is in use could not be written; it will be tried again");
     }
     let guest = Guest {
         tenant: tenant.clone(),
@@ -306,7 +320,12 @@ fn detail(refusal: Refusal, certificate: &[String], cpe: &Cpe) -> String {
             "OUI {:?}, product class {:?}, serial number {:?}",
             cpe.oui, cpe.product_class, cpe.serial_number
         ),
-        Refusal::NotRegistered | Refusal::TenantMissing if !certificate.is_empty() => {
+        Refusal::NotRegistered
+        | Refusal::TenantMissing
+        | Refusal::CertificateRevoked
+        | Refusal::CertificateOfAnotherTenant
+            if !certificate.is_empty() =>
+        {
             format!("its certificate is for {}", certificate.join(", "))
         }
         Refusal::CertificateRequired if !certificate.is_empty() => format!(

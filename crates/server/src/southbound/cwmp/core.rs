@@ -56,6 +56,8 @@ pub enum Stop {
     Removed,
     /// Its tenant was disabled.
     TenantDisabled,
+    /// The certificate it came in with was revoked.
+    CertificateRevoked,
     /// A newer session of the device has come, from there.
     Replaced(SocketAddr),
     /// It takes longer than any session may.
@@ -69,6 +71,7 @@ impl Stop {
             Self::Shutdown => "the server was stopped".to_owned(),
             Self::Removed => "the device was removed".to_owned(),
             Self::TenantDisabled => "its tenant was disabled".to_owned(),
+            Self::CertificateRevoked => "its certificate was revoked".to_owned(),
             Self::Replaced(peer) => {
                 format!("another session of this device took its place, from {peer}")
             }
@@ -83,6 +86,7 @@ impl Stop {
             Self::Shutdown,
             Self::Removed,
             Self::TenantDisabled,
+            Self::CertificateRevoked,
             Self::TooLong,
         ];
         all.into_iter().any(|stop| stop.words() == words)
@@ -129,6 +133,8 @@ pub struct Core {
     pub returners: Returners,
     /// Told when a tenant may have been disabled.
     pub tenants_changed: Notify,
+    /// Told when a certificate was revoked.
+    pub certificates_changed: Notify,
     /// The server stops.
     pub shutdown: CancellationToken,
     facts: Mutex<Option<mpsc::Sender<Reported>>>,
@@ -176,6 +182,7 @@ impl Core {
             limits,
             protocol: Arc::new(protocol),
             tenants_changed: Notify::new(),
+            certificates_changed: Notify::new(),
             shutdown,
             facts: Mutex::new(Some(facts)),
         }

@@ -24,6 +24,7 @@ use crate::config::{Cwmp, DigestHash, OfferBasic};
 use crate::http::peer;
 use crate::secret;
 use crate::southbound::admission::{self, Uses};
+use crate::southbound::issued;
 use crate::state::now;
 use crate::vault::Vault;
 
@@ -48,6 +49,15 @@ pub struct Door {
     failures: Limiter,
 }
 
+/// A client certificate that is good.
+#[derive(Debug)]
+pub struct ClientCertificate {
+    /// Its names.
+    pub names: Vec<String>,
+    /// See [`mtp::tls::fingerprint`].
+    pub fingerprint: SecretHash,
+}
+
 /// What a request shows of itself.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -55,8 +65,8 @@ pub struct Request<'a> {
     pub authorization: Option<&'a str>,
     /// The path it goes to, without the query.
     pub path: &'a str,
-    /// The names of its client certificate, where it has one that is good.
-    pub certificate: Option<&'a Arc<[String]>>,
+    /// Its client certificate, where it has one that is good.
+    pub certificate: Option<&'a Arc<ClientCertificate>>,
     /// Where it comes from.
     pub from: IpAddr,
 }
@@ -70,8 +80,8 @@ pub struct Shown {
     pub user: Arc<str>,
     /// It came with an `Authorization` header.
     pub authorized: bool,
-    /// The names of its client certificate.
-    pub certificate: Option<Arc<[String]>>,
+    /// Its client certificate.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Shown {
@@ -317,9 +327,11 @@ async fn prove(core: &Core, request: &Request<'_>, hint: &str) -> Result<Shown, 
             None => Err(wrong("", None, "the setup key in the path is unknown")),
         };
     }
-    if request.certificate.is_some() {
-        // It is the same authority for all tenants: the path says whose device it is.
-        let tenant = admission::tenant_named(&core.store, hint).await?;
+    if let Some(certificate) = request.certificate {
+        // One of ours is known to be of a tenant. Others are of the same authority for all tenants: the path says
+        // whose device it is.
+        let issued = issued::find(&core.store, Some(&certificate.fingerprint)).await?;
+        let tenant = admission::tenant_named(&core.store, hint, issued.as_deref()).await?;
         return Ok(shown(Proof::Certificate { tenant }, "", false));
     }
     Err(Denied::Ask)
@@ -404,7 +416,7 @@ async fn by_digest(core: &Core, shown: &Credentials, hint: &str) -> Result<Proof
     let tenant = match TenantId::parse(named) {
         Ok(tenant) if store.tenant(&tenant).await.is_ok() => Some(tenant),
         // A device whose user name cannot be changed.
-        _ => admission::tenant_named(store, hint).await?,
+        _ => admission::tenant_named(store, hint, None).await?,
     };
     let Some(tenant) = tenant else {
         let why = "neither its user name nor its path says whose device it is";

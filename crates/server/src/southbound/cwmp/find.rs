@@ -37,6 +37,7 @@ pub async fn find(
     name: &str,
     identities: Vec<Identity>,
     proof: &Proof,
+    certified: Option<DeviceId>,
     peer: SocketAddr,
 ) -> Result<Found, Turned> {
     let store = &core.store;
@@ -51,7 +52,8 @@ pub async fn find(
     let mut resembles = None;
     let proved = match proof {
         Proof::Device { device, .. } => Some(*device),
-        _ => None,
+        // Its certificate was issued here for this device, whatever it has come over until now.
+        _ => certified,
     };
     let mut free = Vec::with_capacity(identities.len());
     let classed = identities

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::core::Core;
+use super::door::ClientCertificate;
 use super::session::Input;
 use super::sessions::Handle;
 
@@ -24,8 +25,8 @@ pub struct Line {
     pub tls: bool,
     /// A proxy of ours is at the other end, which may carry many devices over it.
     pub proxied: bool,
-    /// The names of the client certificate, where there is one that is good.
-    pub certificate: Option<Arc<[String]>>,
+    /// The client certificate, where there is one that is good.
+    pub certificate: Option<Arc<ClientCertificate>>,
     busy: AtomicUsize,
     state: Mutex<State>,
 }
@@ -54,7 +55,7 @@ pub struct About {
     /// See [`Line::proxied`].
     pub proxied: bool,
     /// See [`Line::certificate`].
-    pub certificate: Option<Arc<[String]>>,
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Line {

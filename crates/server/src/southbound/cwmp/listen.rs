@@ -16,6 +16,7 @@ use usp::EndpointId;
 
 use super::answers;
 use super::core::{Core, Culprit};
+use super::door::ClientCertificate;
 use super::limits::{ACCEPT_PAUSE, HEAD_BYTES_MAX};
 use super::line::{About, Line};
 use super::post;
@@ -181,14 +182,15 @@ async fn handshake(
     let time = core.limits.tls_handshake_time_max;
     let refusal = match tokio::time::timeout(time, accepted).await {
         Ok(Ok(stream)) => {
-            let certificate = stream.get_ref().1.peer_certificates();
-            let names = certificate
-                .and_then(|chain| chain.first())
-                .map(tls::certificate_names);
-            about.certificate = match names {
-                Some(Ok(names)) => Some(names.into()),
-                _ => None,
-            };
+            let chain = stream.get_ref().1.peer_certificates();
+            if let Some(certificate) = chain.and_then(|chain| chain.first())
+                && let Ok(names) = tls::certificate_names(certificate)
+            {
+                about.certificate = Some(Arc::new(ClientCertificate {
+                    names,
+                    fingerprint: tls::fingerprint(certificate),
+                }));
+            }
             return Some((stream, about));
         }
         // Opened and let go again, as some do to learn their own address.

@@ -64,6 +64,8 @@ use self::conversation::quirks::Packs;
 use self::core::{Core, Stop};
 use crate::dispatch::Reported;
 use crate::southbound::certificate::Certificate;
+use crate::southbound::issued;
+use crate::southbound::limits::REVOKED_EVERY;
 use crate::vault::Vault;
 use crate::{Config, StartError};
 use door::Door;
@@ -136,6 +138,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     let core = Arc::new(core.with_quirks(quirks));
     let listeners = listen::start(&core, &own).await?;
     tokio::spawn(tenants(core.clone()));
+    tokio::spawn(revocations(core.clone()));
     Ok(Started {
         southbound: Arc::new(Adapter::new(core.clone())),
         http: listeners.plain,
@@ -173,6 +176,23 @@ async fn tenants(core: Arc<Core>) {
             }
         }
     }
+}
+
+/// Ends the sessions whose certificates were revoked.
+async fn revocations(core: Arc<Core>) {
+    let stop = |entry: &core::Entry| {
+        adapter::tell(&entry.inbox, core::Command::Stop(Stop::CertificateRevoked));
+    };
+    let (changed, shutdown) = (&core.certificates_changed, &core.shutdown);
+    issued::watch(
+        &core.store,
+        &core.links,
+        changed,
+        REVOKED_EVERY,
+        shutdown,
+        stop,
+    )
+    .await;
 }
 
 /// The end: every session ends, then whoever listens to us sees that nothing follows.

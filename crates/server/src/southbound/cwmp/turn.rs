@@ -181,7 +181,7 @@ impl Running {
                     // Devices know how to come again later by no other status.
                     429 => Answer::Later,
                     // No other credential would help.
-                    status if refusal == Refusal::TenantDisabled => Answer::Refused(status),
+                    status if helpless(refusal) => Answer::Refused(status),
                     _ if !self.shown.authorized => Answer::Challenge,
                     status => Answer::Refused(status),
                 };
@@ -410,4 +410,12 @@ fn same(a: &DeviceId, b: &DeviceId) -> bool {
         )
     };
     parts(a) == parts(b)
+}
+
+/// Whether no other credential would help.
+fn helpless(refusal: Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::TenantDisabled | Refusal::CertificateRevoked | Refusal::CertificateOfAnotherTenant
+    )
 }

@@ -55,6 +55,8 @@ pub struct Core {
     pub limits: Limits,
     /// Told when a tenant may have been disabled, or enabled again.
     pub tenants_changed: Notify,
+    /// Told when a certificate was revoked.
+    pub certificates_changed: Notify,
     /// The server stops.
     pub shutdown: CancellationToken,
     ends: Mutex<Option<Ends>>,
@@ -126,6 +128,7 @@ impl Core {
             onboardings: Slots::new(limits.onboardings_at_once),
             limits,
             tenants_changed: Notify::new(),
+            certificates_changed: Notify::new(),
             shutdown,
             ends: Mutex::new(Some(ends)),
         })
@@ -256,6 +259,10 @@ impl Links for Adapter {
 
     fn tenants_changed(&self) {
         self.core.tenants_changed.notify_one();
+    }
+
+    fn certificates_changed(&self) {
+        self.core.certificates_changed.notify_one();
     }
 
     fn dialling_changed(&self, tenant: &TenantId, device: DeviceId) {

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use fleet::onboarding::{self, Admission as Decision, Credential, Known, Newcomer, Refusal};
 use fleet::{Identity, TenantId};
 use mtp::ws::{Admission, Admitted, Hello, RefusalReason};
-use store::{PathRecord, SecretHash};
+use store::{CertificateRecord, PathRecord, SecretHash};
 use usp::EndpointId;
 
 use super::adapter::Core;
 use super::{MQTT, WEBSOCKET};
 use crate::secret;
 use crate::southbound::admission::{self, Uses};
+use crate::southbound::issued;
 use crate::southbound::refusal::Complaint;
 use crate::state::now;
 
@@ -30,6 +31,8 @@ pub struct Ticket {
     /// The hash of the token it came with, to make a pending one the current one, and for which
     /// transport it was made.
     pub token: Option<(SecretHash, &'static str)>,
+    /// The certificate that proves who it is, where that was issued here.
+    pub certificate: Option<Box<CertificateRecord>>,
     /// The path it came with, when its last part is to be replaced by a token.
     pub path: Option<String>,
     /// What the handshake told, for people.
@@ -79,7 +82,8 @@ impl Gate {
         if core.shutdown.is_cancelled() {
             return Err(Turned::Later("the server shuts down".to_owned()));
         }
-        let mut found = self.look_up(hello).await?;
+        let issued = issued::find(&core.store, hello.fingerprint.as_ref()).await?;
+        let mut found = self.look_up(hello, issued.as_deref()).await?;
         if hello.says_another_tenant(&found.credential) {
             found = Found::of(Credential::Unknown);
         }
@@ -114,6 +118,7 @@ impl Gate {
             tenant_disabled,
             endpoint: endpoint.as_ref().map(EndpointId::as_str),
             certified,
+            certificate: issued.as_deref().map(issued::standing),
             known,
             rival: known
                 .filter(|_| hello.links)
@@ -121,7 +126,9 @@ impl Gate {
         };
         let refuse = |refusal| Turned::No {
             detail: detail(refusal, hello, tenant.as_ref()),
-            tenant: tenant.clone(),
+            tenant: tenant
+                .clone()
+                .or_else(|| issued.as_ref().map(|one| one.tenant.clone())),
             refusal,
         };
         let decision = onboarding::admit(&newcomer).map_err(refuse)?;
@@ -131,12 +138,17 @@ impl Gate {
             transport: hello.transport,
             path: hello.path.filter(|_| decision.swap).map(str::to_owned),
             token: found.token.filter(|_| decision.promote),
+            certificate: issued.filter(|_| certified),
             decision,
             info: hello.info.clone(),
         }))
     }
 
-    async fn look_up(&self, hello: &Shown<'_>) -> Result<Found, Turned> {
+    async fn look_up(
+        &self,
+        hello: &Shown<'_>,
+        issued: Option<&CertificateRecord>,
+    ) -> Result<Found, Turned> {
         let (store, shown) = (&self.core.store, hello.secret);
         if secret::looks_like(shown, secret::SETUP_KEY) {
             let key = store.setup_key_by_hash(&secret::hash(shown)).await?;
@@ -166,13 +178,13 @@ impl Gate {
                 ..Found::of(credential)
             });
         }
-        // Without any key a certificate may do. It is the same authority for all tenants and says
-        // nothing of them, so the path says whose device it is: whoever registered an endpoint id
-        // first must not get the device of another.
+        // Without any key a certificate may do. One of ours is known to be of a tenant; others are of the same
+        // authority for all of them and say nothing, so the path says whose device it is: whoever registered an
+        // endpoint id first must not get the device of another.
         if hello.certificate_ids.is_empty() {
             return Ok(Found::of(Credential::Unknown));
         }
-        let tenant = admission::tenant_named(store, hello.tenant).await?;
+        let tenant = admission::tenant_named(store, hello.tenant, issued).await?;
         Ok(Found::of(Credential::Certificate { tenant }))
     }
 
@@ -217,7 +229,8 @@ fn detail(refusal: Refusal, hello: &Shown<'_>, tenant: Option<&TenantId>) -> Str
         (Refusal::NotRegistered, Some(tenant)) => {
             format!("its certificate is for {}, tenant {tenant}", certificate())
         }
-        (Refusal::TenantMissing, _) => format!("its certificate is for {}", certificate()),
+        (Refusal::CertificateRevoked | Refusal::CertificateOfAnotherTenant, _)
+        | (Refusal::TenantMissing, _) => format!("its certificate is for {}", certificate()),
         (Refusal::CertificateRequired, _) if !hello.tls => {
             "it came without TLS, where no certificate can be shown".to_owned()
         }
@@ -244,6 +257,7 @@ pub(super) struct Shown<'a> {
     pub eid: &'a Option<EndpointId>,
     pub certificate_ids: &'a [EndpointId],
     pub certified: bool,
+    pub fingerprint: Option<SecretHash>,
     pub tls: bool,
     pub peer_addr: SocketAddr,
     /// It becomes a link; at somebody else's broker it becomes that broker's.
@@ -340,6 +354,7 @@ impl Admission for Gate {
             eid: &hello.eid,
             certificate_ids: &hello.certificate_ids,
             certified: hello.certified,
+            fingerprint: hello.fingerprint,
             tls: hello.tls,
             peer_addr: hello.peer_addr,
             links: true,

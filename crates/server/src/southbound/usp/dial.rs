@@ -266,6 +266,7 @@ impl Dials {
             tenant_disabled,
             endpoint: Some(endpoint.as_str()),
             certified: false,
+            certificate: None,
             known,
             rival: self.core.links.rival(device),
         };
@@ -298,6 +299,7 @@ impl Dials {
             decision,
             transport: WEBSOCKET,
             token: None,
+            certificate: None,
             path: None,
             info: serde_json::json!({ "tls": link.is_tls(), "dialled": true }),
         }))

@@ -186,6 +186,11 @@ impl Running {
                 CloseCode::Policy,
                 reason::CREDENTIAL_WITHDRAWN,
             ),
+            End::Stop(Stop::CertificateRevoked) => (
+                "its certificate was revoked".into(),
+                CloseCode::Policy,
+                reason::CREDENTIAL_WITHDRAWN,
+            ),
             End::Stop(Stop::Merged) => (
                 "it is a device that was registered before; it comes again as that one".into(),
                 CloseCode::TryAgainLater,
@@ -251,8 +256,12 @@ impl Running {
 
 /// Whether a device that left for this reason is on its way back: it is not when we shut it out.
 fn comes_back(expected: Option<&str>) -> bool {
-    expected
-        .is_some_and(|why| why != Stop::Removed.as_str() && why != Stop::TenantDisabled.as_str())
+    let out = [
+        Stop::Removed,
+        Stop::TenantDisabled,
+        Stop::CertificateRevoked,
+    ];
+    expected.is_some_and(|why| out.iter().all(|stop| stop.as_str() != why))
 }
 
 /// A Close frame in words.

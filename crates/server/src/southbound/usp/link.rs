@@ -64,6 +64,8 @@ pub enum Stop {
     Removed,
     /// Its tenant was disabled.
     TenantDisabled,
+    /// The certificate it came in with was revoked.
+    CertificateRevoked,
     /// It turned out to be a device that was registered before, and is to come again as that one.
     Merged,
     /// How it is dialled was changed.
@@ -77,6 +79,7 @@ impl Stop {
             Self::Shutdown => "shutdown",
             Self::Removed => "removed",
             Self::TenantDisabled => "tenant_disabled",
+            Self::CertificateRevoked => "certificate_revoked",
             Self::Merged => "merged",
             Self::Redialled => "redialled",
         }
@@ -104,7 +107,7 @@ pub async fn run(core: Arc<Core>, link: Wire, ticket: Box<Ticket>, first: Option
             return Box::pin(turn_away(&core, link, &ticket, error)).await;
         }
     };
-    let mut running = Running::new(core, ends, link, commands, *ticket, settled);
+    let mut running = Running::new(core, ends, link, commands, ticket, settled);
     let end = defended(running.serve(first)).await;
     Box::pin(running.finish(end)).await;
 }
@@ -139,7 +142,7 @@ impl Running {
         ends: Ends,
         link: Wire,
         commands: mpsc::Receiver<Command>,
-        ticket: Ticket,
+        ticket: Box<Ticket>,
         settled: Settled,
     ) -> Self {
         let ids = rand::random();

@@ -44,6 +44,8 @@ pub use adapter::Adapter;
 pub use mqtt::{Bound as MqttBound, Listening as MqttListening};
 
 use super::certificate::Certificate;
+use super::issued;
+use super::limits::REVOKED_EVERY;
 use super::registry;
 use crate::dispatch::Reported;
 use crate::state::now;
@@ -151,6 +153,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     let dials = Arc::new(Dials::new(core.clone(), dial_tls(&config)?));
     let disabled = tenants::begin(&core, &dials).await?;
     tokio::spawn(tenants::watch(core.clone(), dials.clone(), disabled));
+    tokio::spawn(revocations(core.clone()));
     Ok(Started {
         southbound: Arc::new(Adapter::new(core.clone(), dials)),
         usp: listeners.plain,
@@ -164,6 +167,21 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
         node,
         task: tokio::spawn(end(core, shutdown, ended, written)),
     })
+}
+
+/// Ends the links whose certificates were revoked.
+async fn revocations(core: Arc<Core>) {
+    let stop = |entry: &Entry| adapter::stop(&entry.inbox, link::Stop::CertificateRevoked);
+    let (changed, shutdown) = (&core.certificates_changed, &core.shutdown);
+    issued::watch(
+        &core.store,
+        &core.links,
+        changed,
+        REVOKED_EVERY,
+        shutdown,
+        stop,
+    )
+    .await;
 }
 
 /// The links that this node held when it was last alive are over.

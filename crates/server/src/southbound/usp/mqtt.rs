@@ -178,6 +178,7 @@ impl Admission for Door {
             eid: &hello.eid,
             certificate_ids: &hello.certificate_ids,
             certified: hello.certified,
+            fingerprint: hello.fingerprint,
             tls: hello.tls,
             peer_addr: hello.peer_addr,
             links: true,

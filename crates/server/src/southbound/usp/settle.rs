@@ -18,6 +18,7 @@ use super::adapter::Core;
 use super::admission::Ticket;
 use super::limits::REPLACE_TIME_MAX;
 use super::link::{Command, Replaced};
+use crate::southbound::issued;
 use crate::southbound::register::{self, Newcomer, Unregistered};
 use crate::southbound::registry::NewEntry;
 use crate::state::now;
@@ -73,6 +74,10 @@ pub async fn settle(
         device,
         peer,
         strength: decision.strength,
+        certificate: ticket
+            .certificate
+            .as_ref()
+            .map(|one| one.certificate.fingerprint),
         inbox,
     };
     let claimed = core.links.claim(new).map_err(Unsettled::Refused)?;
@@ -112,6 +117,11 @@ pub async fn settle(
         core.links.leave(&claimed.entry);
     }
     let (number, unfinished) = connected?;
+    if let Some(certificate) = &ticket.certificate
+        && let Err(error) = issued::used(&core.store, certificate, device).await
+    {
+        tracing::warn!(%error, %device, "that a certificate is in use could not be written; it will be tried again");
+    }
     Ok(Settled {
         entry: claimed.entry,
         number,

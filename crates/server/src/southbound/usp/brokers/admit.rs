@@ -53,6 +53,7 @@ impl Broker {
             tenant_disabled: disabled,
             endpoint: Some(endpoint.as_str()),
             certified: false,
+            certificate: None,
             known,
             rival: known.and_then(|known| core.links.rival(known.device)),
         };
@@ -65,6 +66,7 @@ impl Broker {
             endpoint,
             transport: MQTT,
             token: None,
+            certificate: None,
             path: decision.swap.then(String::new),
             decision,
             info: serde_json::json!({

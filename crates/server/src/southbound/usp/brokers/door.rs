@@ -110,6 +110,7 @@ impl Door {
             eid: &eid,
             certificate_ids: &[],
             certified: false,
+            fingerprint: None,
             tls: false,
             peer_addr: client.peer,
             links: false,

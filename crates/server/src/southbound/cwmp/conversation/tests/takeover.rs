@@ -27,6 +27,7 @@ async fn what_was_asked_of_a_device_passes_over_a_session_that_lost_its_place_wh
             device: world.device,
             peer: SocketAddr::from(([192, 0, 2, 1], 7547)),
             strength: Strength::SetupKey,
+            certificate: None,
             inbox,
         };
         take_place(core, new)

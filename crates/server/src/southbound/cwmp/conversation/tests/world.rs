@@ -294,6 +294,7 @@ impl World {
             device: self.device,
             peer: guest.peer,
             strength: guest.strength,
+            certificate: None,
             inbox: mpsc::channel(1).0,
         });
         let opening = Opening {

@@ -268,6 +268,7 @@ async fn the_sweep_leaves_alone_who_is_here_and_whose_tenant_is_disabled() {
         device,
         peer: "127.0.0.1:1".parse().unwrap(),
         strength: fleet::onboarding::Strength::SetupKey,
+        certificate: None,
         inbox: tokio::sync::mpsc::channel(1).0,
     };
     let links = rig.waker.links();

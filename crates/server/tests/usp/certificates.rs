@@ -1,0 +1,579 @@
+//! Certificates that were issued here, through the whole server: they open the door of their device in their tenant over
+//! every transport, and no other; revoked ones open none, and links that came in with one end.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use agent::{ControllerConfig, MemoryStorage, MqttConfig};
+use bytes::Bytes;
+use mtp::mqtt::{Connect, Packet, Pipe, Version, code};
+use mtp::stream::Stream;
+use mtp::tls::authority::Authority;
+use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
+use mtp::ws::{CloseCode, DialConfig, DialError};
+use reqwest::Method;
+use rustls::pki_types::ServerName;
+use serde_json::{Value, json};
+use server::Config;
+use store::testing::{TestDatabase, databases, sqlite};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::TlsConnector;
+
+use crate::api_world::World;
+use crate::puppet::{Puppet, Seen, eid, plain};
+use crate::rig::{PATIENCE, Real, until};
+use crate::secure::{Pair, shown};
+
+const EID: &str = "os::00256D-C1";
+const OTHER: &str = "os::00256D-C2";
+const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A server with an authority for devices and every listener that speaks TLS.
+pub struct Site {
+    pub world: World,
+    mqtt: SocketAddr,
+    cwmp: SocketAddr,
+    roots: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+fn every_door(config: &mut Config) {
+    config.usp.tls_listen = Some(LOCAL);
+    config.mqtt.tls_listen = Some(LOCAL);
+    config.cwmp.tls_listen = Some(LOCAL);
+}
+
+impl Site {
+    pub async fn start() -> Self {
+        Self::over(sqlite().await.unwrap()).await
+    }
+
+    pub async fn over(database: TestDatabase) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("pki");
+        Authority::create(&folder, "ours", 3650).unwrap();
+        let mut world = World::with(database, |config| {
+            every_door(config);
+            config.pki.folder = Some(folder);
+        })
+        .await;
+        world.populate().await;
+        let system = world.read("/api/v1/system").await.to_string();
+        let bound = |scheme: &str| -> SocketAddr {
+            let (_, rest) = system.split_once(&format!("\"{scheme}://")).unwrap();
+            let end = rest.find(['"', '/']).unwrap();
+            rest[..end].parse().unwrap()
+        };
+        Self {
+            mqtt: bound("mqtts"),
+            cwmp: bound("https"),
+            roots: world.data.join("development-ca/ca.pem"),
+            world,
+            dir,
+        }
+    }
+
+    /// A certificate for an endpoint of the tenant that this token acts in; its id, and its files.
+    pub async fn issue(&self, token: &str, endpoint: &str) -> (String, Pair) {
+        let made = self
+            .world
+            .http
+            .post(format!("{}/api/v1/certificates", self.world.url))
+            .bearer_auth(token)
+            .json(&json!({"endpoint_id": endpoint}))
+            .send()
+            .await
+            .unwrap();
+        let status = made.status();
+        let made: Value = made.json().await.unwrap();
+        assert_eq!(status, 201, "{made}");
+        let id = made["certificate"]["id"].as_str().unwrap().to_owned();
+        let pair = Pair {
+            certificate: self.dir.path().join(format!("{id}.pem")),
+            key: self.dir.path().join(format!("{id}.key")),
+        };
+        std::fs::write(&pair.certificate, made["pem"].as_str().unwrap()).unwrap();
+        std::fs::write(&pair.key, made["key"].as_str().unwrap()).unwrap();
+        (id, pair)
+    }
+
+    async fn ours(&self, endpoint: &str) -> (String, Pair) {
+        self.issue(&self.world.owner, endpoint).await
+    }
+
+    async fn revoke(&self, id: &str) -> Value {
+        let path = format!("/api/v1/certificates/{id}/revoke");
+        let revoked = self.world.post(&path, json!({"reason": "stolen"})).await;
+        assert_eq!(revoked.status(), 200);
+        revoked.json().await.unwrap()
+    }
+
+    fn tls(&self, shown: &Pair) -> ClientTls {
+        let own = (shown.certificate.clone(), shown.key.clone());
+        ClientTls::load(&ClientTlsConfig {
+            roots: Roots::Only(self.roots.clone()),
+            own: Some(own),
+            ..ClientTlsConfig::default()
+        })
+        .unwrap()
+    }
+
+    /// Comes over WebSocket.
+    pub async fn dial(&self, path: &str, own: &str, shown: &Pair) -> Result<Puppet, DialError> {
+        let url = format!("wss://{}/usp/{path}", self.world.usp_tls.unwrap());
+        let mut config = DialConfig::new(url, eid(own));
+        config.tls = Some(Arc::new(self.tls(shown)));
+        Puppet::dial_with(config, own, &self.world.endpoint).await
+    }
+
+    async fn refused(&self, path: &str, own: &str, shown: &Pair) -> u16 {
+        match self.dial(path, own, shown).await {
+            Err(DialError::Refused { status, .. }) => status,
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it was let in"),
+        }
+    }
+
+    /// Comes over MQTT; the pipe, or the code of the refusal.
+    async fn connect(&self, user: &str, own: &str, shown: &Pair) -> Result<Pipe, u8> {
+        let tcp = tokio::net::TcpStream::connect(self.mqtt).await.unwrap();
+        let connector = TlsConnector::from(self.tls(shown).config());
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = connector.connect(name, tcp).await.unwrap();
+        let mut pipe = Pipe::new(Stream::Tls(Box::new(stream.into())), Version::V5, 65_536);
+        pipe.enqueue(&Packet::Connect(Box::new(Connect {
+            version: Version::V5,
+            clean: true,
+            client_id: own.into(),
+            username: Some(user.into()),
+            password: Some(Bytes::new()),
+            ..Connect::default()
+        })));
+        match answer(&mut pipe).await {
+            Some(Packet::ConnAck(ack)) if ack.code == 0 => Ok(pipe),
+            Some(Packet::ConnAck(ack)) => Err(ack.code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// An Inform over HTTPS; the status of the answer, and the connection.
+    async fn inform(
+        &self,
+        path: &str,
+        serial: &str,
+        shown: &Pair,
+    ) -> (u16, tokio_rustls::client::TlsStream<tokio::net::TcpStream>) {
+        let tcp = tokio::net::TcpStream::connect(self.cwmp).await.unwrap();
+        let connector = TlsConnector::from(self.tls(shown).config());
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut stream = connector.connect(name, tcp).await.unwrap();
+        let body = inform(serial);
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: acs\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let mut first = [0; 12];
+        let read = stream.read_exact(&mut first);
+        tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+        let status = std::str::from_utf8(&first[9..]).unwrap().parse().unwrap();
+        (status, stream)
+    }
+
+    /// How a device came, once it has over this transport.
+    async fn came(&self, endpoint: &str, transport: &str, credential: &str) {
+        until("it is connected by its certificate", || async {
+            let path = format!("/api/v1/certificates?endpoint_id={endpoint}");
+            let all = self.world.read(&path).await;
+            let id = all["items"][0]["device_id"].as_str()?.to_owned();
+            let reach = self
+                .world
+                .read(&format!("/api/v1/devices/{id}/reach"))
+                .await;
+            let mut paths = reach["paths"].as_array()?.iter();
+            let path = paths.find(|path| path["transport"] == transport)?;
+            (path["credential"] == credential).then_some(())
+        })
+        .await;
+    }
+}
+
+async fn answer(pipe: &mut Pipe) -> Option<Packet> {
+    let talk = async {
+        pipe.flush().await.ok()?;
+        pipe.packet().await.ok()
+    };
+    let packet = tokio::time::timeout(PATIENCE, talk).await;
+    packet.expect("no answer")
+}
+
+fn inform(serial: &str) -> String {
+    format!(
+        r#"<soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/"
+ xmlns:soapenc="http://schemas.xmlsoap.org/soap/encoding/" xmlns:cwmp="urn:dslforum-org:cwmp-1-0"><soap:Header>
+<cwmp:ID soap:mustUnderstand="1">1</cwmp:ID></soap:Header><soap:Body><cwmp:Inform><DeviceId><Manufacturer>M</Manufacturer>
+<OUI>00256D</OUI><ProductClass></ProductClass><SerialNumber>{serial}</SerialNumber></DeviceId>
+<Event soapenc:arrayType="cwmp:EventStruct[1]"><EventStruct><EventCode>2 PERIODIC</EventCode><CommandKey></CommandKey>
+</EventStruct></Event><MaxEnvelopes>1</MaxEnvelopes><CurrentTime>2026-01-01T00:00:00Z</CurrentTime>
+<RetryCount>0</RetryCount><ParameterList soapenc:arrayType="cwmp:ParameterValueStruct[0]"></ParameterList></cwmp:Inform>
+</soap:Body></soap:Envelope>"#
+    )
+}
+
+const CERTIFICATE: &str = "client certificate";
+
+#[tokio::test]
+async fn a_certificate_issued_here_opens_the_door_of_its_device_over_every_transport() {
+    let site = Site::start().await;
+    let (id, own) = site.ours(EID).await;
+    // It is registered, to come with a certificate only.
+    let shown = site.world.read(&format!("/api/v1/certificates/{id}")).await;
+    let certificate = &shown["certificate"];
+    assert_eq!(certificate["state"], "valid", "{shown:#}");
+    assert!(shown.get("key").is_none(), "{shown:#}");
+    let device = certificate["device_id"].as_str().unwrap();
+    let device = site.world.read(&format!("/api/v1/devices/{device}")).await;
+    assert_eq!(device["admission"]["certificate_required"], true);
+    // The tenant of the certificate is known: the path need not say it.
+    for path in ["default", ""] {
+        let puppet = site.dial(path, EID, &own).await.unwrap();
+        site.came(EID, "websocket", CERTIFICATE).await;
+        drop(puppet);
+    }
+    let _pipe = site.connect("default/x", EID, &own).await.unwrap();
+    site.came(EID, "mqtt", CERTIFICATE).await;
+    let (status, _wire) = site.inform("/cwmp/default", "C1", &own).await;
+    assert_eq!(status, 200);
+    let used = until("it is known to be in use", || async {
+        let page = site.world.read("/api/v1/certificates").await;
+        let used = page["items"][0]["first_used_at"].is_string();
+        used.then_some(page)
+    })
+    .await;
+    assert_eq!(used["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_of_one_tenant_opens_nothing_of_another_over_any_transport() {
+    let site = Site::start().await;
+    // Both tenants have registered the same endpoint.
+    let (_, theirs) = site.issue(&site.world.other, EID).await;
+    let (_, _ours) = site.ours(EID).await;
+    assert_eq!(site.refused("default", EID, &theirs).await, 403);
+    let refused = shown(&site.world, "certificate_of_another_tenant").await;
+    assert_eq!(refused["endpoint_id"], EID, "{refused:#}");
+    assert!(refused["peer"].as_str().unwrap().starts_with("127.0.0.1"));
+    let refused = site.connect("default/x", EID, &theirs).await;
+    assert_eq!(refused.err(), Some(code::NOT_AUTHORIZED));
+    let (status, _) = site.inform("/cwmp/default", "C1", &theirs).await;
+    assert_eq!(status, 403);
+    let list = "/api/v1/doctor/refusals?limit=500";
+    until("each is remembered with its transport", || async {
+        let page = site.world.read(list).await;
+        let all = page["items"].as_array().unwrap().iter();
+        let all = all.filter(|one| one["reason"] == "certificate_of_another_tenant");
+        let mut over: Vec<&str> = all.filter_map(|one| one["transport"].as_str()).collect();
+        over.sort_unstable();
+        (over == ["cwmp", "mqtt", "websocket"]).then_some(())
+    })
+    .await;
+    // Whatever it shows beside it.
+    let key = json!({"name": "k"});
+    let key: Value = site
+        .world
+        .post("/api/v1/setup-keys", key)
+        .await
+        .json()
+        .await
+        .unwrap();
+    let key = key["secret"].as_str().unwrap();
+    assert_eq!(site.refused(key, EID, &theirs).await, 403);
+    // In its own tenant it is welcome.
+    assert!(site.dial("other", EID, &theirs).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_certificate_opens_no_other_device_over_any_transport() {
+    let site = Site::start().await;
+    let (_, own) = site.ours(EID).await;
+    let (_, _other) = site.ours(OTHER).await;
+    assert_eq!(site.refused("default", OTHER, &own).await, 403);
+    shown(&site.world, "endpoint-id-conflict").await;
+    let refused = site.connect("default/x", OTHER, &own).await;
+    assert!(refused.is_err());
+    let (status, _) = site.inform("/cwmp/default", "C2", &own).await;
+    assert_ne!(status, 200);
+    until("each is remembered with its transport", || async {
+        let page = site.world.read("/api/v1/doctor/refusals?limit=500").await;
+        let all = page["items"].as_array().unwrap().iter();
+        let mut over: Vec<&str> = all.filter_map(|one| one["transport"].as_str()).collect();
+        over.sort_unstable();
+        over.dedup();
+        (over == ["cwmp", "mqtt", "websocket"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_ends_the_links_it_opened_and_opens_none() {
+    for database in databases().await.unwrap() {
+        let site = Site::over(database).await;
+        let (id, own) = site.ours(EID).await;
+        let (other, bystander) = site.ours(OTHER).await;
+        let mut puppet = site.dial("default", EID, &own).await.unwrap();
+        let mut spared = site.dial("default", OTHER, &bystander).await.unwrap();
+        let seen = tokio::spawn(async move { puppet.serve(plain).await });
+        let still = tokio::spawn(async move { spared.serve(plain).await });
+        site.came(EID, "websocket", CERTIFICATE).await;
+        site.came(OTHER, "websocket", CERTIFICATE).await;
+        let revoked = site.revoke(&id).await;
+        assert_eq!(revoked["state"], "revoked", "{revoked:#}");
+        assert_eq!(revoked["reason"], "stolen");
+        let seen = tokio::time::timeout(PATIENCE, seen).await.unwrap().unwrap();
+        assert!(
+            matches!(seen, Seen::Closed(Some(CloseCode::Policy))),
+            "{seen:?}"
+        );
+        assert!(!still.is_finished(), "the other one stays");
+        // A second time changes nothing.
+        assert_eq!(site.revoke(&id).await, revoked);
+        assert_eq!(site.refused("default", EID, &own).await, 403);
+        let refused = shown(&site.world, "certificate_revoked").await;
+        assert_eq!(refused["endpoint_id"], EID, "{refused:#}");
+        let refused = site.connect("default/x", EID, &own).await;
+        assert_eq!(refused.err(), Some(code::NOT_AUTHORIZED));
+        let (status, _) = site.inform("/cwmp/default", "C1", &own).await;
+        assert_eq!(status, 403);
+        // A link over MQTT ends as well.
+        let mut pipe = site.connect("default/x", OTHER, &bystander).await.unwrap();
+        site.came(OTHER, "mqtt", CERTIFICATE).await;
+        site.revoke(&other).await;
+        let end = async { while answer(&mut pipe).await.is_some() {} };
+        tokio::time::timeout(PATIENCE, end).await.unwrap();
+        let events = site
+            .world
+            .read("/api/v1/events?kind=certificate.revoked")
+            .await;
+        assert_eq!(events["items"].as_array().unwrap().len(), 2, "{events:#}");
+    }
+}
+
+/// The agent goes on without a restart: it shows the new certificate in its next connection.
+#[tokio::test]
+async fn a_certificate_is_rotated_through_the_agent_and_the_old_one_ends_once_the_new_one_was_shown()
+ {
+    for (scheme, transport) in [("wss", "websocket"), ("mqtts", "mqtt")] {
+        let site = Site::start().await;
+        let endpoint = "os::00256D-R1";
+        let (old, own) = site.ours(endpoint).await;
+        let before = std::fs::read_to_string(&own.certificate).unwrap();
+        let mut controller = ControllerConfig {
+            endpoint_id: site.world.endpoint.clone(),
+            url: format!("wss://{}/usp/default", site.world.usp_tls.unwrap()),
+            retry_min_wait: 1,
+            ..ControllerConfig::default()
+        };
+        if scheme == "mqtts" {
+            controller.url = format!("mqtts://{}", site.mqtt);
+            controller.mqtt = Some(MqttConfig {
+                username: "default/x".into(),
+                ..MqttConfig::default()
+            });
+        }
+        let (agent, _) = Real::run("R1", MemoryStorage::new(), |config| {
+            config.tls.ca_file = Some(site.roots.clone());
+            config.tls.certificate = Some(own.certificate.clone());
+            config.tls.key = Some(own.key.clone());
+            config.controllers = vec![controller];
+        });
+        assert_eq!(agent.endpoint, endpoint);
+        site.came(endpoint, transport, CERTIFICATE).await;
+        let read = async |id: &str| {
+            let shown = site.world.read(&format!("/api/v1/certificates/{id}")).await;
+            shown["certificate"].clone()
+        };
+        let device = read(&old).await["device_id"].as_str().unwrap().to_owned();
+        let path = format!("/api/v1/devices/{device}/certificate/rotate");
+        let rotated = site.world.post(&path, json!({"days": 30})).await;
+        let status = rotated.status();
+        let rotated: Value = rotated.json().await.unwrap();
+        assert_eq!(status, 202, "{rotated:#}");
+        let new = rotated["certificate"]["id"].as_str().unwrap();
+        assert_eq!(rotated["certificate"]["replaces"], *old);
+        until("the device has shown the new one", || async {
+            read(new).await["first_used_at"].is_string().then_some(())
+        })
+        .await;
+        let old = read(&old).await;
+        assert_eq!(old["state"], "revoked", "{old:#}");
+        assert!(old["reason"].as_str().unwrap().contains("took its place"));
+        let operation = rotated["operation"]["id"].as_str().unwrap();
+        until("the operation has succeeded", || async {
+            let path = format!("/api/v1/operations/{operation}");
+            let operation = site.world.read(&path).await;
+            assert_ne!(operation["state"], "failed", "{operation:#}");
+            (operation["state"] == "succeeded").then_some(())
+        })
+        .await;
+        let after = std::fs::read_to_string(&own.certificate).unwrap();
+        assert_ne!(before, after);
+        // The key is the same, and the old certificate opens nothing any more.
+        let kept = site.dir.path().join("old.pem");
+        std::fs::write(&kept, before).unwrap();
+        let kept = Pair {
+            certificate: kept,
+            key: own.key.clone(),
+        };
+        assert_eq!(site.refused("default", endpoint, &kept).await, 403);
+        agent.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_device_without_a_certificate_of_ours_has_nothing_to_rotate() {
+    let site = Site::start().await;
+    let body = json!({"endpoint_id": EID});
+    let made = site.world.post("/api/v1/devices", body).await;
+    let made: Value = made.json().await.unwrap();
+    let device = made["device"]["id"].as_str().unwrap();
+    let path = format!("/api/v1/devices/{device}/certificate/rotate");
+    let refused = site.world.post(&path, json!({})).await;
+    assert_eq!(refused.status(), 409);
+}
+
+#[tokio::test]
+async fn an_authority_that_is_made_while_the_server_runs_is_believed_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("pki");
+    let at = folder.clone();
+    let world = crate::rig::World::with(sqlite().await.unwrap(), |config, limits| {
+        config.usp.tls_listen = Some(LOCAL);
+        config.pki.folder = Some(at);
+        limits.certificate_look_every = std::time::Duration::from_millis(50);
+    })
+    .await;
+    crate::rig::registered(&world, EID).await;
+    let made = Authority::create(&folder, "ours", 3650).unwrap();
+    let leaf = made.issue(&eid(EID), 30, mtp::tls::authority::KeyOf::Fresh);
+    let leaf = leaf.unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("device.pem"), &leaf.pem).unwrap();
+    std::fs::write(at("device.key"), leaf.key.unwrap()).unwrap();
+    let roots = world.config.data_dir.join("development-ca/ca.pem");
+    let dial = async |roots: &Path| {
+        let tls = ClientTlsConfig {
+            roots: Roots::Only(roots.to_owned()),
+            own: Some((at("device.pem"), at("device.key"))),
+            ..ClientTlsConfig::default()
+        };
+        let url = format!("wss://{}/usp/acme", world.usp_tls.unwrap());
+        let mut config = DialConfig::new(url, eid(EID));
+        config.tls = Some(Arc::new(ClientTls::load(&tls).unwrap()));
+        mtp::ws::dial(&config).await.ok()
+    };
+    until("devices are asked for their certificates", || dial(&roots)).await;
+}
+
+/// What another node writes is all that this one hears.
+#[tokio::test]
+async fn a_certificate_that_another_node_revoked_ends_its_link_without_this_one_being_told() {
+    for database in databases().await.unwrap() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("pki");
+        let authority = Authority::create(&folder, "ours", 3650).unwrap();
+        let mut world = crate::rig::World::with(database, |config, _| {
+            config.usp.tls_listen = Some(LOCAL);
+            config.pki.folder = Some(folder);
+        })
+        .await;
+        crate::rig::registered(&world, EID).await;
+        let leaf = authority.issue(&eid(EID), 30, mtp::tls::authority::KeyOf::Fresh);
+        let leaf = leaf.unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("device.pem"), &leaf.pem).unwrap();
+        std::fs::write(at("device.key"), leaf.key.unwrap()).unwrap();
+        let id = fleet::CertificateId::new(server::state::now(), server::secret::id_bits());
+        let seconds = |at: i64| fleet::Timestamp::from_millis(at * 1000);
+        let new = store::NewCertificate {
+            id,
+            endpoint_id: EID.to_owned(),
+            fingerprint: leaf.fingerprint,
+            serial: leaf.info.serial,
+            issuer: leaf.info.issuer,
+            pem: leaf.pem,
+            not_before: seconds(leaf.info.not_before),
+            not_after: seconds(leaf.info.not_after),
+            replaces: None,
+            created_at: server::state::now(),
+            created_by: "user:ada".to_owned(),
+        };
+        let (store, tenant) = (world.store.clone(), world.tenant.clone());
+        store
+            .certificate_insert(&tenant, new, vec![])
+            .await
+            .unwrap();
+        let tls = ClientTlsConfig {
+            roots: Roots::Only(world.config.data_dir.join("development-ca/ca.pem")),
+            own: Some((at("device.pem"), at("device.key"))),
+            ..ClientTlsConfig::default()
+        };
+        let url = format!("wss://{}/usp/acme", world.usp_tls.unwrap());
+        let mut config = DialConfig::new(url, eid(EID));
+        config.tls = Some(Arc::new(ClientTls::load(&tls).unwrap()));
+        let mut puppet = Puppet::dial_with(config, EID, &world.own).await.unwrap();
+        let seen = tokio::spawn(async move { puppet.serve(plain).await });
+        world.connected().await;
+        let revocation = store::Revocation {
+            at: server::state::now(),
+            by: "user:ada".to_owned(),
+            reason: String::new(),
+        };
+        let revoked = store.certificate_revoke(&tenant, id, revocation, vec![]);
+        assert!(revoked.await.unwrap());
+        let seen = tokio::time::timeout(PATIENCE, seen).await.unwrap().unwrap();
+        assert!(matches!(seen, Seen::Closed(Some(CloseCode::Policy))));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_issued_is_named() {
+    let site = Site::start().await;
+    let issue = async |body: Value| {
+        let refused = site.world.post("/api/v1/certificates", body).await;
+        let status = refused.status().as_u16();
+        (status, refused.text().await.unwrap())
+    };
+    for (body, field) in [
+        (json!({"endpoint_id": "nonsense"}), "endpoint_id"),
+        (json!({"endpoint_id": EID, "days": 0}), "days"),
+        (json!({"endpoint_id": EID, "days": 4000}), "days"),
+        (json!({"endpoint_id": EID, "request": "x"}), "request"),
+    ] {
+        let (status, text) = issue(body).await;
+        assert_eq!(status, 422, "{text}");
+        assert!(text.contains(field), "{text}");
+    }
+    // Nothing of it was remembered, nor was the device registered.
+    let page = site.world.read("/api/v1/devices").await;
+    assert!(page["items"].as_array().unwrap().is_empty(), "{page:#}");
+    let without = crate::api_world::world().await;
+    let body = json!({"endpoint_id": EID});
+    let refused = without.post("/api/v1/certificates", body).await;
+    assert_eq!(refused.status(), 409);
+    assert!(refused.text().await.unwrap().contains("headend pki init"));
+    let authority = site.world.read("/api/v1/certificate-authority").await;
+    assert_eq!(authority["issues"], true, "{authority:#}");
+    // A tenant sees nothing of another's.
+    let (id, _) = site.ours(EID).await;
+    let path = format!("{}/api/v1/certificates/{id}", site.world.url);
+    for (method, path) in [
+        (Method::GET, path.clone()),
+        (Method::POST, format!("{path}/revoke")),
+    ] {
+        let request = site.world.http.request(method, path);
+        let request = request.bearer_auth(&site.world.other).json(&json!({}));
+        assert_eq!(request.send().await.unwrap().status(), 404);
+    }
+}
