@@ -55,6 +55,7 @@ impl Driver {
                     self.closing
                         .spawn(async move { link.close(CloseCode::Normal, reason::DONE).await });
                 }
+                self.show(at);
             }
             Event::Incompatible { theirs } => {
                 tracing::warn!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), theirs, "no common USP version");
@@ -205,6 +206,15 @@ impl Driver {
         }
     }
 
+    /// The data model shows no connection to a broker any more.
+    fn hide(&mut self, reach: &Reach) {
+        match reach {
+            Reach::Mqtt(link) => self.engine.set_mqtt(link, None),
+            Reach::Stomp(link) => self.engine.set_stomp(self.clock.now(), link, None),
+            _ => {}
+        }
+    }
+
     async fn reconnect(&mut self, at: usize) {
         let now = self.clock.now().at;
         if let Some(close) = self.peers[at].leave(now, "connecting again").await {
@@ -223,10 +233,11 @@ impl Driver {
                 w.instance == peer.config.instance && w.endpoint_id == peer.config.endpoint_id
             }) {
                 self.peers.push(peer);
-            } else if let Some(close) = peer
-                .leave(now, "no longer a controller of this agent")
-                .await
-            {
+                continue;
+            }
+            self.hide(&peer.config.reach);
+            let why = "no longer a controller of this agent";
+            if let Some(close) = peer.leave(now, why).await {
                 self.closing.spawn(close);
             }
         }
@@ -244,6 +255,7 @@ impl Driver {
                     if session || (moved && !peer.moves(&before.reach)) {
                         let contexts = self.identity.contexts(&peer.config);
                         peer.session.set_contexts(contexts);
+                        self.hide(&before.reach);
                         self.reconnect(at).await;
                     } else if before.keep_alive != peer.config.keep_alive
                         && let Channel::Open(link) = &mut peer.channel

@@ -8,6 +8,7 @@ mod kill;
 #[path = "../../examples/service.rs"]
 #[expect(dead_code, reason = "the example is a program, too")]
 mod meter;
+mod mqtt;
 #[path = "../../../mtp/tests/servers/rabbitmq.rs"]
 #[allow(dead_code, reason = "each test uses what it needs of it")]
 mod rabbitmq;
