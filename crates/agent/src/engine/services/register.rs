@@ -110,6 +110,7 @@ impl Engine {
     fn is_free(&self, path: &Path) -> Result<(), Fault> {
         let text = path.as_str();
         let own = match path.kind() {
+            _ if super::super::is_own(text) => true,
             PathKind::Object => {
                 self.schema.object(text).is_some() || self.table_def(text).is_some()
             }

@@ -260,6 +260,28 @@ fn a_path_is_had_by_one_service_and_not_where_this_agent_has_something_itself() 
     }
 }
 
+/// What a controller says to `ChallengeResponse()` is for this agent alone, whether it has the command or not.
+#[test]
+fn the_agents_own_objects_are_not_to_be_had_where_it_leaves_something_out() {
+    let mut stage = Stage::new();
+    let one = stage.connect("self::one");
+    for path in [
+        "Device.LocalAgent.ControllerTrust.RequestChallenge()",
+        "Device.LocalAgent.ControllerTrust.ChallengeResponse()",
+        "Device.LocalAgent.ControllerTrust.Challenge.",
+        "Device.LocalAgent.TransferCompletePolicy.",
+        "Device.LocalAgent.X_C",
+        "Device.MQTT.Broker.",
+        "Device.STOMP.X_C.",
+        "Device.USPServices.X_C.",
+        "Device.UnixDomainSockets.X_C!",
+        "Device.Boot!",
+        "Device.ScheduleTimer()",
+    ] {
+        assert_eq!(stage.register(one, &[path]), [7029], "{path}");
+    }
+}
+
 /// R-REG.1
 #[test]
 fn without_allow_partial_one_failure_registers_nothing() {
