@@ -18,6 +18,8 @@ pub(super) struct Held {
     pub(super) payload: Vec<u8>,
     /// What its MAC covers, and the MAC, while nobody could look whether it is right.
     pub(super) proof: Option<Proof>,
+    /// Its MAC was right.
+    pub(super) proved: bool,
 }
 
 impl Held {
@@ -32,6 +34,7 @@ impl Held {
             record: content.payloadrec_sar_state,
             payload: one.unwrap_or_else(|| payload.concat()),
             proof,
+            proved: false,
         }
     }
 

@@ -8,37 +8,12 @@ use bytes::Bytes;
 
 use super::inbox::{Held, Inbox};
 use super::integrity::Channel;
-use super::outbox::{Outbox, Refused};
+use super::outbox::{Outbox, Outgoing, Refused};
 use super::sar::{self, Reassembler};
 use super::{Event, Failure, MessageId};
 use crate::limits;
-use crate::record::{PayloadSecurity, SarState, SessionContextRecord};
+use crate::record::{PayloadSecurity, SessionContextRecord};
 use crate::session::earlier;
-
-/// A record to be sent for the first time.
-struct Outgoing {
-    segment: sar::Segment,
-    /// The message that is whole with it.
-    ends: Option<MessageId>,
-    /// Part of the handshake, so that its MAC cannot be by the handshake's keys.
-    handshake: bool,
-}
-
-impl Outgoing {
-    /// A record that only acknowledges, asks or greets. One payload of no bytes: there are peers that want exactly one.
-    fn nothing() -> Self {
-        let segment = sar::Segment {
-            payload: vec![Vec::new()],
-            message: SarState::NONE,
-            record: SarState::NONE,
-        };
-        Self {
-            segment,
-            ends: None,
-            handshake: false,
-        }
-    }
-}
 
 /// A hole in what the peer sent.
 struct Gap {
@@ -75,6 +50,9 @@ pub(super) struct Open {
     /// The peer's numbers end.
     pub(super) exhausted: bool,
     channel: Option<Box<dyn Channel>>,
+    /// The earliest number with a MAC that was right: from there on the peer has keys, and whatever comes
+    /// without one is somebody else's.
+    proved_from: Option<u64>,
     // What comes in.
     next_in: u64,
     inbox: Inbox,
@@ -117,6 +95,7 @@ impl Open {
             stale: false,
             exhausted: false,
             channel,
+            proved_from: None,
             next_in: 1,
             inbox: Inbox::default(),
             reassembler: Reassembler::default(),
@@ -229,7 +208,7 @@ impl Open {
         events: &mut VecDeque<Event>,
     ) -> Result<(), Failure> {
         match self.check(&held) {
-            Some(true) => held.proof = None,
+            Some(true) => self.believe(&mut held),
             Some(false) => return Err(Failure::Integrity),
             // Its turn may come after the end of the handshake.
             None => {}
@@ -277,9 +256,19 @@ impl Open {
     /// Whether a record is the peer's; `None` when that cannot be known yet.
     fn check(&self, held: &Held) -> Option<bool> {
         match (&held.proof, &self.channel) {
-            (None, _) => Some(true),
+            _ if held.proved => Some(true),
+            (None, _) => Some(self.proved_from.is_none_or(|from| held.sequence < from)),
             (Some(_), None) => Some(false),
             (Some(proof), Some(channel)) => channel.verify(proof),
+        }
+    }
+
+    /// A record is the peer's.
+    fn believe(&mut self, held: &mut Held) {
+        if held.proof.take().is_some() {
+            held.proved = true;
+            let from = self.proved_from.unwrap_or(held.sequence);
+            self.proved_from = Some(from.min(held.sequence));
         }
     }
 
@@ -292,13 +281,14 @@ impl Open {
     fn process(
         &mut self,
         now: Instant,
-        held: Held,
+        mut held: Held,
         limit: &Limit,
         events: &mut VecDeque<Event>,
     ) -> Result<(), Failure> {
         if self.check(&held) != Some(true) {
             return Err(Failure::Integrity);
         }
+        self.believe(&mut held);
         self.next_in += 1;
         self.ask = None;
         self.acknowledged(now, held.expected, events)?;

@@ -1,4 +1,4 @@
-//! What was sent in a session context and is not acknowledged: for the peer that asks for a record again, and to
+//! What is to be sent in a session context, and what was and is not acknowledged: for the peer that asks for a record again, and to
 //! know which messages have arrived. R-E2E.16
 //! Deliberately bounded: what a peer does not acknowledge for long is forgotten, and cannot be asked for again.
 
@@ -7,7 +7,34 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::MessageId;
+use super::sar::Segment;
 use crate::limits;
+use crate::record::SarState;
+
+/// A record to be sent for the first time.
+pub(super) struct Outgoing {
+    pub(super) segment: Segment,
+    /// The message that is whole with it.
+    pub(super) ends: Option<MessageId>,
+    /// Part of the handshake, so that its MAC cannot be by the handshake's keys.
+    pub(super) handshake: bool,
+}
+
+impl Outgoing {
+    /// A record that only acknowledges, asks or greets. One payload of no bytes: there are peers that want exactly one.
+    pub(super) fn nothing() -> Self {
+        let segment = Segment {
+            payload: vec![Vec::new()],
+            message: SarState::NONE,
+            record: SarState::NONE,
+        };
+        Self {
+            segment,
+            ends: None,
+            handshake: false,
+        }
+    }
+}
 
 /// One sent record.
 struct Sent {

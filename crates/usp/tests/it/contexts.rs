@@ -331,9 +331,18 @@ fn over_a_bad_link_every_message_arrives_once_and_in_order_or_its_sender_is_told
         let record_bytes_max = [0, 512, 700, 1500][pick.below(4) as usize];
         let config = Config {
             retransmits_max,
+            payload: [Payload::Plaintext, Payload::Tls][pick.below(2) as usize],
             ..config(record_bytes_max)
         };
         let world = history(seed, config, weather);
+        // Nobody changes anything on the way, whatever comes late or twice.
+        for end in 0..2 {
+            assert!(
+                !world.failures(end).contains(&&Failure::Integrity),
+                "{}",
+                world.log
+            );
+        }
         arrived += world
             .ends
             .iter()
@@ -369,6 +378,35 @@ fn over_a_forging_link_nothing_wrong_arrives() {
             .sum::<usize>();
     }
     assert!(arrived > 2_000, "{arrived}");
+}
+
+/// R-E2E.32: once both have keys, a record whose MAC somebody took away is not the peer's.
+#[test]
+fn a_record_without_its_mac_ends_a_context_that_has_keys() {
+    let payload = Payload::Tls;
+    let mut world = World::new(
+        3,
+        Config {
+            payload,
+            ..config(0)
+        },
+    );
+    world.say(0, message(0, 0, 40));
+    world.advance(seconds(2));
+    assert_eq!(world.ends[1].context.status(), Status::Up);
+    assert_eq!(world.failures(1), [] as [&Failure; 0]);
+    world.weather.delay = 100;
+    world.say(0, message(0, 1, 40));
+    world.settle();
+    let (to, bytes) = world.air.values_mut().next().unwrap();
+    assert_eq!(*to, 1);
+    let mut record = decode_record(bytes).unwrap();
+    assert!(!record.mac_signature.is_empty());
+    record.mac_signature.clear();
+    *bytes = usp::codec::encode_record(&record);
+    world.forged = true;
+    world.advance(seconds(4));
+    assert_eq!(world.failures(1), [&Failure::Integrity]);
 }
 
 /// A link without faults costs no context: everything is acknowledged in the first one.
