@@ -1,4 +1,5 @@
-//! What is to be sent in a session context, and what was and is not acknowledged: for the peer that asks for a record again, and to
+//! What is to be sent in a session context, and what was and is not acknowledged: for the peer that asks for a
+//! record again, and to
 //! know which messages have arrived. R-E2E.16
 //! Deliberately bounded: what a peer does not acknowledge for long is forgotten, and cannot be asked for again.
 
