@@ -1,5 +1,5 @@
 // Certificates of devices as a table, and the question before one is revoked.
-import { TextInput } from '@mantine/core';
+import { TextInput } from '~/components/mantine/text-input';
 import { useMutation, useQueryClient, type UseQueryResult } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState, type ReactNode } from 'react';

@@ -71,23 +71,24 @@ impl Place {
 }
 
 pub async fn run(command: Command) -> Result<()> {
-    let (place, make): (_, Box<dyn FnOnce(&std::path::Path) -> _>) = match command {
+    let (folder, made) = match command {
         Command::Remote(command) => return remote::certificate::run(*command).await,
-        Command::Init(Init { place, name, days }) => (
-            place,
-            Box::new(move |folder| Authority::create(folder, &name, days)),
-        ),
+        Command::Init(Init { place, name, days }) => {
+            let folder = place.folder()?;
+            let made = Authority::create(&folder, &name, days);
+            (folder, made)
+        }
         Command::Import(Import {
             place,
             certificate,
             key,
-        }) => (
-            place,
-            Box::new(move |folder| Authority::import(folder, &certificate, key.as_deref())),
-        ),
+        }) => {
+            let folder = place.folder()?;
+            let made = Authority::import(&folder, &certificate, key.as_deref());
+            (folder, made)
+        }
     };
-    let folder = place.folder()?;
-    let made = make(&folder).map_err(|error| Exit::error(Failure::Other, error.to_string()))?;
+    let made = made.map_err(|error| Exit::error(Failure::Other, error.to_string()))?;
     let file = Authority::certificate_file(&folder);
     crate::exit::tell(&format!("{}", file.display()));
     eprintln!(

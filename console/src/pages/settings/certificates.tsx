@@ -1,5 +1,5 @@
 // Certificates of the tenant's devices: issued, listed, revoked.
-import { Button, TextInput } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { certificatesQuery, issueCertificate, type CertificateIssued } from '~/api/certificates';
@@ -8,6 +8,7 @@ import { ActionButton } from '~/components/action-button';
 import { Certificates } from '~/components/certificates';
 import { Dialog } from '~/components/dialog';
 import { Icon } from '~/components/icon';
+import { TextInput } from '~/components/mantine/text-input';
 import { Empty, Failure, Note } from '~/components/notice';
 import { t } from '~/text';
 import { SettingsFrame } from './frame';

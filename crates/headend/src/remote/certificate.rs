@@ -178,7 +178,7 @@ async fn issue(client: &Client, args: Issue, json: bool) -> Result<()> {
     // Before anything is issued: a key that cannot be written is lost.
     if !json {
         std::fs::create_dir_all(&args.output).map_err(|error| unwritten(&args.output, &error))?;
-        for path in files.iter().filter(|path| path.exists()) {
+        if let Some(path) = files.iter().find(|path| path.exists()) {
             let words = format!("{} is there already; name another folder", path.display());
             return Err(Exit::error(Failure::Usage, words));
         }

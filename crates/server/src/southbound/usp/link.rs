@@ -107,7 +107,7 @@ pub async fn run(core: Arc<Core>, link: Wire, ticket: Box<Ticket>, first: Option
             return Box::pin(turn_away(&core, link, &ticket, error)).await;
         }
     };
-    let mut running = Running::new(core, ends, link, commands, ticket, settled);
+    let mut running = Running::new(core, ends, link, commands, *ticket, settled);
     let end = defended(running.serve(first)).await;
     Box::pin(running.finish(end)).await;
 }
@@ -142,7 +142,7 @@ impl Running {
         ends: Ends,
         link: Wire,
         commands: mpsc::Receiver<Command>,
-        ticket: Box<Ticket>,
+        ticket: Ticket,
         settled: Settled,
     ) -> Self {
         let ids = rand::random();
