@@ -65,6 +65,7 @@ pub fn gateways(count: usize, broker: String) -> Result<SwarmConfig, Fault> {
             password: "key".to_owned(),
             ..MqttConfig::default()
         }),
+        stomp: None,
         ca_file: None,
         data: None,
         ramp_per_second: 1_000,

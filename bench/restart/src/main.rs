@@ -45,6 +45,7 @@ async fn main() -> Result<(), Fault> {
         seed: 1,
         controller: server.endpoint.clone(),
         url: format!("mqtt://{}", server.mqtt),
+        stomp: None,
         mqtt: Some(MqttConfig {
             username: "default/setup".to_owned(),
             password: server.setup_key.clone(),

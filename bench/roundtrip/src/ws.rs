@@ -68,6 +68,7 @@ pub async fn agents_with(
         controller: CONTROLLER.to_owned(),
         url: format!("ws://{}/usp/key", listener.local_addr()),
         mqtt: None,
+        stomp: None,
         ca_file: None,
         data: None,
         ramp_per_second: 1_000,

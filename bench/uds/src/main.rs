@@ -82,6 +82,7 @@ async fn agents(path: &Path, count: usize) -> Result<Vec<Agent<Link>>, Fault> {
         seed: 1,
         controller: CONTROLLER.to_owned(),
         url: format!("unix://{}", path.display()),
+        stomp: None,
         mqtt: None,
         ca_file: None,
         data: None,

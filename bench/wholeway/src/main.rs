@@ -37,6 +37,7 @@ async fn main() -> Result<(), Fault> {
         controller: server.endpoint.clone(),
         url: format!("ws://{}/usp/{}", server.usp, server.setup_key),
         mqtt: None,
+        stomp: None,
         ca_file: None,
         data: None,
         ramp_per_second: 1_000,

@@ -5,7 +5,7 @@ use crate::lifetime;
 use anyhow::Result;
 use sim::cwmp::{self, FleetConfig, Provision, Troubles};
 use sim::model::Kind;
-use sim::swarm::{self, MqttAddress, MqttConfig, SwarmConfig};
+use sim::swarm::{self, MqttAddress, MqttConfig, StompAddress, StompConfig, SwarmConfig};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -15,14 +15,14 @@ pub struct Args {
     #[arg(long)]
     count: Option<u32>,
     /// The controller's WebSocket URL without the credential, or its broker's, like
-    /// mqtt://127.0.0.1:1883
+    /// mqtt://127.0.0.1:1883 or stomp://127.0.0.1:61613
     #[arg(long, default_value = "ws://127.0.0.1:8081/usp", value_parser = controller_url)]
     url: String,
-    /// Their username where the URL is one of MQTT
+    /// Their username where the URL is one of MQTT or STOMP
     #[arg(long, default_value = "default/setup", value_name = "NAME")]
     mqtt_username: String,
-    /// The tenant's setup key: the last part of a WebSocket URL's path, and the password over MQTT and
-    /// of devices that speak CWMP
+    /// The tenant's setup key: the last part of a WebSocket URL's path, and the password over MQTT, over
+    /// STOMP and of devices that speak CWMP
     #[arg(long, env = "HEADEND_SETUP_KEY", hide_env_values = true)]
     setup_key: String,
     /// The controller's endpoint id; only devices that speak USP need it
@@ -128,16 +128,24 @@ fn usp(args: &Args) -> Result<Option<SwarmConfig>> {
         let words = "--controller is missing: devices that speak USP have to know its endpoint id";
         Exit::error(Failure::Usage, words.to_owned())
     })?;
-    let (url, mqtt) = if MqttAddress::is_one(&args.url) {
-        let mqtt = MqttConfig {
+    let (mut mqtt, mut stomp) = (None, None);
+    let url = if MqttAddress::is_one(&args.url) {
+        mqtt = Some(MqttConfig {
             username: args.mqtt_username.clone(),
             password: args.setup_key.clone(),
             ..MqttConfig::default()
-        };
-        (args.url.clone(), Some(mqtt))
+        });
+        args.url.clone()
+    } else if StompAddress::is_one(&args.url) {
+        stomp = Some(StompConfig {
+            username: args.mqtt_username.clone(),
+            password: args.setup_key.clone(),
+            ..StompConfig::default()
+        });
+        args.url.clone()
     } else {
         let url = args.url.trim_end_matches('/');
-        (format!("{url}/{}", args.setup_key), None)
+        format!("{url}/{}", args.setup_key)
     };
     Ok(Some(SwarmConfig {
         count,
@@ -147,6 +155,7 @@ fn usp(args: &Args) -> Result<Option<SwarmConfig>> {
         controller,
         url,
         mqtt,
+        stomp,
         ca_file: args.ca.clone(),
         data: args.data.clone(),
         ramp_per_second: args.ramp,
@@ -195,11 +204,14 @@ fn controller_url(text: &str) -> Result<String, String> {
     if MqttAddress::is_one(text) {
         return MqttAddress::parse(text).map(|_| text.to_owned());
     }
+    if StompAddress::is_one(text) {
+        return StompAddress::parse(text).map(|_| text.to_owned());
+    }
     let rest = text
         .strip_prefix("ws://")
         .or_else(|| text.strip_prefix("wss://"))
         .ok_or(
-            "agents speak WebSocket or MQTT: it begins with ws://, wss://, mqtt://, mqtts://, mqtt+ws:// or mqtt+wss://",
+            "agents speak WebSocket, MQTT or STOMP: it begins with ws://, wss://, mqtt://, mqtts://, mqtt+ws://, mqtt+wss://, stomp:// or stomps://",
         )?;
     with_host(text, rest)
 }
@@ -230,6 +242,7 @@ mod tests {
             "wss://usp.example.net",
             "mqtt://127.0.0.1:1883",
             "mqtts://mqtt.example.net",
+            "stomp://127.0.0.1:61613",
         ] {
             assert_eq!(controller_url(good).as_deref(), Ok(good));
         }

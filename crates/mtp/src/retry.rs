@@ -104,6 +104,7 @@ mod tests {
         }
     }
 
+    /// TP-469 6.3
     #[test]
     fn stomp_begins_anywhere_within_its_first_interval() {
         // TR-181 Device.STOMP.Connection.{i}.ServerRetryInitialInterval

@@ -4,7 +4,7 @@ use crate::cpe::{Blueprint, BlueprintError, Cpe};
 use crate::cwmp::tls;
 use crate::model::{Kind, ModelError};
 use agent::{AgentConfig, ControllerConfig, FileStorage, MemoryStorage, RunOptions};
-pub use agent::{MqttAddress, MqttConfig};
+pub use agent::{MqttAddress, MqttConfig, StompAddress, StompConfig};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,11 +24,13 @@ pub struct SwarmConfig {
     pub seed: u64,
     /// The controller's endpoint id.
     pub controller: String,
-    /// The controller's URL, with the credential in it; over MQTT the broker's.
+    /// The controller's URL, with the credential in it; over MQTT and STOMP the broker's.
     pub url: String,
     /// What the broker is told, where the URL is one of MQTT.
     pub mqtt: Option<MqttConfig>,
-    /// PEM file of an authority to trust for `wss://`, `mqtts://` and `mqtt+wss://`.
+    /// What the server is told, where the URL is one of STOMP.
+    pub stomp: Option<StompConfig>,
+    /// PEM file of an authority to trust for `wss://`, `mqtts://`, `mqtt+wss://` and `stomps://`.
     pub ca_file: Option<PathBuf>,
     /// Where each device keeps its flash; absent keeps it in memory.
     pub data: Option<PathBuf>,
@@ -80,7 +82,7 @@ pub async fn run(config: SwarmConfig, shutdown: CancellationToken) -> Result<(),
         return Err(SwarmError::NoKinds);
     }
     // Devices that speak TLS fetch their files over it too.
-    let encrypted = ["wss://", "mqtts://", "mqtt+wss://"];
+    let encrypted = ["wss://", "mqtts://", "mqtt+wss://", "stomps://"];
     let tls = match encrypted
         .iter()
         .any(|scheme| config.url.starts_with(scheme))
@@ -126,6 +128,7 @@ fn start(
             url: config.url.clone(),
             mqtt: config.mqtt.clone(),
             retry_min_wait: config.retry_min_wait,
+            stomp: config.stomp.clone(),
             ..ControllerConfig::default()
         }],
         ..AgentConfig::default()

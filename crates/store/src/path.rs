@@ -18,7 +18,7 @@ pub struct PathRecord {
     pub tenant: TenantId,
     /// Device.
     pub device: DeviceId,
-    /// Transport: `websocket`, `mqtt` or `cwmp`.
+    /// Transport: `websocket`, `mqtt`, `stomp` or `cwmp`.
     pub transport: String,
     /// Endpoint id it answers to.
     pub endpoint_id: String,

@@ -46,7 +46,7 @@ pub const AREAS: &[Area] = &[
     Area {
         section: 6,
         last: 12,
-        apart: &[(1..=12, "no STOMP")],
+        apart: &[],
     },
     Area {
         section: 7,

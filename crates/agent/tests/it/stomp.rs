@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use agent::{AgentConfig, ControllerConfig, MemoryStorage, RunOptions, StompConfig, run};
+use bytes::Bytes;
 use mtp::stomp::{DialConfig, Incoming, Link, dial};
 use tokio_util::sync::CancellationToken;
 use usp::controller::{Config, Event, Session, Transport};
@@ -139,6 +140,7 @@ fn users() -> [User<'static>; 3] {
     ]
 }
 
+/// TP-469 6.6, 6.9, 6.10, 6.12
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_is_managed_through_a_rabbitmq() {
     let rabbit = RabbitMq::start(&users(), None, "").unwrap();
@@ -177,7 +179,13 @@ async fn an_agent_is_managed_through_a_rabbitmq() {
     assert_eq!(last.destination, agent_topic("controller"));
     assert_eq!(last.reply, Some(agent_topic("agent")));
 
-    // R-STOMP.29; TP-469 6.10: the connection stays, and what is sent there arrives.
+    // What is no record is dropped.
+    let garbage = Bytes::from_static(b"\xff\xff no record");
+    let (to, reply) = (agent_topic("agent"), agent_topic("controller"));
+    meeting.link.send_as(garbage, &to, &reply).await.unwrap();
+    assert_eq!(meeting.value(&path).await, "Enabled");
+
+    // R-STOMP.29: the connection stays, and what is sent there arrives.
     let mtp = "Device.LocalAgent.MTP.1.";
     assert_eq!(meeting.value(&format!("{mtp}Protocol")).await, "STOMP");
     let changed = meeting.value(&format!("{CONNECTION}LastChangeDate")).await;

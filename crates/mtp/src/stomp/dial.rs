@@ -263,6 +263,7 @@ mod tests {
         }
     }
 
+    /// TP-469 6.2
     #[test]
     fn the_first_frame_says_who_comes_and_nothing_that_is_not_configured() {
         // R-STOMP.2, R-STOMP.3, R-STOMP.4, R-STOMP.5, R-STOMP.8

@@ -18,7 +18,7 @@ use super::{
     dial::{error_words, subscribe},
     frame::{Command, Frame},
 };
-use crate::limits::{CLOSE_TIME_MAX, STOMP_HEART_BEATS_MISSED_MAX};
+use crate::limits::{CLOSE_TIME_MAX, SEND_QUEUE_BYTES, STOMP_HEART_BEATS_MISSED_MAX};
 
 /// The header that asks for a RECEIPT.
 pub(super) const RECEIPT: &str = "receipt";
@@ -90,16 +90,29 @@ impl Link {
 
     /// The next Record. Cancel-safe. After an error the link is only good for dropping.
     pub async fn recv(&mut self) -> Result<Incoming, LinkError> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+        loop {
+            if let Some(incoming) = self.recv_some().await? {
+                return Ok(incoming);
+            }
+        }
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+    /// The same, or nothing once there is room for what is sent.
+    pub async fn recv_some(&mut self) -> Result<Option<Incoming>, LinkError> {
+        poll_fn(|cx| self.poll_some(cx)).await
+    }
+
+    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, LinkError>> {
         if self.closed {
             return Poll::Ready(Err(LinkError::ApiMisuse));
         }
         loop {
+            let had_room = self.has_room();
             if let Poll::Ready(Err(error)) = self.pipe.poll_write(cx) {
                 return Poll::Ready(Err(self.fail(error)));
+            }
+            if !had_room && self.has_room() {
+                return Poll::Ready(Ok(None));
             }
             let frame = match self.early.pop_front() {
                 Some(frame) => frame,
@@ -111,7 +124,7 @@ impl Link {
             match frame.command {
                 Command::Message => {
                     if let Some(incoming) = incoming(frame) {
-                        return Poll::Ready(Ok(incoming));
+                        return Poll::Ready(Ok(Some(incoming)));
                     }
                 }
                 Command::Receipt => {}
@@ -144,6 +157,11 @@ impl Link {
     /// one of them for this peer.
     pub async fn send_as(&mut self, record: Bytes, to: &str, reply: &str) -> Result<(), LinkError> {
         self.push(carrying(record, to, reply)).await
+    }
+
+    /// Whether what is sent now does not wait.
+    pub fn has_room(&self) -> bool {
+        self.pipe.queued_bytes() <= SEND_QUEUE_BYTES
     }
 
     async fn push(&mut self, frame: Frame) -> Result<(), LinkError> {

@@ -238,6 +238,7 @@ async fn pair(beat: Option<(Duration, Duration)>, told: &str) -> (Link, Pipe) {
     (link.unwrap(), pipe)
 }
 
+/// TP-469 6.4, 6.5
 #[tokio::test]
 async fn an_end_listens_where_the_server_says_and_says_so_in_what_it_sends() {
     // R-STOMP.6, R-STOMP.13, R-STOMP.14, R-STOMP.17, R-STOMP.20, R-STOMP.21, R-STOMP.23
@@ -296,9 +297,10 @@ async fn what_is_no_record_is_dropped_and_an_error_is_the_end() {
     assert!(matches!(link.recv().await, Err(LinkError::ApiMisuse)));
 }
 
+/// TP-469 6.10
 #[tokio::test]
 async fn another_destination_of_ours_is_subscribed_to_in_place_of_the_first() {
-    // R-STOMP.29; TP-469 6.10
+    // R-STOMP.29
     let (mut link, mut pipe) = pair(None, "0,0").await;
     assert!(!link.resubscribe(""));
     assert!(link.resubscribe("/queue/b"));
@@ -331,6 +333,7 @@ async fn goodbye_is_waited_for() {
         .unwrap();
 }
 
+/// TP-469 6.8
 #[tokio::test]
 async fn heart_beats_go_out_in_time_and_those_that_do_not_come_are_missed() {
     // R-STOMP.8 to .11
@@ -390,9 +393,10 @@ async fn a_server_that_does_not_read_is_waited_for() {
     const { assert!(SEND_QUEUE_BYTES < 8 * 1024 * 1024) };
 }
 
+/// TP-469 6.7
 #[tokio::test]
 async fn what_refuses_us_says_why() {
-    // R-STOMP.16; TP-469 6.7
+    // R-STOMP.16
     let (listener, mut config) = config().await;
     let refuse = async |frame: Frame| {
         let tcp = listener.accept().await.unwrap().0;

@@ -132,6 +132,7 @@ async fn records_cross_a_rabbitmq_and_nothing_crosses_that_may_not() {
     );
 }
 
+/// TP-469 6.11
 #[tokio::test]
 async fn a_client_certificate_is_enough_for_a_rabbitmq() {
     // R-STOMP.3, R-STOMP.36

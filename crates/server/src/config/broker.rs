@@ -13,11 +13,14 @@ pub struct Broker {
     /// Its name, for people and in the store; one level of a topic.
     #[serde(deserialize_with = "name")]
     pub name: String,
-    /// `mqtt://host:port` or `mqtts://host:port`.
+    /// `mqtt://host:port` or `mqtts://host:port`; `stomp://host:port` or `stomps://host:port`.
     pub url: BrokerUrl,
     /// The version of MQTT that we speak with it; devices may speak another.
     #[serde(default, deserialize_with = "version")]
     pub version: Version,
+    /// The virtual host, of STOMP alone; absent leaves it to the broker.
+    #[serde(default)]
+    pub virtual_host: Option<String>,
     /// Our own user name there.
     #[serde(default)]
     pub username: Option<String>,
@@ -50,9 +53,20 @@ pub struct Broker {
     pub registers: bool,
 }
 
+/// What is spoken with a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT.
+    Mqtt,
+    /// STOMP 1.2.
+    Stomp,
+}
+
 /// Where a broker listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerUrl {
+    /// What it speaks there.
+    pub protocol: Protocol,
     /// Name or address; IPv6 without brackets.
     pub host: String,
     /// The port.
@@ -63,9 +77,13 @@ pub struct BrokerUrl {
 
 impl BrokerUrl {
     fn parse(text: &str) -> Option<Self> {
-        let (tls, rest) = match text.strip_prefix("mqtts://") {
-            Some(rest) => (true, rest),
-            None => (false, text.strip_prefix("mqtt://")?),
+        let (scheme, rest) = text.split_once("://")?;
+        let (protocol, tls, usual) = match scheme {
+            "mqtt" => (Protocol::Mqtt, false, 1883),
+            "mqtts" => (Protocol::Mqtt, true, 8883),
+            "stomp" => (Protocol::Stomp, false, 61613),
+            "stomps" => (Protocol::Stomp, true, 61614),
+            _ => return None,
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = match rest.strip_prefix('[') {
@@ -73,12 +91,12 @@ impl BrokerUrl {
             None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
         };
         let port = match port {
-            "" if tls => 8883,
-            "" => 1883,
+            "" => usual,
             port => port.strip_prefix(':')?.parse().ok()?,
         };
         let good = !host.is_empty() && !host.contains(['@', '/', '?', '#', ' ']);
         good.then(|| Self {
+            protocol,
             host: host.to_owned(),
             port,
             tls,
@@ -88,7 +106,12 @@ impl BrokerUrl {
 
 impl std::fmt::Display for BrokerUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let scheme = if self.tls { "mqtts" } else { "mqtt" };
+        let scheme = match (self.protocol, self.tls) {
+            (Protocol::Mqtt, false) => "mqtt",
+            (Protocol::Mqtt, true) => "mqtts",
+            (Protocol::Stomp, false) => "stomp",
+            (Protocol::Stomp, true) => "stomps",
+        };
         match self.host.contains(':') {
             true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
             false => write!(f, "{scheme}://{}:{}", self.host, self.port),
@@ -152,10 +175,21 @@ pub(super) fn check(all: &[Broker]) -> Result<(), String> {
         }
         if !one.url.tls && (one.ca.is_some() || one.certificate.is_some()) {
             return Err(format!(
-                "broker {name:?}: ca and certificate need a URL of mqtts://"
+                "broker {name:?}: ca and certificate need a URL of mqtts:// or stomps://"
             ));
         }
-        if one.shared_group.is_some() && one.version != Version::V5 {
+        let stomp = one.url.protocol == Protocol::Stomp;
+        if one.virtual_host.is_some() && !stomp {
+            return Err(format!(
+                "broker {name:?}: a virtual host needs a URL of stomp:// or stomps://"
+            ));
+        }
+        if one.asks && stomp {
+            return Err(format!(
+                "broker {name:?}: asks needs a URL of mqtt:// or mqtts://: over STOMP nobody tells which device comes"
+            ));
+        }
+        if one.shared_group.is_some() && (one.version != Version::V5 || stomp) {
             return Err(format!("broker {name:?}: a shared group needs MQTT 5.0"));
         }
     }
@@ -188,10 +222,19 @@ mod tests {
             name = "south"
             url = "mqtt://[::1]:1884"
             version = "3.1.1"
+            [[usp.brokers]]
+            name = "west"
+            url = "stomps://rabbit.example.net"
+            virtual_host = "/"
         "#;
         let brokers = Config::parse(text).unwrap().usp.brokers;
         let urls: Vec<String> = brokers.iter().map(|one| one.url.to_string()).collect();
-        assert_eq!(urls, ["mqtts://mqtt.example.net:8883", "mqtt://[::1]:1884"]);
+        let wanted = [
+            "mqtts://mqtt.example.net:8883",
+            "mqtt://[::1]:1884",
+            "stomps://rabbit.example.net:61614",
+        ];
+        assert_eq!(urls, wanted);
         assert!(!brokers[0].registers && brokers[1].version == Version::V311);
     }
 
@@ -204,6 +247,18 @@ mod tests {
             (
                 "url = \"mqtt://h\"\nname = \"a\"\nca = \"/x\"",
                 "need a URL of mqtts",
+            ),
+            (
+                "url = \"stomp://h\"\nname = \"a\"\nshared_group = \"g\"",
+                "needs MQTT 5.0",
+            ),
+            (
+                "url = \"stomp://h\"\nname = \"a\"\nasks = true",
+                "asks needs a URL of mqtt",
+            ),
+            (
+                "url = \"mqtt://h\"\nname = \"a\"\nvirtual_host = \"/\"",
+                "needs a URL of stomp",
             ),
             (
                 "url = \"mqtts://h\"\nname = \"a\"\nkey = \"/x\"",

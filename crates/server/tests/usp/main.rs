@@ -27,4 +27,5 @@ mod rig;
 mod rivals;
 mod secure;
 mod services;
+mod stomp;
 mod tenants;

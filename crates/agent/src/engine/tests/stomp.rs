@@ -52,6 +52,36 @@ fn the_file_fills_the_rows_and_they_say_how_to_dial() {
     assert_eq!(link(&rig).heart_beat, None);
 }
 
+/// TP-469 6.1
+#[test]
+fn the_parameters_that_an_agent_over_stomp_needs_are_supported() {
+    let model = crate::model(&["Device.DeviceInfo.!only"]).unwrap();
+    let connection = "Device.STOMP.Connection.{i}.";
+    let names = [
+        "Alias",
+        "Enable",
+        "Status",
+        "Host",
+        "Port",
+        "VirtualHost",
+        "ServerRetryInitialInterval",
+        "ServerRetryIntervalMultiplier",
+        "ServerRetryMaxInterval",
+        "EnableHeartbeats",
+        "OutgoingHeartbeat",
+        "IncomingHeartbeat",
+    ];
+    let own = "Device.LocalAgent.MTP.{i}.STOMP.";
+    let theirs = "Device.LocalAgent.Controller.{i}.MTP.{i}.STOMP.";
+    let all = names.map(|name| format!("{connection}{name}"));
+    let refs = [own, theirs]
+        .into_iter()
+        .flat_map(|object| ["Reference", "Destination"].map(|name| format!("{object}{name}")));
+    for path in all.into_iter().chain(refs) {
+        assert!(model.param(&path).is_some(), "{path}");
+    }
+}
+
 #[test]
 fn a_new_credential_of_a_controller_is_dialled_with_and_survives() {
     let mut rig = rig();

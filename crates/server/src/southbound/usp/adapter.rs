@@ -45,6 +45,8 @@ pub struct Core {
     pub session: Arc<controller::Config>,
     /// How we talk over MQTT.
     pub mqtt_session: Arc<controller::Config>,
+    /// The same over STOMP.
+    pub stomp_session: Arc<controller::Config>,
     /// The certificate of session contexts, as it was at the start.
     pub certificate: Option<CertificateInfo>,
     /// What a link may cost, and its pings.
@@ -114,6 +116,10 @@ impl Core {
             }),
             ..session.clone()
         };
+        let stomp_session = controller::Config {
+            transport: Transport::Stomp,
+            ..mqtt_session.clone()
+        };
         Ok(Self {
             refusals: RefusalLog::start(store.clone(), WEBSOCKET),
             store,
@@ -122,6 +128,7 @@ impl Core {
             matching: Terms::of(config),
             session: Arc::new(session),
             mqtt_session: Arc::new(mqtt_session),
+            stomp_session: Arc::new(stomp_session),
             certificate,
             own,
             link_limits,

@@ -183,6 +183,9 @@ pub const BROKER_ADMISSIONS_AT_ONCE: usize = 64;
 /// Records that wait for one broker to take them; links wait beyond that.
 pub const BROKER_OUTBOX: usize = 256;
 
+/// How often a STOMP broker hears us, and is to be heard, while there is nothing else to say.
+pub const BROKER_HEART_BEAT: Duration = Duration::from_secs(30);
+
 /// How long nothing is looked up again for a name that was refused. What an operator changes is seen after that.
 pub const BROKER_REFUSED_FOR: Duration = Duration::from_secs(30);
 

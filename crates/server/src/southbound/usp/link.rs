@@ -137,6 +137,7 @@ pub(super) struct Running {
 }
 
 impl Running {
+    #[expect(clippy::boxed_local, reason = "else it is a part of the task")]
     fn new(
         core: Arc<Core>,
         ends: Ends,

@@ -61,6 +61,9 @@ pub(crate) const WEBSOCKET: &str = "websocket";
 /// The name of the MQTT transport, in the store.
 pub(crate) const MQTT: &str = "mqtt";
 
+/// The name of the STOMP transport, in the store.
+pub(crate) const STOMP: &str = "stomp";
+
 /// The open links.
 type Registry = registry::Registry<link::Command>;
 

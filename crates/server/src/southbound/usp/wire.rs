@@ -14,7 +14,7 @@ use usp::controller;
 
 use super::adapter::Core;
 use super::goodbye::closed_words;
-use super::{MQTT, WEBSOCKET, brokers};
+use super::{MQTT, STOMP, WEBSOCKET, brokers};
 
 /// See the module's words.
 #[allow(
@@ -102,7 +102,8 @@ impl Wire {
     pub fn transport(&self) -> &'static str {
         match self {
             Self::WebSocket(_) => WEBSOCKET,
-            Self::Mqtt(_) | Self::Brokered(_) => MQTT,
+            Self::Mqtt(_) => MQTT,
+            Self::Brokered(link) => link.transport(),
         }
     }
 
@@ -110,6 +111,7 @@ impl Wire {
     pub fn session<'a>(&self, core: &'a Core) -> &'a Arc<controller::Config> {
         match self {
             Self::WebSocket(_) => &core.session,
+            Self::Brokered(link) if link.transport() == STOMP => &core.stomp_session,
             Self::Mqtt(_) | Self::Brokered(_) => &core.mqtt_session,
         }
     }

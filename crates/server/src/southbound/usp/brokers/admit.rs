@@ -5,6 +5,7 @@ use fleet::onboarding::{self, Credential, Newcomer, Refusal};
 use usp::EndpointId;
 
 use super::{Broker, Name};
+use crate::config::Protocol;
 use crate::southbound::admission;
 use crate::southbound::usp::MQTT;
 use crate::southbound::usp::adapter::Core;
@@ -64,7 +65,7 @@ impl Broker {
         })?;
         Ok(Box::new(Ticket {
             endpoint,
-            transport: MQTT,
+            transport: self.transport(),
             token: None,
             certificate: None,
             path: decision.swap.then(String::new),
@@ -72,7 +73,11 @@ impl Broker {
             info: serde_json::json!({
                 "tls": self.settings.url.tls,
                 "broker": self.settings.name,
-                "mqtt": if in_topic { "3.1.1" } else { "5.0" },
+                self.transport(): match self.settings.url.protocol {
+                    Protocol::Stomp => "1.2",
+                    Protocol::Mqtt if in_topic => "3.1.1",
+                    Protocol::Mqtt => "5.0",
+                },
             }),
         }))
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleet::{DeviceId, TenantId};
-use mtp::mqtt::{DialConfig, Incoming, Version, dial};
+use mtp::mqtt::{Incoming, Version};
 use mtp::retry::Backoff;
 use store::PathRecord;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use usp::{EndpointId, codec};
 
+use super::client::Client;
 use super::link::{Between, probe};
 use super::{Broker, Connection, Delivered, Name, Outgoing, Untaken};
 use crate::southbound::refusal::Complaint;
@@ -20,7 +21,7 @@ use crate::southbound::usp::admission::Turned;
 use crate::southbound::usp::limits::{
     BROKER_OUTBOX, BROKER_PROBE_EVERY, BROKER_STABLE, BROKER_WAIT_MAX,
 };
-use crate::southbound::usp::{MQTT, link as device_link};
+use crate::southbound::usp::link as device_link;
 
 /// Serves the broker until the server stops.
 pub async fn run(core: Arc<Core>, broker: Arc<Broker>) {
@@ -48,13 +49,9 @@ pub async fn run(core: Arc<Core>, broker: Arc<Broker>) {
 
 /// One connection, to its end; why it ended.
 async fn once(core: &Arc<Core>, broker: &Arc<Broker>) -> String {
-    let config = match broker.dialling(core) {
-        Ok(config) => config,
-        Err(why) => return why,
-    };
-    let link = match dial(&config).await {
+    let link = match Client::dial(broker, core).await {
         Ok(link) => link,
-        Err(error) => return error.to_string(),
+        Err(why) => return why,
     };
     broker.connected();
     tracing::info!(broker = broker.name(), peer = %link.peer_addr(), "connected to the broker");
@@ -78,7 +75,7 @@ async fn once(core: &Arc<Core>, broker: &Arc<Broker>) -> String {
 async fn serve(
     core: &Arc<Core>,
     broker: &Arc<Broker>,
-    mut link: mtp::mqtt::Link,
+    mut link: Client,
     connection: &Connection,
     mut outbox: mpsc::Receiver<Outgoing>,
 ) -> String {
@@ -117,29 +114,6 @@ async fn serve(
 }
 
 impl Broker {
-    fn dialling(&self, core: &Core) -> Result<DialConfig, String> {
-        let settings = &self.settings;
-        let prefix = settings.topic_prefix.prefix();
-        let filters = match &settings.shared_group {
-            None => vec![format!("{prefix}/+/controller/+/#")],
-            // Answers to us come to us; what agents say by themselves, in either version of MQTT, to any of us.
-            Some(group) => vec![
-                format!("{prefix}/+/controller/+/{}/#", self.node),
-                format!("$share/{group}/{prefix}/+/controller/+"),
-                format!("$share/{group}/{prefix}/+/controller/+/+"),
-            ],
-        };
-        let (host, port) = (settings.url.host.clone(), settings.url.port);
-        let mut config = DialConfig::controller(host, port, core.own.clone(), filters);
-        let named = || format!("headend-{}", core.node.as_str());
-        config.client_id = settings.client_id.clone().unwrap_or_else(named);
-        config.tls.clone_from(&self.tls);
-        config.version = settings.version;
-        config.username.clone_from(&settings.username);
-        config.password = self.password()?;
-        Ok(config)
-    }
-
     /// What the broker delivered.
     async fn take(self: &Arc<Self>, core: &Arc<Core>, to: &Connection, incoming: Incoming) {
         let topics = &self.settings.topic_prefix;
@@ -228,7 +202,7 @@ impl Broker {
                 refusal,
                 detail,
             } => {
-                core.refusals.over(MQTT).take(Complaint {
+                core.refusals.over(self.transport()).take(Complaint {
                     tenant,
                     device: None,
                     peer: connection.peer,
@@ -250,7 +224,7 @@ impl Broker {
         detail: String,
     ) {
         let endpoint = name.map_or_else(String::new, |name| name.1.to_string());
-        core.refusals.over(MQTT).take(Complaint {
+        core.refusals.over(self.transport()).take(Complaint {
             // Whose it is nobody has looked up.
             tenant: None,
             device: None,
@@ -273,7 +247,9 @@ async fn look_around(core: Arc<Core>, broker: Arc<Broker>, connection: Connectio
         let mut after: Option<DeviceId> = None;
         loop {
             let limit = store::limits::PAGE_MAX;
-            let page = core.store.path_list_over(&tenant.id, MQTT, after, limit);
+            let page = core
+                .store
+                .path_list_over(&tenant.id, broker.transport(), after, limit);
             let page = match page.await {
                 Ok(page) => page,
                 Err(error) => {

@@ -12,10 +12,11 @@ use bytes::Bytes;
 use mtp::limits::SEND_STALL_MAX;
 use mtp::mqtt::{LinkError, Version};
 use tokio::sync::mpsc;
-use usp::record::{MqttConnectRecord, Record};
+use usp::record::{MqttConnectRecord, Record, RecordType, StompConnectRecord};
 use usp::{EndpointId, codec, msg};
 
 use super::{Broker, Connection, Delivered, Name, Outgoing};
+use crate::config::Protocol;
 use crate::southbound::usp::wire::Heard;
 
 /// See the module's words.
@@ -133,9 +134,13 @@ impl Link {
         if record.record_type.is_connect() {
             return None;
         }
-        let connect = MqttConnectRecord {
-            subscribed_topic: self.area.agent.clone(),
-            ..MqttConnectRecord::default()
+        let connect: RecordType = match self.broker.settings.url.protocol {
+            Protocol::Mqtt => MqttConnectRecord {
+                subscribed_topic: self.area.agent.clone(),
+                ..MqttConnectRecord::default()
+            }
+            .into(),
+            Protocol::Stomp => StompConnectRecord::default().into(),
         };
         let version = record.version.parse().ok()?;
         let connect = Record::new(version, &self.between.endpoint, &self.between.own, connect);
@@ -186,6 +191,11 @@ impl Link {
     /// When the device was last heard.
     pub fn last_heard(&self) -> Instant {
         self.heard
+    }
+
+    /// What the device speaks, as in the store.
+    pub fn transport(&self) -> &'static str {
+        self.broker.transport()
     }
 
     /// The broker.

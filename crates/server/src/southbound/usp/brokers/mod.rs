@@ -1,11 +1,12 @@
-//! Brokers of others, and the devices behind them. The server is one client of each; a device is the topic it
-//! publishes to, which the broker lets nobody else publish to, and becomes a link like any other. What a
+//! Brokers of others, of MQTT and STOMP, and the devices behind them. The server is one client of each; a device is
+//! the topic it publishes to, which the broker lets nobody else publish to, and becomes a link like any other. What a
 //! broker does not tell is found out: a device that is silent is asked for a sign of life, and so are those
 //! known from before when we connect.
 //!
 //! Who may use a broker is its own business, or asked of us over HTTP ([`hooks`]).
 
 mod admit;
+mod client;
 mod door;
 mod hooks;
 mod hub;
@@ -29,7 +30,8 @@ use super::limits::{
     BROKER_ADMISSIONS_AT_ONCE, BROKER_AGENT_BYTES_MAX, BROKER_AGENT_INBOX, BROKER_AGENTS_MAX,
     BROKER_CAME_MAX, BROKER_INBOX_BYTES_MAX, BROKER_REFUSED_FOR, BROKER_REFUSED_MAX,
 };
-use crate::config::Broker as Settings;
+use super::{MQTT, STOMP};
+use crate::config::{Broker as Settings, Protocol};
 use crate::state::now;
 use crate::{Config, StartError};
 
@@ -198,6 +200,14 @@ impl Broker {
         };
         broker.password().map_err(StartError::Devices)?;
         Ok(broker)
+    }
+
+    /// What devices behind it speak, as in the store.
+    pub fn transport(&self) -> &'static str {
+        match self.settings.url.protocol {
+            Protocol::Mqtt => MQTT,
+            Protocol::Stomp => STOMP,
+        }
     }
 
     /// Its name.
