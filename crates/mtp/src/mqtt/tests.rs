@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::property::id;
 use super::*;
+use crate::stream::Stream;
 
 fn again(packet: &Packet, version: Version) -> Packet {
     let mut bytes = Vec::new();
@@ -166,5 +167,92 @@ proptest! {
             let mut bytes = Vec::new();
             packet.encode(version, &mut bytes);
         }
+    }
+}
+
+/// An agent's dial with user name and password, and the broker's end of it after the CONNECT.
+async fn dialled(
+    version: Version,
+    broker: impl AsyncFnOnce(Connect, Pipe),
+) -> Result<Link, DialError> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let own = usp::EndpointId::parse("os::012345-A").unwrap();
+    let config = DialConfig {
+        version,
+        username: Some("acme/setup".into()),
+        password: Some("secret".into()),
+        response_topic: Some("usp/a".into()),
+        ..DialConfig::new("127.0.0.1", port, own, "usp/c")
+    };
+    let serve = async {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut pipe = Pipe::opening(Stream::Plain(tcp), 4096);
+        let Packet::Connect(connect) = pipe.packet().await.unwrap() else {
+            panic!("no CONNECT")
+        };
+        pipe.admit(connect.version, 4096);
+        pipe.enqueue(&Packet::ConnAck(Box::default()));
+        pipe.flush().await.unwrap();
+        broker(*connect, pipe).await;
+    };
+    tokio::join!(dial(&config), serve).0
+}
+
+#[tokio::test]
+async fn an_agent_says_who_it_is_pings_and_takes_its_leave_as_the_standard_wants() {
+    // R-MQTT.7, R-MQTT.8, R-MQTT.13, R-MQTT.14, R-MQTT.20, R-MQTT.35
+    for version in [Version::V5, Version::V311] {
+        let mut end = None;
+        let link = dialled(version, async |connect, mut pipe| {
+            let five = version == Version::V5;
+            assert_eq!(connect.username.as_deref(), Some("acme/setup"));
+            assert_eq!(connect.password, Some(Bytes::from_static(b"secret")));
+            let id = if five { "" } else { "os::012345-A" };
+            assert_eq!(connect.client_id, id);
+            let told: Vec<_> = connect.properties.users(ENDPOINT_ID).collect();
+            assert_eq!(told, if five { vec!["os::012345-A"] } else { vec![] });
+            let filter = if five { "usp/a" } else { "usp/a/#" };
+            let subscribe = Packet::Subscribe(1, vec![(filter.into(), 1)]);
+            assert_eq!(pipe.packet().await.unwrap(), subscribe);
+            pipe.enqueue(&Packet::SubAck(1, vec![1]));
+            pipe.flush().await.unwrap();
+            end = Some(pipe);
+        });
+        let (mut link, mut broker) = (link.await.unwrap(), end.unwrap());
+        link.send(Bytes::from_static(b"r"), None).await.unwrap();
+        let Packet::Publish(publish) = broker.packet().await.unwrap() else {
+            panic!("no PUBLISH")
+        };
+        assert_eq!(publish.qos, 1);
+        let ping = link.next_ping().unwrap();
+        link.keep_alive(ping).unwrap();
+        let leave = async {
+            assert_eq!(broker.packet().await.unwrap(), Packet::PingReq);
+            let goodbye = Packet::Disconnect(0, Properties::default());
+            assert_eq!(broker.packet().await.unwrap(), goodbye);
+            drop(broker);
+        };
+        tokio::join!(link.close(), leave);
+    }
+}
+
+#[tokio::test]
+async fn an_agent_whose_every_subscription_is_refused_publishes_nothing_and_goes() {
+    // R-MQTT.17
+    for (version, code) in [(Version::V5, 0x87), (Version::V311, 0x80)] {
+        let dialled = dialled(version, async |_, mut pipe| {
+            assert!(matches!(pipe.packet().await, Ok(Packet::Subscribe(..))));
+            pipe.enqueue(&Packet::SubAck(1, vec![code]));
+            pipe.flush().await.unwrap();
+            let last = pipe.packet().await.unwrap();
+            assert_eq!(last, Packet::Disconnect(0, Properties::default()));
+            assert!(pipe.packet().await.is_err());
+        });
+        let refused = dialled.await.unwrap_err();
+        assert!(
+            matches!(refused, DialError::SubscriptionsRefused(_)),
+            "{refused}"
+        );
     }
 }
