@@ -110,6 +110,8 @@ pub struct ControllerConfig {
     pub register: Vec<String>,
     /// What the server is told, when the URL is one of STOMP.
     pub stomp: Option<StompConfig>,
+    /// With the URL `unix:`: the user its process belongs to, as the kernel says; no other connects as this controller.
+    pub uid: Option<u32>,
 }
 
 impl Default for ControllerConfig {
@@ -128,6 +130,7 @@ impl Default for ControllerConfig {
             mqtt: None,
             register: Vec::new(),
             stomp: None,
+            uid: None,
         }
     }
 }

@@ -23,6 +23,9 @@ impl ControllerConfig {
         if let Err(reason) = parsed {
             return invalid(&key("url"), reason);
         }
+        if self.uid.is_some() && self.url != "unix:" {
+            return invalid(&key("uid"), "needs the url unix:".into());
+        }
         if self.mqtt.is_some() && !mqtt {
             return invalid(
                 &key("mqtt"),

@@ -112,7 +112,7 @@ pub async fn run(
         listening,
     } = options;
     let (listen, services) = (config.listen.clone(), config.services.clone());
-    let tls = config.tls.clone();
+    let (tls, users) = (config.tls.clone(), config.local_users());
     let engine = Engine::new(config, backend, storage, clock.now())?;
     let identity = EndToEnd::load(&tls, engine.endpoint_id())?;
     let path = listen
@@ -124,7 +124,7 @@ pub async fn run(
         Some(listen) => Some(inbound::listen(listen, &door).await?),
         None => None,
     };
-    let services = Services::open(services.as_ref(), engine.endpoint_id()).await?;
+    let services = Services::open(services.as_ref(), users, engine.endpoint_id()).await?;
     let mut driver = Driver {
         engine,
         clock,

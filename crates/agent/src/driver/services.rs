@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, pending, poll_fn};
-use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -25,33 +24,27 @@ use crate::{Reach, ServicesConfig};
 /// Who may come in at one of the sockets, kept current by the driver.
 pub(super) struct LocalDoor {
     own: EndpointId,
-    /// Those that are expected; `None`: everybody who is not there yet.
+    /// Those that are expected; `None`: everybody.
     expected: Option<Mutex<Vec<EndpointId>>>,
-    there: Mutex<Vec<EndpointId>>,
+    /// Whose processes belong to one user alone.
+    users: Vec<(EndpointId, u32)>,
 }
 
 impl Admission for LocalDoor {
     fn admit(&self, hello: &Hello) -> Result<EndpointId, String> {
         let id = &hello.endpoint_id;
-        let has = |list: &Mutex<Vec<EndpointId>>| {
-            let list = list.lock().unwrap_or_else(PoisonError::into_inner);
-            list.contains(id)
-        };
-        if let Some(expected) = &self.expected
-            && !has(expected)
-        {
-            return Err(format!("{id} is not a controller of this device"));
+        if let Some(expected) = &self.expected {
+            let expected = expected.lock().unwrap_or_else(PoisonError::into_inner);
+            if !expected.contains(id) {
+                return Err(format!("{id} is not a controller of this device"));
+            }
         }
-        if has(&self.there) {
-            return Err(format!("{id} is connected already"));
+        let uid = hello.credentials.uid;
+        let mut users = self.users.iter();
+        if users.any(|(known, user)| known == id && *user != uid) {
+            return Err(format!("{id} is not user {uid} of this device"));
         }
         Ok(self.own.clone())
-    }
-}
-
-impl LocalDoor {
-    fn change(&self, change: impl FnOnce(&mut Vec<EndpointId>)) {
-        change(&mut self.there.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -67,7 +60,6 @@ struct Service {
 #[derive(Default)]
 pub(super) struct Services {
     services: Option<Listener<LocalDoor>>,
-    door: Option<Arc<LocalDoor>>,
     controllers: Option<Listener<LocalDoor>>,
     controller_door: Option<Arc<LocalDoor>>,
     peers: Vec<Service>,
@@ -84,26 +76,24 @@ pub(super) enum Local {
 }
 
 impl Services {
-    /// Makes the socket files.
+    /// Makes the socket files. `users`: the controllers whose processes belong to one user alone.
     pub async fn open(
         config: Option<&ServicesConfig>,
+        users: Vec<(EndpointId, u32)>,
         own: &EndpointId,
     ) -> Result<Services, RunError> {
         let Some(config) = config else {
             return Ok(Services::default());
         };
-        let door = |expected| {
+        let door = |expected, users| {
             Arc::new(LocalDoor {
                 own: own.clone(),
                 expected,
-                there: Mutex::default(),
+                users,
             })
         };
-        let (services, controllers) = (door(None), door(Some(Mutex::default())));
-        let listen = async |path: &Option<std::path::PathBuf>, door: &Arc<LocalDoor>| match path {
-            None => Ok(None),
-            Some(path) => bind(config, path, door).await.map(Some),
-        };
+        let services = door(None, config.users());
+        let controllers = door(Some(Mutex::default()), users);
         let talk = Config {
             transport: Transport::Uds,
             registrations: true,
@@ -112,9 +102,8 @@ impl Services {
             ..Config::default()
         };
         Ok(Services {
-            services: listen(&config.broker_controller, &services).await?,
-            controllers: listen(&config.broker_agent, &controllers).await?,
-            door: Some(services),
+            services: bind(config.service_socket(), &services).await?,
+            controllers: bind(config.controller_socket(), &controllers).await?,
             controller_door: Some(controllers),
             config: Arc::new(talk),
             ..Services::default()
@@ -172,14 +161,13 @@ async fn accept(listener: &mut Option<Listener<LocalDoor>>) -> Accepted {
 }
 
 async fn bind(
-    config: &ServicesConfig,
-    path: &Path,
+    file: Option<ListenerConfig>,
     door: &Arc<LocalDoor>,
-) -> Result<Listener<LocalDoor>, RunError> {
-    let mut listener = ListenerConfig::new(path);
-    listener.mode = config.mode();
-    listener.gid = config.gid;
-    Ok(Listener::bind(listener, door.clone()).await?)
+) -> Result<Option<Listener<LocalDoor>>, RunError> {
+    match file {
+        None => Ok(None),
+        Some(file) => Ok(Some(Listener::bind(file, door.clone()).await?)),
+    }
 }
 
 impl Driver {
@@ -212,9 +200,6 @@ impl Driver {
                 return;
             }
         };
-        if let Some(door) = &self.services.door {
-            door.change(|there| there.push(id.clone()));
-        }
         tracing::info!(agent = %self.engine.endpoint_id(), service = %id, process = ?accepted.hello.credentials, "a service has connected");
         let own = self.engine.endpoint_id().clone();
         let ids = self.next_random();
@@ -248,10 +233,6 @@ impl Driver {
     /// Ends the connection to a service, which takes its paths with it.
     fn drop_service(&mut self, at: usize, why: Option<&str>) {
         let peer = self.services.peers.swap_remove(at);
-        if let Some(door) = &self.services.door {
-            let id = peer.session.peer().clone();
-            door.change(|there| there.retain(|known| *known != id));
-        }
         tracing::info!(agent = %self.engine.endpoint_id(), service = %peer.session.peer(), why, "a service is gone");
         let why = why.map(str::to_owned);
         let link = peer.link;

@@ -425,6 +425,7 @@ async fn only_what_is_trusted_is_registered_where_the_configuration_says_so() {
     let trust = |endpoint_id: &str, path: &str| TrustConfig {
         endpoint_id: endpoint_id.into(),
         paths: vec![path.into()],
+        uid: None,
     };
     let mut house = House::open(vec![
         trust("self::other", METER),
@@ -495,6 +496,74 @@ async fn a_local_controller_connects_to_the_agents_socket() {
     for stranger in ["self::remote", "self::nobody"] {
         let why = dial(stranger).await.unwrap_err();
         assert!(why.contains("is not a controller of this device"), "{why}");
+    }
+    agent.stop().await;
+}
+
+/// What a process says is compared with what the kernel says of it, and the sockets are of different people.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_right_name_from_the_wrong_user_is_refused_at_both_sockets() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = tempfile::tempdir().unwrap();
+    let paths = [
+        folder.path().join("agent"),
+        folder.path().join("controller"),
+    ];
+    let mine = std::fs::metadata(folder.path()).unwrap().uid();
+    let controller = |id: &str, uid| ControllerConfig {
+        endpoint_id: id.into(),
+        url: "unix:".into(),
+        uid: Some(uid),
+        ..ControllerConfig::default()
+    };
+    let trust = |id: &str, uid| TrustConfig {
+        endpoint_id: id.into(),
+        paths: vec![METER.into()],
+        uid: Some(uid),
+    };
+    let config = AgentConfig {
+        endpoint_id: BROKER.into(),
+        controllers: vec![
+            controller("self::mine", mine),
+            controller("self::other", mine + 1),
+        ],
+        services: Some(ServicesConfig {
+            broker_agent: Some(paths[0].clone()),
+            broker_controller: Some(paths[1].clone()),
+            mode: Some("660".into()),
+            trust: vec![trust("self::mine", mine), trust("self::other", mine + 1)],
+            ..ServicesConfig::default()
+        }),
+        ..AgentConfig::default()
+    };
+    config.check("agent.toml").unwrap();
+    let model = agent::model(&["Device.DeviceInfo.!only"]).unwrap();
+    let agent = Running::start(config, Box::new(Plain(model)));
+    let mut links = Vec::new();
+    for (path, mode) in paths.iter().zip([0o600, 0o660]) {
+        let dial = async |own: &str| {
+            let config = mtp::uds::DialConfig::new(path, own.parse().unwrap());
+            mtp::uds::dial(&config).await.map_err(|why| why.to_string())
+        };
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        // The socket and the list of controllers come soon.
+        let link = loop {
+            match dial("self::mine").await {
+                Ok(link) => break link,
+                Err(why) => assert!(tokio::time::Instant::now() < deadline, "{why}"),
+            }
+            tokio::task::yield_now().await;
+        };
+        links.push(link);
+        let why = dial("self::other").await.unwrap_err();
+        assert!(why.contains("self::other is not user"), "{why}");
+        let file = std::fs::metadata(path).unwrap().permissions();
+        assert_eq!(file.mode() & 0o777, mode, "{path:?}");
+        // One that says it is there twice is not.
+        let mut second = dial("self::mine").await.unwrap();
+        let said = tokio::time::timeout(PATIENCE, second.recv()).await.unwrap();
+        let why = said.unwrap_err().to_string();
+        assert!(why.contains("is connected already"), "{why}");
     }
     agent.stop().await;
 }

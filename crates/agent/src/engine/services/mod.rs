@@ -273,6 +273,11 @@ impl Engine {
                 "limit SERVICES_MAX: too many services",
             ));
         }
+        let mut others = self.services.by_number.values();
+        if others.any(|other| other.endpoint_id == *endpoint_id) {
+            let text = format!("{endpoint_id} is connected already");
+            return Err(Fault::request_denied(text));
+        }
         self.services.last += 1;
         let service = Service {
             endpoint_id: endpoint_id.clone(),
