@@ -3,6 +3,7 @@
 //!
 //! The programs themselves are built elsewhere and are no part of this repository.
 
+mod brokers;
 mod cwmp;
 mod obuspa;
 mod report;

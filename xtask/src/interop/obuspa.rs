@@ -1,6 +1,7 @@
 //! `cargo xtask interop obuspa --bin PATH`: a USP agent through our scenario: it dials us and we dial it over
-//! WebSocket, and it meets us at the MQTT broker inside.
+//! WebSocket, and it meets us at the MQTT broker inside, at a Mosquitto and at a RabbitMQ.
 
+use super::brokers::{Brokers, Meeting, PASSWORD, at_the_broker};
 use super::report;
 use super::server::{Server, after, free_port, until};
 use crate::cmd;
@@ -21,11 +22,12 @@ pub fn run(args: &Args) -> Result<()> {
     cmd::cargo(&["build", "-p", "headend"])?;
     let bin = std::fs::canonicalize(&args.bin).with_context(|| args.bin.display().to_string())?;
     let folder = tempfile::tempdir()?;
-    let server = Server::start(folder.path())?;
+    let brokers = Brokers::start(folder.path(), &Way::ALL.map(Way::name))?;
+    let server = Server::with(folder.path(), &brokers.settings())?;
     let mut version = String::new();
     let mut columns = Vec::new();
     for way in Way::ALL {
-        let scenario = Scenario::new(&server, &bin, folder.path(), way)?;
+        let scenario = Scenario::new(&server, &brokers, &bin, folder.path(), way)?;
         columns.push(scenario.run());
         if version.is_empty() {
             version = scenario.version();
@@ -58,10 +60,25 @@ enum Way {
     WeDial,
     Mqtt5,
     Mqtt311,
+    Mosquitto5,
+    Mosquitto311,
+    Mosquitto5Tls,
+    Mosquitto311Tls,
+    RabbitMq,
 }
 
 impl Way {
-    const ALL: [Way; 4] = [Way::ItDials, Way::WeDial, Way::Mqtt5, Way::Mqtt311];
+    const ALL: [Way; 9] = [
+        Way::ItDials,
+        Way::WeDial,
+        Way::Mqtt5,
+        Way::Mqtt311,
+        Way::Mosquitto5,
+        Way::Mosquitto311,
+        Way::Mosquitto5Tls,
+        Way::Mosquitto311Tls,
+        Way::RabbitMq,
+    ];
 
     fn words(self) -> &'static str {
         match self {
@@ -69,6 +86,11 @@ impl Way {
             Way::WeDial => "WebSocket, we dial it",
             Way::Mqtt5 => "MQTT 5.0, broker inside",
             Way::Mqtt311 => "MQTT 3.1.1, broker inside",
+            Way::Mosquitto5 => "MQTT 5.0, Mosquitto",
+            Way::Mosquitto311 => "MQTT 3.1.1, Mosquitto",
+            Way::Mosquitto5Tls => "MQTT 5.0, Mosquitto, TLS with its certificate",
+            Way::Mosquitto311Tls => "MQTT 3.1.1, Mosquitto, TLS with its certificate",
+            Way::RabbitMq => "MQTT 3.1.1, RabbitMQ",
         }
     }
 
@@ -78,7 +100,43 @@ impl Way {
             Way::WeDial => "listens",
             Way::Mqtt5 => "mqtt5",
             Way::Mqtt311 => "mqtt311",
+            Way::Mosquitto5 => "mosquitto5",
+            Way::Mosquitto311 => "mosquitto311",
+            Way::Mosquitto5Tls => "mosquitto5tls",
+            Way::Mosquitto311Tls => "mosquitto311tls",
+            Way::RabbitMq => "rabbitmq",
         }
+    }
+
+    fn is_encrypted(self) -> bool {
+        matches!(self, Way::Mosquitto5Tls | Way::Mosquitto311Tls)
+    }
+
+    /// Where it meets us, if it does so at a broker.
+    fn meeting(self, server: &Server, brokers: &Brokers) -> Result<Option<Meeting>> {
+        let (port, version) = match self {
+            Way::ItDials | Way::WeDial => return Ok(None),
+            Way::Mqtt5 => (server.mqtt_port, "5.0"),
+            Way::Mqtt311 => (server.mqtt_port, "3.1.1"),
+            Way::Mosquitto5 => (brokers.mosquitto, "5.0"),
+            Way::Mosquitto311 => (brokers.mosquitto, "3.1.1"),
+            Way::Mosquitto5Tls => (brokers.mosquitto_tls, "5.0"),
+            Way::Mosquitto311Tls => (brokers.mosquitto_tls, "3.1.1"),
+            Way::RabbitMq => (brokers.rabbitmq, "3.1.1"),
+        };
+        let (username, password) = match self {
+            Way::Mqtt5 | Way::Mqtt311 | Way::RabbitMq => {
+                ("default/setup".to_owned(), setup_key(server, self.name())?)
+            }
+            _ => (format!("default/{}", self.name()), PASSWORD.to_owned()),
+        };
+        Ok(Some(Meeting {
+            port,
+            version,
+            transport: if self.is_encrypted() { "TLS" } else { "TCP/IP" },
+            username,
+            password,
+        }))
     }
 }
 
@@ -87,6 +145,8 @@ struct Scenario<'a> {
     device: String,
     bin: PathBuf,
     home: PathBuf,
+    /// Whom it trusts and what it shows, where it speaks TLS.
+    tls: Vec<String>,
     agent: RefCell<Child>,
 }
 
@@ -102,7 +162,13 @@ impl Drop for Scenario<'_> {
 type Finding = (&'static str, Result<String>);
 
 impl<'a> Scenario<'a> {
-    fn new(server: &'a Server, bin: &Path, folder: &Path, way: Way) -> Result<Scenario<'a>> {
+    fn new(
+        server: &'a Server,
+        brokers: &Brokers,
+        bin: &Path,
+        folder: &Path,
+        way: Way,
+    ) -> Result<Scenario<'a>> {
         let controller = server.endpoint_id()?;
         let name = way.name();
         let device = format!("self::interop-{name}");
@@ -125,7 +191,6 @@ impl<'a> Scenario<'a> {
                     server.usp_port
                 )?;
             }
-            Way::Mqtt5 | Way::Mqtt311 => {}
             Way::WeDial => {
                 let mtp = "Device.LocalAgent.MTP.1";
                 write!(
@@ -134,20 +199,24 @@ impl<'a> Scenario<'a> {
                      {mtp}.WebSocket.Path \"/usp\"\n{mtp}.WebSocket.EnableEncryption \"false\"\n"
                 )?;
             }
+            _ => {}
         }
-        if let Way::Mqtt5 | Way::Mqtt311 = way {
-            let version = if way == Way::Mqtt5 { "5.0" } else { "3.1.1" };
-            reset.push_str(&at_the_broker(
-                server,
-                &device,
-                version,
-                &setup_key(server, name)?,
-            ));
+        if let Some(meeting) = way.meeting(server, brokers)? {
+            reset.push_str(&at_the_broker(&meeting, &device));
         }
+        let tls = match way.is_encrypted() {
+            true => vec![
+                "-t".to_owned(),
+                brokers.file("ca.pem"),
+                "-a".to_owned(),
+                brokers.file(&format!("{name}.both")),
+            ],
+            false => Vec::new(),
+        };
         let home = folder.join(name);
         std::fs::create_dir_all(&home)?;
         std::fs::write(home.join("reset.txt"), reset)?;
-        let agent = RefCell::new(start_agent(bin, &home)?);
+        let agent = RefCell::new(start_agent(bin, &home, &tls)?);
         if way == Way::WeDial {
             let body = serde_json::json!({
                 "endpoint_id": device,
@@ -163,6 +232,7 @@ impl<'a> Scenario<'a> {
             device,
             bin: bin.to_owned(),
             home,
+            tls,
             agent,
         })
     }
@@ -350,7 +420,7 @@ impl<'a> Scenario<'a> {
         until("the end of the agent's process", || {
             self.agent.borrow_mut().try_wait().ok().flatten()
         })?;
-        let again = start_agent(&self.bin, &self.home)?;
+        let again = start_agent(&self.bin, &self.home, &self.tls)?;
         *self.agent.borrow_mut() = again;
         let done = self.server.ask(&["operation", "show", id, "--follow"])?;
         if done["state"] != "succeeded" {
@@ -368,41 +438,8 @@ fn setup_key(server: &Server, name: &str) -> Result<String> {
     Ok(secret.to_owned())
 }
 
-/// What the agent is told to meet us at the broker inside, as its documentation wants it.
-fn at_the_broker(server: &Server, device: &str, version: &str, secret: &str) -> String {
-    let port = server.mqtt_port;
-    let (agent, controller) = (
-        format!("usp/default/agent/{device}"),
-        format!("usp/default/controller/{device}"),
-    );
-    [
-        ("LocalAgent.MTP.1.Enable", "true"),
-        ("LocalAgent.MTP.1.Protocol", "MQTT"),
-        ("LocalAgent.MTP.1.MQTT.Reference", "Device.MQTT.Client.1"),
-        ("LocalAgent.MTP.1.MQTT.ResponseTopicConfigured", &agent),
-        ("LocalAgent.MTP.1.MQTT.PublishQoS", "1"),
-        ("LocalAgent.Controller.1.MTP.1.Enable", "true"),
-        ("LocalAgent.Controller.1.MTP.1.Protocol", "MQTT"),
-        ("LocalAgent.Controller.1.MTP.1.MQTT.Topic", &controller),
-        (
-            "LocalAgent.Controller.1.MTP.1.MQTT.Reference",
-            "Device.MQTT.Client.1",
-        ),
-        ("MQTT.Client.1.Enable", "true"),
-        ("MQTT.Client.1.BrokerAddress", "127.0.0.1"),
-        ("MQTT.Client.1.BrokerPort", &port.to_string()),
-        ("MQTT.Client.1.ProtocolVersion", version),
-        ("MQTT.Client.1.TransportProtocol", "TCP/IP"),
-        ("MQTT.Client.1.Username", "default/setup"),
-        ("MQTT.Client.1.Password", secret),
-        ("MQTT.Client.1.KeepAliveTime", "60"),
-    ]
-    .map(|(name, value)| format!("Device.{name} \"{value}\"\n"))
-    .concat()
-}
-
 /// Starts the agent in its folder; its settings are read from the reset file only when it has no database yet.
-fn start_agent(bin: &Path, home: &Path) -> Result<Child> {
+fn start_agent(bin: &Path, home: &Path, tls: &[String]) -> Result<Child> {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -422,6 +459,7 @@ fn start_agent(bin: &Path, home: &Path) -> Result<Child> {
             "-s",
             "agent.sock",
         ])
+        .args(tls)
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()

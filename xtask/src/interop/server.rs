@@ -23,6 +23,11 @@ pub struct Server {
 
 impl Server {
     pub fn start(folder: &Path) -> Result<Server> {
+        Self::with(folder, &[])
+    }
+
+    /// The same with more settings, each `KEY=VALUE`.
+    pub fn with(folder: &Path, more: &[String]) -> Result<Server> {
         let program = cmd::target_dir().join("debug/headend");
         let (http, usp_port, cwmp_port) = (free_port()?, free_port()?, free_port()?);
         let mqtt_port = free_port()?;
@@ -48,6 +53,7 @@ impl Server {
                 "--set",
                 "usp.session_context.record_bytes_max=1024",
             ])
+            .args(more.iter().flat_map(|one| ["--set", one]))
             .stdout(out.try_clone()?)
             .stderr(out)
             .spawn()

@@ -1,6 +1,7 @@
 //! Commands that speak to a server through its API. They know nothing that the API does not say.
 //! One file a resource, named as in the API; each operation of the API has a command (tested).
 
+mod broker;
 pub mod certificate;
 mod client;
 mod confirm;
@@ -46,6 +47,8 @@ pub enum Command {
     Token(On<token::Command>),
     /// Tenants: the walls between customers of one installation
     Tenant(On<tenant::Command>),
+    /// What a broker of somebody else is told of the devices here
+    Broker(On<broker::Command>),
     /// The installation: version, listeners, limits, API description
     System(On<system::Command>),
     /// Sign in to a server and keep a token for the next commands
@@ -71,6 +74,7 @@ impl Command {
             Command::User(on) => &on.connection,
             Command::Token(on) => &on.connection,
             Command::Tenant(on) => &on.connection,
+            Command::Broker(on) => &on.connection,
             Command::System(on) => &on.connection,
             Command::SignIn(alone) => &alone.connection,
             Command::SignOut(connection) | Command::Whoami(connection) => connection,
@@ -146,6 +150,7 @@ pub async fn run(command: Command) -> Result<()> {
         Command::User(on) => user::run(on.command, &on.connection).await,
         Command::Token(on) => token::run(on.command, &on.connection).await,
         Command::Tenant(on) => tenant::run(on.command, &on.connection).await,
+        Command::Broker(on) => broker::run(on.command, &on.connection).await,
         Command::System(on) => system::run(on.command, &on.connection).await,
         Command::SignIn(alone) => sign_in::run(alone.args, &alone.connection).await,
         Command::SignOut(connection) => sign_in::out(&connection).await,

@@ -147,8 +147,18 @@ const CONDUCT: &[(&str, &str, &str)] = &[
     ),
     (
         "wrong-reply-topic",
-        "The device wants to be answered at a topic that is not its own; what it sent was refused",
+        "The device wants to be answered at a topic that is not its own; at the broker inside what it sent was refused, behind another it is answered at its own",
         "Correct its response topic: it has to be PREFIX/TENANT/agent/ENDPOINT or below.",
+    ),
+    (
+        "flooding",
+        "The device, behind a broker, sends more than is worked off; the rest was dropped",
+        "It sends again what matters. Look whether it is in a loop, or the database is slow.",
+    ),
+    (
+        "too-many-devices",
+        "There are too many devices behind one broker",
+        "Divide them: by several brokers, or several servers with shared_group.",
     ),
     (
         "not-subscribed",

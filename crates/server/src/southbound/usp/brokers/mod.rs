@@ -274,16 +274,19 @@ impl Broker {
         if own > 0 && own + size > BROKER_AGENT_BYTES_MAX || all > BROKER_INBOX_BYTES_MAX {
             return Err(Untaken::Full);
         }
-        match inbox.records.try_send(delivered) {
-            Ok(()) => {
-                inbox.bytes.fetch_add(size, Ordering::Relaxed);
-                self.queued.fetch_add(size, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(mpsc::error::TrySendError::Full(_)) => Err(Untaken::Full),
-            // It is about to end; what comes now is for the next one.
-            Err(mpsc::error::TrySendError::Closed(one)) => Err(Untaken::Unknown(one)),
+        // Counted before its link can take it, which takes it off.
+        inbox.bytes.fetch_add(size, Ordering::Relaxed);
+        self.queued.fetch_add(size, Ordering::Relaxed);
+        let sent = inbox.records.try_send(delivered);
+        if sent.is_err() {
+            inbox.bytes.fetch_sub(size, Ordering::Relaxed);
+            self.queued.fetch_sub(size, Ordering::Relaxed);
         }
+        sent.map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Untaken::Full,
+            // It is about to end; what comes now is for the next one.
+            mpsc::error::TrySendError::Closed(one) => Untaken::Unknown(one),
+        })
     }
 
     /// Makes a link of a name, with what came first. `None` when there are too many.
