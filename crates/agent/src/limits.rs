@@ -59,6 +59,17 @@ pub const SERVICE_MODEL_ELEMENTS_MAX: usize = 20_000;
 /// Most subscriptions of ours at one service: as many as this agent has itself, each with some references.
 pub const SERVICE_SUBSCRIPTIONS_MAX: usize = 512;
 
+/// Most of them that are asked for at once: the session's window, so that no one's time runs out in its queue and
+/// what controllers ask finds room in it.
+pub const SERVICE_SUBSCRIBING_MAX: usize = 16;
+
+/// How long a service is left alone when it has not said what it has, or has not taken a subscription, for no reason that
+/// lasts: it may just be starting. Doubles each time.
+pub const SERVICE_AGAIN_MIN: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Longest such wait: a service that stays as it is costs little.
+pub const SERVICE_AGAIN_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Most requests of controllers that wait for services at once.
 pub const SERVICE_JOBS_MAX: usize = 64;
 

@@ -42,6 +42,7 @@ impl Engine {
         self.periodic(now);
         self.run_timers(now);
         self.on_board_again(now);
+        let services = self.ask_services_again(now);
         let poll = match self.backend.watch() {
             Watch::Poll(every) if !self.watched.is_empty() => {
                 if now.at >= self.compare_at {
@@ -70,7 +71,8 @@ impl Engine {
             .chain(timers)
             .min()
             .map(due);
-        [self.backend_due, poll, wall].into_iter().flatten().min()
+        let all = [self.backend_due, poll, wall, services];
+        all.into_iter().flatten().min()
     }
 
     fn hint(&mut self, now: Now, hint: Hint) {

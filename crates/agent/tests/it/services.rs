@@ -567,3 +567,86 @@ async fn the_right_name_from_the_wrong_user_is_refused_at_both_sockets() {
     }
     agent.stop().await;
 }
+
+/// More than a session lets wait at once, at a service that cannot take the first now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_of_three_hundred_commands_of_a_service_is_subscribed_to() {
+    use usp::agent::{Event, Session};
+    use usp::proto::msg::{self, Request};
+    const MANY: usize = 300;
+    let house = House::open(Vec::new()).await;
+    let own: usp::EndpointId = "self::many".parse().unwrap();
+    let dial = mtp::uds::DialConfig::new(house.socket(), own.clone());
+    let mut link = mtp::uds::dial(&dial).await.unwrap();
+    let mut session = Session::new(&Default::default(), own, BROKER.parse().unwrap(), 1);
+    let now = std::time::Instant::now;
+    session.channel_opened(now(), usp::proto::record::UdsConnectRecord {});
+    let path = "Device.X_M.".to_owned();
+    let register = msg::Register {
+        allow_partial: false,
+        reg_paths: vec![msg::RegistrationPath { path: path.clone() }],
+    };
+    session.register(register).unwrap();
+    let command = |n| msg::SupportedCommandResult {
+        command_name: format!("Go{n}()"),
+        command_type: msg::CmdType::ASYNC,
+        ..Default::default()
+    };
+    let object = msg::SupportedObjectResult {
+        supported_obj_path: path,
+        supported_commands: (0..MANY).map(command).collect(),
+        ..Default::default()
+    };
+    let done = CancellationToken::new();
+    let (mut asked, mut made) = (0, std::collections::BTreeSet::new());
+    let mut answer = |request: Request| match request {
+        Request::GetSupportedDm(_) => Ok(Response::GetSupportedDmResp(GetSupportedDMResp {
+            req_obj_results: vec![msg::RequestedObjectResult {
+                supported_objs: vec![object.clone()],
+                ..Default::default()
+            }],
+        })),
+        Request::Get(_) => Ok(Response::GetResp(Default::default())),
+        Request::Add(add) => {
+            asked += 1;
+            if asked == 1 {
+                let code = usp::ErrorCode::RESOURCES_EXCEEDED;
+                return Err(usp::UspError::new(code, "not now"));
+            }
+            let mut settings = add.create_objs[0].param_settings.iter();
+            let reference = settings.find(|one| one.param == "ReferenceList").unwrap();
+            assert!(made.insert(reference.value.clone()), "once is enough");
+            if made.len() == MANY {
+                done.cancel();
+            }
+            Ok(Response::AddResp(msg::AddResp {
+                created_obj_results: vec![msg::CreatedObjectResult {
+                    requested_path: add.create_objs[0].obj_path.clone(),
+                    oper_status: CreateStatus::OperSuccess(msg::CreateSuccess {
+                        instantiated_path: format!("Device.LocalAgent.Subscription.{asked}."),
+                        ..Default::default()
+                    }),
+                }],
+            }))
+        }
+        other => panic!("{other:?}"),
+    };
+    let talk = async {
+        while !done.is_cancelled() {
+            while let Some(record) = session.poll_transmit() {
+                link.send(record).await.unwrap();
+            }
+            let record = link.recv().await.unwrap();
+            session.handle_input(now(), &record).unwrap();
+            while let Some(event) = session.poll_event() {
+                if let Event::Requested { token, request, .. } = event {
+                    session.respond(token, answer(request)).unwrap();
+                }
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, talk)
+        .await
+        .expect("all of them");
+    house.broker.stop().await;
+}

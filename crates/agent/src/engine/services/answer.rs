@@ -24,7 +24,7 @@ impl Engine {
             None | Some(Ask::Forget(_)) => {}
             Some(Ask::Describe(service, path)) => self.described(now, service, &path, result),
             Some(Ask::Leftover(service)) => self.clear_leftovers(service, result),
-            Some(Ask::Subscribe(service, id)) => self.subscribed(service, &id, result),
+            Some(Ask::Subscribe(service, id)) => self.subscribed(now, service, &id, result),
             Some(Ask::Part(service, job, places)) => {
                 if let Some(mut known) = self.services.jobs.remove(&job) {
                     known.open -= 1;
@@ -385,8 +385,9 @@ impl Engine {
             let of_row = one.supported_obj_path.strip_suffix("{i}.");
             one.supported_obj_path == object || name.is_empty() && of_row == Some(object)
         };
-        let found = objects.iter().find(same);
-        Some(found.is_some_and(|one| match path.kind() {
+        // An object has as many descriptions as elements of it were registered by themselves.
+        let mut found = objects.iter().filter(same);
+        Some(found.any(|one| match path.kind() {
             dm::PathKind::Object => true,
             dm::PathKind::Parameter => one.supported_params.iter().any(|p| p.param_name == name),
             dm::PathKind::Command => {

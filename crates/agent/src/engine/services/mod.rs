@@ -4,6 +4,7 @@
 //!
 //! Deliberately no sockets and no sessions (the driver's), and no copy of values: a service is asked each time.
 
+mod again;
 mod answer;
 mod register;
 mod route;
@@ -12,6 +13,7 @@ mod subscribe;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use usp::proto::msg::{Request, Response, SupportedObjectResult};
 use usp::{EndpointId, ErrorCode, UspError};
@@ -19,7 +21,7 @@ use usp::{EndpointId, ErrorCode, UspError};
 use super::access::Actor;
 use super::notify::Kind;
 use super::{Effect, Engine};
-use crate::limits::{SERVICE_JOBS_MAX, SERVICES_MAX};
+use crate::limits::{SERVICE_AGAIN_MIN, SERVICE_JOBS_MAX, SERVICES_MAX};
 use crate::{Fault, Now};
 
 /// All of it, the engine's own.
@@ -58,7 +60,7 @@ pub(crate) struct Services {
 struct Service {
     endpoint_id: EndpointId,
     /// What it has registered, and whether it has described it: before that nobody sees it.
-    paths: BTreeMap<String, bool>,
+    paths: BTreeMap<String, Known>,
     /// What it has described, in order of its paths.
     objects: Vec<SupportedObjectResult>,
     /// What we have subscribed to there, by our id.
@@ -66,6 +68,18 @@ struct Service {
     next_subscription: u32,
     /// What an earlier connection has left there is looked for, and then gone.
     leftovers: Leftovers,
+    /// When it is asked again what it has not answered, and how long it is left alone the next time.
+    again: Option<Instant>,
+    wait: Duration,
+}
+
+/// Whether we know what is at a path that is registered.
+#[derive(Debug, PartialEq, Eq)]
+enum Known {
+    Asked,
+    /// It has not said so, and is asked again.
+    Silent,
+    Described,
 }
 
 /// How far the subscriptions of an earlier connection are cleared away.
@@ -89,8 +103,12 @@ struct Subscribed {
 /// The row of a subscription at a service.
 #[derive(Debug, PartialEq, Eq)]
 enum Row {
+    /// To be asked for as soon as others are answered.
+    Wanted,
     Asked,
     Is(String),
+    /// It is not there, for no reason that lasts.
+    Later,
     /// It does not take it; asking again would not help.
     Refused,
 }
@@ -147,7 +165,8 @@ struct Job {
 
 impl Service {
     fn ready(&self) -> impl Iterator<Item = &str> {
-        let ready = self.paths.iter().filter(|(_, ready)| **ready);
+        let ready = self.paths.iter();
+        let ready = ready.filter(|(_, known)| **known == Known::Described);
         ready.map(|(path, _)| path.as_str())
     }
 
@@ -286,6 +305,8 @@ impl Engine {
             subscriptions: BTreeMap::new(),
             next_subscription: 0,
             leftovers: Leftovers::Unknown,
+            again: None,
+            wait: SERVICE_AGAIN_MIN,
         };
         self.services.by_number.insert(self.services.last, service);
         Ok(self.services.last)

@@ -12,8 +12,8 @@ use usp::proto::msg::{
 use super::super::Engine;
 use super::super::paths::{Pattern, list_items, split};
 use super::super::state::Delta;
-use super::{Ask, SERVICE_ROWS, TRUST, to_error, within};
-use crate::limits::{SERVICE_MODEL_ELEMENTS_MAX, SERVICE_PATHS_MAX};
+use super::{Ask, Known, SERVICE_ROWS, TRUST, to_error, within};
+use crate::limits::{SERVICE_AGAIN_MIN, SERVICE_MODEL_ELEMENTS_MAX, SERVICE_PATHS_MAX};
 use crate::{Fault, Now};
 
 impl Engine {
@@ -31,7 +31,7 @@ impl Engine {
                 Ok(new) => {
                     let known = self.services.by_number.get_mut(&service);
                     if let Some(known) = known.filter(|_| new) {
-                        known.paths.insert(asked.path.clone(), false);
+                        known.paths.insert(asked.path.clone(), Known::Asked);
                         taken.push(asked.path.clone());
                     }
                     RegisterStatus::OperSuccess(RegisterSuccess {
@@ -145,7 +145,7 @@ impl Engine {
         Err(Fault::permission_denied(text))
     }
 
-    fn describe_path(&mut self, service: u32, path: String) {
+    pub(super) fn describe_path(&mut self, service: u32, path: String) {
         self.look_for_leftovers(service);
         // An element is described by its object: by itself only since 1.4.
         let (object, alone) = match path.ends_with('.') {
@@ -156,7 +156,8 @@ impl Engine {
         self.ask_service(Ask::Describe(service, path), request.into());
     }
 
-    /// The description of a path has come, or does not come.
+    /// The description of a path has come, or does not come: then it is asked for again, for the service was told that
+    /// it has the path.
     pub(super) fn described(
         &mut self,
         now: Now,
@@ -164,12 +165,13 @@ impl Engine {
         path: &str,
         result: Result<Response, UspError>,
     ) {
-        let mut objects = match result {
+        let (mut objects, failed) = match result {
             Ok(Response::GetSupportedDmResp(response)) => {
                 let results = response.req_obj_results.into_iter();
-                results.flat_map(|one| one.supported_objs).collect()
+                let objects = results.flat_map(|one| one.supported_objs);
+                (objects.collect(), None)
             }
-            _ => Vec::new(),
+            other => (Vec::new(), other.err()),
         };
         narrow(&mut objects, path);
         let Some(known) = self.services.by_number.get_mut(&service) else {
@@ -177,16 +179,21 @@ impl Engine {
         };
         let all = known.objects.iter().chain(&objects);
         let elements: usize = all.map(super::super::supported::elements).sum();
-        let Some(ready) = known.paths.get_mut(path) else {
+        let Some(state) = known.paths.get_mut(path) else {
             return; // Given back meanwhile.
         };
+        if *state == Known::Described {
+            return; // Given back, registered and described meanwhile.
+        }
         if objects.is_empty() || elements > SERVICE_MODEL_ELEMENTS_MAX {
-            // Registered in vain: nobody could know what is there.
-            known.paths.remove(path);
-            tracing::warn!(agent = %self.own, service = %known.endpoint_id, path, elements, "a service does not describe what it has registered");
+            // Nobody could know what is there.
+            *state = Known::Silent;
+            known.ask_again(now);
+            tracing::warn!(agent = %self.own, service = %known.endpoint_id, path, elements, ?failed, "a service does not describe what it has registered");
             return;
         }
-        *ready = true;
+        *state = Known::Described;
+        known.wait = SERVICE_AGAIN_MIN;
         let first = known.ready().count() == 1;
         known.objects.extend(objects);
         known

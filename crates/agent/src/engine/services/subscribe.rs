@@ -4,18 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dm::Path;
-use usp::UspError;
 use usp::msg::required;
 use usp::proto::msg::{self, CmdType, Notification, Notify, Response, SupportedObjectResult};
+use usp::{ErrorCode, UspError};
 
 use super::super::Engine;
 use super::super::access::{Actor, Field, Right};
 use super::super::notify::Kind;
 use super::super::paths::{Pattern, is_search, row};
+use super::again::lasts;
 use super::answer::readable;
 use super::{Ask, Leftovers, Row, Service, Subscribed};
 use crate::Now;
-use crate::limits::SERVICE_SUBSCRIPTIONS_MAX;
+use crate::limits::{SERVICE_AGAIN_MIN, SERVICE_SUBSCRIBING_MAX, SERVICE_SUBSCRIPTIONS_MAX};
 
 /// How the ids of our subscriptions at services begin.
 const PREFIX: &str = "headend-broker-";
@@ -85,10 +86,9 @@ impl Engine {
                 }
                 // What is being asked for is looked at again when it is there.
                 Row::Asked => true,
-                Row::Is(_) | Row::Refused => keep,
+                _ => keep,
             }
         });
-        let mut new = Vec::new();
         for ((kind, reference), stands_for) in wanted {
             if known.subscriptions.len() >= SERVICE_SUBSCRIPTIONS_MAX {
                 tracing::warn!(service = %known.endpoint_id, "limit SERVICE_SUBSCRIPTIONS_MAX: {reference} is not watched");
@@ -96,8 +96,7 @@ impl Engine {
             }
             known.next_subscription += 1;
             let id = format!("{PREFIX}{}", known.next_subscription);
-            new.push((id.clone(), kind, reference.clone()));
-            let row = Row::Asked;
+            let row = Row::Wanted;
             let there = Subscribed {
                 kind,
                 reference,
@@ -110,7 +109,24 @@ impl Engine {
             let request = usp::msg::delete(true, gone);
             self.ask_service(Ask::Forget(service), request.into());
         }
-        for (id, kind, reference) in new {
+        self.subscribe_next(service);
+    }
+
+    /// Asks for what is wanted, some at a time.
+    fn subscribe_next(&mut self, service: u32) {
+        let Some(known) = self.services.by_number.get_mut(&service) else {
+            return;
+        };
+        let mut room = SERVICE_SUBSCRIBING_MAX.saturating_sub(known.subscribing());
+        let mut next = Vec::new();
+        for (id, there) in &mut known.subscriptions {
+            if room > 0 && there.row == Row::Wanted {
+                room -= 1;
+                there.row = Row::Asked;
+                next.push((id.clone(), there.kind, there.reference.clone()));
+            }
+        }
+        for (id, kind, reference) in next {
             let settings = vec![
                 required("ID", id.clone()),
                 required("NotifType", kind.name()),
@@ -159,31 +175,49 @@ impl Engine {
 
     pub(super) fn subscribed(
         &mut self,
+        now: Now,
         service: u32,
         id: &str,
         result: Result<Response, UspError>,
     ) {
-        let known = self.services.by_number.get_mut(&service);
-        let Some(there) = known.and_then(|known| known.subscriptions.get_mut(id)) else {
+        let Some(known) = self.services.by_number.get_mut(&service) else {
+            return;
+        };
+        let Some(there) = known.subscriptions.get_mut(id) else {
             return;
         };
         let made = match &result {
             Ok(Response::AddResp(response)) => response.created_obj_results.first(),
             _ => None,
         };
-        there.row = match made.map(|one| &one.oper_status) {
-            Some(msg::CreateStatus::OperSuccess(made)) => Row::Is(made.instantiated_path.clone()),
-            _ => {
-                tracing::warn!(agent = %self.own, service, reference = there.reference, ?result, "a service takes no subscription");
-                Row::Refused
+        let refused = match (made.map(|one| &one.oper_status), &result) {
+            (Some(msg::CreateStatus::OperSuccess(made)), _) => {
+                there.row = Row::Is(made.instantiated_path.clone());
+                None
             }
+            (Some(msg::CreateStatus::OperFailure(failure)), _) => Some(failure.err_code),
+            (None, Err(error)) => Some(error.code.0),
+            (None, Ok(_)) => Some(ErrorCode::INTERNAL_ERROR.0),
         };
+        match refused {
+            None => known.wait = SERVICE_AGAIN_MIN,
+            Some(code) if lasts(code) => {
+                there.row = Row::Refused;
+                tracing::warn!(agent = %self.own, service, reference = there.reference, ?result, "a service takes no subscription");
+            }
+            Some(_) => {
+                there.row = Row::Later;
+                // Once for all of them.
+                if known.again.is_none() {
+                    tracing::warn!(agent = %self.own, service, reference = there.reference, ?result, "a service takes no subscription now");
+                }
+                known.ask_again(now);
+            }
+        }
+        self.subscribe_next(service);
         // Once for all that are under way: one of them may not be wanted any more.
         let known = self.services.by_number.get(&service);
-        let mut all = known
-            .into_iter()
-            .flat_map(|known| known.subscriptions.values());
-        if all.all(|there| there.row != Row::Asked) {
+        if known.is_some_and(|known| known.subscribing() == 0) {
             self.sync_service(service);
         }
     }

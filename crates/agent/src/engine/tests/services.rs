@@ -11,6 +11,8 @@ use usp::proto::msg::{
 };
 use usp::{ErrorCode, Map, UspError};
 
+mod again;
+
 use super::rig::{CONTROLLER, OTHER, Rig};
 use crate::limits::{
     SERVICE_JOBS_MAX, SERVICE_MODEL_ELEMENTS_MAX, SERVICE_PATHS_MAX, SERVICE_SUBSCRIPTIONS_MAX,
@@ -348,7 +350,7 @@ fn a_service_is_seen_once_it_has_described_what_it_registered() {
     let named = |name| params.iter().filter(|one| one.param_name == name).count();
     assert_eq!((named("X_T"), named("SerialNumber")), (1, 1));
 
-    // One that does not, or describes too much, has registered in vain.
+    // One that does not, or describes too much, is not seen.
     let rows: Vec<String> = (0..SERVICE_MODEL_ELEMENTS_MAX)
         .map(|n| format!("P{n}"))
         .collect();
@@ -363,6 +365,29 @@ fn a_service_is_seen_once_it_has_described_what_it_registered() {
         assert_eq!(stage.get(CONTROLLER, "Device.X_B.").err_code, 7026);
         assert_eq!(stage.register(two, &["Device.X_B."]), [0]);
         stage.rig.engine.service_gone(stage.rig.now, two);
+    }
+}
+
+#[test]
+fn each_of_several_elements_of_one_object_is_supported() {
+    let mut stage = Stage::new();
+    let one = stage.connect("self::one");
+    let paths = ["Device.DeviceInfo.X_T", "Device.DeviceInfo.X_U"];
+    assert_eq!(stage.register(one, &paths), [0, 0]);
+    stage.serve(|request| match request {
+        Request::GetSupportedDm(_) => {
+            described(vec![object("Device.DeviceInfo.", &["X_T", "X_U"])])
+        }
+        other => usual(other),
+    });
+    for path in paths {
+        let Ok(Response::GetSupportedDmResp(resp)) =
+            stage.rig.ask(usp::msg::get_supported_dm([path], false))
+        else {
+            panic!("no answer");
+        };
+        assert_eq!(resp.req_obj_results[0].err_code, 0, "{path}");
+        stage.rig.subscribe("ValueChange", path, &[("ID", path)]);
     }
 }
 
