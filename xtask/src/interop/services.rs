@@ -332,7 +332,7 @@ fn their_service(bin: &Path, home: &Path, own: &str) -> Result<Process> {
             "Device.UnixDomainSockets.UnixDomainSocket.1",
         ),
     ]);
-    let registers = ["-R", "Device.BulkData.,Device.STOMP."];
+    let registers = ["-R", "Device.BulkData."];
     obuspa(bin, home, "service", &reset, &registers)
 }
 

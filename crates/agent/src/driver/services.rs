@@ -63,7 +63,10 @@ pub(super) struct Services {
     controllers: Option<Listener<LocalDoor>>,
     controller_door: Option<Arc<LocalDoor>>,
     peers: Vec<Service>,
-    config: Arc<Config>,
+    /// Who is listened to first, so that one that says a lot does not keep the others from being heard.
+    first: usize,
+    /// How they are spoken with; a device without services has none.
+    config: Option<Arc<Config>>,
     /// Requests of controllers that wait for services: whose they are.
     jobs: BTreeMap<u64, (u32, RequestToken)>,
 }
@@ -105,7 +108,7 @@ impl Services {
             services: bind(config.service_socket(), &services).await?,
             controllers: bind(config.controller_socket(), &controllers).await?,
             controller_door: Some(controllers),
-            config: Arc::new(talk),
+            config: Some(Arc::new(talk)),
             ..Services::default()
         })
     }
@@ -116,14 +119,18 @@ impl Services {
             services,
             controllers,
             peers,
+            first,
             ..
         } = self;
         tokio::select! {
             accepted = accept(services) => Local::Service(Box::new(accepted)),
             accepted = accept(controllers) => Local::Controller(Box::new(accepted)),
             (at, heard) = poll_fn(|cx| {
-                for (at, peer) in peers.iter_mut().enumerate() {
-                    if let Poll::Ready(heard) = pin!(peer.link.recv()).poll(cx) {
+                let count = peers.len();
+                for turn in 0..count {
+                    let at = (*first + turn) % count;
+                    if let Poll::Ready(heard) = pin!(peers[at].link.recv()).poll(cx) {
+                        *first = at + 1;
                         return Poll::Ready((at, heard));
                     }
                 }
@@ -203,7 +210,7 @@ impl Driver {
         tracing::info!(agent = %self.engine.endpoint_id(), service = %id, process = ?accepted.hello.credentials, "a service has connected");
         let own = self.engine.endpoint_id().clone();
         let ids = self.next_random();
-        let config = self.services.config.clone();
+        let config = self.services.config.clone().unwrap_or_default();
         self.services.peers.push(Service {
             number,
             session: Session::new(config, own, id, ids),

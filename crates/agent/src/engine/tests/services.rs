@@ -243,6 +243,8 @@ fn a_path_is_had_by_one_service_and_not_where_this_agent_has_something_itself() 
         ("Device.X_A.B.Name", 7029),
         ("Device.WiFi.", 7029),
         ("Device.LocalAgent.", 7029),
+        ("Device.LocalAgent.X_C.", 7029),
+        ("Device.USPServices.X_C.", 7029),
         ("Device.DeviceInfo.SerialNumber", 7029),
         ("Device.Reboot()", 7029),
         ("Device.", 7028),

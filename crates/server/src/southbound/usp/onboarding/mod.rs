@@ -240,22 +240,22 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
     }
 
     let kind = model_key(&description, Protocol::Usp, device);
-    let Known { key, model, cached } = model::known(job, &kind, &mut notes).await?;
-    let fresh = known.models.usp != key;
-    if fresh || !cached {
-        let patch = DevicePatch {
-            model: Some((Protocol::Usp, key)),
-            ..DevicePatch::default()
-        };
-        let found = event(tenant, device, EventKind::DeviceModelDiscovered)
-            .data(json!({ "objects": model.objects.len(), "cached": cached }));
-        store
-            .device_update(tenant, device, patch, now(), vec![found])
-            .await
-            .map_err(Stopped::store("model"))?;
+    let mut found = model::known(job, &kind, &mut notes).await?;
+    let fresh = known.models.usp != found.key;
+    if fresh || !found.cached {
+        note_model(job, &found).await?;
     }
 
-    subscriptions::all(job, &model, &mut notes).await?;
+    subscriptions::all(job, &found.model, &mut notes).await?;
+    if services::are_possible(&found.model) {
+        // A service may have come before we were subscribed to that.
+        let again = model::known(job, &kind, &mut notes).await?;
+        if again.key != found.key {
+            note_model(job, &again).await?;
+            found = again;
+        }
+    }
+    let model = found.model;
     if job.unfinished || fresh {
         values::first(job, &model, &mut notes).await?;
     }
@@ -288,6 +288,21 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
         ended.swap_tried = true;
     }
     Ok(())
+}
+
+/// The device is of this model.
+async fn note_model(job: &Job, found: &Known) -> Result<(), Stopped> {
+    let patch = DevicePatch {
+        model: Some((Protocol::Usp, found.key.clone())),
+        ..DevicePatch::default()
+    };
+    let told = event(&job.tenant, job.device(), EventKind::DeviceModelDiscovered)
+        .data(json!({ "objects": found.model.objects.len(), "cached": found.cached }));
+    let device = job.device();
+    let noted = job
+        .store()
+        .device_update(&job.tenant, device, patch, now(), vec![told]);
+    noted.await.map_err(Stopped::store("model")).map(drop)
 }
 
 /// Keeps a model that was discovered by hand.
