@@ -3,7 +3,7 @@
 //! device somebody misses.
 
 use super::refusal_words::{advice, is_conduct, what, words};
-use super::{device_view, doctor, findings_acs, findings_mqtt, reach, time};
+use super::{device_view, doctor, findings_acs, findings_mqtt, findings_pki, reach, time};
 use crate::auth::Caller;
 use crate::limits::DOCTOR_DEVICES_MAX;
 use crate::problem::Result;
@@ -37,6 +37,7 @@ pub async fn all(
     all.extend(findings_acs::listeners(state));
     all.extend(findings_acs::waking(state));
     all.extend(certificates(state, at));
+    all.extend(findings_pki::all(state, caller, at).await?);
     all.extend(tenant(state, caller).await?);
     all.push(keys(state, caller, at).await?);
     let refused = doctor::read(state, caller, at.minus(SINCE)).await?;
@@ -222,7 +223,7 @@ fn certificates(state: &State, at: Timestamp) -> Vec<Finding> {
 
 /// What a certificate is, and whether it holds: what its code begins with, whose it is, how to renew it, and what else
 /// there is to say.
-fn certificate(info: &CertificateInfo, words: [&str; 4], at: Timestamp) -> Finding {
+pub fn certificate(info: &CertificateInfo, words: [&str; 4], at: Timestamp) -> Finding {
     let [prefix, of, renew, more] = words;
     let seconds = |time: i64| Timestamp::from_millis(time.saturating_mul(1000));
     let (from, until) = (seconds(info.not_before), seconds(info.not_after));

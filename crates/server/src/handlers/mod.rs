@@ -13,6 +13,7 @@ mod file;
 mod findings;
 mod findings_acs;
 mod findings_mqtt;
+mod findings_pki;
 mod management_session;
 mod model;
 mod model_search;

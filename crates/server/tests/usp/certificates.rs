@@ -476,6 +476,32 @@ async fn an_authority_that_is_made_while_the_server_runs_is_believed_without_a_r
     until("devices are asked for their certificates", || dial(&roots)).await;
 }
 
+#[tokio::test]
+async fn the_doctor_shows_the_authority_and_that_certificates_of_devices_end_soon() {
+    let site = Site::start().await;
+    let codes = async || -> Vec<String> {
+        let page = site.world.read("/api/v1/doctor").await;
+        let all = page["findings"].as_array().unwrap().iter();
+        all.filter_map(|one| one["code"].as_str().map(str::to_owned))
+            .collect()
+    };
+    let before = codes().await;
+    assert!(before.contains(&"authority-certificate".to_owned()));
+    let ends = "device-certificates-end".to_owned();
+    assert!(!before.contains(&ends), "{before:?}");
+    let (id, _) = site.ours(EID).await;
+    assert!(!codes().await.contains(&ends));
+    let body = json!({"endpoint_id": OTHER, "days": 10});
+    let made = site.world.post("/api/v1/certificates", body).await;
+    let made: Value = made.json().await.unwrap();
+    assert!(codes().await.contains(&ends));
+    // What is revoked may end.
+    site.revoke(made["certificate"]["id"].as_str().unwrap())
+        .await;
+    site.revoke(&id).await;
+    assert!(!codes().await.contains(&ends));
+}
+
 /// What another node writes is all that this one hears.
 #[tokio::test]
 async fn a_certificate_that_another_node_revoked_ends_its_link_without_this_one_being_told() {

@@ -257,6 +257,12 @@ async fn a_reset_device_is_shown_as_refused_on_its_page_and_by_the_doctor() {
         (device["admission"]["words"] == "It comes with its own credential.").then_some(())
     })
     .await;
+    // The credential counts a moment before the link does.
+    until("it is connected", || async {
+        let reach = world.read(&format!("{page}/reach")).await;
+        (reach["paths"][0]["connected"] == true).then_some(())
+    })
+    .await;
     drop(puppet);
     until("it is gone", || async {
         let device = world.read(&page).await;
