@@ -87,6 +87,7 @@ async fn agents(path: &Path, count: usize) -> Result<Vec<Agent<Link>>, Fault> {
         ca_file: None,
         data: None,
         ramp_per_second: 1_000,
+        retry_min_wait: RETRY_MIN_WAIT,
     };
     tokio::spawn(run_swarm(swarm, CancellationToken::new()));
     let config = Arc::new(Config {
