@@ -55,6 +55,10 @@ pub async fn fill_tenant(store: &Store, tenant: &TenantId) {
 /// What `me` gets when it names them.
 pub async fn intrude(store: &Store, me: &TenantId, id: DeviceId) {
     crate::certificate::intrude(store, me).await;
+    for over in ["websocket", "cwmp"] {
+        let theirs = store.path_list_over(me, over, None, 9).await.unwrap();
+        assert!(theirs.iter().all(|path| path.device != id), "{theirs:?}");
+    }
     assert!(store.state_get(me, id, "rows").await.unwrap().is_none());
     none(
         store

@@ -70,6 +70,7 @@ pub const TRIED: &[&str] = &[
     "device_count",
     "device_facets",
     "path_list",
+    "path_list_over",
     "path",
     "path_list_dialled",
     "path_delete",
