@@ -12,6 +12,11 @@ describe('what an event means at a glance', () => {
     expect(gone('restart')).toBe('idle');
   });
 
+  it('is a warning when one of the paths of a device ends, and it stays over another', () => {
+    expect(tone('device.disconnected', { reason: 'closed', expected: null, still: ['mqtt'] })).toBe('warn');
+    expect(tone('device.disconnected', { reason: 'closed', expected: null, still: [] })).toBe('bad');
+  });
+
   it('of a finished operation is that of its state', () => {
     expect(tone('operation.finished', { state: 'failed' })).toBe('bad');
     expect(tone('operation.finished', { state: 'succeeded' })).toBe('ok');

@@ -34,6 +34,8 @@ export function eventTone(event: Pick<Schemas['Event'], 'kind' | 'data'>): Tone 
   }
   // We made it leave: nothing is wrong.
   if (event.kind === 'device.disconnected' && data?.expected) return 'idle';
+  // It is there over another path.
+  if (event.kind === 'device.disconnected' && Array.isArray(data?.still) && data.still.length > 0) return 'warn';
   return tones[event.kind] ?? 'idle';
 }
 

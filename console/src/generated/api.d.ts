@@ -1951,6 +1951,8 @@ export interface components {
         ManagementPath: {
             /** @description The last attempts to dial it, newest first. */
             attempts: components["schemas"]["DialAttempt"][];
+            /** @description Why it is used, or is not, in words; null where `used` is. */
+            choice?: string | null;
             /** @description Whether it is open now. */
             connected: boolean;
             connected_since?: components["schemas"]["Time"] | null;
@@ -1980,6 +1982,11 @@ export interface components {
             tls?: boolean | null;
             /** @description The transport and direction, like `websocket` or `websocket, dialled`. */
             transport: string;
+            /**
+             * @description Whether what is asked of the device goes over it now: of several that are open, the one that answers, a WebSocket
+             *     before MQTT. Null where it is not open, where another node holds it, and of a device that comes at intervals.
+             */
+            used?: boolean | null;
         };
         /** @description One time that a device came. */
         ManagementSession: {
@@ -2927,6 +2934,8 @@ export interface components {
             kind: string;
             /** @description The message or note as text, secrets masked. */
             text: string;
+            /** @description What it went over: `websocket`, `mqtt`, `cwmp`. Null where that was not written down. */
+            transport?: string | null;
         };
         /** @description One page of a list. */
         TranscriptEntryPage: {

@@ -88,6 +88,11 @@ pub struct ManagementPath {
     pub peer: Option<String>,
     /// Whether it is encrypted.
     pub tls: Option<bool>,
+    /// Whether what is asked of the device goes over it now: of several that are open, the one that answers, a WebSocket
+    /// before MQTT. Null where it is not open, where another node holds it, and of a device that comes at intervals.
+    pub used: Option<bool>,
+    /// Why it is used, or is not, in words; null where `used` is.
+    pub choice: Option<String>,
     /// The session context that the device is spoken with in; null where there is none, and where another node holds
     /// the link.
     pub session_context: Option<SessionContext>,

@@ -13,6 +13,8 @@ pub struct TranscriptEntry {
     pub at: Time,
     /// Which way.
     pub direction: Direction,
+    /// What it went over: `websocket`, `mqtt`, `cwmp`. Null where that was not written down.
+    pub transport: Option<String>,
     /// What it was, like `Set` or `SetResp`; for notes of the server `note`.
     pub kind: String,
     /// The message or note as text, secrets masked.

@@ -128,6 +128,8 @@ impl Known {
 /// A link with the same endpoint id that is open now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rival {
+    /// It runs over another transport than the newcomer: one device may have both.
+    pub elsewhere: bool,
     /// How well it proved who it is.
     pub strength: Strength,
     /// Takeovers of this endpoint id within [`limits::FLAP_WINDOW`].
@@ -148,6 +150,15 @@ pub enum Strength {
     DeviceToken,
     /// Its own key pair.
     Certificate,
+}
+
+impl Strength {
+    /// Whether links that proved themselves this well are believed to be one device over two transports. A secret that
+    /// many devices share does not stand beside a proof of the device's own: whoever has the one need not be who has the
+    /// other.
+    pub fn stands_beside(self, other: Self) -> bool {
+        (self == Self::SetupKey) == (other == Self::SetupKey)
+    }
 }
 
 /// Which device a newcomer becomes.
@@ -200,8 +211,8 @@ pub struct Newcomer<'a> {
     pub certificate: Option<Standing<'a>>,
     /// What is known of this endpoint id in the credential's tenant.
     pub known: Option<Known>,
-    /// The link with this endpoint id that is open now.
-    pub rival: Option<Rival>,
+    /// The links with this endpoint id that are open now.
+    pub rivals: &'a [Rival],
 }
 
 /// Decides about a connection.
@@ -244,7 +255,7 @@ pub fn admit(newcomer: &Newcomer<'_>) -> Result<Admission, Refusal> {
         _ => prove(credential, known, &mut admission)?,
     }
     // Better authenticated, then newer, wins; but not for ever.
-    if let Some(rival) = newcomer.rival {
+    for rival in newcomer.rivals {
         rival.gives_way(admission.strength)?;
     }
     Ok(admission)
@@ -305,8 +316,16 @@ fn prove(
 }
 
 impl Rival {
-    /// Whether the open link makes room for a newcomer that proved itself this well.
+    /// Whether both can be: the device over two transports.
+    pub fn stays(&self, newcomer: Strength) -> bool {
+        self.elsewhere && self.strength.stands_beside(newcomer)
+    }
+
+    /// Whether the open link makes room for a newcomer that proved itself this well, or needs not.
     pub fn gives_way(&self, newcomer: Strength) -> Result<(), Refusal> {
+        if self.stays(newcomer) {
+            return Ok(());
+        }
         match self.strength.cmp(&newcomer) {
             Ordering::Greater => Err(Refusal::WeakerThanOpenLink),
             Ordering::Equal if self.takeovers >= limits::FLAP_TAKEOVERS_MAX => {

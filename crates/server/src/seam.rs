@@ -42,6 +42,21 @@ pub struct SessionContext {
     pub encrypted: bool,
 }
 
+/// A link that a device has to this node now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LivePath {
+    /// What it runs over.
+    pub transport: &'static str,
+    /// The device can be asked things over it.
+    pub open: bool,
+    /// A request over it was not answered in the last minutes.
+    pub doubted: bool,
+    /// When the device was last heard on it: any record or pong.
+    pub heard: Timestamp,
+    /// The session context that it is in.
+    pub session_context: Option<SessionContext>,
+}
+
 /// What devices are asked to come with, beside HTTP.
 #[derive(Clone, Debug, Default)]
 pub struct Waking {
@@ -99,9 +114,9 @@ pub trait South: Send + Sync {
     /// store hears of it a little later.
     fn heard(&self, device: DeviceId) -> Option<Timestamp>;
 
-    /// The session context that a device connected to this node is spoken with in.
-    fn session_context(&self, _: DeviceId) -> Option<SessionContext> {
-        None
+    /// The links of a device that is connected to this node, the one that is asked first.
+    fn live(&self, _: DeviceId) -> Vec<LivePath> {
+        Vec::new()
     }
 
     /// Devices connected to this node.

@@ -7,7 +7,7 @@ use fleet::{DeviceId, OperationId, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
 
 use crate::dispatch::Handle;
-use crate::seam::{Attempt, SessionContext, South, Waking, Way};
+use crate::seam::{Attempt, LivePath, South, Waking, Way};
 
 /// What an adapter knows of its links beyond `fleet::Southbound`.
 pub trait Links: fleet::Southbound {
@@ -53,9 +53,9 @@ pub trait Links: fleet::Southbound {
     /// When a device that is linked to this node was last heard.
     fn heard(&self, device: DeviceId) -> Option<Timestamp>;
 
-    /// The session context that a device linked to this node is spoken with in.
-    fn session_context(&self, _: DeviceId) -> Option<SessionContext> {
-        None
+    /// The links of a device that stay open, the one that is asked first.
+    fn live(&self, _: DeviceId) -> Vec<LivePath> {
+        Vec::new()
     }
 
     /// Devices linked to this node.
@@ -143,8 +143,8 @@ impl South for Devices {
         self.links.heard(device)
     }
 
-    fn session_context(&self, device: DeviceId) -> Option<SessionContext> {
-        self.links.session_context(device)
+    fn live(&self, device: DeviceId) -> Vec<LivePath> {
+        self.links.live(device)
     }
 
     fn connections(&self) -> u64 {

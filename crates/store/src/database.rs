@@ -123,6 +123,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "certificate",
         include_str!("../migrations/sqlite/0018_certificate.sql"),
     ),
+    (
+        19,
+        "transcript transport",
+        include_str!("../migrations/sqlite/0019_transcript_transport.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -216,6 +221,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         18,
         "certificate",
         include_str!("../migrations/postgres/0018_certificate.sql"),
+    ),
+    (
+        19,
+        "transcript transport",
+        include_str!("../migrations/postgres/0019_transcript_transport.sql"),
     ),
 ];
 

@@ -15,6 +15,8 @@ pub struct TranscriptEntry {
     pub at: Timestamp,
     /// `in` from the device, `out` to it.
     pub direction: String,
+    /// What it went over: `websocket`, `mqtt`, `cwmp`; empty where that is not known.
+    pub transport: String,
     /// Name of the message.
     pub what: String,
     /// The message as text.
@@ -45,15 +47,16 @@ impl Store {
                 };
                 for entry in entries {
                     n += 1;
-                    let insert = sql("INSERT INTO transcript (tenant, operation, n, at, direction, what, body) \
-                         VALUES ($1, $2, $3, $4, $5, $6, $7)")
+                    let insert = sql("INSERT INTO transcript (tenant, operation, n, at, direction, what, body, transport) \
+                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
                     .bind(&tenant)
                     .bind(operation)
                     .bind(n)
                     .bind(entry.at)
                     .bind(entry.direction)
                     .bind(entry.what)
-                    .bind(deflate(cut(&entry.text).as_bytes())?);
+                    .bind(deflate(cut(&entry.text).as_bytes())?)
+                    .bind(entry.transport);
                     tx.execute(insert).await?;
                 }
                 let trim = sql("DELETE FROM transcript WHERE tenant = $1 AND operation = $2 AND n <= $3")
@@ -72,8 +75,10 @@ impl Store {
         tenant: &TenantId,
         operation: OperationId,
     ) -> Result<Vec<TranscriptEntry>> {
-        let statement = sql("SELECT at, direction, what, body FROM transcript \
-             WHERE tenant = $1 AND operation = $2 ORDER BY n")
+        let statement = sql(
+            "SELECT at, direction, transport, what, body FROM transcript \
+             WHERE tenant = $1 AND operation = $2 ORDER BY n",
+        )
         .bind(tenant)
         .bind(operation);
         readable(&self.all(statement).await?, "transcript", |row| {
@@ -81,6 +86,7 @@ impl Store {
             Ok(TranscriptEntry {
                 at: c.take()?,
                 direction: c.take()?,
+                transport: c.take()?,
                 what: c.take()?,
                 text: String::from_utf8(inflate(&c.take::<Vec<u8>>()?)?).map_err(Error::damaged)?,
             })

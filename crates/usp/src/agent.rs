@@ -26,7 +26,7 @@ use crate::session::{earlier, excerpt, pop};
 use crate::version::{Version, Versions};
 
 use notifies::Notifies;
-pub use notifies::{GaveUp, NotifyId};
+pub use notifies::{GaveUp, NotifyId, Undelivered};
 pub use registrations::RegistrationId;
 
 /// How an agent talks; shared by all its sessions.
@@ -365,6 +365,17 @@ impl Session {
     /// Forgets a notification, for instance because its subscription is gone; false when it is over.
     pub fn cancel_notify(&mut self, id: NotifyId) -> bool {
         self.notifies.cancel(id)
+    }
+
+    /// Takes a notification that is not delivered away, for [`Self::take_over`] of another session with the same
+    /// controller; `None` when it is over.
+    pub fn hand_over(&mut self, id: NotifyId) -> Option<Undelivered> {
+        self.notifies.take(id)
+    }
+
+    /// Sends what another session did not deliver; gives it back where no more fits.
+    pub fn take_over(&mut self, now: Instant, what: Undelivered) -> Result<NotifyId, Undelivered> {
+        self.notifies.adopt(now, what)
     }
 
     /// How many notifications are not delivered yet.

@@ -101,6 +101,7 @@ function Path({ device, path, credential, onSplit, mayNot }: { device: DeviceDet
     [r.reason, path.connected ? undefined : path.disconnect_reason || undefined],
     [r.peer, path.peer ? <span key="p" className="mono">{path.peer}</span> : undefined],
     [r.tls, path.tls == null ? undefined : path.tls ? t.common.yes : t.common.no],
+    [r.requests, path.choice ?? undefined],
     [r.sessionContext, path.session_context ? r.sessionContextIs(path.session_context) : undefined],
     [r.credential, path.credential ?? undefined],
     [r.lastSign, path.evidence_at ? <span key="e"><Ago at={path.evidence_at} />{path.evidence_source ? `, ${path.evidence_source}` : ''}</span> : undefined],
@@ -111,6 +112,7 @@ function Path({ device, path, credential, onSplit, mayNot }: { device: DeviceDet
       <div className="row" style={{ padding: '8px 14px 0' }}>
         <strong>{path.protocol === path.transport ? path.protocol.toUpperCase() : `${path.protocol.toUpperCase()}, ${path.transport}`}</strong>
         {path.connected ? <State tone="ok">{visits ? r.between : r.connected}</State> : <State tone="bad">{visits ? r.overdue : r.closed}</State>}
+        {path.used == null ? null : <State tone={path.used ? 'ok' : 'waiting'}>{path.used ? r.used : r.standby}</State>}
         <span className="grow" />
         {onSplit ? <ActionButton size="compact-xs" disabledReason={mayNot} onClick={onSplit}>{t.matches.split}</ActionButton> : null}
       </div>

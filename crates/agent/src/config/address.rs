@@ -3,6 +3,17 @@
 use super::{ConfigError, ControllerConfig, MqttAddress, StompAddress};
 
 impl ControllerConfig {
+    /// The broker through which it is reached beside its own URL; empty where there is none.
+    pub(crate) fn second_url(&self) -> &str {
+        self.mqtt.as_ref().map_or("", |mqtt| &mqtt.url)
+    }
+
+    /// How the file says that it is reached.
+    pub(crate) fn urls(&self) -> String {
+        let both = format!("{} {}", self.url, self.second_url());
+        both.trim_end().to_owned()
+    }
+
     /// Whether the URL, and what goes with it, can be used.
     pub(super) fn check_url(
         &self,
@@ -26,10 +37,22 @@ impl ControllerConfig {
         if self.uid.is_some() && self.url != "unix:" {
             return invalid(&key("uid"), "needs the url unix:".into());
         }
-        if self.mqtt.is_some() && !mqtt {
+        let second = self.second_url();
+        if !second.is_empty() {
+            if mqtt || self.url.is_empty() {
+                let reason = "is for a second way, beside a url of another transport";
+                return invalid(&key("mqtt.url"), reason.into());
+            }
+            if let Err(reason) = MqttAddress::parse(second) {
+                return invalid(&key("mqtt.url"), reason);
+            }
+            if let Err((one, reason)) = self.mqtt.clone().unwrap_or_default().check() {
+                return invalid(&key(&format!("mqtt.{one}")), reason);
+            }
+        } else if self.mqtt.is_some() && !mqtt {
             return invalid(
                 &key("mqtt"),
-                "needs a url of mqtt://, mqtts://, mqtt+ws:// or mqtt+wss://".into(),
+                "needs a url of mqtt://, mqtts://, mqtt+ws:// or mqtt+wss://, or its own one beside another".into(),
             );
         }
         if self.stomp.is_some() && !stomp {

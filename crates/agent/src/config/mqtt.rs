@@ -10,6 +10,9 @@ use crate::limits::MQTT_WEBSOCKET_PATH;
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MqttConfig {
+    /// The broker, `mqtt://` or `mqtts://`, where the controller is reached through it beside the WebSocket of its own
+    /// `url`. Empty where that is the broker itself.
+    pub url: String,
     /// `5.0` or `3.1.1`.
     pub version: String,
     /// User name, such as `TENANT/setup`.
@@ -30,6 +33,7 @@ pub struct MqttConfig {
 impl Default for MqttConfig {
     fn default() -> Self {
         Self {
+            url: String::new(),
             version: "5.0".into(),
             username: String::new(),
             password: String::new(),

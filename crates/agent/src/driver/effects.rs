@@ -23,8 +23,7 @@ impl Driver {
                 let result = match self.engine.begin(now, &from, request) {
                     Handled::Now(result) => result,
                     Handled::Later(job) => {
-                        let controller = peer.config.instance;
-                        return self.wait_for_services(job, controller, token);
+                        return self.wait_for_services(job, at, token);
                     }
                 };
                 if let Err(error) = peer.session.respond(token, result) {
@@ -78,11 +77,7 @@ impl Driver {
                 notify,
                 retry,
             }) => {
-                let Some(at) = self
-                    .peers
-                    .iter()
-                    .position(|peer| peer.config.instance == controller)
-                else {
+                let Some(at) = self.best(controller) else {
                     return;
                 };
                 let peer = &mut self.peers[at];
@@ -96,46 +91,32 @@ impl Driver {
             }
             Effect::OnBoard(controller) => {
                 let request = self.engine.on_board_request(now);
-                if let Some(peer) = self
-                    .peers
-                    .iter_mut()
-                    .find(|peer| peer.config.instance == controller)
-                {
-                    // One at a time.
-                    peer.forget(|subscription| subscription == 0);
+                // One at a time.
+                self.introduced(controller);
+                if let Some(at) = self.best(controller) {
+                    let peer = &mut self.peers[at];
                     match peer.session.on_board(now.at, request) {
                         Ok(id) => peer.sent.push((id, 0)),
                         Err(error) => tracing::info!(%error, "an OnBoardRequest is dropped"),
                     }
                 }
             }
-            Effect::OnBoardingDone(controller) => {
-                if let Some(peer) = self
-                    .peers
-                    .iter_mut()
-                    .find(|peer| peer.config.instance == controller)
-                {
-                    peer.forget(|subscription| subscription == 0);
-                }
-            }
+            Effect::OnBoardingDone(controller) => self.introduced(controller),
             Effect::SubscriptionGone(gone) => {
                 for peer in &mut self.peers {
                     peer.forget(|subscription| subscription == gone);
                 }
             }
             Effect::ControllersChanged => self.reconcile().await,
-            Effect::Reconnect(controller) => {
-                let at = self
-                    .peers
-                    .iter()
-                    .position(|peer| peer.config.instance == controller);
+            Effect::Reconnect(controller, mtp) => {
+                let at = self.peers.iter().position(|peer| peer.is(controller, mtp));
                 if let Some(at) = at {
                     self.reconnect(at).await;
                 }
             }
             Effect::ResetContext(controller) => {
                 let wanted = |peer: &&mut Peer| peer.config.instance == controller;
-                if let Some(peer) = self.peers.iter_mut().find(wanted) {
+                for peer in self.peers.iter_mut().filter(wanted) {
                     peer.session.reset_context(now.at);
                 }
             }
@@ -228,10 +209,12 @@ impl Driver {
     async fn reconcile(&mut self) {
         let now = self.clock.now().at;
         let wanted: Vec<ControllerLink> = self.engine.controllers();
+        let order: Vec<(u32, u32)> = wanted.iter().map(|one| (one.instance, one.mtp)).collect();
         for mut peer in std::mem::take(&mut self.peers) {
-            if wanted.iter().any(|w| {
-                w.instance == peer.config.instance && w.endpoint_id == peer.config.endpoint_id
-            }) {
+            if wanted
+                .iter()
+                .any(|w| peer.is(w.instance, w.mtp) && w.endpoint_id == peer.config.endpoint_id)
+            {
                 self.peers.push(peer);
                 continue;
             }
@@ -245,7 +228,7 @@ impl Driver {
             let known = self
                 .peers
                 .iter()
-                .position(|peer| peer.config.instance == config.instance);
+                .position(|peer| peer.is(config.instance, config.mtp));
             match known {
                 Some(at) => {
                     let peer = &mut self.peers[at];
@@ -282,13 +265,20 @@ impl Driver {
         let local = local.filter(|peer| peer.config.reach == crate::Reach::Local);
         let local = local.map(|peer| peer.config.endpoint_id.clone());
         self.services.expect(local.collect());
+        let rank = |peer: &Peer| {
+            order
+                .iter()
+                .position(|(instance, mtp)| peer.is(*instance, *mtp))
+        };
+        self.peers.sort_by_key(rank);
         // Who has a way of its own does not come in by another.
-        let controllers = self
+        let mut controllers: Vec<_> = self
             .peers
             .iter()
             .filter(|peer| peer.config.reach != crate::Reach::Local)
             .map(|peer| peer.config.endpoint_id.clone())
             .collect();
+        controllers.dedup();
         *self
             .door
             .controllers
@@ -300,7 +290,7 @@ impl Driver {
 
 impl Peer {
     /// Forgets undelivered notifications.
-    fn forget(&mut self, which: impl Fn(u32) -> bool) {
+    pub(super) fn forget(&mut self, which: impl Fn(u32) -> bool) {
         for (id, subscription) in &self.sent {
             if which(*subscription) {
                 self.session.cancel_notify(*id);

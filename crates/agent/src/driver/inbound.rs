@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mtp::tls::{ClientCertificates, ServerTls, ServerTlsConfig};
 use mtp::ws::{
-    Admission, Admitted, Hello, Listener, ListenerConfig, Refusal, RefusalReason, Refusals, Refused,
+    Admission, Admitted, CloseCode, Hello, Listener, ListenerConfig, Refusal, RefusalReason,
+    Refusals, Refused, reason,
 };
 use usp::EndpointId;
 
-use super::RunError;
-use crate::ListenConfig;
+use super::peer::Channel;
+use super::{Driver, RunError};
 use crate::limits::INBOUND_PENDING_MAX;
+use crate::{ListenConfig, Reach};
 
 /// Who may come in, kept current by the driver.
 pub(super) struct Door {
@@ -107,4 +109,30 @@ pub(super) async fn listen(
             address: config.address,
             source,
         })
+}
+
+impl Driver {
+    /// A controller has dialled us. R-WS.4: the newer session replaces the older.
+    pub(super) fn accepted(&mut self, accepted: mtp::ws::Accepted<usp::EndpointId>) {
+        let now = self.clock.now().at;
+        // Where there are several ways to it, the one on which it dials us, else that of a WebSocket.
+        let order = |reach: &Reach| match reach {
+            Reach::Awaited => 0,
+            Reach::WebSocket(_) => 1,
+            _ => 2,
+        };
+        let peers = self.peers.iter_mut();
+        let peers = peers.filter(|peer| *peer.session.peer() == accepted.ticket);
+        let Some(peer) = peers.min_by_key(|peer| order(&peer.config.reach)) else {
+            return;
+        };
+        let older = std::mem::replace(&mut peer.channel, Channel::Idle);
+        peer.session.channel_closed(now);
+        peer.opened(now, accepted.link.into());
+        if let Channel::Open(link) = older {
+            self.closing
+                .spawn(async move { link.close(CloseCode::Normal, reason::REPLACED).await });
+        }
+        tracing::info!(agent = %self.engine.endpoint_id(), controller = %accepted.ticket, "a controller has connected");
+    }
 }

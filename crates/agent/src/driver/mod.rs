@@ -6,6 +6,7 @@ mod identity;
 mod inbound;
 mod peer;
 mod services;
+mod ways;
 mod wire;
 
 use std::future::{Future, poll_fn};
@@ -258,7 +259,7 @@ impl Driver {
         let now = self.clock.now().at;
         let random = self.next_random();
         let peer = &mut self.peers[at];
-        let instance = peer.config.instance;
+        let (instance, mtp) = (peer.config.instance, peer.config.mtp);
         match happened {
             Happened::Dialed(Ok(link)) => {
                 peer.opened(now, link);
@@ -266,7 +267,7 @@ impl Driver {
                 // A client identifier that was assigned is no reason to connect again.
                 let mut links = self.engine.controllers().into_iter();
                 let peer = &mut self.peers[at];
-                if let Some(now) = links.find(|one| one.instance == instance) {
+                if let Some(now) = links.find(|one| (one.instance, one.mtp) == (instance, mtp)) {
                     peer.config.reach = now.reach;
                 }
                 tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), "connected");
@@ -301,28 +302,11 @@ impl Driver {
                 self.show(at);
             }
         }
-        let failures = self.peers[at].backoff.failures();
-        self.engine.set_retry_count(instance, failures);
-    }
-
-    /// A controller has dialled us. R-WS.4: the newer session replaces the older.
-    fn accepted(&mut self, accepted: mtp::ws::Accepted<usp::EndpointId>) {
-        let now = self.clock.now().at;
-        let Some(peer) = self
-            .peers
-            .iter_mut()
-            .find(|peer| *peer.session.peer() == accepted.ticket)
-        else {
-            return;
-        };
-        let older = std::mem::replace(&mut peer.channel, Channel::Idle);
-        peer.session.channel_closed(now);
-        peer.opened(now, accepted.link.into());
-        if let Channel::Open(link) = older {
-            self.closing
-                .spawn(async move { link.close(CloseCode::Normal, reason::REPLACED).await });
+        let peer = &self.peers[at];
+        if let Reach::WebSocket(_) = peer.config.reach {
+            let failures = peer.backoff.failures();
+            self.engine.set_retry_count(instance, failures);
         }
-        tracing::info!(agent = %self.engine.endpoint_id(), controller = %accepted.ticket, "a controller has connected");
     }
 
     /// Pings, retries, dials that are due.
@@ -409,14 +393,17 @@ impl Driver {
     /// is left. Returns when the engine wants to be called again after all that, and a restart, if one is wanted.
     async fn settle(&mut self) -> (Option<Instant>, Option<Restart>) {
         let mut restart = None;
+        self.fail_over();
         loop {
             // Also reports commands that finished at once, after their answers.
             let tick = self.engine.tick(self.clock.now());
             let mut busy = false;
             for at in 0..self.peers.len() {
-                let peer = &self.peers[at];
-                let (instance, status) = (peer.config.instance, peer.session.context_status());
-                self.engine.set_context_status(instance, status);
+                let instance = self.peers[at].config.instance;
+                if self.best(instance) == Some(at) {
+                    let status = self.peers[at].session.context_status();
+                    self.engine.set_context_status(instance, status);
+                }
                 while let Some(event) = self.peers[at].session.poll_event() {
                     busy = true;
                     self.event(at, event);

@@ -1,4 +1,5 @@
-//! One controller as the driver sees it: its session, which outlives connections, and the connection of the moment.
+//! One way to a controller as the driver sees it: its session, which outlives connections, and the connection of the
+//! moment.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -58,6 +59,15 @@ impl Peer {
             sent: Vec::new(),
             refused: None,
         }
+    }
+
+    /// Whether this is that way to that controller.
+    pub fn is(&self, instance: u32, mtp: u32) -> bool {
+        (self.config.instance, self.config.mtp) == (instance, mtp)
+    }
+
+    pub fn is_open(&self) -> bool {
+        matches!(self.channel, Channel::Open(_)) && self.session.is_open()
     }
 
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {

@@ -67,8 +67,8 @@ pub(super) struct Services {
     first: usize,
     /// How they are spoken with; a device without services has none.
     config: Option<Arc<Config>>,
-    /// Requests of controllers that wait for services: whose they are.
-    jobs: BTreeMap<u64, (u32, RequestToken)>,
+    /// Requests of controllers that wait for services: whose they are, and by which way they came.
+    jobs: BTreeMap<u64, ((u32, u32), RequestToken)>,
 }
 
 /// What happened at a socket.
@@ -372,8 +372,10 @@ impl Driver {
     }
 
     /// A request waits for services.
-    pub(super) fn wait_for_services(&mut self, job: u64, controller: u32, token: RequestToken) {
-        self.services.jobs.insert(job, (controller, token));
+    pub(super) fn wait_for_services(&mut self, job: u64, at: usize, token: RequestToken) {
+        let from = &self.peers[at].config;
+        let from = (from.instance, from.mtp);
+        self.services.jobs.insert(job, (from, token));
     }
 
     /// Services have answered; `None` when nobody waits for it any more.
@@ -382,9 +384,11 @@ impl Driver {
         job: u64,
         result: Result<Response, UspError>,
     ) -> Option<usize> {
-        let (controller, token) = self.services.jobs.remove(&job)?;
-        let mut peers = self.peers.iter();
-        let at = peers.position(|peer| peer.config.instance == controller)?;
+        let ((controller, mtp), token) = self.services.jobs.remove(&job)?;
+        let at = self
+            .peers
+            .iter()
+            .position(|peer| peer.is(controller, mtp))?;
         // Another controller of the same number does not know the token.
         let _ = self.peers[at].session.respond(token, result);
         Some(at)

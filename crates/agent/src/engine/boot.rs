@@ -173,12 +173,12 @@ impl Engine {
             });
             match known {
                 None => self.configure_controller(now, &controller, None)?,
-                Some(n) if self.state.value(&note) != Some(&controller.url) => {
+                Some(n) if self.state.value(&note) != Some(&controller.urls()) => {
                     self.configure_controller(now, &controller, Some(n))?;
                 }
                 Some(_) => {}
             }
-            self.state.set(&note, &controller.url);
+            self.state.set(&note, &controller.urls());
         }
         Ok(())
     }
@@ -219,20 +219,26 @@ impl Engine {
             ]);
         }
         let mtp = |name: &str| format!("MTP.1.{name}");
-        if !config.url.is_empty() {
-            self.state.insert(&format!("{row}MTP."), Some(1));
-            values.extend([
-                (mtp("Alias"), "cpe-1".to_owned()),
-                (mtp("Enable"), "true".to_owned()),
-                (mtp("Order"), "1".to_owned()),
-            ]);
+        for (n, url) in (1..).zip([config.url.as_str(), config.second_url()]) {
+            if !url.is_empty() {
+                self.state.insert(&format!("{row}MTP."), Some(n));
+                values.extend([
+                    (format!("MTP.{n}.Alias"), format!("cpe-{n}")),
+                    (format!("MTP.{n}.Enable"), "true".to_owned()),
+                    (format!("MTP.{n}.Order"), n.to_string()),
+                ]);
+            }
         }
         let bad = |reason: String| {
             EngineError::Model(format!("controller {}: url {reason}", config.endpoint_id))
         };
+        if !config.second_url().is_empty() {
+            let address = MqttAddress::parse(config.second_url()).map_err(bad)?;
+            values.extend(self.configure_mqtt(config, address, 2));
+        }
         if MqttAddress::is_one(&config.url) {
             let address = MqttAddress::parse(&config.url).map_err(bad)?;
-            values.extend(self.configure_mqtt(config, address));
+            values.extend(self.configure_mqtt(config, address, 1));
         } else if config.is_local() {
             let services = self.config.services.clone().unwrap_or_default();
             let (mode, path) = match (config.socket(), services.broker_agent) {

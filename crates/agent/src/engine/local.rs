@@ -252,12 +252,12 @@ impl Engine {
                 "Controller",
                 n,
                 "MTP",
-                _,
+                mtp,
                 "WebSocket",
                 "Reset()",
             ] => {
-                if let Ok(n) = n.parse() {
-                    self.effects.push_back(Effect::Reconnect(n));
+                if let (Ok(n), Ok(mtp)) = (n.parse(), mtp.parse()) {
+                    self.effects.push_back(Effect::Reconnect(n, mtp));
                 }
                 Outcome::Done(Ok(Vec::new()))
             }
@@ -278,7 +278,8 @@ impl Engine {
                 let client: Option<u32> = client.parse().ok();
                 for link in self.controllers() {
                     if matches!(&link.reach, Reach::Mqtt(mqtt) if Some(mqtt.client) == client) {
-                        self.effects.push_back(Effect::Reconnect(link.instance));
+                        let reconnect = Effect::Reconnect(link.instance, link.mtp);
+                        self.effects.push_back(reconnect);
                     }
                 }
                 Outcome::Done(Ok(Vec::new()))

@@ -82,8 +82,8 @@ pub enum Effect {
     ControllersChanged,
     /// The agent's own listeners are configured differently.
     ListenersChanged,
-    /// Close this controller's connection and connect again.
-    Reconnect(u32),
+    /// Close the connection to this controller by this MTP of its row, and connect again.
+    Reconnect(u32, u32),
     /// Begin a new session context with this controller.
     ResetContext(u32),
     /// There is another certificate of the agent's own: connections to come show it, and those that are encrypted are made
@@ -126,11 +126,13 @@ pub enum Reach {
     Stomp(Box<StompLink>),
 }
 
-/// How to reach a controller, from its row and first enabled MTP.
+/// One way to a controller, from its row and an enabled MTP of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControllerLink {
     /// Its instance number.
     pub instance: u32,
+    /// Instance number of `MTP.{i}.` in its row; 0 where there is none, and it dials us.
+    pub mtp: u32,
     /// Its endpoint id.
     pub endpoint_id: EndpointId,
     /// How it is reached.

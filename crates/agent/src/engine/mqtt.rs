@@ -132,6 +132,7 @@ impl Engine {
         &mut self,
         config: &ControllerConfig,
         address: MqttAddress,
+        row: u32,
     ) -> Vec<(String, String)> {
         let mqtt = config.mqtt.clone().unwrap_or_default();
         let (topic, response_topic) = mqtt.topics(self.own.as_str());
@@ -186,7 +187,7 @@ impl Engine {
             ("MQTT.Topic", topic),
             ("MQTT.AgentMTPReference", format!("{MTPS}{mtp}")),
         ]
-        .map(|(name, value)| (format!("MTP.1.{name}"), value))
+        .map(|(name, value)| (format!("MTP.{row}.{name}"), value))
         .to_vec()
     }
 

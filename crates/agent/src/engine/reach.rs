@@ -6,84 +6,81 @@ use super::{CONTROLLERS, ControllerLink, Engine, Reach};
 use crate::config::WebSocketAddress;
 
 impl Engine {
-    /// All enabled controllers and how to reach them.
+    /// All enabled controllers and how to reach them; the ways to one controller one after the other, in their `Order`.
     pub fn controllers(&self) -> Vec<ControllerLink> {
         let rows = self.state.instances(CONTROLLERS);
-        rows.filter_map(|instance| {
-            let row = format!("{CONTROLLERS}{instance}.");
-            if !self.held_true(&format!("{row}Enable")) || self.is_banned(instance) {
-                return None;
-            }
-            let endpoint_id: EndpointId = self.held(&format!("{row}EndpointID")).parse().ok()?;
-            let (reach, retry, keep_alive) = self.reach(&row)?;
-            Some(ControllerLink {
-                instance,
-                register: self.registers(endpoint_id.as_str()),
-                endpoint_id,
-                reach,
-                retry,
-                keep_alive,
-                session: self.session_settings(instance),
-            })
-        })
-        .collect()
+        let enabled = rows.filter(|instance| {
+            self.held_true(&format!("{CONTROLLERS}{instance}.Enable")) && !self.is_banned(*instance)
+        });
+        enabled.flat_map(|instance| self.ways(instance)).collect()
     }
 
-    /// The way of a controller's first enabled MTP, with its retry parameters and the seconds between pings.
-    fn reach(&self, row: &str) -> Option<(Reach, (u32, u32), u32)> {
-        let mtps = format!("{row}MTP.");
-        let mut enabled: Vec<(u64, String)> = self
-            .state
-            .instances(&mtps)
-            .map(|n| format!("{mtps}{n}."))
-            .filter(|mtp| self.held_true(&format!("{mtp}Enable")))
-            .map(|mtp| (self.held_number(&format!("{mtp}Order")), mtp))
+    fn ways(&self, instance: u32) -> Vec<ControllerLink> {
+        let mtps = format!("{CONTROLLERS}{instance}.MTP.");
+        let rows = self.state.instances(&mtps);
+        let mut enabled: Vec<(u64, u32)> = rows
+            .filter(|n| self.held_true(&format!("{mtps}{n}.Enable")))
+            .map(|n| (self.held_number(&format!("{mtps}{n}.Order")), n))
             .collect();
-        enabled.sort();
-        let first = enabled.into_iter().next().map(|(_, mtp)| mtp);
-        let protocol = first
-            .as_ref()
-            .map(|row| self.held(&format!("{row}Protocol")));
-        match (protocol.as_deref(), &first) {
-            (Some("MQTT"), Some(row)) => {
+        enabled.sort_unstable();
+        if enabled.is_empty() {
+            enabled.push((0, 0));
+        }
+        // No more than there are protocols: that is a unique key of the table.
+        let ways = enabled
+            .into_iter()
+            .filter_map(|(_, n)| self.way(instance, n));
+        ways.collect()
+    }
+
+    fn way(&self, instance: u32, mtp: u32) -> Option<ControllerLink> {
+        let row = format!("{CONTROLLERS}{instance}.");
+        let endpoint_id: EndpointId = self.held(&format!("{row}EndpointID")).parse().ok()?;
+        let (reach, retry, keep_alive) = self.reach(&format!("{row}MTP.{mtp}."))?;
+        Some(ControllerLink {
+            instance,
+            mtp,
+            register: self.registers(endpoint_id.as_str()),
+            endpoint_id,
+            reach,
+            retry,
+            keep_alive,
+            session: self.session_settings(instance),
+        })
+    }
+
+    /// The way of an MTP of a controller, with its retry parameters and the seconds between pings.
+    fn reach(&self, row: &str) -> Option<(Reach, (u32, u32), u32)> {
+        let mut local = None;
+        match self.held(&format!("{row}Protocol")).as_str() {
+            "MQTT" => {
                 let (link, retry) = self.mqtt_link(row)?;
                 let keep_alive = link.keep_alive.into();
                 return Some((Reach::Mqtt(Box::new(link)), retry, keep_alive));
             }
-            (Some("STOMP"), Some(row)) => {
+            "STOMP" => {
                 let (link, retry) = self.stomp_link(row)?;
                 return Some((Reach::Stomp(Box::new(link)), retry, 0));
             }
-            _ => {}
+            "UDS" => local = Some(self.socket_reach(row)?),
+            "" | "WebSocket" => {}
+            _ => return None,
         }
-        let local = first
-            .as_ref()
-            .filter(|_| protocol.as_deref() == Some("UDS"));
-        let local = local.map(|row| self.socket_reach(row));
-        let mtp = first.map(|mtp| format!("{mtp}WebSocket."));
-        let number = |name: &str, otherwise: u32| {
-            let value = mtp
-                .as_ref()
-                .map_or(0, |mtp| self.held_number(&format!("{mtp}{name}")));
-            if value == 0 {
-                otherwise
-            } else {
-                value.min(u64::from(u32::MAX)) as u32
-            }
+        let row = format!("{row}WebSocket.");
+        let number = |name: &str, otherwise: u32| match self.held_number(&format!("{row}{name}")) {
+            0 => otherwise,
+            value => value.min(u64::from(u32::MAX)) as u32,
         };
-        let url = mtp.as_ref().and_then(|mtp| {
-            let host = self.held(&format!("{mtp}Host"));
-            let address = WebSocketAddress {
-                port: number("Port", 80).min(65_535) as u16,
-                path: self.held(&format!("{mtp}Path")),
-                encrypted: self.held_true(&format!("{mtp}EnableEncryption")),
-                host,
-            };
-            (!address.host.is_empty()).then(|| address.url())
-        });
-        let reach = match local {
-            Some(reach) => reach?,
-            None => url.map_or(Reach::Awaited, Reach::WebSocket),
+        let address = WebSocketAddress {
+            host: self.held(&format!("{row}Host")),
+            port: number("Port", 80).min(65_535) as u16,
+            path: self.held(&format!("{row}Path")),
+            encrypted: self.held_true(&format!("{row}EnableEncryption")),
+        };
+        let reach = match (local, address.host.as_str()) {
+            (Some(local), _) => local,
+            (None, "") => Reach::Awaited,
+            (None, _) => Reach::WebSocket(address.url()),
         };
         let retry = (
             number("SessionRetryMinimumWaitInterval", 5),

@@ -48,7 +48,7 @@ fn comes(credential: &Credential, known: Option<Known>) -> Newcomer<'_> {
         certified: false,
         certificate: None,
         known,
-        rival: None,
+        rivals: &[],
     }
 }
 
@@ -218,10 +218,11 @@ fn of_two_agents_with_one_endpoint_id_the_better_then_the_newer_wins() {
     let current = token(1, TokenStatus::Current);
     let come = |strength, takeovers| {
         admit(&Newcomer {
-            rival: Some(Rival {
+            rivals: &[Rival {
+                elsewhere: false,
                 strength,
                 takeovers,
-            }),
+            }],
             ..comes(&current, known(1, true, false))
         })
     };
@@ -235,6 +236,35 @@ fn of_two_agents_with_one_endpoint_id_the_better_then_the_newer_wins() {
     assert_eq!(
         come(Strength::DeviceToken, often).unwrap_err(),
         Refusal::Flapping
+    );
+}
+
+#[test]
+fn over_another_transport_a_device_is_let_in_beside_itself_unless_one_of_the_two_only_knows_a_shared_secret()
+ {
+    let (key, own) = (setup(true, false), token(1, TokenStatus::Current));
+    let come = |credential, strength| {
+        let rival = Rival {
+            elsewhere: true,
+            strength,
+            takeovers: limits::FLAP_TAKEOVERS_MAX,
+        };
+        let stays = |admission: Admission| rival.stays(admission.strength);
+        let newcomer = Newcomer {
+            rivals: &[rival],
+            ..comes(credential, known(1, false, false))
+        };
+        admit(&newcomer).map(stays)
+    };
+    // However often: nobody takes anything from anybody.
+    assert_eq!(come(&own, Strength::DeviceToken), Ok(true));
+    assert_eq!(come(&own, Strength::Certificate), Ok(true));
+    assert_eq!(come(&own, Strength::Dialled), Ok(true));
+    assert_eq!(come(&key, Strength::SetupKey), Ok(true));
+    assert_eq!(come(&own, Strength::SetupKey), Ok(false));
+    assert_eq!(
+        come(&key, Strength::DeviceToken),
+        Err(Refusal::WeakerThanOpenLink)
     );
 }
 

@@ -131,7 +131,10 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
                 );
             }
             for entry in &page.items {
-                let kind = format!("{} {}", output::word(&entry.direction), entry.kind);
+                let mut kind = format!("{} {}", output::word(&entry.direction), entry.kind);
+                if let Some(transport) = &entry.transport {
+                    kind = format!("{kind} over {transport}");
+                }
                 println!("{} {kind}\n{}\n", entry.at, entry.text.trim_end());
             }
             Ok(())

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::Files;
 use super::link::LinkError;
 use crate::dispatch::Reported;
-use crate::seam::{Attempt, SessionContext, Waking, Way};
+use crate::seam::{Attempt, LivePath, Waking, Way};
 use crate::south::Links;
 
 /// The adapters, with the file service in front.
@@ -133,8 +133,8 @@ impl Links for Handing {
         self.inner.heard(device)
     }
 
-    fn session_context(&self, device: DeviceId) -> Option<SessionContext> {
-        self.inner.session_context(device)
+    fn live(&self, device: DeviceId) -> Vec<LivePath> {
+        self.inner.live(device)
     }
 
     fn connections(&self) -> u64 {

@@ -11,6 +11,10 @@ pub fn summary(event: &Event) -> String {
         "" => words.to_owned(),
         detail => format!("{words}: {detail}"),
     };
+    let still = event.data["still"].as_array();
+    let still: Vec<&str> = (still.into_iter().flatten())
+        .filter_map(Value::as_str)
+        .collect();
     use EventKind as K;
     match event.kind {
         K::DeviceCreated => "Registered".to_owned(),
@@ -31,7 +35,14 @@ pub fn summary(event: &Event) -> String {
         K::DeviceDisconnected => match text("expected") {
             "credential" => "Left to come back with its own credential, as expected".to_owned(),
             "restart" => "Left to start again, as it was asked to".to_owned(),
-            _ => with("Disconnected", "reason"),
+            _ if still.is_empty() => with("Disconnected", "reason"),
+            _ => {
+                let (over, still) = (text("transport"), still.join(" and "));
+                format!(
+                    "Lost its connection over {over} and stays over {still}: {}",
+                    text("reason")
+                )
+            }
         },
         K::DeviceSilent => "Has not given a sign of life for longer than expected".to_owned(),
         K::DeviceTakenOver => format!("Its connection was replaced by one from {}", text("peer")),
@@ -176,6 +187,11 @@ mod tests {
         assert!(expected("restart").contains("asked to"));
         let plain = words(serde_json::json!({ "reason": closed, "expected": null }));
         assert_eq!(plain, format!("Disconnected: {closed}"));
+        let one_of_two = serde_json::json!({
+            "reason": closed, "transport": "websocket", "still": ["mqtt"],
+        });
+        let kept = format!("Lost its connection over websocket and stays over mqtt: {closed}");
+        assert_eq!(words(one_of_two), kept);
     }
 
     #[test]

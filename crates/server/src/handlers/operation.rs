@@ -2,7 +2,7 @@
 
 use super::operation_plan::{check, plan, preview, refused, request};
 use super::operation_view::{self, api_permission};
-use super::{stamp, time};
+use super::{some, stamp, time};
 use crate::auth::Caller;
 use crate::http::extract::{Body, Id, Query};
 use crate::http::idempotency::Keyed;
@@ -280,6 +280,7 @@ pub async fn transcript(
         index,
         at: time(entry.at),
         direction: operation_view::direction(&entry.direction),
+        transport: some(&entry.transport),
         kind: entry.what,
         text: entry.text,
     });

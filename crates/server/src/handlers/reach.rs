@@ -6,7 +6,7 @@ use super::{some, time};
 use crate::auth::Caller;
 use crate::http::extract::Id;
 use crate::problem::Result;
-use crate::seam::Way;
+use crate::seam::{LivePath, Way};
 use crate::state::{State, now};
 use api::device::PresenceWord;
 use api::doctor::Refusal;
@@ -148,9 +148,16 @@ fn view(
 ) -> ManagementPath {
     let open = connected(path, now());
     let evidence = &record.device.evidence;
-    let heard = match path.expected_by {
-        Some(_) => path.heard_at,
-        None => evidence.heard_at.max(path.connected_at),
+    let all = state.south.live(path.device);
+    let live = all
+        .iter()
+        .find(|link| open && link.transport == path.transport);
+    let heard = match (path.expected_by, live) {
+        (Some(_), _) => path.heard_at,
+        (None, Some(link)) => Some(link.heard).max(path.connected_at),
+        // What was heard came by another one.
+        (None, None) if !open && !all.is_empty() => path.connected_at,
+        (None, None) => evidence.heard_at.max(path.connected_at),
     };
     let protocol = match path.transport == CWMP {
         true => "cwmp",
@@ -179,9 +186,10 @@ fn view(
         disconnected_at: path.disconnected_at.map(time),
         disconnect_reason: some(&path.disconnect_reason).filter(|_| !open),
         peer: some(&path.peer),
-        session_context: Some(path)
-            .filter(|path| open && path.transport != CWMP)
-            .and_then(|path| state.south.session_context(path.device))
+        used: live.map(|link| is_used(&all, link)),
+        choice: live.map(|link| choice(&all, link).to_owned()),
+        session_context: live
+            .and_then(|link| link.session_context)
             .map(|of| SessionContext {
                 up: of.up,
                 encrypted: of.encrypted,
@@ -211,6 +219,28 @@ fn view(
                 words: one.words,
             })
             .collect(),
+    }
+}
+
+/// Whether requests go over this one of a device's links.
+fn is_used(all: &[LivePath], link: &LivePath) -> bool {
+    link.open && all.first() == Some(link)
+}
+
+/// Why requests go over this one of a device's links, or do not.
+fn choice(all: &[LivePath], link: &LivePath) -> &'static str {
+    let open = all.iter().filter(|one| one.open).count();
+    match (is_used(all, link), link.open, link.doubted) {
+        (_, false, _) => {
+            "Nothing can be asked over it yet: the device has not said that it listens, or is being onboarded."
+        }
+        (true, ..) if open == 1 => "Requests go over it: it is the only one that can be used.",
+        (true, _, false) => "Requests go over it: it answers, and it is the first in order.",
+        (true, _, true) => {
+            "Requests go over it: none of them has answered lately, and it is the first in order."
+        }
+        (false, _, true) => "It stands by: a request over it was not answered in the last minutes.",
+        (false, ..) => "It stands by: requests go over it when the other one fails.",
     }
 }
 

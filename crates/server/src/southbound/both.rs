@@ -6,7 +6,7 @@ use fleet::southbound::Job;
 use fleet::{DeviceId, Protocol, Southbound, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
 
-use crate::seam::{Attempt, SessionContext, Waking, Way};
+use crate::seam::{Attempt, LivePath, Waking, Way};
 use crate::south::Links;
 
 /// The adapters of all protocols.
@@ -127,9 +127,9 @@ impl Links for Both {
             .max()
     }
 
-    fn session_context(&self, device: DeviceId) -> Option<SessionContext> {
-        let mut each = self.each().into_iter();
-        each.find_map(|links| links.session_context(device))
+    fn live(&self, device: DeviceId) -> Vec<LivePath> {
+        let each = self.each().into_iter();
+        each.flat_map(|links| links.live(device)).collect()
     }
 
     fn connections(&self) -> u64 {

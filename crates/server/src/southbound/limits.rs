@@ -29,6 +29,10 @@ pub const REFUSAL_EVENT_EVERY: Duration = Duration::from_secs(3600);
 /// operation for each path, and in events.
 pub const REASON_CHARS_MAX: usize = 1024;
 
+/// How long a link over which a request went unanswered is passed over for another one of the device. Many things pass
+/// within minutes; what does not is found out again by one request.
+pub const DOUBT_TIME: Duration = Duration::from_secs(300);
+
 /// How often the files of the TLS certificate are looked at for a new one: whoever renews it need
 /// not tell us.
 pub const CERTIFICATE_LOOK_EVERY: Duration = Duration::from_secs(60);

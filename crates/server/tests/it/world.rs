@@ -25,6 +25,8 @@ pub struct World {
     pub usp: Option<SocketAddr>,
     /// Where devices connect with TLS.
     pub usp_tls: Option<SocketAddr>,
+    /// Where devices connect by MQTT, where it is one way.
+    pub mqtt: Option<SocketAddr>,
     /// Where CPEs connect without TLS.
     pub cwmp: Option<SocketAddr>,
     /// Where devices fetch and send files.
@@ -98,6 +100,7 @@ impl World {
             other: String::new(),
             usp: running.usp,
             usp_tls: running.usp_tls,
+            mqtt: running.mqtt.first().map(|one| one.addr),
             cwmp: running.cwmp,
             files: running.files.plain,
             endpoint: running.endpoint_id.clone(),

@@ -19,6 +19,7 @@ mod mosquitto;
 mod mqtt;
 mod notifications;
 mod onboarding;
+mod paths;
 mod puppet;
 #[allow(dead_code, reason = "other crates use the rest of it")]
 #[path = "../../../mtp/tests/servers/rabbitmq.rs"]

@@ -162,12 +162,22 @@ impl World {
         device: DeviceId,
         op: Op,
     ) -> JobId {
+        self.submit_within(Duration::from_secs(10), transcript, device, op)
+    }
+
+    fn submit_within(
+        &mut self,
+        timeout: Duration,
+        transcript: Option<OperationId>,
+        device: DeviceId,
+        op: Op,
+    ) -> JobId {
         self.jobs += 1;
         let id = JobId(self.jobs);
         let job = Job {
             id,
             op,
-            timeout: Duration::from_secs(10),
+            timeout,
             transcript,
             over: fleet::Protocol::Usp,
         };
@@ -185,6 +195,17 @@ impl World {
 
     pub async fn ask(&mut self, device: DeviceId, op: Op) -> Result<Answer, Failure> {
         let id = self.submit(device, op);
+        self.done(id).await
+    }
+
+    /// The same, for a device that may take only so long.
+    pub async fn ask_within(
+        &mut self,
+        device: DeviceId,
+        op: Op,
+        timeout: Duration,
+    ) -> Result<Answer, Failure> {
+        let id = self.submit_within(timeout, None, device, op);
         self.done(id).await
     }
 

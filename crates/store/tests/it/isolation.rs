@@ -120,6 +120,7 @@ fn entries() -> Vec<TranscriptEntry> {
     vec![TranscriptEntry {
         at: NOW,
         direction: "out".to_owned(),
+        transport: "mqtt".to_owned(),
         what: "Get".to_owned(),
         text: "Get {}".to_owned(),
     }]

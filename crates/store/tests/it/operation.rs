@@ -385,6 +385,7 @@ async fn a_transcript_keeps_its_last_entries_and_cuts_long_ones() {
         let entry = |n: u64, text: String| TranscriptEntry {
             at: at(n as i64),
             direction: "in".to_owned(),
+            transport: "mqtt".to_owned(),
             what: format!("Msg{n}"),
             text,
         };

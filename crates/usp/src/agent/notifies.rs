@@ -40,8 +40,16 @@ enum State {
 
 struct Pending {
     id: NotifyId,
-    payload: Vec<u8>,
     state: State,
+    what: Undelivered,
+}
+
+/// A notification that is not delivered yet, on its way from one session with a controller to another one with the same.
+/// It keeps its message id, by which the controller knows it again (R-NOT.3).
+#[derive(Debug)]
+pub struct Undelivered {
+    msg_id: Box<str>,
+    payload: Vec<u8>,
     attempts: u32,
     wants_answer: bool,
     retry: Option<RetryPolicy>,
@@ -90,39 +98,64 @@ impl Notifies {
         notify.send_resp |= retry.is_some();
         let wants_answer = notify.send_resp;
         let id = NotifyId(self.next);
-        let payload = codec::encode_msg(&Msg::request(self.msg_id(id), notify));
+        let msg_id = format!("{:x}-{}", self.prefix, id.0);
+        let payload = codec::encode_msg(&Msg::request(msg_id.clone(), notify));
         codec::check_size(payload.len() + 1024)?;
-        let held: usize = self.pending.iter().map(|one| one.payload.len()).sum();
-        // One alone may be as large as a record.
-        if held > 0 && held + payload.len() > limits::NOTIFIES_PENDING_BYTES_MAX {
+        if !self.has_room(payload.len()) {
             return Err(Error::LimitExceeded {
                 limit: "NOTIFIES_PENDING_BYTES_MAX",
                 max: limits::NOTIFIES_PENDING_BYTES_MAX,
             });
         }
-        self.next += 1;
         let expires = retry
             .and_then(|policy| policy.expires)
             .and_then(|after| now.checked_add(after));
-        self.pending.push_back(Pending {
-            id,
+        Ok(self.hold(Undelivered {
+            msg_id: msg_id.into(),
             payload,
-            state: State::Due,
             attempts: 0,
             wants_answer,
             retry,
             expires,
-        });
-        Ok(id)
+        }))
     }
 
-    fn msg_id(&self, id: NotifyId) -> String {
-        format!("{:x}-{}", self.prefix, id.0)
+    /// One alone may be as large as a record.
+    fn has_room(&self, more: usize) -> bool {
+        let held: usize = self.pending.iter().map(|one| one.what.payload.len()).sum();
+        held == 0 || held + more <= limits::NOTIFIES_PENDING_BYTES_MAX
+    }
+
+    fn hold(&mut self, what: Undelivered) -> NotifyId {
+        let id = NotifyId(self.next);
+        self.next += 1;
+        let state = State::Due;
+        self.pending.push_back(Pending { id, state, what });
+        id
+    }
+
+    /// Takes a notification away, to be sent by another session.
+    pub(super) fn take(&mut self, id: NotifyId) -> Option<Undelivered> {
+        let at = self.pending.iter().position(|pending| pending.id == id)?;
+        self.remove(at).map(|pending| pending.what)
+    }
+
+    /// Takes a notification over; gives it back where there is no room.
+    pub(super) fn adopt(
+        &mut self,
+        now: Instant,
+        what: Undelivered,
+    ) -> Result<NotifyId, Undelivered> {
+        self.now = Some(now);
+        let full = self.pending.len() >= limits::NOTIFIES_PENDING_MAX;
+        if full || !self.has_room(what.payload.len()) {
+            return Err(what);
+        }
+        Ok(self.hold(what))
     }
 
     pub(super) fn cancel(&mut self, id: NotifyId) -> bool {
-        let at = self.pending.iter().position(|pending| pending.id == id);
-        at.is_some_and(|at| self.remove(at).is_some())
+        self.take(id).is_some()
     }
 
     fn remove(&mut self, at: usize) -> Option<Pending> {
@@ -139,7 +172,7 @@ impl Notifies {
         for pending in self
             .pending
             .iter_mut()
-            .filter(|pending| pending.retry.is_some())
+            .filter(|pending| pending.what.retry.is_some())
         {
             pending.state = State::Due;
         }
@@ -148,7 +181,7 @@ impl Notifies {
     pub(super) fn channel_closed(&mut self, now: Instant, events: &mut VecDeque<Event>) {
         self.now = Some(now);
         self.pending.retain(|pending| {
-            let lost = pending.retry.is_none() && pending.state != State::Due;
+            let lost = pending.what.retry.is_none() && pending.state != State::Due;
             if lost {
                 events.push_back(Event::GaveUp {
                     id: pending.id,
@@ -169,7 +202,8 @@ impl Notifies {
         events: &mut VecDeque<Event>,
     ) -> bool {
         self.now = Some(now);
-        let known = |pending: &Pending| pending.attempts > 0 && self.msg_id(pending.id) == msg_id;
+        let known =
+            |pending: &Pending| pending.what.attempts > 0 && *pending.what.msg_id == *msg_id;
         let Some(at) = self.pending.iter().position(known) else {
             return false;
         };
@@ -177,7 +211,7 @@ impl Notifies {
         match result {
             Ok(()) => events.push_back(Event::Delivered { id }),
             // It is not delivered, so the retries go on.
-            Err(_) if self.pending[at].retry.is_some() => return true,
+            Err(_) if self.pending[at].what.retry.is_some() => return true,
             Err(error) => events.push_back(Event::GaveUp {
                 id,
                 why: GaveUp::Refused(error),
@@ -197,11 +231,11 @@ impl Notifies {
                 });
                 false
             };
-            if pending.expires.is_some_and(|expires| expires <= now) {
+            if pending.what.expires.is_some_and(|expires| expires <= now) {
                 return give_up(GaveUp::Expired);
             }
             match pending.state {
-                State::Sent(until) if until <= now && pending.retry.is_none() => {
+                State::Sent(until) if until <= now && pending.what.retry.is_none() => {
                     give_up(GaveUp::Unanswered)
                 }
                 State::Sent(until) if until <= now => {
@@ -215,8 +249,8 @@ impl Notifies {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let moment = |pending: &Pending| match pending.state {
-            State::Due => pending.expires,
-            State::Sent(until) => earlier(Some(until), pending.expires),
+            State::Due => pending.what.expires,
+            State::Sent(until) => earlier(Some(until), pending.what.expires),
         };
         self.pending.iter().filter_map(moment).min()
     }
@@ -229,17 +263,17 @@ impl Notifies {
             .iter()
             .position(|pending| pending.state == State::Due)?;
         let pending = &mut self.pending[at];
-        if !pending.wants_answer {
+        if !pending.what.wants_answer {
             events.push_back(Event::Delivered { id: pending.id });
-            return self.remove(at).map(|pending| pending.payload);
+            return self.remove(at).map(|pending| pending.what.payload);
         }
-        pending.attempts += 1;
+        pending.what.attempts += 1;
         // R-NOT.2
-        let wait: Duration = match &pending.retry {
-            Some(policy) => policy.wait(pending.attempts, self.random.next()),
+        let wait: Duration = match &pending.what.retry {
+            Some(policy) => policy.wait(pending.what.attempts, self.random.next()),
             None => limits::NOTIFY_ANSWER_WAIT,
         };
         pending.state = State::Sent(now + wait);
-        Some(pending.payload.clone())
+        Some(pending.what.payload.clone())
     }
 }

@@ -76,6 +76,9 @@ pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
             ("credential", text(&path.credential)),
             ("encrypted", path.tls.map_or("-", output::yes).to_owned()),
         ];
+        if let Some(choice) = &path.choice {
+            rows.push(("requests", choice.clone()));
+        }
         if let Some(of) = &path.session_context {
             let up = if of.up {
                 "in use"

@@ -107,6 +107,10 @@ pub async fn admit(
             core.door.uses.count(&mut credential);
         }
     }
+    let rivals = found
+        .known
+        .map(|known| core.links.rivals(known.device, TRANSPORT));
+    let rivals = rivals.unwrap_or_default();
     let newcomer = Newcomer {
         credential: &credential,
         tenant_disabled,
@@ -114,7 +118,7 @@ pub async fn admit(
         certified,
         certificate: issued.as_deref().map(issued::standing),
         known: found.known,
-        rival: found.known.and_then(|known| core.links.rival(known.device)),
+        rivals: &rivals,
     };
     let no = |refusal| Turned::No {
         detail: detail(refusal, names, cpe),
@@ -164,6 +168,7 @@ pub async fn admit(
     let entry = NewEntry {
         tenant: tenant.clone(),
         device,
+        transport: TRANSPORT,
         peer,
         strength: decision.strength,
         certificate: issued.as_ref().map(|one| one.certificate.fingerprint),

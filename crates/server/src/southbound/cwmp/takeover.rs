@@ -18,7 +18,7 @@ pub async fn take_place(
 ) -> Result<(Arc<Entry>, Vec<Event>), Option<Refusal>> {
     let (tenant, device, peer) = (new.tenant.clone(), new.device, new.peer);
     let claimed = core.links.claim(new).map_err(Some)?;
-    let Some(old) = claimed.displaced else {
+    let Some(old) = claimed.displaced.into_iter().next() else {
         return Ok((claimed.entry, Vec::new()));
     };
     metrics::counter!("headend_cwmp_takeovers_total").increment(1);

@@ -2,7 +2,7 @@
 //! questions about links are answered. What all links share is in [`Core`].
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleet::southbound::{Failure, Job, Southbound};
 use fleet::{DeviceId, Fact, NodeId, TenantId, Timestamp};
@@ -19,9 +19,9 @@ use super::dial::Dials;
 use super::limits::{HEARD_EVERY, Limits, PING_EVERY_MAX, PONG_TIME_MAX};
 use super::link::{Command, Stop};
 use super::recorder::Recorder;
-use super::{Registry, Reported, WEBSOCKET};
+use super::{Entry, Registry, Reported, WEBSOCKET};
 use crate::matching::Terms;
-use crate::seam::{Attempt, SessionContext, Way};
+use crate::seam::{Attempt, LivePath, Way};
 use crate::south::Links;
 use crate::southbound::refusal::RefusalLog;
 use crate::southbound::slots::Slots;
@@ -157,6 +157,54 @@ impl Core {
             .take();
     }
 
+    /// Hands a job to the best of a device's links that takes it. Gives it back where none does, with the reason.
+    fn hand(
+        &self,
+        links: impl Iterator<Item = Arc<Entry>>,
+        mut job: Box<Job>,
+    ) -> Result<(), (Box<Job>, &'static str)> {
+        let mut reason = "the device is not connected";
+        for link in links {
+            let refused = match link.inbox.try_send(Command::Job(job)) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(command)) => {
+                    reason = "limit LINK_INBOX: too much is waiting";
+                    command
+                }
+                Err(mpsc::error::TrySendError::Closed(command)) => command,
+            };
+            let Command::Job(back) = refused else {
+                return Ok(());
+            };
+            job = back;
+        }
+        Err((job, reason))
+    }
+
+    /// What has not left over this link goes over another one of the device that can be asked. Gives it back where there
+    /// is none.
+    pub fn pass_on(
+        &self,
+        device: DeviceId,
+        from: Option<&Entry>,
+        job: Box<Job>,
+    ) -> Option<Box<Job>> {
+        let links = self.links.of(device).into_iter();
+        let links = links.filter(|link| {
+            let this = from.is_some_and(|from| std::ptr::eq(from, &**link));
+            link.is_open() && !this
+        });
+        self.hand(links, job).err().map(|(back, _)| back)
+    }
+
+    /// Whoever waits until the device is not onboarded over another of its links looks again.
+    pub fn next_turn(&self, device: DeviceId) {
+        for link in self.links.of(device) {
+            // One whose inbox is full looks by itself, after what is in there.
+            let _ = link.inbox.try_send(Command::Turn);
+        }
+    }
+
     /// Reports the end of a job that no link has, without waiting.
     fn unsent(&self, tenant: &TenantId, device: DeviceId, job: &Job, reason: &str) {
         let Some(ends) = self.ends() else { return };
@@ -206,25 +254,10 @@ impl Adapter {
 
 impl Southbound for Adapter {
     fn submit(&self, tenant: &TenantId, device: DeviceId, job: Job) {
-        let Some(link) = self
-            .core
-            .links
-            .get(device)
-            .filter(|link| link.tenant == *tenant)
-        else {
-            return self
-                .core
-                .unsent(tenant, device, &job, "the device is not connected");
-        };
-        let sent = link.inbox.try_send(Command::Job(Box::new(job)));
-        if let Err(error) = sent {
-            let (command, reason) = match error {
-                mpsc::error::TrySendError::Full(c) => (c, "limit LINK_INBOX: too much is waiting"),
-                mpsc::error::TrySendError::Closed(c) => (c, "the device is not connected"),
-            };
-            if let Command::Job(job) = command {
-                self.core.unsent(tenant, device, &job, reason);
-            }
+        let links = self.core.links.of(device).into_iter();
+        let links = links.filter(|link| link.tenant == *tenant);
+        if let Err((job, reason)) = self.core.hand(links, Box::new(job)) {
+            self.core.unsent(tenant, device, &job, reason);
         }
     }
 
@@ -254,12 +287,8 @@ impl Links for Adapter {
 
     fn device_removed(&self, tenant: &TenantId, device: DeviceId) {
         self.dials.changed(tenant, device);
-        if let Some(link) = self
-            .core
-            .links
-            .get(device)
-            .filter(|link| link.tenant == *tenant)
-        {
+        let links = self.core.links.of(device).into_iter();
+        for link in links.filter(|link| link.tenant == *tenant) {
             stop(&link.inbox, Stop::Removed);
         }
     }
@@ -281,11 +310,21 @@ impl Links for Adapter {
     }
 
     fn heard(&self, device: DeviceId) -> Option<Timestamp> {
-        self.core.links.get(device).map(|link| link.heard())
+        let links = self.core.links.of(device).into_iter();
+        links.map(|link| link.heard()).max()
     }
 
-    fn session_context(&self, device: DeviceId) -> Option<SessionContext> {
-        self.core.links.get(device)?.session_context()
+    fn live(&self, device: DeviceId) -> Vec<LivePath> {
+        let now = Instant::now();
+        let links = self.core.links.of(device).into_iter();
+        let live = links.map(|link| LivePath {
+            transport: link.transport,
+            open: link.is_open(),
+            doubted: link.is_doubted(now),
+            heard: link.heard(),
+            session_context: link.session_context(),
+        });
+        live.collect()
     }
 
     fn connections(&self) -> u64 {

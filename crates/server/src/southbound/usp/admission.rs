@@ -113,6 +113,10 @@ impl Gate {
             Uses::judge(&mut found.credential, used_up, path.as_ref());
             self.uses.count(&mut found.credential);
         }
+        let rivals = known
+            .filter(|_| hello.links)
+            .map(|known| core.links.rivals(known.device, hello.transport));
+        let rivals = rivals.unwrap_or_default();
         let newcomer = Newcomer {
             credential: &found.credential,
             tenant_disabled,
@@ -120,9 +124,7 @@ impl Gate {
             certified,
             certificate: issued.as_deref().map(issued::standing),
             known,
-            rival: known
-                .filter(|_| hello.links)
-                .and_then(|known| core.links.rival(known.device)),
+            rivals: &rivals,
         };
         let refuse = |refusal| Turned::No {
             detail: detail(refusal, hello, tenant.as_ref()),

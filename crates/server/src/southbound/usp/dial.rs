@@ -150,7 +150,7 @@ impl Dials {
                 }
             };
             let begun = Instant::now();
-            if self.core.links.get(device).is_none() {
+            if self.core.links.over(device, WEBSOCKET).is_none() {
                 self.once(&tenant, path, &dialled).await;
             }
             if begun.elapsed() >= DIAL_STABLE {
@@ -218,7 +218,8 @@ impl Dials {
                     () = &mut running => return,
                     () = dialled.over.cancelled() => {}
                 }
-                if let Some(entry) = self.core.links.get(device).filter(|e| e.peer == peer) {
+                let ours = self.core.links.over(device, WEBSOCKET);
+                if let Some(entry) = ours.filter(|entry| entry.peer == peer) {
                     stop(&entry.inbox, self.why());
                 }
                 running.await;
@@ -268,7 +269,7 @@ impl Dials {
             certified: false,
             certificate: None,
             known,
-            rival: self.core.links.rival(device),
+            rivals: &self.core.links.rivals(device, WEBSOCKET),
         };
         let decision = onboarding::admit(&newcomer).map_err(|refusal| {
             self.core.refusals.take(Complaint {

@@ -58,9 +58,10 @@ pub(super) async fn turn_away(core: &Core, link: Wire, ticket: &Ticket, error: U
     link.close(code, text).await;
 }
 
-/// What came for a link that takes nothing any more: jobs end unsent, whoever asks hears that it is
-/// gone. Gives back who takes over, if somebody does.
+/// What came for a link that takes nothing any more: jobs go over another link of the device or end unsent, whoever asks
+/// hears that it is gone. Gives back who takes over, if somebody does.
 pub(super) async fn hand_back(
+    core: &Core,
     commands: &mut mpsc::Receiver<Command>,
     ends: &Ends,
     tenant: &TenantId,
@@ -72,6 +73,9 @@ pub(super) async fn hand_back(
     while let Ok(command) = commands.try_recv() {
         match command {
             Command::Job(job) => {
+                let Some(job) = core.pass_on(device, None, job) else {
+                    continue;
+                };
                 let reason = reason.to_owned();
                 let result = Err(Failure::Unsent { reason });
                 let fact = Fact::Done {
@@ -114,6 +118,7 @@ impl Running {
         }
         let (entry, ends) = (&self.entry, &self.ends);
         let late = hand_back(
+            &self.core,
             &mut self.commands,
             ends,
             &entry.tenant,
@@ -122,9 +127,10 @@ impl Running {
         )
         .await;
         replaced = late.or(replaced);
+        self.withdraw(&words).await;
         let ours = self.core.links.leave(&self.entry);
+        self.core.next_turn(self.entry.device);
         if ours {
-            self.withdraw(&words).await;
             self.note_end(&words, stopped).await;
         }
         if let Some(by) = replaced {
@@ -230,6 +236,8 @@ impl Running {
         let (tenant, device) = (self.tenant(), self.device());
         let expected = self.expected(ours);
         let at = now();
+        let others = self.core.links.of(device);
+        let still: Vec<&str> = others.iter().map(|link| link.transport).collect();
         let end = PathEnd {
             transport: self.link.transport().to_owned(),
             link: self.number,
@@ -238,7 +246,9 @@ impl Running {
             back_by: comes_back(expected).then(|| at.plus(BOOT_WAIT_MAX)),
         };
         let event = settle::event(tenant, device, EventKind::DeviceDisconnected)
-            .data(json!({ "reason": words, "expected": expected }));
+            .data(json!({
+                "reason": words, "expected": expected, "transport": self.link.transport(), "still": still,
+            }));
         let ended = self
             .core
             .store
@@ -270,5 +280,88 @@ pub(super) fn closed_words(closed: &mtp::ws::Closed) -> String {
         (Some(code), "") => format!("the device closed the connection ({code})"),
         (Some(code), why) => format!("the device closed the connection ({code} {why})"),
         (None, _) => "the device closed the connection".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet::onboarding::Strength;
+    use fleet::southbound::{Job, JobId, Op};
+    use fleet::{NodeId, Protocol};
+    use tokio_util::sync::CancellationToken;
+    use usp::EndpointId;
+
+    use super::*;
+    use crate::southbound::registry::NewEntry;
+    use crate::southbound::usp::limits::Limits;
+    use crate::southbound::usp::recorder::Recorder;
+    use crate::southbound::usp::{MQTT, WEBSOCKET};
+
+    #[tokio::test]
+    async fn what_waits_for_its_turn_on_a_link_that_ends_goes_over_the_other_or_ends_unsent() {
+        let db = store::testing::sqlite().await.unwrap();
+        let (facts, mut told) = mpsc::channel(10);
+        let ends = Ends {
+            facts,
+            recorder: Recorder::new().0,
+            alive: mpsc::channel(1).0,
+        };
+        let core = Core::new(
+            db.store.clone(),
+            EndpointId::parse("self::server").unwrap(),
+            NodeId::parse("n1").unwrap(),
+            &crate::Config::default(),
+            Limits::default(),
+            ends.clone(),
+            CancellationToken::new(),
+        );
+        let core = core.ok().unwrap();
+        let tenant = TenantId::parse("acme").unwrap();
+        let device = DeviceId(uuid::Uuid::nil());
+        let link = |transport| {
+            let (inbox, commands) = mpsc::channel(4);
+            let new = NewEntry {
+                tenant: tenant.clone(),
+                device,
+                transport,
+                peer: "127.0.0.1:1".parse().unwrap(),
+                strength: Strength::DeviceToken,
+                certificate: None,
+                inbox,
+            };
+            let entry = core.links.claim(new).ok().unwrap().entry;
+            core.links.set_open(&entry, true, |_| ());
+            (entry, commands)
+        };
+        let (websocket, mut over_websocket) = link(WEBSOCKET);
+        let (mqtt, mut over_mqtt) = link(MQTT);
+        let waits = |entry: &super::super::Entry, id| {
+            let job = Box::new(Job {
+                id: JobId(id),
+                op: Op::Get {
+                    paths: Vec::new(),
+                    max_depth: 0,
+                },
+                timeout: BOOT_WAIT_MAX,
+                transcript: None,
+                over: Protocol::Usp,
+            });
+            entry.inbox.try_send(Command::Job(job)).unwrap();
+        };
+        waits(&websocket, 1);
+        hand_back(&core, &mut over_websocket, &ends, &tenant, device, "gone").await;
+        let passed = over_mqtt.try_recv();
+        assert!(matches!(passed, Ok(Command::Job(job)) if job.id == JobId(1)));
+        assert!(told.try_recv().is_err(), "it has not ended");
+        // And there is none beside this one.
+        waits(&mqtt, 2);
+        core.links.leave(&websocket);
+        hand_back(&core, &mut over_mqtt, &ends, &tenant, device, "gone").await;
+        let (_, _, fact) = told.try_recv().unwrap();
+        let result = Err(Failure::Unsent {
+            reason: "gone".into(),
+        });
+        let job = JobId(2);
+        assert_eq!(fact, Fact::Done { job, result });
     }
 }

@@ -2,10 +2,10 @@
 //! exactly one `Fact::Done`; whether it may have reached the device is told apart from that it
 //! cannot have.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fleet::southbound::{Answer, CommandOutcome, Failure, Job, JobId, Op};
-use fleet::{Fact, OperationId, Timestamp};
+use fleet::{Fact, OperationId, Protocol};
 use store::TranscriptEntry;
 use tokio::sync::oneshot;
 use usp::controller::{PeerError, Sent};
@@ -25,6 +25,8 @@ pub enum Waiting {
         id: JobId,
         /// What it asks.
         op: Op,
+        /// How long the device may take.
+        timeout: Duration,
         /// Where to write down what went over the wire.
         transcript: Option<Transcript>,
     },
@@ -52,18 +54,22 @@ pub enum Outcome {
 
 impl Running {
     /// Hands a job to the protocol.
-    pub(super) async fn job(&mut self, job: Job) {
-        if let Op::Subscribe { .. } = &job.op {
-            return self.subscribe(job);
-        }
+    pub(super) async fn job(&mut self, job: Box<Job>) {
         if !self.is_open() {
             // It would leave whenever the agent comes back, long after it was called lost.
+            let Some(job) = self.core.pass_on(self.device(), Some(&self.entry), job) else {
+                return;
+            };
             let reason = "the agent has not announced itself, or took its leave".to_owned();
             let fact = Fact::Done {
                 job: job.id,
                 result: Err(Failure::Unsent { reason }),
             };
             return self.report(fact).await;
+        }
+        let job = *job;
+        if let Op::Subscribe { .. } = &job.op {
+            return self.subscribe(job);
         }
         let request = translate::request(&job.op);
         let shown = job.transcript.map(|operation| (operation, request.clone()));
@@ -75,7 +81,7 @@ impl Running {
                 let msg_id = self.session.msg_id(id);
                 let mut transcript = shown.map(|(operation, request)| {
                     let msg = Msg::request(msg_id.clone(), request);
-                    let unwritten = vec![entry(now(), "out", msg, &job.op)];
+                    let unwritten = vec![entry(self.link.transport(), "out", msg, &job.op)];
                     Transcript {
                         operation,
                         msg_id,
@@ -91,6 +97,7 @@ impl Running {
                 let waiting = Waiting::Job {
                     id: job.id,
                     op: job.op,
+                    timeout: job.timeout,
                     transcript,
                 };
                 self.waiting.push((id, Box::new(waiting)));
@@ -150,7 +157,26 @@ impl Running {
                 // Onboarding may have given up.
                 let _ = reply.send(reply_of(outcome));
             }
-            Waiting::Job { id, op, transcript } => {
+            Waiting::Job {
+                id,
+                mut op,
+                timeout,
+                transcript,
+            } => {
+                if let Outcome::Over(Sent::No, _) = &outcome {
+                    // It is as if it had been given to the other link at once.
+                    let job = Box::new(Job {
+                        id,
+                        op,
+                        timeout,
+                        transcript: transcript.as_ref().map(|kept| kept.operation),
+                        over: Protocol::Usp,
+                    });
+                    match self.core.pass_on(self.device(), Some(&self.entry), job) {
+                        Some(back) => op = back.op,
+                        None => return self.passed_on(transcript, &outcome).await,
+                    }
+                }
                 if let Some(transcript) = transcript {
                     self.write_down(transcript, &op, &outcome).await;
                 }
@@ -175,6 +201,16 @@ impl Running {
         }
     }
 
+    /// Writes down that something did not leave over this link, where it was written down that it was about to.
+    async fn passed_on(&self, transcript: Option<Transcript>, outcome: &Outcome) {
+        let begun = transcript.filter(|kept| kept.unwritten.is_empty());
+        if let (Some(kept), Outcome::Over(_, why)) = (begun, outcome) {
+            let over = self.link.transport();
+            let text = format!("it was never sent this way: {why}; it goes another way");
+            self.append(kept.operation, vec![remark(over, text)]).await;
+        }
+    }
+
     /// Writes down what came back, with what is not written yet, before anybody hears of the end.
     async fn write_down(&self, transcript: Transcript, op: &Op, outcome: &Outcome) {
         let Transcript {
@@ -182,19 +218,20 @@ impl Running {
             msg_id,
             unwritten: mut entries,
         } = transcript;
+        let over = self.link.transport();
         let back = match outcome {
             Outcome::Answered(Ok(response)) => {
-                entry(now(), "in", Msg::response(msg_id, response.clone()), op)
+                entry(over, "in", Msg::response(msg_id, response.clone()), op)
             }
             Outcome::Answered(Err(PeerError::Refused(error))) => {
-                entry(now(), "in", Msg::error(msg_id, error.clone()), op)
+                entry(over, "in", Msg::error(msg_id, error.clone()), op)
             }
-            Outcome::Answered(Err(error)) => remark(error.to_string()),
-            Outcome::TimedOut(Sent::Yes) => remark("no answer came in time".to_owned()),
+            Outcome::Answered(Err(error)) => remark(over, error.to_string()),
+            Outcome::TimedOut(Sent::Yes) => remark(over, "no answer came in time".to_owned()),
             Outcome::TimedOut(Sent::No) | Outcome::Over(Sent::No, _) => {
-                remark("it was never sent".to_owned())
+                remark(over, "it was never sent".to_owned())
             }
-            Outcome::Over(Sent::Yes, why) => remark(format!("no answer came: {why}")),
+            Outcome::Over(Sent::Yes, why) => remark(over, format!("no answer came: {why}")),
         };
         entries.push(back);
         self.append(operation, entries).await;
@@ -228,20 +265,22 @@ fn refused(result: &Result<Answer, Failure>) -> bool {
     }
 }
 
-fn entry(at: Timestamp, direction: &str, msg: Msg, op: &Op) -> TranscriptEntry {
+fn entry(over: &str, direction: &str, msg: Msg, op: &Op) -> TranscriptEntry {
     TranscriptEntry {
-        at,
+        at: now(),
         direction: direction.to_owned(),
+        transport: over.to_owned(),
         what: format!("{:?}", msg.body.msg_type()),
         text: transcript::text(msg, &fleet::secret::told(op)),
     }
 }
 
-fn remark(text: String) -> TranscriptEntry {
+fn remark(over: &str, text: String) -> TranscriptEntry {
     let text = transcript::said(&text, &[]);
     TranscriptEntry {
         at: now(),
         direction: "in".to_owned(),
+        transport: over.to_owned(),
         what: "nothing".to_owned(),
         text,
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fleet::onboarding::Who;
 use fleet::southbound::Job;
-use fleet::{DeviceId, Fact, Protocol, TenantId, Timestamp};
+use fleet::{DeviceId, Fact, TenantId, Timestamp};
 use futures_util::FutureExt;
 use mtp::ws::{CloseCode, reason};
 use tokio::sync::{mpsc, oneshot};
@@ -40,6 +40,8 @@ pub enum Command {
     Refresh,
     /// Onboarding came to its end.
     Worked(Box<onboarding::Ended>),
+    /// The device is not onboarded over another of its links any more.
+    Turn,
     /// Another link of the same device takes over.
     Replaced(Box<Replaced>),
     /// Close.
@@ -101,13 +103,14 @@ pub async fn run(core: Arc<Core>, link: Wire, ticket: Box<Ticket>, first: Option
             // Whoever took the place waits for an answer of ours, and so does who gave us a job.
             if let Who::Known(device) = ticket.decision.who {
                 let (tenant, reason) = (&ticket.decision.tenant, "the link did not come about");
-                drop(hand_back(&mut commands, &ends, tenant, device, reason).await);
+                let (core, commands) = (&core, &mut commands);
+                drop(Box::pin(hand_back(core, commands, &ends, tenant, device, reason)).await);
             }
             drop(commands);
             return Box::pin(turn_away(&core, link, &ticket, error)).await;
         }
     };
-    let mut running = Running::new(core, ends, link, commands, *ticket, settled);
+    let mut running = Running::new(core, ends, link, commands, ticket, settled);
     let end = defended(running.serve(first)).await;
     Box::pin(running.finish(end)).await;
 }
@@ -143,7 +146,7 @@ impl Running {
         ends: Ends,
         link: Wire,
         commands: mpsc::Receiver<Command>,
-        ticket: Ticket,
+        ticket: Box<Ticket>,
         settled: Settled,
     ) -> Self {
         let ids = rand::random();
@@ -213,9 +216,10 @@ impl Running {
                     Err(error) => return End::Link(error),
                 },
                 Some(command) = self.commands.recv() => match command {
-                    Command::Job(job) => Box::pin(self.job(*job)).await,
+                    Command::Job(job) => Box::pin(self.job(job)).await,
                     Command::Ask(ask) => self.asked(*ask),
                     Command::Refresh => self.refresh(),
+                    Command::Turn => self.begin_work(),
                     Command::Worked(ended) => {
                         if ended.merged {
                             return End::Stop(Stop::Merged);
@@ -340,12 +344,14 @@ impl Running {
                 self.told(at, stored).await;
             }
             Event::Answered { id, result } => {
+                self.entry.answers();
                 if let Some(waiting) = self.take(id) {
                     self.answered(*waiting, jobs::Outcome::Answered(result))
                         .await;
                 }
             }
             Event::TimedOut { id, sent } => {
+                self.entry.doubt(Instant::now());
                 if let Some(waiting) = self.take(id) {
                     self.answered(*waiting, jobs::Outcome::TimedOut(sent)).await;
                 }
@@ -416,29 +422,6 @@ impl Running {
                 self.withdraw(reason).await;
             }
             _ => {}
-        }
-    }
-
-    /// The device can be asked things, unless onboarding wants it for itself first.
-    pub(super) async fn announce(&mut self) {
-        let held = self.work.as_ref().is_some_and(|work| work.holds);
-        // A link that has lost its place is about to end: the next one speaks for the device.
-        let ours = self.core.links.holds(&self.entry);
-        if !self.announced && !held && self.is_open() && ours {
-            self.announced = true;
-            let (over, at) = (Protocol::Usp, now());
-            self.report(Fact::Connected { over, at }).await;
-        }
-    }
-
-    pub(super) async fn withdraw(&mut self, reason: &str) {
-        if std::mem::take(&mut self.announced) {
-            self.report(Fact::Disconnected {
-                over: Protocol::Usp,
-                at: now(),
-                reason: reason.to_owned(),
-            })
-            .await;
         }
     }
 

@@ -29,10 +29,11 @@ mod translate;
 mod wire;
 mod work;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use fleet::{Event, EventKind, NodeId};
+use fleet::{DeviceId, Event, EventKind, NodeId};
 use mtp::tls::{CertificateInfo, ClientTls, ClientTlsConfig, Roots};
 use serde_json::json;
 use store::Store;
@@ -195,6 +196,8 @@ async fn forget_links(store: &Store, node: &NodeId) -> Result<(), StartError> {
         let lost = store
             .path_reset_node(&tenant.id, node, REASON.to_owned(), at)
             .await?;
+        // A device may have had several.
+        let lost: BTreeSet<DeviceId> = lost.into_iter().collect();
         let events: Vec<Event> = lost
             .into_iter()
             .map(|device| {

@@ -191,8 +191,12 @@ pub async fn firmware_changed(
 async fn hear(core: &Arc<Core>, store: &Store, written: &mut HashMap<DeviceId, Timestamp>) {
     let links = core.links.all();
     let mut fresh: HashMap<TenantId, Vec<(DeviceId, Timestamp)>> = HashMap::new();
-    for link in &links {
-        let heard = link.heard();
+    // Those of one device come one after the other.
+    for link in links.chunk_by(|one, other| one.device == other.device) {
+        let heard = link.iter().map(|link| link.heard()).max();
+        let (Some(link), Some(heard)) = (link.first(), heard) else {
+            continue;
+        };
         if written.get(&link.device) != Some(&heard) {
             written.insert(link.device, heard);
             fresh

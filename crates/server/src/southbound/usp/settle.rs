@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleet::device::{Description, OnboardingState};
 use fleet::onboarding::{Refusal, Strength, Who};
@@ -14,10 +14,10 @@ use store::{DevicePatch, PathLink};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Entry;
-use super::adapter::Core;
+use super::adapter::{Core, Ends};
 use super::admission::Ticket;
 use super::limits::REPLACE_TIME_MAX;
-use super::link::{Command, Replaced};
+use super::link::{Command, Replaced, Running};
 use crate::southbound::issued;
 use crate::southbound::register::{self, Newcomer, Unregistered};
 use crate::southbound::registry::NewEntry;
@@ -72,6 +72,7 @@ pub async fn settle(
     let new = NewEntry {
         tenant: tenant.clone(),
         device,
+        transport: ticket.transport,
         peer,
         strength: decision.strength,
         certificate: ticket
@@ -82,13 +83,18 @@ pub async fn settle(
     };
     let claimed = core.links.claim(new).map_err(Unsettled::Refused)?;
     let mut events = Vec::with_capacity(2);
-    if let Some(old) = claimed.displaced {
+    let taken = !claimed.displaced.is_empty();
+    for old in claimed.displaced {
         metrics::counter!("headend_usp_takeovers_total").increment(1);
-        events.push(
-            event(tenant, device, EventKind::DeviceTakenOver).data(json!({
-                "peer": peer.to_string(), "previous_peer": old.peer.to_string(),
-            })),
-        );
+        // A device that comes with its new credential leaves the links that it came with before.
+        let left = old.transport != ticket.transport && old.parting(Instant::now()).is_some();
+        if !left {
+            events.push(
+                event(tenant, device, EventKind::DeviceTakenOver).data(json!({
+                    "peer": peer.to_string(), "previous_peer": old.peer.to_string(),
+                })),
+            );
+        }
         // Its requests have to be over before ours begin.
         let (done, over) = oneshot::channel();
         let replaced = Command::Replaced(Box::new(Replaced { peer, done }));
@@ -98,6 +104,8 @@ pub async fn settle(
             }
         };
         let _ = tokio::time::timeout(REPLACE_TIME_MAX, ended).await;
+    }
+    if taken {
         // A third one may have come while we waited. It goes on from here: what we would say and
         // write would come after what it says and writes.
         if !core.links.holds(&claimed.entry) {
@@ -107,9 +115,7 @@ pub async fn settle(
         // of its end, and this one may never come as far as to be asked things.
         if let Some(ends) = core.ends() {
             let reason = format!("another link of this device took over, from {peer}");
-            let (over, at) = (Protocol::Usp, now());
-            let fact = Fact::Disconnected { over, at, reason };
-            let _ = ends.facts.send((tenant.clone(), device, fact)).await;
+            set_open(core, &ends, &claimed.entry, false, &reason).await;
         }
     }
     let connected = connect(core, ticket, &claimed.entry, events).await;
@@ -127,6 +133,48 @@ pub async fn settle(
         number,
         unfinished,
     })
+}
+
+/// The device can be asked things over this link from now on, or no more; false where it has lost its place. The domain
+/// hears of the first link of a device, and of the end of the last one.
+pub async fn set_open(core: &Core, ends: &Ends, entry: &Entry, open: bool, reason: &str) -> bool {
+    let (over, at) = (Protocol::Usp, now());
+    // Room is made first, so that what is told comes in the order in which it happened. After the stop nobody listens.
+    let room = ends.facts.reserve().await.ok();
+    core.links.set_open(entry, open, |open| {
+        let fact = match open {
+            true => Fact::Connected { over, at },
+            false => Fact::Disconnected {
+                over,
+                at,
+                reason: reason.to_owned(),
+            },
+        };
+        if let Some(room) = room {
+            room.send((entry.tenant.clone(), entry.device, fact));
+        }
+    })
+}
+
+impl Running {
+    /// The device can be asked things, unless onboarding wants it for itself first.
+    pub(super) async fn announce(&mut self) {
+        let held = self.work.as_ref().is_some_and(|work| work.holds);
+        if !self.announced && !held && self.is_open() {
+            // A link that has lost its place is about to end: the next one speaks for the device.
+            self.announced = self.set_open(true, "").await;
+        }
+    }
+
+    pub(super) async fn withdraw(&mut self, reason: &str) {
+        if std::mem::take(&mut self.announced) {
+            self.set_open(false, reason).await;
+        }
+    }
+
+    async fn set_open(&self, open: bool, reason: &str) -> bool {
+        Box::pin(set_open(&self.core, &self.ends, &self.entry, open, reason)).await
+    }
 }
 
 /// Tells the store.

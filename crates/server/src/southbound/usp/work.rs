@@ -56,6 +56,10 @@ pub(super) fn begin(link: &mut Running) {
     if work.running || !due {
         return;
     }
+    // Two at once would do everything twice; this one is told when it is its turn.
+    if !link.core.links.begin_work(&link.entry) {
+        return;
+    }
     (work.running, work.again, work.retry_at) = (true, false, None);
     let job = Job {
         core: link.core.clone(),
@@ -74,6 +78,8 @@ pub(super) fn begin(link: &mut Running) {
 impl Running {
     /// Onboarding came to its end.
     pub(super) async fn worked(&mut self, ended: Ended) {
+        self.core.links.end_work(&self.entry);
+        self.core.next_turn(self.entry.device);
         if ended.swapped {
             // It had its time to come back with its own credential, and stayed.
             self.entry.expect(None);

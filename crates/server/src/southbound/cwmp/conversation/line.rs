@@ -15,6 +15,7 @@ use fleet::southbound::Failure;
 use fleet::{OperationId, TenantId};
 use store::{Store, TranscriptEntry};
 
+use super::super::TRANSPORT;
 use super::super::core::Stop;
 use super::super::{AskError, Cpe};
 use super::discover::Walk;
@@ -194,6 +195,7 @@ impl Line {
             record.push_back(TranscriptEntry {
                 at: now(),
                 direction: direction.to_owned(),
+                transport: TRANSPORT.to_owned(),
                 what: what.to_owned(),
                 text,
             });

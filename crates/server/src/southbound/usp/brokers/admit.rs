@@ -49,6 +49,8 @@ impl Broker {
             key: key.filter(|_| self.settings.asks),
             registers: self.settings.registers,
         };
+        let rivals = known.map(|known| core.links.rivals(known.device, MQTT));
+        let rivals = rivals.unwrap_or_default();
         let newcomer = Newcomer {
             credential: &credential,
             tenant_disabled: disabled,
@@ -56,7 +58,7 @@ impl Broker {
             certified: false,
             certificate: None,
             known,
-            rival: known.and_then(|known| core.links.rival(known.device)),
+            rivals: &rivals,
         };
         let decision = onboarding::admit(&newcomer).map_err(|refusal| Turned::No {
             tenant: Some(tenant),

@@ -19,6 +19,7 @@ use identify::Told;
 use model::Known;
 use serde_json::json;
 use store::{DevicePatch, Store};
+use swap::OwnRow;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use usp::msg::{self, Response};
@@ -218,6 +219,15 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
         .device(tenant, device)
         .await
         .map_err(Stopped::store("registry"))?;
+    // Two links of a new device come together, and the other one was faster.
+    let device_is_known = known.device.onboarding == OnboardingState::Complete;
+    if job.unfinished && device_is_known && !known.models.usp.is_empty() {
+        let own = match job.swap {
+            Some(_) => own_row(job).await?,
+            None => None,
+        };
+        return swap_key(job, own, ended).await;
+    }
     let Told {
         description,
         started,
@@ -259,9 +269,7 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
     if job.unfinished || fresh {
         values::first(job, &model, &mut notes).await?;
     }
-    let own = swap::own_row(asker, &job.core.own)
-        .await
-        .map_err(Stopped::at("controller"))?;
+    let own = own_row(job).await?;
     swap::onboarded(asker, own.as_ref(), &model, &mut notes)
         .await
         .map_err(Stopped::at("done"))?;
@@ -281,8 +289,17 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
             .await
             .map_err(Stopped::store("registry"))?;
     }
+    swap_key(job, own, ended).await
+}
+
+async fn own_row(job: &Job) -> Result<Option<OwnRow>, Stopped> {
+    let read = swap::own_row(&job.asker, &job.core.own).await;
+    read.map_err(Stopped::at("controller"))
+}
+
+/// Last, because the agent may drop its links for it.
+async fn swap_key(job: &Job, own: Option<OwnRow>, ended: &mut Ended) -> Result<(), Stopped> {
     ended.complete = true;
-    // Last, because the agent may drop the link for it.
     if let Some(path) = &job.swap {
         ended.swapped = swap::credential(job, own.as_ref(), path).await?;
         ended.swap_tried = true;

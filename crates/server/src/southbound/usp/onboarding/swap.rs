@@ -1,6 +1,8 @@
 //! Our own row in the device's table of controllers: that onboarding is complete, and the
 //! credential of the device's own that takes the place of the setup key.
 
+use std::time::Instant;
+
 use fleet::model::Model;
 use fleet::{DeviceId, TenantId};
 use usp::EndpointId;
@@ -10,8 +12,8 @@ use usp::outcome;
 use super::{Job, Notes, Stopped};
 use crate::secret;
 use crate::southbound::registry::Parting;
-use crate::southbound::usp::MQTT;
 use crate::southbound::usp::ask::{AskError, Asker};
+use crate::southbound::usp::{MQTT, WEBSOCKET};
 use crate::southbound::usp::{settle, transcript};
 use crate::state::now;
 
@@ -114,6 +116,13 @@ pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<b
             .await
             .map_err(Stopped::store("credential"))
     };
+    let entry = job.core.links.over(device, job.transport);
+    if let Some(entry) = entry
+        && entry.parting(Instant::now()) == Some(Parting::Credential)
+    {
+        // Another link of the device has just been given it, for this one too.
+        return Ok(true);
+    }
     let target = match (own, job.transport) {
         (Some(own), MQTT) => client(&job.asker, own)
             .await
@@ -143,15 +152,44 @@ pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<b
         )
         .await
         .map_err(Stopped::store("credential"))?;
-    let settings = target.settings(tenant, device, &token);
+    let here = target.settings(tenant, device, &token);
+    // One secret for both of its ways: what was given to it for the one opens the other.
+    let there = match own {
+        Some(own) => other(job, own).await?,
+        None => None,
+    };
+    if let Some(there) = there {
+        let mut both = there.settings(tenant, device, &token);
+        both.extend(here.clone());
+        let transports = [WEBSOCKET, MQTT];
+        if give(job, &transports, both).await.is_ok() {
+            return Ok(true);
+        }
+        // It may be that only the other way is not to be changed.
+    }
+    let given = give(job, &[job.transport], here).await;
+    let taken = given.is_ok();
+    if let Err(why) = given {
+        refused(why).await?;
+    }
+    Ok(taken)
+}
+
+/// Writes a new credential into the device. The links over these transports are expected to end for it.
+async fn give(
+    job: &Job,
+    transports: &[&str],
+    settings: Vec<(String, String)>,
+) -> Result<(), String> {
     let expect = |parting| {
-        if let Some(link) = job.core.links.get(device) {
-            link.expect(parting);
+        for transport in transports {
+            if let Some(link) = job.core.links.over(job.device(), transport) {
+                link.expect(parting);
+            }
         }
     };
     expect(Some(Parting::Credential));
-    let set = job.asker.ask(msg::set_values(settings)).await;
-    let why = match set {
+    let why = match job.asker.ask(msg::set_values(settings)).await {
         Ok(Response::SetResp(response)) => {
             let failed = outcome::set(&response).failures;
             failed.first().map(ToString::to_string)
@@ -161,12 +199,59 @@ pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<b
         Err(error) if error.is_gone() => None,
         Err(error) => Some(error.to_string()),
     };
-    let taken = why.is_none();
-    if let Some(why) = why {
+    if why.is_some() {
         expect(None);
-        refused(why).await?;
     }
-    Ok(taken)
+    why.map_or(Ok(()), Err)
+}
+
+/// Where the setup key stands for the other way by which our row says that the device reaches us; `None` where what
+/// stands there is not certainly ours.
+async fn other(job: &Job, own: &OwnRow) -> Result<Option<Target>, Stopped> {
+    let stopped = || Stopped::at("credential");
+    if job.transport == MQTT {
+        return shared_path(job, own).await;
+    }
+    if own.numbers("MQTT").is_empty() {
+        return Ok(None);
+    }
+    let Some(client) = client(&job.asker, own).await.map_err(stopped())? else {
+        return Ok(None);
+    };
+    let name = format!("{client}Username");
+    let read = match job.asker.ask(msg::get([name.as_str()])).await {
+        Ok(Response::GetResp(response)) => outcome::values(&response).values,
+        Err(error) if error.is_over() => return Err(stopped()(error)),
+        _ => Vec::new(),
+    };
+    // Whatever broker it goes through, it is known there as a device of this tenant.
+    let prefix = format!("{}/", job.tenant);
+    let ours = read
+        .iter()
+        .any(|(path, user)| *path == name && user.starts_with(&prefix));
+    Ok(ours.then_some(Target::Client(client)))
+}
+
+/// The path of a WebSocket to us that ends in a setup key of this tenant.
+async fn shared_path(job: &Job, own: &OwnRow) -> Result<Option<Target>, Stopped> {
+    for number in own.numbers("WebSocket") {
+        let name = format!("MTP.{number}.WebSocket.Path");
+        let Some((prefix, key)) = own.get(&name).and_then(|path| path.rsplit_once('/')) else {
+            continue;
+        };
+        if !secret::looks_like(key, secret::SETUP_KEY) {
+            continue;
+        }
+        let found = job.store().setup_key_by_hash(&secret::hash(key)).await;
+        let found = found.map_err(Stopped::store("credential"))?;
+        if found.is_some_and(|key| key.tenant == job.tenant) {
+            return Ok(Some(Target::Path {
+                parameter: format!("{}{name}", own.path),
+                prefix: format!("{prefix}/"),
+            }));
+        }
+    }
+    Ok(None)
 }
 
 /// Where the credential stands on the device.

@@ -25,6 +25,7 @@ async fn what_was_asked_of_a_device_passes_over_a_session_that_lost_its_place_wh
         let new = NewEntry {
             tenant: world.tenant.clone(),
             device: world.device,
+            transport: "cwmp",
             peer: SocketAddr::from(([192, 0, 2, 1], 7547)),
             strength: Strength::SetupKey,
             certificate: None,

@@ -292,6 +292,7 @@ impl World {
         let place = Registry::default().claim(NewEntry {
             tenant: self.tenant.clone(),
             device: self.device,
+            transport: "cwmp",
             peer: guest.peer,
             strength: guest.strength,
             certificate: None,

@@ -266,6 +266,7 @@ async fn the_sweep_leaves_alone_who_is_here_and_whose_tenant_is_disabled() {
     let session = crate::southbound::registry::NewEntry {
         tenant: tenant.clone(),
         device,
+        transport: "cwmp",
         peer: "127.0.0.1:1".parse().unwrap(),
         strength: fleet::onboarding::Strength::SetupKey,
         certificate: None,
