@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bench_roundtrip::{Agent, CONTROLLER, FEW, Fault, all, ask, echo, echo_peer, shape, verdict};
 use mtp::uds::{Admission, DialConfig, Hello, Link, Listener, ListenerConfig, dial};
 use sim::model::Kind;
-use sim::swarm::{SwarmConfig, run as run_swarm};
+use sim::swarm::{RETRY_MIN_WAIT, SwarmConfig, run as run_swarm};
 use tokio_util::sync::CancellationToken;
 use usp::EndpointId;
 use usp::controller::Config;
