@@ -8,7 +8,7 @@ pub use crate::southbound::limits::{
 };
 
 /// Sessions open at the same time. A session lives for a second or two, so this is a mass return of
-/// thousands of devices a second; each costs some 15 KiB (`bench/sessions` measures it). A tenant may
+/// thousands of devices a second; what one costs `bench/sessions` measures. A tenant may
 /// hold as many as are free: half of them when it is alone, so that there is always room for the
 /// others. Whoever comes beyond that is told to come again.
 pub const SESSIONS_MAX: usize = 10_000;
