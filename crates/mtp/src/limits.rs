@@ -120,6 +120,9 @@ pub const MQTT_TEXT_BYTES_MAX: usize = 4 * 1024;
 /// Properties of one MQTT packet. Those of USP are three.
 pub const MQTT_PROPERTIES_MAX: usize = 64;
 
+/// Of the topic of a message that is not taken, what is kept to name it: prefix, tenant and endpoint id.
+pub const MQTT_REFUSED_TOPIC_BYTES: usize = 512;
+
 /// Filters of one SUBSCRIBE or UNSUBSCRIBE, and subscriptions of one client. An agent has one to
 /// three.
 pub const MQTT_FILTERS_MAX: usize = 32;

@@ -8,7 +8,7 @@ mod broker_auth;
 mod cwmp;
 mod files;
 
-pub use broker::{Broker, BrokerUrl, Protocol};
+pub use broker::{Broker, BrokerUrl, Protocol, Tenants};
 pub use broker_auth::BrokerAuth;
 pub use cwmp::{Cwmp, DigestHash, OfferBasic, Xmpp};
 pub use files::Files;

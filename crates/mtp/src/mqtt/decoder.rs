@@ -5,9 +5,12 @@ use bytes::{Buf, BytesMut};
 
 use super::{
     error::{LinkError, Malformed},
-    packet::{Packet, Version},
+    packet::{Packet, Publish, Version},
 };
 use crate::limits::PAYLOAD_RESERVE_BYTES_MAX;
+
+/// Why a PUBLISH is skipped that is larger than is taken, as its [`Publish::refused`] says it.
+const TOO_LARGE: &str = "a message larger than RECORD_BYTES_MAX and what may stand beside a record";
 
 /// The limit of [`Decoder::new`], as errors name it.
 pub const PACKET_SIZE: &str = "MQTT packet size";
@@ -19,6 +22,10 @@ pub struct Decoder {
     packet_bytes_max: usize,
     /// Nothing but a CONNECT may come.
     opening: bool,
+    /// One message that cannot be taken does not end the connection.
+    skips: bool,
+    /// What of it is still to come, and what it is.
+    skipping: Option<(usize, Publish)>,
     unread: BytesMut,
 }
 
@@ -29,6 +36,8 @@ impl Decoder {
             version,
             packet_bytes_max,
             opening: false,
+            skips: false,
+            skipping: None,
             unread: BytesMut::new(),
         }
     }
@@ -40,6 +49,13 @@ impl Decoder {
             opening: true,
             ..Self::new(Version::V5, packet_bytes_max)
         }
+    }
+
+    /// For a client of a broker, whose connection is not that of who publishes: a PUBLISH that is too large, or
+    /// has in it what cannot be taken, comes out as one that is [refused](Publish::refused), and what follows it
+    /// is read on. Of one that is too large nothing but its topic is ever kept.
+    pub fn skip_publishes(&mut self) {
+        self.skips = true;
     }
 
     /// What a CONNECT has said, and what its sender may send from now on.
@@ -59,12 +75,20 @@ impl Decoder {
     }
 
     /// Takes what has come.
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub fn feed(&mut self, mut bytes: &[u8]) {
+        if let Some((missing, _)) = &mut self.skipping {
+            let skipped = bytes.len().min(*missing);
+            *missing -= skipped;
+            bytes = &bytes[skipped..];
+        }
         self.unread.extend_from_slice(bytes);
     }
 
     /// The next packet, where all of it has come. After an error the stream cannot be read any further.
     pub fn packet(&mut self) -> Result<Option<Packet>, LinkError> {
+        if let Some((_, skipped)) = self.skipping.take_if(|(missing, _)| *missing == 0) {
+            return Ok(Some(Packet::Publish(skipped)));
+        }
         let Some(&first) = self.unread.first() else {
             return Ok(None);
         };
@@ -90,6 +114,10 @@ impl Decoder {
                 ));
             }
         }
+        let publish = self.skips && first >> 4 == 3;
+        if length > self.packet_bytes_max && publish {
+            return self.skip(first, head, length);
+        }
         if length > self.packet_bytes_max {
             return Err(LinkError::LimitExceeded {
                 limit: PACKET_SIZE,
@@ -104,9 +132,42 @@ impl Decoder {
         }
         self.unread.advance(head);
         let body = self.unread.split_to(length).freeze();
+        self.drop_empty();
+        if !publish {
+            return Ok(Some(Packet::decode(first, body, self.version)?));
+        }
+        let packet = Packet::decode(first, body.clone(), self.version).or_else(|why| {
+            let refused = Publish::head(first, &body)?.ok_or(why)?;
+            Ok::<_, Malformed>(Packet::Publish(refused.because(why.0)))
+        });
+        Ok(Some(packet?))
+    }
+
+    /// Between two packets there is no buffer.
+    fn drop_empty(&mut self) {
         if self.unread.is_empty() {
             self.unread = BytesMut::new();
         }
-        Ok(Some(Packet::decode(first, body, self.version)?))
+    }
+
+    /// Goes past a PUBLISH that is too large, once its topic has come.
+    fn skip(&mut self, first: u8, head: usize, length: usize) -> Result<Option<Packet>, LinkError> {
+        let body = &self.unread[head..];
+        let Some(publish) = Publish::head(first, &body[..body.len().min(length)])? else {
+            return match body.len() < length {
+                true => Ok(None),
+                false => Err(Malformed("a packet that ends too early").into()),
+            };
+        };
+        let publish = publish.because(TOO_LARGE);
+        let whole = head + length;
+        if self.unread.len() >= whole {
+            self.unread.advance(whole);
+            self.drop_empty();
+            return Ok(Some(Packet::Publish(publish)));
+        }
+        self.skipping = Some((whole - self.unread.len(), publish));
+        self.unread = BytesMut::new();
+        Ok(None)
     }
 }

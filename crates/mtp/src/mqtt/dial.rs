@@ -26,6 +26,9 @@ use crate::{
     ws,
 };
 
+/// The largest packet that we take, and say so.
+const PACKET_BYTES_MAX: usize = RECORD_BYTES_MAX + MQTT_PACKET_OVERHEAD_BYTES;
+
 /// Which broker to dial and how.
 #[derive(Clone)]
 pub struct DialConfig {
@@ -183,8 +186,10 @@ async fn begin(
     stream: Stream,
     peer_addr: SocketAddr,
 ) -> Result<Link, DialError> {
-    let packet_bytes_max = RECORD_BYTES_MAX + MQTT_PACKET_OVERHEAD_BYTES;
+    let packet_bytes_max = PACKET_BYTES_MAX;
     let mut pipe = Pipe::new(stream, config.version, packet_bytes_max);
+    // Who publishes is not who we are connected to.
+    pipe.skip_publishes();
     pipe.enqueue(&Packet::Connect(Box::new(connect(config))));
     pipe.flush().await?;
     let ack = match pipe.packet().await? {
@@ -251,6 +256,7 @@ fn connect(config: &DialConfig) -> Connect {
     let properties = match config.version {
         Version::V5 => Properties::default()
             .with(id::REQUEST_RESPONSE_INFORMATION, Value::Byte(1))
+            .with(id::MAXIMUM_PACKET_SIZE, Value::U32(PACKET_BYTES_MAX as u32))
             .user(ENDPOINT_ID, config.own_eid.as_str()),
         Version::V311 => Properties::default(),
     };
@@ -397,7 +403,11 @@ mod tests {
         let broker = async {
             let (tcp, _) = listener.accept().await.unwrap();
             let mut pipe = Pipe::new(Stream::Plain(tcp), Version::V5, 4096);
-            assert!(matches!(pipe.packet().await, Ok(Packet::Connect(_))));
+            let Ok(Packet::Connect(connect)) = pipe.packet().await else {
+                panic!("no CONNECT")
+            };
+            let most = connect.properties.number(id::MAXIMUM_PACKET_SIZE);
+            assert_eq!(most, Some(PACKET_BYTES_MAX as u32));
             pipe.enqueue(&Packet::ConnAck(Box::default()));
             pipe.flush().await.unwrap();
             assert!(matches!(pipe.packet().await, Ok(Packet::Subscribe(..))));
@@ -431,5 +441,36 @@ mod tests {
         let (link, _) = before_the_subscription(MQTT_EARLY_MAX + 1).await;
         let limit = link.unwrap_err().to_string();
         assert!(limit.contains("MQTT_EARLY_MAX"), "{limit}");
+    }
+
+    #[tokio::test]
+    async fn a_message_that_cannot_be_taken_is_acknowledged_and_named_and_the_link_stays() {
+        let (link, mut broker) = before_the_subscription(0).await;
+        let mut link = link.unwrap();
+        for (n, topic) in [(1, "usp/a/".repeat(1000)), (2, "usp/a".to_owned())] {
+            broker.enqueue(&Packet::Publish(crate::mqtt::Publish {
+                qos: 1,
+                id: n,
+                topic,
+                payload: Bytes::from_static(b"record"),
+                ..Default::default()
+            }));
+        }
+        broker.flush().await.unwrap();
+        assert_eq!(link.recv_some().await.unwrap(), None);
+        let refused = link.refused().unwrap();
+        assert!(refused.topic.starts_with("usp/a/usp"), "{refused:?}");
+        assert!(refused.why.contains("MQTT_TEXT_BYTES_MAX"), "{refused:?}");
+        assert_eq!(link.refused(), None);
+        assert_eq!(link.recv().await.unwrap().topic, "usp/a");
+        let acknowledged = async {
+            for n in [1, 2] {
+                assert_eq!(broker.packet().await.unwrap(), Packet::PubAck(n, 0));
+            }
+        };
+        tokio::select! {
+            () = acknowledged => {}
+            incoming = link.recv() => panic!("{incoming:?}"),
+        }
     }
 }

@@ -36,11 +36,21 @@ pub struct Incoming {
     pub reply: Option<String>,
 }
 
+/// A message that came and cannot be taken. The broker has been told that it was, and sends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Where it was published, the beginning of it.
+    pub topic: String,
+    /// Why.
+    pub why: &'static str,
+}
+
 /// See the module's words.
 pub struct Link {
     pipe: Pipe,
     /// Messages that came before the subscription was confirmed.
     early: VecDeque<Publish>,
+    refused: Option<Refused>,
     outbox: Outbox,
     /// Where the Controller listens.
     topic: String,
@@ -75,6 +85,7 @@ impl Link {
         Self {
             pipe: dialled.pipe,
             early: dialled.early,
+            refused: None,
             outbox: dialled.outbox,
             topic: dialled.topic,
             reply: dialled.reply,
@@ -102,9 +113,15 @@ impl Link {
         }
     }
 
-    /// The same, or nothing after anything that may have made room for what is sent.
+    /// The same, or nothing after anything that may have made room for what is sent, and after a message that
+    /// cannot be taken ([`Link::refused`]).
     pub async fn recv_some(&mut self) -> Result<Option<Incoming>, LinkError> {
         poll_fn(|cx| self.poll_some(cx)).await
+    }
+
+    /// The message that came last and could not be taken, once.
+    pub fn refused(&mut self) -> Option<Refused> {
+        self.refused.take()
     }
 
     fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, LinkError>> {
@@ -146,6 +163,12 @@ impl Link {
                         .pipe
                         .enqueue(&Packet::PubAck(publish.id, code::SUCCESS)),
                     _ => return Err(LinkError::PeerMisbehaved("a PUBLISH of QoS 2")),
+                }
+                if let Some(why) = publish.refused {
+                    let topic = publish.topic;
+                    tracing::debug!(%topic, why, "a message cannot be taken; it is dropped");
+                    self.refused = Some(Refused { topic, why });
+                    return Ok(None);
                 }
                 Ok(self.incoming(publish))
             }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::error::Malformed;
 use super::property::Properties;
 use super::wire::{Reader, put_binary, put_text, put_variable};
-use crate::limits::MQTT_FILTERS_MAX;
+use crate::limits::{MQTT_FILTERS_MAX, MQTT_REFUSED_TOPIC_BYTES};
 
 /// The version a connection speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,6 +144,9 @@ pub struct Publish {
     pub properties: Properties,
     /// What it says.
     pub payload: Bytes,
+    /// Why it cannot be taken, where a decoder went on behind it: then it has neither payload nor properties, and
+    /// only the beginning of a long topic.
+    pub refused: Option<&'static str>,
 }
 
 impl Packet {
@@ -453,6 +456,44 @@ impl Publish {
             id,
             properties,
             payload: r.rest(),
+            refused: None,
         })
+    }
+
+    /// The topic and the number of a PUBLISH by the beginning of its body; `None` while that is too short for them.
+    pub(super) fn head(first: u8, body: &[u8]) -> Result<Option<Self>, Malformed> {
+        let qos = first >> 1 & 3;
+        if qos == 3 {
+            return Err(Malformed("a PUBLISH with quality of service 3"));
+        }
+        let Some((length, rest)) = body.split_first_chunk::<2>() else {
+            return Ok(None);
+        };
+        let Some((topic, rest)) = rest.split_at_checked(u16::from_be_bytes(*length).into()) else {
+            return Ok(None);
+        };
+        let id = match (qos, rest.first_chunk::<2>()) {
+            (0, _) => 0,
+            (_, None) => return Ok(None),
+            (_, Some([0, 0])) => return Err(Malformed("a packet with the number 0")),
+            (_, Some(id)) => u16::from_be_bytes(*id),
+        };
+        let shown = &topic[..topic.len().min(MQTT_REFUSED_TOPIC_BYTES)];
+        Ok(Some(Self {
+            dup: first & 8 != 0,
+            qos,
+            retain: first & 1 != 0,
+            topic: String::from_utf8_lossy(shown).into_owned(),
+            id,
+            ..Self::default()
+        }))
+    }
+
+    /// The same, refused.
+    pub(super) fn because(self, why: &'static str) -> Self {
+        Self {
+            refused: Some(why),
+            ..self
+        }
     }
 }

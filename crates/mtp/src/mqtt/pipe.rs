@@ -50,6 +50,11 @@ impl Pipe {
         }
     }
 
+    /// See [`Decoder::skip_publishes`].
+    pub fn skip_publishes(&mut self) {
+        self.decoder.skip_publishes();
+    }
+
     /// What a CONNECT has said, and what its sender may send from now on.
     pub fn admit(&mut self, version: Version, packet_bytes_max: usize) {
         self.decoder.admit(version, packet_bytes_max);

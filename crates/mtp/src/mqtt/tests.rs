@@ -58,6 +58,7 @@ fn every_packet_survives_its_encoding_in_both_versions() {
                 id: 65_535,
                 properties: properties.clone(),
                 payload: Bytes::from(vec![1; 200]),
+                refused: None,
             }),
             Packet::PubAck(1, code),
             Packet::PubRec(1, code),
@@ -149,6 +150,102 @@ fn a_publish_says_where_its_answer_goes_in_the_way_of_its_version() {
         let (topic, reply) = super::address(version, &publish);
         assert_eq!((topic, reply.as_deref()), ("usp/c", Some("usp/a")));
     }
+}
+
+#[test]
+fn a_message_that_cannot_be_taken_is_named_and_what_follows_it_is_read() {
+    use crate::limits::{MQTT_PROPERTIES_MAX, MQTT_REFUSED_TOPIC_BYTES, MQTT_TEXT_BYTES_MAX};
+    const MAX: usize = 100_000;
+    let of = |topic: &str, id, payload| Publish {
+        qos: 1,
+        id,
+        topic: topic.into(),
+        payload: vec![7; payload].into(),
+        ..Publish::default()
+    };
+    let user = |all: Properties, n: usize| all.user("n", n.to_string());
+    let many = (0..=MQTT_PROPERTIES_MAX).fold(Properties::default(), user);
+    let long = "a/".repeat(MQTT_TEXT_BYTES_MAX);
+    let with = |properties, publish| Publish {
+        properties,
+        ..publish
+    };
+    let sent = [
+        (of("first", 1, 3), false),
+        (of("large", 2, MAX), true),
+        (of("second", 3, MAX - 100), false),
+        (with(many, of("many", 4, 3)), true),
+        (
+            with(Properties::default().user("n", &*long), of("text", 5, 3)),
+            true,
+        ),
+        (of(&long, 6, 3), true),
+        (of(&long, 7, 3 * MAX), true),
+        (of("last", 8, 0), false),
+    ];
+    let mut stream = Vec::new();
+    for (publish, _) in &sent {
+        Packet::Publish(publish.clone()).encode(Version::V5, &mut stream);
+    }
+    for piece in [1, 1000, 70_000, stream.len()] {
+        let mut decoder = Decoder::new(Version::V5, MAX);
+        decoder.skip_publishes();
+        let mut came = Vec::new();
+        for piece in stream.chunks(piece) {
+            decoder.feed(piece);
+            while let Some(packet) = decoder.packet().unwrap() {
+                let Packet::Publish(publish) = packet else {
+                    panic!("{packet:?}")
+                };
+                came.push(publish);
+            }
+        }
+        assert_eq!((came.len(), decoder.heap_bytes()), (sent.len(), 0));
+        for (came, (sent, refused)) in came.iter().zip(&sent) {
+            let shown = sent.topic.len().min(MQTT_REFUSED_TOPIC_BYTES);
+            assert_eq!((came.id, came.qos), (sent.id, 1));
+            assert_eq!(came.refused.is_some(), *refused, "{}", sent.id);
+            assert_eq!(came.topic, sent.topic[..shown]);
+            assert_eq!(
+                came.payload.len(),
+                [sent.payload.len(), 0][usize::from(*refused)]
+            );
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_too_large_is_not_kept_while_it_comes() {
+    let mut decoder = Decoder::new(Version::V311, 1000);
+    decoder.skip_publishes();
+    let (piece, pieces) = (vec![0; 1024 * 1024], 64);
+    let mut head = vec![0x30];
+    super::wire::put_variable(&mut head, 3 + pieces * piece.len());
+    head.extend(b"\x00\x01a");
+    decoder.feed(&head);
+    for _ in 0..pieces {
+        assert_eq!(decoder.packet().unwrap(), None);
+        assert_eq!(decoder.heap_bytes(), 0);
+        decoder.feed(&piece);
+    }
+    let Some(Packet::Publish(refused)) = decoder.packet().unwrap() else {
+        panic!("it is not named")
+    };
+    assert!(refused.topic == "a" && refused.refused.is_some());
+    // What breaks the stream itself ends it, as does every other packet that is too large.
+    for broken in [
+        &b"\x36\xff\x7f"[..],
+        b"\x30\xff\xff\xff\xff",
+        b"\xe0\xff\x7f",
+    ] {
+        let mut decoder = Decoder::new(Version::V311, 1000);
+        decoder.skip_publishes();
+        decoder.feed(broken);
+        assert!(decoder.packet().is_err(), "{broken:x?}");
+    }
+    let mut server = Decoder::new(Version::V311, 1000);
+    server.feed(&head);
+    assert!(server.packet().is_err());
 }
 
 proptest! {

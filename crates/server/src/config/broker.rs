@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use broker::Topics;
+use fleet::TenantId;
 use mtp::mqtt::Version;
 use serde::Deserialize;
 
@@ -21,6 +22,9 @@ pub struct Broker {
     /// The virtual host, of STOMP alone; absent leaves it to the broker.
     #[serde(default)]
     pub virtual_host: Option<String>,
+    /// The tenants whose devices are behind it: it is believed about no other. Absent is the only one there is.
+    #[serde(default)]
+    pub tenants: Option<Tenants>,
     /// Our own user name there.
     #[serde(default)]
     pub username: Option<String>,
@@ -60,6 +64,50 @@ pub enum Protocol {
     Mqtt,
     /// STOMP 1.2.
     Stomp,
+}
+
+/// For which tenants a broker speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "TenantsAsWritten")]
+pub enum Tenants {
+    /// All, those to come as well: `"all"`.
+    All,
+    /// These: a list of their names.
+    These(Vec<TenantId>),
+}
+
+impl Tenants {
+    /// Whether the tenant of this name is one of them.
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(these) => these.iter().any(|one| one.as_str() == name),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TenantsAsWritten {
+    Word(String),
+    List(Vec<String>),
+}
+
+impl TryFrom<TenantsAsWritten> for Tenants {
+    type Error = String;
+
+    fn try_from(written: TenantsAsWritten) -> Result<Self, String> {
+        let names = match written {
+            TenantsAsWritten::Word(word) if word == "all" => return Ok(Self::All),
+            TenantsAsWritten::List(names) if !names.is_empty() => names,
+            _ => return Err("tenants is a list of names, or \"all\"".to_owned()),
+        };
+        let these = names.iter().map(|name| TenantId::parse(name));
+        let these: Result<_, _> = these.collect();
+        these
+            .map(Self::These)
+            .map_err(|error| format!("tenants: {error}"))
+    }
 }
 
 /// Where a broker listens.
@@ -222,10 +270,12 @@ mod tests {
             name = "south"
             url = "mqtt://[::1]:1884"
             version = "3.1.1"
+            tenants = ["acme", "other"]
             [[usp.brokers]]
             name = "west"
             url = "stomps://rabbit.example.net"
             virtual_host = "/"
+            tenants = "all"
         "#;
         let brokers = Config::parse(text).unwrap().usp.brokers;
         let urls: Vec<String> = brokers.iter().map(|one| one.url.to_string()).collect();
@@ -235,6 +285,10 @@ mod tests {
             "stomps://rabbit.example.net:61614",
         ];
         assert_eq!(urls, wanted);
+        let tenants = |n: usize| brokers[n].tenants.clone();
+        let south = tenants(1).unwrap();
+        assert_eq!((tenants(0), tenants(2)), (None, Some(Tenants::All)));
+        assert!(south.has("acme") && south.has("other") && !south.has("acm") && !south.has("all"));
         assert!(!brokers[0].registers && brokers[1].version == Version::V311);
     }
 
@@ -243,6 +297,18 @@ mod tests {
         for (text, said) in [
             ("url = \"mqtt://h\"\nname = \"a/b\"", "letters"),
             ("url = \"ws://h\"\nname = \"a\"", "not the URL"),
+            (
+                "url = \"mqtt://h\"\nname = \"a\"\ntenants = []",
+                "or \"all\"",
+            ),
+            (
+                "url = \"mqtt://h\"\nname = \"a\"\ntenants = \"acme\"",
+                "or \"all\"",
+            ),
+            (
+                "url = \"mqtt://h\"\nname = \"a\"\ntenants = [\"A/b\"]",
+                "tenants: ",
+            ),
             ("url = \"mqtt://u@h\"\nname = \"a\"", "not the URL"),
             (
                 "url = \"mqtt://h\"\nname = \"a\"\nca = \"/x\"",

@@ -141,6 +141,16 @@ const CONDUCT: &[(&str, &str, &str)] = &[
         "Let its client take larger packets, or session contexts, which cut messages into pieces; or ask for less at once.",
     ),
     (
+        "message-not-taken",
+        "A message behind a broker was beyond a limit, or broken, and was dropped",
+        "The detail names what is wrong with it and its topic. Its agent or its MQTT client is defective, or somebody means ill; larger records need session contexts, which cut them into pieces.",
+    ),
+    (
+        "tenant-not-behind-broker",
+        "Somebody published in the name of a tenant whose devices are not behind this broker, which was ignored",
+        "If they are, add the tenant to `tenants` of usp.brokers in the configuration and start again; else look at the access rules of that broker.",
+    ),
+    (
         "wrong-topic",
         "The device published or subscribed to a topic that is not its own, which was refused",
         "Correct its topics: the detail names the one it used. Its own are PREFIX/TENANT/agent/ENDPOINT and PREFIX/TENANT/controller/ENDPOINT.",

@@ -48,7 +48,7 @@ fn to(rabbit: &RabbitMq) -> Vec<Broker> {
     std::fs::write(&file, "ours\n").unwrap();
     let text = format!(
         "[[usp.brokers]]\nname = \"rabbit\"\nurl = \"stomp://127.0.0.1:{}\"\nusername = \"headend\"\n\
-         password_file = {file:?}\nregisters = true\nvirtual_host = \"/\"\n",
+         password_file = {file:?}\nregisters = true\ntenants = [\"acme\", \"other\"]\nvirtual_host = \"/\"\n",
         rabbit.stomp
     );
     server::Config::parse(&text).unwrap().usp.brokers

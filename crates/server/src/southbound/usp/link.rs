@@ -304,6 +304,7 @@ impl Running {
                 self.announce().await;
             }
             Event::Disconnected { code, reason } => {
+                self.link.left();
                 let reason = format!("the agent took its leave: {code} {reason}");
                 Box::pin(self.end_unsent(&reason)).await;
                 self.withdraw(&reason).await;

@@ -121,6 +121,13 @@ impl Wire {
         matches!(self, Self::WebSocket(_))
     }
 
+    /// The device took its leave.
+    pub fn left(&mut self) {
+        if let Self::Brokered(link) = self {
+            link.left();
+        }
+    }
+
     /// What comes next. Cancel-safe.
     pub async fn recv(&mut self) -> Result<Heard, WireError> {
         match self {

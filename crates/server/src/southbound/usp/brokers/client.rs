@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
-use mtp::mqtt::{Incoming, LinkError, Version};
+use mtp::mqtt::{Incoming, LinkError, Refused, Version};
 use mtp::{mqtt, stomp};
 
 use super::Broker;
@@ -53,6 +53,14 @@ impl Client {
                     reply: incoming.reply.map(|reply| destinations.topic(&reply)),
                 }))
             }
+        }
+    }
+
+    /// The message that came last and could not be taken, once.
+    pub fn refused(&mut self) -> Option<Refused> {
+        match self {
+            Self::Mqtt(link) => link.refused(),
+            Self::Stomp(..) => None,
         }
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleet::{DeviceId, TenantId};
-use mtp::mqtt::{Incoming, Version};
+use mtp::mqtt::{Incoming, Refused, Version};
 use mtp::retry::Backoff;
-use store::PathRecord;
+use store::{PathRecord, TenantRecord};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use usp::{EndpointId, codec};
@@ -15,6 +15,7 @@ use usp::{EndpointId, codec};
 use super::client::Client;
 use super::link::{Between, probe};
 use super::{Broker, Connection, Delivered, Name, Outgoing, Untaken};
+use crate::config::Tenants;
 use crate::southbound::refusal::Complaint;
 use crate::southbound::usp::adapter::Core;
 use crate::southbound::usp::admission::Turned;
@@ -49,6 +50,10 @@ pub async fn run(core: Arc<Core>, broker: Arc<Broker>) {
 
 /// One connection, to its end; why it ended.
 async fn once(core: &Arc<Core>, broker: &Arc<Broker>) -> String {
+    let tenants = match broker.tenants(core).await {
+        Ok(tenants) => Arc::new(tenants),
+        Err(why) => return why,
+    };
     let link = match Client::dial(broker, core).await {
         Ok(link) => link,
         Err(why) => return why,
@@ -59,6 +64,7 @@ async fn once(core: &Arc<Core>, broker: &Arc<Broker>) -> String {
     let connection = Connection {
         outgoing,
         peer: link.peer_addr(),
+        tenants,
     };
     let over = CancellationToken::new();
     let _ended = over.clone().drop_guard();
@@ -89,7 +95,12 @@ async fn serve(
                     broker.take(core, connection, incoming).await;
                     None
                 }
-                Ok(None) => None,
+                Ok(None) => {
+                    if let Some(refused) = link.refused() {
+                        broker.skipped(core, connection, &refused);
+                    }
+                    None
+                }
                 Err(error) => Some(error),
             },
             Some(one) = outbox.recv(), if room => {
@@ -114,6 +125,24 @@ async fn serve(
 }
 
 impl Broker {
+    /// Whose devices are behind it. One that nobody has named speaks for the only tenant there is, and for those
+    /// to come only after it was named.
+    async fn tenants(&self, core: &Core) -> Result<Tenants, String> {
+        if let Some(named) = &self.settings.tenants {
+            return Ok(named.clone());
+        }
+        let all = core.store.tenant_list().await;
+        match &*all.map_err(|error| error.to_string())? {
+            [] => Err("there is no tenant yet".to_owned()),
+            [only] => Ok(Tenants::These(vec![only.id.clone()])),
+            _ => Err(
+                "usp.brokers: tenants is missing: name those whose devices are behind it, \
+                      like [\"acme\"], or say \"all\""
+                    .to_owned(),
+            ),
+        }
+    }
+
     /// What the broker delivered.
     async fn take(self: &Arc<Self>, core: &Arc<Core>, to: &Connection, incoming: Incoming) {
         let topics = &self.settings.topic_prefix;
@@ -124,6 +153,10 @@ impl Broker {
             return self.complain(core, to, None, "wrong-topic", detail);
         };
         let name: Name = (tenant.into(), endpoint.into());
+        if !to.tenants.has(tenant) {
+            let detail = format!("published to {}", incoming.topic);
+            return self.complain(core, to, Some(&name), "tenant-not-behind-broker", detail);
+        }
         let delivered = Delivered {
             record: incoming.record,
             in_topic: incoming.in_topic,
@@ -137,6 +170,15 @@ impl Broker {
             }
             Err(Untaken::Unknown(first)) => self.meet(core, to, name, first).await,
         }
+    }
+
+    /// A message that is beyond a limit or broken: whose it is its topic says.
+    fn skipped(&self, core: &Core, to: &Connection, Refused { topic, why }: &Refused) {
+        metrics::counter!("headend_usp_broker_messages_skipped_total").increment(1);
+        let sender = self.settings.topic_prefix.sender(topic);
+        let name = sender.map(|(tenant, endpoint, _)| (tenant.into(), endpoint.into()));
+        let detail = format!("{why}; published to {topic}");
+        self.complain(core, to, name.as_ref(), "message-not-taken", detail);
     }
 
     /// A device that has no link yet.
@@ -243,7 +285,10 @@ async fn look_around(core: Arc<Core>, broker: Arc<Broker>, connection: Connectio
         Ok(tenants) => tenants,
         Err(error) => return tracing::warn!(%error, "who was behind a broker cannot be read"),
     };
-    for tenant in tenants.iter().filter(|tenant| tenant.disabled_at.is_none()) {
+    let wanted = |tenant: &&TenantRecord| {
+        tenant.disabled_at.is_none() && connection.tenants.has(tenant.id.as_str())
+    };
+    for tenant in tenants.iter().filter(wanted) {
         let mut after: Option<DeviceId> = None;
         loop {
             let limit = store::limits::PAGE_MAX;

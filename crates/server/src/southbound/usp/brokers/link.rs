@@ -127,6 +127,12 @@ impl Link {
         self.first.push_back(Heard::Record(delivered.record));
     }
 
+    /// The device took its leave. It may be back unheard, where the broker gives its connect record to another server:
+    /// what it says next is preceded by one again.
+    pub fn left(&mut self) {
+        self.begun = false;
+    }
+
     /// The connect record of an agent that has sent its own before we listened: its connection to the broker
     /// outlives ours.
     fn connect(&self, record: &[u8]) -> Option<Bytes> {

@@ -31,7 +31,7 @@ use super::limits::{
     BROKER_CAME_MAX, BROKER_INBOX_BYTES_MAX, BROKER_REFUSED_FOR, BROKER_REFUSED_MAX,
 };
 use super::{MQTT, STOMP};
-use crate::config::{Broker as Settings, Protocol};
+use crate::config::{Broker as Settings, Protocol, Tenants};
 use crate::state::now;
 use crate::{Config, StartError};
 
@@ -109,6 +109,8 @@ struct Inbox {
 struct Connection {
     outgoing: mpsc::Sender<Outgoing>,
     peer: SocketAddr,
+    /// For whom the broker speaks.
+    tenants: Arc<Tenants>,
 }
 
 /// Why a record does not wait for its link.
@@ -416,6 +418,7 @@ mod tests {
         let connection = Connection {
             outgoing: mpsc::channel(1).0,
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            tenants: Arc::new(Tenants::All),
         };
         let between = Between {
             own: EndpointId::parse("self::us").unwrap(),
