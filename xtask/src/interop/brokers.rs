@@ -12,12 +12,15 @@ use super::server::{free_port, until};
 #[path = "../../../crates/mtp/tests/servers/rabbitmq.rs"]
 mod rabbitmq;
 
-use rabbitmq::{RabbitMq, User};
+use rabbitmq::{RabbitMq, Tls, User};
 
 const SECRET: &str = "a-secret-between-rabbitmq-and-headend";
 
 /// The password of every user of Mosquitto.
 pub const PASSWORD: &str = "interop";
+
+/// The devices that come over STOMP, users of RabbitMQ's own.
+const OVER_STOMP: [&str; 2] = ["stomp", "stomptls"];
 
 /// Both of them.
 pub struct Brokers {
@@ -27,6 +30,9 @@ pub struct Brokers {
     pub mosquitto_tls: u16,
     /// RabbitMQ, MQTT 3.1.1.
     pub rabbitmq: u16,
+    /// RabbitMQ, STOMP without TLS and with it, which wants client certificates.
+    pub stomp: u16,
+    pub stomp_tls: u16,
     folder: PathBuf,
     asked: u16,
     child: Child,
@@ -89,12 +95,28 @@ impl Brokers {
             "auth_backends.1 = internal\nauth_backends.2 = http\nauth_http.http_method = post\n{}",
             ["user", "vhost", "resource", "topic"].map(path).concat()
         );
-        let started = RabbitMq::start(&[User::all("headend", PASSWORD)], None, &more);
+        let own = OVER_STOMP.map(|name| {
+            let may = |whose: &str| format!("^stomp\\.default\\.{whose}\\.self::interop-{name}$");
+            (format!("default/{name}"), may("controller"), may("agent"))
+        });
+        let mut users = vec![User::all("headend", PASSWORD)];
+        users.extend(
+            own.iter()
+                .map(|(name, write, read)| User::topics(name, PASSWORD, write, read)),
+        );
+        let tls = Tls {
+            authority: &folder.join("ca.pem"),
+            certificate: &folder.join("server.pem"),
+            key: &folder.join("server.key"),
+        };
+        let started = RabbitMq::start(&users, Some(&tls), &more);
         let rabbitmq = started.map_err(|error| anyhow!("RabbitMQ: {error}"))?;
         let brokers = Brokers {
             mosquitto,
             mosquitto_tls,
             rabbitmq: rabbitmq.mqtt,
+            stomp: rabbitmq.stomp,
+            stomp_tls: rabbitmq.stomp_tls,
             folder,
             asked,
             child,
@@ -114,13 +136,18 @@ impl Brokers {
             format!("broker_auth.secret_file={}", self.file("secret")),
             format!(
                 "usp.brokers=[{{name=\"mosquitto\",url=\"mqtts://localhost:{}\",ca={},certificate={},key={},registers=true}},\
-                 {{name=\"rabbitmq\",url=\"mqtt://127.0.0.1:{}\",version=\"3.1.1\",username=\"headend\",password_file={},asks=true}}]",
+                 {{name=\"rabbitmq\",url=\"mqtt://127.0.0.1:{}\",version=\"3.1.1\",username=\"headend\",password_file={},asks=true}},\
+                 {{name=\"rabbitmq-stomp\",url=\"stomps://localhost:{}\",ca={},certificate={},key={},topic_prefix=\"stomp\",registers=true}}]",
                 self.mosquitto_tls,
                 file("ca.pem"),
                 file("headend.pem"),
                 file("headend.key"),
                 self.rabbitmq,
                 file("password"),
+                self.stomp_tls,
+                file("ca.pem"),
+                file("headend.pem"),
+                file("headend.key"),
             ),
         ]
     }
@@ -179,6 +206,47 @@ pub fn at_the_broker(meeting: &Meeting, device: &str) -> String {
         ("MQTT.Client.1.Username", &meeting.username),
         ("MQTT.Client.1.Password", &meeting.password),
         ("MQTT.Client.1.KeepAliveTime", "60"),
+    ]
+    .map(|(name, value)| format!("Device.{name} \"{value}\"\n"))
+    .concat()
+}
+
+/// The same at the STOMP server: by password, or by certificate over TLS.
+pub fn at_the_stomp_server(brokers: &Brokers, encrypted: bool, name: &str) -> String {
+    let destination = |whose: &str| format!("/topic/stomp.default.{whose}.self::interop-{name}");
+    let (host, port, encryption) = match encrypted {
+        true => ("localhost", brokers.stomp_tls, "true"),
+        false => ("127.0.0.1", brokers.stomp, "false"),
+    };
+    [
+        ("LocalAgent.MTP.1.Enable", "true"),
+        ("LocalAgent.MTP.1.Protocol", "STOMP"),
+        (
+            "LocalAgent.MTP.1.STOMP.Reference",
+            "Device.STOMP.Connection.1",
+        ),
+        ("LocalAgent.MTP.1.STOMP.Destination", &destination("agent")),
+        ("LocalAgent.Controller.1.MTP.1.Enable", "true"),
+        ("LocalAgent.Controller.1.MTP.1.Protocol", "STOMP"),
+        (
+            "LocalAgent.Controller.1.MTP.1.STOMP.Reference",
+            "Device.STOMP.Connection.1",
+        ),
+        (
+            "LocalAgent.Controller.1.MTP.1.STOMP.Destination",
+            &destination("controller"),
+        ),
+        ("STOMP.Connection.1.Enable", "true"),
+        ("STOMP.Connection.1.Host", host),
+        ("STOMP.Connection.1.Port", &port.to_string()),
+        ("STOMP.Connection.1.EnableEncryption", encryption),
+        ("STOMP.Connection.1.Username", &format!("default/{name}")),
+        ("STOMP.Connection.1.Password", PASSWORD),
+        ("STOMP.Connection.1.VirtualHost", "/"),
+        ("STOMP.Connection.1.EnableHeartbeats", "true"),
+        ("STOMP.Connection.1.OutgoingHeartbeat", "15000"),
+        ("STOMP.Connection.1.IncomingHeartbeat", "15000"),
+        ("STOMP.Connection.1.ServerRetryInitialInterval", "2"),
     ]
     .map(|(name, value)| format!("Device.{name} \"{value}\"\n"))
     .concat()

@@ -1,7 +1,7 @@
 //! `cargo xtask interop obuspa --bin PATH`: a USP agent through our scenario: it dials us and we dial it over
 //! WebSocket, and it meets us at the MQTT broker inside, at a Mosquitto and at a RabbitMQ.
 
-use super::brokers::{Brokers, Meeting, PASSWORD, at_the_broker};
+use super::brokers::{Brokers, Meeting, PASSWORD, at_the_broker, at_the_stomp_server};
 use super::report;
 use super::server::{Server, after, free_port, until};
 use crate::cmd;
@@ -65,10 +65,12 @@ enum Way {
     Mosquitto5Tls,
     Mosquitto311Tls,
     RabbitMq,
+    Stomp,
+    StompTls,
 }
 
 impl Way {
-    const ALL: [Way; 9] = [
+    const ALL: [Way; 11] = [
         Way::ItDials,
         Way::WeDial,
         Way::Mqtt5,
@@ -78,6 +80,8 @@ impl Way {
         Way::Mosquitto5Tls,
         Way::Mosquitto311Tls,
         Way::RabbitMq,
+        Way::Stomp,
+        Way::StompTls,
     ];
 
     fn words(self) -> &'static str {
@@ -91,6 +95,8 @@ impl Way {
             Way::Mosquitto5Tls => "MQTT 5.0, Mosquitto, TLS with its certificate",
             Way::Mosquitto311Tls => "MQTT 3.1.1, Mosquitto, TLS with its certificate",
             Way::RabbitMq => "MQTT 3.1.1, RabbitMQ",
+            Way::Stomp => "STOMP 1.2, RabbitMQ",
+            Way::StompTls => "STOMP 1.2, RabbitMQ, TLS with its certificate",
         }
     }
 
@@ -105,17 +111,22 @@ impl Way {
             Way::Mosquitto5Tls => "mosquitto5tls",
             Way::Mosquitto311Tls => "mosquitto311tls",
             Way::RabbitMq => "rabbitmq",
+            Way::Stomp => "stomp",
+            Way::StompTls => "stomptls",
         }
     }
 
     fn is_encrypted(self) -> bool {
-        matches!(self, Way::Mosquitto5Tls | Way::Mosquitto311Tls)
+        matches!(
+            self,
+            Way::Mosquitto5Tls | Way::Mosquitto311Tls | Way::StompTls
+        )
     }
 
     /// Where it meets us, if it does so at a broker.
     fn meeting(self, server: &Server, brokers: &Brokers) -> Result<Option<Meeting>> {
         let (port, version) = match self {
-            Way::ItDials | Way::WeDial => return Ok(None),
+            Way::ItDials | Way::WeDial | Way::Stomp | Way::StompTls => return Ok(None),
             Way::Mqtt5 => (server.mqtt_port, "5.0"),
             Way::Mqtt311 => (server.mqtt_port, "3.1.1"),
             Way::Mosquitto5 => (brokers.mosquitto, "5.0"),
@@ -198,6 +209,9 @@ impl<'a> Scenario<'a> {
                     "{mtp}.Enable \"true\"\n{mtp}.Protocol \"WebSocket\"\n{mtp}.WebSocket.Port \"{port}\"\n\
                      {mtp}.WebSocket.Path \"/usp\"\n{mtp}.WebSocket.EnableEncryption \"false\"\n"
                 )?;
+            }
+            Way::Stomp | Way::StompTls => {
+                reset.push_str(&at_the_stomp_server(brokers, way.is_encrypted(), name));
             }
             _ => {}
         }
