@@ -20,7 +20,7 @@ export function Conversation({ entries, closedFirst, children }: { entries: Said
   const [turned, setTurned] = useState<ReadonlySet<number>>(new Set());
   const isOpen = (index: number) => turned.has(index) === (closedFirst === true);
   const first = parseTime(entries?.[0]?.at) ?? 0;
-  const asText = (entries ?? []).map((e) => `${e.at} ${e.direction} ${e.kind}${e.transport ? ` ${t.operations.over(e.transport)}` : ''}\n${e.text}`).join('\n\n');
+  const asText = (entries ?? []).map((e) => `${e.at} ${e.direction} ${e.kind}${e.transport ? ` ${t.operations.overTransport(e.transport)}` : ''}\n${e.text}`).join('\n\n');
   const allClosed = entries !== undefined && entries.every((_, index) => !isOpen(index));
   const turnAll = () => setTurned(allClosed === (closedFirst === true) ? new Set(entries?.keys()) : new Set());
   const toggle = (index: number) => setTurned((old) => new Set(old.has(index) ? [...old].filter((one) => one !== index) : [...old, index]));
@@ -55,7 +55,7 @@ function Message({ entry, first, open, onToggle }: { entry: Said; first: number;
         <Icon name={entry.direction === 'sent' ? 'right' : entry.direction === 'received' ? 'left' : 'info'} size={12} />
         <span>{t.operations.directions[entry.direction]}</span>
         <strong>{entry.direction === 'note' ? '' : entry.kind}</strong>
-        {entry.transport ? <span className="dim">{t.operations.over(entry.transport)}</span> : null}
+        {entry.transport ? <span className="dim">{t.operations.overTransport(entry.transport)}</span> : null}
         {entry.masked ? <span className="row tight" title={t.operations.maskedHint}><Icon name="lock" size={11} />{t.operations.masked}</span> : null}
         <span className="grow" />
         <time className="num" dateTime={entry.at} title={exact(at)}>{at === first ? clockTime(at) : `+${duration(at - first)}`}</time>

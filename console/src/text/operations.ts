@@ -69,7 +69,7 @@ export const operations = {
   notYet: 'not yet',
   neverSent: 'never',
   later: (time: string) => `${time} later`,
-  over: (transport: string) => `over ${transport}`,
+  overTransport: (transport: string) => `over ${transport}`,
   directions: { sent: 'sent', received: 'received', note: 'note' },
   unconfirmedHelp: 'It was sent and the answer was lost. It is not sent again by itself: look at the device, then decide.',
 };

@@ -110,7 +110,7 @@ function Path({ device, path, credential, onSplit, mayNot }: { device: DeviceDet
   return (
     <div style={{ borderBottom: '1px solid var(--line)' }}>
       <div className="row" style={{ padding: '8px 14px 0' }}>
-        <strong>{path.protocol === path.transport ? path.protocol.toUpperCase() : `${path.protocol.toUpperCase()}, ${path.transport}`}</strong>
+        <strong>{r.over(path.protocol, path.transport)}</strong>
         {path.connected ? <State tone="ok">{visits ? r.between : r.connected}</State> : <State tone="bad">{visits ? r.overdue : r.closed}</State>}
         {path.used == null ? null : <State tone={path.used ? 'ok' : 'waiting'}>{path.used ? r.used : r.standby}</State>}
         <span className="grow" />
