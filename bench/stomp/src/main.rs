@@ -66,7 +66,10 @@ async fn end(rabbit: &RabbitMq, own: &str, at: String, to: String) -> Result<End
 }
 
 async fn controller(rabbit: &RabbitMq, agent: &str) -> Result<End, Fault> {
-    let (at, to) = (destination("controller", agent), destination("agent", agent));
+    let (at, to) = (
+        destination("controller", agent),
+        destination("agent", agent),
+    );
     end(rabbit, CONTROLLER, at, to).await
 }
 
@@ -118,7 +121,10 @@ async fn echoes(rabbit: &RabbitMq, count: usize) -> Result<Vec<End>, Fault> {
     for number in 0..count {
         let name = format!("os::00256D-{number}");
         links.push(controller(rabbit, &name).await?);
-        let (at, to) = (destination("agent", &name), destination("controller", &name));
+        let (at, to) = (
+            destination("agent", &name),
+            destination("controller", &name),
+        );
         tokio::spawn(echo_peer(end(rabbit, &name, at, to).await?));
     }
     Ok(links)
