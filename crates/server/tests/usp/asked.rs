@@ -42,7 +42,7 @@ async fn asked(db: store::testing::TestDatabase, asks: SocketAddr, broker: Optio
     if let Some(port) = broker {
         text += &format!(
             "[[usp.brokers]]\nname = \"rabbit\"\nurl = \"mqtt://127.0.0.1:{port}\"\nversion = \"3.1.1\"\n\
-             username = \"headend\"\npassword_file = {password:?}\nasks = true\n"
+             username = \"headend\"\npassword_file = {password:?}\nasks = true\ntenants = [\"acme\", \"other\"]\n"
         );
     }
     let given = server::Config::parse(&text).unwrap();
