@@ -3,7 +3,7 @@
 //! broker does not tell is found out: a device that is silent is asked for a sign of life, and so are those
 //! known from before when we connect.
 //!
-//! Who may use a broker is its own business, or asked of us over HTTP ([`hooks`]).
+//! Who may use a broker is its own business, or asked of us over HTTP (`hooks`).
 
 mod admit;
 mod client;
