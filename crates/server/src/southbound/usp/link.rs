@@ -116,9 +116,10 @@ pub async fn run(core: Arc<Core>, link: Wire, ticket: Box<Ticket>, first: Option
 }
 
 /// A defect of ours ends the link like everything else does: with an end for each of its jobs.
-async fn defended(serve: impl Future<Output = End>) -> End {
-    let served = AssertUnwindSafe(serve).catch_unwind().await;
-    served.unwrap_or(End::Defect)
+/// Not an `async fn`, which would hold the future twice.
+fn defended(serve: impl Future<Output = End>) -> impl Future<Output = End> {
+    let served = AssertUnwindSafe(serve).catch_unwind();
+    served.map(|served| served.unwrap_or(End::Defect))
 }
 
 /// A link at work.
