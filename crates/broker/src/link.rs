@@ -322,7 +322,7 @@ impl Link {
     }
 
     /// Closes for a reason, a code of MQTT 5 and words; MQTT 3.1.1 has no packet for that. Waits,
-    /// up to [`CLOSE_TIME_MAX`], for what is queued to go out.
+    /// up to [`mtp::limits::CLOSE_TIME_MAX`], for what is queued to go out.
     pub async fn close(mut self, code: u8, reason: &str) {
         if self.closed {
             return;

@@ -3,7 +3,7 @@
 //!
 //! * [`Listener`] owns a socket file; [`dial`] connects to one. Both shake hands with endpoint ids
 //!   and end in a [`Link`], which has no task of its own.
-//! * [`Frames`] and [`write`] are the bytes.
+//! * [`Frames`] and [`write()`] are the bytes.
 //!
 //! Not here: TLS, which is optional in the binding and protects nothing that the permissions of a
 //! socket file do not; passwords of later drafts, which are passed over like all that is unknown.
