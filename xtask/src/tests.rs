@@ -114,7 +114,7 @@ fn rust() -> Result<()> {
     postgres::with_postgres(|url| {
         cmd::run(
             cmd::command(cmd::cargo_program(), "")
-                .args(["test", "--workspace", "--locked"])
+                .args(["test", "--workspace", "--locked", "--no-fail-fast"])
                 .env("HEADEND_TEST_POSTGRES", url),
         )
     })
