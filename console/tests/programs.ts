@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { BrowserContext } from 'playwright-core';
-import { need } from './support';
+import { need, until } from './support';
 
 export interface Program {
   /** Ends it without a word, as a power cut does. */
@@ -100,4 +100,67 @@ export async function startListeningAgent(controller: string, endpoint: string):
   writeFileSync(file, `endpoint_id = "${endpoint}"\nstate_dir = "${join(folder, 'state')}"\n\n[[controller]]\nendpoint_id = "${controller}"\n\n[listen]\naddress = "127.0.0.1:${port}"\npath = "/usp"\n`);
   const program = start(join(dirname(bin()), 'headend-agent'), ['--config', file], () => rmSync(folder, { recursive: true, force: true }));
   return { ...program, url: `ws://127.0.0.1:${port}/usp` };
+}
+
+/** A server of its own. */
+export interface Site extends Program {
+  url: string;
+  /** Where agents come over WebSocket and MQTT, with TLS: authorities. */
+  usp: string;
+  mqtt: string;
+  endpoint: string;
+  /** One-time. */
+  password: string;
+  /** Its files: `data` and whatever else a test puts there. */
+  folder: string;
+}
+
+/** A server with TLS and an authority for devices, and with a broker of somebody else that is not there. */
+export async function startSite(): Promise<Site> {
+  const folder = mkdtempSync(join(tmpdir(), 'headend-site-'));
+  const file = join(folder, 'config.toml');
+  const password = join(folder, 'broker-password');
+  writeFileSync(password, 'x');
+  const listen = (section: string, key: string) => `[${section}]\n${key} = "127.0.0.1:0"\n`;
+  const listeners = [listen('http', 'listen'), listen('usp', 'tls_listen'), 'listen = "127.0.0.1:0"\n', listen('mqtt', 'tls_listen'), listen('cwmp', 'listen'), listen('files', 'listen')].join('');
+  const broker = `[[usp.brokers]]\nname = "north"\nurl = "mqtt://127.0.0.1:1"\ntenants = ["default"]\nusername = "headend"\npassword_file = "${password}"\n`;
+  writeFileSync(file, `data_dir = "${join(folder, 'data')}"\n${listeners}${broker}`);
+  // Before it starts: one that is made later is believed within a minute.
+  await ended(spawn(bin(), ['pki', 'init', '--config', file], { stdio: 'ignore' }));
+  const child = spawn(bin(), ['serve', '--config', file], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const over = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  let told = '';
+  child.stdout.on('data', (bytes: Buffer) => {
+    told += bytes.toString();
+  });
+  await until('the server is there', async () => told.includes('is not shown after that'), 60_000);
+  const said = (pattern: RegExp) => pattern.exec(told)?.[1] ?? '';
+  return {
+    url: said(/console and API +(\S+)/),
+    usp: said(/wss:\/\/([^/\s]+)/),
+    mqtt: said(/mqtts:\/\/([^/\s]+)/),
+    endpoint: said(/endpoint id +(\S+)/),
+    password: said(/one-time password\s+(\S+)/),
+    folder,
+    kill: async () => {
+      child.kill('SIGKILL');
+      await over;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`it ended with ${code}`)))));
+}
+
+/** An agent with a certificate, over WebSocket and MQTT at once. */
+export function startCertifiedAgent(site: Site, endpoint: string, issued: { pem: string; key: string }): Program {
+  const at = (name: string) => join(site.folder, name);
+  writeFileSync(at('agent.pem'), issued.pem);
+  writeFileSync(at('agent.key'), issued.key);
+  const controller = `[[controller]]\nendpoint_id = "${site.endpoint}"\nurl = "wss://${site.usp}/usp/default"\nretry_min_wait = 1\n[controller.mqtt]\nurl = "mqtts://${site.mqtt}"\nusername = "default/x"\n`;
+  const tls = `[tls]\nca_file = "${at('data/development-ca/ca.pem')}"\ncertificate = "${at('agent.pem')}"\nkey = "${at('agent.key')}"\n`;
+  writeFileSync(at('agent.toml'), `endpoint_id = "${endpoint}"\nstate_dir = "${at('state')}"\n\n${controller}\n${tls}`);
+  return start(join(dirname(bin()), 'headend-agent'), ['--config', at('agent.toml')]);
 }

@@ -17,6 +17,11 @@ const PACKAGES: &[(&str, &[&str])] = &[
         &["/usr/lib/rabbitmq/bin/rabbitmq-server"],
     ),
     ("mosquitto", &["mosquitto", "/usr/sbin/mosquitto"]),
+    // Discovery by DHCP: a server, clients, and namespaces for them.
+    ("dnsmasq-base", &["dnsmasq", "/usr/sbin/dnsmasq"]),
+    ("isc-dhcp-client", &["dhclient", "/usr/sbin/dhclient"]),
+    ("busybox", &["busybox"]),
+    ("iproute2", &["ip", "/usr/sbin/ip"]),
 ];
 
 /// The oldest Node that builds the console, as in console/package.json.

@@ -2,7 +2,7 @@
 import type { QueryClient } from '@tanstack/react-query';
 import { createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router';
 import { sessionQuery } from '~/api/session';
-import { parseDevicesSearch, parseDeviceSearch, parseDoctorSearch, parseEventsSearch, parseFilesSearch, parseOperationsSearch, parseSignInSearch } from './search-params';
+import { parseCertificatesSearch, parseDevicesSearch, parseDeviceSearch, parseDoctorSearch, parseEventsSearch, parseFilesSearch, parseOperationsSearch, parseSignInSearch } from './search-params';
 import { NotFound, PageFailure } from './page-failure';
 import { Shell } from './shell';
 
@@ -113,7 +113,7 @@ const settingsPages = [
   createRoute({ getParentRoute: () => settings, path: 'appearance', component: lazyRouteComponent(() => import('~/pages/settings/appearance'), 'AppearancePage') }),
   createRoute({ getParentRoute: () => settings, path: 'tokens', component: lazyRouteComponent(() => import('~/pages/settings/tokens'), 'TokensPage') }),
   createRoute({ getParentRoute: () => settings, path: 'setup-keys', component: lazyRouteComponent(() => import('~/pages/settings/setup-keys'), 'SetupKeysPage') }),
-  createRoute({ getParentRoute: () => settings, path: 'certificates', component: lazyRouteComponent(() => import('~/pages/settings/certificates'), 'CertificatesPage') }),
+  createRoute({ getParentRoute: () => settings, path: 'certificates', validateSearch: parseCertificatesSearch, component: lazyRouteComponent(() => import('~/pages/settings/certificates'), 'CertificatesPage') }),
   createRoute({ getParentRoute: () => settings, path: 'users', component: lazyRouteComponent(() => import('~/pages/settings/users'), 'UsersPage') }),
   createRoute({ getParentRoute: () => settings, path: 'tenants', component: lazyRouteComponent(() => import('~/pages/settings/tenants'), 'TenantsPage') }),
   createRoute({ getParentRoute: () => settings, path: 'system', component: lazyRouteComponent(() => import('~/pages/settings/system'), 'SystemPage') }),

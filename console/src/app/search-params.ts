@@ -117,6 +117,13 @@ export function parseDoctorSearch(raw: Raw): { device?: string } {
   return compact({ device: text(raw.device) });
 }
 
+/** Which certificates: those in force that end soon, revoked ones, or all; of one endpoint. */
+export type CertificatesShow = 'soon' | 'revoked';
+
+export function parseCertificatesSearch(raw: Raw): { show?: CertificatesShow; endpoint?: string } {
+  return compact({ show: raw.show === 'soon' || raw.show === 'revoked' ? raw.show : undefined, endpoint: text(raw.endpoint) });
+}
+
 export function parseSignInSearch(raw: Raw): { to?: string } {
   const to = text(raw.to);
   // Only addresses of this console: a sign-in never leads to another site.

@@ -593,6 +593,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/discovery/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Agents that were found on the local network
+         * @description By multicast DNS, on the networks of the node that answers, at most 256. Empty unless `discovery.mdns` is on.
+         *
+         *     Needs `system:read`.
+         */
+        get: operations["discovery_agents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/doctor": {
         parameters: {
             query?: never;
@@ -1747,14 +1769,14 @@ export interface components {
              * @description Attempts that failed since it was connected last.
              */
             failures: number;
-            /** @description What went wrong last. */
+            /** @description What went wrong last; only for platform administrators. */
             last_error?: string | null;
             last_error_at?: components["schemas"]["Time"] | null;
             /** @description Its name in the configuration. */
             name: string;
             /** @description Since when it is connected, or is not. */
             since: components["schemas"]["Time"];
-            /** @description Where it is. */
+            /** @description Where it is; empty but for platform administrators. */
             url: string;
         };
         /** @description The values of one field, most frequent first. */
@@ -1919,6 +1941,37 @@ export interface components {
             /** @description The row, ending in a dot. */
             path: string;
         };
+        /** @description An agent as it tells of itself on the network. */
+        LanAgent: {
+            /** @description The addresses it says it has, or those of its broker. */
+            addresses: string[];
+            /** @description Whether it takes TLS to be heard. */
+            encrypted: boolean;
+            /** @description Who it says it is. */
+            endpoint_id: string;
+            /** @description What people call it. */
+            name?: string | null;
+            /** @description The path of its WebSocket, or its topic or destination at a broker. */
+            path: string;
+            /**
+             * Format: int32
+             * @description The port.
+             */
+            port: number;
+            /** @description Since when it is there as it is. */
+            since: components["schemas"]["Time"];
+            /** @description The transport: `websocket`, `mqtt` or `stomp`. */
+            transport: string;
+            /** @description How it is dialled, where it is a WebSocket. */
+            url?: string | null;
+        };
+        /** @description The agents on the networks of this node. */
+        LanAgents: {
+            /** @description Those that say now that they are there, of all tenants: what they say is proven by nothing. */
+            items: components["schemas"]["LanAgent"][];
+            /** @description Whether they are looked for: `discovery.mdns` in the configuration. */
+            looking: boolean;
+        };
         /** @description A limit by name. */
         Limit: {
             /** @description Its name. */
@@ -1977,6 +2030,11 @@ export interface components {
             peer?: string | null;
             /** @description The protocol: `usp`, `cwmp`. */
             protocol: string;
+            /**
+             * @description What was known of how to talk with devices of its kind when it came last (CWMP): the quirk packs that fit it, in
+             *     the order in which they count.
+             */
+            quirk_packs?: components["schemas"]["QuirkPack"][];
             session_context?: components["schemas"]["SessionContext"] | null;
             /** @description Whether it is encrypted. */
             tls?: boolean | null;
@@ -2491,6 +2549,25 @@ export interface components {
          * @enum {string}
          */
         ProblemKind: "urn:headend:problem:malformed" | "urn:headend:problem:unauthenticated" | "urn:headend:problem:bad-credentials" | "urn:headend:problem:forbidden" | "urn:headend:problem:password-change-required" | "urn:headend:problem:cross-site" | "urn:headend:problem:not-found" | "urn:headend:problem:method-not-allowed" | "urn:headend:problem:request-timed-out" | "urn:headend:problem:conflict" | "urn:headend:problem:idempotency-mismatch" | "urn:headend:problem:idempotency-in-progress" | "urn:headend:problem:cursor-expired" | "urn:headend:problem:too-large" | "urn:headend:problem:unsupported-media-type" | "urn:headend:problem:invalid" | "urn:headend:problem:rate-limited" | "urn:headend:problem:limit-reached" | "urn:headend:problem:timed-out" | "urn:headend:problem:unavailable" | "urn:headend:problem:internal";
+        /**
+         * @description How sure it is what a quirk pack says.
+         * @enum {string}
+         */
+        QuirkConfidence: "measured" | "documented" | "reported";
+        /** @description A quirk pack: how to talk with one kind of device. */
+        QuirkPack: {
+            confidence?: components["schemas"]["QuirkConfidence"] | null;
+            /** @description Its name. */
+            name: string;
+            /** @description What it says, each as in the pack: `booleans = "digits"`. */
+            says: string[];
+            /** @description Whether it comes with the server; otherwise it is the operator's own. */
+            shipped: boolean;
+            /** @description Where that can be read. */
+            source: string[];
+            /** @description How that is known. */
+            why: string;
+        };
         /** @description Everything known about reaching a device. */
         Reach: {
             /** @description What to do about it. */
@@ -6683,6 +6760,83 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A permission is missing, or a one-time password has to be changed first */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or no such tenant, for the caller */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how long to wait */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not available at the moment: the database is away, or the server is stopping */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something else went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    discovery_agents: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tenant to act in; only for platform administrators. */
+                "Headend-Tenant"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All is well */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LanAgents"];
                 };
             };
             /** @description Nobody is signed in */

@@ -255,6 +255,13 @@ export const device = {
     standby: 'stands by',
     sessionContext: 'Session context',
     sessionContextIs: (of: { up: boolean; encrypted: boolean }) => `${of.up ? 'in use' : 'about to be opened'}${of.encrypted ? ', encrypted end to end' : ''}`,
+    quirks: {
+      title: 'Talked with in its own way',
+      shipped: 'comes with the server',
+      own: 'your own',
+      confidence: { measured: 'measured', documented: 'documented by the maker', reported: 'reported by others' } as Record<string, string>,
+      source: (n: number) => `source ${n}`,
+    },
     credential: 'Proved itself with',
     lastSign: 'Last sign of life',
     identity: 'Identity',

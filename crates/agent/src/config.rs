@@ -2,6 +2,7 @@
 //! model; the file only says who the agent is and how it finds its first controllers.
 
 mod address;
+mod discovery;
 mod mqtt;
 mod services;
 mod stomp;
@@ -17,6 +18,8 @@ use crate::limits::{CONFIG_BYTES_MAX, CONTROLLERS_MAX};
 
 pub use address::WebSocketAddress;
 use address::host_and_port;
+pub use discovery::DiscoveryConfig;
+pub(crate) use discovery::FULL_ACCESS;
 pub(crate) use mqtt::version as mqtt_version;
 pub use mqtt::{MqttAddress, MqttConfig};
 pub use services::{ServicesConfig, TrustConfig};
@@ -66,6 +69,8 @@ pub struct AgentConfig {
     pub controllers: Vec<ControllerConfig>,
     /// Accept connections from controllers.
     pub listen: Option<ListenConfig>,
+    /// How controllers are found that nobody has configured.
+    pub discovery: DiscoveryConfig,
     /// Sockets for the processes of this device.
     pub services: Option<ServicesConfig>,
     /// How TLS servers are verified.
@@ -326,6 +331,9 @@ impl AgentConfig {
                 );
                 return invalid("controller", reason);
             }
+        }
+        if let Err((key, reason)) = self.discovery.check(&self.tls) {
+            return invalid(&format!("discovery.{key}"), reason);
         }
         if let Some(services) = &self.services
             && let Err((key, reason)) = services.check()

@@ -18,14 +18,14 @@ pub use backend::{
     Backend, Call, Change, CommandResult, Hint, Notifier, Now, Outcome, Restart, View, Watch,
 };
 pub use config::{
-    AgentConfig, ConfigError, ControllerConfig, DeviceConfig, ListenConfig, MqttAddress,
-    MqttConfig, RebootConfig, ServicesConfig, StompAddress, StompConfig, TlsConfig, TrustConfig,
-    WebSocketAddress,
+    AgentConfig, ConfigError, ControllerConfig, DeviceConfig, DiscoveryConfig, ListenConfig,
+    MqttAddress, MqttConfig, RebootConfig, ServicesConfig, StompAddress, StompConfig, TlsConfig,
+    TrustConfig, WebSocketAddress,
 };
 pub use driver::{Clock, RunError, RunOptions, SystemClock, run};
 pub use engine::{
-    ControllerLink, Effect, Engine, EngineError, Handled, MqttLink, Outgoing, Reach,
-    SessionSettings, StompLink,
+    ControllerLink, Effect, Engine, EngineError, Found, Handled, MqttLink, Outgoing, Reach,
+    SessionSettings, Source, StompLink,
 };
 pub use fault::Fault;
 pub use model::{model, model_from, model_with, read_only};

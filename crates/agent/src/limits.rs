@@ -56,6 +56,12 @@ pub const SERVICE_PATHS_MAX: usize = 64;
 /// it is kept in memory.
 pub const SERVICE_MODEL_ELEMENTS_MAX: usize = 20_000;
 
+/// Most bytes of it: a large one has some 500 KiB, and there may be many services.
+pub const SERVICE_MODEL_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Most paths in one Register or Deregister: more than a service can have, for some may be refused.
+pub const SERVICE_REQUEST_PATHS_MAX: usize = 4 * SERVICE_PATHS_MAX;
+
 /// Most subscriptions of ours at one service: as many as this agent has itself, each with some references.
 pub const SERVICE_SUBSCRIPTIONS_MAX: usize = 512;
 
@@ -76,16 +82,20 @@ pub const SERVICE_JOBS_MAX: usize = 64;
 /// Longest wait for the answer of a service: it is on this device, and a controller waits for it.
 pub const SERVICE_ANSWER_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(20);
 
-/// Longest wait for a service to take what it is asked: beyond it, it no longer reads, and everybody else waits.
+/// How long a service may take nothing of what it is asked: beyond it, it no longer reads, and is let go.
 pub const SERVICE_SEND_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// How long a service waits before it asks again for what its broker has refused: another may have given it back.
+/// How long a broker may take to answer what a service wants to register: it looks into its own tables. Over a broker of
+/// messages or a server between them either may get lost.
+pub const REGISTER_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// How long a service waits before it asks again for what its broker has refused, or has not answered: another may have given it back.
 pub const REGISTER_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Most connections waiting to be attributed to a controller on the listening side.
 pub const INBOUND_PENDING_MAX: usize = 64;
 
-/// Longest wait for a peer to take one record; a stalled one must not hold up the others.
+/// How long a controller may take nothing of what waits for it, before its connection is given up.
 pub const SEND_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Longest wait for connections to close in good order when the agent stops or restarts.
@@ -93,3 +103,19 @@ pub const CLOSING_TIME_MAX: std::time::Duration = std::time::Duration::from_secs
 
 /// Where a broker behind a WebSocket is: the data model has no place for it, and this is what brokers have.
 pub const MQTT_WEBSOCKET_PATH: &str = "/mqtt";
+
+/// How often the file of leases is looked at: a lease is renewed within minutes or hours, and a device that was just
+/// plugged in should not be waited for.
+pub const LEASE_LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Most controllers that are remembered from leases, of which one is enabled, and as many of the local network: whoever
+/// answers there could name ever others. The oldest of leases makes room; who is there first on the network, stays.
+pub const FOUND_CONTROLLERS_MAX: usize = 4;
+
+/// Most controllers of the local network that are borne in mind, with those that have just gone: some of a lab or a house.
+/// Anybody there can make up ever others.
+pub const LAN_CONTROLLERS_MAX: usize = 32;
+
+/// How often what the local network says of one controller is taken up, and looked at again: each time may be written to
+/// flash, and anybody there can say something else with each packet.
+pub const LAN_CHANGE_EVERY: std::time::Duration = std::time::Duration::from_secs(60);

@@ -55,9 +55,10 @@ fn configuration(args: &Args) -> anyhow::Result<AgentConfig> {
         }];
     }
     config.check("the command line")?;
-    if config.controllers.is_empty() {
+    if config.controllers.is_empty() && !config.discovery.is_on() {
         anyhow::bail!(
-            "no controller: give [[controller]] in the configuration file, or --controller-id and --controller-url"
+            "no controller: give [[controller]] or [discovery] in the configuration file, or --controller-id and \
+             --controller-url"
         );
     }
     Ok(config)

@@ -12,6 +12,7 @@
 pub mod certificate;
 pub mod device;
 pub mod device_match;
+pub mod discovery;
 pub mod doctor;
 pub mod endpoint;
 pub mod event;
@@ -75,6 +76,7 @@ const PARTS: &[&[Endpoint]] = &[
     transfer::ENDPOINTS,
     event::ENDPOINTS,
     doctor::ENDPOINTS,
+    discovery::ENDPOINTS,
     system::ENDPOINTS,
 ];
 

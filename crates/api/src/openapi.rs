@@ -48,6 +48,7 @@ const TAGS: &[(&str, &str)] = &[
     ),
     ("events", "What happened, as a log and live"),
     ("doctor", "Why a device is not seen"),
+    ("discovery", "Who is on the local network"),
     ("setup keys", "Credentials with which new devices come in"),
     ("tokens", "Credentials for scripts"),
     ("users", "People and roles"),

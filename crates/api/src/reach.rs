@@ -107,10 +107,43 @@ pub struct ManagementPath {
     pub expected_by: Option<Time>,
     /// The ways in which we can turn to the device on this path, as far as is known, the most promising first.
     pub methods: Vec<ReachMethod>,
+    /// What was known of how to talk with devices of its kind when it came last (CWMP): the quirk packs that fit it, in
+    /// the order in which they count.
+    #[serde(default)]
+    pub quirk_packs: Vec<QuirkPack>,
     /// Where we dial it.
     pub dial_url: Option<String>,
     /// The last attempts to dial it, newest first.
     pub attempts: Vec<DialAttempt>,
+}
+
+/// A quirk pack: how to talk with one kind of device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QuirkPack {
+    /// Its name.
+    pub name: String,
+    /// What it says, each as in the pack: `booleans = "digits"`.
+    pub says: Vec<String>,
+    /// How that is known.
+    pub why: String,
+    /// Where that can be read.
+    pub source: Vec<String>,
+    /// How sure it is; null where the pack does not say.
+    pub confidence: Option<QuirkConfidence>,
+    /// Whether it comes with the server; otherwise it is the operator's own.
+    pub shipped: bool,
+}
+
+/// How sure it is what a quirk pack says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QuirkConfidence {
+    /// Seen on the wire by whoever wrote the pack.
+    Measured,
+    /// The maker says so.
+    Documented,
+    /// Somebody who has such devices says so in public.
+    Reported,
 }
 
 /// A session context of USP: numbered records between the endpoints themselves, cut to a size.

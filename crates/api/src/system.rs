@@ -48,7 +48,7 @@ pub struct Listener {
 pub struct ExternalBroker {
     /// Its name in the configuration.
     pub name: String,
-    /// Where it is.
+    /// Where it is; empty but for platform administrators.
     pub url: String,
     /// Whether this node is connected to it.
     pub connected: bool,
@@ -56,7 +56,7 @@ pub struct ExternalBroker {
     pub since: Time,
     /// Attempts that failed since it was connected last.
     pub failures: u32,
-    /// What went wrong last.
+    /// What went wrong last; only for platform administrators.
     pub last_error: Option<String>,
     /// When that was.
     pub last_error_at: Option<Time>,

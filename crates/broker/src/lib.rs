@@ -22,6 +22,6 @@ mod subscriptions;
 mod topics;
 
 pub use admission::{Admission, Admitted, Hello, Login};
-pub use link::{Incoming, Link, Wrong};
+pub use link::{Incoming, Link, TooLarge, Wrong};
 pub use listener::{Accepted, Listener, ListenerConfig};
 pub use topics::{Area, Topics};

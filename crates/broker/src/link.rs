@@ -53,6 +53,15 @@ impl Wrong {
     }
 }
 
+/// A Record that is larger than the client takes, as it would be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge {
+    /// Its bytes, with all that goes with it.
+    pub bytes: usize,
+    /// The client's Maximum Packet Size, or ours.
+    pub max: usize,
+}
+
 /// See the module's words.
 pub struct Link {
     pipe: Pipe,
@@ -151,7 +160,7 @@ impl Link {
     fn packet(&mut self, packet: Packet) -> Result<Option<Incoming>, LinkError> {
         match packet {
             Packet::Publish(publish) => return self.publish(publish),
-            Packet::PubAck(id, _) => self.outbox.acknowledged(&mut self.pipe, id),
+            Packet::PubAck(id, _) => drop(self.outbox.acknowledged(&mut self.pipe, id)),
             Packet::PubRel(id, _) => {
                 self.received.retain(|known| *known != id);
                 self.pipe.enqueue(&Packet::PubComp(id, code::SUCCESS));
@@ -286,8 +295,8 @@ impl Link {
 
     /// Sends one Record to where the client wants answers. Returns when it is queued, which is at
     /// once unless the client does not read. One that it has not subscribed to, or that is larger than
-    /// it takes (MQTT 5, 3.1.2.11.4), is dropped, which [`Link::recv`] tells.
-    pub async fn send(&mut self, record: Bytes) -> Result<(), LinkError> {
+    /// it takes (MQTT 5, 3.1.2.11.4), is dropped, which [`Link::recv`] tells; the latter at once, too.
+    pub async fn send(&mut self, record: Bytes) -> Result<Option<TooLarge>, LinkError> {
         if self.closed {
             return Err(LinkError::ApiMisuse);
         }
@@ -296,12 +305,12 @@ impl Link {
         sent
     }
 
-    async fn put(&mut self, record: Bytes) -> Result<(), LinkError> {
+    async fn put(&mut self, record: Bytes) -> Result<Option<TooLarge>, LinkError> {
         self.pipe.room().await?;
         let (name, properties) = self.address();
         let Some(qos) = self.subscriptions.wanted(&name) else {
             self.unsent = Some(Wrong::new("not-subscribed", format!("to {name}")));
-            return Ok(());
+            return Ok(None);
         };
         debug_assert!(topic::is_name(&name));
         let publish = Publish {
@@ -313,12 +322,13 @@ impl Link {
         };
         let bytes = publish.packet_bytes(self.pipe.version());
         if bytes > self.packet_max {
-            let detail = format!("{bytes} bytes, of which it takes {}", self.packet_max);
+            let max = self.packet_max;
+            let detail = format!("{bytes} bytes, of which it takes {max}");
             self.unsent = Some(Wrong::new("record-too-large-for-device", detail));
-            return Ok(());
+            return Ok(Some(TooLarge { bytes, max }));
         }
         self.outbox.publish(&mut self.pipe, publish)?;
-        self.pipe.push().await
+        self.pipe.push().await.map(|()| None)
     }
 
     /// Closes for a reason, a code of MQTT 5 and words; MQTT 3.1.1 has no packet for that. Waits,

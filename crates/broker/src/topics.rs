@@ -54,6 +54,14 @@ impl Topics {
         Some((tenant, endpoint, below))
     }
 
+    /// Tenant and endpoint id of the agent to which this topic, or what is below it, belongs.
+    pub fn receiver<'a>(&self, topic: &'a str) -> Option<(&'a str, &'a str)> {
+        let rest = topic.strip_prefix(&self.prefix)?.strip_prefix('/')?;
+        let (tenant, rest) = rest.split_once('/')?;
+        let endpoint = rest.strip_prefix("agent/")?;
+        Some((tenant, endpoint.split('/').next().unwrap_or(endpoint)))
+    }
+
     /// What belongs to one agent. `tenant` is one level: no slash, no wildcard.
     pub fn area(&self, tenant: &str, endpoint: &EndpointId) -> Area {
         let (agent, controller) = self.named(tenant, endpoint.as_str());
@@ -151,6 +159,18 @@ mod tests {
             "isp/usp/acme/controller",
         ] {
             assert_eq!(topics.sender(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_topic_says_who_is_sent_something() {
+        let topics = Topics::new("usp").unwrap();
+        for below in ["", "/x", "/reply-to=usp%2Facme%2Fcontroller"] {
+            let topic = format!("usp/acme/agent/os::0-A{below}");
+            assert_eq!(topics.receiver(&topic), Some(("acme", "os::0-A")));
+        }
+        for other in ["usp/acme/controller/os::0-A", "usp/acme/agent", "x"] {
+            assert_eq!(topics.receiver(other), None, "{other}");
         }
     }
 

@@ -23,7 +23,7 @@ mod saving;
 mod timers;
 mod types;
 
-pub use types::{Claimed, Command, Config, Input, Saved, Write};
+pub use types::{Claimed, Command, Config, Input, Place, Said, Saved, Write};
 
 #[derive(Debug)]
 enum Then {
@@ -38,6 +38,8 @@ enum Waiting {
     Job(JobId, Protocol),
     Save(Then),
     Until(Instant),
+    /// For what the log has, before it goes on with this; when it is read again, where it could not be.
+    Look(Box<OpInput<'static>>, Option<Instant>),
 }
 
 #[derive(Debug)]
@@ -59,6 +61,8 @@ struct Active {
     retry_save_at: Option<Instant>,
     /// The device said something that may decide it while it was being given back.
     heard: bool,
+    /// How far what the log has of it was heard.
+    heard_to: Place,
 }
 
 impl Active {
@@ -161,6 +165,9 @@ impl Dispatcher {
             }
             Input::Renewed(device, operation, fence, saved) => {
                 self.renewed(device, operation, fence, saved, now);
+            }
+            Input::Looked(device, operation, fence, found) => {
+                self.looked(device, operation, fence, found, now);
             }
             Input::Fact(device, fact) => self.fact(device, fact, now),
             Input::Cancel(device, operation) => self.cancel(device, operation, now),
@@ -269,7 +276,7 @@ impl Dispatcher {
         let Claimed {
             mut operation,
             fence,
-            mut evidence,
+            evidence,
             cancelled,
         } = *claimed;
         let stored = operation.state;
@@ -278,7 +285,10 @@ impl Dispatcher {
         }
         let best = self.devices.get(&device).and_then(|d| d.links.best());
         operation.take_up_over(best);
-        // Told twice is the same as told once.
+        let Said {
+            notices: mut evidence,
+            to: heard_to,
+        } = evidence;
         evidence.extend(meanwhile.heard);
         // A device that left meanwhile: only what is stored may still decide it.
         let step = operation.step(OpInput::Claimed(&evidence), now.wall);
@@ -294,6 +304,7 @@ impl Dispatcher {
             waiting: Waiting::Until(now.mono),
             retry_save_at: None,
             heard: false,
+            heard_to,
         };
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
@@ -345,7 +356,11 @@ impl Dispatcher {
             Step::Send(op) => self.submit(device, op, now),
             Step::Wait(until) => {
                 if let Some(active) = self.active(device) {
-                    let wait = until.since(active.time(now)).min(limits::TIMER_MAX);
+                    let longest = match active.operation.awaits_word() {
+                        true => limits::EVIDENCE_LOOK_EVERY,
+                        false => limits::TIMER_MAX,
+                    };
+                    let wait = until.since(active.time(now)).min(longest);
                     self.wait_for(device, Waiting::Until(now.later(wait)));
                     self.set_timer(device, now);
                     self.rest(device);
@@ -433,6 +448,8 @@ impl Dispatcher {
     }
 }
 
+#[cfg(test)]
+mod look_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -48,6 +48,10 @@ pub const AWAIT_POLL: Duration = Duration::from_secs(30);
 /// How long a notification may come after its row left the Request table: both travel separately.
 pub const AWAIT_GRACE: Duration = Duration::from_secs(10);
 
+/// How often the log is looked at for the end of a command that is waited for. What a device says by itself may reach
+/// another node than the one that sent the command, or another link of the device.
+pub const EVIDENCE_LOOK_EVERY: Duration = Duration::from_secs(10);
+
 /// How long a device may take from accepting a reboot to reporting its start. A firmware that
 /// checks its file system takes minutes.
 pub const BOOT_WAIT_MAX: Duration = Duration::from_secs(15 * 60);

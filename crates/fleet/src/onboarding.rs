@@ -67,6 +67,11 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// A setup key that opens.
+    pub fn is_usable_key(&self) -> bool {
+        matches!(self, Self::SetupKey { usable: true, .. })
+    }
+
     /// Whose it is, where that is known.
     pub fn tenant(&self) -> Option<&TenantId> {
         match self {
@@ -97,8 +102,8 @@ pub enum TokenStatus {
 pub struct Known {
     /// The device the endpoint id points to.
     pub device: DeviceId,
-    /// It has come with its own token before: the setup key alone no longer opens it.
-    pub has_current_token: bool,
+    /// It has come with a token or a certificate of its own before: the setup key alone no longer opens it.
+    pub has_own_credential: bool,
     /// An operator registered it and was given a token for it, with which it has not come yet:
     /// whoever holds a setup key and guesses the endpoint id must not take its place.
     pub expects_own_token: bool,
@@ -115,7 +120,7 @@ impl Known {
             Err(Refusal::CertificateRequired)
         } else if self.readmit {
             Ok(())
-        } else if self.has_current_token {
+        } else if self.has_own_credential {
             Err(Refusal::ReadmitNeeded)
         } else if self.expects_own_token {
             Err(Refusal::TokenExpected)

@@ -274,6 +274,9 @@ pub struct Created {
     pub keys: BTreeMap<String, String>,
     /// Settings that did not take, by name relative to the row.
     pub faults: Vec<(String, Fault)>,
+    /// The device has taken it, or some of it, and puts that in force when it starts again (CWMP, Status 1).
+    #[serde(default)]
+    pub after_restart: bool,
 }
 
 /// What became of one object of an Add.
@@ -294,6 +297,9 @@ pub struct DeleteResult {
     pub result: Result<Vec<String>, Fault>,
     /// Matches that stayed.
     pub faults: Vec<(String, Fault)>,
+    /// Of what was removed, what the device takes away when it starts again (CWMP, Status 1).
+    #[serde(default)]
+    pub after_restart: Vec<String>,
 }
 
 /// What became of a command.

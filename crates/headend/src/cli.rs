@@ -1,6 +1,6 @@
 //! The command line as one readable contract. No behaviour here.
 
-use crate::{demo, exit, pki, remote, serve, simulate};
+use crate::{demo, discovery, exit, pki, remote, serve, simulate};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -59,7 +59,9 @@ impl Cli {
         let first = &self.first;
         // `sim` has a URL and an authority of its own.
         let own = match self.command {
-            Command::Remote(_) | Command::Pki(pki::Command::Remote(_)) => return None,
+            Command::Remote(_)
+            | Command::Pki(pki::Command::Remote(_))
+            | Command::Discovery(discovery::Command::Remote(_)) => return None,
             Command::Sim(_) => true,
             _ => false,
         };
@@ -86,6 +88,9 @@ pub enum Command {
     /// The certificate authority for devices, and the certificates that it issues
     #[command(subcommand)]
     Pki(pki::Command),
+    /// How devices find a server by themselves
+    #[command(subcommand)]
+    Discovery(discovery::Command),
     /// Print a completion script for your shell
     #[command(
         after_help = "bash: source <(headend completion bash)\nzsh:  headend completion zsh > \"${fpath[1]}/_headend\"\nfish: headend completion fish | source"
@@ -104,6 +109,7 @@ impl Command {
         match self {
             Command::Remote(command) => command.connection().json,
             Command::Pki(pki::Command::Remote(command)) => command.connection().json,
+            Command::Discovery(discovery::Command::Remote(command)) => command.connection().json,
             _ => false,
         }
     }

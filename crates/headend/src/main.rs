@@ -3,9 +3,11 @@
 
 mod cli;
 mod demo;
+mod discovery;
 mod exit;
 mod lifetime;
 mod pki;
+mod place;
 #[allow(clippy::print_stdout)] // Commands that answer once; the others use `exit::tell`.
 mod remote;
 mod serve;
@@ -25,7 +27,7 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::read();
     if matches!(
         cli.command,
-        Command::Remote(_) | Command::Pki(_) | Command::Completion { .. }
+        Command::Remote(_) | Command::Pki(_) | Command::Discovery(_) | Command::Completion { .. }
     ) {
         exit::end_with_a_closed_pipe();
     }
@@ -44,6 +46,7 @@ fn main() -> std::process::ExitCode {
         Command::Demo(args) => runtime.block_on(demo::run(args)),
         Command::Sim(args) => runtime.block_on(simulate::run(args)),
         Command::Pki(command) => runtime.block_on(pki::run(command)),
+        Command::Discovery(command) => runtime.block_on(discovery::run(command)),
         Command::Completion { shell } => completion(shell),
         Command::Remote(command) => runtime.block_on(remote::run(*command)),
     };

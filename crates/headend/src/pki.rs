@@ -2,10 +2,10 @@
 //! whether it runs or not; everything else asks a server.
 
 use crate::exit::{Exit, Failure};
-use crate::{remote, serve};
+use crate::place::Place;
+use crate::remote;
 use anyhow::Result;
 use mtp::tls::authority::Authority;
-use server::config::{Config, Override};
 use std::path::PathBuf;
 
 #[derive(clap::Subcommand)]
@@ -16,22 +16,6 @@ pub enum Command {
     Import(Import),
     #[command(flatten)]
     Remote(Box<remote::certificate::Command>),
-}
-
-/// Where the authority is.
-#[derive(clap::Args)]
-struct Place {
-    /// Configuration file of the server
-    #[arg(
-        long,
-        env = "HEADEND_CONFIG",
-        hide_env_values = true,
-        value_name = "FILE"
-    )]
-    config: Option<PathBuf>,
-    /// Folder of the server, as with `serve` [default: headend-data]
-    #[arg(long, value_name = "FOLDER")]
-    data: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -58,23 +42,11 @@ pub struct Import {
     key: Option<PathBuf>,
 }
 
-impl Place {
-    fn folder(&self) -> Result<PathBuf> {
-        let overrides = Override::from_env(serve::environment()?.into_iter());
-        let mut config =
-            Config::load(self.config.as_deref(), &overrides).map_err(serve::misread)?;
-        if let Some(data) = &self.data {
-            config.data_dir.clone_from(data);
-        }
-        Ok(config.pki_folder())
-    }
-}
-
 pub async fn run(command: Command) -> Result<()> {
     let (folder, made) = match command {
         Command::Remote(command) => return remote::certificate::run(*command).await,
         Command::Init(Init { place, name, days }) => {
-            let folder = place.folder()?;
+            let folder = place.configuration(Vec::new())?.pki_folder();
             let made = Authority::create(&folder, &name, days);
             (folder, made)
         }
@@ -83,7 +55,7 @@ pub async fn run(command: Command) -> Result<()> {
             certificate,
             key,
         }) => {
-            let folder = place.folder()?;
+            let folder = place.configuration(Vec::new())?.pki_folder();
             let made = Authority::import(&folder, &certificate, key.as_deref());
             (folder, made)
         }

@@ -88,15 +88,19 @@ impl Args {
             }
         }
         for text in &self.set {
-            let (key, value) = text.split_once('=').ok_or_else(|| {
-                let words =
-                    format!("--set {text}: write it as KEY=VALUE, like http.metrics_open=true");
-                Exit::error(Failure::Usage, words)
-            })?;
-            all.push(given(key, value, format!("--set {key}")));
+            all.push(set(text)?);
         }
         Ok(all)
     }
+}
+
+/// What `--set` says.
+pub fn set(text: &str) -> Result<Override> {
+    let (key, value) = text.split_once('=').ok_or_else(|| {
+        let words = format!("--set {text}: write it as KEY=VALUE, like http.metrics_open=true");
+        Exit::error(Failure::Usage, words)
+    })?;
+    Ok(given(key, value, format!("--set {key}")))
 }
 
 /// The variables of the environment. Those that are no text are nobody's business, unless they are ours.

@@ -19,12 +19,13 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use usp::{
     EndpointId,
-    context::{Channel, Identity},
+    context::{Channel, Fingerprint, Identity},
 };
 
 use crate::limits::{SENDER_CERTIFICATE_BYTES_MAX, SENDER_CERTIFICATES_MAX};
 use crate::tls::{
-    CertificateInfo, TlsError, certificates, describe, parse, private_key, provider, read,
+    CertificateInfo, TlsError, certificates, describe, fingerprint, parse, private_key, provider,
+    read,
 };
 use channel::Tls;
 use trust::Trust;
@@ -149,7 +150,7 @@ impl Identity for Credential {
         certificate: &[u8],
         covered: &[u8],
         signature: &[u8],
-    ) -> Result<(), String> {
+    ) -> Result<Fingerprint, String> {
         let chain = sender_chain(certificate)?;
         let (leaf, intermediates) = chain.split_first().ok_or("it comes without certificate")?;
         let judged = self.trust.judge(from).judge(leaf, intermediates);
@@ -158,7 +159,8 @@ impl Identity for Credential {
         let key = &parsed.public_key().subject_public_key.data;
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key)
             .verify(covered, signature)
-            .map_err(|_| "it is not by the key of its certificate".to_owned())
+            .map_err(|_| "it is not by the key of its certificate".to_owned())?;
+        Ok(fingerprint(leaf))
     }
 }
 

@@ -131,6 +131,10 @@ pub const MQTT_FILTERS_MAX: usize = 32;
 /// clients, which cannot say how many they take, commonly have.
 pub const MQTT_IN_FLIGHT_MAX: u16 = 20;
 
+/// The same of a Controller towards a broker, behind which are many: as many as the broker takes, and never more than
+/// this. With 20 of them a broker 40 ms away would be 500 records a second for the whole fleet.
+pub const MQTT_CONTROLLER_IN_FLIGHT_MAX: u16 = 16_384;
+
 /// Messages that a broker may send before it confirms the subscription they come by: what it has kept
 /// for us. Together they are no larger than the largest packet.
 pub const MQTT_EARLY_MAX: usize = 64;
@@ -175,12 +179,14 @@ pub const UDS_SOCKET_MODE: u32 = 0o600;
 /// hundred bytes.
 pub const STOMP_HEAD_BYTES_MAX: usize = 16 * 1024;
 
+/// The largest body of a STOMP message that is gone past: twice what RabbitMQ takes. What announces more is no message.
+pub const STOMP_SKIPPED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Of the destination of a message that is not taken, what is kept to name it.
+pub const STOMP_REFUSED_DESTINATION_BYTES: usize = 512;
+
 /// Headers of one STOMP frame. Ours have up to seven, servers add some.
 pub const STOMP_HEADERS_MAX: usize = 64;
-
-/// Messages kept that come before the RECEIPT of our subscription: a few may have waited there. More
-/// than this is lost like what is sent to a destination that nobody listens at.
-pub const STOMP_EARLY_MAX: usize = 16;
 
 /// Intervals without a heart-beat after which a STOMP server counts as gone: one may be late.
 pub const STOMP_HEART_BEATS_MISSED_MAX: u32 = 2;
@@ -190,3 +196,53 @@ pub const STOMP_HEART_BEATS_MISSED_MAX: u32 = 2;
 pub const STOMP_RETRY_INITIAL_INTERVAL: u32 = 60;
 /// See [`STOMP_RETRY_INITIAL_INTERVAL`].
 pub const STOMP_RETRY_MAX_INTERVAL: u32 = 30_720;
+
+/// The longest content of a DHCP option that is looked into. Version 4 has 255 bytes in one piece; an
+/// offer of ours has some hundred in either version.
+pub const DHCP_OPTION_BYTES_MAX: usize = 4096;
+
+/// The longest data of all sub-options together in DHCPv4: their length has one byte, and dnsmasq sends
+/// no more than this.
+pub const DHCP_V4_DATA_BYTES_MAX: usize = 250;
+
+/// Characters of a provisioning code, as the data model says.
+pub const PROVISIONING_CODE_CHARS_MAX: usize = 64;
+
+/// The largest file of leases that is read. Clients keep some leases of some hundred bytes.
+pub const LEASES_BYTES_MAX: usize = 1024 * 1024;
+
+/// The largest packet of multicast DNS (RFC 6762, 17).
+pub const MDNS_PACKET_BYTES_MAX: usize = 9000;
+
+/// Packets of multicast DNS that are looked into in a second: a busy network has some dozens.
+pub const MDNS_PACKETS_MAX: u32 = 500;
+
+/// Records of one packet that are looked at, and texts of one record.
+pub const MDNS_RECORDS_MAX: usize = 256;
+
+/// Services of others that are remembered at the same time: those of a home, or of a rack. More are not heard of.
+pub const MDNS_FOUND_MAX: usize = 256;
+
+/// Addresses of one host that are remembered.
+pub const MDNS_ADDRESSES_MAX: usize = 8;
+
+/// Findings that wait for whoever asked for them.
+pub const MDNS_EVENTS_MAX: usize = 256;
+
+/// Networks of this host on which multicast DNS is spoken, and addresses that are told.
+pub const MDNS_INTERFACES_MAX: usize = 32;
+
+/// How often the networks of the host are looked at: cables are plugged in, addresses come by DHCP.
+pub const MDNS_INTERFACES_EVERY: Duration = Duration::from_secs(5);
+
+/// We tell what we have at most once in this time, however often we are asked (RFC 6762, 6).
+pub const MDNS_ANSWER_EVERY: Duration = Duration::from_secs(1);
+
+/// The longest wait between our questions: shorter than half the life of what is found.
+pub const MDNS_ASK_EVERY_MAX: Duration = Duration::from_secs(55);
+
+/// How long others remember which services there are, and the longest that we do, in seconds (RFC 6762, 10).
+pub const MDNS_TTL_SERVICE: u32 = 4500;
+
+/// How long others remember where a service is, in seconds (RFC 6762, 10).
+pub const MDNS_TTL_HOST: u32 = 120;

@@ -6,20 +6,24 @@ mod address;
 mod broker;
 mod broker_auth;
 mod cwmp;
+mod discovery;
 mod files;
 
 pub use broker::{Broker, BrokerUrl, Protocol, Tenants};
 pub use broker_auth::BrokerAuth;
 pub use cwmp::{Cwmp, DigestHash, OfferBasic, Xmpp};
+pub use discovery::Discovery;
 pub use files::Files;
 
 mod matching;
 mod mqtt;
 mod pki;
+mod presence;
 
 pub use matching::Matching;
 pub use mqtt::Mqtt;
 pub use pki::Pki;
+pub use presence::Presence;
 
 mod session_context;
 
@@ -52,6 +56,8 @@ pub struct Config {
     pub files: Files,
     /// The certificate authority for devices.
     pub pki: Pki,
+    /// Multicast DNS on the local network.
+    pub discovery: Discovery,
     /// When a device counts as silent.
     pub presence: Presence,
     /// How long things are kept.
@@ -74,6 +80,7 @@ impl Default for Config {
             cwmp: Cwmp::default(),
             files: Files::default(),
             pki: Pki::default(),
+            discovery: Discovery::default(),
             presence: Presence::default(),
             retention: Retention::default(),
             secrets: Secrets::default(),
@@ -177,22 +184,6 @@ pub struct DeviceTls {
     /// The authorities that issue certificates of devices; absent asks for none.
     #[serde(default)]
     pub client_ca: Option<PathBuf>,
-}
-
-/// When a device counts as silent.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Presence {
-    /// Seconds without a sign of life on an open link.
-    pub silent_after_seconds: u64,
-}
-
-impl Default for Presence {
-    fn default() -> Self {
-        Self {
-            silent_after_seconds: fleet::limits::SILENT_AFTER.as_secs(),
-        }
-    }
 }
 
 /// How long things are kept.

@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod config;
 mod data_dir;
+pub mod discovery;
 pub mod dispatch;
 pub mod files;
 pub mod handlers;
@@ -151,7 +152,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     http::metrics::recorder();
     let store = Store::open(&config.database_url()).await?;
     let vault = Vault::unlock(&config, &store).await?;
-    let listener = Listener::bind(config.http.listen, config.http.tls.as_ref())
+    let listener = Listener::bind("http.listen", config.http.listen, config.http.tls.as_ref())
         .await?
         .behind(&config.http.trusted_proxies);
     let address = listener.addr().map_err(|source| StartError::Bind {
@@ -218,6 +219,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         usp_tls: usp.usp_tls,
         mqtt: usp.mqtt,
         brokers: usp.brokers,
+        lan: usp.lan,
         certificate: usp.certificate,
         context_certificate: usp.context_certificate,
         endpoint_id: usp.endpoint_id,

@@ -69,6 +69,8 @@ pub struct Bound {
     pub mqtt: crate::southbound::usp::MqttBound,
     /// Brokers of others that devices are behind.
     pub brokers: Vec<Arc<crate::southbound::usp::brokers::Broker>>,
+    /// The agents of the local network, where they are looked for.
+    pub lan: Option<Arc<crate::southbound::usp::lan::Lan>>,
     /// The certificate of session contexts.
     pub context_certificate: Option<mtp::tls::CertificateInfo>,
     /// Devices that speak TR-069, by HTTP.

@@ -128,6 +128,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "transcript transport",
         include_str!("../migrations/sqlite/0019_transcript_transport.sql"),
     ),
+    (
+        20,
+        "swap",
+        include_str!("../migrations/sqlite/0020_swap.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -226,6 +231,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         19,
         "transcript transport",
         include_str!("../migrations/postgres/0019_transcript_transport.sql"),
+    ),
+    (
+        20,
+        "swap",
+        include_str!("../migrations/postgres/0020_swap.sql"),
     ),
 ];
 

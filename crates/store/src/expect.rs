@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::path::{PathPatch, PathSetup};
 use crate::sql::{Sql, sql};
 use crate::writer::Tx;
-use crate::{SecretHash, Store};
+use crate::{SecretHash, Store, touched};
 
 impl Store {
     /// Makes a device that is expected to come, or to be dialled, with its path and the credential it comes with: all of
@@ -33,6 +33,26 @@ impl Store {
                         .await?;
                 }
                 tx.append_all(events).await
+            })
+        })
+        .await
+    }
+
+    /// Makes a path of a device that is there, over which it is expected to come; one that is there stays as it is.
+    pub async fn path_expect(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        setup: PathSetup,
+    ) -> Result<()> {
+        let tenant = tenant.clone();
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let there = sql("UPDATE device SET id = id WHERE tenant = $1 AND id = $2")
+                    .bind(&tenant)
+                    .bind(device);
+                touched(tx.execute(there).await?, "device")?;
+                put(tx, &tenant, device, setup).await
             })
         })
         .await
@@ -134,8 +154,8 @@ pub(crate) fn pending(
     now: Timestamp,
 ) -> Sql {
     sql(
-        "UPDATE management_path SET pending_hash = $4, pending_at = $5 \
-         WHERE tenant = $1 AND device = $2 AND transport = $3",
+        "UPDATE management_path SET former_pending_hash = coalesce(pending_hash, former_pending_hash), \
+         pending_hash = $4, pending_at = $5 WHERE tenant = $1 AND device = $2 AND transport = $3",
     )
     .bind(tenant)
     .bind(device)

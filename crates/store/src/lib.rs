@@ -42,6 +42,7 @@ mod setting;
 pub mod setup_key;
 mod sql;
 pub mod state;
+pub mod swap;
 mod tag;
 pub mod tenant;
 pub mod testing;
@@ -85,6 +86,7 @@ pub use path::{CredentialMatch, PathEnd, PathLink, PathPatch, PathRecord, PathSe
 pub use refusal::{NewRefusal, RefusalRecord};
 pub use session::{NewSession, SessionRecord};
 pub use setup_key::{NewSetupKey, SetupKeyRecord};
+pub use swap::{Swap, SwapClaim};
 pub use tenant::{TenantPatch, TenantRecord};
 pub use token::{NewToken, TokenRecord};
 pub use transcript::TranscriptEntry;

@@ -65,6 +65,10 @@ pub const IDENTITIES_MAX: usize = 64;
 /// Last-known values of one device. The largest data models in the field have some 30,000 parameters.
 pub const VALUES_PER_DEVICE_MAX: usize = 100_000;
 
+/// Top-level objects that one statement about last-known values names; for more of them all documents of the device are
+/// read. A whole data model has some sixty, and SQLite takes 32,766 arguments.
+pub const VALUE_OBJECTS_ASKED_MAX: usize = 1_024;
+
 /// Bytes of one last-known value.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 

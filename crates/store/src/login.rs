@@ -71,7 +71,7 @@ impl fmt::Debug for Returners {
 }
 
 /// How many [`COLUMNS`] are, and where among them the device is.
-const COLUMNS_COUNT: usize = 20;
+const COLUMNS_COUNT: usize = 21;
 const DEVICE: usize = 1;
 
 /// The path that comes under a name, the present one first.

@@ -9,7 +9,7 @@ use crate::device::ever;
 use crate::error::{Error, Result};
 use crate::limits::PAGE_MAX;
 use crate::sql::{Columns, from_json_or_empty, json, sql};
-use crate::{SecretHash, Store, collect, expect, readable, search, touched};
+use crate::{SecretHash, Store, collect, readable, search, touched};
 
 /// A way to a device.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,8 @@ pub struct PathRecord {
     pub pending_at: Option<Timestamp>,
     /// The setup key it last came with.
     pub setup_key: Option<SetupKeyId>,
+    /// The same, of one that is to be swapped for a credential as soon as the device is heard.
+    pub swap_key: Option<SetupKeyId>,
     /// Until when an operator lets it in with a setup key again.
     pub readmit_until: Option<Timestamp>,
     /// Only a client certificate opens it.
@@ -135,14 +137,16 @@ pub struct CredentialMatch {
 
 /// Of a path, in the order of [`read`].
 pub(crate) const COLUMNS: &str = "SELECT tenant, device, transport, endpoint_id, dial_url, credential_hash, pending_at, \
-     setup_key, readmit_until, certificate_required, info, peer, authenticated_by, node, link, connected_at, \
-     disconnected_at, disconnect_reason, heard_at, expected_by";
+     setup_key, swap_key, readmit_until, certificate_required, info, peer, authenticated_by, node, link, \
+     connected_at, disconnected_at, disconnect_reason, heard_at, expected_by";
 
 impl Store {
     /// The path that a credential opens, in whichever tenant.
     pub async fn path_by_credential(&self, hash: &SecretHash) -> Result<Option<CredentialMatch>> {
-        let statement = sql("SELECT tenant, device, transport, endpoint_id, credential_hash, pending_hash \
-             FROM management_path WHERE credential_hash = $1 OR pending_hash = $1 OR previous_hash = $1")
+        let statement = sql("SELECT tenant, device, transport, endpoint_id, credential_hash, \
+             CASE WHEN former_pending_hash = $1 THEN former_pending_hash ELSE pending_hash END \
+             FROM management_path WHERE credential_hash = $1 OR pending_hash = $1 OR former_pending_hash = $1 \
+             OR previous_hash = $1")
         .bind(hash);
         let mut best: Option<CredentialMatch> = None;
         for row in self.all(statement).await? {
@@ -254,20 +258,6 @@ impl Store {
         .await
     }
 
-    /// Remembers a credential that is on its way to the device. One that was pending before is gone.
-    pub async fn path_set_pending(
-        &self,
-        tenant: &TenantId,
-        device: DeviceId,
-        transport: &str,
-        hash: SecretHash,
-        now: Timestamp,
-        events: Vec<Event>,
-    ) -> Result<()> {
-        let update = expect::pending(tenant, device, transport, hash, now);
-        self.path_change(tenant, update, events).await
-    }
-
     /// Takes all credentials away; the device needs a setup key again.
     pub async fn path_revoke(
         &self,
@@ -278,8 +268,8 @@ impl Store {
     ) -> Result<()> {
         let update = sql(
             "UPDATE management_path SET previous_hash = coalesce(credential_hash, previous_hash), \
-             credential_hash = NULL, pending_hash = NULL, pending_at = NULL \
-             WHERE tenant = $1 AND device = $2 AND transport = $3",
+             credential_hash = NULL, pending_hash = NULL, pending_at = NULL, former_pending_hash = NULL, \
+             swap_key = NULL, swap_until = NULL WHERE tenant = $1 AND device = $2 AND transport = $3",
         )
         .bind(tenant)
         .bind(device)
@@ -459,6 +449,7 @@ pub(crate) fn read(c: &mut Columns<'_>) -> Result<PathRecord> {
         has_current: c.take::<Option<Vec<u8>>>()?.is_some(),
         pending_at: c.take()?,
         setup_key: c.take()?,
+        swap_key: c.take()?,
         readmit_until: c.take()?,
         certificate_required: c.take()?,
         info: from_json_or_empty(&c.take::<String>()?, "what a connection told"),

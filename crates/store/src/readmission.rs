@@ -25,8 +25,8 @@ impl Store {
     }
 
     /// The device came with its pending credential: that is current now, the old one superseded. The setup key no longer
-    /// opens this path, nor another of the same protocol: its agent is one, and has its credential. False when another
-    /// credential is pending by now.
+    /// opens this path, nor another of the same protocol: its agent is one, and has its credential. One that was pending
+    /// before the last one is as good: that one may still be on its way, and stays pending. False when neither is it.
     pub async fn path_confirm(
         &self,
         tenant: &TenantId,
@@ -36,9 +36,11 @@ impl Store {
         events: Vec<Event>,
     ) -> Result<bool> {
         let confirm = sql(
-            "UPDATE management_path SET previous_hash = credential_hash, \
-             credential_hash = pending_hash, pending_hash = NULL, pending_at = NULL \
-             WHERE tenant = $1 AND device = $2 AND transport = $3 AND pending_hash = $4",
+            "UPDATE management_path SET previous_hash = credential_hash, credential_hash = $4, \
+             pending_at = CASE WHEN pending_hash = $4 THEN NULL ELSE pending_at END, \
+             pending_hash = CASE WHEN pending_hash = $4 THEN NULL ELSE pending_hash END, \
+             former_pending_hash = NULL, swap_key = NULL, swap_until = NULL \
+             WHERE tenant = $1 AND device = $2 AND transport = $3 AND (pending_hash = $4 OR former_pending_hash = $4)",
         )
         .bind(tenant)
         .bind(device)

@@ -1,6 +1,8 @@
 //! What an adapter remembers of a device, or of a model with one firmware, in documents of its own: the store keeps
 //! them and does not look inside. No secrets belong here but sealed ones: nothing is masked, and nothing is sealed here.
 
+use std::collections::BTreeMap;
+
 use fleet::device::OnboardingState;
 use fleet::{DeviceId, Event, TenantId, Timestamp};
 
@@ -27,7 +29,27 @@ impl Store {
         document(self.optional(statement).await?)
     }
 
-    /// The same, with how far the onboarding of the device is.
+    /// What was kept of a device under these names, by name.
+    pub async fn state_get_all(
+        &self,
+        tenant: &TenantId,
+        device: DeviceId,
+        names: &[&str],
+    ) -> Result<BTreeMap<String, Vec<u8>>> {
+        let mut statement =
+            sql("SELECT name, document FROM device_state WHERE tenant = $1 AND device = $2")
+                .bind(tenant)
+                .bind(device);
+        statement.push(" AND name IN ").list(names.iter().copied());
+        let rows = self.all(statement).await?;
+        let of = |row: &Row| {
+            let mut c = row.columns();
+            Ok((c.take()?, c.take()?))
+        };
+        rows.iter().map(of).collect()
+    }
+
+    /// What was kept of a device under a name, with how far the onboarding of the device is.
     pub async fn state_and_onboarding(
         &self,
         tenant: &TenantId,

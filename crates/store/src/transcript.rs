@@ -4,7 +4,7 @@ use fleet::{OperationId, TenantId, Timestamp};
 
 use crate::error::{Error, Result};
 use crate::limits::{TRANSCRIPT_BYTES_MAX, TRANSCRIPT_ENTRIES_MAX};
-use crate::sql::sql;
+use crate::sql::{Bulk, sql};
 use crate::value_codec::{deflate, inflate};
 use crate::{Store, readable};
 
@@ -23,6 +23,11 @@ pub struct TranscriptEntry {
     pub text: String,
 }
 
+const INSERT: Bulk = Bulk::insert(
+    "INSERT INTO transcript (tenant, operation, n, at, direction, what, body, transport) VALUES ",
+    8,
+);
+
 impl Store {
     /// Adds entries to the transcript of an operation; the oldest beyond the limit go.
     pub async fn transcript_append(
@@ -34,35 +39,29 @@ impl Store {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
-                let statement = sql("SELECT id FROM operation WHERE tenant = $1 AND id = $2")
+                let last = sql("SELECT (SELECT coalesce(max(n), 0) FROM transcript t WHERE t.tenant = o.tenant \
+                     AND t.operation = o.id) FROM operation o WHERE o.tenant = $1 AND o.id = $2")
                     .bind(&tenant)
                     .bind(operation);
-                tx.optional(statement).await?.ok_or(Error::NotFound("operation"))?;
-                let last = sql("SELECT coalesce(max(n), 0) FROM transcript WHERE tenant = $1 AND operation = $2")
-                    .bind(&tenant)
-                    .bind(operation);
-                let mut n: u64 = match tx.optional(last).await? {
-                    Some(row) => row.columns().take()?,
-                    None => 0,
-                };
-                for entry in entries {
-                    n += 1;
-                    let insert = sql("INSERT INTO transcript (tenant, operation, n, at, direction, what, body, transport) \
-                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
-                    .bind(&tenant)
-                    .bind(operation)
-                    .bind(n)
-                    .bind(entry.at)
-                    .bind(entry.direction)
-                    .bind(entry.what)
-                    .bind(deflate(cut(&entry.text).as_bytes())?)
-                    .bind(entry.transport);
-                    tx.execute(insert).await?;
+                let last = tx.optional(last).await?.ok_or(Error::NotFound("operation"))?;
+                let before: u64 = last.columns().take()?;
+                let mut rows = Vec::with_capacity(entries.len());
+                for (n, entry) in (before + 1..).zip(entries) {
+                    rows.push((n, deflate(cut(&entry.text).as_bytes())?, entry));
+                }
+                let last = before + rows.len() as u64;
+                tx.bulk(INSERT, rows, |(n, body, entry), args| {
+                    args.extend([(&tenant).into(), operation.into(), n.into(), entry.at.into()]);
+                    args.extend([entry.direction.into(), entry.what.into(), body.into(), entry.transport.into()]);
+                })
+                .await?;
+                if last <= TRANSCRIPT_ENTRIES_MAX {
+                    return Ok(());
                 }
                 let trim = sql("DELETE FROM transcript WHERE tenant = $1 AND operation = $2 AND n <= $3")
                     .bind(&tenant)
                     .bind(operation)
-                    .bind(n.saturating_sub(TRANSCRIPT_ENTRIES_MAX));
+                    .bind(last - TRANSCRIPT_ENTRIES_MAX);
                 tx.execute(trim).await.map(drop)
             })
         })

@@ -9,8 +9,8 @@ use fleet::{DeviceId, TenantId, Timestamp};
 
 use crate::device::{self, DevicePatch};
 use crate::error::{Error, Result};
-use crate::limits::{VALUE_BYTES_MAX, VALUES_PER_DEVICE_MAX};
-use crate::sql::{Row, sql};
+use crate::limits::{VALUE_BYTES_MAX, VALUE_OBJECTS_ASKED_MAX, VALUES_PER_DEVICE_MAX};
+use crate::sql::{Bulk, Row, sql};
 use crate::value_codec::{Known, Values, decode, encode};
 use crate::writer::Tx;
 use crate::{Store, collect, readable};
@@ -219,6 +219,13 @@ impl Store {
     }
 }
 
+const UPSERT: Bulk = Bulk {
+    into: "INSERT INTO value_document (tenant, device, object, body, value_count, updated_at) VALUES ",
+    then: " ON CONFLICT (tenant, device, object) DO UPDATE SET body = excluded.body, \
+           value_count = excluded.value_count, updated_at = excluded.updated_at",
+    columns: 6,
+};
+
 /// Takes over new knowledge within a transaction.
 pub(crate) async fn apply(
     tx: &mut Tx,
@@ -240,21 +247,15 @@ pub(crate) async fn apply(
         .filter(|path| whole_object(path).is_some())
         .map(|path| object_of(path).to_owned())
         .collect();
-    let counts =
-        sql("SELECT object, value_count FROM value_document WHERE tenant = $1 AND device = $2")
-            .bind(tenant)
-            .bind(device);
-    let mut total = 0u64;
-    for row in tx.all(counts).await? {
-        let mut c = row.columns();
-        let (object, count): (String, u64) = (c.take()?, c.take()?);
-        if everything {
-            objects.insert(object.clone());
-        }
-        if !objects.contains(&object) {
-            total += count;
-        }
+    let all = everything || objects.len() > VALUE_OBJECTS_ASKED_MAX;
+    let (mut kept, mut total) = kept(tx, tenant, device, &objects, all).await?;
+    if everything {
+        objects.extend(kept.keys().cloned());
     }
+    let untouched = kept.iter().filter(|(name, _)| !objects.contains(*name));
+    total += untouched
+        .map(|(_, values)| values.len() as u64)
+        .sum::<u64>();
     let redescribed = describe(tx, tenant, device, &update.values, now).await?;
     let mut new: BTreeMap<String, Vec<KnownValue>> = BTreeMap::new();
     for known in update.values {
@@ -268,43 +269,91 @@ pub(crate) async fn apply(
             .or_default()
             .push(known);
     }
+    let (mut documents, mut gone) = (Vec::new(), Vec::new());
     for object in objects {
+        let before = kept.remove(&object);
+        let was_there = before.is_some();
         let fresh = new.remove(&object).unwrap_or_default();
-        total += one_object(tx, tenant, device, &object, &update.forget, fresh, now).await?;
+        let values = merged(before.unwrap_or_default(), &update.forget, fresh);
+        total += values.len() as u64;
         if total > VALUES_PER_DEVICE_MAX as u64 {
             return Err(Error::LimitExceeded {
                 what: "last-known values of a device",
                 max: VALUES_PER_DEVICE_MAX as u64,
             });
         }
+        if !values.is_empty() {
+            documents.push((object, encode(&values)?, values.len()));
+        } else if was_there {
+            gone.push(object);
+        }
     }
+    for gone in gone.chunks(VALUE_OBJECTS_ASKED_MAX) {
+        let mut delete = sql("DELETE FROM value_document WHERE tenant = $1 AND device = $2")
+            .bind(tenant)
+            .bind(device);
+        delete
+            .push(" AND object IN ")
+            .list(gone.iter().map(String::as_str));
+        tx.execute(delete).await?;
+    }
+    tx.bulk(UPSERT, documents, |(object, body, count), args| {
+        args.extend([tenant.into(), device.into(), object.into()]);
+        args.extend([body.into(), count.into(), now.into()]);
+    })
+    .await?;
     Ok(redescribed)
 }
 
-/// Rewrites one document; how many values it holds then.
-async fn one_object(
+/// The documents of these objects, and how many values there are in the others; or all documents. What is damaged counts as
+/// empty: it is replaced by what is known from now on.
+async fn kept(
     tx: &mut Tx,
     tenant: &TenantId,
     device: DeviceId,
-    object: &str,
-    forget: &[String],
-    fresh: Vec<KnownValue>,
-    now: Timestamp,
-) -> Result<u64> {
-    let statement = sql(
-        "SELECT object, body FROM value_document WHERE tenant = $1 AND device = $2 AND object = $3",
-    )
-    .bind(tenant)
-    .bind(device)
-    .bind(object);
-    let mut values = match tx.optional(statement).await? {
-        // What is damaged is replaced by what is known from now on.
-        Some(row) => readable(&[row], "values", read)?
-            .pop()
-            .map(|(_, values)| values)
-            .unwrap_or_default(),
-        None => Values::new(),
-    };
+    objects: &BTreeSet<String>,
+    all: bool,
+) -> Result<(BTreeMap<String, Values>, u64)> {
+    let mut documents =
+        sql("SELECT object, body FROM value_document WHERE tenant = $1 AND device = $2")
+            .bind(tenant)
+            .bind(device);
+    let mut others = 0;
+    if !all {
+        let mut count = sql("SELECT CAST(coalesce(sum(value_count), 0) AS BIGINT) \
+             FROM value_document WHERE tenant = $1 AND device = $2")
+        .bind(tenant)
+        .bind(device);
+        if !objects.is_empty() {
+            count
+                .push(" AND object NOT IN ")
+                .list(objects.iter().map(String::as_str));
+        }
+        if let Some(row) = tx.optional(count).await? {
+            others = row.columns().take()?;
+        }
+        documents
+            .push(" AND object IN ")
+            .list(objects.iter().map(String::as_str));
+    }
+    let mut found = BTreeMap::new();
+    for row in tx.all(documents).await? {
+        let mut c = row.columns();
+        let object = c.take::<String>()?;
+        let values = match decode(&c.take::<Vec<u8>>()?) {
+            Err(Error::Damaged(why)) => {
+                tracing::error!(object, why, "damaged values of a device are replaced");
+                Values::new()
+            }
+            values => values?,
+        };
+        found.insert(object, values);
+    }
+    Ok((found, others))
+}
+
+/// What is known of one object then: removing comes first, and what is older than what is known is dropped.
+fn merged(mut values: Values, forget: &[String], fresh: Vec<KnownValue>) -> Values {
     for gone in forget {
         if gone.is_empty() || gone.ends_with('.') {
             values.retain(|path, _| !path.starts_with(gone.as_str()));
@@ -325,26 +374,7 @@ async fn one_object(
             );
         }
     }
-    if values.is_empty() {
-        let delete =
-            sql("DELETE FROM value_document WHERE tenant = $1 AND device = $2 AND object = $3")
-                .bind(tenant)
-                .bind(device)
-                .bind(object);
-        tx.execute(delete).await?;
-        return Ok(0);
-    }
-    let upsert = sql("INSERT INTO value_document (tenant, device, object, body, value_count, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant, device, object) DO UPDATE SET \
-         body = excluded.body, value_count = excluded.value_count, updated_at = excluded.updated_at")
-    .bind(tenant)
-    .bind(device)
-    .bind(object)
-    .bind(encode(&values)?)
-    .bind(values.len())
-    .bind(now);
-    tx.execute(upsert).await?;
-    Ok(values.len() as u64)
+    values
 }
 
 /// Copies the parameters that devices are searched by into their columns.

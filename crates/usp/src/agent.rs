@@ -68,7 +68,7 @@ pub enum Event {
         /// Why.
         why: GaveUp,
     },
-    /// The broker answers a Register or Deregister. A response is not yet a success: it says so path by path.
+    /// The broker answers a Register or Deregister, or does not. A response is not yet a success: it says so path by path.
     Registered {
         /// What was asked.
         id: RegistrationId,
@@ -162,6 +162,18 @@ impl Session {
         self.registrations.clear();
         self.link.start(now, connect.into());
         self.notifies.channel_opened(now);
+    }
+
+    /// The agent is reached in another way from now on, by the same channel: it says so, and what is under way stays, but
+    /// for what came in a session context.
+    pub fn announce(&mut self, now: Instant, connect: impl Into<RecordType>) {
+        if !self.link.open {
+            return;
+        }
+        for request in &mut self.in_progress {
+            request.orphaned |= request.via == Via::Context;
+        }
+        self.link.announce(now, connect.into());
     }
 
     /// The channel is gone. What asks for an answer waits for the next one.
@@ -399,11 +411,13 @@ impl Session {
             self.inbound(now, inbound);
         }
         self.notifies.handle_timeout(now, &mut self.events);
+        self.expire_registrations(now);
     }
 
     /// When to call [`Self::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        earlier(self.link.poll_timeout(), self.notifies.poll_timeout())
+        let due = earlier(self.link.poll_timeout(), self.notifies.poll_timeout());
+        earlier(due, self.registrations_due())
     }
 
     /// The next record for the transport.

@@ -32,7 +32,7 @@ use crate::version::Version;
 pub use config::{Config, Mode, Payload};
 pub use event::{Event, Failure, MessageId, Status};
 use inbox::Held;
-pub use integrity::{Channel, Identity, Proof};
+pub use integrity::{Channel, Fingerprint, Identity, Proof};
 use open::{Draft, Limit, Open};
 
 enum State {

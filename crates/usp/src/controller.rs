@@ -119,7 +119,12 @@ impl Session {
                 max: limits::EVENTS_MAX,
             });
         }
+        let before = self.link.signer();
         let mut inbound = self.link.receive(now, bytes)?;
+        // Before whatever it has signed.
+        let signer = self.link.signer().filter(|signer| before != Some(*signer));
+        let proved = signer.map(context::Event::Proved);
+        self.events.extend(proved.map(Event::Context));
         while let Some(one) = inbound {
             self.inbound(one);
             inbound = self.link.more();
@@ -351,6 +356,18 @@ impl Session {
             .iter()
             .position(|(pending, _)| pending.id == id)?;
         self.queue.remove(at).map(|_| Sent::No)
+    }
+
+    /// The request that a record of ours carries, outside of session contexts: what to cancel when its transport cannot
+    /// take it.
+    pub fn request_of(&self, record: &[u8]) -> Option<RequestId> {
+        let RecordType::NoSessionContext(content) = codec::decode_record(record).ok()?.record_type
+        else {
+            return None;
+        };
+        let id = self.request_id(&codec::peek_msg(&content.payload).msg_id?)?;
+        let mut sent = self.in_flight.iter();
+        sent.any(|pending| pending.id == id).then_some(id)
     }
 
     /// Every request without an answer: what to reconcile or to queue again when the channel ends.

@@ -3,6 +3,7 @@
 //! Deliberately without any state of requests or notifications: those are the ends' own.
 
 mod inbound;
+mod signature;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::codec;
-use crate::context::{self, Context, Mode, Status};
+use crate::context::{self, Context, Fingerprint, Mode, Status};
 use crate::endpoint::EndpointId;
 use crate::error::{Error, ErrorCode, UspError};
 use crate::limits;
@@ -51,6 +52,8 @@ pub(crate) struct Link {
     context: Option<Box<Context>>,
     /// The peer has said that it serves nothing outside of them.
     wanted: bool,
+    /// The certificate of the peer's last signature.
+    signer: Option<Box<Fingerprint>>,
     seed: Random,
     /// The last moment we were told.
     now: Option<Instant>,
@@ -78,6 +81,7 @@ impl Link {
             replies: VecDeque::new(),
             context: None,
             wanted: false,
+            signer: None,
             seed: Random(seed),
             now: None,
         }
@@ -140,40 +144,19 @@ impl Link {
             self.stamp = self.versions.stamp(version);
         }
         self.theirs = version;
-        if let Err(why) = self.verify(&record) {
-            // R-E2E.23
-            if matches!(record.record_type, RecordType::SessionContext(_))
-                && let Some(context) = &mut self.context
-            {
-                context.distrust(now);
+        match self.verify(&record) {
+            Ok(signer) => self.signer = signer.map(Box::new).or(self.signer.take()),
+            Err(why) => {
+                // R-E2E.23
+                if matches!(record.record_type, RecordType::SessionContext(_))
+                    && let Some(context) = &mut self.context
+                {
+                    context.distrust(now);
+                }
+                return ignored(why);
             }
-            return ignored(why);
         }
         Ok(self.dispatch(now, record))
-    }
-
-    /// Looks at the signature of a record. A MAC is the session context's to look at. R-E2E.30
-    fn verify(&self, record: &Record) -> Result<(), Ignored> {
-        if record.mac_signature.is_empty() {
-            return match self.signatures {
-                Signatures::Demand => Err(Ignored::Unsigned),
-                _ => Ok(()),
-            };
-        }
-        if context::has_mac(record) && self.contexts.mode != Mode::Forbid {
-            return Ok(());
-        }
-        match (self.signatures, &self.contexts.identity) {
-            (Signatures::Disregard, _) => Ok(()),
-            (Signatures::Refuse, _) | (_, None) => Err(Ignored::Signed),
-            (Signatures::Verify | Signatures::Demand, Some(identity)) => {
-                let covered = context::integrity::covered(record);
-                let (certificate, signature) = (&record.sender_cert, &record.mac_signature);
-                identity
-                    .verify(&self.peer, certificate, &covered, signature)
-                    .map_err(|why| Ignored::BadSignature(excerpt(&why)))
-            }
-        }
     }
 
     fn dispatch(&mut self, now: Instant, record: Record) -> Option<Inbound> {
@@ -377,8 +360,15 @@ impl Link {
 
     /// Starts a channel: what was meant for the one before is dropped, the connect record is first.
     pub(crate) fn start(&mut self, now: Instant, connect: RecordType) {
+        self.replies = VecDeque::new();
+        self.announce(now, connect);
+    }
+
+    /// Says anew how this end is reached, on a channel that stays. What is under way in plain records stays, too; of
+    /// session contexts nothing does, for the peer takes this for a new start.
+    pub(crate) fn announce(&mut self, now: Instant, connect: RecordType) {
         self.now = Some(now);
-        self.stop();
+        self.leave();
         self.open = true;
         let record = self.record(connect);
         self.push(Reply::Record(record));

@@ -28,11 +28,15 @@ pub struct Brokers {
     pub mosquitto: u16,
     /// Mosquitto, with TLS and client certificates, whose common name is the user.
     pub mosquitto_tls: u16,
-    /// RabbitMQ, MQTT 3.1.1.
+    /// RabbitMQ, MQTT 3.1.1, without TLS and with it, which wants client certificates.
     pub rabbitmq: u16,
+    pub rabbitmq_tls: u16,
     /// RabbitMQ, STOMP without TLS and with it, which wants client certificates.
     pub stomp: u16,
     pub stomp_tls: u16,
+    /// Listeners of the server's own with TLS, for WebSocket and for the broker inside.
+    pub usp_tls: u16,
+    pub inside_tls: u16,
     folder: PathBuf,
     asked: u16,
     child: Child,
@@ -115,6 +119,9 @@ impl Brokers {
             mosquitto,
             mosquitto_tls,
             rabbitmq: rabbitmq.mqtt,
+            rabbitmq_tls: rabbitmq.mqtt_tls,
+            usp_tls: free_port()?,
+            inside_tls: free_port()?,
             stomp: rabbitmq.stomp,
             stomp_tls: rabbitmq.stomp_tls,
             folder,
@@ -128,10 +135,18 @@ impl Brokers {
         Ok(brokers)
     }
 
-    /// What the server is told of them: it comes to Mosquitto with its own certificate.
+    /// What the server is told of them, to whose brokers it comes with its own certificate, and of its own listeners.
     pub fn settings(&self) -> Vec<String> {
         let file = |name: &str| toml::Value::from(self.file(name)).to_string();
         vec![
+            format!("usp.tls_listen=127.0.0.1:{}", self.usp_tls),
+            format!("mqtt.tls_listen=127.0.0.1:{}", self.inside_tls),
+            format!(
+                "usp.tls={{certificate={},key={},client_ca={}}}",
+                file("server.pem"),
+                file("server.key"),
+                file("ca.pem")
+            ),
             format!("broker_auth.listen=127.0.0.1:{}", self.asked),
             format!("broker_auth.secret_file={}", self.file("secret")),
             format!(
@@ -273,7 +288,7 @@ fn certificates(folder: &Path, names: &[&str]) -> Result<()> {
         "/CN=interop",
     ];
     openssl(&[&["req", "-x509"], &key[..], &ca[..]].concat())?;
-    let one = |name: &str, subject: &str| -> Result<()> {
+    let one = |name: &str, subject: &str, names: &str| -> Result<()> {
         let [keyout, request, out] = ["key", "csr", "pem"].map(|kind| format!("{name}.{kind}"));
         let asked = [
             "-keyout",
@@ -283,7 +298,7 @@ fn certificates(folder: &Path, names: &[&str]) -> Result<()> {
             "-subj",
             subject,
             "-addext",
-            "subjectAltName=DNS:localhost",
+            &format!("subjectAltName={names}"),
         ];
         openssl(&[&["req"], &key[..], &asked[..]].concat())?;
         openssl(&[
@@ -308,10 +323,11 @@ fn certificates(folder: &Path, names: &[&str]) -> Result<()> {
         std::fs::write(folder.join(format!("{name}.both")), certificate? + &key?)?;
         Ok(())
     };
-    one("server", "/CN=localhost")?;
-    one("headend", "/CN=headend")?;
+    one("server", "/CN=localhost", "DNS:localhost")?;
+    one("headend", "/CN=headend", "DNS:localhost")?;
     for name in names {
-        one(name, &format!("/CN=default\\/{name}"))?;
+        let endpoint = format!("URI:urn:bbf:usp:id:self::interop-{name}");
+        one(name, &format!("/CN=default\\/{name}"), &endpoint)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod obuspa;
 mod report;
 mod server;
 mod services;
+mod way;
 
 use anyhow::Result;
 

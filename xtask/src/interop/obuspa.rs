@@ -1,9 +1,10 @@
 //! `cargo xtask interop obuspa --bin PATH`: a USP agent through our scenario: it dials us and we dial it over
 //! WebSocket, and it meets us at the MQTT broker inside, at a Mosquitto and at a RabbitMQ.
 
-use super::brokers::{Brokers, Meeting, PASSWORD, at_the_broker, at_the_stomp_server};
+use super::brokers::{Brokers, at_the_broker, at_the_stomp_server};
 use super::report;
 use super::server::{Server, after, free_port, until};
+use super::way::{Over, WAYS, Way, setup_key};
 use crate::cmd;
 use anyhow::{Context, Result, bail};
 use std::cell::RefCell;
@@ -22,18 +23,18 @@ pub fn run(args: &Args) -> Result<()> {
     cmd::cargo(&["build", "-p", "headend"])?;
     let bin = std::fs::canonicalize(&args.bin).with_context(|| args.bin.display().to_string())?;
     let folder = tempfile::tempdir()?;
-    let brokers = Brokers::start(folder.path(), &Way::ALL.map(Way::name))?;
+    let brokers = Brokers::start(folder.path(), &WAYS.map(|way| way.name))?;
     let server = Server::with(folder.path(), &brokers.settings())?;
     let mut version = String::new();
     let mut columns = Vec::new();
-    for way in Way::ALL {
+    for way in WAYS {
         let scenario = Scenario::new(&server, &brokers, &bin, folder.path(), way)?;
         columns.push(scenario.run());
         if version.is_empty() {
             version = scenario.version();
         }
     }
-    let heads: Vec<&str> = Way::ALL.iter().map(|way| way.words()).collect();
+    let heads = WAYS.map(|way| way.words);
     let mut table = format!("| what | {} |\n", heads.join(" | "));
     writeln!(table, "|---{}|", "|---".repeat(heads.len()))?;
     let mut failed = false;
@@ -52,103 +53,6 @@ pub fn run(args: &Args) -> Result<()> {
         bail!("not everything worked; see docs/interop.md");
     }
     Ok(())
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Way {
-    ItDials,
-    WeDial,
-    Mqtt5,
-    Mqtt311,
-    Mosquitto5,
-    Mosquitto311,
-    Mosquitto5Tls,
-    Mosquitto311Tls,
-    RabbitMq,
-    Stomp,
-    StompTls,
-}
-
-impl Way {
-    const ALL: [Way; 11] = [
-        Way::ItDials,
-        Way::WeDial,
-        Way::Mqtt5,
-        Way::Mqtt311,
-        Way::Mosquitto5,
-        Way::Mosquitto311,
-        Way::Mosquitto5Tls,
-        Way::Mosquitto311Tls,
-        Way::RabbitMq,
-        Way::Stomp,
-        Way::StompTls,
-    ];
-
-    fn words(self) -> &'static str {
-        match self {
-            Way::ItDials => "WebSocket, it dials us",
-            Way::WeDial => "WebSocket, we dial it",
-            Way::Mqtt5 => "MQTT 5.0, broker inside",
-            Way::Mqtt311 => "MQTT 3.1.1, broker inside",
-            Way::Mosquitto5 => "MQTT 5.0, Mosquitto",
-            Way::Mosquitto311 => "MQTT 3.1.1, Mosquitto",
-            Way::Mosquitto5Tls => "MQTT 5.0, Mosquitto, TLS with its certificate",
-            Way::Mosquitto311Tls => "MQTT 3.1.1, Mosquitto, TLS with its certificate",
-            Way::RabbitMq => "MQTT 3.1.1, RabbitMQ",
-            Way::Stomp => "STOMP 1.2, RabbitMQ",
-            Way::StompTls => "STOMP 1.2, RabbitMQ, TLS with its certificate",
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Way::ItDials => "dials",
-            Way::WeDial => "listens",
-            Way::Mqtt5 => "mqtt5",
-            Way::Mqtt311 => "mqtt311",
-            Way::Mosquitto5 => "mosquitto5",
-            Way::Mosquitto311 => "mosquitto311",
-            Way::Mosquitto5Tls => "mosquitto5tls",
-            Way::Mosquitto311Tls => "mosquitto311tls",
-            Way::RabbitMq => "rabbitmq",
-            Way::Stomp => "stomp",
-            Way::StompTls => "stomptls",
-        }
-    }
-
-    fn is_encrypted(self) -> bool {
-        matches!(
-            self,
-            Way::Mosquitto5Tls | Way::Mosquitto311Tls | Way::StompTls
-        )
-    }
-
-    /// Where it meets us, if it does so at a broker.
-    fn meeting(self, server: &Server, brokers: &Brokers) -> Result<Option<Meeting>> {
-        let (port, version) = match self {
-            Way::ItDials | Way::WeDial | Way::Stomp | Way::StompTls => return Ok(None),
-            Way::Mqtt5 => (server.mqtt_port, "5.0"),
-            Way::Mqtt311 => (server.mqtt_port, "3.1.1"),
-            Way::Mosquitto5 => (brokers.mosquitto, "5.0"),
-            Way::Mosquitto311 => (brokers.mosquitto, "3.1.1"),
-            Way::Mosquitto5Tls => (brokers.mosquitto_tls, "5.0"),
-            Way::Mosquitto311Tls => (brokers.mosquitto_tls, "3.1.1"),
-            Way::RabbitMq => (brokers.rabbitmq, "3.1.1"),
-        };
-        let (username, password) = match self {
-            Way::Mqtt5 | Way::Mqtt311 | Way::RabbitMq => {
-                ("default/setup".to_owned(), setup_key(server, self.name())?)
-            }
-            _ => (format!("default/{}", self.name()), PASSWORD.to_owned()),
-        };
-        Ok(Some(Meeting {
-            port,
-            version,
-            transport: if self.is_encrypted() { "TLS" } else { "TCP/IP" },
-            username,
-            password,
-        }))
-    }
 }
 
 struct Scenario<'a> {
@@ -181,8 +85,8 @@ impl<'a> Scenario<'a> {
         way: Way,
     ) -> Result<Scenario<'a>> {
         let controller = server.endpoint_id()?;
-        let name = way.name();
-        let device = format!("self::interop-{name}");
+        let name = way.name;
+        let device = way.device();
         let port = free_port()?;
         let mut reset = format!(
             "Device.LocalAgent.EndpointID \"{device}\"\n\
@@ -190,19 +94,23 @@ impl<'a> Scenario<'a> {
              Device.LocalAgent.Controller.1.Enable \"true\"\n\
              Device.LocalAgent.Controller.1.AssignedRole \"Device.LocalAgent.ControllerTrust.Role.1\"\n"
         );
-        match way {
-            Way::ItDials => {
-                let secret = setup_key(server, name)?;
+        match way.over {
+            Over::ItDials => {
+                // The name is looked for in the certificate, and an address is not.
+                let (host, port, secret) = match way.encrypted {
+                    true => ("localhost", brokers.usp_tls, "default".to_owned()),
+                    false => ("127.0.0.1", server.usp_port, setup_key(server, name)?),
+                };
                 let mtp = "Device.LocalAgent.Controller.1.MTP.1";
                 write!(
                     reset,
-                    "{mtp}.Enable \"true\"\n{mtp}.Protocol \"WebSocket\"\n{mtp}.WebSocket.Host \"127.0.0.1\"\n\
-                     {mtp}.WebSocket.Port \"{}\"\n{mtp}.WebSocket.Path \"/usp/{secret}\"\n\
-                     {mtp}.WebSocket.EnableEncryption \"false\"\n",
-                    server.usp_port
+                    "{mtp}.Enable \"true\"\n{mtp}.Protocol \"WebSocket\"\n{mtp}.WebSocket.Host \"{host}\"\n\
+                     {mtp}.WebSocket.Port \"{port}\"\n{mtp}.WebSocket.Path \"/usp/{secret}\"\n\
+                     {mtp}.WebSocket.EnableEncryption \"{}\"\n",
+                    way.encrypted
                 )?;
             }
-            Way::WeDial => {
+            Over::WeDial => {
                 let mtp = "Device.LocalAgent.MTP.1";
                 write!(
                     reset,
@@ -210,15 +118,15 @@ impl<'a> Scenario<'a> {
                      {mtp}.WebSocket.Path \"/usp\"\n{mtp}.WebSocket.EnableEncryption \"false\"\n"
                 )?;
             }
-            Way::Stomp | Way::StompTls => {
-                reset.push_str(&at_the_stomp_server(brokers, way.is_encrypted(), name));
+            Over::Stomp => {
+                reset.push_str(&at_the_stomp_server(brokers, way.encrypted, name));
             }
-            _ => {}
+            Over::Mqtt(..) => {}
         }
         if let Some(meeting) = way.meeting(server, brokers)? {
             reset.push_str(&at_the_broker(&meeting, &device));
         }
-        let tls = match way.is_encrypted() {
+        let tls = match way.encrypted {
             true => vec![
                 "-t".to_owned(),
                 brokers.file("ca.pem"),
@@ -230,16 +138,15 @@ impl<'a> Scenario<'a> {
         let home = folder.join(name);
         std::fs::create_dir_all(&home)?;
         std::fs::write(home.join("reset.txt"), reset)?;
+        if way.opens_by_certificate() {
+            let body = serde_json::json!({"endpoint_id": device, "certificate_required": true});
+            register(server, &body)?;
+        }
         let agent = RefCell::new(start_agent(bin, &home, &tls)?);
-        if way == Way::WeDial {
-            let body = serde_json::json!({
-                "endpoint_id": device,
-                "dial_url": format!("ws://127.0.0.1:{port}/usp"),
-            });
-            let made = server.post("/api/v1/devices", &body)?;
-            if made["device"].is_null() {
-                bail!("the device was not registered: {made}");
-            }
+        if way.over == Over::WeDial {
+            let url = format!("ws://127.0.0.1:{port}/usp");
+            let body = serde_json::json!({"endpoint_id": device, "dial_url": url});
+            register(server, &body)?;
         }
         Ok(Scenario {
             server,
@@ -444,12 +351,12 @@ impl<'a> Scenario<'a> {
     }
 }
 
-/// A new setup key.
-fn setup_key(server: &Server, name: &str) -> Result<String> {
-    let body = serde_json::json!({"name": format!("interop {name}")});
-    let key = server.post("/api/v1/setup-keys", &body)?;
-    let secret = key["secret"].as_str().context("no setup key")?;
-    Ok(secret.to_owned())
+fn register(server: &Server, body: &serde_json::Value) -> Result<()> {
+    let made = server.post("/api/v1/devices", body)?;
+    if made["device"].is_null() {
+        bail!("the device was not registered: {made}");
+    }
+    Ok(())
 }
 
 /// Starts the agent in its folder; its settings are read from the reset file only when it has no database yet.

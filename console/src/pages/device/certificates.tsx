@@ -1,5 +1,6 @@
 // The certificates of one device, for those who may see them, and giving it a new one.
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
 import { certificatesQuery, rotateCertificate } from '~/api/certificates';
 import type { DeviceDetail } from '~/api/devices';
 import { useMay } from '~/api/session';
@@ -14,7 +15,7 @@ export function DeviceCertificates({ device }: { device: DeviceDetail }) {
   const mayNot = useMay('certificate:read');
   const mayNotRotate = useMay('certificate:write');
   const queries = useQueryClient();
-  const query = useQuery({ ...certificatesQuery(device.id), enabled: mayNot === undefined });
+  const query = useQuery({ ...certificatesQuery({ device: device.id }), enabled: mayNot === undefined });
   const rotate = useMutation({
     mutationFn: () => rotateCertificate(device.id),
     onSuccess: () => void queries.invalidateQueries(),
@@ -28,7 +29,7 @@ export function DeviceCertificates({ device }: { device: DeviceDetail }) {
         <ActionButton size="compact-sm" loading={rotate.isPending} disabledReason={mayNotRotate ?? (valid ? undefined : k.nothingToRotate)} hint={k.rotateHint} onClick={() => rotate.mutate()}>{k.rotate}</ActionButton>
       </div>
       {rotate.error ? <div style={{ padding: 14 }}><Failure error={rotate.error} /></div> : null}
-      {rotate.data ? <div style={{ padding: 14 }}><Note>{k.rotated}</Note></div> : null}
+      {rotate.data ? <div style={{ padding: 14 }}><Note action={<Link to="/operations/$operationId" params={{ operationId: rotate.data.operation.id }}>{k.toOperation}</Link>}>{k.rotated}</Note></div> : null}
       <Certificates query={query} empty={null} />
     </section>
   );

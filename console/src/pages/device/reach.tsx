@@ -63,7 +63,7 @@ export function ReachPanel({ device }: { device: DeviceDetail }) {
       <section className={classes.section} aria-label={r.paths}>
         <div className={classes.head}><h2>{r.paths}</h2></div>
         {data.paths.length === 0 ? <p className="dim" style={{ padding: 14 }}>{r.noPaths}</p> : null}
-        {data.paths.map((path) => <Path key={path.id} device={device} path={path} credential={path.protocol === 'cwmp' ? data.wake_credential ?? undefined : undefined} onSplit={data.paths.length > 1 ? () => setSplitting(path.transport.split(',')[0] ?? path.transport) : undefined} mayNot={mayWrite} />)}
+        {usedFirst(data.paths).map((path) => <Path key={path.id} device={device} path={path} credential={path.protocol === 'cwmp' ? data.wake_credential ?? undefined : undefined} onSplit={data.paths.length > 1 ? () => setSplitting(path.transport.split(',')[0] ?? path.transport) : undefined} mayNot={mayWrite} />)}
         {splitting ? <Split device={device} transport={splitting} onClose={() => setSplitting(undefined)} /> : null}
       </section>
       <section className={classes.section} aria-label={r.identities}>
@@ -89,6 +89,9 @@ export function ReachPanel({ device }: { device: DeviceDetail }) {
     </div>
   );
 }
+
+/** The way that is in use, then what stands by for it, then the rest. */
+const usedFirst = (paths: Reach['paths']) => [...paths].sort((a, b) => Number(b.used ?? false) - Number(a.used ?? false) || Number(b.connected) - Number(a.connected));
 
 function Path({ device, path, credential, onSplit, mayNot }: { device: DeviceDetail; path: Reach['paths'][number]; credential: Reach['wake_credential']; onSplit: (() => void) | undefined; mayNot: string | undefined }) {
   const r = t.device.reach;
@@ -119,6 +122,7 @@ function Path({ device, path, credential, onSplit, mayNot }: { device: DeviceDet
       <dl className={classes.facts}>
         {facts.filter(([, value]) => value !== undefined).map(([name, value]) => <div key={name}><dt>{name}</dt><dd className="wrap">{value}</dd></div>)}
       </dl>
+      {path.quirk_packs?.length ? <QuirkPacks packs={path.quirk_packs} /> : null}
       <Ways path={path} />
       {credential ? <WakeCredential device={device} credential={credential} mayNot={mayNot} /> : null}
       {path.attempts.length > 0 ? (
@@ -137,6 +141,28 @@ function Path({ device, path, credential, onSplit, mayNot }: { device: DeviceDet
           </ul>
         </div>
       ) : null}
+    </div>
+  );
+}
+
+/** What was known of how to talk with devices of its kind, and from where. */
+function QuirkPacks({ packs }: { packs: NonNullable<Reach['paths'][number]['quirk_packs']> }) {
+  const q = t.device.reach.quirks;
+  return (
+    <div style={{ padding: '4px 14px 12px' }}>
+      <h3 className="dim">{q.title}</h3>
+      <ul style={{ margin: 0, padding: 0, listStyle: 'none' }} aria-label={q.title}>
+        {packs.map((pack) => (
+          <li key={pack.name}>
+            <div className="row wrapped">
+              <strong>{pack.name}</strong>
+              <span className="mono">{pack.says.join(', ')}</span>
+              <span className="dim">{pack.shipped ? q.shipped : q.own}{pack.confidence ? `, ${q.confidence[pack.confidence] ?? pack.confidence}` : ''}</span>
+            </div>
+            <div className="wrap">{pack.why}{pack.source.map((link, n) => <span key={link}> <a href={/^https?:/.test(link) ? link : undefined} target="_blank" rel="noreferrer">{q.source(n + 1)}</a></span>)}</div>
+          </li>
+        ))}
+      </ul>
     </div>
   );
 }

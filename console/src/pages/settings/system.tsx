@@ -5,6 +5,7 @@ import { systemQuery } from '~/api/admin';
 import { Copyable } from '~/components/copy';
 import { Failure } from '~/components/notice';
 import table from '~/components/plain-table.module.css';
+import { State } from '~/components/state';
 import { Ago } from '~/components/time';
 import { t } from '~/text';
 import { Facts, SettingsFrame } from './frame';
@@ -48,13 +49,13 @@ export function SystemPage() {
               <h2>{s.brokers}</h2>
               <div className={classes.box}>
                 <table className={table.table}>
-                  <thead><tr>{Object.values(s.brokerColumns).map((name) => <th key={name} scope="col">{name}</th>)}</tr></thead>
+                  <thead><tr>{Object.entries(s.brokerColumns).map(([key, name]) => <th key={key} scope="col" className={key === 'devices' ? table.end : undefined}>{name}</th>)}</tr></thead>
                   <tbody>
                     {data.brokers.map((one) => (
                       <tr key={one.name}>
                         <td>{one.name}</td><td className="mono">{one.url}</td>
-                        <td>{one.connected ? s.brokerConnected : s.brokerLost} <Ago at={one.since} /></td>
-                        <td>{one.devices?.toLocaleString('en') ?? ''}</td>
+                        <td><State tone={one.connected ? 'ok' : 'bad'}>{one.connected ? s.brokerConnected : s.brokerLost}</State> <span className="dim"><Ago at={one.since} /></span></td>
+                        <td className={table.end}>{one.devices?.toLocaleString('en') ?? ''}</td>
                         <td className="wrap dim">{one.last_error ?? ''}</td>
                       </tr>
                     ))}

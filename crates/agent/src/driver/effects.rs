@@ -8,6 +8,7 @@ use usp::agent::{Event, Session};
 
 use super::Driver;
 use super::identity::EndToEnd;
+use super::inbound::Guest;
 use super::peer::{Channel, Peer};
 use super::wire::Wire;
 use crate::{ControllerLink, Effect, Handled, Outgoing, Reach};
@@ -234,7 +235,8 @@ impl Driver {
                     let peer = &mut self.peers[at];
                     let before = std::mem::replace(&mut peer.config, config);
                     let session = before.session != peer.config.session;
-                    let moved = before.reach != peer.config.reach;
+                    let moved =
+                        before.reach != peer.config.reach || before.proves != peer.config.proves;
                     if session || (moved && !peer.moves(&before.reach)) {
                         let contexts = self.identity.contexts(&peer.config);
                         peer.session.set_contexts(contexts);
@@ -276,7 +278,10 @@ impl Driver {
             .peers
             .iter()
             .filter(|peer| peer.config.reach != crate::Reach::Local)
-            .map(|peer| peer.config.endpoint_id.clone())
+            .map(|peer| Guest {
+                endpoint_id: peer.config.endpoint_id.clone(),
+                proves: peer.config.found,
+            })
             .collect();
         controllers.dedup();
         *self

@@ -14,11 +14,19 @@ use super::{Driver, RunError};
 use crate::limits::INBOUND_PENDING_MAX;
 use crate::{ListenConfig, Reach};
 
+/// One who may come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Guest {
+    pub endpoint_id: EndpointId,
+    /// Its certificate has to carry its endpoint id.
+    pub proves: bool,
+}
+
 /// Who may come in, kept current by the driver.
 pub(super) struct Door {
     own: EndpointId,
     path: String,
-    pub controllers: Mutex<Vec<EndpointId>>,
+    pub controllers: Mutex<Vec<Guest>>,
 }
 
 impl Door {
@@ -48,7 +56,7 @@ impl Admission for Door {
         let claimed = match (&hello.eid, controllers.as_slice()) {
             (Some(eid), _) => eid.clone(),
             // Only one can be meant (R-WS.11b: the id may be missing).
-            (None, [only]) => only.clone(),
+            (None, [only]) => only.endpoint_id.clone(),
             (None, _) => {
                 return Err(Refusal::new(
                     RefusalReason::EndpointIdMissing,
@@ -56,16 +64,21 @@ impl Admission for Door {
                 ));
             }
         };
-        if !controllers.contains(&claimed) {
+        let guest = controllers.iter().find(|one| one.endpoint_id == claimed);
+        let Some(guest) = guest else {
             let detail = format!("{claimed} is not a controller of this agent");
             return Err(Refusal::new(RefusalReason::UnknownCredential, detail));
-        }
+        };
         // R-SEC.0a: a certificate that names endpoints has to name this one.
         if !hello.certificate_ids.is_empty() && !hello.certificate_ids.contains(&claimed) {
             return Err(Refusal::new(
                 RefusalReason::EndpointIdMismatch,
                 "the certificate is somebody else's",
             ));
+        }
+        if guest.proves && !hello.certificate_ids.contains(&claimed) {
+            let detail = format!("{claimed} was found, and shows no certificate with this id");
+            return Err(Refusal::new(RefusalReason::UnknownCredential, detail));
         }
         Ok(Admitted {
             own: self.own.clone(),

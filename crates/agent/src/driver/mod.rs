@@ -4,8 +4,12 @@
 mod effects;
 mod identity;
 mod inbound;
+mod lan;
+mod lease;
 mod peer;
 mod services;
+mod stall;
+mod turn;
 mod ways;
 mod wire;
 
@@ -13,10 +17,9 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
+use mtp::discovery::dhcp::Offer;
 use mtp::ws::{CloseCode, Listener, reason};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
@@ -28,9 +31,11 @@ use crate::{
 };
 use identity::EndToEnd;
 use inbound::Door;
+use lease::Lease;
 use peer::{Channel, Happened, Peer};
 use services::{Local, Services};
-use wire::Wire;
+use turn::poll_in_turn;
+use wire::{Wire, client_tls};
 
 /// Where the driver takes the time from.
 pub trait Clock: Send + Sync {
@@ -94,6 +99,9 @@ pub enum RunError {
     /// It could not make a socket for the processes of the device.
     #[error("services: {0}")]
     Socket(#[from] mtp::uds::BindError),
+    /// Multicast DNS cannot be spoken.
+    #[error("discovery.mdns: {0}")]
+    Lan(#[from] mtp::discovery::dns_sd::StartError),
     /// Certificates could not be used.
     #[error("tls: {0}")]
     Tls(String),
@@ -114,6 +122,9 @@ pub async fn run(
     } = options;
     let (listen, services) = (config.listen.clone(), config.services.clone());
     let (tls, users) = (config.tls.clone(), config.local_users());
+    let discovery = config.discovery.clone();
+    let lease = discovery.dhcp_lease.clone();
+    let lease = lease.map(|file| Lease::new(file, clock.now().at));
     let engine = Engine::new(config, backend, storage, clock.now())?;
     let identity = EndToEnd::load(&tls, engine.endpoint_id())?;
     let path = listen
@@ -126,6 +137,16 @@ pub async fn run(
         None => None,
     };
     let services = Services::open(services.as_ref(), users, engine.endpoint_id()).await?;
+    let lan = match discovery.mdns {
+        true => Some(lan::start(
+            &discovery,
+            &engine,
+            clock.now(),
+            listener.as_ref(),
+            &listen,
+        )?),
+        false => None,
+    };
     let mut driver = Driver {
         engine,
         clock,
@@ -133,9 +154,12 @@ pub async fn run(
         identity,
         random: seed,
         peers: Vec::new(),
+        first: 0,
         door,
         listener,
         services,
+        lease,
+        lan,
         closing: JoinSet::new(),
     };
     driver.engine.set_end_to_end(driver.identity.is_there());
@@ -146,6 +170,9 @@ pub async fn run(
     tracing::info!(agent = %driver.engine.endpoint_id(), "agent started");
     let result = driver.run(&shutdown).await;
     driver.leave("the agent stops").await;
+    if let Some(lan) = driver.lan.take() {
+        lan.close().await;
+    }
     tracing::info!(agent = %driver.engine.endpoint_id(), "agent stopped");
     result
 }
@@ -157,9 +184,13 @@ struct Driver {
     identity: EndToEnd,
     random: u64,
     peers: Vec<Peer>,
+    /// Who is listened to first.
+    first: usize,
     door: Arc<Door>,
     listener: Option<Listener<Door>>,
     services: Services,
+    lease: Option<Lease>,
+    lan: Option<lan::Lan>,
     closing: JoinSet<()>,
 }
 
@@ -171,6 +202,7 @@ enum Woken {
     Peer(usize, Happened),
     Accepted(Box<mtp::ws::Accepted<usp::EndpointId>>),
     Local(Local),
+    Lan(Offer),
 }
 
 impl Driver {
@@ -193,6 +225,7 @@ impl Driver {
                 // Undelivered notifications and retry counters do not survive a restart (R-NOT.4, R-WS.21).
                 self.peers.clear();
                 self.engine.come_up(self.clock.now())?;
+                self.forget_lease();
                 continue;
             }
             match self.wait(tick, stop.as_mut(), alarm.as_mut()).await {
@@ -201,6 +234,7 @@ impl Driver {
                 Woken::Peer(at, happened) => self.happened(at, happened),
                 Woken::Accepted(accepted) => self.accepted(*accepted),
                 Woken::Local(happened) => self.local(happened),
+                Woken::Lan(offer) => self.on_the_lan(&offer),
             }
             self.time_passes();
         }
@@ -218,6 +252,7 @@ impl Driver {
             .filter_map(Peer::deadline)
             .chain(tick)
             .chain(self.services.deadline())
+            .chain(self.lease.as_ref().map(Lease::deadline))
             .min();
         if let Some(at) = deadline.map(tokio::time::Instant::from)
             && alarm.deadline() != at
@@ -227,21 +262,17 @@ impl Driver {
         let notifier = self.engine.notifier();
         let Driver {
             peers,
+            first,
             listener,
             services,
             closing,
+            lan,
             ..
         } = self;
         tokio::select! {
             () = stop => Woken::Shutdown,
-            (at, happened) = poll_fn(|cx| {
-                for (at, peer) in peers.iter_mut().enumerate() {
-                    if let Poll::Ready(happened) = peer.poll(cx) {
-                        return Poll::Ready((at, happened));
-                    }
-                }
-                Poll::Pending
-            }) => Woken::Peer(at, happened),
+            (at, happened) = poll_fn(|cx| poll_in_turn(peers, first, |peer| peer.poll(cx)))
+                => Woken::Peer(at, happened),
             accepted = async {
                 match listener {
                     Some(listener) => listener.accept().await,
@@ -249,6 +280,7 @@ impl Driver {
                 }
             } => Woken::Accepted(Box::new(accepted)),
             happened = services.next() => Woken::Local(happened),
+            offer = lan::next(lan) => Woken::Lan(offer),
             () = notifier.woken() => Woken::Hint,
             () = alarm, if deadline.is_some() => Woken::Time,
             Some(_) = closing.join_next() => Woken::Time,
@@ -296,6 +328,7 @@ impl Driver {
                     tracing::debug!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), %error, "record refused");
                 }
             },
+            Happened::Room => peer.settled(now),
             Happened::Closed(why) => {
                 peer.lost(now, random);
                 tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), why, "connection lost");
@@ -313,6 +346,7 @@ impl Driver {
     fn time_passes(&mut self) {
         let now = self.clock.now().at;
         self.services.handle_timeout(now);
+        self.look_at_lease();
         for at in 0..self.peers.len() {
             let random = self.next_random();
             let peer = &mut self.peers[at];
@@ -336,7 +370,7 @@ impl Driver {
         let own = self.engine.endpoint_id().clone();
         let peer = &mut self.peers[at];
         let (reach, tls) = (peer.config.reach.clone(), self.tls.clone());
-        let peer_eid = peer.config.endpoint_id.clone();
+        let (peer_eid, proves) = (peer.config.endpoint_id.clone(), peer.config.proves);
         peer.channel = match reach {
             Reach::Awaited | Reach::Local => return,
             Reach::Socket(path) => Channel::Dialing(Box::pin(async move {
@@ -347,12 +381,14 @@ impl Driver {
             Reach::WebSocket(url) => Channel::Dialing(Box::pin(async move {
                 let encrypted = url.starts_with("wss:");
                 let mut config = mtp::ws::DialConfig::new(url, own);
-                config.tls = encrypted.then(|| client_tls(tls, peer_eid)).transpose()?;
+                config.tls = encrypted
+                    .then(|| client_tls(tls, peer_eid, proves))
+                    .transpose()?;
                 Ok(Wire::from(mtp::ws::dial(&config).await?))
             })),
             Reach::Mqtt(link) => Channel::Dialing(Box::pin(async move {
                 let given = |text: String| Some(text).filter(|text| !text.is_empty());
-                let tls = link.encrypted.then(|| client_tls(tls, peer_eid));
+                let tls = link.encrypted.then(|| client_tls(tls, peer_eid, proves));
                 let config = mtp::mqtt::DialConfig {
                     tls: tls.transpose()?,
                     websocket: link.websocket.then(|| MQTT_WEBSOCKET_PATH.to_owned()),
@@ -372,7 +408,7 @@ impl Driver {
             Reach::Stomp(link) => Channel::Dialing(Box::pin(async move {
                 let given = |text: String| Some(text).filter(|text| !text.is_empty());
                 let beat = |ms: u32| Duration::from_millis(ms.into());
-                let tls = link.encrypted.then(|| client_tls(tls, peer_eid));
+                let tls = link.encrypted.then(|| client_tls(tls, peer_eid, proves));
                 let config = mtp::stomp::DialConfig {
                     tls: tls.transpose()?,
                     virtual_host: given(link.virtual_host),
@@ -427,8 +463,9 @@ impl Driver {
     }
 
     async fn flush(&mut self, at: usize) {
-        if let Err(error) = self.peers[at].flush().await {
-            let (now, random) = (self.clock.now().at, self.next_random());
+        let now = self.clock.now().at;
+        if let Err(error) = self.peers[at].flush(now).await {
+            let random = self.next_random();
             let peer = &mut self.peers[at];
             tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), %error, "connection lost");
             peer.lost(now, random);
@@ -459,19 +496,4 @@ impl Driver {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
-}
-
-/// How a server is verified, by the configuration file.
-fn client_tls(
-    tls: crate::TlsConfig,
-    peer_eid: usp::EndpointId,
-) -> Result<Arc<ClientTls>, mtp::tls::TlsError> {
-    let settings = ClientTlsConfig {
-        roots: tls.ca_file.map_or(Roots::Public, Roots::Only),
-        own: tls.certificate.zip(tls.key),
-        peer_eid: Some(peer_eid),
-        clock_unset: false,
-        insecure: tls.insecure,
-    };
-    ClientTls::load(&settings).map(Arc::new)
 }

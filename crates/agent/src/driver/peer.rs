@@ -13,8 +13,9 @@ use usp::agent::{NotifyId, Session};
 use usp::msg::{Register, RegisterStatus, RegistrationPath, Response};
 use usp::{EndpointId, ErrorCode, UspError};
 
+use super::stall::{Seen, Stall};
 use super::wire::{Wire, WireError};
-use crate::limits::{REGISTER_AGAIN, SEND_TIME_MAX};
+use crate::limits::{CLOSING_TIME_MAX, REGISTER_AGAIN, REGISTER_TIME_MAX, SEND_TIME_MAX};
 use crate::{ControllerLink, Reach};
 
 /// A connection attempt under way.
@@ -34,6 +35,8 @@ pub(super) enum Channel {
 pub(super) enum Happened {
     Dialed(Result<Wire, WireError>),
     Record(Bytes),
+    /// There may be room again for what is sent, or we listen where we wanted to.
+    Room,
     Closed(String),
 }
 
@@ -44,6 +47,7 @@ pub(super) struct Peer {
     pub backoff: Backoff,
     /// Undelivered notifications with their subscription; 0 for an OnBoardRequest.
     pub sent: Vec<(NotifyId, u32)>,
+    stall: Stall,
     /// What the broker has refused, and when it is asked for again.
     refused: Option<(Instant, Vec<String>)>,
 }
@@ -57,6 +61,7 @@ impl Peer {
             session,
             channel,
             sent: Vec::new(),
+            stall: Stall::default(),
             refused: None,
         }
     }
@@ -75,7 +80,8 @@ impl Peer {
             Channel::Dialing(dialing) => dialing.as_mut().poll(cx).map(Happened::Dialed),
             // Cancel-safe: the link keeps what is half read.
             Channel::Open(link) => pin!(link.recv()).poll(cx).map(|result| match result {
-                Ok(record) => Happened::Record(record),
+                Ok(Some(record)) => Happened::Record(record),
+                Ok(None) => Happened::Room,
                 Err(error) => Happened::Closed(error.to_string()),
             }),
             Channel::Idle | Channel::Waiting(_) => Poll::Pending,
@@ -86,14 +92,15 @@ impl Peer {
     pub fn opened(&mut self, now: Instant, mut link: Wire) {
         link.set_keep_alive(self.config.keep_alive); // R-WS.17
         self.session.channel_opened(now, link.connect_record());
+        self.stall = Stall::default();
         self.refused = None;
-        self.register(self.config.register.clone());
+        self.register(now, self.config.register.clone());
         self.channel = Channel::Open(link);
         self.backoff.reset(); // R-WS.21
     }
 
     /// A USP Service asks its broker for its paths.
-    fn register(&mut self, paths: Vec<String>) {
+    fn register(&mut self, now: Instant, paths: Vec<String>) {
         if paths.is_empty() {
             return;
         }
@@ -102,7 +109,7 @@ impl Peer {
             allow_partial: true,
             reg_paths: paths.into_iter().map(path).collect(),
         };
-        if let Err(error) = self.session.register(request) {
+        if let Err(error) = self.session.register(now, request, REGISTER_TIME_MAX) {
             tracing::warn!(broker = %self.config.endpoint_id, %error, "nothing is registered");
         }
     }
@@ -143,28 +150,29 @@ impl Peer {
         if self.refused.as_ref().is_some_and(|(due, _)| *due <= now)
             && let Some((_, paths)) = self.refused.take()
         {
-            self.register(paths);
+            self.register(now, paths);
         }
     }
 
     /// The connection is gone: waits before dialling again.
     pub fn lost(&mut self, now: Instant, random: u64) {
         self.session.channel_closed(now);
+        self.stall = Stall::default();
         self.refused = None;
         self.channel = match &self.config.reach {
             Reach::Awaited | Reach::Local => Channel::Idle,
             // R-UDS.5
             Reach::Socket(_) => Channel::Waiting(now + mtp::uds::retry_wait(random)),
             Reach::WebSocket(_) => Channel::Waiting(now + self.backoff.next(random)),
-            Reach::Mqtt(mqtt) => {
-                let longest = Duration::from_secs(mqtt.retry_max.into());
-                Channel::Waiting(now + self.backoff.next(random).min(longest))
-            }
-            Reach::Stomp(stomp) => {
-                let longest = Duration::from_secs(stomp.retry_max.into());
-                Channel::Waiting(now + self.backoff.next(random).min(longest))
-            }
+            Reach::Mqtt(link) => self.again_within(now, link.retry_max, random),
+            Reach::Stomp(link) => self.again_within(now, link.retry_max, random),
         };
+    }
+
+    /// The next attempt, after a wait of at most so many seconds.
+    fn again_within(&mut self, now: Instant, longest: u32, random: u64) -> Channel {
+        let longest = Duration::from_secs(longest.into());
+        Channel::Waiting(now + self.backoff.next(random).min(longest))
     }
 
     /// Dial at once; for new addresses and wanted reconnects.
@@ -191,25 +199,56 @@ impl Peer {
         }
     }
 
+    /// The controller is told where it finds us now, as soon as we are found there.
+    pub fn settled(&mut self, now: Instant) {
+        if let Channel::Open(link) = &mut self.channel
+            && link.moved()
+        {
+            self.session.announce(now, link.connect_record());
+        }
+    }
+
     /// Whether what is no record ends the connection.
     pub fn closes_on_garbage(&self) -> bool {
         matches!(&self.channel, Channel::Open(link) if link.closes_on_garbage())
     }
 
-    /// Writes what the session wants to send. An error means that the connection is useless.
-    pub async fn flush(&mut self) -> Result<(), WireError> {
+    /// Writes what the session wants to send, as far as there is room: nobody waits for a peer that does not read. An
+    /// error means that the connection is useless.
+    pub async fn flush(&mut self, now: Instant) -> Result<(), WireError> {
         let Channel::Open(link) = &mut self.channel else {
             return Ok(());
         };
-        while let Some(record) = self.session.poll_transmit() {
-            match tokio::time::timeout(SEND_TIME_MAX, link.send(record)).await {
-                Ok(sent) => sent?,
-                Err(_) => {
-                    return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
-                }
-            }
+        let mut sent = false;
+        while link.has_room()
+            && let Some(record) = self.session.poll_transmit()
+        {
+            link.send(record).await?;
+            sent = true;
         }
-        Ok(())
+        let seen = Seen {
+            room: link.has_room(),
+            sent,
+            waiting: link.waiting_bytes(),
+        };
+        match self.stall.look(now, seen, SEND_TIME_MAX) {
+            true => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes all of it, before the connection is closed.
+    async fn flush_all(&mut self) {
+        let Channel::Open(link) = &mut self.channel else {
+            return;
+        };
+        let all = async {
+            while let Some(record) = self.session.poll_transmit() {
+                link.send(record).await?;
+            }
+            Ok::<_, WireError>(())
+        };
+        let _ = tokio::time::timeout(CLOSING_TIME_MAX, all).await;
     }
 
     /// Takes leave (R-MTP.7) and gives the connection away for closing.
@@ -221,7 +260,7 @@ impl Peer {
         if matches!(self.channel, Channel::Open(_)) {
             // The sentence matters; no code of the table means an ordinary end.
             self.session.disconnect(ErrorCode(0), why);
-            let _ = self.flush().await;
+            self.flush_all().await;
         }
         self.session.channel_closed(now);
         match std::mem::replace(&mut self.channel, Channel::Idle) {
@@ -240,7 +279,8 @@ impl Peer {
             Channel::Idle | Channel::Dialing(_) => None,
         };
         let refused = self.refused.as_ref().map(|(due, _)| *due);
-        [channel, self.session.poll_timeout(), refused]
+        let stall = self.stall.due(SEND_TIME_MAX);
+        [channel, self.session.poll_timeout(), refused, stall]
             .into_iter()
             .flatten()
             .min()
@@ -252,5 +292,61 @@ fn backoff(config: &ControllerLink) -> Backoff {
     match config.reach {
         Reach::Stomp(_) => Backoff::from_zero(wait, multiplier),
         _ => Backoff::new(wait, multiplier),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use usp::agent::Event;
+    use usp::context::{Mode, Payload};
+    use usp::proto::record::UdsConnectRecord;
+
+    use super::*;
+    use crate::engine::SessionSettings;
+
+    #[test]
+    fn a_broker_that_says_nothing_is_asked_again() {
+        let own: EndpointId = "self::service".parse().unwrap();
+        let broker: EndpointId = "self::broker".parse().unwrap();
+        let config = ControllerLink {
+            instance: 1,
+            mtp: 1,
+            endpoint_id: broker.clone(),
+            reach: Reach::Awaited,
+            retry: (5, 2000),
+            keep_alive: 60,
+            session: SessionSettings {
+                mode: Mode::Forbid,
+                expires: 0,
+                retry: (5, 2000),
+                record_bytes_max: 0,
+                retransmits_max: 0,
+                payload: Payload::Plaintext,
+            },
+            register: vec!["Device.X_A.".into()],
+            proves: false,
+            found: false,
+        };
+        let session = Session::new(&Default::default(), own.clone(), broker, 1);
+        let mut peer = Peer::new(config, session);
+        let start = Instant::now();
+        peer.session.channel_opened(start, UdsConnectRecord {});
+        peer.register(start, peer.config.register.clone());
+        let sent = |peer: &mut Peer| std::iter::from_fn(|| peer.session.poll_transmit()).count();
+        assert_eq!(sent(&mut peer), 2);
+
+        let late = start + REGISTER_TIME_MAX;
+        assert_eq!(peer.deadline(), Some(late));
+        peer.session.handle_timeout(late);
+        let Some(Event::Registered { result, .. }) = peer.session.poll_event() else {
+            panic!("nothing is said of it");
+        };
+        peer.registered(late, &own, result);
+        let again = late + REGISTER_AGAIN;
+        assert_eq!(peer.deadline(), Some(again));
+        peer.register_again(late);
+        assert_eq!(sent(&mut peer), 0);
+        peer.register_again(again);
+        assert_eq!(sent(&mut peer), 1);
     }
 }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -17,6 +16,8 @@ use usp::session::Transport;
 use usp::{EndpointId, ErrorCode, UspError};
 
 use super::peer::Channel;
+use super::stall::{Seen, Stall};
+use super::turn::poll_in_turn;
 use super::{Driver, RunError};
 use crate::limits::{SERVICE_ANSWER_TIME_MAX, SERVICE_SEND_TIME_MAX};
 use crate::{Reach, ServicesConfig};
@@ -53,6 +54,7 @@ struct Service {
     number: u32,
     session: Session,
     link: Link,
+    stall: Stall,
     asks: HashMap<RequestId, u64>,
 }
 
@@ -63,7 +65,7 @@ pub(super) struct Services {
     controllers: Option<Listener<LocalDoor>>,
     controller_door: Option<Arc<LocalDoor>>,
     peers: Vec<Service>,
-    /// Who is listened to first, so that one that says a lot does not keep the others from being heard.
+    /// Who is listened to first.
     first: usize,
     /// How they are spoken with; a device without services has none.
     config: Option<Arc<Config>>,
@@ -75,7 +77,8 @@ pub(super) struct Services {
 pub(super) enum Local {
     Service(Box<Accepted>),
     Controller(Box<Accepted>),
-    Heard(usize, Result<Bytes, LinkError>),
+    /// A record, or that there is room again for what is sent.
+    Heard(usize, Result<Option<Bytes>, LinkError>),
 }
 
 impl Services {
@@ -126,23 +129,20 @@ impl Services {
             accepted = accept(services) => Local::Service(Box::new(accepted)),
             accepted = accept(controllers) => Local::Controller(Box::new(accepted)),
             (at, heard) = poll_fn(|cx| {
-                let count = peers.len();
-                for turn in 0..count {
-                    let at = (*first + turn) % count;
-                    if let Poll::Ready(heard) = pin!(peers[at].link.recv()).poll(cx) {
-                        *first = at + 1;
-                        return Poll::Ready((at, heard));
-                    }
-                }
-                Poll::Pending
+                poll_in_turn(peers, first, |peer| pin!(peer.link.recv_some()).poll(cx))
             }) => Local::Heard(at, heard),
         }
     }
 
     /// When something is due.
     pub fn deadline(&self) -> Option<Instant> {
-        let timeouts = self.peers.iter().map(|peer| peer.session.poll_timeout());
-        timeouts.flatten().min()
+        let due = |peer: &Service| {
+            [
+                peer.session.poll_timeout(),
+                peer.stall.due(SERVICE_SEND_TIME_MAX),
+            ]
+        };
+        self.peers.iter().flat_map(due).flatten().min()
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -182,7 +182,8 @@ impl Driver {
         match happened {
             Local::Service(accepted) => self.service_accepted(*accepted),
             Local::Controller(accepted) => self.local_controller(*accepted),
-            Local::Heard(at, Ok(record)) => {
+            Local::Heard(_, Ok(None)) => {}
+            Local::Heard(at, Ok(Some(record))) => {
                 let now = self.clock.now().at;
                 let peer = &mut self.services.peers[at];
                 if let Err(error) = peer.session.handle_input(now, &record) {
@@ -215,6 +216,7 @@ impl Driver {
             number,
             session: Session::new(config, own, id, ids),
             link: accepted.link,
+            stall: Stall::default(),
             asks: HashMap::new(),
         });
     }
@@ -257,6 +259,8 @@ impl Driver {
         while !self.services.peers.is_empty() {
             self.drop_service(0, None);
         }
+        // Who waits for them is let go, too.
+        self.services.jobs.clear();
     }
 
     /// Carries out what services say and sends what they are asked. Says whether anything happened.
@@ -283,14 +287,25 @@ impl Driver {
         busy
     }
 
+    /// Writes as far as there is room.
     async fn flush_service(&mut self, at: usize) -> Result<(), ()> {
+        let now = self.clock.now().at;
         let peer = &mut self.services.peers[at];
-        while let Some(record) = peer.session.poll_transmit() {
-            let sent = tokio::time::timeout(SERVICE_SEND_TIME_MAX, peer.link.send(record)).await;
-            if !matches!(sent, Ok(Ok(()))) {
-                tracing::info!(service = %peer.session.peer(), "a service does not read");
-                return Err(());
-            }
+        let mut sent = false;
+        while peer.link.has_room()
+            && let Some(record) = peer.session.poll_transmit()
+        {
+            peer.link.send(record).await.map_err(drop)?;
+            sent = true;
+        }
+        let seen = Seen {
+            room: peer.link.has_room(),
+            sent,
+            waiting: peer.link.waiting_bytes(),
+        };
+        if peer.stall.look(now, seen, SERVICE_SEND_TIME_MAX) {
+            tracing::info!(service = %peer.session.peer(), "a service does not read");
+            return Err(());
         }
         Ok(())
     }

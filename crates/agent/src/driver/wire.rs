@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mtp::mqtt::Version;
+use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
 use mtp::ws::{CloseCode, Incoming, KeepAlive};
 use usp::proto::record::{
     MqttConnectRecord, MqttVersion, RecordType, StompConnectRecord, StompVersion, UdsConnectRecord,
@@ -89,33 +91,56 @@ impl Wire {
         }
     }
 
-    /// The next record; an error is the end. Cancel-safe.
-    pub async fn recv(&mut self) -> Result<Bytes, WireError> {
+    /// The next record, or nothing where there may be room again for what is sent; an error is the end. Cancel-safe.
+    pub async fn recv(&mut self) -> Result<Option<Bytes>, WireError> {
         match self {
-            Self::WebSocket(link) => match link.recv().await? {
-                Incoming::Record(record) => Ok(record),
-                Incoming::Closed(closed) => Err(WireError(format!(
+            Self::WebSocket(link) => match link.recv_some().await? {
+                None => Ok(None),
+                Some(Incoming::Record(record)) => Ok(Some(record)),
+                Some(Incoming::Closed(closed)) => Err(WireError(format!(
                     "closed by the controller: {}",
                     closed.reason
                 ))),
             },
-            Self::Socket(link) => Ok(link.recv().await?),
+            Self::Socket(link) => Ok(link.recv_some().await?),
             Self::Mqtt(mqtt) => {
                 let (link, replies) = &mut **mqtt;
-                let incoming = link.recv().await?;
-                replies.remember(&incoming.record, incoming.reply, link.topic());
-                Ok(incoming.record)
+                Ok(link.recv_some().await?.map(|incoming| {
+                    replies.remember(&incoming.record, incoming.reply, link.topic());
+                    incoming.record
+                }))
             }
             Self::Stomp(stomp) => {
                 let (link, replies) = &mut **stomp;
-                let incoming = link.recv().await?;
-                replies.remember(&incoming.record, incoming.reply, link.destination());
-                Ok(incoming.record)
+                Ok(link.recv_some().await?.map(|incoming| {
+                    replies.remember(&incoming.record, incoming.reply, link.destination());
+                    incoming.record
+                }))
             }
         }
     }
 
-    /// Sends one record.
+    /// Whether what is sent now does not wait.
+    pub fn has_room(&self) -> bool {
+        match self {
+            Self::WebSocket(link) => link.has_room(),
+            Self::Socket(link) => link.has_room(),
+            Self::Mqtt(mqtt) => mqtt.0.has_room(),
+            Self::Stomp(stomp) => stomp.0.has_room(),
+        }
+    }
+
+    /// Bytes that wait for a peer that is slow to read.
+    pub fn waiting_bytes(&self) -> usize {
+        match self {
+            Self::WebSocket(link) => link.waiting_bytes(),
+            Self::Socket(link) => link.waiting_bytes(),
+            Self::Mqtt(mqtt) => mqtt.0.waiting_bytes(),
+            Self::Stomp(stomp) => stomp.0.waiting_bytes(),
+        }
+    }
+
+    /// Sends one record. Waits where there is no room.
     pub async fn send(&mut self, record: Bytes) -> Result<(), WireError> {
         match self {
             Self::WebSocket(link) => Ok(link.send(record).await?),
@@ -163,6 +188,14 @@ impl Wire {
     pub fn resubscribe(&mut self, destination: &str) -> bool {
         match self {
             Self::Stomp(stomp) => stomp.0.resubscribe(destination),
+            _ => false,
+        }
+    }
+
+    /// Whether it now listens at another destination than the controller has been told.
+    pub fn moved(&mut self) -> bool {
+        match self {
+            Self::Stomp(stomp) => stomp.0.moved(),
             _ => false,
         }
     }
@@ -228,4 +261,21 @@ fn msg_id(record: &Bytes) -> Option<String> {
         RecordType::NoSessionContext(context) => usp::codec::peek_msg(&context.payload).msg_id,
         _ => None,
     }
+}
+
+/// How a server is verified, by the configuration file.
+pub(super) fn client_tls(
+    tls: crate::TlsConfig,
+    peer_eid: usp::EndpointId,
+    proves: bool,
+) -> Result<Arc<ClientTls>, mtp::tls::TlsError> {
+    let settings = ClientTlsConfig {
+        roots: tls.ca_file.map_or(Roots::Public, Roots::Only),
+        own: tls.certificate.zip(tls.key),
+        peer_eid: Some(peer_eid),
+        eid_required: proves,
+        clock_unset: false,
+        insecure: tls.insecure,
+    };
+    ClientTls::load(&settings).map(Arc::new)
 }

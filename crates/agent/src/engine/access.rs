@@ -163,7 +163,7 @@ impl Engine {
                 Rule {
                     order: self.held(&format!("{row}Order")).parse().unwrap_or(0),
                     targets: list_items(&targets)
-                        .flat_map(|target| self.patterns(target))
+                        .flat_map(|target| self.patterns(&Actor::agent(), target))
                         .collect(),
                     rights: rights(&self.held(&format!("{row}Param"))) << 12
                         | rights(&self.held(&format!("{row}Obj"))) << 8

@@ -19,8 +19,8 @@ impl Engine {
         if first {
             self.factory(now)?;
         }
-        self.configured_controllers(now)?;
         self.configure_sockets();
+        self.configured_controllers(now)?;
         self.persist()?;
         self.wake_up(now)
     }
@@ -36,8 +36,8 @@ impl Engine {
             let boot = self.state.value("~boot").map(str::to_owned);
             self.state.clear();
             self.factory(now)?;
-            self.configured_controllers(now)?;
             self.configure_sockets();
+            self.configured_controllers(now)?;
             if let Some(boot) = boot {
                 self.state.set("~boot", &boot);
             }
@@ -173,17 +173,37 @@ impl Engine {
             });
             match known {
                 None => self.configure_controller(now, &controller, None)?,
-                Some(n) if self.state.value(&note) != Some(&controller.urls()) => {
+                // It was found before: from now on it is what the file says.
+                Some(n) if self.note_of_row(n, &controller.endpoint_id).is_some() => {
+                    self.configure_controller(now, &controller, Some(n))?;
+                    let row = format!("{CONTROLLERS}{n}.");
+                    self.state.set(&format!("{row}Enable"), "true");
+                    let role = role(&controller.role);
+                    self.state.set(&format!("{row}AssignedRole"), &role);
+                    self.forget_found(&controller.endpoint_id);
+                }
+                Some(n)
+                    if self.state.value(&note) != Some(&controller.urls())
+                        || self.is_cut_off(n) =>
+                {
                     self.configure_controller(now, &controller, Some(n))?;
                 }
                 Some(_) => {}
             }
             self.state.set(&note, &controller.urls());
         }
+        self.settle_found();
         Ok(())
     }
 
-    fn configure_controller(
+    /// Whether a controller is reached over a socket that is not there any more: the file had none for a while.
+    fn is_cut_off(&self, instance: u32) -> bool {
+        let row = format!("{CONTROLLERS}{instance}.MTP.1.");
+        self.held(&format!("{row}Protocol")) == "UDS" && self.socket_reach(&row).is_none()
+    }
+
+    /// A row as the configuration says: all of it for a new one, else how it is reached.
+    pub(super) fn configure_controller(
         &mut self,
         now: Now,
         config: &ControllerConfig,
@@ -194,12 +214,11 @@ impl Engine {
         let mut values = Vec::new();
         if known.is_none() {
             self.local_created(now, &Actor::agent(), CONTROLLERS, &row);
-            let role = if config.role == "Untrusted" { 2 } else { 1 };
             values.extend([
                 ("Alias".to_owned(), format!("cpe-{instance}")),
                 ("EndpointID".to_owned(), config.endpoint_id.clone()),
                 ("Enable".to_owned(), "true".to_owned()),
-                ("AssignedRole".to_owned(), format!("{TRUST}Role.{role}")),
+                ("AssignedRole".to_owned(), role(&config.role)),
                 (
                     "PeriodicNotifInterval".to_owned(),
                     config.periodic_interval.to_string(),
@@ -379,4 +398,10 @@ impl Engine {
     pub fn date_time(now: Now) -> String {
         clock::format_ms(now.unix_ms)
     }
+}
+
+/// The row of a role that configurations know by this name.
+pub(super) fn role(name: &str) -> String {
+    let n = if name == "Untrusted" { 2 } else { 1 };
+    format!("{TRUST}Role.{n}")
 }

@@ -225,6 +225,9 @@ impl Engine {
         }
         if controllers || touches("Device.LocalAgent.Subscription.") {
             self.rebuild_subscriptions(now);
+        } else if touches("Device.LocalAgent.ControllerTrust.") {
+            // Some may search by what they could not search by, or no longer.
+            self.sync_subscriptions();
         }
         if controllers || touches("Device.LocalAgent.ControllerTrust.") {
             self.reschedule_controllers(now, deltas);

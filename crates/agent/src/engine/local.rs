@@ -192,6 +192,9 @@ impl Engine {
             };
             let path = Path::parse(reference).map_err(|error| bad(error.to_string()))?;
             self.supported(&path).map_err(|fault| bad(fault.message))?;
+            let recipient = self.recipient(object).unwrap_or(0);
+            self.check_reference(recipient, kind, reference)
+                .map_err(|fault| bad(fault.message))?;
             let fits = match path.kind() {
                 PathKind::Object => true,
                 PathKind::Parameter => kind == Kind::ValueChange,

@@ -8,6 +8,8 @@ mod certificate;
 mod clock;
 mod commit;
 mod context;
+mod discovery;
+mod found;
 mod get;
 mod local;
 mod mqtt;
@@ -39,6 +41,7 @@ use crate::backend::{CommandResult, Notifier, Restart};
 use crate::storage::{Storage, StorageError};
 use crate::{AgentConfig, Backend, Fault, Now};
 pub use context::SessionSettings;
+pub use discovery::{Found, Source};
 
 pub(crate) use self::values::{Filter, Target};
 pub use mqtt::MqttLink;
@@ -145,6 +148,11 @@ pub struct ControllerLink {
     pub session: SessionSettings,
     /// What this agent, a USP Service, registers there.
     pub register: Vec<String>,
+    /// Over TLS its certificate has to carry its endpoint id: it was found, and whoever named the host may have a
+    /// certificate for it.
+    pub proves: bool,
+    /// It was found: where it dials us, its certificate has to carry its endpoint id, which anybody on the network knows.
+    pub found: bool,
 }
 
 /// What the driver knows and the data model shows.

@@ -3,7 +3,7 @@
 
 use mtp::mqtt::{Version, topic};
 
-use super::{Engine, instance};
+use super::{CONTROLLERS, Engine, instance};
 use crate::config::{ControllerConfig, MqttAddress, mqtt_version};
 
 /// The table of MQTT clients, the engine's own like everything below it.
@@ -136,8 +136,9 @@ impl Engine {
     ) -> Vec<(String, String)> {
         let mqtt = config.mqtt.clone().unwrap_or_default();
         let (topic, response_topic) = mqtt.topics(self.own.as_str());
-        let client = self.state.instances(CLIENTS).next();
-        let client = self.state.insert(CLIENTS, client);
+        let client = self
+            .state
+            .insert(CLIENTS, self.client_for(&config.endpoint_id));
         let mtp = self
             .state
             .instances(MTPS)
@@ -189,6 +190,32 @@ impl Engine {
         ]
         .map(|(name, value)| (format!("MTP.{row}.{name}"), value))
         .to_vec()
+    }
+
+    /// The row of its client: one that was found has its own, so that no credential of it goes to others.
+    fn client_for(&self, endpoint_id: &str) -> Option<u32> {
+        let mut configured = self.config.controllers.iter();
+        if !configured.any(|one| one.endpoint_id == endpoint_id) {
+            return self.note(endpoint_id).and_then(|note| note.client);
+        }
+        let found = self.found_rows();
+        let is_found = |n: &u32| found.iter().any(|(_, _, note)| note.client == Some(*n));
+        let mut clients = self.state.instances(CLIENTS);
+        clients.find(|n| !is_found(n))
+    }
+
+    /// The client that the MTP of MQTT has.
+    pub(super) fn mqtt_client(&self) -> Option<u32> {
+        let mut mtps = self.state.instances(MTPS);
+        let mtp = mtps.find(|n| self.held(&format!("{MTPS}{n}.Protocol")) == "MQTT")?;
+        instance(&self.held(&format!("{MTPS}{mtp}.MQTT.Reference")), CLIENTS)
+    }
+
+    /// Whether a controller is reached over MQTT.
+    pub(super) fn is_over_mqtt(&self, controller: u32) -> bool {
+        let below = format!("{CONTROLLERS}{controller}.MTP.");
+        let mut mtps = self.state.values_below(&below);
+        mtps.any(|(_, name, value)| name == "Protocol" && value == "MQTT")
     }
 
     /// What is known of the connection of a client: `None` when it has none.

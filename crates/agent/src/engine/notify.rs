@@ -7,7 +7,7 @@ use usp::RetryPolicy;
 use usp::proto::msg::{self, Notification};
 
 use super::access::{Actor, Field, Right};
-use super::paths::{Pattern, list_items, split};
+use super::paths::{Pattern, is_search, list_items, split};
 use super::{CONTROLLERS, Effect, Engine, SUBSCRIPTIONS};
 use crate::limits::{TRIGGER_SETTINGS_MAX, WATCHED_VALUES_MAX};
 use crate::{Now, Watch};
@@ -62,7 +62,7 @@ pub struct Outgoing {
 #[derive(Debug, Clone)]
 pub(crate) struct Subscription {
     pub instance: u32,
-    controller: u32,
+    pub controller: u32,
     id: String,
     pub kind: Kind,
     pub references: Vec<String>,
@@ -93,13 +93,18 @@ impl Engine {
         self.sync_subscriptions();
     }
 
+    /// Instance of the controller that a subscription is for.
+    pub(crate) fn recipient(&self, row: &str) -> Option<u32> {
+        let recipient = self.held(&format!("{row}Recipient"));
+        recipient.rsplit('.').next()?.parse().ok()
+    }
+
     fn read_subscription(&self, instance: u32) -> Option<Subscription> {
         let row = format!("{SUBSCRIPTIONS}{instance}.");
         if !self.held_true(&format!("{row}Enable")) {
             return None;
         }
-        let recipient = self.held(&format!("{row}Recipient"));
-        let controller = recipient.rsplit('.').next()?.parse().ok()?;
+        let controller = self.recipient(&row)?;
         if !self.held_true(&format!("{CONTROLLERS}{controller}.Enable")) {
             return None;
         }
@@ -150,21 +155,20 @@ impl Engine {
         only: Option<u32>,
         make: impl Fn(&Engine, &Actor) -> Option<Notification>,
     ) {
-        let concerned = |engine: &Engine, references: &[String]| {
-            references
-                .iter()
-                .any(|reference| engine.covers(reference, path))
+        let concerned = |engine: &Engine, subscription: &Subscription| {
+            let mut references = subscription.references.iter();
+            references.any(|reference| engine.covers(subscription.controller, reference, path))
         };
         self.notify_where(now, kind, only, concerned, make);
     }
 
-    /// As above, where `wanted` says which references concern it.
+    /// As above, where `wanted` says which subscriptions it concerns.
     pub(crate) fn notify_where(
         &mut self,
         now: Now,
         kind: Kind,
         only: Option<u32>,
-        wanted: impl Fn(&Engine, &[String]) -> bool,
+        wanted: impl Fn(&Engine, &Subscription) -> bool,
         make: impl Fn(&Engine, &Actor) -> Option<Notification>,
     ) {
         let mut triggered = Vec::new();
@@ -175,7 +179,7 @@ impl Engine {
                 && subscription
                     .expires
                     .is_none_or(|expires| now.unix_ms < expires)
-                && wanted(self, &subscription.references);
+                && wanted(self, subscription);
             if !concerned
                 || !self.state.exists(CONTROLLERS, subscription.controller)
                     && kind != Kind::ObjectDeletion
@@ -224,11 +228,13 @@ impl Engine {
         }
     }
 
-    pub(crate) fn covers(&self, reference: &str, path: &str) -> bool {
-        match reference.contains(['[', '+']) {
+    /// Whether a reference of a controller covers a path. What may not be read is not searched by here, either: what
+    /// comes, and what does not, would tell it (R-GIN.0).
+    pub(crate) fn covers(&self, controller: u32, reference: &str, path: &str) -> bool {
+        match is_search(reference) {
             false => Pattern::simple(reference).covers(path),
             true => self
-                .patterns(reference)
+                .patterns(&self.compile_actor(controller), reference)
                 .iter()
                 .any(|pattern| pattern.covers(path)),
         }

@@ -41,6 +41,8 @@ impl Engine {
             instance,
             mtp,
             register: self.registers(endpoint_id.as_str()),
+            proves: self.proves(instance, endpoint_id.as_str()),
+            found: self.note_of_row(instance, endpoint_id.as_str()).is_some(),
             endpoint_id,
             reach,
             retry,

@@ -15,6 +15,9 @@ use crate::{Fault, Now};
 /// Where the model is described.
 const MODEL_URI: &str = "urn:broadband-forum-org:tr-181-2-19-1-usp";
 
+/// What holds a name, about.
+const HOLD: usize = 32;
+
 /// Which details are wanted.
 #[derive(Clone, Copy)]
 struct Wanted {
@@ -251,6 +254,28 @@ impl Engine {
 pub(crate) fn elements(object: &msg::SupportedObjectResult) -> usize {
     let operations = object.supported_commands.len() + object.supported_events.len();
     1 + object.supported_params.len() + operations + object.unique_key_sets.len()
+}
+
+/// Bytes of the texts of it, and of what holds them.
+pub(crate) fn bytes(object: &msg::SupportedObjectResult) -> usize {
+    let names = |names: &[String]| names.iter().map(|name| HOLD + name.len()).sum::<usize>();
+    let params = object.supported_params.iter();
+    let commands = object.supported_commands.iter();
+    let events = object.supported_events.iter();
+    let keys = object.unique_key_sets.iter();
+    HOLD + object.supported_obj_path.len()
+        + names(&object.divergent_paths)
+        + params.map(|one| HOLD + one.param_name.len()).sum::<usize>()
+        + commands
+            .map(|one| {
+                let args = names(&one.input_arg_names) + names(&one.output_arg_names);
+                HOLD + one.command_name.len() + args
+            })
+            .sum::<usize>()
+        + events
+            .map(|one| HOLD + one.event_name.len() + names(&one.arg_names))
+            .sum::<usize>()
+        + keys.map(|one| HOLD + names(&one.key_names)).sum::<usize>()
 }
 
 fn bare(def: &ObjectDef) -> msg::SupportedObjectResult {

@@ -4,12 +4,15 @@ mod rig;
 
 mod certificates;
 mod deletes;
+mod discovery;
+mod found;
 mod functions;
 mod mqtt;
 mod operations;
 mod reads;
 mod roles;
 mod services;
+mod sockets;
 mod stomp;
 mod transactions;
 mod writes;

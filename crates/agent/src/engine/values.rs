@@ -329,8 +329,8 @@ impl Engine {
         scope.resolve(path).map(Target::Objects)
     }
 
-    /// Patterns for a path that may have search expressions, as they match now.
-    pub(crate) fn patterns(&self, text: &str) -> Vec<Pattern> {
+    /// Patterns for a path that may have search expressions, as they match now with the eyes of `actor`.
+    pub(crate) fn patterns(&self, actor: &Actor, text: &str) -> Vec<Pattern> {
         if !is_search(text) {
             return vec![Pattern::simple(text)];
         }
@@ -348,8 +348,7 @@ impl Engine {
         let Some(object) = object else {
             return Vec::new();
         };
-        let actor = Actor::agent();
-        match self.target(self.last, &actor, Filter::None, &object) {
+        match self.target(self.last, actor, Filter::None, &object) {
             Ok(Target::Objects(found) | Target::Tables(found)) => found
                 .iter()
                 .map(|found| Pattern::simple(&format!("{found}{rest}")))

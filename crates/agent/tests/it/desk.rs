@@ -85,6 +85,10 @@ impl Talk {
         };
         let config = Config {
             contexts: contexts.into(),
+            // One that is not answered does not hold up the others.
+            window: usp::limits::WINDOW_MAX,
+            // A broker of services, too.
+            registrations: true,
             ..Config::default()
         };
         let session = Session::new(Arc::new(config), id(CONTROLLER), agent, ids);

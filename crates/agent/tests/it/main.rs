@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod byhand;
 mod conversation;
 mod desk;
+mod found;
 mod kill;
 #[path = "../../examples/service.rs"]
 #[expect(dead_code, reason = "the example is a program, too")]

@@ -47,7 +47,21 @@ async fn until_it_says(talk: &mut Talk, status: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_controller_that_takes_its_leave_is_no_longer_shown_as_connected() {
+async fn a_controller_that_is_no_longer_there_is_no_longer_shown_as_connected() {
+    for end in [End::Leave, End::Protocol, End::Disabled] {
+        no_longer_shown(end).await;
+    }
+}
+
+/// How it comes that it is not there.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Leave,
+    Protocol,
+    Disabled,
+}
+
+async fn no_longer_shown(end: End) {
     let mut desk = Desk::open().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let broker = listener.local_addr().unwrap();
@@ -87,6 +101,20 @@ async fn a_controller_that_takes_its_leave_is_no_longer_shown_as_connected() {
     let served = tokio::time::timeout(PATIENCE, serve(&listener)).await;
     let (mut pipe, announced) = served.unwrap();
     until_it_says(&mut talk, "Connected").await;
+    let row = "Device.LocalAgent.Controller.2.";
+    let set = |name: &str, value: &str| usp::msg::set_values([(format!("{row}{name}"), value)]);
+    match end {
+        End::Leave => leave(&mut pipe, &announced).await,
+        End::Protocol => _ = talk.ask(set("MTP.1.Protocol", "WebSocket")).await,
+        End::Disabled => _ = talk.ask(set("Enable", "false")).await,
+    }
+    until_it_says(&mut talk, "Connecting").await;
+    stop.cancel();
+    task.await.unwrap().unwrap();
+}
+
+/// The controller says goodbye.
+async fn leave(pipe: &mut Pipe, announced: &Publish) {
     let over_mqtt = Config {
         transport: Transport::Mqtt,
         ..Config::default()
@@ -103,7 +131,4 @@ async fn a_controller_that_takes_its_leave_is_no_longer_shown_as_connected() {
         ..Publish::default()
     }));
     pipe.flush().await.unwrap();
-    until_it_says(&mut talk, "Connecting").await;
-    stop.cancel();
-    task.await.unwrap().unwrap();
 }

@@ -14,29 +14,21 @@ use usp::proto::msg::{
     Response, UpdateStatus,
 };
 
+use crate::conversation::Box1;
 use crate::desk::{CONTROLLER, Desk, PATIENCE, Talk, subscribe};
 use crate::meter::{METER, Meter};
 
-const BROKER: &str = "os::00256D-broker";
+pub const BROKER: &str = "os::00256D-broker";
 const SERVICE: &str = "self::meter";
-const ROWS: &str = "Device.USPServices.USPService.";
+pub const ROWS: &str = "Device.USPServices.USPService.";
 
-/// The agent with nothing but its own objects.
-struct Plain(std::sync::Arc<dm::Schema>);
-
-impl agent::Backend for Plain {
-    fn schema(&self) -> std::sync::Arc<dm::Schema> {
-        self.0.clone()
-    }
-}
-
-struct Running {
+pub struct Running {
     task: tokio::task::JoinHandle<Result<(), agent::RunError>>,
     stop: CancellationToken,
 }
 
 impl Running {
-    fn start(config: AgentConfig, backend: Box<dyn agent::Backend>) -> Running {
+    pub fn start(config: AgentConfig, backend: Box<dyn agent::Backend>) -> Running {
         let stop = CancellationToken::new();
         let options = RunOptions {
             storage: Box::new(MemoryStorage::new()),
@@ -46,20 +38,21 @@ impl Running {
         Running { task, stop }
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap().unwrap();
     }
 }
 
-struct House {
-    folder: tempfile::TempDir,
-    broker: Running,
-    talk: Talk,
+pub struct House {
+    pub folder: tempfile::TempDir,
+    pub desk: Desk,
+    pub broker: Running,
+    pub talk: Talk,
 }
 
 impl House {
-    async fn open(trust: Vec<TrustConfig>) -> House {
+    pub async fn open(trust: Vec<TrustConfig>) -> House {
         let folder = tempfile::tempdir().unwrap();
         let mut desk = Desk::open().await;
         let config = AgentConfig {
@@ -77,35 +70,36 @@ impl House {
             }),
             ..AgentConfig::default()
         };
-        let model = agent::model(&["Device.DeviceInfo.!only"]).unwrap();
-        let broker = Running::start(config, Box::new(Plain(model)));
+        let model = agent::model(&["Device.DeviceInfo.!only", "Device.Reboot()"]).unwrap();
+        let broker = Running::start(config, Box::new(Box1(model)));
         let mut talk = desk.accept().await;
         talk.connected().await;
         House {
             folder,
+            desk,
             broker,
             talk,
         }
     }
 
-    fn socket(&self) -> String {
+    pub fn socket(&self) -> String {
         self.folder.path().join("controller").display().to_string()
     }
 
-    fn service(&self, own: &str) -> Running {
+    pub fn service(&self, own: &str) -> Running {
         let config = crate::meter::config(own, &self.socket(), BROKER);
         Running::start(config, Box::new(Meter::new().unwrap()))
     }
 
     /// A service that is there, and whose row has come.
-    async fn with_service(&mut self) -> (Running, String) {
+    pub async fn with_service(&mut self) -> (Running, String) {
         subscribe(&mut self.talk, "rows", "ObjectCreation", ROWS, false).await;
         let service = self.service(SERVICE);
         let row = self.row_appears().await;
         (service, row)
     }
 
-    async fn row_appears(&mut self) -> String {
+    pub async fn row_appears(&mut self) -> String {
         let created = |n: &Notification| matches!(n, Notification::ObjCreation(_));
         match self.talk.notified(created).await.notification {
             Notification::ObjCreation(created) => created.obj_path,
@@ -113,7 +107,7 @@ impl House {
         }
     }
 
-    async fn get(&mut self, path: &str) -> Vec<(String, String)> {
+    pub async fn get(&mut self, path: &str) -> Vec<(String, String)> {
         let Response::GetResp(resp) = self.talk.ask(usp::msg::get([path])).await else {
             panic!("no GetResp");
         };
@@ -128,7 +122,7 @@ impl House {
         out
     }
 
-    async fn code(&mut self, path: &str) -> u32 {
+    pub async fn code(&mut self, path: &str) -> u32 {
         let Response::GetResp(resp) = self.talk.ask(usp::msg::get([path])).await else {
             panic!("no GetResp");
         };
@@ -470,7 +464,7 @@ async fn a_local_controller_connects_to_the_agents_socket() {
         ..AgentConfig::default()
     };
     let model = agent::model(&["Device.DeviceInfo.!only"]).unwrap();
-    let agent = Running::start(config, Box::new(Plain(model)));
+    let agent = Running::start(config, Box::new(Box1(model)));
     let dial = async |own: &str| {
         let own: usp::EndpointId = own.parse().unwrap();
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -538,7 +532,7 @@ async fn the_right_name_from_the_wrong_user_is_refused_at_both_sockets() {
     };
     config.check("agent.toml").unwrap();
     let model = agent::model(&["Device.DeviceInfo.!only"]).unwrap();
-    let agent = Running::start(config, Box::new(Plain(model)));
+    let agent = Running::start(config, Box::new(Box1(model)));
     let mut links = Vec::new();
     for (path, mode) in paths.iter().zip([0o600, 0o660]) {
         let dial = async |own: &str| {
@@ -566,87 +560,4 @@ async fn the_right_name_from_the_wrong_user_is_refused_at_both_sockets() {
         assert!(why.contains("is connected already"), "{why}");
     }
     agent.stop().await;
-}
-
-/// More than a session lets wait at once, at a service that cannot take the first now.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_of_three_hundred_commands_of_a_service_is_subscribed_to() {
-    use usp::agent::{Event, Session};
-    use usp::proto::msg::{self, Request};
-    const MANY: usize = 300;
-    let house = House::open(Vec::new()).await;
-    let own: usp::EndpointId = "self::many".parse().unwrap();
-    let dial = mtp::uds::DialConfig::new(house.socket(), own.clone());
-    let mut link = mtp::uds::dial(&dial).await.unwrap();
-    let mut session = Session::new(&Default::default(), own, BROKER.parse().unwrap(), 1);
-    let now = std::time::Instant::now;
-    session.channel_opened(now(), usp::proto::record::UdsConnectRecord {});
-    let path = "Device.X_M.".to_owned();
-    let register = msg::Register {
-        allow_partial: false,
-        reg_paths: vec![msg::RegistrationPath { path: path.clone() }],
-    };
-    session.register(register).unwrap();
-    let command = |n| msg::SupportedCommandResult {
-        command_name: format!("Go{n}()"),
-        command_type: msg::CmdType::ASYNC,
-        ..Default::default()
-    };
-    let object = msg::SupportedObjectResult {
-        supported_obj_path: path,
-        supported_commands: (0..MANY).map(command).collect(),
-        ..Default::default()
-    };
-    let done = CancellationToken::new();
-    let (mut asked, mut made) = (0, std::collections::BTreeSet::new());
-    let mut answer = |request: Request| match request {
-        Request::GetSupportedDm(_) => Ok(Response::GetSupportedDmResp(GetSupportedDMResp {
-            req_obj_results: vec![msg::RequestedObjectResult {
-                supported_objs: vec![object.clone()],
-                ..Default::default()
-            }],
-        })),
-        Request::Get(_) => Ok(Response::GetResp(Default::default())),
-        Request::Add(add) => {
-            asked += 1;
-            if asked == 1 {
-                let code = usp::ErrorCode::RESOURCES_EXCEEDED;
-                return Err(usp::UspError::new(code, "not now"));
-            }
-            let mut settings = add.create_objs[0].param_settings.iter();
-            let reference = settings.find(|one| one.param == "ReferenceList").unwrap();
-            assert!(made.insert(reference.value.clone()), "once is enough");
-            if made.len() == MANY {
-                done.cancel();
-            }
-            Ok(Response::AddResp(msg::AddResp {
-                created_obj_results: vec![msg::CreatedObjectResult {
-                    requested_path: add.create_objs[0].obj_path.clone(),
-                    oper_status: CreateStatus::OperSuccess(msg::CreateSuccess {
-                        instantiated_path: format!("Device.LocalAgent.Subscription.{asked}."),
-                        ..Default::default()
-                    }),
-                }],
-            }))
-        }
-        other => panic!("{other:?}"),
-    };
-    let talk = async {
-        while !done.is_cancelled() {
-            while let Some(record) = session.poll_transmit() {
-                link.send(record).await.unwrap();
-            }
-            let record = link.recv().await.unwrap();
-            session.handle_input(now(), &record).unwrap();
-            while let Some(event) = session.poll_event() {
-                if let Event::Requested { token, request, .. } = event {
-                    session.respond(token, answer(request)).unwrap();
-                }
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, talk)
-        .await
-        .expect("all of them");
-    house.broker.stop().await;
 }

@@ -193,7 +193,10 @@ async fn an_agent_is_managed_through_a_rabbitmq() {
     let destination = format!("{mtp}STOMP.Destination");
     let answer = meeting.ask(usp::msg::set_values([(&destination, &*other)]));
     assert!(matches!(answer.await, Response::SetResp(_)));
-    meeting.to.clone_from(&other);
+    // Whoever has not made the change learns of it.
+    let announced = meeting.connected().await;
+    assert_eq!(announced.subscribed_destination, other);
+    meeting.to = announced.subscribed_destination;
     assert_eq!(meeting.value(&destination).await, other);
     assert_eq!(meeting.last.take().unwrap().reply, Some(other));
     let path = format!("{CONNECTION}LastChangeDate");

@@ -225,7 +225,7 @@ async fn a_client_that_takes_nothing_is_sent_only_so_much() {
     let error = loop {
         tokio::select! {
             result = link.send(record.clone()) => match result {
-                Ok(()) => sent += 1,
+                Ok(_) => sent += 1,
                 Err(error) => break error,
             },
             _ = read(&mut pipe) => {}
@@ -287,12 +287,17 @@ async fn a_record_larger_than_the_client_takes_is_not_sent_and_the_link_stays() 
     };
     // One for its length, which takes two bytes by then.
     let room = MAX as usize - empty.packet_bytes(Version::V5) - 1;
-    link.send(vec![7; room + 1].into()).await.unwrap();
+    let refused = link.send(vec![7; room + 1].into()).await.unwrap();
+    let max = MAX as usize;
+    assert_eq!(
+        refused.map(|one| (one.bytes, one.max)),
+        Some((max + 1, max))
+    );
     let Incoming::Wrong(wrong) = heard(&mut link).await.unwrap() else {
         panic!("not told");
     };
     assert_eq!(wrong.reason, "record-too-large-for-device");
-    link.send(vec![7; room].into()).await.unwrap();
+    assert_eq!(link.send(vec![7; room].into()).await.unwrap(), None);
     let Packet::Publish(full) = answered(&mut pipe, &mut link).await else {
         panic!("no record");
     };

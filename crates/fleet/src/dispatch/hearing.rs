@@ -1,7 +1,7 @@
 //! What the dispatcher hears of the devices and of people, and what that does to the work under
 //! way.
 
-use super::{Dispatcher, Lane, Then, Waiting};
+use super::{Command, Dispatcher, Lane, Said, Then, Waiting};
 use crate::id::{DeviceId, OperationId};
 use crate::limits;
 use crate::operation::{Input as OpInput, Phase};
@@ -32,9 +32,85 @@ impl Dispatcher {
         if let Some(active) = self.active(device)
             && matches!(active.waiting, Waiting::Job(id, _) if id == job)
         {
+            match result.is_err() {
+                // It may be the last one that is waited for.
+                true => self.go_on(device, OpInput::Answer(result), now),
+                false => self.step(device, OpInput::Answer(result), now),
+            }
+        }
+    }
+
+    fn step(&mut self, device: DeviceId, input: OpInput<'_>, now: Now) {
+        if let Some(active) = self.active(device) {
             let time = active.time(now);
-            let step = active.operation.step(OpInput::Answer(result), time);
+            let step = active.operation.step(input, time);
             self.follow(device, step, now);
+        }
+    }
+
+    /// What may end an operation without its proof: where the device may have given that to another node, or over
+    /// another link, the log is looked at first.
+    pub(super) fn go_on(&mut self, device: DeviceId, input: OpInput<'static>, now: Now) {
+        let Some(active) = self.active(device) else {
+            return;
+        };
+        if !active.operation.awaits_word() {
+            return self.step(device, input, now);
+        }
+        self.wait_for(device, Waiting::Look(Box::new(input), None));
+        self.read_log(device, now);
+    }
+
+    /// Reads the log for what is waited for.
+    pub(super) fn read_log(&mut self, device: DeviceId, now: Now) {
+        let Some(active) = self.active(device) else {
+            return;
+        };
+        let look = Command::Look {
+            operation: Box::new(active.operation.clone()),
+            fence: active.fence,
+            after: active.heard_to,
+        };
+        if let Waiting::Look(_, again) = &mut active.waiting {
+            *again = None;
+            self.out.push_back(look);
+        }
+        self.set_timer(device, now);
+    }
+
+    /// What the log has.
+    pub(super) fn looked(
+        &mut self,
+        device: DeviceId,
+        operation: OperationId,
+        fence: i64,
+        found: Option<Said>,
+        now: Now,
+    ) {
+        let Some(active) = self.active(device) else {
+            return;
+        };
+        if active.operation.id != operation || active.fence != fence {
+            return;
+        }
+        let Waiting::Look(_, again) = &mut active.waiting else {
+            return;
+        };
+        let Some(found) = found else {
+            // Without it it could be decided wrongly: what came waits.
+            *again = Some(now.later(limits::STORE_RETRY));
+            return self.set_timer(device, now);
+        };
+        let time = active.time(now);
+        for (at, notice) in &found.notices {
+            let at = time.minus(now.wall.since(*at));
+            active.operation.hear(OpInput::Notice(at, notice), time);
+        }
+        active.heard_to = found.to;
+        // Taken out without a rest between: what follows always waits for something else.
+        let waiting = std::mem::replace(&mut active.waiting, Waiting::Save(Then::Proceed));
+        if let Waiting::Look(then, _) = waiting {
+            self.step(device, *then, now);
         }
     }
 
@@ -105,7 +181,7 @@ impl Dispatcher {
                 let step = active.operation.step(input, time);
                 self.follow(device, step, now);
             }
-            Waiting::Job(..) => {
+            Waiting::Job(..) | Waiting::Look(..) => {
                 active.operation.hear(input, time);
                 if active.operation.state.is_final() {
                     self.save(device, Then::Done, now);

@@ -46,7 +46,7 @@ impl Dispatcher {
             Lane::Active(active) => {
                 let used = match active.waiting {
                     Waiting::Job(_, asked) => Some(asked),
-                    Waiting::Until(_) => entry.link_for(&active.operation),
+                    Waiting::Until(_) | Waiting::Look(..) => entry.link_for(&active.operation),
                     Waiting::Save(_) => return,
                 };
                 if used != Some(over) {
@@ -82,7 +82,7 @@ impl Dispatcher {
                     self.follow(device, step, now);
                 }
                 Waiting::Until(_) if !reachable => self.release(device, why, now),
-                Waiting::Job(..) | Waiting::Until(_) | Waiting::Save(_) => {}
+                Waiting::Job(..) | Waiting::Until(_) | Waiting::Save(_) | Waiting::Look(..) => {}
             }
         } else {
             self.forget_if_idle(device);

@@ -75,7 +75,7 @@ impl Bench {
         let claimed = Claimed {
             operation,
             fence,
-            evidence: Vec::new(),
+            evidence: Said::default(),
             cancelled: false,
         };
         self.tell(Input::Claimed(self.device, Some(Box::new(claimed))));
@@ -224,7 +224,7 @@ fn a_node_that_lost_its_lease_sends_nothing() {
     let claimed = Claimed {
         operation,
         fence: 1,
-        evidence: Vec::new(),
+        evidence: Said::default(),
         cancelled: false,
     };
     dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
@@ -252,7 +252,7 @@ fn an_operation_that_is_cancelled_while_it_is_claimed_is_not_sent() {
     let claimed = Claimed {
         operation: Operation::new(id, tenant, device, request, "t", now.wall, expires),
         fence: 1,
-        evidence: Vec::new(),
+        evidence: Said::default(),
         cancelled: false,
     };
     dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
@@ -280,7 +280,7 @@ fn a_claim_is_renewed_while_the_device_thinks() {
     let claimed = Claimed {
         operation,
         fence: 1,
-        evidence: Vec::new(),
+        evidence: Said::default(),
         cancelled: false,
     };
     dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
@@ -312,7 +312,7 @@ fn the_answer_to_a_renewal_is_not_taken_for_a_write() {
     let claimed = Claimed {
         operation,
         fence: 1,
-        evidence: Vec::new(),
+        evidence: Said::default(),
         cancelled: false,
     };
     dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
@@ -402,6 +402,9 @@ fn a_clock_that_is_set_does_not_change_what_is_waited_for() {
             match bench.next() {
                 Some(Command::Renew { .. }) => {
                     bench.tell(Input::Renewed(bench.device, id, 1, Saved::Durable));
+                }
+                Some(Command::Look { .. }) => {
+                    bench.tell(Input::Looked(bench.device, id, 1, Some(Said::default())));
                 }
                 Some(Command::Save { operation, .. }) if operation.state.is_final() => {
                     break *operation;
@@ -603,7 +606,7 @@ fn devices_that_only_wait_do_not_keep_the_others_waiting_up_to_a_bound() {
         let claimed = Claimed {
             operation,
             fence: 1,
-            evidence: Vec::new(),
+            evidence: Said::default(),
             cancelled: false,
         };
         dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);

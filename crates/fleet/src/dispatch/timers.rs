@@ -34,8 +34,8 @@ impl Dispatcher {
                     Waiting::Save(_) => active
                         .retry_save_at
                         .unwrap_or_else(|| now.later(limits::LEASE)),
-                    Waiting::Job(..) => renew,
-                    Waiting::Until(at) => at.min(renew),
+                    Waiting::Job(..) | Waiting::Look(_, None) => renew,
+                    Waiting::Until(at) | Waiting::Look(_, Some(at)) => at.min(renew),
                 }
             }
         };
@@ -83,9 +83,12 @@ impl Dispatcher {
         if let Waiting::Until(at) = active.waiting
             && at <= now.mono
         {
-            let time = active.time(now);
-            let step = active.operation.step(OpInput::Proceed, time);
-            return self.follow(device, step, now);
+            return self.go_on(device, OpInput::Proceed, now);
+        }
+        if let Waiting::Look(_, Some(at)) = active.waiting
+            && at <= now.mono
+        {
+            return self.read_log(device, now);
         }
         let left = active.lease_until.saturating_duration_since(now.mono);
         if active.renewing.is_none() && left <= limits::LEASE_RENEW_BEFORE {

@@ -58,6 +58,7 @@ fn a_session_that_comes_and_goes_takes_nothing_from_the_link_that_stays() {
         path: path.clone(),
         keys: BTreeMap::new(),
         faults: Vec::new(),
+        after_restart: false,
     };
     let added = southbound::AddResult {
         requested: "Device.Table.".to_owned(),
@@ -111,11 +112,12 @@ fn rests(over: Protocol, command: Option<Command>) -> bool {
 }
 
 /// Takes up what is stored.
-fn takes_up(bench: &mut Bench, operation: Operation, evidence: Vec<(Timestamp, Notice)>) {
+fn takes_up(bench: &mut Bench, operation: Operation, notices: Vec<(Timestamp, Notice)>) {
+    let to = Place::default();
     let claimed = Claimed {
         operation,
         fence: 2,
-        evidence,
+        evidence: Said { notices, to },
         cancelled: false,
     };
     bench.tell(Input::Claimed(bench.device, Some(Box::new(claimed))));

@@ -29,6 +29,24 @@ impl Default for Config {
     }
 }
 
+/// How far the event log was read for what a device said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The number of the last event that was looked at.
+    pub seq: u64,
+    /// Of how many former ids of the device: with another one, what was said under it is new, too.
+    pub former: usize,
+}
+
+/// What a device said, from the event log. Told twice is the same as told once.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Said {
+    /// What, and when.
+    pub notices: Vec<(Timestamp, Notice)>,
+    /// How far it was read: the next look goes on from there.
+    pub to: Place,
+}
+
 /// An operation this node may work on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claimed {
@@ -37,7 +55,7 @@ pub struct Claimed {
     /// Every write for this claim carries it.
     pub fence: i64,
     /// What the device said since the operation was sent, from the event log.
-    pub evidence: Vec<(Timestamp, Notice)>,
+    pub evidence: Said,
     /// A person asked to stop it while somebody held it, as the event log has it.
     pub cancelled: bool,
 }
@@ -77,6 +95,8 @@ pub enum Input {
     ClaimFailed(DeviceId),
     /// The answer to [`Command::Save`].
     Saved(DeviceId, OperationId, Write, Saved),
+    /// The answer to [`Command::Look`]: what the device said, from the event log; `None` when it cannot be read now.
+    Looked(DeviceId, OperationId, i64, Option<Said>),
     /// The answer to [`Command::Renew`]; never taken for the one of a write that is under way too.
     Renewed(DeviceId, OperationId, i64, Saved),
     /// Something an adapter reported.
@@ -109,6 +129,15 @@ pub enum Command {
         write: Write,
         /// `None` gives the claim back.
         lease_until: Option<Timestamp>,
+    },
+    /// Read in the event log what the device said since this was sent, as for a claim.
+    Look {
+        /// As it is now.
+        operation: Box<Operation>,
+        /// The fence of the claim.
+        fence: i64,
+        /// From here on; what is before was heard.
+        after: Place,
     },
     /// Hold the claim longer.
     Renew {

@@ -38,11 +38,15 @@ pub enum Refusal {
     WeakerThanOpenLink,
     /// Two agents with this endpoint id throw each other out.
     Flapping,
+    /// It is reached through another broker now.
+    BehindAnotherBroker,
+    /// Its broker has had too many devices registered lately.
+    RegistrationsLimited,
 }
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Refusal; 16] = [
+    pub const ALL: [Refusal; 18] = [
         Self::UnknownCredential,
         Self::SetupKeyUnusable,
         Self::SetupKeyLimited,
@@ -59,6 +63,8 @@ impl Refusal {
         Self::TenantDisabled,
         Self::WeakerThanOpenLink,
         Self::Flapping,
+        Self::BehindAnotherBroker,
+        Self::RegistrationsLimited,
     ];
 
     /// Its name in the store and the API.
@@ -80,6 +86,8 @@ impl Refusal {
             Self::TenantDisabled => "tenant_disabled",
             Self::WeakerThanOpenLink => "weaker_than_open_link",
             Self::Flapping => "flapping",
+            Self::BehindAnotherBroker => "behind_another_broker",
+            Self::RegistrationsLimited => "registrations_limited",
         }
     }
 
@@ -121,6 +129,12 @@ impl Refusal {
             Self::TenantDisabled => "the tenant is disabled: its devices are not served",
             Self::WeakerThanOpenLink => "a better authenticated device with this name is connected",
             Self::Flapping => "two devices with this name keep replacing each other",
+            Self::BehindAnotherBroker => {
+                "a device with this name is reached through another broker"
+            }
+            Self::RegistrationsLimited => {
+                "its broker has had too many devices registered in a short time"
+            }
         }
     }
 
@@ -128,7 +142,7 @@ impl Refusal {
     pub fn http_status(self) -> u16 {
         match self {
             Self::UnknownCredential | Self::SetupKeyUnusable | Self::TokenSuperseded => 401,
-            Self::SetupKeyLimited | Self::Flapping => 429,
+            Self::SetupKeyLimited | Self::RegistrationsLimited | Self::Flapping => 429,
             Self::EndpointMissing => 400,
             Self::EndpointMismatch
             | Self::ReadmitNeeded
@@ -139,7 +153,7 @@ impl Refusal {
             | Self::CertificateOfAnotherTenant
             | Self::TenantDisabled => 403,
             Self::TenantMissing => 404,
-            Self::WeakerThanOpenLink => 409,
+            Self::WeakerThanOpenLink | Self::BehindAnotherBroker => 409,
         }
     }
 }

@@ -29,10 +29,10 @@ fn token(n: u128, status: TokenStatus) -> Credential {
     }
 }
 
-fn known(n: u128, has_current_token: bool, readmit: bool) -> Option<Known> {
+fn known(n: u128, has_own_credential: bool, readmit: bool) -> Option<Known> {
     Some(Known {
         device: device(n),
-        has_current_token,
+        has_own_credential,
         expects_own_token: false,
         certificate_required: false,
         readmit,

@@ -37,7 +37,10 @@ impl Operation {
         for result in results {
             match result.result {
                 Ok(created) => {
-                    self.outcome.set(&created.path, OutcomeState::Accepted);
+                    match created.after_restart {
+                        true => self.outcome.accept_for_later(&created.path),
+                        false => self.outcome.set(&created.path, OutcomeState::Accepted),
+                    }
                     for (name, fault) in created.faults {
                         let path = format!("{}{name}", created.path);
                         self.outcome.set(&path, OutcomeState::Refused { fault });
@@ -128,6 +131,11 @@ impl Operation {
         for row in self.progress.rows.clone() {
             if found.iter().any(|v| v.path.starts_with(&row)) {
                 self.outcome.set(&row, OutcomeState::Done);
+            }
+            // Of one that is in force later the values it begins with may still be read.
+            let is_later = |p: &super::PathOutcome| p.path == row && p.after_restart;
+            if self.outcome.paths.iter().any(is_later) {
+                continue;
             }
             for (name, wanted) in &values {
                 let path = format!("{row}{name}");

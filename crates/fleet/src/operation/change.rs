@@ -92,7 +92,10 @@ impl Operation {
                         self.outcome.set(&result.requested, OutcomeState::Absent);
                     }
                     for path in gone {
-                        self.outcome.set(&path, OutcomeState::Accepted);
+                        match result.after_restart.contains(&path) {
+                            true => self.outcome.accept_for_later(&path),
+                            false => self.outcome.set(&path, OutcomeState::Accepted),
+                        }
                     }
                 }
                 // Said the other way (R-DEL.1).
@@ -152,7 +155,10 @@ impl Operation {
                 for outcome in &mut self.outcome.paths {
                     if matches!(outcome.state, OutcomeState::Accepted | OutcomeState::Absent) {
                         let there = found.iter().any(|v| is_of(&outcome.path, &v.path));
-                        outcome.state = if there {
+                        // One that goes with a restart may be there until then.
+                        outcome.state = if there && outcome.after_restart {
+                            OutcomeState::Accepted
+                        } else if there {
                             OutcomeState::Differs {
                                 read: "still there".to_owned(),
                             }
@@ -201,7 +207,8 @@ mod tests {
     use super::super::tests::{acting, at, ok, values};
     use super::*;
     use crate::operation::{Input, Step};
-    use crate::southbound::{Answer, Failure, Op};
+    use crate::southbound::{AddResult, Answer, Created, Failure, Op};
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_value_that_is_in_force_after_a_restart_succeeds_says_so_and_may_still_read_as_before() {
@@ -237,12 +244,76 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_comes_or_goes_with_a_restart_succeeds_says_so_and_may_still_read_as_before() {
+        const NAME: &str = "Device.T.1.Name";
+        let name = || values(&[(NAME, "a")]);
+        for later in [true, false] {
+            let delete = Request::Delete {
+                paths: vec!["Device.T.1.".to_owned()],
+                allow_partial: false,
+            };
+            let mut op = acting(delete, Some(name()));
+            let row = vec!["Device.T.1.".to_owned()];
+            let gone = DeleteResult {
+                requested: row[0].clone(),
+                result: Ok(row.clone()),
+                faults: Vec::new(),
+                after_restart: if later { row } else { Vec::new() },
+            };
+            op.step(ok(Answer::Deleted(vec![gone])), at(3));
+            op.step(ok(name()), at(4));
+            is_later(&op, later);
+
+            let add = Request::Add {
+                object: "Device.T.".to_owned(),
+                values: BTreeMap::from([("Name".to_owned(), "b".to_owned())]),
+            };
+            let mut op = acting(add, Some(Answer::Instances(Vec::new())));
+            let created = Created {
+                path: "Device.T.1.".to_owned(),
+                keys: BTreeMap::new(),
+                faults: Vec::new(),
+                after_restart: later,
+            };
+            let added = AddResult {
+                requested: "Device.T.".to_owned(),
+                result: Ok(created),
+            };
+            op.step(ok(Answer::Added(vec![added])), at(3));
+            op.step(ok(name()), at(4));
+            let state = match later {
+                true => OperationState::Succeeded,
+                // The row is there, and not as it was wanted.
+                false => OperationState::Partly,
+            };
+            assert_eq!(op.state, state);
+            assert_eq!(op.outcome.paths[0].after_restart, later);
+        }
+    }
+
+    fn is_later(op: &Operation, later: bool) {
+        let state = match later {
+            true => OperationState::Succeeded,
+            false => OperationState::Failed,
+        };
+        assert_eq!(op.state, state);
+        assert_eq!(op.outcome.paths[0].after_restart, later);
+        let words = op.outcome.cause.as_deref();
+        assert_eq!(
+            words == Some("in force after a restart"),
+            later,
+            "{words:?}"
+        );
+    }
+
+    #[test]
     fn a_delete_of_a_row_that_was_seen_is_looked_after_whatever_the_device_says() {
         const NAME: &str = "Device.T.1.Name";
         let empty = |requested: &str| DeleteResult {
             requested: requested.into(),
             result: Ok(Vec::new()),
             faults: Vec::new(),
+            after_restart: Vec::new(),
         };
         let refused = || {
             Err(Failure::Refused {

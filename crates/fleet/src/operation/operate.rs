@@ -75,6 +75,14 @@ impl Operation {
         self.outcome.cause = Some("waiting for the device to start again".to_owned());
     }
 
+    /// Its end is what the device says by itself.
+    pub fn awaits_word(&self) -> bool {
+        self.is_operate()
+            && self.progress.sent_at.is_some()
+            && matches!(self.progress.phase, Phase::Await | Phase::Reconcile)
+            && !self.state.is_final()
+    }
+
     fn is_known(&self, command: &str) -> bool {
         self.outcome
             .paths

@@ -274,6 +274,7 @@ fn an_added_row_is_read_back() {
         path,
         keys: BTreeMap::new(),
         faults: Vec::new(),
+        after_restart: false,
     };
     let result = AddResult {
         requested: "Device.T.".into(),
@@ -372,6 +373,7 @@ fn deleting_nothing_is_a_success_and_a_row_that_stays_is_not() {
         requested: p.clone(),
         result: Ok(affected),
         faults: Vec::new(),
+        after_restart: Vec::new(),
     };
     let answer = vec![
         gone(&paths[0], Vec::new()),
@@ -402,6 +404,7 @@ fn a_delete_of_a_row_that_is_not_there_says_that_nothing_was_there() {
         requested: "Device.T.1.".into(),
         result: Ok(Vec::new()),
         faults: Vec::new(),
+        after_restart: Vec::new(),
     };
     let answered = Ok(Answer::Deleted(vec![gone]));
     let fault = Fault::new(7016, "no such object");

@@ -137,6 +137,24 @@ fn missing(path: &str, plan: &mut Plan) {
     plan.blocked(path, Trouble::UnknownPath, "the device does not support it");
 }
 
+/// Whether the device is known not to have this object or parameter. Where a reference leads is its own
+/// affair.
+pub(super) fn is_absent(path: &str, context: &Context<'_>) -> bool {
+    if path.contains(['+', '#']) {
+        return false;
+    }
+    let Some((owner, name)) = split(path).filter(|(_, name)| !name.is_empty()) else {
+        return matches!(object(path, context), Found::Missing);
+    };
+    match object(owner, context) {
+        // What a row of a table has that was never seen with one is not known.
+        Found::Told(told) if told.multi && told.params.is_empty() => false,
+        Found::Told(told) => !told.params.iter().any(|param| param.name == name),
+        Found::Missing => true,
+        Found::Published(_) | Found::Unsure => false,
+    }
+}
+
 pub(super) fn read(path: &str, context: &Context<'_>, plan: &mut Plan) {
     let kinds = [PathKind::Object, PathKind::Parameter];
     let Some(parsed) = parse(path, &kinds, "an object or a parameter", plan) else {

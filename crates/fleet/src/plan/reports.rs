@@ -1,5 +1,6 @@
-//! What a subscription to changes of values will not hear: parameters of which the device says that it
-//! does not report them, and those that the published model lets it leave out (`activeNotify canDeny`).
+//! What a subscription to changes of values will not hear: what the device does not have, parameters of
+//! which it says that it does not report them, and those that the published model lets it leave out
+//! (`activeNotify canDeny`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,11 +67,16 @@ fn look(
         return;
     }
     let passive = value(PASSIVELY).is_some_and(|text| matches!(text.as_str(), "true" | "1"));
+    let mut absent = Named::default();
     let mut never = Named::default();
     let mut perhaps = Named::default();
     let list = value(LIST).unwrap_or_default();
     let about = list.split(',').map(str::trim).filter(|one| !one.is_empty());
     for one in about.take(OPERATION_PATHS_MAX) {
+        if super::check::is_absent(one, context) {
+            absent.add(one);
+            continue;
+        }
         each(
             one,
             context,
@@ -88,6 +94,10 @@ fn look(
                 }
             },
         );
+    }
+    if let Some(names) = absent.words() {
+        let words = format!("the device does not have {names}");
+        plan.warned(path, Trouble::Unheard, words);
     }
     if let Some(names) = never.words() {
         let words = format!("the device does not report changes of {names}");

@@ -426,6 +426,30 @@ fn what_the_device_says_of_reporting_changes_decides_over_the_standard() {
             "the standard lets a device ignore changes of Device.ManagementServer.ParameterKey",
         ]
     );
+    // What the device does not have, and what nobody can tell.
+    let told = subscribe(
+        "Device.DeviceInfo.NoSuch,Device.NoSuch.,Device.DeviceInfo.UpTime,Device.Gap.A,Device.Rows.1.Name",
+        &[],
+    );
+    let mut gaps = model.clone();
+    gaps.gaps.push(("Device.Gap.".to_owned(), String::new()));
+    let rows = ModelObject {
+        multi: true,
+        params: Vec::new(),
+        ..gaps.objects["Device.DeviceInfo."].clone()
+    };
+    gaps.objects.insert("Device.Rows.{i}.".to_owned(), rows);
+    let context = Context {
+        model: Some(&gaps),
+        ..context
+    };
+    let mut found = Plan::default();
+    let Request::Add { object, values } = &told else {
+        panic!("{told:?}");
+    };
+    reports::add(object, values, &context, &mut found);
+    let words = "the device does not have Device.DeviceInfo.NoSuch and 1 more";
+    assert_eq!(unheard(&found), [words]);
     // Of a row that there is: its kind is known, or is set with it.
     let list = format!("{row}ReferenceList");
     assert_eq!(needs(&list)[0], format!("{row}NotifType"));

@@ -6,6 +6,7 @@ pub mod certificate;
 mod client;
 mod confirm;
 mod device;
+pub mod discovery;
 mod doctor;
 mod events;
 mod file;

@@ -32,7 +32,7 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(mut command: Command, log: PathBuf) -> Process {
+    pub fn start(mut command: Command, log: PathBuf) -> Process {
         let out = File::create(&log).unwrap();
         let child = command
             .stdin(Stdio::null())

@@ -4,7 +4,9 @@
 use std::io::{Read, Write};
 
 use ring::hmac::{self, HMAC_SHA256};
-use usp::context::{Channel, Proof};
+use usp::context::{Channel, Fingerprint, Proof};
+
+use crate::tls::fingerprint;
 
 /// What the keys of MACs are exported under. R-E2E.36
 const LABEL: &[u8] = b"EXPORTER-BBF-USP-Record";
@@ -95,6 +97,12 @@ impl Channel for Tls {
 
     fn is_handshaking(&self) -> bool {
         self.keys.is_none()
+    }
+
+    fn peer(&self) -> Option<Fingerprint> {
+        self.keys.as_ref()?;
+        let shown = self.connection.peer_certificates()?;
+        shown.first().map(fingerprint)
     }
 
     fn mac(&self, covered: &[u8]) -> Option<Vec<u8>> {

@@ -252,10 +252,13 @@ fn a_signature_counts_for_what_it_covers_and_who_made_it() {
     let by = |from: &str, certificate: &[u8], covered: &[u8], signature: &[u8]| {
         acs.verify(&eid(from), certificate, covered, signature)
     };
-    assert_eq!(by(CPE, cpe.certificate(), b"covered", &signature), Ok(()));
+    let shown = |one: &Credential| Ok(crate::tls::fingerprint(&one.own.cert[0]));
+    let signed = by(CPE, cpe.certificate(), b"covered", &signature);
+    assert_eq!(signed, shown(&cpe));
     // Who is a server in TLS signs as well.
     let other = acs.sign(b"covered").unwrap();
-    assert_eq!(by(ACS, acs.certificate(), b"covered", &other), Ok(()));
+    let signed = by(ACS, acs.certificate(), b"covered", &other);
+    assert_eq!(signed, shown(&acs));
     let mut forged = signature.clone();
     forged[10] ^= 1;
     let mut long = cpe.certificate().to_vec();

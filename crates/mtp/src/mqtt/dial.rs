@@ -11,15 +11,15 @@ use usp::EndpointId;
 use super::{
     ENDPOINT_ID, Outbox, Pipe, SUBPROTOCOL, SUBSCRIBE_TOPIC,
     error::{LinkError, code_words},
-    link::{Dialled, Link},
+    link::{self, Dialled, Link},
     packet::{ConnAck, Connect, Packet, Version},
     property::{Properties, Value, id},
     topic,
 };
 use crate::{
     limits::{
-        DIAL_TIME_MAX, MQTT_EARLY_MAX, MQTT_FILTERS_MAX, MQTT_KEEP_ALIVE,
-        MQTT_PACKET_OVERHEAD_BYTES, RECORD_BYTES_MAX,
+        DIAL_TIME_MAX, MQTT_CONTROLLER_IN_FLIGHT_MAX, MQTT_EARLY_MAX, MQTT_FILTERS_MAX,
+        MQTT_KEEP_ALIVE, MQTT_PACKET_OVERHEAD_BYTES, RECORD_BYTES_MAX,
     },
     stream::Stream,
     tls::ClientTls,
@@ -28,6 +28,9 @@ use crate::{
 
 /// The largest packet that we take, and say so.
 const PACKET_BYTES_MAX: usize = RECORD_BYTES_MAX + MQTT_PACKET_OVERHEAD_BYTES;
+
+/// Retain Handling 2 among the options of a subscription (MQTT 5, 3.8.3.1).
+const NO_RETAINED: u8 = 0x20;
 
 /// Which broker to dial and how.
 #[derive(Clone)]
@@ -200,13 +203,22 @@ async fn begin(
         return Err(DialError::Refused(refused(config.version, &ack)));
     }
     let said = Said::new(config, &ack)?;
-    let filters = said.filters.iter().map(|f| (f.clone(), config.qos.min(1)));
+    let mut options = config.qos.min(1);
+    if config.controller && config.version == Version::V5 {
+        // What was kept is not live.
+        options |= NO_RETAINED;
+    }
+    let filters = said.filters.iter().map(|f| (f.clone(), options));
     pipe.enqueue(&Packet::Subscribe(1, filters.collect()));
     pipe.flush().await?;
-    let (mut early, mut early_bytes) = (VecDeque::new(), 0);
+    let (mut early, mut early_bytes, mut retained) = (VecDeque::new(), 0, 0_usize);
     let codes = loop {
         match pipe.packet().await? {
             Packet::SubAck(1, codes) => break codes,
+            Packet::Publish(kept) if config.controller && kept.retain => {
+                link::acknowledge(&mut pipe, &kept)?;
+                retained += 1;
+            }
             // What was kept for us may come first. It is acknowledged when it is taken.
             Packet::Publish(publish) => {
                 early_bytes += publish.payload.len();
@@ -227,6 +239,9 @@ async fn begin(
         pipe.flush().await?;
         return Err(DialError::SubscriptionsRefused(said.filters.join(", ")));
     }
+    if retained > 0 {
+        tracing::debug!(retained, "retained messages are dropped");
+    }
     let number = |id| ack.properties.number(id);
     let keep_alive = number(id::SERVER_KEEP_ALIVE).and_then(|seconds| u16::try_from(seconds).ok());
     let packet_max = number(id::MAXIMUM_PACKET_SIZE).map_or(packet_bytes_max, |max| max as usize);
@@ -234,7 +249,11 @@ async fn begin(
     Ok(Link::new(Dialled {
         pipe,
         early,
-        outbox: Outbox::new(number(id::RECEIVE_MAXIMUM)),
+        outbox: match config.controller {
+            true => Outbox::within(number(id::RECEIVE_MAXIMUM), MQTT_CONTROLLER_IN_FLIGHT_MAX),
+            false => Outbox::new(number(id::RECEIVE_MAXIMUM)),
+        },
+        controller: config.controller,
         topic: config.topic.clone(),
         reply: said.reply,
         qos: config.qos.min(qos),

@@ -1,14 +1,7 @@
-//! What can go wrong with an MQTT connection, and whose fault it is.
-
-use std::{io, time::Duration};
+//! What MQTT has words for: errors that a peer is told, and those that it tells.
 
 use super::packet::code;
-use crate::{outgoing::Stalled, stream, ws::Violation};
-
-/// Bytes that are no packet, or none that may be; says what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Malformed(pub &'static str);
+pub use crate::broken::{LinkError, Malformed};
 
 impl Malformed {
     /// TLS where plaintext is spoken.
@@ -17,72 +10,13 @@ impl Malformed {
     pub const VERSION: Self = Self("a version of MQTT other than 5.0 and 3.1.1");
 }
 
-/// Why a link ended otherwise than by the peer's DISCONNECT.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LinkError {
-    /// The peer broke MQTT. It has been told, where there is a packet for it.
-    #[error("the peer misbehaved: {0}")]
-    PeerMisbehaved(&'static str),
-    /// The peer hit a limit of ours.
-    #[error("limit {limit} exceeded: more than {max}")]
-    LimitExceeded {
-        /// The name of the limit, see [`crate::limits`].
-        limit: &'static str,
-        /// Its value.
-        max: u64,
-    },
-    /// The peer did not read for too long while we had something to send.
-    #[error("the peer has not read anything for {} s", .0.as_secs())]
-    PeerStalled(Duration),
-    /// Nothing was heard within the keep-alive time, or no answer to a ping came.
-    #[error("the peer has been silent for {} s", .0.as_secs())]
-    PeerSilent(Duration),
-    /// The server ended it, for this reason (MQTT 5).
-    #[error("the server closed the connection: {0}")]
-    Closed(String),
-    /// The connection ended without a DISCONNECT.
-    #[error("the connection ended without a DISCONNECT")]
-    Gone,
-    /// The operating system or TLS reported an error.
-    #[error("connection lost: {0}")]
-    Io(#[from] io::Error),
-    /// The link was already closed.
-    #[error("the link is closed")]
-    ApiMisuse,
-}
-
-impl LinkError {
-    /// What reading or writing has met.
-    pub(crate) fn lost(error: io::Error) -> Self {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-        match inner {
-            Some(Violation(what)) => Self::PeerMisbehaved(what),
-            None if stream::is_end(&error) => Self::Gone,
-            None => Self::Io(error),
-        }
-    }
-
-    /// The reason code of the DISCONNECT that tells the peer what it did.
-    pub(super) fn told_as(&self) -> Option<u8> {
-        match self {
-            Self::PeerMisbehaved(_) => Some(code::PROTOCOL_ERROR),
-            Self::LimitExceeded { limit, .. } => Some(code::of_limit(limit)),
-            Self::PeerSilent(_) => Some(code::KEEP_ALIVE_TIMEOUT),
-            _ => None,
-        }
-    }
-}
-
-impl From<Stalled> for LinkError {
-    fn from(Stalled(limit): Stalled) -> Self {
-        Self::PeerStalled(limit)
-    }
-}
-
-impl From<Malformed> for LinkError {
-    fn from(malformed: Malformed) -> Self {
-        Self::PeerMisbehaved(malformed.0)
+/// The reason code of the DISCONNECT that tells the peer what it did.
+pub(super) fn told_as(error: &LinkError) -> Option<u8> {
+    match error {
+        LinkError::PeerMisbehaved(_) => Some(code::PROTOCOL_ERROR),
+        LinkError::LimitExceeded { limit, .. } => Some(code::of_limit(limit)),
+        LinkError::PeerSilent(_) => Some(code::KEEP_ALIVE_TIMEOUT),
+        _ => None,
     }
 }
 

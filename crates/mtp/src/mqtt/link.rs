@@ -45,12 +45,36 @@ pub struct Refused {
     pub why: &'static str,
 }
 
+/// A Record that the broker has not brought to anybody, and says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undelivered {
+    /// Where it went, with where answers go in 3.1.1.
+    pub topic: String,
+    /// What the broker says of it, a reason code of 5.0.
+    pub code: u8,
+}
+
+impl Undelivered {
+    /// Nobody is subscribed there; else the broker does not let us.
+    pub fn nobody_listens(&self) -> bool {
+        self.code == NO_MATCHING_SUBSCRIBERS
+    }
+
+    /// What the broker says, in words.
+    pub fn words(&self) -> String {
+        code_words(self.code)
+    }
+}
+
 /// See the module's words.
 pub struct Link {
     pipe: Pipe,
     /// Messages that came before the subscription was confirmed.
     early: VecDeque<Publish>,
     refused: Option<Refused>,
+    undelivered: Option<Undelivered>,
+    /// Of a Controller: what was kept for whoever subscribes is no message to it.
+    controller: bool,
     outbox: Outbox,
     /// Where the Controller listens.
     topic: String,
@@ -71,6 +95,7 @@ pub(super) struct Dialled {
     pub pipe: Pipe,
     pub early: VecDeque<Publish>,
     pub outbox: Outbox,
+    pub controller: bool,
     pub topic: String,
     pub reply: String,
     pub qos: u8,
@@ -86,6 +111,8 @@ impl Link {
             pipe: dialled.pipe,
             early: dialled.early,
             refused: None,
+            undelivered: None,
+            controller: dialled.controller,
             outbox: dialled.outbox,
             topic: dialled.topic,
             reply: dialled.reply,
@@ -114,7 +141,7 @@ impl Link {
     }
 
     /// The same, or nothing after anything that may have made room for what is sent, and after a message that
-    /// cannot be taken ([`Link::refused`]).
+    /// cannot be taken ([`Link::refused`]) or was not delivered ([`Link::undelivered`]).
     pub async fn recv_some(&mut self) -> Result<Option<Incoming>, LinkError> {
         poll_fn(|cx| self.poll_some(cx)).await
     }
@@ -122,6 +149,11 @@ impl Link {
     /// The message that came last and could not be taken, once.
     pub fn refused(&mut self) -> Option<Refused> {
         self.refused.take()
+    }
+
+    /// The record that was last not delivered, once.
+    pub fn undelivered(&mut self) -> Option<Undelivered> {
+        self.undelivered.take()
     }
 
     fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, LinkError>> {
@@ -157,14 +189,9 @@ impl Link {
     fn packet(&mut self, packet: Packet) -> Result<Option<Incoming>, LinkError> {
         match packet {
             Packet::Publish(publish) => {
-                match publish.qos {
-                    0 => {}
-                    1 => self
-                        .pipe
-                        .enqueue(&Packet::PubAck(publish.id, code::SUCCESS)),
-                    _ => return Err(LinkError::PeerMisbehaved("a PUBLISH of QoS 2")),
-                }
-                if let Some(why) = publish.refused {
+                acknowledge(&mut self.pipe, &publish)?;
+                let kept = (self.controller && publish.retain).then_some(RETAINED);
+                if let Some(why) = publish.refused.or(kept) {
                     let topic = publish.topic;
                     tracing::debug!(%topic, why, "a message cannot be taken; it is dropped");
                     self.refused = Some(Refused { topic, why });
@@ -172,8 +199,12 @@ impl Link {
                 }
                 Ok(self.incoming(publish))
             }
-            Packet::PubAck(id, _) => {
-                self.outbox.acknowledged(&mut self.pipe, id);
+            Packet::PubAck(id, code) => {
+                let topic = self.outbox.acknowledged(&mut self.pipe, id);
+                self.undelivered = topic.filter(|_| code != code::SUCCESS).map(|topic| {
+                    let topic = topic.into();
+                    Undelivered { topic, code }
+                });
                 Ok(None)
             }
             Packet::PingResp | Packet::SubAck(..) | Packet::UnsubAck(..) => Ok(None),
@@ -253,6 +284,11 @@ impl Link {
         self.pipe.push().await.map(|()| true)
     }
 
+    /// Bytes that wait to be written.
+    pub fn waiting_bytes(&self) -> usize {
+        self.pipe.queued_bytes()
+    }
+
     /// Whether more can be sent at once: the broker reads, and takes what it is sent.
     pub fn has_room(&self) -> bool {
         !self.outbox.is_full() && self.pipe.queued_bytes() < SEND_QUEUE_BYTES
@@ -324,6 +360,22 @@ impl Link {
     }
 }
 
+/// It was taken, and nobody is subscribed to where it went (MQTT 5, 3.4.2.1).
+const NO_MATCHING_SUBSCRIBERS: u8 = 0x10;
+
+/// Why a retained message is not taken.
+const RETAINED: &str = "a retained message: it says nothing of now";
+
+/// Tells the broker that a message was taken.
+pub(super) fn acknowledge(pipe: &mut Pipe, publish: &Publish) -> Result<(), LinkError> {
+    match publish.qos {
+        0 => {}
+        1 => pipe.enqueue(&Packet::PubAck(publish.id, code::SUCCESS)),
+        _ => return Err(LinkError::PeerMisbehaved("a PUBLISH of QoS 2")),
+    }
+    Ok(())
+}
+
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link")
@@ -355,6 +407,7 @@ mod tests {
             pipe: pipe(near.unwrap()),
             early: VecDeque::new(),
             outbox: Outbox::new(None),
+            controller: false,
             topic: "c".into(),
             reply: "a".into(),
             qos: 0,

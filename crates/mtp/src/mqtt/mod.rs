@@ -21,7 +21,7 @@ mod wire;
 pub use decoder::{Decoder, PACKET_SIZE};
 pub use dial::{DialConfig, DialError, dial};
 pub use error::{LinkError, Malformed, code_words};
-pub use link::{Incoming, Link, Refused};
+pub use link::{Incoming, Link, Refused, Undelivered};
 pub use outbox::Outbox;
 pub use packet::{ConnAck, Connect, Packet, Publish, Version, code};
 pub use pipe::Pipe;

@@ -1,7 +1,7 @@
 //! Publishes on their way out, either end: numbers for those of QoS 1, a window of them in flight,
 //! and the ones that wait for room in it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     error::LinkError,
@@ -15,7 +15,8 @@ use crate::limits::{MQTT_IN_FLIGHT_MAX, SEND_QUEUE_BYTES};
 pub struct Outbox {
     window: u16,
     next: u16,
-    in_flight: Vec<u16>,
+    /// Where they go.
+    in_flight: BTreeMap<u16, Box<str>>,
     held: VecDeque<Publish>,
     held_bytes: usize,
 }
@@ -23,12 +24,17 @@ pub struct Outbox {
 impl Outbox {
     /// As many in flight as the peer takes, and never more than [`MQTT_IN_FLIGHT_MAX`].
     pub fn new(receive_maximum: Option<u32>) -> Self {
+        Self::within(receive_maximum, MQTT_IN_FLIGHT_MAX)
+    }
+
+    /// The same with another limit.
+    pub(super) fn within(receive_maximum: Option<u32>, max: u16) -> Self {
         let wanted = receive_maximum.unwrap_or(u32::from(u16::MAX));
         let window = u16::try_from(wanted).unwrap_or(u16::MAX);
         Self {
-            window: window.clamp(1, MQTT_IN_FLIGHT_MAX),
+            window: window.clamp(1, max),
             next: 1,
-            in_flight: Vec::new(),
+            in_flight: BTreeMap::new(),
             held: VecDeque::new(),
             held_bytes: 0,
         }
@@ -43,8 +49,7 @@ impl Outbox {
             return Ok(());
         }
         if self.in_flight.len() < usize::from(self.window) {
-            publish.id = self.number();
-            pipe.enqueue(&Packet::Publish(publish));
+            self.put(pipe, publish);
             return Ok(());
         }
         if self.held_bytes > SEND_QUEUE_BYTES {
@@ -63,30 +68,29 @@ impl Outbox {
         self.in_flight.len() >= usize::from(self.window)
     }
 
-    /// The peer has taken a publish; the next one that waits goes out.
-    pub fn acknowledged(&mut self, pipe: &mut Pipe, id: u16) {
-        let Some(at) = self.in_flight.iter().position(|known| *known == id) else {
-            return;
-        };
-        self.in_flight.swap_remove(at);
-        if let Some(mut publish) = self.held.pop_front() {
+    /// The peer has taken a publish, or said why not; the next one that waits goes out. Where the publish went, if
+    /// there was one of this number.
+    pub fn acknowledged(&mut self, pipe: &mut Pipe, id: u16) -> Option<Box<str>> {
+        let topic = self.in_flight.remove(&id)?;
+        if let Some(publish) = self.held.pop_front() {
             self.held_bytes -= publish.payload.len();
-            publish.id = self.number();
-            pipe.enqueue(&Packet::Publish(publish));
+            self.put(pipe, publish);
         } else if self.in_flight.is_empty() {
             // An idle link owns no buffer.
-            (self.in_flight, self.held) = (Vec::new(), VecDeque::new());
+            (self.in_flight, self.held) = (BTreeMap::new(), VecDeque::new());
         }
+        Some(topic)
     }
 
-    fn number(&mut self) -> u16 {
-        loop {
-            let id = self.next;
+    fn put(&mut self, pipe: &mut Pipe, mut publish: Publish) {
+        // The window is smaller than there are numbers.
+        while self.in_flight.contains_key(&self.next) {
             self.next = self.next.checked_add(1).unwrap_or(1);
-            if !self.in_flight.contains(&id) {
-                self.in_flight.push(id);
-                return id;
-            }
         }
+        publish.id = self.next;
+        self.next = self.next.checked_add(1).unwrap_or(1);
+        self.in_flight
+            .insert(publish.id, publish.topic.as_str().into());
+        pipe.enqueue(&Packet::Publish(publish));
     }
 }

@@ -79,7 +79,7 @@ pub enum Packet {
     PubRel(u16, u8),
     /// Complete (QoS 2).
     PubComp(u16, u8),
-    /// Filters wanted, each with its quality of service.
+    /// Filters wanted, each with its quality of service, and towards a server of 5.0 its other options.
     Subscribe(u16, Vec<(String, u8)>),
     /// A code for each of them.
     SubAck(u16, Vec<u8>),

@@ -12,7 +12,7 @@ use tokio::{io::AsyncWrite, time::timeout};
 
 use super::{
     decoder::Decoder,
-    error::LinkError,
+    error::{LinkError, told_as},
     packet::{Packet, Version},
     property::Properties,
 };
@@ -132,7 +132,7 @@ impl Pipe {
 
     /// Tells a peer of MQTT 5 whose fault an error is, as far as the socket takes it at once.
     pub fn blame(&mut self, cx: &mut Context<'_>, error: &LinkError) {
-        if let (Some(code), Version::V5) = (error.told_as(), self.version()) {
+        if let (Some(code), Version::V5) = (told_as(error), self.version()) {
             self.enqueue(&Packet::Disconnect(code, Properties::default()));
             let _ = self.poll_write(cx);
         }

@@ -1,7 +1,7 @@
 //! Dialling a STOMP server: TCP, TLS, STOMP, and the subscription of R-STOMP.14 to .16. One attempt;
 //! when to try again is [`crate::retry`]'s arithmetic and the caller's clock.
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 use usp::EndpointId;
@@ -12,10 +12,10 @@ use super::{
     link::{Dialled, Link, RECEIPT, SUBSCRIPTION},
 };
 use crate::{
-    limits::{DIAL_TIME_MAX, RECORD_BYTES_MAX, REFUSAL_BODY_BYTES_MAX, STOMP_EARLY_MAX},
+    limits::{DIAL_TIME_MAX, RECORD_BYTES_MAX, REFUSAL_BODY_BYTES_MAX},
     stream::Stream,
     tls::ClientTls,
-    ws,
+    words, ws,
 };
 
 /// Which server to dial and how.
@@ -40,8 +40,6 @@ pub struct DialConfig {
     pub heart_beat: Option<(Duration, Duration)>,
     /// Where we listen unless the server says otherwise (R-STOMP.15).
     pub own_destination: Option<String>,
-    /// Headers of the SUBSCRIBE that only this kind of server knows.
-    pub subscribe_headers: Vec<(String, String)>,
     /// Where the Controller listens; empty when each record says where it goes.
     pub destination: String,
     /// See [`DIAL_TIME_MAX`].
@@ -71,7 +69,6 @@ impl DialConfig {
             passcode: None,
             heart_beat: None,
             own_destination: None,
-            subscribe_headers: Vec::new(),
             destination: to.into(),
             time_max: DIAL_TIME_MAX,
         }
@@ -133,6 +130,8 @@ async fn begin(
     peer_addr: SocketAddr,
 ) -> Result<Link, DialError> {
     let mut pipe = Pipe::new(stream, RECORD_BYTES_MAX);
+    // Who sends is not who we are connected to.
+    pipe.skip_messages();
     pipe.enqueue(&opening(config));
     pipe.flush().await?;
     let connected = pipe.frame().await?;
@@ -153,16 +152,16 @@ async fn begin(
     let own = own.filter(|dest| !dest.is_empty());
     let own = own.ok_or(DialError::NothingToSubscribe)?.to_owned();
     let told = told.is_some();
-    pipe.enqueue(&subscribe(0, &own, &config.subscribe_headers).with(RECEIPT, SUBSCRIPTION));
+    pipe.enqueue(&subscribe(0, &own).with(RECEIPT, SUBSCRIPTION));
     pipe.flush().await?;
-    let mut early = VecDeque::new();
-    loop {
+    let early = loop {
         let frame = pipe.frame().await?;
         match frame.command {
-            Command::Receipt if frame.get("receipt-id") == Some(SUBSCRIPTION) => break,
-            // What waited for us there may come first.
-            Command::Message if early.len() < STOMP_EARLY_MAX => early.push_back(frame),
-            Command::Message | Command::Receipt => {}
+            Command::Receipt if frame.get("receipt-id") == Some(SUBSCRIPTION) => break None,
+            // What waited for us there may come first, and as much as there is: it shows as well as the receipt that the
+            // subscription stands.
+            Command::Message => break Some(frame),
+            Command::Receipt => {}
             Command::Error => {
                 return Err(DialError::SubscriptionRefused {
                     destination: own,
@@ -171,14 +170,13 @@ async fn begin(
             }
             _ => return Err(LinkError::PeerMisbehaved("no RECEIPT").into()),
         }
-    }
+    };
     Ok(Link::new(Dialled {
         pipe,
         early,
         destination: config.destination.clone(),
         own,
         told,
-        subscribe_headers: config.subscribe_headers.clone(),
         beats,
         peer_addr,
     }))
@@ -199,13 +197,11 @@ fn opening(config: &DialConfig) -> Frame {
 }
 
 /// R-STOMP.13, R-STOMP.17.
-pub(super) fn subscribe(id: u64, destination: &str, more: &[(String, String)]) -> Frame {
-    let frame = Frame::new(Command::Subscribe)
+pub(super) fn subscribe(id: u64, destination: &str) -> Frame {
+    Frame::new(Command::Subscribe)
         .with("id", id.to_string())
         .with("destination", destination)
-        .with("ack", "auto");
-    let with = |frame: Frame, (name, value): &(String, String)| frame.with(name, value);
-    more.iter().fold(frame, with)
+        .with("ack", "auto")
 }
 
 /// How often we are to be heard and how often we hear, as both ends said it.
@@ -233,15 +229,14 @@ fn beats(
 
 /// What an ERROR says, not all of a long one.
 pub(super) fn error_words(frame: &Frame) -> String {
-    let body = String::from_utf8_lossy(&frame.body);
-    let words = match (frame.get("message"), body.trim()) {
-        (Some(message), "") => message.to_owned(),
-        (Some(message), body) => format!("{message}: {body}"),
+    let plain = |said: &[u8]| words::plain(said, REFUSAL_BODY_BYTES_MAX);
+    let body = plain(frame.body.trim_ascii());
+    match (frame.get("message"), &*body) {
+        (Some(message), "") => plain(message.as_bytes()),
+        (Some(message), body) => plain(format!("{message}: {body}").as_bytes()),
         (None, "") => "an ERROR without words".to_owned(),
-        (None, body) => body.to_owned(),
-    };
-    let end = words.floor_char_boundary(REFUSAL_BODY_BYTES_MAX);
-    words[..end].to_owned()
+        (None, _) => body,
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::mqtt::Malformed;
+use crate::broken::Malformed;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +91,8 @@ pub struct Frame {
     pub headers: Vec<(String, String)>,
     /// Empty unless the command has one.
     pub body: Bytes,
+    /// Why it cannot be taken, where a decoder went on behind it: then it has nothing but a destination.
+    pub refused: Option<&'static str>,
 }
 
 pub(super) const CONTENT_LENGTH: &str = "content-length";
@@ -102,6 +104,7 @@ impl Frame {
             command,
             headers: Vec::new(),
             body: Bytes::new(),
+            refused: None,
         }
     }
 
@@ -190,7 +193,7 @@ impl Frame {
     }
 }
 
-fn number(text: &str) -> Result<usize, Malformed> {
+pub(super) fn number(text: &str) -> Result<usize, Malformed> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     // What does not fit is larger than any limit.
     match digits {

@@ -3,7 +3,6 @@
 //! [`Link::next_ping`] is due.
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
     net::SocketAddr,
     task::{Context, Poll, ready},
@@ -14,11 +13,14 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::{
-    CONTENT_TYPE, ERROR_ID, LinkError, Pipe, REPLY_TO,
+    CONTENT_TYPE, ERROR_ID, LinkError, Pipe, REPLY_TO, Refused,
     dial::{error_words, subscribe},
     frame::{Command, Frame},
 };
-use crate::limits::{CLOSE_TIME_MAX, SEND_QUEUE_BYTES, STOMP_HEART_BEATS_MISSED_MAX};
+use crate::{
+    limits::{CLOSE_TIME_MAX, SEND_QUEUE_BYTES, STOMP_HEART_BEATS_MISSED_MAX},
+    outgoing::Queued,
+};
 
 /// The header that asks for a RECEIPT.
 pub(super) const RECEIPT: &str = "receipt";
@@ -41,16 +43,19 @@ pub struct Incoming {
 /// See the module's words.
 pub struct Link {
     pipe: Pipe,
-    /// Messages that came before the subscription was confirmed.
-    early: VecDeque<Frame>,
+    /// The message that showed that the subscription stands.
+    early: Option<Frame>,
+    refused: Option<Refused>,
     /// Where the peer listens; may be empty.
     destination: String,
     /// Where we do, and whether the server has said so.
     own: String,
     told: bool,
-    subscribe_headers: Vec<(String, String)>,
     /// Number of the subscription.
     subscription: u64,
+    /// It is not confirmed yet, since we listen elsewhere; and it is, which nobody has been told.
+    moving: bool,
+    moved: bool,
     /// How often we are to be heard and how often we hear; zero is never.
     beats: (Duration, Duration),
     /// When a heart-beat was last put in the queue, which a server may be slow to take.
@@ -62,11 +67,10 @@ pub struct Link {
 /// What a finished handshake knows.
 pub(super) struct Dialled {
     pub pipe: Pipe,
-    pub early: VecDeque<Frame>,
+    pub early: Option<Frame>,
     pub destination: String,
     pub own: String,
     pub told: bool,
-    pub subscribe_headers: Vec<(String, String)>,
     pub beats: (Duration, Duration),
     pub peer_addr: SocketAddr,
 }
@@ -76,11 +80,13 @@ impl Link {
         Self {
             pipe: dialled.pipe,
             early: dialled.early,
+            refused: None,
             destination: dialled.destination,
             own: dialled.own,
             told: dialled.told,
-            subscribe_headers: dialled.subscribe_headers,
             subscription: 0,
+            moving: false,
+            moved: false,
             beats: dialled.beats,
             beaten: super::pipe::now(),
             peer_addr: dialled.peer_addr,
@@ -97,7 +103,13 @@ impl Link {
         }
     }
 
-    /// The same, or nothing once there is room for what is sent.
+    /// The message that came last and could not be taken, once.
+    pub fn refused(&mut self) -> Option<Refused> {
+        self.refused.take()
+    }
+
+    /// The same as [`Link::recv`], or nothing once there is room for what is sent, the server has confirmed that we listen
+    /// elsewhere, or a message came that cannot be taken ([`Link::refused`]).
     pub async fn recv_some(&mut self) -> Result<Option<Incoming>, LinkError> {
         poll_fn(|cx| self.poll_some(cx)).await
     }
@@ -114,7 +126,7 @@ impl Link {
             if !had_room && self.has_room() {
                 return Poll::Ready(Ok(None));
             }
-            let frame = match self.early.pop_front() {
+            let frame = match self.early.take() {
                 Some(frame) => frame,
                 None => match ready!(self.pipe.poll_frame(cx)) {
                     Ok(frame) => frame,
@@ -122,10 +134,21 @@ impl Link {
                 },
             };
             match frame.command {
+                Command::Message if frame.refused.is_some() => {
+                    let topic = frame.get("destination").unwrap_or_default().to_owned();
+                    let why = frame.refused.unwrap_or_default();
+                    tracing::debug!(%topic, why, "a message cannot be taken; it is dropped");
+                    self.refused = Some(Refused { topic, why });
+                    return Poll::Ready(Ok(None));
+                }
                 Command::Message => {
                     if let Some(incoming) = incoming(frame) {
                         return Poll::Ready(Ok(Some(incoming)));
                     }
+                }
+                Command::Receipt if self.moving && self.confirms(&frame) => {
+                    (self.moving, self.moved) = (false, true);
+                    return Poll::Ready(Ok(None));
                 }
                 Command::Receipt => {}
                 // R-STOMP.25
@@ -161,7 +184,12 @@ impl Link {
 
     /// Whether what is sent now does not wait.
     pub fn has_room(&self) -> bool {
-        self.pipe.queued_bytes() <= SEND_QUEUE_BYTES
+        self.waiting_bytes() <= SEND_QUEUE_BYTES
+    }
+
+    /// Bytes that wait to be written.
+    pub fn waiting_bytes(&self) -> usize {
+        self.pipe.queued_bytes()
     }
 
     async fn push(&mut self, frame: Frame) -> Result<(), LinkError> {
@@ -184,9 +212,24 @@ impl Link {
         self.pipe.enqueue(&leave);
         self.subscription += 1;
         self.own = destination.to_owned();
-        let enter = subscribe(self.subscription, &self.own, &self.subscribe_headers);
-        self.pipe.enqueue(&enter);
+        self.moving = true;
+        let enter = subscribe(self.subscription, &self.own);
+        self.pipe.enqueue(&enter.with(RECEIPT, self.receipt()));
         true
+    }
+
+    /// Whether the server has confirmed that we listen somewhere else than the peer has been told; true once.
+    pub fn moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    fn receipt(&self) -> String {
+        format!("{SUBSCRIPTION}-{}", self.subscription)
+    }
+
+    /// Of the newest subscription, after others that were given up.
+    fn confirms(&self, frame: &Frame) -> bool {
+        frame.get("receipt-id") == Some(&*self.receipt())
     }
 
     /// Says goodbye and waits, not for long, until the server has read all of it.
@@ -254,11 +297,6 @@ impl Link {
     /// Where the peer listens.
     pub fn destination(&self) -> &str {
         &self.destination
-    }
-
-    /// When anything was last heard.
-    pub fn last_heard(&self) -> Instant {
-        self.pipe.heard_at()
     }
 
     /// The server's address.

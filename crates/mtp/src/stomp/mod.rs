@@ -9,10 +9,12 @@ mod dial;
 mod frame;
 mod link;
 mod pipe;
+mod skip;
 #[cfg(test)]
 mod tests;
 
-pub use crate::mqtt::{LinkError, Malformed};
+pub use crate::broken::{LinkError, Malformed};
+pub use crate::mqtt::Refused;
 pub use decoder::{BODY_SIZE, Decoder};
 pub use dial::{DialConfig, DialError, dial};
 pub use frame::{Command, Frame};

@@ -39,6 +39,11 @@ impl Pipe {
         }
     }
 
+    /// See [`Decoder::skip_messages`].
+    pub fn skip_messages(&mut self) {
+        self.decoder.skip_messages();
+    }
+
     /// When anything was last read.
     pub fn heard_at(&self) -> Instant {
         self.heard
@@ -49,7 +54,7 @@ impl Pipe {
         self.spoken
     }
 
-    /// Puts a frame in the queue; [`Pipe::poll_write`] writes it.
+    /// Puts a frame in the queue; [`Pipe::flush`] writes it.
     pub fn enqueue(&mut self, frame: &Frame) {
         frame.encode(self.out.end());
     }
@@ -59,11 +64,6 @@ impl Pipe {
         if self.queued_bytes() == 0 {
             self.out.end().push(b'\n');
         }
-    }
-
-    /// Bytes waiting to be written.
-    pub fn queued_bytes(&self) -> usize {
-        self.out.bytes()
     }
 
     /// Bytes of the pipe's own buffers: zero whenever it is idle.
@@ -99,16 +99,6 @@ impl Pipe {
         }
     }
 
-    /// Writes what is queued; ready when nothing is left.
-    pub fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        let before = self.out.bytes();
-        let written = self.out.poll_write(&mut self.stream, cx);
-        if self.out.bytes() < before {
-            self.spoken = now();
-        }
-        written.map_err(LinkError::lost)
-    }
-
     /// Waits until there is room for one more frame of any size: not at all, unless the server is
     /// slow to read. Cancel-safe.
     pub async fn room(&mut self) -> Result<(), LinkError> {
@@ -125,11 +115,16 @@ impl Queued for Pipe {
     type Error = LinkError;
 
     fn queued_bytes(&self) -> usize {
-        self.queued_bytes()
+        self.out.bytes()
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        self.poll_write(cx)
+        let before = self.out.bytes();
+        let written = self.out.poll_write(&mut self.stream, cx);
+        if self.out.bytes() < before {
+            self.spoken = now();
+        }
+        written.map_err(LinkError::lost)
     }
 }
 

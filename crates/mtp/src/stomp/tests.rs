@@ -11,8 +11,7 @@ use usp::EndpointId;
 
 use super::*;
 use crate::limits::{
-    PAYLOAD_RESERVE_BYTES_MAX, SEND_QUEUE_BYTES, STOMP_EARLY_MAX, STOMP_HEAD_BYTES_MAX,
-    STOMP_HEADERS_MAX,
+    PAYLOAD_RESERVE_BYTES_MAX, SEND_QUEUE_BYTES, STOMP_HEAD_BYTES_MAX, STOMP_HEADERS_MAX,
 };
 use crate::stream::Stream;
 
@@ -117,6 +116,75 @@ fn what_is_kept_of_a_peer_is_bounded() {
 }
 
 #[test]
+fn a_message_that_cannot_be_taken_is_gone_past_and_named() {
+    let long = "x".repeat(STOMP_HEAD_BYTES_MAX);
+    let many = "a:b\n".repeat(STOMP_HEADERS_MAX);
+    let large = "x".repeat(100);
+    let to = "destination:/topic/a\\cb\n";
+    let good = "MESSAGE\ndestination:/d\ncontent-length:2\n\nok\0";
+    for (bad, why) in [
+        (
+            format!("MESSAGE\n{to}content-length:100\n\n{large}\0"),
+            BODY_SIZE,
+        ),
+        (format!("MESSAGE\r\n{to}\n{large}\0"), BODY_SIZE),
+        (
+            format!("MESSAGE\n{to}{many}content-length:3\n\na\0b\0"),
+            "STOMP_HEADERS_MAX",
+        ),
+        (
+            format!("MESSAGE\n{to}long:{long}{long}\ncontent-length:0\n\n\0"),
+            "STOMP_HEAD_BYTES_MAX",
+        ),
+        (
+            format!("MESSAGE\n{to}a:{long}\r\nb:{long}\r\n\r\n{large}\0"),
+            "STOMP_HEAD_BYTES_MAX",
+        ),
+        (
+            format!("MESSAGE\n{to}bare\ncontent-length:1\n\n\0\0"),
+            "a header without :",
+        ),
+    ] {
+        for piece in [1, 7, 1000, usize::MAX] {
+            let mut decoder = Decoder::new(10);
+            decoder.skip_messages();
+            let mut frames = Vec::new();
+            let all = format!("{bad}\n{good}");
+            for piece in all.as_bytes().chunks(piece.min(all.len())) {
+                decoder.feed(piece);
+                while let Some(frame) = decoder.frame().unwrap() {
+                    frames.push(frame);
+                }
+                assert!(decoder.heap_bytes() <= 8 * STOMP_HEAD_BYTES_MAX.max(piece.len()));
+            }
+            let [refused, good] = &frames[..] else {
+                panic!("{piece} {why}: {frames:?}");
+            };
+            assert_eq!(refused.refused, Some(why), "{piece}");
+            assert_eq!(
+                refused.get("destination"),
+                Some("/topic/a:b"),
+                "{piece} {why}"
+            );
+            assert_eq!((good.refused, &good.body[..]), (None, &b"ok"[..]));
+            assert_eq!(decoder.heap_bytes(), 0);
+        }
+    }
+    // Whose frames cannot be told apart any more, and what is no message.
+    for bad in [
+        "MESSAGE\ncontent-length:11\n\n............\0",
+        "MESSAGE\nbare\ncontent-length:x\n\n\0",
+        "ERROR\ncontent-length:11\n\n...........\0",
+        "MESSAGE\ncontent-length:99999999999\n\n",
+    ] {
+        let mut decoder = Decoder::new(10);
+        decoder.skip_messages();
+        decoder.feed(bad.as_bytes());
+        assert!(decoder.frame().is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn heart_beats_are_no_frames_and_leave_nothing_behind() {
     // R-STOMP.10
     let mut decoder = Decoder::new(10);
@@ -150,6 +218,7 @@ fn any_frame() -> impl Strategy<Value = Frame> {
             true => body.into(),
             false => Bytes::new(),
         },
+        refused: None,
     })
 }
 
@@ -318,6 +387,24 @@ async fn another_destination_of_ours_is_subscribed_to_in_place_of_the_first() {
     );
     assert_eq!(enter.get("destination"), Some("/queue/b"));
     assert_eq!(next().await.get(REPLY_TO), Some("/queue/b"));
+
+    // It is told when the server confirms the newest one, and once.
+    let first = enter.get("receipt").unwrap().to_owned();
+    assert!(link.resubscribe("/queue/c"));
+    pipe.enqueue(&Frame::new(Command::Receipt).with("receipt-id", first));
+    pipe.enqueue(&message(7));
+    pipe.flush().await.unwrap();
+    let came = timeout(PATIENCE, link.recv_some()).await.unwrap().unwrap();
+    assert_eq!(came.unwrap().record[0], 7);
+    assert!(!link.moved());
+    let serve = async {
+        pipe.frame().await.unwrap();
+        confirm(&mut pipe).await;
+    };
+    let (came, ()) = tokio::join!(link.recv_some(), serve);
+    assert_eq!(came.unwrap(), None);
+    assert!(link.moved());
+    assert!(!link.moved());
 }
 
 #[tokio::test]
@@ -408,7 +495,7 @@ async fn what_refuses_us_says_why() {
     };
     let error = Frame::new(Command::Error)
         .with("message", "Bad CONNECT")
-        .body(Bytes::from_static(b"Access refused for user 'x'\n"));
+        .body(Bytes::from_static(b"Access refused for\n\x1buser 'x'\n"));
     let refused = tokio::join!(dial(&config), refuse(error)).0.unwrap_err();
     let words = "the server refuses: Bad CONNECT: Access refused for user 'x'";
     assert_eq!(refused.to_string(), words);
@@ -420,8 +507,6 @@ async fn what_refuses_us_says_why() {
         let mut pipe = server(&listener, &[]).await.0;
         let asked = pipe.frame().await.unwrap();
         assert_eq!(asked.command, Command::Subscribe);
-        // More than is kept may have waited there.
-        (0..=STOMP_EARLY_MAX).for_each(|n| pipe.enqueue(&message(n as u8)));
         pipe.enqueue(&Frame::new(Command::Error).with("message", "no way"));
         pipe.flush().await.unwrap();
         pipe
@@ -436,22 +521,27 @@ async fn what_refuses_us_says_why() {
 }
 
 #[tokio::test]
-async fn messages_that_waited_are_kept_up_to_a_limit() {
+async fn what_waited_for_us_comes_before_the_receipt_and_none_of_it_is_lost_or_kept() {
+    const MANY: usize = 200;
     let (listener, config) = config().await;
     let serve = async {
         let mut pipe = server(&listener, &[]).await.0;
-        (0..=STOMP_EARLY_MAX).for_each(|n| pipe.enqueue(&message(n as u8)));
-        confirm(&mut pipe).await;
-        pipe.enqueue(&message(99));
+        (0..MANY).for_each(|n| pipe.enqueue(&message(n as u8)));
+        let asked = pipe.frame().await.unwrap();
         pipe.flush().await.unwrap();
-        pipe
+        (pipe, asked)
     };
-    let (link, _pipe) = tokio::join!(dial(&config), serve);
+    // It need not wait for the receipt: there is a message.
+    let (link, (mut pipe, asked)) = timeout(PATIENCE, async { tokio::join!(dial(&config), serve) })
+        .await
+        .unwrap();
+    let receipt = asked.get("receipt").unwrap();
+    pipe.enqueue(&Frame::new(Command::Receipt).with("receipt-id", receipt));
+    pipe.enqueue(&message(255));
+    pipe.flush().await.unwrap();
     let mut link = link.unwrap();
-    let mut got = Vec::new();
-    while got.last() != Some(&99) {
+    for n in (0..MANY).chain([255]) {
         let came = timeout(PATIENCE, link.recv()).await.unwrap().unwrap();
-        got.push(came.record[0]);
+        assert_eq!(usize::from(came.record[0]), n);
     }
-    assert_eq!(got.len(), STOMP_EARLY_MAX + 1);
 }

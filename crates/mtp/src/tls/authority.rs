@@ -173,6 +173,9 @@ impl Authority {
         let issuer = self.issuer.as_ref().ok_or_else(|| {
             TlsError::Authority("the key of the authority is not here, so it issues nothing".into())
         })?;
+        if self.info.not_after <= OffsetDateTime::now_utc().unix_timestamp() {
+            return Err(TlsError::Expired(self.info.not_after));
+        }
         let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
         let name = &mut params.distinguished_name;
         name.push(DnType::CommonName, eid.to_string());
@@ -322,6 +325,14 @@ mod tests {
         assert_eq!(leaf.info.endpoint_ids, [eid()]);
         assert!(leaf.info.not_after <= made.info.not_after);
         assert!(KeyPair::from_pem(&leaf.key.unwrap()).is_ok());
+    }
+
+    #[test]
+    fn an_authority_that_has_ended_issues_nothing_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = Authority::create(dir.path(), "ours", 0).unwrap();
+        let error = made.issue(&eid(), DAYS, KeyOf::Fresh).unwrap_err();
+        assert!(error.to_string().contains("has ended on"), "{error}");
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub struct ClientTlsConfig {
     /// The endpoint id the server has to have. A certificate that carries it is good even when it
     /// is not for the host name of the URL (R-MTP.4).
     pub peer_eid: Option<EndpointId>,
+    /// Only a certificate that carries `peer_eid` is good, whatever host it is for: the URL comes from somebody who
+    /// may have a certificate for it.
+    pub eid_required: bool,
     /// This machine does not know the time yet: certificates' dates are not looked at (R-MTP.2,
     /// R-WS.23).
     pub clock_unset: bool,
@@ -71,6 +74,7 @@ impl ClientTls {
             chain,
             provider: provider(),
             peer_eid: settings.peer_eid.clone(),
+            eid_required: settings.eid_required,
             clock_unset: settings.clock_unset,
             insecure: settings.insecure,
         };
@@ -109,21 +113,25 @@ struct Judge {
     chain: Arc<WebPkiServerVerifier>,
     provider: Arc<CryptoProvider>,
     peer_eid: Option<EndpointId>,
+    eid_required: bool,
     clock_unset: bool,
     insecure: bool,
 }
 
 impl Judge {
+    fn carries_endpoint_id(&self, leaf: &CertificateDer<'_>) -> bool {
+        let ids = certificate_ids(leaf).unwrap_or_default();
+        self.peer_eid
+            .as_ref()
+            .is_some_and(|wanted| ids.contains(wanted))
+    }
+
     fn name_does_not_matter(&self, leaf: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
         let home = matches!(name, ServerName::DnsName(name) if {
             let name = name.as_ref().trim_end_matches('.').to_ascii_lowercase();
             name.ends_with(".local") || name.ends_with(".home.arpa")
         });
-        let ids = certificate_ids(leaf).unwrap_or_default();
-        home || self
-            .peer_eid
-            .as_ref()
-            .is_some_and(|wanted| ids.contains(wanted))
+        home || self.carries_endpoint_id(leaf)
     }
 }
 
@@ -143,6 +151,9 @@ impl ServerCertVerifier for Judge {
             true => begin_of_validity(leaf)?,
             false => now,
         };
+        if self.eid_required && !self.carries_endpoint_id(leaf) {
+            return Err(CertificateError::NotValidForName.into());
+        }
         // rustls looks at the chain first and at the name last: a wrong name means a good chain.
         match self
             .chain

@@ -54,6 +54,9 @@ pub enum TlsError {
     /// rustls does not accept the combination, for example a key of another certificate.
     #[error("{0}")]
     Rejected(#[from] rustls::Error),
+    /// The certificate authority itself is over.
+    #[error("the authority for devices has ended on {}: what it issues opens nothing any more", day(*.0))]
+    Expired(i64),
     /// A certificate authority of ours cannot do what was asked.
     #[error("certificate authority: {0}")]
     Authority(String),
@@ -105,14 +108,20 @@ pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsErro
     })
 }
 
+/// Believes each authority of a file.
 pub(crate) fn roots(path: &Path, store: &mut rustls::RootCertStore) -> Result<(), TlsError> {
     for certificate in certificates(path)? {
-        store.add(certificate).map_err(|error| TlsError::File {
-            path: path.display().to_string(),
-            reason: error.to_string(),
-        })?;
+        store
+            .add(certificate)
+            .map_err(|error| file_error(path, &error))?;
     }
     Ok(())
+}
+
+/// Believes the first authority of a file, and not those above it.
+pub(crate) fn root(path: &Path, store: &mut rustls::RootCertStore) -> Result<(), TlsError> {
+    let first = certificates(path)?.swap_remove(0);
+    store.add(first).map_err(|error| file_error(path, &error))
 }
 
 /// The text of a file of at most [`PEM_FILE_BYTES_MAX`].
@@ -144,7 +153,12 @@ fn write_with(path: &Path, content: &str, mode: u32) -> Result<(), TlsError> {
             .open(&beside)?;
         out.write_all(content.as_bytes())?;
         out.sync_all()?;
-        std::fs::rename(&beside, path)
+        std::fs::rename(&beside, path)?;
+        // Else a power cut may bring the old one back after its end.
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     };
     write().map_err(|error: std::io::Error| file_error(path, &error))
 }

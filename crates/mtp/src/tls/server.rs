@@ -12,7 +12,7 @@ use rustls::{
 
 use super::{
     CertificateInfo, TlsError, certificates, clients::Naming, describe, private_key, provider,
-    roots,
+    root, roots,
 };
 use crate::limits::TLS_SESSIONS_MAX;
 
@@ -167,7 +167,10 @@ fn read(files: &ServerTlsConfig, resumes: bool) -> Result<Loaded, TlsError> {
         true => {
             let mut store = RootCertStore::empty();
             for ca in &authorities {
-                roots(ca, &mut store)?;
+                match files.clients.is_pki(ca) {
+                    true => root(ca, &mut store)?,
+                    false => roots(ca, &mut store)?,
+                }
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider());
             let verifier = match files.clients {
@@ -219,6 +222,12 @@ impl ClientCertificates {
             Self::Welcome { ca } | Self::Demanded { ca } => vec![ca],
             Self::Trusted { ca, pki } => ca.iter().chain([pki]).collect(),
         }
+    }
+
+    /// Whether this is the file of the authority for devices: those above it, which may follow in there, issue for others
+    /// than devices as well.
+    fn is_pki(&self, file: &Path) -> bool {
+        matches!(self, Self::Trusted { pki, .. } if pki == file)
     }
 
     /// The files of authorities that count now.

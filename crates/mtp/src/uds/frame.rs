@@ -4,7 +4,10 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::limits::{PAYLOAD_RESERVE_BYTES_MAX, UDS_ERROR_CHARS_MAX};
+use crate::{
+    limits::{PAYLOAD_RESERVE_BYTES_MAX, UDS_ERROR_CHARS_MAX},
+    words,
+};
 
 /// What every frame begins with.
 pub const MAGIC: [u8; 4] = *b"_USP";
@@ -147,20 +150,11 @@ impl Frames {
                 Ok(id) => Tlv::Handshake(id.to_owned()),
                 Err(_) => return Err(Malformed("an endpoint id that is not UTF-8")),
             },
-            ERROR => Tlv::Error(words(&value)),
+            ERROR => Tlv::Error(words::plain(&value, UDS_ERROR_CHARS_MAX)),
             RECORD => Tlv::Record(value),
             _ => return Ok(None),
         }))
     }
-}
-
-/// A peer's text as it may be logged.
-fn words(value: &[u8]) -> String {
-    // Four bytes a character at most.
-    let value = &value[..value.len().min(4 * UDS_ERROR_CHARS_MAX)];
-    let text = String::from_utf8_lossy(value);
-    let plain = text.chars().filter(|c| !c.is_control());
-    plain.take(UDS_ERROR_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -243,6 +237,28 @@ mod tests {
         assert_eq!(read(&bytes, &[3]), (expected, None));
     }
 
+    /// What stood before it has come, and nothing after it is believed.
+    #[test]
+    fn garbage_behind_the_records_of_a_frame_takes_none_of_them_along() {
+        let records = b"\x03\0\0\0\x02\x0a\x00\x09\0\0\0\x01?\x03\0\0\0\x01\x0b";
+        let expected = [&b"\x0a\x00"[..], b"\x0b"];
+        let expected = expected.map(|record| Tlv::Record(Bytes::copy_from_slice(record)));
+        for garbage in [&b"\xff"[..], b"\x03\0\0\0", b"\x03\0\0\xff\xffabc"] {
+            let mut bytes = frame(&[&records[..], garbage].concat());
+            write(&mut bytes, &Tlv::Record(Bytes::from_static(b"after")));
+            for size in [1, 7, MAX] {
+                let (read, error) = read(&bytes, &[size]);
+                assert_eq!(read, expected, "{garbage:?}");
+                assert!(error.is_some(), "{garbage:?}");
+            }
+        }
+        // Between two frames likewise.
+        let mut bytes = frame(records);
+        bytes.extend(b"_USQ\0\0\0\x01");
+        let (read, error) = read(&bytes, &[MAX]);
+        assert_eq!((&read[..], error.is_some()), (&expected[..], true));
+    }
+
     #[test]
     fn what_is_no_frame_is_known_by_its_first_wrong_byte() {
         for bytes in [&b"G"[..], b"_USQ", b"\x16\x03\x01", b"_usp"] {
@@ -282,7 +298,7 @@ mod tests {
     #[test]
     fn an_error_text_is_cut_and_cleaned() {
         let mut bytes = b"\x02\0\0\x10\0".to_vec();
-        bytes.extend([b"a\n".repeat(1024), b"\xff".repeat(2048)].concat());
+        bytes.extend([b"a\0".repeat(1024), b"\xff".repeat(2048)].concat());
         let mut frames = Frames::new(usize::MAX);
         frames.push(&frame(&bytes));
         let Ok(Some(Tlv::Error(text))) = frames.next() else {

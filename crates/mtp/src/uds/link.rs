@@ -18,7 +18,7 @@ use super::{
     frame::{Frames, Tlv, write},
 };
 use crate::{
-    limits::{CLOSE_TIME_MAX, UDS_FRAME_BYTES_MAX, UDS_HANDSHAKE_BYTES_MAX},
+    limits::{CLOSE_TIME_MAX, SEND_QUEUE_BYTES, UDS_FRAME_BYTES_MAX, UDS_HANDSHAKE_BYTES_MAX},
     outgoing::{self, Outgoing, Queued},
     stream,
 };
@@ -81,19 +81,42 @@ impl Link {
     /// The next Record, still encoded. Cancel-safe. After an error the link is only good for
     /// dropping.
     pub async fn recv(&mut self) -> Result<Bytes, LinkError> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+        loop {
+            if let Some(record) = self.recv_some().await? {
+                return Ok(record);
+            }
+        }
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, LinkError>> {
+    /// The same, or nothing once there is room for what is sent.
+    pub async fn recv_some(&mut self) -> Result<Option<Bytes>, LinkError> {
+        poll_fn(|cx| self.poll_some(cx)).await
+    }
+
+    /// Whether what is sent now does not wait.
+    pub fn has_room(&self) -> bool {
+        self.waiting_bytes() <= SEND_QUEUE_BYTES
+    }
+
+    /// Bytes that wait to be written.
+    pub fn waiting_bytes(&self) -> usize {
+        self.pipe.queued_bytes()
+    }
+
+    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, LinkError>> {
         if self.closed {
             return Poll::Ready(Err(LinkError::ApiMisuse));
         }
+        let had_room = self.has_room();
+        if let Poll::Ready(Err(error)) = self.pipe.poll_write(cx) {
+            return Poll::Ready(Err(self.fail(error)));
+        }
+        if !had_room && self.has_room() {
+            return Poll::Ready(Ok(None));
+        }
         loop {
-            if let Poll::Ready(Err(error)) = self.pipe.poll_write(cx) {
-                return Poll::Ready(Err(self.fail(error)));
-            }
             match ready!(self.pipe.poll_tlv(cx)) {
-                Ok(Tlv::Record(record)) => return Poll::Ready(Ok(record)),
+                Ok(Tlv::Record(record)) => return Poll::Ready(Ok(Some(record))),
                 // R-UDS.19: one is enough.
                 Ok(Tlv::Handshake(_)) => {}
                 Ok(Tlv::Error(text)) => {
@@ -211,10 +234,6 @@ impl Pipe {
         let _ = timeout(CLOSE_TIME_MAX, all).await;
     }
 
-    fn queued_bytes(&self) -> usize {
-        self.out.bytes()
-    }
-
     fn poll_tlv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Tlv, LinkError>> {
         loop {
             if let Some(tlv) = self.frames.next()? {
@@ -225,22 +244,17 @@ impl Pipe {
             ready!(stream::poll_chunk(&mut self.stream, cx, take)).map_err(lost)?;
         }
     }
-
-    /// Writes what is queued; ready when nothing is left.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        self.out.poll_write(&mut self.stream, cx).map_err(lost)
-    }
 }
 
 impl Queued for Pipe {
     type Error = LinkError;
 
     fn queued_bytes(&self) -> usize {
-        self.queued_bytes()
+        self.out.bytes()
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        self.poll_write(cx)
+        self.out.poll_write(&mut self.stream, cx).map_err(lost)
     }
 }
 

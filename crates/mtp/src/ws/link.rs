@@ -26,7 +26,7 @@ use super::{
     seats::Seat,
 };
 use crate::{
-    limits::{CLOSE_REASON_BYTES_MAX, CLOSE_TIME_MAX, RECORD_BYTES_MAX},
+    limits::{CLOSE_REASON_BYTES_MAX, CLOSE_TIME_MAX, RECORD_BYTES_MAX, SEND_QUEUE_BYTES},
     outgoing::{self, Outgoing, Queued},
     stream::{self, Stream},
 };
@@ -143,7 +143,26 @@ impl Link {
     /// The next Record, or how the link ended. Cancel-safe: a future that is dropped loses nothing.
     /// After the peer's Close or an error the link is done and only good for dropping.
     pub async fn recv(&mut self) -> Result<Incoming, LinkError> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+        loop {
+            if let Some(incoming) = self.recv_some().await? {
+                return Ok(incoming);
+            }
+        }
+    }
+
+    /// The same, or nothing once there is room for what is sent.
+    pub async fn recv_some(&mut self) -> Result<Option<Incoming>, LinkError> {
+        poll_fn(|cx| self.poll_some(cx)).await
+    }
+
+    /// Whether what is sent now does not wait.
+    pub fn has_room(&self) -> bool {
+        self.out.bytes() <= SEND_QUEUE_BYTES
+    }
+
+    /// Bytes that wait to be written.
+    pub fn waiting_bytes(&self) -> usize {
+        self.out.bytes()
     }
 
     /// Sends one Record in one frame. Returns when it is queued, which is at once unless more than
@@ -163,7 +182,7 @@ impl Link {
     /// [`CLOSE_TIME_MAX`], for what is queued to go out and for the peer's answer.
     pub async fn close(mut self, code: CloseCode, reason: &str) {
         self.start_closing(code, reason, true, Outcome::Ours);
-        let _ = poll_fn(|cx| self.poll_recv(cx)).await;
+        let _ = self.recv().await;
     }
 
     /// When [`Link::keep_alive`] wants to be called next; changes with what is received.
@@ -256,12 +275,14 @@ impl Link {
         }));
     }
 
-    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, LinkError>> {
         loop {
+            let had_room = self.has_room();
             let written = match &self.state {
                 State::Done => return Poll::Ready(Err(LinkError::ApiMisuse)),
                 _ => self.poll_write(cx),
             };
+            let has_now = !had_room && self.has_room();
             match (&mut self.state, written) {
                 (State::Open, Poll::Ready(Err(error))) => {
                     return Poll::Ready(Err(self.fail(error)));
@@ -273,22 +294,25 @@ impl Link {
                         Poll::Pending => false,
                     };
                     if over || closing.deadline.as_mut().poll(cx).is_ready() {
-                        return Poll::Ready(self.finish(cx));
+                        return Poll::Ready(self.finish(cx).map(Some));
                     }
                 }
+                _ if has_now => return Poll::Ready(Ok(None)),
                 _ => {}
             }
             let event = match ready!(self.poll_event(cx)) {
                 Ok(event) => event,
                 // The connection is gone: while closing that is an answer, too.
                 Err(_) if matches!(self.state, State::Closing(_)) => {
-                    return Poll::Ready(self.finish(cx));
+                    return Poll::Ready(self.finish(cx).map(Some));
                 }
                 Err(error) => return Poll::Ready(Err(self.fail(error))),
             };
             match event {
                 None | Some(Event::Pong) => {}
-                Some(Event::Record(record)) => return Poll::Ready(Ok(Incoming::Record(record))),
+                Some(Event::Record(record)) => {
+                    return Poll::Ready(Ok(Some(Incoming::Record(record))));
+                }
                 Some(Event::Ping(payload)) => self.pong = Some(payload),
                 Some(Event::Close(close)) => self.peer_closed(close),
             }

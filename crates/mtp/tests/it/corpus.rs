@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+#[path = "../../../../fuzz/checks/dns_sd.rs"]
+mod dns_sd;
+#[path = "../../../../fuzz/checks/lease.rs"]
+mod lease;
 #[path = "../../../../fuzz/checks/mqtt.rs"]
 mod mqtt;
 #[path = "../../../../fuzz/checks/stomp.rs"]
@@ -41,5 +45,23 @@ fn mqtt_streams_that_were_found_or_made_are_read_or_refused() {
         let refused = name.starts_with("bad-") || name.starts_with("huge-");
         assert_eq!(good, !refused, "{name}");
         assert_eq!(packets > 0, good && name != "half-a-packet", "{name}");
+    }
+}
+
+#[test]
+fn leases_that_were_found_or_made_are_read_or_refused() {
+    for (name, seed) in seeds("lease") {
+        let (found, good) = lease::lease(&seed);
+        assert_eq!(good, !name.starts_with("bad-"), "{name}");
+        assert_eq!(found, good && !name.starts_with("none-"), "{name}");
+    }
+}
+
+#[test]
+fn packets_of_multicast_dns_that_were_found_or_made_are_looked_into() {
+    for (name, seed) in seeds("dns_sd") {
+        let (found, answered) = dns_sd::packet(&seed);
+        assert_eq!(found > 0, name.starts_with("found-"), "{name}");
+        assert_eq!(answered, name.starts_with("asked-"), "{name}");
     }
 }

@@ -4,6 +4,7 @@
 
 mod corpus;
 mod dialling;
+mod dns_sd;
 mod frames;
 mod handshakes;
 mod links;

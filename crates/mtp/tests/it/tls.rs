@@ -309,6 +309,33 @@ async fn a_wrong_name_is_forgiven_to_the_right_endpoint_id_only() {
 }
 
 #[tokio::test]
+async fn where_the_endpoint_id_is_required_a_good_host_name_is_not_enough() {
+    let site = Site::new();
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let Issued { certificate, key } = site.ca.server(&names, &eid("self::printer")).unwrap();
+    let clients = ClientCertificates::Ignored;
+    let tls = ServerTls::load(ServerTlsConfig {
+        certificate,
+        key,
+        clients,
+    })
+    .unwrap();
+    let running = listen_with(config().with_tls(Arc::new(tls)), |_| Ok(())).await;
+    let wanting = |id: &str, eid_required| ClientTlsConfig {
+        peer_eid: Some(eid(id)),
+        eid_required,
+        ..site.believing()
+    };
+    let other = wanting("self::controller", false);
+    dialled(&running, &other).await.unwrap();
+    let other = wanting("self::controller", true);
+    let refused = dialled(&running, &other).await;
+    assert!(matches!(refused, Err(DialError::Tls(_))));
+    let own = wanting("self::printer", true);
+    dialled(&running, &own).await.unwrap();
+}
+
+#[tokio::test]
 async fn dates_do_not_count_for_a_machine_without_a_clock() {
     // R-MTP.2, R-MTP.3, R-WS.23
     let dir = tempfile::tempdir().unwrap();

@@ -65,6 +65,8 @@ pub struct RabbitMq {
     /// Wants a client certificate, and takes its common name for the user when nobody else is named.
     pub stomp_tls: u16,
     pub mqtt: u16,
+    /// Wants a client certificate, and a user name and password.
+    pub mqtt_tls: u16,
     folder: PathBuf,
     children: Vec<Child>,
 }
@@ -73,7 +75,7 @@ impl RabbitMq {
     /// Starts it and waits until it lets clients in. `more` are lines of its configuration.
     pub fn start(users: &[User<'_>], tls: Option<&Tls<'_>>, more: &str) -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let [stomp, stomp_tls, mqtt, dist, epmd] = free_ports()?;
+        let [stomp, stomp_tls, mqtt, mqtt_tls, dist, epmd] = free_ports()?;
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("headend-rabbitmq-{}-{count}", std::process::id());
         let folder = std::env::temp_dir().join(&name);
@@ -81,6 +83,7 @@ impl RabbitMq {
             stomp,
             stomp_tls,
             mqtt,
+            mqtt_tls,
             folder,
             children: Vec::new(),
         };
@@ -152,10 +155,12 @@ impl RabbitMq {
         if let Some(tls) = tls {
             config += &format!(
                 "stomp.listeners.ssl.1 = 127.0.0.1:{}\nstomp.ssl_cert_login = true\n\
+                 mqtt.listeners.ssl.1 = 127.0.0.1:{}\n\
                  ssl_cert_login_from = common_name\nssl_options.verify = verify_peer\n\
                  ssl_options.fail_if_no_peer_cert = true\nssl_options.cacertfile = {}\n\
                  ssl_options.certfile = {}\nssl_options.keyfile = {}\n",
                 self.stomp_tls,
+                self.mqtt_tls,
                 tls.authority.display(),
                 tls.certificate.display(),
                 tls.key.display()

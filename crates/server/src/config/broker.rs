@@ -232,11 +232,6 @@ pub(super) fn check(all: &[Broker]) -> Result<(), String> {
                 "broker {name:?}: a virtual host needs a URL of stomp:// or stomps://"
             ));
         }
-        if one.asks && stomp {
-            return Err(format!(
-                "broker {name:?}: asks needs a URL of mqtt:// or mqtts://: over STOMP nobody tells which device comes"
-            ));
-        }
         if one.shared_group.is_some() && (one.version != Version::V5 || stomp) {
             return Err(format!("broker {name:?}: a shared group needs MQTT 5.0"));
         }
@@ -317,10 +312,6 @@ mod tests {
             (
                 "url = \"stomp://h\"\nname = \"a\"\nshared_group = \"g\"",
                 "needs MQTT 5.0",
-            ),
-            (
-                "url = \"stomp://h\"\nname = \"a\"\nasks = true",
-                "asks needs a URL of mqtt",
             ),
             (
                 "url = \"mqtt://h\"\nname = \"a\"\nvirtual_host = \"/\"",

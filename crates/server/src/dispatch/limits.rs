@@ -8,8 +8,8 @@ pub const INBOX: usize = 4_096;
 /// Calls of the store under way for the dispatcher. More would only wait in the store's own queue.
 pub const STORE_CALLS_MAX: usize = 1_024;
 
-/// Starts of a device, and ends of the command, taken as evidence for one operation whose answer was
-/// lost. The first ones decide.
+/// Starts of a device, and ends of the command, taken as evidence for one operation in one look at the log, and what
+/// the last page has of them. The first ones decide; the next look goes on from there.
 pub const EVIDENCE_MAX: usize = 200;
 
 /// Events read at once while looking for them: a device may run commands of others all the time.

@@ -13,7 +13,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Saved, Write};
+use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Place, Said, Saved, Write};
 use fleet::operation::Request;
 use fleet::{
     DeviceId, EventKind, Fact, NodeId, Now, Operation, OperationId, OperationState, Southbound,
@@ -244,6 +244,18 @@ impl Runtime {
                         .await;
                     Input::Renewed(device, operation, fence, written(renewed))
                 }
+                Command::Look {
+                    operation,
+                    fence,
+                    after,
+                } => {
+                    let (device, id) = (operation.device, operation.id);
+                    let found = evidence(&store, &operation, after).await;
+                    if let Err(error) = &found {
+                        tracing::warn!(%error, "the event log cannot be read; it will be tried again");
+                    }
+                    Input::Looked(device, id, fence, found.ok())
+                }
                 Command::Submit { .. } | Command::Rest { .. } => return,
             };
             drop(permit);
@@ -295,7 +307,10 @@ async fn claim(
     let (operation, fence) = (record.operation, record.fence);
     let told = async {
         let cancelled = was_cancelled(store, &operation, fence).await?;
-        Ok::<_, store::Error>((evidence(store, &operation).await?, cancelled))
+        Ok::<_, store::Error>((
+            evidence(store, &operation, Place::default()).await?,
+            cancelled,
+        ))
     };
     match told.await {
         Ok((evidence, cancelled)) => {
@@ -332,45 +347,55 @@ async fn was_cancelled(store: &Store, operation: &Operation, fence: i64) -> stor
     Ok(!page.events.is_empty())
 }
 
-/// What the device said since a command was sent to it that may speak of this command.
-async fn evidence(
-    store: &Store,
-    operation: &Operation,
-) -> store::Result<Vec<(Timestamp, fleet::Notice)>> {
-    let (Some(sent), Request::Operate { .. }) = (operation.progress.sent_at, &operation.request)
-    else {
-        return Ok(Vec::new());
+/// What the device said since a command was sent to it that may speak of this command, from this place of the log on.
+async fn evidence(store: &Store, operation: &Operation, after: Place) -> store::Result<Said> {
+    let tenant = &operation.tenant;
+    let Request::Operate { .. } = operation.request else {
+        return Ok(Said::default());
+    };
+    // It may have said so before it turned out to be this device.
+    let former = store.device_former(tenant, operation.device).await?;
+    let ids = former.len();
+    let Some(sent) = operation.progress.sent_at else {
+        // What the log has by now does not speak of what is yet to be sent.
+        let seq = store.event_head(tenant).await?;
+        return Ok(Said {
+            notices: Vec::new(),
+            to: Place { seq, former: ids },
+        });
     };
     let filter = EventFilter {
         device: Some(operation.device),
-        // It may have said so before it turned out to be this device.
-        former: store
-            .device_former(&operation.tenant, operation.device)
-            .await?,
+        former,
         kinds: vec![EventKind::DeviceBooted, EventKind::DeviceCommandCompleted],
         since: Some(sent.minus(fleet::limits::EVIDENCE_SKEW)),
         ..EventFilter::default()
     };
     let key = operation.command_key();
-    let mut found = Vec::new();
-    let mut after = 0;
-    while found.len() < limits::EVIDENCE_MAX {
+    let mut said = Said {
+        notices: Vec::new(),
+        to: Place {
+            // What was said under an id that it did not have then was not heard.
+            seq: if after.former == ids { after.seq } else { 0 },
+            former: ids,
+        },
+    };
+    while said.notices.len() < limits::EVIDENCE_MAX {
         let page = store
-            .events_after(&operation.tenant, after, &filter, limits::EVIDENCE_PAGE)
+            .events_after(tenant, said.to.seq, &filter, limits::EVIDENCE_PAGE)
             .await?;
         let events = page.events.iter().map(|record| &record.event);
-        found.extend(
+        said.notices.extend(
             events
                 .filter_map(crate::southbound::usp::notice::evidence)
                 .filter(|(_, notice)| speaks_of(notice, &key)),
         );
-        match page.next.filter(|_| page.more) {
-            Some(next) => after = next,
-            None => break,
+        said.to.seq = page.next.unwrap_or(said.to.seq);
+        if !page.more {
+            break;
         }
     }
-    found.truncate(limits::EVIDENCE_MAX);
-    Ok(found)
+    Ok(said)
 }
 
 /// Ends of other commands say nothing; each start may.

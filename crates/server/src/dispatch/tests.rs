@@ -512,6 +512,94 @@ async fn what_a_device_said_before_it_was_merged_proves_what_it_was_asked() {
     }
 }
 
+/// Another server has heard it, and written it down: this one waits for it all the same.
+#[tokio::test]
+async fn the_proof_that_another_node_has_heard_ends_what_this_one_waits_for() {
+    for database in testing::databases().await.unwrap() {
+        let store = &database.store;
+        let tenant = tenant(store).await;
+        let device = device(store, &tenant).await;
+        let reboot = Request::Operate {
+            command: "Device.Reboot()".into(),
+            args: BTreeMap::new(),
+        };
+        let id = ask(store, &tenant, device, reboot).await;
+        let site: Arc<Mutex<Site>> = Arc::default();
+        let node = Node::start(store, &site).await;
+        node.say(&tenant, device, connected()).await;
+        let waits = |state: State| state == State::Verifying;
+        until(store, &tenant, id, waits).await;
+        let boot = serde_json::json!({ "cause": "RemoteReboot", "command_key": id.to_string() });
+        let said = Event::new(tenant.clone(), now(), EventKind::DeviceBooted)
+            .device(device)
+            .data(boot);
+        store.event_append(&tenant, vec![said]).await.unwrap();
+        let state = until(store, &tenant, id, State::is_final).await;
+        assert_eq!(state, State::Succeeded);
+        assert_eq!(site.lock().unwrap().ran[&device], 1);
+        node.shutdown.cancel();
+    }
+}
+
+/// What a device said is read once, also while much is said; what it said under another id when that is known.
+#[tokio::test]
+async fn a_look_at_the_log_goes_on_from_the_last_one_and_back_when_devices_turn_out_to_be_one() {
+    for database in testing::databases().await.unwrap() {
+        let store = &database.store;
+        let tenant = tenant(store).await;
+        let (from, into) = (device(store, &tenant).await, device(store, &tenant).await);
+        let id = ask(store, &tenant, into, command()).await;
+        let mut operation = store.operation(&tenant, id).await.unwrap().operation;
+        let boots = async |device, number: usize| {
+            let boot = serde_json::json!({ "cause": "LocalReboot", "command_key": "" });
+            let said = Event::new(tenant.clone(), now(), EventKind::DeviceBooted)
+                .device(device)
+                .data(boot);
+            let mut last = 0;
+            for some in vec![said; number].chunks(store::limits::PAGE_MAX) {
+                last = store.event_append(&tenant, some.to_vec()).await.unwrap();
+            }
+            last
+        };
+        let look = async |operation: &Operation, after| {
+            let said = evidence(store, operation, after).await.unwrap();
+            (said.notices.len(), said.to)
+        };
+        let before = boots(into, 1).await;
+        boots(from, 1).await;
+        let (heard, claimed) = look(&operation, Place::default()).await;
+        assert_eq!(heard, 0, "nothing was sent");
+        assert!(claimed.seq > before);
+        operation.step(fleet::operation::Input::Claimed(&[]), now());
+        let last = boots(into, 2).await;
+        let (heard, to) = look(&operation, claimed).await;
+        assert_eq!((heard, to.seq), (2, last));
+        assert_eq!(look(&operation, to).await, (0, to));
+        // More than is heard at once: the next looks have the rest.
+        boots(into, limits::EVIDENCE_MAX + 1).await;
+        let (heard, next) = look(&operation, to).await;
+        let (rest, to) = look(&operation, next).await;
+        assert_eq!((heard, rest), (limits::EVIDENCE_MAX, 1));
+        store
+            .device_merge(&tenant, from, into, Vec::new())
+            .await
+            .unwrap();
+        let (_, again) = look(&operation, to).await;
+        assert!(again.former > to.former && again.seq < to.seq);
+        let mut heard = 0;
+        let mut place = to;
+        loop {
+            let (more, next) = look(&operation, place).await;
+            (heard, place) = (heard + more, next);
+            if more == 0 {
+                break;
+            }
+        }
+        // All there is since an hour before it was sent, and what the former one said.
+        assert_eq!(heard, 1 + 1 + 2 + limits::EVIDENCE_MAX + 1);
+    }
+}
+
 #[tokio::test]
 async fn of_many_devices_that_fell_silent_each_is_told_of_in_the_end() {
     let database = testing::sqlite().await.unwrap();

@@ -61,8 +61,9 @@ pub const LINK_NAME_CHARS_MAX: usize = 64;
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// A transfer under way of which nothing was written down for so long has lost its server, which may have been another
-/// node. Where there are no others, it is known at once.
-pub const PROGRESS_LOST_AFTER: Duration = Duration::from_secs(120);
+/// node, or stands still: longer than a living one may stand still. Where there are no others, it is known at once.
+pub const PROGRESS_LOST_AFTER: Duration =
+    STALL_TIME_MAX.saturating_add(PROGRESS_EVERY.saturating_mul(2));
 
 /// Wrong or ended links from one network before it is told to wait: behind one address may be hundreds
 /// of devices with links of yesterday, and others with good ones, which go on.

@@ -168,9 +168,10 @@ pub async fn rotate(
         revoked: Some(false),
         ..CertificateFilter::default()
     };
-    // The newest: of one that was never shown the key is the same, and it ends with those before it.
-    let old = store.certificate_list(tenant, &filter, None, 1).await?;
-    let old = old.into_iter().next().ok_or_else(|| {
+    let all = store
+        .certificate_list(tenant, &filter, None, store::limits::PAGE_MAX)
+        .await?;
+    let old = to_replace(all).map_err(broken)?.ok_or_else(|| {
         Fail::new(
             ProblemKind::Conflict,
             "The device has no certificate that was issued here and is in force: issue one first.",
@@ -206,6 +207,25 @@ pub async fn rotate(
         operation: submitted,
     };
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+}
+
+/// Of the certificates of a device that are not revoked, newest first, the one that another one takes the place of: the
+/// newest for the key that the device has shown. What was issued beside it may be for a key that the device does not have;
+/// what took its place and was never shown ends with it.
+fn to_replace(all: Vec<CertificateRecord>) -> Result<Option<CertificateRecord>, TlsError> {
+    let Some(shown) = all.iter().max_by_key(|one| one.first_used_at) else {
+        return Ok(None);
+    };
+    if shown.first_used_at.is_none() {
+        return Ok(all.into_iter().next());
+    }
+    let key = Leaf::of_pem(&shown.certificate.pem)?;
+    for one in all {
+        if Leaf::of_pem(&one.certificate.pem)?.has_key_of(&key)? {
+            return Ok(Some(one));
+        }
+    }
+    Ok(None)
 }
 
 fn days(state: &State, checks: &mut Checks, wanted: Option<u32>) -> u32 {
@@ -287,6 +307,7 @@ pub async fn made(
     let made = tokio::task::spawn_blocking(issue).await.map_err(internal)?;
     made.map_err(|error| match error {
         TlsError::Certificate(words) => Fail::invalid(vec![FieldProblem::body("request", words)]),
+        TlsError::Expired(_) => Fail::new(ProblemKind::Conflict, format!("{error}.")),
         other => broken(other),
     })
 }
@@ -307,6 +328,12 @@ async fn device(state: &State, caller: &Caller, endpoint: &EndpointId) -> Result
     if let Some(device) = store.device_by_identity(tenant, &own).await? {
         return Ok(device);
     }
+    let setup = PathSetup {
+        transport: super::device::WEBSOCKET.to_owned(),
+        endpoint_id: endpoint.to_owned(),
+        dial_url: None,
+        certificate_required: true,
+    };
     let mut identities = vec![own.clone()];
     identities.extend(Identity::of_endpoint(endpoint));
     // One that has come over TR-069 only, and is known by its serial number.
@@ -319,6 +346,8 @@ async fn device(state: &State, caller: &Caller, endpoint: &EndpointId) -> Result
             .event(EventKind::DeviceIdentified)
             .device(device)
             .data(serde_json::json!({"kind": own.kind.as_str(), "value": own.value}));
+        // First, or whoever has a setup key would be it meanwhile.
+        store.path_expect(tenant, device, setup).await?;
         store
             .identity_attach(tenant, device, vec![own], actor, at, vec![event])
             .await?;
@@ -335,12 +364,6 @@ async fn device(state: &State, caller: &Caller, endpoint: &EndpointId) -> Result
         source: "operator".to_owned(),
         onboarding: OnboardingState::Expected,
         created_at: at,
-    };
-    let setup = PathSetup {
-        transport: super::device::WEBSOCKET.to_owned(),
-        endpoint_id: endpoint.to_owned(),
-        dial_url: None,
-        certificate_required: true,
     };
     let event = caller
         .event(EventKind::DeviceCreated)

@@ -6,6 +6,7 @@ mod certificate;
 mod device;
 mod device_match;
 pub mod device_view;
+mod discovery;
 mod doctor;
 mod event;
 mod event_words;
@@ -123,6 +124,7 @@ pub fn bind(endpoint: &Endpoint) -> Option<MethodRouter<State>> {
         "event_show" => to.handler(event::show),
         "event_stream" => to.handler(stream::open),
         "doctor_show" => to.handler(doctor::show),
+        "discovery_agents" => to.handler(discovery::agents),
         "refusal_list" => to.handler(doctor::refusals),
         "system_show" => to.handler(system::show),
         "openapi_show" => to.handler(system::openapi),

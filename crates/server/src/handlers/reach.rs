@@ -11,7 +11,7 @@ use crate::state::{State, now};
 use api::device::PresenceWord;
 use api::doctor::Refusal;
 use api::reach::{
-    DialAttempt, ManagementPath, Reach, ReachMethod, SessionContext, WakeAbility, Woken,
+    DialAttempt, ManagementPath, QuirkPack, Reach, ReachMethod, SessionContext, WakeAbility, Woken,
 };
 use axum::Json;
 use axum::extract::State as Extract;
@@ -207,6 +207,7 @@ fn view(
                 "message or pong".to_owned()
             }
         }),
+        quirk_packs: quirk_packs(path),
         dial_url: path.dial_url.clone(),
         attempts: attempts
             .into_iter()
@@ -220,6 +221,13 @@ fn view(
             })
             .collect(),
     }
+}
+
+/// The quirk packs that fitted the device when it came last.
+fn quirk_packs(path: &PathRecord) -> Vec<QuirkPack> {
+    let kept = path.info.get("quirk_packs").cloned();
+    kept.and_then(|kept| serde_json::from_value(kept).ok())
+        .unwrap_or_default()
 }
 
 /// Whether requests go over this one of a device's links.

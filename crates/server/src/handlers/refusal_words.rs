@@ -146,9 +146,39 @@ const CONDUCT: &[(&str, &str, &str)] = &[
         "The detail names what is wrong with it and its topic. Its agent or its MQTT client is defective, or somebody means ill; larger records need session contexts, which cut them into pieces.",
     ),
     (
+        "mqtt-version-mismatch",
+        "The server speaks MQTT 3.1.1 with the device's broker, and the device 5.0: nothing that is sent to it would arrive",
+        "Let the server speak 5.0 there (`version` of usp.brokers), which goes with devices of both, or the device 3.1.1.",
+    ),
+    (
+        "broker-refuses-record",
+        "The broker did not take what the server has published to the device",
+        "Look at the broker's access rules: the server has to be allowed to publish to PREFIX/+/agent/+ and below. The detail has the broker's word.",
+    ),
+    (
+        "never-subscribed",
+        "A device behind a broker publishes, and is not subscribed to where it is answered; it is not heard for a while",
+        "Look at its agent, and whether the broker lets it subscribe to its own topic. Somebody else who may publish in its name does the same.",
+    ),
+    (
+        "broker-inbox-full",
+        "What devices of one tenant behind a broker sent waits to be worked off, and there is no room for more; it was dropped",
+        "They send again what matters. Look why the server works it off so slowly: the database, most of all.",
+    ),
+    (
+        "client-identifier-taken",
+        "A device came to a broker that asks, with a client identifier that a device of another tenant has; two clients of one identifier end each other's connections",
+        "Let it use TENANT/ENDPOINT as its client identifier, or find out who uses the other's name.",
+    ),
+    (
+        "broker-ask-refused",
+        "Somebody asked broker_auth without its secret",
+        "If it is a broker of yours, correct the URL in its configuration; else keep others away from that listener.",
+    ),
+    (
         "tenant-not-behind-broker",
-        "Somebody published in the name of a tenant whose devices are not behind this broker, which was ignored",
-        "If they are, add the tenant to `tenants` of usp.brokers in the configuration and start again; else look at the access rules of that broker.",
+        "Somebody came to a broker, or published there, in the name of a tenant whose devices are not behind it, which was ignored",
+        "If they are, add the tenant to `tenants` of usp.brokers, or of broker_auth, in the configuration and start again; else look at the access rules of that broker.",
     ),
     (
         "wrong-topic",
@@ -318,6 +348,12 @@ fn remedy(reason: R) -> &'static str {
         }
         R::WeakerThanOpenLink => "Find out which of the two is the real one.",
         R::Flapping => "Give each of them its own endpoint id.",
+        R::BehindAnotherBroker => {
+            "If it has moved, nothing: it is let in once it is silent there. Else somebody uses its name at one of the two brokers."
+        }
+        R::RegistrationsLimited => {
+            "Nothing, it tries again by itself. If nobody rolls out devices there, look who may publish at that broker, or take `registers` away."
+        }
     }
 }
 

@@ -97,16 +97,18 @@ pub async fn show(Extract(state): Extract<State>, caller: Caller) -> Json<System
 fn brokers(state: &State, caller: &Caller) -> Vec<ExternalBroker> {
     let all = state.bound.brokers.iter().map(|broker| broker.health());
     all.map(|health| {
+        // Addresses and names of users are the platform's.
+        let ours = caller.principal.platform;
         let (at, error) = health.last_error.unzip();
         ExternalBroker {
             name: health.name,
-            url: health.url,
+            url: if ours { health.url } else { String::new() },
             connected: health.connected,
             since: time(health.since),
             failures: health.failures,
-            last_error: error,
+            last_error: error.filter(|_| ours),
             last_error_at: at.map(time),
-            devices: caller.principal.platform.then_some(health.devices as u64),
+            devices: ours.then_some(health.devices as u64),
         }
     })
     .collect()

@@ -55,10 +55,14 @@ impl Secure {
 }
 
 impl Listener {
-    /// Binds the address and reads the certificate.
-    pub async fn bind(addr: SocketAddr, tls: Option<&TlsFiles>) -> Result<Self, StartError> {
+    /// Binds the address that a key of the configuration names, and reads the certificate.
+    pub async fn bind(
+        what: &'static str,
+        addr: SocketAddr,
+        tls: Option<&TlsFiles>,
+    ) -> Result<Self, StartError> {
         let tls = tls.map(acceptor).transpose()?;
-        Self::open("http.listen", addr, tls.map(Secure::fixed)).await
+        Self::open(what, addr, tls.map(Secure::fixed)).await
     }
 
     /// Binds the address that a key of the configuration names.
@@ -282,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn beyond_the_connections_there_may_be_one_waits_its_turn() {
-        let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), None)
+        let mut listener = Listener::bind("http.listen", ([127, 0, 0, 1], 0).into(), None)
             .await
             .unwrap();
         listener.room = 1;
@@ -306,7 +310,7 @@ mod tests {
     /// Where a listener with this change is, and what stops it.
     async fn served(change: impl FnOnce(&mut Listener)) -> (SocketAddr, CancellationToken) {
         let any = ([127, 0, 0, 1], 0).into();
-        let mut listener = Listener::bind(any, None).await.unwrap();
+        let mut listener = Listener::bind("http.listen", any, None).await.unwrap();
         change(&mut listener);
         let (addr, stop) = (listener.addr().unwrap(), CancellationToken::new());
         let router = Router::new().route("/healthz", axum::routing::get(|| async { "ok" }));
@@ -374,7 +378,7 @@ mod tests {
     #[tokio::test]
     async fn headers_without_end_are_refused_and_long_ones_are_not() {
         let any = ([127, 0, 0, 1], 0).into();
-        let listener = Listener::bind(any, None).await.unwrap();
+        let listener = Listener::bind("http.listen", any, None).await.unwrap();
         let addr = listener.addr().unwrap();
         let stop = CancellationToken::new();
         let router = Router::new().route("/healthz", axum::routing::get(|| async { "ok" }));
@@ -409,8 +413,10 @@ mod tests {
         std::fs::write(&files.certificate, made.cert.pem()).unwrap();
         std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
         let any = ([127, 0, 0, 1], 0).into();
-        let secure = Listener::bind(any, Some(&files)).await.unwrap();
-        let plain = Listener::bind(any, None).await.unwrap();
+        let secure = Listener::bind("http.listen", any, Some(&files))
+            .await
+            .unwrap();
+        let plain = Listener::bind("http.listen", any, None).await.unwrap();
         let (secure_at, plain_at) = (secure.addr().unwrap(), plain.addr().unwrap());
         let stop = CancellationToken::new();
         let never = axum::routing::get(std::future::pending::<&str>);

@@ -4,6 +4,7 @@
 //! Not here: what a newcomer shows, and where (in each adapter).
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -14,29 +15,20 @@ use store::{CertificateRecord, PathRecord, SetupKeyRecord, Store};
 use super::limits::SETUP_KEYS_COUNTED_MAX;
 use crate::state::now;
 
-/// How often setup keys were used lately.
-pub struct Uses {
+/// How often setup keys, or others that let devices in, were used lately.
+pub struct Uses<K = SetupKeyId> {
     burst: f64,
     per_second: f64,
-    buckets: Mutex<HashMap<SetupKeyId, Bucket>>,
+    buckets: Mutex<HashMap<K, Bucket>>,
 }
 
-/// Uses of one setup key: a bucket that leaks.
+/// Uses of one of them: a bucket that leaks.
 struct Bucket {
     level: f64,
     at: Instant,
 }
 
 impl Uses {
-    /// So many at once, so many in the long run.
-    pub fn new(burst: f64, per_second: f64) -> Self {
-        Self {
-            burst,
-            per_second,
-            buckets: Mutex::default(),
-        }
-    }
-
     /// Whether a setup key opens: one that is only used up still serves the devices it has let in.
     pub fn judge(credential: &mut Credential, used_up: bool, path: Option<&PathRecord>) {
         if let Credential::SetupKey { key, usable, .. } = credential {
@@ -59,9 +51,20 @@ impl Uses {
             *limited = self.limited(*key, Instant::now());
         }
     }
+}
+
+impl<K: Eq + Hash> Uses<K> {
+    /// So many at once, so many in the long run.
+    pub fn new(burst: f64, per_second: f64) -> Self {
+        Self {
+            burst,
+            per_second,
+            buckets: Mutex::default(),
+        }
+    }
 
     /// One more use; true when there were too many.
-    fn limited(&self, key: SetupKeyId, now: Instant) -> bool {
+    pub fn limited(&self, key: K, now: Instant) -> bool {
         let level = |bucket: &Bucket| {
             let since = now.saturating_duration_since(bucket.at);
             (bucket.level - since.as_secs_f64() * self.per_second).max(0.0)
@@ -87,14 +90,24 @@ impl Uses {
     }
 }
 
+/// How a path says that its device came by a client certificate.
+const CERTIFICATE: &str = "certificate";
+
+/// [`fleet::onboarding::Strength::Broker`] in the store.
+pub const BROKER: &str = "broker";
+
 /// What the way to a device says about who may take it.
 pub fn known(device: DeviceId, path: Option<&PathRecord>) -> Known {
     let is = |what: fn(&PathRecord) -> bool| path.is_some_and(what);
     Known {
         device,
-        has_current_token: is(|path| path.has_current),
+        has_own_credential: is(|path| path.has_current || path.authenticated_by == CERTIFICATE),
         // A token that onboarding wrote is pending, too, but then the device came with a setup key.
-        expects_own_token: is(|path| path.pending_at.is_some() && path.setup_key.is_none()),
+        // One that its broker lets in without one has a credential there.
+        expects_own_token: is(|path| {
+            let own = path.pending_at.is_some() || path.authenticated_by == BROKER;
+            own && path.setup_key.is_none()
+        }),
         certificate_required: is(|path| path.certificate_required),
         readmit: is(|path| path.readmit_until.is_some_and(|until| until > now())),
     }
@@ -111,6 +124,18 @@ pub fn setup_key(key: &SetupKeyRecord, now: Timestamp) -> (Credential, bool) {
         limited: false,
     };
     (credential, open && used_up)
+}
+
+/// Whether a setup key opens what has come with it before: its count does not matter for that.
+pub async fn is_in_force(store: &Store, tenant: &TenantId, key: SetupKeyId) -> store::Result<bool> {
+    match store.setup_key(tenant, key).await {
+        Ok(key) => {
+            let (credential, used_up) = setup_key(&key, now());
+            Ok(used_up || credential.is_usable_key())
+        }
+        Err(store::Error::NotFound(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The tenant of this name; else the one for whose device the certificate was issued; where there is only one, that one.

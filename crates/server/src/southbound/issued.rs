@@ -165,10 +165,11 @@ async fn revoked<C>(
         return Ok(Vec::new());
     }
     let mut certified = links.all();
-    certified.retain(|entry| entry.certificate.is_some());
+    certified.retain(|entry| entry.certificates().next().is_some());
     let mut revoked = Vec::new();
-    for some in certified.chunks(store::limits::PAGE_MAX) {
-        let shown: Vec<SecretHash> = some.iter().filter_map(|entry| entry.certificate).collect();
+    // Each may rest on two.
+    for some in certified.chunks(store::limits::PAGE_MAX / 2) {
+        let shown: Vec<SecretHash> = some.iter().flat_map(|entry| entry.certificates()).collect();
         let over = match store.certificate_revoked_among(&shown).await {
             Ok(over) => over,
             Err(error) => {
@@ -177,8 +178,7 @@ async fn revoked<C>(
                 return Err(error);
             }
         };
-        let is_over =
-            |entry: &&Arc<Entry<C>>| entry.certificate.is_some_and(|one| over.contains(&one));
+        let is_over = |entry: &&Arc<Entry<C>>| entry.certificates().any(|one| over.contains(&one));
         revoked.extend(some.iter().filter(is_over).cloned());
     }
     Ok(revoked)

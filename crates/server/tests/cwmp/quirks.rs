@@ -1,4 +1,4 @@
-//! The transcripts of the quirk packs of the test bench that are about HTTP: each is played again with a
+//! The transcripts of the quirk packs that are about HTTP: each is played again with a
 //! device that takes cookies and challenges only as the pack says.
 
 use std::net::SocketAddr;
@@ -105,6 +105,30 @@ async fn a_gateway_that_knows_basic() {
     })
     .await;
     same("igd-basic", &met(&world, "IGD-BASIC").await);
+}
+
+#[tokio::test]
+async fn a_dm955_of_datacom() {
+    let world = world(|_, _| {}).await;
+    let mut said = Vec::new();
+    let mut cpe = world.cpe("S1").await.with("", "");
+    cpe.class = "DM955".to_owned();
+    cpe.path = format!("/cwmp/{}", world.key);
+    let inform = cpe.inform();
+    let posts = [
+        ("Inform, by the setup key in its path", inform.as_str()),
+        ("(nothing more to say)", ""),
+    ];
+    for (what, body) in posts {
+        let with = cpe.cookie.as_ref().map_or("", |_| ", with the cookie");
+        said.push(format!("CPE: {what}{with}"));
+        let answer = cpe.post(&[], body).await;
+        said.push(shown(&answer));
+        // It forgets what this answer has not set.
+        cpe.cookie = answer.cookie();
+        assert!(cpe.cookie.is_some(), "{said:?}");
+    }
+    same("datacom-dm955", &said);
 }
 
 /// The challenges that are offered where nobody shows anything, one time after the other: which hash

@@ -297,3 +297,37 @@ async fn a_product_class_with_a_dash_is_shown_as_the_device_tells_it() {
         world.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_quirk_packs_that_fit_a_device_are_shown_with_their_reasons() {
+    for world in worlds().await {
+        let key = world.post("/api/v1/setup-keys", json!({"name": "t"}));
+        let key: Value = key.await.json().await.unwrap();
+        let packs = async |serial: &str, class: &str| {
+            let cpe = Cpe::new(world.cwmp.unwrap(), serial).await;
+            let mut cpe = cpe.with("default", key["secret"].as_str().unwrap());
+            cpe.class = class.to_owned();
+            cpe.session().await;
+            let name = format!("/api/v1/devices?q=00256D-{class}-{serial}");
+            let found = world.read(&name).await;
+            let id = found["items"][0]["id"].as_str().unwrap();
+            let reach = world.read(&format!("/api/v1/devices/{id}/reach")).await;
+            reach["paths"][0]["quirk_packs"].clone()
+        };
+        assert_eq!(packs("Q1", "Box").await, json!([]));
+        let shown = packs("Q2", "DM955").await;
+        assert_eq!(shown[0]["name"], "datacom-dm955");
+        assert_eq!(shown[0]["says"], json!(["cookies = \"each\""]));
+        assert_eq!(
+            (&shown[0]["shipped"], &shown[0]["confidence"]),
+            (&json!(true), &json!("reported"))
+        );
+        assert!(
+            shown[0]["source"][0]
+                .as_str()
+                .unwrap()
+                .starts_with("https://")
+        );
+        world.stop().await;
+    }
+}

@@ -156,7 +156,7 @@ async fn prepare(world: &World, id: &str) -> (Vec<String>, Option<Value>) {
         "session_show" | "session_delete" | "token_list" | "tenant_list" | "user_list"
         | "role_list" | "setup_key_list" | "certificate_list" | "device_list" | "device_facets"
         | "operation_list" | "file_list" | "event_list" | "event_stream" | "doctor_show"
-        | "refusal_list" | "system_show" | "openapi_show" => (vec![], None),
+        | "refusal_list" | "discovery_agents" | "system_show" | "openapi_show" => (vec![], None),
         "device_show"
         | "device_delete"
         | "device_readmit"

@@ -3,26 +3,26 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use agent::{ControllerConfig, MemoryStorage, MqttConfig};
+use agent::{ControllerConfig, MemoryStorage, MqttConfig, StompConfig};
 use bytes::Bytes;
 use fleet::southbound::{Answer, ObjectSettings, Op, Setting};
 use fleet::{DeviceId, TenantId};
 use mtp::mqtt::{DialConfig, DialError, Version, dial};
 use serde_json::{Value, json};
 use server::state::now;
-use store::testing::{databases, sqlite};
+use store::testing::{TestDatabase, databases, sqlite};
 use usp::EndpointId;
 
 use crate::mosquitto::free;
 use crate::rabbitmq::{RabbitMq, User};
-use crate::rig::{Real, World, add_key, until};
+use crate::rig::{Real, World, add_key, secret_file, until};
 
 const SECRET: &str = "a-secret-that-is-long-enough-to-be-one";
 const M1: &str = "os::00256D-M1";
 const M2: &str = "os::00256D-M2";
 
 /// A RabbitMQ that asks at this address.
-fn rabbitmq(asks: SocketAddr) -> RabbitMq {
+pub fn rabbitmq(asks: SocketAddr) -> RabbitMq {
     let path =
         |what: &str| format!("auth_http.{what}_path = http://{asks}/{SECRET}/rabbitmq/{what}\n");
     let paths: String = ["user", "vhost", "resource", "topic"].map(path).concat();
@@ -33,36 +33,44 @@ fn rabbitmq(asks: SocketAddr) -> RabbitMq {
 }
 
 /// A server that is asked there, and is a client of that broker.
-async fn asked(db: store::testing::TestDatabase, asks: SocketAddr, broker: Option<u16>) -> World {
-    let dir = tempfile::tempdir().unwrap().keep();
-    let (password, secret) = (dir.join("password"), dir.join("secret"));
-    std::fs::write(&password, "ours").unwrap();
-    std::fs::write(&secret, SECRET).unwrap();
+pub async fn asked(db: TestDatabase, asks: SocketAddr, broker: Option<u16>) -> World {
+    let broker = broker.map(|port| format!("mqtt://127.0.0.1:{port}"));
+    let connects = broker.is_some();
+    asked_by(db, asks, broker, connects).await
+}
+
+/// The same with the broker at this URL, which need not be there.
+pub async fn asked_by(
+    db: TestDatabase,
+    asks: SocketAddr,
+    broker: Option<String>,
+    connects: bool,
+) -> World {
+    let (password, secret) = (secret_file("ours"), secret_file(SECRET));
     let mut text = format!("[broker_auth]\nlisten = \"{asks}\"\nsecret_file = {secret:?}\n");
-    if let Some(port) = broker {
+    if let Some(url) = broker {
         text += &format!(
-            "[[usp.brokers]]\nname = \"rabbit\"\nurl = \"mqtt://127.0.0.1:{port}\"\nversion = \"3.1.1\"\n\
+            "[[usp.brokers]]\nname = \"rabbit\"\nurl = \"{url}\"\nversion = \"3.1.1\"\n\
              username = \"headend\"\npassword_file = {password:?}\nasks = true\ntenants = [\"acme\", \"other\"]\n"
         );
     }
     let given = server::Config::parse(&text).unwrap();
-    let mut world = World::with(db, |config, limits| {
+    let world = World::with(db, |config, limits| {
         config.broker_auth = given.broker_auth;
         config.usp.brokers = given.usp.brokers;
         limits.broker_retry_min = Duration::from_millis(100);
     })
     .await;
-    if broker.is_some() {
+    if connects {
         until("it is connected to the broker", async || {
             world.brokers[0].health().connected.then_some(())
         })
         .await;
     }
-    let _ = &mut world;
     world
 }
 
-fn agent(world: &World, port: u16) -> Real {
+pub fn agent(world: &World, port: u16) -> Real {
     let controller = ControllerConfig {
         endpoint_id: world.own.clone(),
         url: format!("mqtt://127.0.0.1:{port}"),
@@ -79,7 +87,7 @@ fn agent(world: &World, port: u16) -> Real {
     Real::run("M1", MemoryStorage::new(), configure).0
 }
 
-async fn swapped(world: &World, device: DeviceId) {
+pub async fn swapped(world: &World, device: DeviceId) {
     until("it comes back with its own credential", async || {
         let path = world.store.path(&world.tenant, device, "mqtt").await;
         path.unwrap().filter(|path| path.has_current).map(drop)
@@ -87,25 +95,9 @@ async fn swapped(world: &World, device: DeviceId) {
     .await;
 }
 
-async fn reads(world: &mut World, device: DeviceId) {
-    let get = Op::Get {
-        paths: vec!["Device.DeviceInfo.SerialNumber".into()],
-        max_depth: 0,
-    };
-    let read = world.ask(device, get).await;
-    assert!(matches!(read, Ok(Answer::Values(_))), "{read:?}");
-}
-
 /// Another tenant, with a setup key.
-async fn other(world: &World) -> (TenantId, String) {
-    let other = TenantId::parse("other").unwrap();
-    let record = store::TenantRecord {
-        id: other.clone(),
-        name: "Other".into(),
-        created_at: now(),
-        disabled_at: None,
-    };
-    world.store.tenant_insert(record, vec![]).await.unwrap();
+pub async fn other(world: &World) -> (TenantId, String) {
+    let other = world.other_tenant().await;
     let id = fleet::SetupKeyId::new(now(), server::secret::id_bits());
     let key = add_key(&world.store, &other, id, None).await;
     (other, key)
@@ -151,6 +143,65 @@ async fn an_agent_behind_rabbitmq_swaps_its_setup_key_and_is_managed() {
         world.refused("readmit_needed").await;
         agent.stop().await;
     }
+}
+
+#[tokio::test]
+async fn an_agent_over_stomp_swaps_its_setup_key_at_a_rabbitmq_that_asks() {
+    for db in databases().await.unwrap() {
+        let asks = free();
+        let broker = rabbitmq(asks);
+        let url = format!("stomp://127.0.0.1:{}", broker.stomp);
+        let mut world = asked_by(db, asks, Some(url.clone()), true).await;
+        let controller = ControllerConfig {
+            endpoint_id: world.own.clone(),
+            url,
+            retry_min_wait: 1,
+            stomp: Some(StompConfig {
+                username: format!("acme/setup/{M1}"),
+                password: world.key.clone(),
+                virtual_host: "/".into(),
+                ..StompConfig::default()
+            }),
+            ..ControllerConfig::default()
+        };
+        let configure = |config: &mut agent::AgentConfig| config.controllers = vec![controller];
+        let agent = Real::run("M1", MemoryStorage::new(), configure).0;
+        let device = world.onboarded(&agent.endpoint).await.device.id;
+        until("it comes back with its own credential", async || {
+            let path = world.store.path(&world.tenant, device, "stomp").await;
+            path.unwrap().filter(|path| path.has_current).map(drop)
+        })
+        .await;
+        world.reads_soon(device, "M1").await;
+        // From now on the setup key opens it no more, and it is nobody else.
+        for user in [format!("acme/setup/{M1}"), "acme/setup".to_owned()] {
+            let refused = stomp(&broker, &user, &world.key, M1).await;
+            let no = matches!(refused, Err(mtp::stomp::DialError::Refused(_)));
+            assert!(no, "{user}: {refused:?}");
+        }
+        let other = format!("acme/setup/{M2}");
+        let refused = stomp(&broker, &other, &world.key, M1).await.unwrap_err();
+        let no = matches!(refused, mtp::stomp::DialError::SubscriptionRefused { .. });
+        assert!(no, "{refused}");
+        stomp(&broker, &other, &world.key, M2).await.unwrap();
+        world.refused("readmit_needed").await;
+        agent.stop().await;
+    }
+}
+
+/// A client of STOMP, which listens where answers to this device go.
+async fn stomp(
+    broker: &RabbitMq,
+    user: &str,
+    password: &str,
+    listens: &str,
+) -> Result<mtp::stomp::Link, mtp::stomp::DialError> {
+    let own = EndpointId::parse(M2).unwrap();
+    let mut config = mtp::stomp::DialConfig::new("127.0.0.1", broker.stomp, own, "");
+    (config.login, config.passcode) = (Some(user.into()), Some(password.into()));
+    config.virtual_host = Some("/".into());
+    config.own_destination = Some(format!("/topic/usp.acme.agent.{listens}"));
+    mtp::stomp::dial(&config).await
 }
 
 async fn client(
@@ -233,7 +284,7 @@ async fn behind_rabbitmq_one_tenant_reaches_nothing_of_another() {
     let sent = link.send_to(forged(M1), mine, victims, Version::V311);
     assert!(sent.await.unwrap());
     world.refused("record-of-another-endpoint").await;
-    reads(&mut world, device).await;
+    world.reads(device, "M1").await;
     let identity = fleet::Identity::endpoint(M1);
     let theirs = world.store.device_by_identity(&tenant, &identity).await;
     assert_eq!(theirs.unwrap(), None);
@@ -241,20 +292,20 @@ async fn behind_rabbitmq_one_tenant_reaches_nothing_of_another() {
 }
 
 /// Asks like a broker.
-struct Asks {
+pub struct Asks {
     http: reqwest::Client,
     url: String,
 }
 
 impl Asks {
-    fn at(asks: SocketAddr) -> Self {
+    pub fn at(asks: SocketAddr) -> Self {
         Self {
             http: reqwest::Client::new(),
             url: format!("http://{asks}/{SECRET}"),
         }
     }
 
-    async fn json(&self, path: &str, hook: &str, body: Value) -> (u16, String) {
+    pub async fn json(&self, path: &str, hook: &str, body: Value) -> (u16, String) {
         let asked = self.http.post(format!("{}/{path}", self.url));
         let asked = asked.header("vernemq-hook", hook).json(&body);
         let answer = asked.send().await.unwrap();
@@ -440,4 +491,70 @@ async fn nobody_but_a_broker_with_the_secret_is_answered() {
     let nameless = json!({"username": "acme/setup", "password": world.key});
     let told = http.post(&url).json(&nameless).send().await.unwrap();
     assert_eq!(told.text().await.unwrap(), "deny");
+}
+
+/// What RabbitMQ is told about a user and a queue.
+async fn queue(ask: &Asks, user: &str, name: &str, permission: &str) -> String {
+    let body = json!({
+        "username": user, "vhost": "/", "resource": "queue", "name": name, "permission": permission,
+    });
+    ask.json("rabbitmq/resource", "", body).await.1
+}
+
+#[tokio::test]
+async fn the_queue_of_one_device_is_no_queue_of_another() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let asks = free();
+    let world = asked(sqlite().await.unwrap(), asks, None).await;
+    let ask = Asks::at(asks);
+    let (one, two) = (format!("acme/setup/{M1}"), format!("acme/setup/{M2}"));
+    let (first, second) = ("stomp-subscription-chosen", "stomp-subscription-other");
+    // Nobody who has not come in has any.
+    assert_eq!(queue(&ask, &two, first, "configure").await, "deny");
+    for user in [&one, &two] {
+        let come = json!({"username": user, "password": world.key});
+        assert_eq!(ask.json("rabbitmq/user", "", come).await.1, "allow");
+    }
+    // One that RabbitMQ made before the server was asked about it is whose it is asked about first.
+    for permission in ["configure", "write", "read", "configure"] {
+        assert_eq!(queue(&ask, &one, first, permission).await, "allow");
+        assert_eq!(queue(&ask, &two, first, permission).await, "deny");
+        assert_eq!(queue(&ask, &two, second, permission).await, "allow");
+        assert_eq!(queue(&ask, &one, second, permission).await, "deny");
+    }
+    // It stays the device's when that comes with a credential of its own.
+    let device = world.device(M1).await;
+    let hash = server::secret::hash("its own");
+    let (store, at) = (&world.store, now());
+    store
+        .path_set_pending(&world.tenant, device, "stomp", hash, at, vec![])
+        .await
+        .unwrap();
+    let own = format!("acme/{device}");
+    assert_eq!(queue(&ask, &own, first, "read").await, "allow");
+    assert_eq!(queue(&ask, &own, second, "read").await, "deny");
+}
+
+#[tokio::test]
+async fn a_second_tenant_does_not_lock_out_the_devices_of_the_first() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let asks = free();
+    let mut world = asked(sqlite().await.unwrap(), asks, None).await;
+    let ask = Asks::at(asks);
+    let come = |tenant: &str, key: &str| json!({"username": format!("{tenant}/setup"), "password": key, "clientid": M1});
+    let says = json!({
+        "username": "acme/setup", "clientid": M1, "action": "publish",
+        "topic": "usp/acme/controller/os::00256D-M1",
+    });
+    let (allow, deny) = (r#"{"result":"allow"}"#, r#"{"result":"deny"}"#);
+    let (_, key) = other(&world).await;
+    let acme = come("acme", &world.key);
+    assert_eq!(ask.json("emqx/auth", "", acme).await.1, allow);
+    assert_eq!(ask.json("emqx/acl", "", says).await.1, allow);
+    let theirs = come("other", &key);
+    assert_eq!(ask.json("emqx/auth", "", theirs).await.1, deny);
+    world.refused("tenant-not-behind-broker").await;
+    // A start in which it is not clear who is meant is none.
+    let why = world.refuses_to_start().await;
+    assert!(why.contains("broker_auth.tenants is missing"), "{why}");
 }

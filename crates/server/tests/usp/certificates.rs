@@ -53,6 +53,11 @@ impl Site {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("pki");
         Authority::create(&folder, "ours", 3650).unwrap();
+        Self::with(database, folder, dir).await
+    }
+
+    /// With the authority in this folder.
+    async fn with(database: TestDatabase, folder: PathBuf, dir: tempfile::TempDir) -> Self {
         let mut world = World::with(database, |config| {
             every_door(config);
             config.pki.folder = Some(folder);
@@ -102,6 +107,13 @@ impl Site {
         self.issue(&self.world.owner, endpoint).await
     }
 
+    /// A setup key of the first tenant.
+    async fn key(&self) -> String {
+        let made = self.world.post("/api/v1/setup-keys", json!({"name": "k"}));
+        let made: Value = made.await.json().await.unwrap();
+        made["secret"].as_str().unwrap().to_owned()
+    }
+
     async fn revoke(&self, id: &str) -> Value {
         let path = format!("/api/v1/certificates/{id}/revoke");
         let revoked = self.world.post(&path, json!({"reason": "stolen"})).await;
@@ -109,25 +121,30 @@ impl Site {
         revoked.json().await.unwrap()
     }
 
-    fn tls(&self, shown: &Pair) -> ClientTls {
-        let own = (shown.certificate.clone(), shown.key.clone());
+    fn tls<'a>(&self, shown: impl Into<Option<&'a Pair>>) -> ClientTls {
+        let own = shown.into();
         ClientTls::load(&ClientTlsConfig {
             roots: Roots::Only(self.roots.clone()),
-            own: Some(own),
+            own: own.map(|own| (own.certificate.clone(), own.key.clone())),
             ..ClientTlsConfig::default()
         })
         .unwrap()
     }
 
     /// Comes over WebSocket.
-    pub async fn dial(&self, path: &str, own: &str, shown: &Pair) -> Result<Puppet, DialError> {
+    pub async fn dial<'a>(
+        &self,
+        path: &str,
+        own: &str,
+        shown: impl Into<Option<&'a Pair>>,
+    ) -> Result<Puppet, DialError> {
         let url = format!("wss://{}/usp/{path}", self.world.usp_tls.unwrap());
         let mut config = DialConfig::new(url, eid(own));
         config.tls = Some(Arc::new(self.tls(shown)));
         Puppet::dial_with(config, own, &self.world.endpoint).await
     }
 
-    async fn refused(&self, path: &str, own: &str, shown: &Pair) -> u16 {
+    async fn refused<'a>(&self, path: &str, own: &str, shown: impl Into<Option<&'a Pair>>) -> u16 {
         match self.dial(path, own, shown).await {
             Err(DialError::Refused { status, .. }) => status,
             Err(error) => panic!("{error}"),
@@ -158,11 +175,11 @@ impl Site {
     }
 
     /// An Inform over HTTPS; the status of the answer, and the connection.
-    async fn inform(
+    async fn inform<'a>(
         &self,
         path: &str,
         serial: &str,
-        shown: &Pair,
+        shown: impl Into<Option<&'a Pair>>,
     ) -> (u16, tokio_rustls::client::TlsStream<tokio::net::TcpStream>) {
         let tcp = tokio::net::TcpStream::connect(self.cwmp).await.unwrap();
         let connector = TlsConnector::from(self.tls(shown).config());
@@ -280,16 +297,8 @@ async fn a_certificate_of_one_tenant_opens_nothing_of_another_over_any_transport
     })
     .await;
     // Whatever it shows beside it.
-    let key = json!({"name": "k"});
-    let key: Value = site
-        .world
-        .post("/api/v1/setup-keys", key)
-        .await
-        .json()
-        .await
-        .unwrap();
-    let key = key["secret"].as_str().unwrap();
-    assert_eq!(site.refused(key, EID, &theirs).await, 403);
+    let key = site.key().await;
+    assert_eq!(site.refused(&key, EID, &theirs).await, 403);
     // In its own tenant it is welcome.
     assert!(site.dial("other", EID, &theirs).await.is_ok());
 }
@@ -314,6 +323,69 @@ async fn a_certificate_opens_no_other_device_over_any_transport() {
         (over == ["cwmp", "mqtt", "websocket"]).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_setup_key_opens_no_device_that_has_come_with_a_certificate() {
+    let site = Site::start().await;
+    let key = site.key().await;
+    // It was there before it had a certificate, and takes no token.
+    drop(site.dial(&key, EID, None).await.unwrap());
+    until("it is registered", || async {
+        let devices = site.world.read("/api/v1/devices").await;
+        (!devices["items"].as_array()?.is_empty()).then_some(())
+    })
+    .await;
+    let (_, own) = site.ours(EID).await;
+    drop(site.dial(&key, EID, None).await.unwrap());
+    drop(site.dial("default", EID, &own).await.unwrap());
+    site.came(EID, "websocket", CERTIFICATE).await;
+    until("it is closed to the key", || async {
+        assert_eq!(site.refused(&key, EID, None).await, 403);
+        let page = site.world.read("/api/v1/doctor/refusals").await;
+        page.to_string().contains("readmit_needed").then_some(())
+    })
+    .await;
+    assert!(site.dial("default", EID, &own).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_setup_key_opens_no_device_of_another_protocol_that_was_issued_a_certificate() {
+    let site = Site::start().await;
+    let key = site.key().await;
+    let (status, _wire) = site.inform(&format!("/cwmp/{key}"), "C1", None).await;
+    assert_eq!(status, 200);
+    let (id, own) = site.ours(EID).await;
+    let issued = site.world.read(&format!("/api/v1/certificates/{id}")).await;
+    let devices = site.world.read("/api/v1/devices").await;
+    assert_eq!(devices["items"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        issued["certificate"]["device_id"],
+        devices["items"][0]["id"]
+    );
+    assert_eq!(site.refused(&key, EID, None).await, 403);
+    shown(&site.world, "certificate_required").await;
+    assert!(site.dial("default", EID, &own).await.is_ok());
+    // Over its own protocol nothing has changed.
+    let (status, _) = site.inform(&format!("/cwmp/{key}"), "C1", None).await;
+    assert_eq!(status, 200);
+}
+
+/// An authority of an operator comes with those above it, which issue for others than devices.
+#[tokio::test]
+async fn those_above_the_authority_for_devices_open_no_door() {
+    let dir = tempfile::tempdir().unwrap();
+    let above = crate::secure::Authority::new(dir.path(), "above");
+    let (chain, key) = above.below("ours");
+    let folder = dir.path().join("pki");
+    Authority::import(&folder, &chain, Some(&key)).unwrap();
+    let site = Site::with(sqlite().await.unwrap(), folder, dir).await;
+    let (_, own) = site.ours(EID).await;
+    let theirs = above.issue("theirs", Some(EID), false);
+    assert!(site.dial("default", EID, &theirs).await.is_err());
+    let refused = shown(&site.world, "certificate-rejected").await;
+    assert_eq!(refused["endpoint_id"], EID, "{refused:#}");
+    assert!(site.dial("default", EID, &own).await.is_ok());
 }
 
 #[tokio::test]
@@ -390,6 +462,8 @@ async fn a_certificate_is_rotated_through_the_agent_and_the_old_one_ends_once_th
         });
         assert_eq!(agent.endpoint, endpoint);
         site.came(endpoint, transport, CERTIFICATE).await;
+        // One for another key, which the device does not have.
+        let (_beside, _) = site.ours(endpoint).await;
         let read = async |id: &str| {
             let shown = site.world.read(&format!("/api/v1/certificates/{id}")).await;
             shown["certificate"].clone()

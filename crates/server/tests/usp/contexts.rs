@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use agent::{AgentConfig, ControllerConfig, MemoryStorage};
 use fleet::southbound::{Answer, Failure, Op};
+use mtp::tls::authority::{Authority, KeyOf};
 use mtp::tls::development::DevelopmentCa;
 use server::Config;
 use server::config::{ContextIdentity, PayloadSecurity, SessionMode};
@@ -20,6 +21,7 @@ use crate::admission::give_token;
 use crate::api_world;
 use crate::puppet::{Puppet, Seen, eid, plain};
 use crate::rig::{PATIENCE, Real, World, each, until};
+use crate::secure::{Pair, shown};
 
 const EID: &str = "os::00256D-P1";
 const SESSION: &str = "Device.LocalAgent.Controller.1.E2ESession.";
@@ -418,5 +420,161 @@ async fn the_page_of_a_device_tells_of_its_session_context() {
         })
         .await;
         agent.stop().await;
+    }
+}
+
+/// A server whose session contexts rest on its authority for devices.
+struct Issuing {
+    world: api_world::World,
+    dir: tempfile::TempDir,
+    url: String,
+    signed: bool,
+}
+
+impl Issuing {
+    async fn start(signed: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("pki");
+        let authority = Authority::create(&folder, "ours", 3650).unwrap();
+        let own = authority.issue(&eid(OWN), 30, KeyOf::Fresh).unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("server.pem"), &own.pem).unwrap();
+        std::fs::write(at("server.key"), own.key.unwrap()).unwrap();
+        let identity = ContextIdentity {
+            certificate: at("server.pem"),
+            key: at("server.key"),
+            authorities: Authority::certificate_file(&folder),
+        };
+        let database = store::testing::sqlite().await.unwrap();
+        let mut world = api_world::World::with(database, |config| {
+            config.usp.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+            config.usp.endpoint_id = Some(OWN.into());
+            config.pki.folder = Some(folder);
+            let context = &mut config.usp.session_context;
+            context.identity = Some(identity);
+            context.signed_records = signed;
+            if !signed {
+                context.payload_security = PayloadSecurity::Tls;
+            }
+        })
+        .await;
+        world.populate().await;
+        let made = world.post("/api/v1/setup-keys", serde_json::json!({"name": "k"}));
+        let made: serde_json::Value = made.await.json().await.unwrap();
+        let url = made["urls"][0].as_str().unwrap().to_owned();
+        Self {
+            world,
+            dir,
+            url,
+            signed,
+        }
+    }
+
+    /// A certificate for an endpoint of the tenant that this token acts in: its id, and its files.
+    async fn issue(&self, token: &str, endpoint: &str) -> (String, Pair) {
+        let (world, body) = (&self.world, serde_json::json!({"endpoint_id": endpoint}));
+        let ask = world
+            .http
+            .post(format!("{}/api/v1/certificates", world.url));
+        let made = ask.bearer_auth(token).json(&body).send().await.unwrap();
+        let made: serde_json::Value = made.json().await.unwrap();
+        let id = made["certificate"]["id"].as_str().unwrap().to_owned();
+        let at = |ends| self.dir.path().join(format!("{id}.{ends}"));
+        std::fs::write(at("pem"), made["pem"].as_str().unwrap()).unwrap();
+        std::fs::write(at("key"), made["key"].as_str().unwrap()).unwrap();
+        // It may come by other means as well.
+        let device = made["certificate"]["device_id"].as_str().unwrap();
+        let patched = world
+            .http
+            .patch(format!("{}/api/v1/devices/{device}", world.url))
+            .bearer_auth(token)
+            .json(&serde_json::json!({"certificate_required": false}));
+        assert_eq!(patched.send().await.unwrap().status(), 200);
+        let pair = Pair {
+            certificate: at("pem"),
+            key: at("key"),
+        };
+        (id, pair)
+    }
+
+    /// An agent without TLS below, that comes with a setup key.
+    fn agent(&self, serial: &str, own: &Pair) -> Real {
+        let (mode, payload) = match self.signed {
+            true => ("Allow", "Plaintext"),
+            false => ("Require", "TLS"),
+        };
+        let controller = ControllerConfig {
+            endpoint_id: OWN.into(),
+            url: self.url.clone(),
+            retry_min_wait: 1,
+            session_mode: mode.into(),
+            payload_security: payload.into(),
+            ..ControllerConfig::default()
+        };
+        let configure = |config: &mut AgentConfig| {
+            let ca = self.dir.path().join("pki");
+            config.tls.ca_file = Some(Authority::certificate_file(&ca));
+            config.tls.certificate = Some(own.certificate.clone());
+            config.tls.key = Some(own.key.clone());
+            config.tls.signed_records = self.signed;
+            config.controllers = vec![controller];
+        };
+        Real::run(serial, MemoryStorage::new(), configure).0
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_revoked_proves_nothing_between_the_endpoints_themselves() {
+    for signed in [false, true] {
+        let site = Issuing::start(signed).await;
+        let world = &site.world;
+        let (id, own) = site.issue(&world.owner, "os::00256D-E1").await;
+        let agent = site.agent("E1", &own);
+        until("it is known to be in use", || async {
+            let shown = world.read(&format!("/api/v1/certificates/{id}")).await;
+            let used = shown["certificate"]["first_used_at"].is_string();
+            used.then_some(())
+        })
+        .await;
+        let path = format!("/api/v1/certificates/{id}/revoke");
+        let revoked = world.post(&path, serde_json::json!({"reason": "stolen"}));
+        assert_eq!(revoked.await.status(), 200);
+        until("its link has ended", || async {
+            let path = "/api/v1/events?kind=device.disconnected";
+            let events = world.read(path).await.to_string();
+            events.contains("its certificate was revoked").then_some(())
+        })
+        .await;
+        let refused = shown(world, "certificate_revoked").await;
+        assert_eq!(refused["endpoint_id"], agent.endpoint, "{refused:#}");
+        agent.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_tenant_proves_nothing_between_the_endpoints_themselves() {
+    for signed in [false, true] {
+        let site = Issuing::start(signed).await;
+        let world = &site.world;
+        // Both tenants have a device of this name, and one has the certificate of the other.
+        let endpoint = "os::00256D-E2";
+        let (_, _ours) = site.issue(&world.owner, endpoint).await;
+        let (id, theirs) = site.issue(&world.other, endpoint).await;
+        let agent = site.agent("E2", &theirs);
+        let refused = shown(world, "certificate_of_another_tenant").await;
+        assert_eq!(refused["endpoint_id"], endpoint, "{refused:#}");
+        until("its link has ended", || async {
+            let path = "/api/v1/events?kind=device.disconnected";
+            let events = world.read(path).await.to_string();
+            events.contains("does not count").then_some(())
+        })
+        .await;
+        agent.stop().await;
+        let page = world
+            .http
+            .get(format!("{}/api/v1/certificates/{id}", world.url))
+            .bearer_auth(&world.other);
+        let page: serde_json::Value = page.send().await.unwrap().json().await.unwrap();
+        assert!(page["certificate"]["first_used_at"].is_null(), "{page:#}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agent::{ControllerConfig, MemoryStorage, MqttConfig};
 use bytes::Bytes;
 use fleet::southbound::{Answer, ObjectSettings, Op, Setting};
-use fleet::{DeviceId, Fact, Notice};
+use fleet::{Fact, Notice};
 use mtp::limits::{MQTT_PROPERTIES_MAX, MQTT_TEXT_BYTES_MAX, RECORD_BYTES_MAX};
 use mtp::mqtt::{Connect, DialConfig, DialError, Packet, Pipe, Properties, Publish, Version, dial};
 use mtp::stream::Stream;
@@ -16,11 +16,11 @@ use store::testing::{databases, sqlite};
 use usp::EndpointId;
 
 use crate::mosquitto::Mosquitto;
-use crate::rig::{PATIENCE, Real, World, until};
+use crate::rig::{PATIENCE, Real, World, get, secret_file, until};
 
-const US: (&str, &str) = ("headend", "ours");
-const M1: (&str, &str) = ("acme/m1", "one");
-const M2: (&str, &str) = ("other/m2", "two");
+pub const US: (&str, &str) = ("headend", "ours");
+pub const M1: (&str, &str) = ("acme/m1", "one");
+pub const M2: (&str, &str) = ("other/m2", "two");
 
 /// What the documentation says of access: each device its own two topics, the server all of them.
 const ACL: &str = "\
@@ -35,15 +35,13 @@ topic write usp/other/controller/os::00256D-M2/#
 topic read usp/other/agent/os::00256D-M2/#
 ";
 
-async fn mosquitto() -> Mosquitto {
+pub async fn mosquitto() -> Mosquitto {
     Mosquitto::start(&[US, M1, M2], ACL).await
 }
 
 /// The configuration of a server for this broker.
-fn to(broker: &Mosquitto, more: &str) -> Vec<Broker> {
-    let dir = tempfile::tempdir().unwrap().keep();
-    let file = dir.join("password");
-    std::fs::write(&file, "ours\n").unwrap();
+pub fn to(broker: &Mosquitto, more: &str) -> Vec<Broker> {
+    let file = secret_file("ours\n");
     let text = format!(
         "[[usp.brokers]]\nname = \"north\"\nurl = \"mqtt://{}\"\nusername = \"headend\"\n\
          password_file = {file:?}\nregisters = true\ntenants = [\"acme\", \"other\"]\n{more}\n",
@@ -52,7 +50,7 @@ fn to(broker: &Mosquitto, more: &str) -> Vec<Broker> {
     server::Config::parse(&text).unwrap().usp.brokers
 }
 
-fn agent(
+pub fn agent(
     world: &World,
     broker: &Mosquitto,
     version: &str,
@@ -75,29 +73,6 @@ fn agent(
     Real::run(serial, MemoryStorage::new(), configure).0
 }
 
-fn get() -> Op {
-    Op::Get {
-        paths: vec!["Device.DeviceInfo.SerialNumber".into()],
-        max_depth: 0,
-    }
-}
-
-async fn reads(world: &mut World, device: DeviceId, serial: &str) {
-    let Ok(Answer::Values(read)) = world.ask(device, get()).await else {
-        panic!("no values");
-    };
-    assert!(format!("{read:?}").contains(serial), "{read:?}");
-}
-
-async fn gone(world: &mut World) -> String {
-    world
-        .fact("it is gone", |fact| match fact {
-            Fact::Disconnected { reason, .. } => Some(reason.clone()),
-            _ => None,
-        })
-        .await
-}
-
 async fn managed(mut world: World, broker: &Mosquitto, version: &str) {
     let agent = agent(&world, broker, version, "M1", M1);
     world.connected().await;
@@ -109,7 +84,7 @@ async fn managed(mut world: World, broker: &Mosquitto, version: &str) {
     assert_eq!(path.info["mqtt"], version);
     // Its credential is the broker's business.
     assert!(!path.has_current && path.pending_at.is_none());
-    reads(&mut world, device, "M1").await;
+    world.reads(device, "M1").await;
     let set = Op::Set {
         objects: vec![ObjectSettings {
             object: "Device.WiFi.SSID.1.".into(),
@@ -138,12 +113,12 @@ async fn managed(mut world: World, broker: &Mosquitto, version: &str) {
             _ => None,
         })
         .await;
-    // The agent does not notice that the server was away, and says nothing by itself.
+    // The agent is told when the server stops, and need not notice that it is back.
     world.restart().await;
     world.connected().await;
-    reads(&mut world, device, "M1").await;
+    world.reads_soon(device, "M1").await;
     agent.stop().await;
-    let reason = gone(&mut world).await;
+    let reason = world.gone().await;
     assert!(reason.contains("took its leave"), "{reason}");
     assert_eq!(world.reasons().await, Vec::<String>::new());
 }
@@ -195,10 +170,11 @@ async fn an_agent_behind_a_broker_that_falls_silent_is_asked_and_then_gone() {
         },
     )
     .await;
-    reads(&mut world, device, "M1").await;
+    world.reads(device, "M1").await;
     agent.kill().await;
-    let reason = gone(&mut world).await;
-    assert!(reason.contains("silent"), "{reason}");
+    let reason = world.gone().await;
+    // Mosquitto says that of the next question.
+    assert!(reason.contains("nobody is subscribed"), "{reason}");
     // What is asked now does not leave.
     let unsent = world.ask(device, get()).await;
     let failed = matches!(unsent, Err(fleet::southbound::Failure::Unsent { .. }));
@@ -218,13 +194,13 @@ async fn a_broker_that_was_killed_and_comes_back_brings_its_devices_back() {
     world.connected().await;
     let device = world.onboarded(&agent.endpoint).await.device.id;
     broker.kill();
-    let reason = gone(&mut world).await;
+    let reason = world.gone().await;
     assert!(reason.contains("the broker north was lost"), "{reason}");
     let health = world.brokers[0].health();
     assert!(!health.connected && health.last_error.is_some() && health.devices == 0);
     broker.again().await;
     world.connected().await;
-    reads(&mut world, device, "M1").await;
+    world.reads(device, "M1").await;
     let health = world.brokers[0].health();
     assert!(health.connected && health.failures == 0 && health.devices == 1);
     agent.stop().await;
@@ -258,6 +234,19 @@ async fn doctor_and_system_say_how_it_stands_with_a_broker() {
     let system = world.read("/api/v1/system").await;
     let error = system["brokers"][0]["last_error"].as_str();
     assert!(error.is_some_and(|error| !error.is_empty()), "{system}");
+    // Where it is, and as whom the server comes there, is the platform's business.
+    let asked = world.http.get(format!("{}/api/v1/system", world.url));
+    let told = asked.bearer_auth(&world.other).send().await.unwrap();
+    let told: serde_json::Value = told.json().await.unwrap();
+    let north = &told["brokers"][0];
+    assert_eq!(
+        (&north["name"], &north["url"]),
+        (&"north".into(), &"".into())
+    );
+    assert!(
+        north["last_error"].is_null() && north["devices"].is_null(),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -265,7 +254,7 @@ async fn a_device_that_nobody_registered_needs_a_broker_that_may_register() {
     let broker = mosquitto().await;
     let mut brokers = to(&broker, "");
     brokers[0].registers = false;
-    let mut world = World::with(sqlite().await.unwrap(), |config, _| {
+    let world = World::with(sqlite().await.unwrap(), |config, _| {
         config.usp.brokers = brokers
     })
     .await;
@@ -275,11 +264,10 @@ async fn a_device_that_nobody_registered_needs_a_broker_that_may_register() {
     crate::rig::registered(&world, "os::00256D-M1").await;
     let client = client(&world, &broker, M1, "os::00256D-M1").await;
     drop(client.unwrap());
-    let _ = &mut world;
 }
 
 /// A client by hand, which listens where its own answers go.
-async fn client(
+pub async fn client(
     world: &World,
     broker: &Mosquitto,
     who: (&str, &str),
@@ -295,7 +283,7 @@ async fn client(
     .await
 }
 
-async fn listen(
+pub async fn listen(
     world: &World,
     broker: &Mosquitto,
     (user, password): (&str, &str),
@@ -307,18 +295,6 @@ async fn listen(
     (config.username, config.password) = (Some(user.into()), Some(password.into()));
     config.client_id = format!("by-hand-{filter}").replace(['/', '+', '#'], "-");
     dial(&config).await
-}
-
-async fn other_tenant(world: &World) -> fleet::TenantId {
-    let other = fleet::TenantId::parse("other").unwrap();
-    let record = store::TenantRecord {
-        id: other.clone(),
-        name: "Other".into(),
-        created_at: now(),
-        disabled_at: None,
-    };
-    world.store.tenant_insert(record, vec![]).await.unwrap();
-    other
 }
 
 /// What one of them may publish must not take the others away. Each version of MQTT shows us two of the three: with
@@ -381,7 +357,7 @@ async fn a_message_beyond_a_limit_is_named_and_all_devices_behind_the_broker_sta
         };
         tokio::time::timeout(PATIENCE, acknowledged).await.unwrap();
         // What the broker has for us it sends in its order.
-        reads(&mut world, device, "M1").await;
+        world.reads(device, "M1").await;
         let health = world.brokers[0].health();
         assert_eq!((health.since, health.last_error), (since, None));
         world.refused("message-not-taken").await;
@@ -433,7 +409,7 @@ async fn a_broker_without_named_tenants_speaks_for_the_only_one_there_is() {
     let first = agent(&world, &broker, "5.0", "M1", M1);
     world.connected().await;
     // One that comes later is not meant.
-    let other = other_tenant(&world).await;
+    let other = world.other_tenant().await;
     let second = agent(&world, &broker, "5.0", "M2", M2);
     world.refused("tenant-not-behind-broker").await;
     let identity = fleet::Identity::endpoint("os::00256D-M2");
@@ -459,7 +435,7 @@ async fn behind_mosquitto_one_tenant_reaches_nothing_of_another() {
         config.usp.brokers = brokers
     })
     .await;
-    let other = other_tenant(&world).await;
+    let other = world.other_tenant().await;
     let agent = agent(&world, &broker, "5.0", "M1", M1);
     world.connected().await;
     let device = world.onboarded(&agent.endpoint).await.device.id;
@@ -478,7 +454,7 @@ async fn behind_mosquitto_one_tenant_reaches_nothing_of_another() {
         // Mosquitto grants some filters and delivers nothing by them.
         if !no {
             let mut open = refused.unwrap();
-            reads(&mut world, device, "M1").await;
+            world.reads(device, "M1").await;
             let heard = tokio::time::timeout(Duration::from_millis(300), open.recv()).await;
             assert!(heard.is_err(), "{filter}: {heard:?}");
         }
@@ -514,7 +490,7 @@ async fn behind_mosquitto_one_tenant_reaches_nothing_of_another() {
     let sent = link.send_to(forged("os::00256D-M1"), mine, victims, Version::V5);
     assert!(sent.await.unwrap());
     world.refused("record-of-another-endpoint").await;
-    reads(&mut world, device, "M1").await;
+    world.reads(device, "M1").await;
     let path = world.store.path(&world.tenant, device, "mqtt").await;
     assert!(path.unwrap().unwrap().connected_at.is_some());
     let since = fleet::Timestamp::default();

@@ -7,7 +7,7 @@ use agent::{ControllerConfig, MemoryStorage, MqttConfig};
 use bytes::Bytes;
 use fleet::southbound::{Answer, ObjectSettings, Op, Setting};
 use fleet::{Fact, Notice};
-use mtp::mqtt::{Connect, Packet, Pipe, Publish, Version, code};
+use mtp::mqtt::{Connect, Packet, Pipe, Properties, Publish, Value, Version, code};
 use mtp::stream::Stream;
 use server::config::DeviceTls;
 use server::state::now;
@@ -28,7 +28,7 @@ async fn each<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
 }
 
 /// An agent that comes with the setup key, inside of a WebSocket where it can.
-fn dial(world: &World, serial: &str, version: &str, session_mode: &str) -> Real {
+pub fn dial(world: &World, serial: &str, version: &str, session_mode: &str) -> Real {
     let there = world.mqtt.listeners().last().unwrap();
     let controller = ControllerConfig {
         endpoint_id: world.own.clone(),
@@ -300,8 +300,93 @@ async fn a_device_is_asked_nothing_until_it_is_subscribed_to_where_it_is_asked()
     assert!(matches!(asked, Some(Packet::Publish(_))), "{asked:?}");
 }
 
+/// Nobody waits for the answer to what cannot be sent, and what can be sent still is.
+#[tokio::test]
+async fn what_is_too_large_for_a_device_fails_at_once_and_says_so() {
+    const MAX: u32 = 2000;
+    let database = store::testing::sqlite().await.unwrap();
+    let mut world = World::with(database, |config, _| {
+        config.mqtt.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    })
+    .await;
+    let property = mtp::mqtt::property::id::MAXIMUM_PACKET_SIZE;
+    let few = Properties::default().with(property, Value::U32(MAX));
+    let pipe = enter_with(&world, Version::V5, "acme/setup", &world.key, few).await;
+    let mut pipe = pipe.unwrap();
+    let pipe = &mut pipe;
+    let agent = "usp/acme/agent/os::00256D-M1";
+    pipe.enqueue(&Packet::Subscribe(1, vec![(agent.into(), 0)]));
+    assert_eq!(answer(pipe).await, Some(Packet::SubAck(1, vec![0])));
+    let hello = usp::record::MqttConnectRecord {
+        subscribed_topic: agent.into(),
+        ..Default::default()
+    };
+    let own = EndpointId::parse(&world.own).unwrap();
+    let device = EndpointId::parse(VICTIM).unwrap();
+    let hello = usp::Record::new(usp::Version::V1_4, &device, &own, hello);
+    let (topic, properties) =
+        mtp::mqtt::addressed(Version::V5, "usp/acme/controller/os::00256D-M1", agent);
+    pipe.enqueue(&Packet::Publish(Publish {
+        topic,
+        properties,
+        payload: Bytes::from(usp::codec::encode_record(&hello)),
+        ..Publish::default()
+    }));
+    // It is asked who it is, and never says.
+    let asked = answer(pipe).await;
+    assert!(matches!(asked, Some(Packet::Publish(_))), "{asked:?}");
+    let device = world.device(VICTIM).await;
+    let set = |bytes: usize| Op::Set {
+        objects: vec![ObjectSettings {
+            object: "Device.DeviceInfo.".into(),
+            settings: vec![Setting {
+                name: "ProvisioningCode".into(),
+                value: "x".repeat(bytes),
+                required: true,
+            }],
+        }],
+        allow_partial: false,
+    };
+    // Its time limit is far away.
+    let large = world.ask_within(device, set(MAX as usize), 10 * PATIENCE);
+    let failed = large.await.unwrap_err();
+    let fleet::southbound::Failure::Impossible { reason } = &failed else {
+        panic!("{failed:?}");
+    };
+    assert!(reason.contains("takes 2000"), "{reason}");
+    world.refused("record-too-large-for-device").await;
+    world.submit(device, set(10));
+    let small = async {
+        loop {
+            let Some(Packet::Publish(publish)) = answer(pipe).await else {
+                panic!("the link is gone");
+            };
+            let record = usp::codec::decode_record(&publish.payload).unwrap();
+            if let usp::record::RecordType::NoSessionContext(content) = record.record_type
+                && String::from_utf8_lossy(&content.payload).contains("ProvisioningCode")
+            {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, small)
+        .await
+        .expect("it comes");
+}
+
 /// A client that writes packets by hand, let in with this user name and password.
 async fn enter(world: &World, version: Version, user: &str, key: &str) -> Result<Pipe, u8> {
+    enter_with(world, version, user, key, Properties::default()).await
+}
+
+/// The same, with properties.
+async fn enter_with(
+    world: &World,
+    version: Version,
+    user: &str,
+    key: &str,
+    properties: Properties,
+) -> Result<Pipe, u8> {
     let tcp = tokio::net::TcpStream::connect(world.mqtt.plain.unwrap()).await;
     let mut pipe = Pipe::new(Stream::Plain(tcp.unwrap()), version, 64 * 1024);
     let connect = Connect {
@@ -310,6 +395,7 @@ async fn enter(world: &World, version: Version, user: &str, key: &str) -> Result
         client_id: VICTIM.into(),
         username: Some(user.into()),
         password: Some(Bytes::copy_from_slice(key.as_bytes())),
+        properties,
         ..Connect::default()
     };
     pipe.enqueue(&Packet::Connect(Box::new(connect)));

@@ -46,6 +46,21 @@ pub struct World {
     _db: TestDatabase,
 }
 
+/// Asks for its serial number.
+pub fn get() -> Op {
+    Op::Get {
+        paths: vec!["Device.DeviceInfo.SerialNumber".into()],
+        max_depth: 0,
+    }
+}
+
+/// A file with a secret for a configuration.
+pub fn secret_file(text: &str) -> std::path::PathBuf {
+    let file = tempfile::tempdir().unwrap().keep().join("secret");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
 /// Runs a test on every database there is.
 pub async fn each<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     for db in databases().await.unwrap() {
@@ -209,6 +224,76 @@ impl World {
         self.done(id).await
     }
 
+    /// It answers with its serial number.
+    pub async fn reads(&mut self, device: DeviceId, serial: &str) {
+        let Ok(Answer::Values(read)) = self.ask(device, get()).await else {
+            panic!("no values");
+        };
+        assert!(format!("{read:?}").contains(serial), "{read:?}");
+    }
+
+    /// The same, once it does: it may just be connecting.
+    pub async fn reads_soon(&mut self, device: DeviceId, serial: &str) {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match self.ask(device, get()).await {
+                Ok(read) => return assert!(format!("{read:?}").contains(serial), "{read:?}"),
+                Err(why) => assert!(tokio::time::Instant::now() < end, "{why:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Why a device is gone.
+    pub async fn gone(&mut self) -> String {
+        self.fact("it is gone", |fact| match fact {
+            Fact::Disconnected { reason, .. } => Some(reason.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The same of one that was killed, behind a broker: it is asked until the broker has noticed, too.
+    pub async fn gone_when_asked(&mut self, device: DeviceId) -> String {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            self.submit(device, get());
+            let soon = Duration::from_millis(300);
+            if let Ok(reason) = tokio::time::timeout(soon, self.gone()).await {
+                return reason;
+            }
+            assert!(tokio::time::Instant::now() < end, "it stays");
+        }
+    }
+
+    /// Another tenant, `other`.
+    pub async fn other_tenant(&self) -> TenantId {
+        let other = TenantId::parse("other").unwrap();
+        let record = TenantRecord {
+            id: other.clone(),
+            name: "Other".into(),
+            created_at: now(),
+            disabled_at: None,
+        };
+        self.store.tenant_insert(record, vec![]).await.unwrap();
+        other
+    }
+
+    /// Why the server cannot start once more with this configuration.
+    pub async fn refuses_to_start(&mut self) -> String {
+        self.shutdown.cancel();
+        (&mut self.task).await.unwrap();
+        let setup = Setup {
+            store: self.store.clone(),
+            config: self.config.clone(),
+            limits: self.limits,
+            facts: mpsc::channel(1).0,
+            shutdown: CancellationToken::new(),
+        };
+        let started = southbound::start(setup).await;
+        started.err().expect("it starts").to_string()
+    }
+
     /// The reasons of all refusals, of the tenant and of nobody.
     pub async fn reasons(&self) -> Vec<String> {
         let mut all = Vec::new();
@@ -248,10 +333,11 @@ impl World {
 
 /// Another server over the same store.
 pub struct Second {
+    pub usp: SocketAddr,
     pub brokers: Vec<Arc<server::southbound::usp::brokers::Broker>>,
     pub shutdown: CancellationToken,
-    adapter: Arc<Adapter>,
-    facts: mpsc::Receiver<server::dispatch::Reported>,
+    pub adapter: Arc<Adapter>,
+    pub facts: mpsc::Receiver<server::dispatch::Reported>,
     _dir: tempfile::TempDir,
 }
 
@@ -262,8 +348,12 @@ impl World {
         let mut config = self.config.clone();
         config.data_dir = dir.path().to_owned();
         config.usp.endpoint_id = Some(self.own.clone());
+        // The first has that port.
+        config.broker_auth.listen = None;
+        config.usp.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let (started, facts, shutdown) = begin(&self.store, &config, &self.limits).await;
         Second {
+            usp: started.usp.unwrap(),
             brokers: started.brokers,
             shutdown,
             adapter: started.southbound,

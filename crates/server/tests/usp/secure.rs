@@ -52,6 +52,21 @@ impl Authority {
         Self { dir, issuer, file }
     }
 
+    /// An authority below this one: the files of its certificate with this one's behind it, and of its key.
+    pub fn below(&self, name: &str) -> (PathBuf, PathBuf) {
+        let pair = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let common = rcgen::DnType::CommonName;
+        params.distinguished_name.push(common, name);
+        let made = params.signed_by(&pair, &self.issuer).unwrap().pem();
+        let at = |ends| self.dir.join(format!("{name}.{ends}"));
+        let above = std::fs::read_to_string(&self.file).unwrap();
+        std::fs::write(at("pem"), made + &above).unwrap();
+        std::fs::write(at("key"), pair.serialize_pem()).unwrap();
+        (at("pem"), at("key"))
+    }
+
     /// For a listener on this machine, or for an endpoint; of last century if it is to be expired.
     pub fn issue(&self, name: &str, endpoint: Option<&str>, expired: bool) -> Pair {
         let mut params = CertificateParams::new(match endpoint {

@@ -3,15 +3,16 @@
 use agent::{ControllerConfig, MemoryStorage, StompConfig};
 use bytes::Bytes;
 use fleet::southbound::{Answer, ObjectSettings, Op, Setting};
-use fleet::{DeviceId, Fact, Notice};
-use mtp::stomp::{DialConfig, DialError, Link, dial};
+use fleet::{Fact, Notice};
+use mtp::limits::{RECORD_BYTES_MAX, STOMP_HEAD_BYTES_MAX, STOMP_HEADERS_MAX};
+use mtp::stomp::{Command, DialConfig, DialError, Frame, Link, Pipe, dial};
+use mtp::stream::Stream;
 use server::config::Broker;
-use server::state::now;
 use store::testing::{databases, sqlite};
 use usp::EndpointId;
 
 use crate::rabbitmq::{RabbitMq, User};
-use crate::rig::{PATIENCE, Real, World};
+use crate::rig::{PATIENCE, Real, World, secret_file};
 
 const S1: (&str, &str) = ("acme/s1", "one");
 const S2: (&str, &str) = ("other/s2", "two");
@@ -43,9 +44,7 @@ fn rabbitmq() -> RabbitMq {
 
 /// The configuration of a server for this broker.
 fn to(rabbit: &RabbitMq) -> Vec<Broker> {
-    let dir = tempfile::tempdir().unwrap().keep();
-    let file = dir.join("password");
-    std::fs::write(&file, "ours\n").unwrap();
+    let file = secret_file("ours\n");
     let text = format!(
         "[[usp.brokers]]\nname = \"rabbit\"\nurl = \"stomp://127.0.0.1:{}\"\nusername = \"headend\"\n\
          password_file = {file:?}\nregisters = true\ntenants = [\"acme\", \"other\"]\nvirtual_host = \"/\"\n",
@@ -70,26 +69,6 @@ fn agent(world: &World, rabbit: &RabbitMq, serial: &str, who: (&str, &str)) -> R
     Real::run(serial, MemoryStorage::new(), configure).0
 }
 
-async fn reads(world: &mut World, device: DeviceId, serial: &str) {
-    let get = Op::Get {
-        paths: vec!["Device.DeviceInfo.SerialNumber".into()],
-        max_depth: 0,
-    };
-    let Ok(Answer::Values(read)) = world.ask(device, get).await else {
-        panic!("no values");
-    };
-    assert!(format!("{read:?}").contains(serial), "{read:?}");
-}
-
-async fn gone(world: &mut World) -> String {
-    world
-        .fact("it is gone", |fact| match fact {
-            Fact::Disconnected { reason, .. } => Some(reason.clone()),
-            _ => None,
-        })
-        .await
-}
-
 #[tokio::test]
 async fn an_agent_over_stomp_is_managed_and_found_again_after_a_restart_of_the_server() {
     for db in databases().await.unwrap() {
@@ -106,7 +85,7 @@ async fn an_agent_over_stomp_is_managed_and_found_again_after_a_restart_of_the_s
         assert_eq!(path.info["stomp"], "1.2");
         // Its credential is the broker's business.
         assert!(!path.has_current && path.pending_at.is_none());
-        reads(&mut world, device, "S1").await;
+        world.reads(device, "S1").await;
         let set = Op::Set {
             objects: vec![ObjectSettings {
                 object: "Device.WiFi.SSID.1.".into(),
@@ -138,9 +117,9 @@ async fn an_agent_over_stomp_is_managed_and_found_again_after_a_restart_of_the_s
         // The agent does not notice that the server was away, and says nothing by itself.
         world.restart().await;
         world.connected().await;
-        reads(&mut world, device, "S1").await;
+        world.reads(device, "S1").await;
         agent.stop().await;
-        let reason = gone(&mut world).await;
+        let reason = world.gone().await;
         assert!(reason.contains("took its leave"), "{reason}");
         assert_eq!(world.reasons().await, Vec::<String>::new());
     }
@@ -168,14 +147,7 @@ async fn behind_rabbitmq_one_tenant_reaches_nothing_of_another_over_stomp() {
         config.usp.brokers = brokers
     })
     .await;
-    let other = fleet::TenantId::parse("other").unwrap();
-    let record = store::TenantRecord {
-        id: other.clone(),
-        name: "Other".into(),
-        created_at: now(),
-        disabled_at: None,
-    };
-    world.store.tenant_insert(record, vec![]).await.unwrap();
+    let other = world.other_tenant().await;
     let agent = agent(&world, &rabbit, "S1", S1);
     world.connected().await;
     let device = world.onboarded(&agent.endpoint).await.device.id;
@@ -227,12 +199,64 @@ async fn behind_rabbitmq_one_tenant_reaches_nothing_of_another_over_stomp() {
     let sent = link.send_as(forged("os::00256D-S1"), theirs, victims);
     sent.await.unwrap();
     world.refused("record-of-another-endpoint").await;
-    reads(&mut world, device, "S1").await;
+    world.reads(device, "S1").await;
     let path = world.store.path(&world.tenant, device, "stomp").await;
     assert!(path.unwrap().unwrap().connected_at.is_some());
     let identity = fleet::Identity::endpoint("os::00256D-S1");
     let taken = world.store.device_by_identity(&other, &identity).await;
     assert_eq!(taken.unwrap(), None);
+    agent.stop().await;
+}
+
+/// What one of them may send must not take the others away.
+#[tokio::test]
+async fn a_message_over_stomp_beyond_a_limit_is_named_and_all_devices_behind_the_broker_stay() {
+    let rabbit = rabbitmq();
+    let brokers = to(&rabbit);
+    let mut world = World::with(sqlite().await.unwrap(), |config, _| {
+        config.usp.brokers = brokers
+    })
+    .await;
+    let agent = agent(&world, &rabbit, "S1", S1);
+    world.connected().await;
+    let device = world.onboarded(&agent.endpoint).await.device.id;
+    let since = world.brokers[0].health().since;
+    let address = ("127.0.0.1", rabbit.stomp);
+    let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut other = Pipe::new(Stream::Plain(tcp), 1024);
+    let login = Frame::new(Command::Stomp)
+        .with("accept-version", "1.2")
+        .with("host", "/")
+        .with("login", S2.0)
+        .with("passcode", S2.1);
+    other.enqueue(&login);
+    other.flush().await.unwrap();
+    let connected = other.frame().await.unwrap();
+    assert_eq!(connected.command, Command::Connected);
+    let send = |n: usize| {
+        Frame::new(Command::Send)
+            .with("destination", "/topic/usp.other.controller.os::00256D-S2")
+            .with("receipt", n.to_string())
+    };
+    let many = (0..STOMP_HEADERS_MAX).fold(send(1), |frame, n| frame.with(&format!("h{n}"), "x"));
+    let long = send(2).with("long", "x".repeat(STOMP_HEAD_BYTES_MAX));
+    let large = send(3).body(vec![0; RECORD_BYTES_MAX + 1].into());
+    for frame in [many, long, large] {
+        other.enqueue(&frame);
+        other.flush().await.unwrap();
+        let receipt = tokio::time::timeout(PATIENCE, other.frame()).await;
+        assert_eq!(receipt.unwrap().unwrap().command, Command::Receipt);
+    }
+    // What the broker has for us it sends in its order.
+    world.reads(device, "S1").await;
+    let health = world.brokers[0].health();
+    assert_eq!((health.since, health.last_error), (since, None));
+    world.refused("message-not-taken").await;
+    let all = world.store.refusal_list(None, Default::default(), 100);
+    let all = all.await.unwrap();
+    let named = |one: &&store::RefusalRecord| one.last.reason == "message-not-taken";
+    let named = &all.iter().find(named).unwrap().last;
+    assert_eq!(named.endpoint_id, "os::00256D-S2", "{named:?}");
     agent.stop().await;
 }
 

@@ -103,6 +103,7 @@ impl Home {
                     path,
                     keys: BTreeMap::new(),
                     faults: Vec::new(),
+                    after_restart: false,
                 };
                 let requested = objects[0].object.clone();
                 Answer::Added(vec![AddResult {

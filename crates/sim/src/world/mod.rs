@@ -12,7 +12,7 @@ mod promises;
 #[cfg(test)]
 mod tests;
 
-use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Saved};
+use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Place, Said, Saved};
 use fleet::operation::{Request, retry_delay};
 use fleet::southbound::{Job, Protocol};
 use fleet::{
@@ -333,6 +333,15 @@ impl World {
                 };
                 self.tell(node, Input::Saved(device, op, write, result));
             }
+            Command::Look {
+                operation,
+                fence,
+                after,
+            } => {
+                let found = (!self.bad(self.luck.store)).then(|| self.evidence(&operation, after));
+                let looked = Input::Looked(operation.device, operation.id, fence, found);
+                self.tell(node, looked);
+            }
             Command::Renew {
                 device,
                 operation,
@@ -381,20 +390,30 @@ impl World {
         stored.fence += 1;
         stored.lease = Some((node, until));
         let (operation, cancelled) = (stored.op.clone(), stored.cancel);
-        let sent = operation.progress.sent_at;
-        let since = sent.map(|at| at.minus(limits::EVIDENCE_SKEW));
-        let evidence = self
-            .log
-            .iter()
-            .filter(|(d, at, _)| *d == device && since.is_some_and(|s| *at >= s))
-            .map(|(_, at, notice)| (*at, notice.clone()))
-            .collect();
+        let fence = stored.fence;
+        let evidence = self.evidence(&operation, Place::default());
         Some(Box::new(Claimed {
             operation,
-            fence: stored.fence,
+            fence,
             evidence,
             cancelled,
         }))
+    }
+
+    fn evidence(&self, operation: &Operation, after: Place) -> Said {
+        let sent = operation.progress.sent_at;
+        let since = sent.map(|at| at.minus(limits::EVIDENCE_SKEW));
+        let read = usize::try_from(after.seq).unwrap_or(usize::MAX);
+        let told = self.log.iter().skip(read).filter(|(device, at, _)| {
+            *device == operation.device && since.is_some_and(|since| *at >= since)
+        });
+        Said {
+            notices: told.map(|(_, at, notice)| (*at, notice.clone())).collect(),
+            to: Place {
+                seq: self.log.len() as u64,
+                former: 0,
+            },
+        }
     }
 
     fn submit(&mut self, node: usize, device: DeviceId, job: Job) {

@@ -219,6 +219,17 @@ async fn a_damaged_token_may_do_nothing_and_damaged_values_are_learned_anew() {
                 "Device.WiFi.RadioNumberOfEntries"
             ]
         );
+        raw.run("UPDATE value_document SET body = {blob}").await;
+        let everything = ValueUpdate {
+            forget: vec!["Device.".to_owned()],
+            values: vec![],
+        };
+        let store = &db.store;
+        store
+            .value_update(&tenant, device, everything, NOW)
+            .await
+            .unwrap();
+        assert_eq!(store.value_objects(&tenant, device).await.unwrap(), []);
     }
 }
 

@@ -60,6 +60,8 @@ pub async fn intrude(store: &Store, me: &TenantId, id: DeviceId) {
         assert!(theirs.iter().all(|path| path.device != id), "{theirs:?}");
     }
     assert!(store.state_get(me, id, "rows").await.unwrap().is_none());
+    let all = store.state_get_all(me, id, &["rows"]).await.unwrap();
+    assert!(all.is_empty());
     none(
         store
             .state_put(me, id, "rows", b"mine".to_vec(), at(1))

@@ -9,8 +9,8 @@ use store::path::{PathEnd, PathLink, PathPatch, PathSetup};
 use store::{
     Claim, DeviceFilter, DevicePatch, DeviceSort, Error, EventFilter, EventOrder, FacetField,
     Idempotency, IdempotentAnswer, NewDevice, NewRefusal, NewSession, NewSetupKey, NewToken,
-    Notification, OperationFilter, OperationSave, Search, Store, TenantPatch, TranscriptEntry,
-    UserPatch, UserRecord, ValueSource, ValueUpdate,
+    Notification, OperationFilter, OperationSave, Search, Store, SwapClaim, TenantPatch,
+    TranscriptEntry, UserPatch, UserRecord, ValueSource, ValueUpdate,
 };
 
 use crate::raw::Raw;
@@ -336,6 +336,7 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     let made = store.device_expect(me, new, setup(me), Some(taken), e());
     assert!(made.await.is_err());
     none(store.device(me, expected).await);
+    none(store.path_expect(me, of.device, setup(me)).await);
     // Devices.
     let id = of.device;
     none(store.device(me, id).await);
@@ -407,6 +408,18 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
             .path_set_pending(me, id, ws, hash(997), now, e())
             .await,
     );
+    let node = NodeId::parse("n1").unwrap();
+    let claim = SwapClaim {
+        node: node.clone(),
+        at: now,
+        until: far,
+        alone: true,
+    };
+    none(store.path_swap(me, id, ws, hash(998), claim, e()).await);
+    none(store.path_swap_over(me, id, ws, &node, e()).await);
+    let key = SetupKeyId(uuid::Uuid::from_u128(9));
+    none(store.path_came(me, id, ws, "os::0-X", key).await);
+    none(store.path_came_itself(me, id, ws).await);
     let pending = hash(salt(&tenant("other")) * 10 + 1);
     assert!(!store.path_confirm(me, id, ws, pending, e()).await.unwrap());
     none(store.path_revoke(me, id, ws, e()).await);

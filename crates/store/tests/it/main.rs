@@ -20,6 +20,7 @@ mod raw;
 mod schema;
 mod setup_key;
 mod state;
+mod swap;
 mod tried;
 mod value;
 mod visit;

@@ -28,6 +28,11 @@ async fn a_document_of_a_device_is_replaced_and_goes_with_the_device() {
         put("b", b"").await.unwrap();
         assert_eq!(kept(&db.store, device, "a").await, Some(vec![0, 255]));
         assert_eq!(kept(&db.store, device, "b").await, Some(vec![]));
+        let names = ["a", "b", "c"];
+        let all = db.store.state_get_all(&tenant, device, &names).await;
+        let all: Vec<_> = all.unwrap().into_iter().collect();
+        let (a, b) = ("a".to_owned(), "b".to_owned());
+        assert_eq!(all, [(a, vec![0, 255]), (b, vec![])]);
         let gone = vec![event(&tenant, EventKind::DeviceDeleted)];
         db.store.device_delete(&tenant, device, gone).await.unwrap();
         assert_eq!(kept(&db.store, device, "a").await, None);

@@ -1,7 +1,7 @@
 //! Last-known values and supported models.
 
 use fleet::model::{Model, ModelObject, ObjectAccess};
-use store::limits::{VALUE_BYTES_MAX, VALUES_PER_DEVICE_MAX};
+use store::limits::{VALUE_BYTES_MAX, VALUE_OBJECTS_ASKED_MAX, VALUES_PER_DEVICE_MAX};
 use store::{DeviceFilter, DeviceSort, Error, KnownValue, Search, Store, ValueSource, ValueUpdate};
 
 use crate::world::{NOW, at, insert_device, tenant, worlds};
@@ -185,6 +185,40 @@ async fn values_are_limited_in_number_and_size() {
         )]))
         .await
         .unwrap();
+    }
+}
+
+/// `VALUE_OBJECTS_ASKED_MAX`
+#[tokio::test]
+async fn more_objects_than_a_statement_can_name_are_learned_counted_and_forgotten_at_once() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let device = insert_device(&db.store, &tenant, "S1").await;
+        let update = |update| db.store.value_update(&tenant, device, update, NOW);
+        let count = async || {
+            let objects = db.store.value_objects(&tenant, device).await.unwrap();
+            objects.len()
+        };
+        const OBJECTS: usize = 32_768;
+        const { assert!(OBJECTS > VALUE_OBJECTS_ASKED_MAX) };
+        let one_each = || {
+            let paths = (0..OBJECTS).map(|n| format!("Device.O{n}.P"));
+            values(paths.map(|path| known(&path, "x", 1)).collect())
+        };
+        let others = (0..VALUES_PER_DEVICE_MAX - OBJECTS + 1)
+            .map(|n| known(&format!("Device.Other.P{n}"), "x", 1));
+        update(values(others.collect())).await.unwrap();
+        let over = update(one_each()).await;
+        assert!(matches!(over, Err(Error::LimitExceeded { .. })), "{over:?}");
+        let forget = |path: &str| ValueUpdate {
+            forget: vec![path.to_owned()],
+            values: vec![],
+        };
+        update(forget("Device.Other.P0")).await.unwrap();
+        update(one_each()).await.unwrap();
+        assert_eq!(count().await, OBJECTS + 1);
+        update(forget("Device.")).await.unwrap();
+        assert_eq!(count().await, 0);
     }
 }
 

@@ -2,12 +2,13 @@
 //! and not kept across channels: with the channel goes what was registered, and the service registers anew.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::{Event, Session};
 use crate::codec;
-use crate::error::{Error, UspError};
+use crate::error::{Error, ErrorCode, UspError};
 use crate::limits;
 use crate::msg::{Msg, MsgType, Request, Response};
 
@@ -27,6 +28,8 @@ struct Asked {
     /// Until it is sent.
     payload: Option<Vec<u8>>,
     answer: MsgType,
+    /// Until when it can be answered.
+    due: Instant,
 }
 
 impl Registrations {
@@ -48,9 +51,15 @@ impl Registrations {
 }
 
 impl Session {
-    /// Asks the broker for paths (Register) or gives them back (Deregister). The answer is an
-    /// [`Event::Registered`]; when the channel closes first, there is none.
-    pub fn register(&mut self, request: impl Into<Request>) -> Result<RegistrationId, Error> {
+    /// Asks the broker for paths (Register) or gives them back (Deregister). The answer is an [`Event::Registered`], an
+    /// error when it has not come within `time_max`, for what is sent may get lost; when the channel closes first, there
+    /// is none.
+    pub fn register(
+        &mut self,
+        now: Instant,
+        request: impl Into<Request>,
+        time_max: Duration,
+    ) -> Result<RegistrationId, Error> {
         let request = request.into();
         if !matches!(request, Request::Register(_) | Request::Deregister(_)) {
             return Err(Error::ApiMisuse("only Register and Deregister are asked"));
@@ -71,6 +80,7 @@ impl Session {
             id,
             payload: Some(payload),
             answer,
+            due: now + time_max,
         });
         Ok(id)
     }
@@ -82,15 +92,36 @@ impl Session {
         let Some(at) = all.waiting.iter().position(known) else {
             return false;
         };
-        let fits = match &result {
-            Ok(response) => response.msg_type() == all.waiting[at].answer,
-            Err(_) => true,
+        let Some(asked) = all.waiting.remove(at) else {
+            return false;
         };
-        if let Some(asked) = all.waiting.remove(at).filter(|_| fits) {
-            let id = asked.id;
+        let result = match result {
+            Ok(response) if response.msg_type() != asked.answer => {
+                let text = format!("the broker answers with {:?}", response.msg_type());
+                Err(UspError::new(ErrorCode::INTERNAL_ERROR, text))
+            }
+            result => result,
+        };
+        let id = asked.id;
+        self.events.push_back(Event::Registered { id, result });
+        true
+    }
+
+    /// Gives up what is over time.
+    pub(super) fn expire_registrations(&mut self, now: Instant) {
+        let all = &mut self.registrations.waiting;
+        while let Some(at) = all.iter().position(|asked| asked.due <= now)
+            && let Some(Asked { id, .. }) = all.remove(at)
+        {
+            let error = UspError::new(ErrorCode::INTERNAL_ERROR, "the broker does not answer");
+            let result = Err(error);
             self.events.push_back(Event::Registered { id, result });
         }
-        fits
+    }
+
+    pub(super) fn registrations_due(&self) -> Option<Instant> {
+        let all = self.registrations.waiting.iter();
+        all.map(|asked| asked.due).min()
     }
 
     pub(super) fn next_registration(&mut self) -> Option<Bytes> {

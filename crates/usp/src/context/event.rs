@@ -1,5 +1,6 @@
 //! What comes out of session contexts. Deliberately no behaviour.
 
+use super::integrity::Fingerprint;
 use super::sar::SarError;
 
 /// A message given to [`super::Context::send`].
@@ -16,6 +17,9 @@ pub enum Event {
         /// Whether we opened it.
         by_us: bool,
     },
+    /// The peer has proved who it is by this certificate, in TLS or by the signature of a record. Whether that counts
+    /// for whoever it is said to be, others know.
+    Proved(Fingerprint),
     /// A message of the peer, encoded: each once, in order.
     Message(Vec<u8>),
     /// A message of ours has arrived.

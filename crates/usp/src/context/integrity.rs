@@ -53,6 +53,9 @@ impl Proof {
     }
 }
 
+/// What tells a certificate from every other one: the SHA-256 of it in DER form.
+pub type Fingerprint = [u8; 32];
+
 /// Who an endpoint is towards its peers: its key and certificate, and whom it believes.
 pub trait Identity: Send + Sync {
     /// The start of a TLS connection inside a session context: as its client, when we opened the context (R-E2E.43).
@@ -64,15 +67,15 @@ pub trait Identity: Send + Sync {
     /// Signs with the key of our certificate: SHA-256 and ECDSA P-256, ASN.1 DER. R-E2E.31
     fn sign(&self, covered: &[u8]) -> Result<Vec<u8>, String>;
 
-    /// Whether a signature is by the key of a certificate that we believe and that names its sender; the error says
-    /// why not. R-E2E.31
+    /// Whether a signature is by the key of a certificate that we believe and that names its sender: which one that is;
+    /// the error says why not. R-E2E.31
     fn verify(
         &self,
         from: &EndpointId,
         certificate: &[u8],
         covered: &[u8],
         signature: &[u8],
-    ) -> Result<(), String>;
+    ) -> Result<Fingerprint, String>;
 }
 
 /// TLS on bytes, inside one session context.
@@ -88,6 +91,9 @@ pub trait Channel: Send + Sync {
 
     /// Whether nothing can be encrypted yet.
     fn is_handshaking(&self) -> bool;
+
+    /// By which certificate the peer has proved who it is; `None` before the handshake is over.
+    fn peer(&self) -> Option<Fingerprint>;
 
     /// The MAC of what we send; `None` before the handshake is over. R-E2E.33 to .39
     fn mac(&self, covered: &[u8]) -> Option<Vec<u8>>;

@@ -320,7 +320,11 @@ impl Open {
             events.push_back(Event::Message(bytes));
             return Ok(());
         };
+        let before = channel.is_handshaking();
         let message = channel.read(&bytes).map_err(Failure::Tls)?;
+        if before && !channel.is_handshaking() {
+            events.extend(channel.peer().map(Event::Proved));
+        }
         self.flush_handshake(limit.room);
         if !message.is_empty() {
             events.push_back(Event::Message(message));

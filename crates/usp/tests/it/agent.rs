@@ -76,6 +76,44 @@ fn answer(msg: &Msg) -> Msg {
     )
 }
 
+/// R-MTP.6, R-STOMP.29
+#[test]
+fn a_new_place_is_announced_and_what_is_under_way_stays() {
+    let mut f = Fixture::open();
+    f.session
+        .notify(f.clock.at(0), change(true), Some(RetryPolicy::default()))
+        .unwrap();
+    let notify = f.sent().unwrap();
+    let ask = |id: &str| Msg::request(id, msg::get(["Device.X"]));
+    f.hear_msg(0, &ask("1"));
+    f.hear_msg(0, &ask("2"));
+    let mut tokens = Vec::new();
+    while let Some(Event::Requested { token, .. }) = f.event() {
+        tokens.push(token);
+    }
+    let respond = |f: &mut Fixture, n: usize| {
+        let result = Ok(Response::GetResp(Default::default()));
+        f.session.respond(tokens[n], result).unwrap();
+    };
+    // One answer waits, the other is still to come.
+    respond(&mut f, 0);
+    f.session.announce(f.clock.at(1), connect());
+    respond(&mut f, 1);
+    assert_eq!(f.sent().unwrap().header.msg_id, "1");
+    let said = usp::codec::decode_record(&f.transmit().unwrap()).unwrap();
+    assert!(said.record_type.is_connect());
+    assert_eq!(f.sent().unwrap().header.msg_id, "2");
+    assert_eq!(f.transmit(), None);
+    assert_eq!(f.session.notifies_pending(), 1);
+    f.hear_msg(2, &answer(&notify));
+    assert_eq!(f.session.notifies_pending(), 0);
+
+    // Nobody is told anything by a channel that is gone.
+    f.session.channel_closed(f.clock.at(3));
+    f.session.announce(f.clock.at(3), connect());
+    assert_eq!(f.transmit(), None);
+}
+
 /// R-MTP.6
 #[test]
 fn the_connect_record_goes_first() {

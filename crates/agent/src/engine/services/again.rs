@@ -38,8 +38,9 @@ impl Engine {
                 self.describe_path(service, path);
             }
         }
+        let look = self.look_at_runs(now);
         let services = self.services.by_number.values();
-        services.filter_map(|known| known.again).min()
+        services.filter_map(|known| known.again).chain(look).min()
     }
 }
 

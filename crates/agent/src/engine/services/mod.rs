@@ -6,8 +6,10 @@
 
 mod again;
 mod answer;
+mod describe;
 mod register;
 mod route;
+mod runs;
 mod shape;
 mod subscribe;
 
@@ -15,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use usp::proto::msg::{Request, Response, SupportedObjectResult};
+use usp::proto::msg::{Notify, Request, Response, SupportedObjectResult};
 use usp::{EndpointId, ErrorCode, UspError};
 
 use super::access::Actor;
@@ -119,6 +121,10 @@ struct Run {
     service: u32,
     /// Its row in the service's own Request table.
     row: String,
+    /// When that row is looked at: where no subscription says how the command ends.
+    look: Option<Instant>,
+    /// How long it is left alone the next time.
+    wait: Duration,
 }
 
 /// What a service is asked, and what becomes of the answer.
@@ -132,8 +138,10 @@ enum Ask {
     Subscribe(u32, String),
     /// Nothing becomes of it.
     Forget(u32),
-    /// A part of a request of a controller; the places of the asked paths in the job's answer.
-    Part(u32, u64, Vec<usize>),
+    /// The row of a command of ours, of this number here.
+    Look(u32, u32),
+    /// A part of a request of a controller.
+    Part(u32, u64, route::Asked),
 }
 
 impl Ask {
@@ -143,6 +151,7 @@ impl Ask {
             | Ask::Leftover(service)
             | Ask::Subscribe(service, _)
             | Ask::Forget(service)
+            | Ask::Look(service, _)
             | Ask::Part(service, ..) => *service,
         }
     }
@@ -161,6 +170,8 @@ struct Job {
     whole: bool,
     failed: Option<UspError>,
     command_key: String,
+    /// Ends of commands that came before it was said that they have begun.
+    early: Vec<Notify>,
 }
 
 impl Service {
@@ -235,7 +246,7 @@ impl Engine {
             Ok(actor) => actor,
             Err(error) => return Handled::Now(Err(error)),
         };
-        let Some(plan) = self.split(now, &actor, &request) else {
+        let Some(plan) = self.split(&actor, &request) else {
             return Handled::Now(self.answer(now, &actor, request));
         };
         let plan = match plan {
@@ -248,9 +259,9 @@ impl Engine {
             return Handled::Now(Err(error));
         }
         let mut answer = plan.answer;
-        if let Some(local) = plan.local {
+        if let Some((asked, local)) = plan.local {
             match self.answer(now, &actor, local) {
-                Ok(response) => answer.add(&plan.requested, response),
+                Ok(response) => answer.add(&asked, response),
                 Err(error) => return Handled::Now(Err(error)),
             }
         }
@@ -263,13 +274,14 @@ impl Engine {
             whole: plan.whole,
             failed: None,
             command_key: plan.command_key,
+            early: Vec::new(),
         };
         if job.open == 0 {
             return Handled::Now(Ok(job.answer.finish()));
         }
         self.services.jobs.insert(number, job);
-        for (service, places, request) in plan.parts {
-            self.ask_service(Ask::Part(service, number, places), request);
+        for (service, asked, request) in plan.parts {
+            self.ask_service(Ask::Part(service, number, asked), request);
         }
         Handled::Later(number)
     }
@@ -324,12 +336,7 @@ impl Engine {
         for ask in waiting {
             self.service_answered(now, ask, Err(to_error(why.clone())));
         }
-        let runs = self.services.runs.iter();
-        let runs = runs.filter(|(_, run)| run.service == service);
-        let runs: Vec<u32> = runs.map(|(id, _)| *id).collect();
-        for id in runs {
-            self.complete(now, id, Err(Fault::command_failure(&why.message)));
-        }
+        self.end_runs(now, service, &why.message, |_| true);
         if gone.is_shown() {
             self.service_row(now, service, false);
         }

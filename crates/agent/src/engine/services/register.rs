@@ -9,11 +9,14 @@ use usp::proto::msg::{
     RegisteredPathResult, Response,
 };
 
-use super::super::Engine;
 use super::super::paths::{Pattern, list_items, split};
 use super::super::state::Delta;
+use super::super::{Engine, supported};
 use super::{Ask, Known, SERVICE_ROWS, TRUST, to_error, within};
-use crate::limits::{SERVICE_AGAIN_MIN, SERVICE_MODEL_ELEMENTS_MAX, SERVICE_PATHS_MAX};
+use crate::limits::{
+    SERVICE_AGAIN_MIN, SERVICE_MODEL_BYTES_MAX, SERVICE_MODEL_ELEMENTS_MAX, SERVICE_PATHS_MAX,
+    SERVICE_REQUEST_PATHS_MAX,
+};
 use crate::{Fault, Now};
 
 impl Engine {
@@ -23,6 +26,9 @@ impl Engine {
         service: u32,
         register: &Register,
     ) -> Result<RegisterResp, UspError> {
+        if register.reg_paths.len() > SERVICE_REQUEST_PATHS_MAX {
+            return Err(to_error(too_many_paths()));
+        }
         let mut taken = Vec::new();
         let mut results = Vec::new();
         for asked in &register.reg_paths {
@@ -178,18 +184,20 @@ impl Engine {
             return;
         };
         let all = known.objects.iter().chain(&objects);
-        let elements: usize = all.map(super::super::supported::elements).sum();
+        let elements: usize = all.clone().map(supported::elements).sum();
+        let bytes: usize = all.map(supported::bytes).sum();
         let Some(state) = known.paths.get_mut(path) else {
             return; // Given back meanwhile.
         };
         if *state == Known::Described {
             return; // Given back, registered and described meanwhile.
         }
-        if objects.is_empty() || elements > SERVICE_MODEL_ELEMENTS_MAX {
+        let too_much = elements > SERVICE_MODEL_ELEMENTS_MAX || bytes > SERVICE_MODEL_BYTES_MAX;
+        if objects.is_empty() || too_much {
             // Nobody could know what is there.
             *state = Known::Silent;
             known.ask_again(now);
-            tracing::warn!(agent = %self.own, service = %known.endpoint_id, path, elements, ?failed, "a service does not describe what it has registered");
+            tracing::warn!(agent = %self.own, service = %known.endpoint_id, path, elements, bytes, ?failed, "a service does not describe what it has registered");
             return;
         }
         *state = Known::Described;
@@ -214,49 +222,64 @@ impl Engine {
         if paths.is_empty() {
             paths.push(String::new());
         }
+        let shown = self.shown_paths(service);
         let mut results = Vec::new();
-        for requested_path in paths {
-            let all = |path: &str| requested_path.is_empty() || path == requested_path; // R-DEREG.2
-            let Some(known) = self.services.by_number.get_mut(&service) else {
-                break;
+        for (n, requested_path) in paths.into_iter().enumerate() {
+            let result = match n < SERVICE_REQUEST_PATHS_MAX {
+                true => self.give_back(now, service, &requested_path),
+                false => Err(too_many_paths()),
             };
-            let shown = known.is_shown();
-            let gone: Vec<String> = known
-                .paths
-                .keys()
-                .filter(|path| all(path))
-                .cloned()
-                .collect();
-            known.paths.retain(|path, _| !gone.contains(path));
-            let objects = std::mem::take(&mut known.objects);
-            known.objects = kept(objects, &gone);
-            let still = known.is_shown();
-            let oper_status = if gone.is_empty() && !requested_path.is_empty() {
-                let mut others = self.services.by_number.values();
-                let fault = match others.any(|other| other.paths.contains_key(&requested_path)) {
-                    true => Fault::registered_by_another("another service has registered it"),
-                    false => Fault::deregister_failure("you have not registered it"),
-                };
-                DeregisterStatus::OperFailure(failure(fault))
-            } else {
-                DeregisterStatus::OperSuccess(DeregisterSuccess {
-                    deregistered_path: gone,
-                })
+            let oper_status = match result {
+                Ok(deregistered_path) => {
+                    DeregisterStatus::OperSuccess(DeregisterSuccess { deregistered_path })
+                }
+                Err(fault) => DeregisterStatus::OperFailure(failure(fault)),
             };
             results.push(DeregisteredPathResult {
                 requested_path,
                 oper_status,
             });
-            if shown && !still {
-                self.service_row(now, service, false);
-            } else if shown {
-                self.value_changed(now, &format!("{SERVICE_ROWS}{service}.DataModelPaths"));
-            }
+        }
+        // Once for all of them, and only where controllers have seen something of it.
+        let still = self.shown_paths(service);
+        if still.is_empty() && !shown.is_empty() {
+            self.service_row(now, service, false);
+        } else if still != shown {
+            self.value_changed(now, &format!("{SERVICE_ROWS}{service}.DataModelPaths"));
         }
         self.sync_subscriptions();
         DeregisterResp {
             deregistered_path_results: results,
         }
+    }
+
+    fn shown_paths(&self, service: u32) -> Vec<String> {
+        let known = self.services.by_number.get(&service);
+        let shown = known.iter().flat_map(|known| known.ready());
+        shown.map(str::to_owned).collect()
+    }
+
+    /// Takes from a service what it gives back: one path, or all of them (R-DEREG.2).
+    fn give_back(&mut self, now: Now, service: u32, path: &str) -> Result<Vec<String>, Fault> {
+        let known = self.services.by_number.get(&service);
+        let registered = known.iter().flat_map(|known| known.paths.keys());
+        let gone = registered.filter(|known| path.is_empty() || *known == path);
+        let gone: Vec<String> = gone.cloned().collect();
+        if gone.is_empty() && !path.is_empty() {
+            let mut others = self.services.by_number.values();
+            return Err(match others.any(|other| other.paths.contains_key(path)) {
+                true => Fault::registered_by_another("another service has registered it"),
+                false => Fault::deregister_failure("you have not registered it"),
+            });
+        }
+        if let Some(known) = self.services.by_number.get_mut(&service) {
+            known.paths.retain(|path, _| !gone.contains(path));
+            let objects = std::mem::take(&mut known.objects);
+            known.objects = kept(objects, &gone);
+        }
+        let is_gone = |command: &str| gone.iter().any(|path| within(command, path));
+        self.end_runs(now, service, "its service has given it back", is_gone);
+        Ok(gone)
     }
 
     /// Subscribers hear of a row of the table of services.
@@ -270,6 +293,10 @@ impl Engine {
     }
 }
 
+fn too_many_paths() -> Fault {
+    Fault::resources_exceeded("limit SERVICE_REQUEST_PATHS_MAX: too many paths at once")
+}
+
 fn failure(fault: Fault) -> OperationFailure {
     OperationFailure {
         err_code: fault.code,
@@ -277,9 +304,32 @@ fn failure(fault: Fault) -> OperationFailure {
     }
 }
 
-/// Leaves of a description what belongs to a registered path.
+/// Leaves of a description what belongs to a registered path and has names that are some.
 fn narrow(objects: &mut Vec<msg::SupportedObjectResult>, path: &str) {
     let (object, name) = split(path);
+    let is_one = |path: &str, kind| {
+        let parsed = Path::parse(path).ok();
+        parsed.is_some_and(|parsed| {
+            parsed.kind() == kind && parsed.as_str() == path && parsed.supported() == path
+        })
+    };
+    objects.retain_mut(|found| {
+        let base = &found.supported_obj_path;
+        let named =
+            |name: &str, kind| !name.contains('.') && is_one(&format!("{base}{name}"), kind);
+        let params = &mut found.supported_params;
+        params.retain(|one| named(&one.param_name, PathKind::Parameter));
+        let commands = &mut found.supported_commands;
+        commands.retain(|one| named(&one.command_name, PathKind::Command));
+        let events = &mut found.supported_events;
+        events.retain(|one| named(&one.event_name, PathKind::Event));
+        let sets = &mut found.unique_key_sets;
+        sets.retain(|set| {
+            let mut names = set.key_names.iter();
+            names.all(|name| is_one(&format!("{base}{name}"), PathKind::Parameter))
+        });
+        is_one(base, PathKind::Object)
+    });
     objects.retain_mut(|found| {
         if name.is_empty() {
             return found.supported_obj_path.starts_with(path);
@@ -313,13 +363,13 @@ fn kept(
         if is_gone(&base) {
             continue;
         }
-        let before = super::super::supported::elements(&object);
+        let before = supported::elements(&object);
         object.supported_params.retain(|one| !gone(&one.param_name));
         object
             .supported_commands
             .retain(|one| !gone(&one.command_name));
         object.supported_events.retain(|one| !gone(&one.event_name));
-        let after = super::super::supported::elements(&object);
+        let after = supported::elements(&object);
         if after == before || after > 1 {
             out.push(object);
         }

@@ -10,10 +10,14 @@ use usp::proto::msg::{self, Request};
 
 use super::super::Engine;
 use super::super::access::{Actor, Field, Right};
+use super::super::notify::Kind;
+use super::super::paths::is_search;
 use super::shape::Answer;
 use super::to_error;
+use crate::Fault;
 use crate::limits::{MESSAGE_OBJECTS_MAX, MESSAGE_PATHS_MAX};
-use crate::{Fault, Now};
+
+const NOT_FOLLOWED: &str = "references of services are not followed";
 
 /// What becomes of a request.
 pub(super) struct Plan {
@@ -21,16 +25,35 @@ pub(super) struct Plan {
     pub requested: Vec<String>,
     pub answer: Answer,
     /// What is left for this agent itself.
-    pub local: Option<Request>,
-    /// Service, places of its paths, and what it is asked.
-    pub parts: Vec<(u32, Vec<usize>, Request)>,
+    pub local: Option<(Asked, Request)>,
+    /// What each service is asked.
+    pub parts: Vec<(u32, Asked, Request)>,
     /// One service has all of it and says how all of it ends.
     pub whole: bool,
     pub command_key: String,
 }
 
-/// Paths by service, with their places.
-type Shares<T> = BTreeMap<u32, (Vec<usize>, Vec<T>)>;
+/// The paths that one of the owners is asked for, each with its place in the answer.
+pub(super) type Asked = Vec<(usize, String)>;
+
+/// What one of them has of a request.
+struct Share<T>(Asked, Vec<T>);
+
+impl<T> Default for Share<T> {
+    fn default() -> Self {
+        Self(Vec::new(), Vec::new())
+    }
+}
+
+impl<T> Share<T> {
+    fn put(&mut self, place: usize, path: &str, item: T) {
+        self.0.push((place, path.to_owned()));
+        self.1.push(item);
+    }
+}
+
+/// The shares of services.
+type Shares<T> = BTreeMap<u32, Share<T>>;
 
 impl Plan {
     fn new(requested: Vec<String>, answer: Answer) -> Self {
@@ -44,28 +67,19 @@ impl Plan {
         }
     }
 
-    fn share<T>(&mut self, shares: Shares<T>, make: impl Fn(Vec<T>) -> Request) {
+    /// Hands out to each what is its own.
+    fn share<T>(&mut self, own: Share<T>, shares: Shares<T>, make: impl Fn(Vec<T>) -> Request) {
+        let Share(asked, items) = own;
+        self.local = (!items.is_empty()).then(|| (asked, make(items)));
         let parts = shares.into_iter();
-        let parts = parts.map(|(service, (places, items))| (service, places, make(items)));
+        let parts = parts.map(|(service, Share(asked, items))| (service, asked, make(items)));
         self.parts.extend(parts);
     }
 }
 
-fn put<T>(shares: &mut Shares<T>, service: u32, place: usize, item: T) {
-    let share = shares.entry(service).or_default();
-    share.0.push(place);
-    share.1.push(item);
-}
-
 impl Engine {
     /// Takes a request apart; `None` when no service has a part in it.
-    pub(super) fn split(
-        &self,
-        now: Now,
-        actor: &Actor,
-        request: &Request,
-    ) -> Option<Result<Plan, UspError>> {
-        let _ = now;
+    pub(super) fn split(&self, actor: &Actor, request: &Request) -> Option<Result<Plan, UspError>> {
         match request {
             Request::Get(get) => self.split_get(actor, get).map(Ok),
             Request::GetInstances(get) => self.split_instances(actor, get).map(Ok),
@@ -86,17 +100,16 @@ impl Engine {
             return None;
         }
         let mut plan = Plan::new(paths.clone(), Answer::Get(vec![None; paths.len()]));
-        let mut local = Vec::new();
+        let mut own = Share::default();
         // By depth, too: what lies below an object is asked for less deep.
-        let mut shares: BTreeMap<(u32, u32), (Vec<usize>, Vec<String>)> = BTreeMap::new();
+        let mut shares: BTreeMap<(u32, u32), Share<String>> = BTreeMap::new();
         let mut ask = |service, depth, place, path: &str| {
             let share = shares.entry((service, depth)).or_default();
-            share.0.push(place);
-            share.1.push(path.to_owned());
+            share.put(place, path, path.to_owned());
         };
         for (place, path) in paths.iter().enumerate() {
             let Some(service) = self.services.owner(path) else {
-                local.push(path.clone());
+                own.put(place, path, path.clone());
                 for (service, below) in self.services.below(path) {
                     let levels = below.matches('.').count() - path.matches('.').count();
                     let levels = levels as u32;
@@ -113,20 +126,19 @@ impl Engine {
                 Err(fault) => plan.answer.fail(place, path, &fault),
             }
         }
-        for ((service, max_depth), (places, param_paths)) in shares {
-            let request = msg::Get {
-                param_paths,
-                max_depth,
-            };
-            plan.parts.push((service, places, request.into()));
+        let make = |max_depth| {
+            move |param_paths| -> Request {
+                let request = msg::Get {
+                    param_paths,
+                    max_depth,
+                };
+                request.into()
+            }
+        };
+        plan.share(own, Shares::new(), make(get.max_depth));
+        for ((service, depth), Share(asked, items)) in shares {
+            plan.parts.push((service, asked, make(depth)(items)));
         }
-        plan.local = (!local.is_empty()).then(|| {
-            let local = msg::Get {
-                param_paths: local,
-                max_depth: get.max_depth,
-            };
-            local.into()
-        });
         Some(plan)
     }
 
@@ -137,11 +149,14 @@ impl Engine {
             return None;
         }
         let mut plan = Plan::new(paths.clone(), Answer::Instances(vec![None; paths.len()]));
-        let (mut local, mut shares) = (Vec::new(), Shares::new());
+        let (mut own, mut shares) = (Share::default(), Shares::new());
         for (place, path) in paths.iter().enumerate() {
             match (self.services.owner(path), self.may_search(actor, path)) {
-                (None, _) => local.push(path.clone()),
-                (Some(service), Ok(())) => put(&mut shares, service, place, path.clone()),
+                (None, _) => own.put(place, path, path.clone()),
+                (Some(service), Ok(())) => {
+                    let share = shares.entry(service).or_default();
+                    share.put(place, path, path.clone());
+                }
                 (Some(_), Err(fault)) => plan.answer.fail(place, path, &fault),
             }
         }
@@ -152,8 +167,7 @@ impl Engine {
             };
             request.into()
         };
-        plan.local = (!local.is_empty()).then(|| make(local));
-        plan.share(shares, make);
+        plan.share(own, shares, make);
         Some(plan)
     }
 
@@ -175,7 +189,7 @@ impl Engine {
         }
         let requested = set.update_objs.iter().map(|one| one.obj_path.clone());
         let mut plan = Plan::new(requested.collect(), Answer::Set(Vec::new()));
-        let (mut local, mut shares) = (Vec::new(), Shares::new());
+        let (mut own, mut shares) = (Share::default(), Shares::new());
         for (place, update) in set.update_objs.iter().enumerate() {
             // The settings of an object may have several owners, where one of its parameters was registered alone.
             let mut by_owner: BTreeMap<Option<u32>, Vec<msg::ParamSetting>> = BTreeMap::new();
@@ -192,17 +206,16 @@ impl Engine {
                     obj_path: update.obj_path.clone(),
                     param_settings,
                 };
+                let path = &update.obj_path;
                 let Some(service) = owner else {
-                    local.push(share);
+                    own.put(place, path, share);
                     continue;
                 };
                 let names = share.param_settings.iter().map(|one| one.param.as_str());
-                match self.may_write(actor, &share.obj_path, names) {
-                    Ok(()) => put(&mut shares, service, place, share),
-                    Err(fault) if set.allow_partial => {
-                        plan.answer.fail(place, &share.obj_path, &fault);
-                    }
-                    Err(fault) => return Some(Err(refuse(&share.obj_path, fault))),
+                match self.may_write(actor, path, names) {
+                    Ok(()) => shares.entry(service).or_default().put(place, path, share),
+                    Err(fault) if set.allow_partial => plan.answer.fail(place, path, &fault),
+                    Err(fault) => return Some(Err(refuse(path, fault))),
                 }
             }
         }
@@ -214,7 +227,7 @@ impl Engine {
             };
             request.into()
         };
-        Some(plan.complete(allow_partial, local, shares, make))
+        Some(plan.complete(allow_partial, own, shares, make))
     }
 
     fn split_add(&self, actor: &Actor, add: &msg::Add) -> Option<Result<Plan, UspError>> {
@@ -225,18 +238,21 @@ impl Engine {
         }
         let requested = objects.iter().map(|one| one.obj_path.clone()).collect();
         let mut plan = Plan::new(requested, Answer::Add(Vec::new()));
-        let (mut local, mut shares) = (Vec::new(), Shares::new());
+        let (mut own, mut shares) = (Share::default(), Shares::new());
         for (place, create) in objects.iter().enumerate() {
+            let table = &create.obj_path;
             let Some(service) = owner(create) else {
-                local.push(create.clone());
+                own.put(place, table, create.clone());
                 continue;
             };
-            let table = &create.obj_path;
             let row = format!("{table}{{i}}.");
             let names = create.param_settings.iter().map(|one| one.param.as_str());
             let allowed = self.may(actor, Field::Obj, Right::Write, table);
             match allowed.and_then(|()| self.may_write(actor, &row, names)) {
-                Ok(()) => put(&mut shares, service, place, create.clone()),
+                Ok(()) => {
+                    let share = shares.entry(service).or_default();
+                    share.put(place, table, create.clone());
+                }
                 Err(fault) if add.allow_partial => plan.answer.fail(place, table, &fault),
                 Err(fault) => return Some(Err(refuse(table, fault))),
             }
@@ -249,7 +265,7 @@ impl Engine {
             };
             request.into()
         };
-        Some(plan.complete(allow_partial, local, shares, make))
+        Some(plan.complete(allow_partial, own, shares, make))
     }
 
     fn split_delete(&self, actor: &Actor, delete: &msg::Delete) -> Option<Result<Plan, UspError>> {
@@ -259,14 +275,17 @@ impl Engine {
             return None;
         }
         let mut plan = Plan::new(paths.clone(), Answer::Delete(Vec::new()));
-        let (mut local, mut shares) = (Vec::new(), Shares::new());
+        let (mut own, mut shares) = (Share::default(), Shares::new());
         for (place, path) in paths.iter().enumerate() {
             let Some(service) = self.services.owner(path) else {
-                local.push(path.clone());
+                own.put(place, path, path.clone());
                 continue;
             };
             match self.may(actor, Field::InstantiatedObj, Right::Write, path) {
-                Ok(()) => put(&mut shares, service, place, path.clone()),
+                Ok(()) => {
+                    let share = shares.entry(service).or_default();
+                    share.put(place, path, path.clone());
+                }
                 Err(fault) if delete.allow_partial => plan.answer.fail(place, path, &fault),
                 Err(fault) => return Some(Err(refuse(path, fault))),
             }
@@ -279,7 +298,7 @@ impl Engine {
             };
             request.into()
         };
-        Some(plan.complete(allow_partial, local, shares, make))
+        Some(plan.complete(allow_partial, own, shares, make))
     }
 
     fn split_operate(&self, actor: &Actor, operate: &msg::Operate) -> Option<Plan> {
@@ -294,7 +313,8 @@ impl Engine {
                 let mut request = operate.clone();
                 // Whether the controller is told is its session's business (R-OPR.4).
                 request.send_resp = true;
-                plan.parts.push((service, vec![0], request.into()));
+                let asked = vec![(0, command.clone())];
+                plan.parts.push((service, asked, request.into()));
             }
             Err(fault) => plan.answer.fail(0, command, &fault),
         }
@@ -328,7 +348,8 @@ impl Engine {
         Err(Fault::permission_denied(text))
     }
 
-    /// R-GIN.0: what may not be read cannot be searched by.
+    /// R-GIN.0: what may not be read cannot be searched by. Where a reference leads, only its service knows, so none is
+    /// followed, in a path or in what it searches by.
     fn may_search(&self, actor: &Actor, path: &str) -> Result<(), Fault> {
         let path = self.parse(path)?;
         if path.is_template() {
@@ -340,14 +361,14 @@ impl Engine {
             match segment {
                 Segment::Name(name) => object.push_str(name),
                 Segment::Instance(number) => object.push_str(&number.to_string()),
-                Segment::Follow(_) => {
-                    let text = "references of services are not followed";
-                    return Err(Fault::invalid_path(text));
-                }
+                Segment::Follow(_) => return Err(Fault::invalid_path(NOT_FOLLOWED)),
                 Segment::Any | Segment::Template => object.push_str("{i}"),
                 Segment::Keys(keys) => {
                     object.push_str("{i}");
                     for key in keys {
+                        if key.path.follows() {
+                            return Err(Fault::invalid_path(NOT_FOLLOWED));
+                        }
                         let by = format!("{object}.{}", key.path.as_str());
                         if !actor.allows_every(Field::Param, Right::Read, &by) {
                             let text = format!("your role may not search by {by}");
@@ -362,23 +383,46 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Whether a controller may search by this, which belongs to a service.
+    pub(super) fn searches(&self, controller: u32, reference: &str) -> Result<(), Fault> {
+        self.may_search(&self.compile_actor(controller), reference)
+    }
+
+    /// What is wrong with a reference of a subscription: services are asked to watch it, with this agent's rights.
+    pub(crate) fn check_reference(
+        &self,
+        controller: u32,
+        kind: Kind,
+        reference: &str,
+    ) -> Result<(), Fault> {
+        if !is_search(reference) || self.services.owner(reference).is_none() {
+            return Ok(());
+        }
+        if kind == Kind::OperationComplete {
+            let text = "commands of a service are named by their rows, or by all with *: a command that ends is not searched for";
+            return Err(Fault::invalid_path(text));
+        }
+        self.searches(controller, reference)
+    }
+}
+
 impl Plan {
     /// Hands out what several have to change. All or nothing is what one of them alone can promise.
     fn complete<T>(
         mut self,
         allow_partial: bool,
-        local: Vec<T>,
+        own: Share<T>,
         shares: Shares<T>,
         make: impl Fn(Vec<T>) -> Request,
     ) -> Result<Self, UspError> {
-        let owners = shares.len() + usize::from(!local.is_empty());
+        let owners = shares.len() + usize::from(!own.1.is_empty());
         if !allow_partial && owners > 1 {
             let text = "parts of this message belong to different services, which cannot change all or nothing: allow_partial, or one message each";
             return Err(to_error(Fault::request_denied(text)));
         }
         self.whole = !allow_partial;
-        self.local = (!local.is_empty()).then(|| make(local));
-        self.share(shares, make);
+        self.share(own, shares, make);
         Ok(self)
     }
 }

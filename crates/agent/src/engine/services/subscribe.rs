@@ -10,7 +10,7 @@ use usp::{ErrorCode, UspError};
 
 use super::super::Engine;
 use super::super::access::{Actor, Field, Right};
-use super::super::notify::Kind;
+use super::super::notify::{Kind, Subscription};
 use super::super::paths::{Pattern, is_search, row};
 use super::again::lasts;
 use super::answer::readable;
@@ -148,13 +148,21 @@ impl Engine {
                 continue;
             }
             for reference in &subscription.references {
+                if is_search(reference)
+                    && (!service.owns(reference)
+                        || self.searches(subscription.controller, reference).is_err())
+                {
+                    continue;
+                }
                 for there in references(service, kind, reference) {
                     let standing = wanted.entry((kind, there)).or_default();
                     standing.insert(reference.clone());
                 }
             }
         }
-        let all: Vec<(Kind, String)> = wanted.keys().cloned().collect();
+        // What is searched for, only the service knows: the name of such a subscription says that something matched.
+        let all = wanted.keys().filter(|(_, there)| !is_search(there));
+        let all: Vec<(Kind, String)> = all.cloned().collect();
         for (kind, reference) in all {
             let mut above = objects_above(&reference).map(|object| (kind, object.to_owned()));
             if let Some(above) = above.find(|above| wanted.contains_key(above))
@@ -241,16 +249,24 @@ impl Engine {
         {
             return;
         }
+        let Some(notify) = self.keep_early(service, notify) else {
+            return;
+        };
         let Some(kind) = kind else { return };
-        // Each reference was subscribed to under one name, so that nothing is told twice.
-        let concerned = |engine: &Engine, references: &[String]| {
-            references.iter().any(|one| match kind {
-                Kind::OperationComplete => engine.covers(one, &path),
-                _ => {
-                    let named = *one == reference || is_search(one);
-                    stands_for.contains(one) && (named || engine.covers(one, &path))
-                }
-            })
+        let concerned = |engine: &Engine, subscription: &Subscription| {
+            let whose = subscription.controller;
+            let names = |one: &String| !is_search(one) && Pattern::simple(one).covers(&path);
+            let mut all = subscription.references.iter();
+            if kind == Kind::OperationComplete {
+                return all.any(names);
+            }
+            if !is_search(&reference) {
+                // Each of these was subscribed to under one name, so that nothing is told twice.
+                return all.any(|one| stands_for.contains(one) && names(one));
+            }
+            all.any(|one| stands_for.contains(one) && engine.searches(whose, one).is_ok())
+                // It hears of it by that name.
+                && !subscription.references.iter().any(names)
         };
         self.notify_where(now, kind, None, concerned, |_, actor| {
             told(actor, &path, &notify.notification)

@@ -175,7 +175,7 @@ impl Rig {
         Rig::made(config(), toy, flash, now)
     }
 
-    fn made(config: AgentConfig, toy: Toy, flash: MemoryStorage, now: Now) -> Rig {
+    pub fn made(config: AgentConfig, toy: Toy, flash: MemoryStorage, now: Now) -> Rig {
         let (applied, refuse) = (toy.applied.clone(), toy.refuse.clone());
         let storage: Box<dyn Storage> = Box::new(flash.clone());
         let engine = Engine::new(config, Box::new(toy), storage, now).unwrap();

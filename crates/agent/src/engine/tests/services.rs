@@ -12,6 +12,10 @@ use usp::proto::msg::{
 use usp::{ErrorCode, Map, UspError};
 
 mod again;
+mod bounds;
+mod honest;
+mod runs;
+mod searching;
 
 use super::rig::{CONTROLLER, OTHER, Rig};
 use crate::limits::{
@@ -31,6 +35,7 @@ struct Stage {
     notified: Vec<msg::Notify>,
     /// What services were asked and have not answered.
     open: Vec<(u32, u64, Request)>,
+    roles: u32,
 }
 
 impl Stage {
@@ -40,6 +45,7 @@ impl Stage {
             answered: Vec::new(),
             notified: Vec::new(),
             open: Vec::new(),
+            roles: 0,
         }
     }
 
@@ -122,6 +128,61 @@ impl Stage {
                 result
             }
         }
+    }
+
+    /// The rights of [`OTHER`] from now on: targets, and what is allowed of them.
+    fn allow_other(&mut self, rights: &[(&str, [&str; 4])]) {
+        self.roles += 1;
+        let name = format!("role-{}", self.roles);
+        let settings = [("Name", name.as_str()), ("Enable", "true")];
+        let role = "Device.LocalAgent.ControllerTrust.Role.";
+        let role = self.rig.add(role, &settings).unwrap();
+        for (order, (targets, rights)) in rights.iter().enumerate() {
+            let order = (order + 1).to_string();
+            let settings = [
+                ("Enable", "true"),
+                ("Order", order.as_str()),
+                ("Targets", *targets),
+                ("Param", rights[0]),
+                ("Obj", rights[1]),
+                ("InstantiatedObj", rights[2]),
+                ("CommandEvent", rights[3]),
+            ];
+            let table = format!("{role}Permission.");
+            self.rig.add(&table, &settings).unwrap();
+        }
+        let assigned = "Device.LocalAgent.Controller.2.AssignedRole";
+        self.rig.set(assigned, &role).unwrap();
+    }
+
+    /// A subscription of some controller.
+    fn subscribe(
+        &mut self,
+        who: &str,
+        id: &str,
+        kind: &str,
+        references: &str,
+    ) -> Result<(), ErrorCode> {
+        let settings = vec![
+            required("ID", id),
+            required("Enable", "true"),
+            required("NotifType", kind),
+            required("ReferenceList", references),
+        ];
+        let table = "Device.LocalAgent.Subscription.".to_owned();
+        match self.begin(who, usp::msg::add(false, [(table, settings)])) {
+            Handled::Now(result) => result.map(drop).map_err(|error| error.code),
+            later => panic!("{later:?}"),
+        }
+    }
+
+    /// The ids of the subscriptions by which something is told, since it was asked last.
+    fn told(&mut self) -> Vec<String> {
+        self.effects();
+        let told = std::mem::take(&mut self.notified).into_iter();
+        let mut told: Vec<String> = told.map(|one| one.subscription_id).collect();
+        told.sort();
+        told
     }
 
     fn get(&mut self, who: &str, path: &str) -> RequestedPathResult {
@@ -454,42 +515,14 @@ fn a_service_speaks_for_its_own_paths_alone() {
 #[test]
 fn roles_hold_for_what_services_have() {
     let (mut stage, service) = Stage::with_service("self::one");
-    let role = stage
-        .rig
-        .add(
-            "Device.LocalAgent.ControllerTrust.Role.",
-            &[("Name", "few"), ("Enable", "true")],
-        )
-        .unwrap();
-    let mut order = 0;
-    for (targets, rights) in [
+    // Nobody without a role sees anything.
+    assert_eq!(stage.get(OTHER, "Device.X_A.").err_code, 7026);
+    stage.allow_other(&[
         ("Device.X_A.", ["r--n", "r---", "r---", "----"]),
         ("Device.X_A.Row.1.", ["rw--", "r---", "r---", "----"]),
         ("Device.X_A.Name", ["----", "r---", "----", "----"]),
         ("Device.X_A.Row.*.Secret", ["----", "r---", "----", "----"]),
-    ] {
-        order += 1;
-        let order = order.to_string();
-        let settings = [
-            ("Enable", "true"),
-            ("Order", order.as_str()),
-            ("Targets", targets),
-            ("Param", rights[0]),
-            ("Obj", rights[1]),
-            ("InstantiatedObj", rights[2]),
-            ("CommandEvent", rights[3]),
-        ];
-        stage
-            .rig
-            .add(&format!("{role}Permission."), &settings)
-            .unwrap();
-    }
-    // Nobody without a role sees anything.
-    assert_eq!(stage.get(OTHER, "Device.X_A.").err_code, 7026);
-    stage
-        .rig
-        .set("Device.LocalAgent.Controller.2.AssignedRole", &role)
-        .unwrap();
+    ]);
     let got = stage.get(OTHER, "Device.X_A.");
     let objects = &got.resolved_path_results;
     assert_eq!(objects[0].result_params.len(), 0, "{objects:?}");

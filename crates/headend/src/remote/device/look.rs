@@ -6,7 +6,7 @@ use crate::remote::{Connection, client::Client, events, output};
 use anyhow::Result;
 use api::device::{Device, DeviceDetail, Presence};
 use api::event::{Event, TimelineQuery};
-use api::reach::{Reach, WakeCredential, WakeCredentialSource, Woken};
+use api::reach::{QuirkPack, Reach, WakeCredential, WakeCredentialSource, Woken};
 use api::value::{Value, ValueQuery};
 
 #[derive(clap::Args)]
@@ -107,6 +107,9 @@ pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
         if !methods.is_empty() {
             rows.push(("reached by", methods.join(", ")));
         }
+        for pack in &path.quirk_packs {
+            rows.push(("quirk pack", quirk_pack(pack)));
+        }
         if let Some(url) = &path.dial_url {
             rows.push(("dialled at", url.clone()));
         }
@@ -136,6 +139,16 @@ pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
         println!("asked with: {}", asked_with(credential));
     }
     Ok(())
+}
+
+fn quirk_pack(pack: &QuirkPack) -> String {
+    let own = if pack.shipped { "" } else { " (your own)" };
+    let mut words = format!("{}{own}: {}", pack.name, pack.says.join(", "));
+    words.push_str(&format!("; {}", pack.why));
+    for link in &pack.source {
+        words.push_str(&format!(" <{link}>"));
+    }
+    words
 }
 
 fn asked_with(credential: &WakeCredential) -> String {

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::conversation::memory::MEMORY;
-use super::conversation::quirks::Packs;
+use super::conversation::packs::Packs;
 use super::door::Door;
 use super::limits::Limits;
 use super::record::keeper::Keeper;

@@ -60,7 +60,7 @@ use tokio_util::sync::CancellationToken;
 pub use adapter::Adapter;
 pub use cpe::{Ask, AskError, Cpe, Guest, Opening, Said};
 
-use self::conversation::quirks::Packs;
+use self::conversation::packs::Packs;
 use self::core::{Core, Stop};
 use crate::dispatch::Reported;
 use crate::southbound::certificate::Certificate;

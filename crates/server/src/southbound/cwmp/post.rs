@@ -426,7 +426,13 @@ impl Asking {
             Ok(Ok(Answer::Later) | Err(_)) | Err(_) => return later(),
         };
         let cookies = handle.cookies.get().copied();
-        if !by_cookie && cookies != Some(Cookies::None) {
+        let is_wanted = match cookies {
+            Some(Cookies::None) => false,
+            Some(Cookies::Each) => true,
+            // One that it has sent back need not be set again.
+            Some(Cookies::Usual | Cookies::Plain) | None => !by_cookie,
+        };
+        if is_wanted {
             let core = self.core();
             let secret = core.door.cookie_secret();
             let at = door::seconds();

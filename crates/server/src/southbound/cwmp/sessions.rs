@@ -216,7 +216,8 @@ pub fn set_cookie(
     cookies: Option<Cookies>,
 ) -> String {
     let content = format!("{node}/{number:x}");
-    let path = (cookies != Some(Cookies::Plain)).then_some("/");
+    let is_plain = matches!(cookies, Some(Cookies::Plain | Cookies::Each));
+    let path = (!is_plain).then_some("/");
     cookie::set(COOKIE, &cookie::sign(secret, &content, now), path)
 }
 

@@ -7,8 +7,10 @@ use ::cwmp::event::EventCode;
 use ::cwmp::rpc::{DeviceId, Inform};
 use ::cwmp::{Error, Fault, FaultCode, Version};
 
+use api::reach::QuirkPack;
 use fleet::onboarding::Refusal;
 use http::StatusCode;
+use serde_json::json;
 
 use super::admission::{self, Turned};
 use super::conversation::quirks::{Challenge, Cookies, Quirks};
@@ -104,7 +106,10 @@ impl Running {
             return self.turn_away(Answer::Challenge, words);
         }
         self.who = Some(inform.device_id.clone());
-        let quirks = self.quirks(&inform);
+        let (quirks, packs) = self.quirks(&inform);
+        if !packs.is_empty() {
+            self.info["quirk_packs"] = json!(packs);
+        }
         if quirks.cookies == Some(Cookies::None) && self.peer.port() == 0 {
             let words = "it sends no cookie back, and the proxy in cwmp.proxies before it does not tell the port of its connection: its next message would be nobody's";
             self.complain("no-cookie-behind-proxy", words);
@@ -144,13 +149,14 @@ impl Running {
         }
     }
 
-    /// What is known of how devices of its kind want to be talked with.
-    fn quirks(&self, inform: &Inform) -> Quirks {
+    /// What is known of how devices of its kind want to be talked with, and the packs that say so.
+    fn quirks(&self, inform: &Inform) -> (Quirks, Vec<QuirkPack>) {
         let id = &inform.device_id;
         let software = inform.ending("DeviceInfo.SoftwareVersion");
         let software = software.unwrap_or_default().trim();
-        let quirks = &self.core.quirks;
-        quirks.of(&id.oui, id.product_class.trim(), software)
+        let (packs, class) = (&self.core.quirks, id.product_class.trim());
+        let quirks = packs.of(&id.oui, class, software);
+        (quirks, packs.shown(&id.oui, class, software))
     }
 
     /// How it takes cookies and challenges is so from now on.

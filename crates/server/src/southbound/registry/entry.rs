@@ -68,6 +68,8 @@ pub struct Entry<C> {
     known: AtomicBool,
     /// See [`Self::session_context`], as bits.
     context: AtomicU8,
+    /// See [`Self::proves`].
+    proved: Mutex<Option<Box<SecretHash>>>,
     /// Takeovers of this place lately, handed on from link to link.
     pub(super) flaps: Flaps,
     pub(super) generation: u64,
@@ -112,6 +114,7 @@ impl<C> Entry<C> {
             told: AtomicI64::default(),
             known: AtomicBool::default(),
             context: AtomicU8::default(),
+            proved: Mutex::default(),
             flaps,
             generation,
         }
@@ -182,6 +185,20 @@ impl<C> Entry<C> {
             up: bits & 2 != 0,
             encrypted: bits & 4 != 0,
         })
+    }
+
+    /// The device has proved who it is between the endpoints themselves, by the certificate with this SHA-256 that was
+    /// issued here.
+    pub fn proves(&self, certificate: SecretHash) {
+        *self.proved.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(certificate));
+    }
+
+    /// The certificates issued here that it rests on: the one that it came in with, the one of its session contexts and
+    /// signatures.
+    pub fn certificates(&self) -> impl Iterator<Item = SecretHash> {
+        let proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        let proved = proved.as_deref().copied();
+        self.certificate.into_iter().chain(proved)
     }
 
     /// Something is asked of the device.

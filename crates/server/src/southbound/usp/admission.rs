@@ -12,7 +12,7 @@ use store::{CertificateRecord, PathRecord, SecretHash};
 use usp::EndpointId;
 
 use super::adapter::Core;
-use super::{MQTT, WEBSOCKET};
+use super::{MQTT, STOMP, WEBSOCKET};
 use crate::secret;
 use crate::southbound::admission::{self, Uses};
 use crate::southbound::issued;
@@ -205,11 +205,11 @@ impl Gate {
         let mut own = None;
         // Who has a credential of its own on one way in is not let in with less on another.
         for path in store.path_list(tenant, device).await? {
-            if path.transport != WEBSOCKET && path.transport != MQTT {
+            if !matches!(path.transport.as_str(), WEBSOCKET | MQTT | STOMP) {
                 continue;
             }
             let one = admission::known(device, Some(&path));
-            known.has_current_token |= one.has_current_token;
+            known.has_own_credential |= one.has_own_credential;
             known.expects_own_token |= one.expects_own_token;
             known.certificate_required |= one.certificate_required;
             known.readmit |= one.readmit;
@@ -283,7 +283,11 @@ impl Shown<'_> {
 
 /// The name of a path's transport as ours.
 fn transport_of(path: &str) -> &'static str {
-    if path == MQTT { MQTT } else { WEBSOCKET }
+    match path {
+        MQTT => MQTT,
+        STOMP => STOMP,
+        _ => WEBSOCKET,
+    }
 }
 
 /// Not now, or not at all.

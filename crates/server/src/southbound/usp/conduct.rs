@@ -1,10 +1,14 @@
 //! What a device that was let in does wrong, told to the operators. Deliberately no consequence: that is the link's.
 
+use fleet::onboarding::Refusal;
+use store::SecretHash;
 use usp::context::Status;
 use usp::session::Ignored;
 
-use super::link::Running;
+use super::goodbye::End;
+use super::link::{Running, Stop};
 use crate::seam::SessionContext;
+use crate::southbound::issued;
 use crate::southbound::refusal::Complaint;
 
 impl Running {
@@ -39,9 +43,10 @@ impl Running {
         self.complain(reason, why.to_string());
     }
 
-    pub(super) fn context(&self, event: &usp::context::Event) {
+    pub(super) async fn context(&self, event: usp::context::Event) -> Result<(), End> {
         use usp::context::Event as Context;
         match event {
+            Context::Proved(certificate) => self.proved(certificate).await?,
             Context::Opened { .. } => {
                 metrics::counter!("headend_usp_session_contexts_total").increment(1);
             }
@@ -52,6 +57,36 @@ impl Running {
             // What was asked has its own end: by its answer, or by its time.
             _ => tracing::debug!(peer = %self.entry.peer, ?event, "session context"),
         }
+        Ok(())
+    }
+
+    /// The device has proved who it is between the endpoints themselves. A certificate that does not count any more, or
+    /// was issued for the device of another tenant, ends the link, whatever has let it in: somebody in between plays it.
+    async fn proved(&self, certificate: SecretHash) -> Result<(), End> {
+        let (store, tenant) = (&self.core.store, self.tenant());
+        let found = issued::find(store, Some(&certificate)).await;
+        let Some(found) = found.map_err(End::Unknown)? else {
+            return Ok(());
+        };
+        let refusal = match issued::standing(&found) {
+            standing if standing.revoked => Refusal::CertificateRevoked,
+            standing if standing.tenant != tenant => Refusal::CertificateOfAnotherTenant,
+            _ => {
+                self.entry.proves(certificate);
+                let used = issued::used(store, &found, self.device()).await;
+                return used.map_err(End::Unknown);
+            }
+        };
+        let refusals = self.core.refusals.over(self.link.transport());
+        refusals.take(Complaint {
+            tenant: Some(tenant.clone()),
+            device: None,
+            peer: self.entry.peer,
+            endpoint: self.endpoint().as_str().to_owned(),
+            reason: refusal.as_str().to_owned(),
+            detail: "it showed it in a session context or a signed record".to_owned(),
+        });
+        Err(End::Stop(Stop::CertificateRefused))
     }
 
     /// For whoever looks at the device.

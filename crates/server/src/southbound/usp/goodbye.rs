@@ -31,6 +31,8 @@ pub(super) enum End {
     Replaced(Box<Replaced>),
     Stop(Stop),
     NotStored(store::Error),
+    /// What the device showed cannot be looked up.
+    Unknown(store::Error),
     /// The task of the link panicked.
     Defect,
 }
@@ -130,14 +132,16 @@ impl Running {
         self.withdraw(&words).await;
         let ours = self.core.links.leave(&self.entry);
         self.core.next_turn(self.entry.device);
-        if ours {
+        // Where other servers hear the device, too, it is not gone because this one stops, and need not know.
+        let others_go_on = stopped == Some(Stop::Shutdown.as_str()) && self.link.is_shared();
+        if ours && !others_go_on {
             self.note_end(&words, stopped).await;
         }
         if let Some(by) = replaced {
             // Nobody waits any more when it took too long.
             let _ = by.done.send(());
         }
-        if stopped == Some(Stop::Shutdown.as_str()) {
+        if stopped == Some(Stop::Shutdown.as_str()) && !others_go_on {
             self.session
                 .disconnect(ErrorCode::default(), "the controller shuts down");
             while let Some(record) = self.session.poll_transmit() {
@@ -197,6 +201,11 @@ impl Running {
                 CloseCode::Policy,
                 reason::CREDENTIAL_WITHDRAWN,
             ),
+            End::Stop(Stop::CertificateRefused) => (
+                "the certificate it showed between the endpoints themselves does not count".into(),
+                CloseCode::Policy,
+                reason::CREDENTIAL_WITHDRAWN,
+            ),
             End::Stop(Stop::Merged) => (
                 "it is a device that was registered before; it comes again as that one".into(),
                 CloseCode::TryAgainLater,
@@ -214,6 +223,11 @@ impl Running {
                 );
                 let words = "a defect of the server ended the link".to_owned();
                 (words, CloseCode::TryAgainLater, "internal error")
+            }
+            End::Unknown(error) => {
+                tracing::warn!(%error, peer = %self.entry.peer, "a certificate cannot be looked up; the link is closed");
+                let words = format!("its certificate could not be looked up: {error}");
+                (words, CloseCode::TryAgainLater, "not available now")
             }
             End::NotStored(error) => {
                 tracing::error!(%error, "a notification cannot be stored; the link is closed");
@@ -270,6 +284,7 @@ fn comes_back(expected: Option<&str>) -> bool {
         Stop::Removed,
         Stop::TenantDisabled,
         Stop::CertificateRevoked,
+        Stop::CertificateRefused,
     ];
     expected.is_some_and(|why| out.iter().all(|stop| stop.as_str() != why))
 }

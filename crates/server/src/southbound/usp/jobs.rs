@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use fleet::southbound::{Answer, CommandOutcome, Failure, Job, JobId, Op};
 use fleet::{Fact, OperationId, Protocol};
 use store::TranscriptEntry;
@@ -12,6 +13,7 @@ use usp::controller::{PeerError, Sent};
 use usp::msg::{Msg, Response};
 
 use super::ask::{AskError, Asker};
+use super::goodbye::End;
 use super::link::Running;
 use super::{onboarding, transcript, translate};
 use crate::southbound::registry::Parting;
@@ -50,9 +52,30 @@ pub enum Outcome {
     TimedOut(Sent),
     /// With its link.
     Over(Sent, String),
+    /// Before it was sent: its link cannot carry it, now or later.
+    Impossible(String),
 }
 
 impl Running {
+    /// Sends one record. A request that cannot be sent this way ends with that, at once.
+    pub(super) async fn post(&mut self, record: Bytes) -> Result<(), End> {
+        metrics::counter!("headend_usp_records_sent_total").increment(1);
+        let sent = self.link.send(record.clone()).await;
+        if let Some(why) = sent.map_err(End::Link)? {
+            Box::pin(self.impossible(record, why)).await;
+        }
+        Ok(())
+    }
+
+    async fn impossible(&mut self, record: Bytes, why: String) {
+        if let Some(id) = self.session.request_of(&record)
+            && self.session.cancel(id).is_some()
+            && let Some(waiting) = self.take(id)
+        {
+            self.answered(*waiting, Outcome::Impossible(why)).await;
+        }
+    }
+
     /// Hands a job to the protocol.
     pub(super) async fn job(&mut self, job: Box<Job>) {
         if !self.is_open() {
@@ -103,8 +126,12 @@ impl Running {
                 self.waiting.push((id, Box::new(waiting)));
             }
             Err(error) => {
-                let failure = Failure::Unsent {
-                    reason: error.to_string(),
+                let reason = error.to_string();
+                let failure = match error {
+                    usp::Error::LimitExceeded { limit, .. } if limit != "QUEUE_MAX" => {
+                        Failure::Impossible { reason }
+                    }
+                    _ => Failure::Unsent { reason },
                 };
                 self.report(Fact::Done {
                     job: job.id,
@@ -163,7 +190,7 @@ impl Running {
                 timeout,
                 transcript,
             } => {
-                if let Outcome::Over(Sent::No, _) = &outcome {
+                if let Outcome::Over(Sent::No, _) | Outcome::Impossible(_) = &outcome {
                     // It is as if it had been given to the other link at once.
                     let job = Box::new(Job {
                         id,
@@ -204,7 +231,7 @@ impl Running {
     /// Writes down that something did not leave over this link, where it was written down that it was about to.
     async fn passed_on(&self, transcript: Option<Transcript>, outcome: &Outcome) {
         let begun = transcript.filter(|kept| kept.unwritten.is_empty());
-        if let (Some(kept), Outcome::Over(_, why)) = (begun, outcome) {
+        if let (Some(kept), Outcome::Over(_, why) | Outcome::Impossible(why)) = (begun, outcome) {
             let over = self.link.transport();
             let text = format!("it was never sent this way: {why}; it goes another way");
             self.append(kept.operation, vec![remark(over, text)]).await;
@@ -232,6 +259,7 @@ impl Running {
                 remark(over, "it was never sent".to_owned())
             }
             Outcome::Over(Sent::Yes, why) => remark(over, format!("no answer came: {why}")),
+            Outcome::Impossible(why) => remark(over, format!("it was never sent: {why}")),
         };
         entries.push(back);
         self.append(operation, entries).await;
@@ -299,6 +327,7 @@ fn reply_of(outcome: Outcome) -> Result<Response, AskError> {
         Outcome::Answered(Err(error)) => Err(AskError::Garbled(error.to_string())),
         Outcome::TimedOut(_) => Err(AskError::TimedOut),
         Outcome::Over(_, why) => Err(AskError::Gone(why)),
+        Outcome::Impossible(why) => Err(AskError::Garbled(format!("it cannot be sent: {why}"))),
     }
 }
 
@@ -322,6 +351,7 @@ fn result_of(op: &Op, outcome: Outcome) -> Result<Answer, Failure> {
         }),
         Outcome::Over(Sent::Yes, reason) => Err(Failure::Lost { reason }),
         Outcome::Over(Sent::No, reason) => Err(Failure::Unsent { reason }),
+        Outcome::Impossible(reason) => Err(Failure::Impossible { reason }),
     }
 }
 

@@ -35,6 +35,12 @@ pub struct Limits {
     pub broker_retry_min: Duration,
     /// See [`BROKER_AGENTS_MAX`].
     pub broker_agents_max: usize,
+    /// See [`BROKER_REFUSED_FOR`].
+    pub broker_refused_for: Duration,
+    /// See [`BROKER_REGISTRATION_BURST`].
+    pub broker_registration_burst: f64,
+    /// See [`BROKER_REGISTRATIONS_PER_SECOND`].
+    pub broker_registrations_per_second: f64,
 }
 
 impl Default for Limits {
@@ -51,6 +57,9 @@ impl Default for Limits {
             handshake_time_max: mtp::limits::HANDSHAKE_TIME_MAX,
             broker_retry_min: mtp::limits::RETRY_MINIMUM_WAIT,
             broker_agents_max: BROKER_AGENTS_MAX,
+            broker_refused_for: BROKER_REFUSED_FOR,
+            broker_registration_burst: BROKER_REGISTRATION_BURST,
+            broker_registrations_per_second: BROKER_REGISTRATIONS_PER_SECOND,
         }
     }
 }
@@ -101,6 +110,13 @@ pub const ONBOARD_RETRY_MAX: Duration = Duration::from_secs(3600);
 /// How long a device that took its new credential may take to come back with it before operations
 /// are sent over the old link. The reference agent reconnects five seconds after it answered.
 pub const SWAP_WAIT: Duration = Duration::from_secs(8);
+
+/// How long no other node gives a device a credential after one has begun to: longer than its answer and its way back
+/// take, and short enough that one whose node was killed meanwhile does not wait long.
+pub const SWAP_CLAIM: Duration = Duration::from_secs(180);
+
+/// The least time until it is looked at again what became of that: clocks of nodes differ.
+pub const SWAP_LOOK_MIN: Duration = Duration::from_secs(1);
 
 /// Characters of one message in a transcript: enough to read, not a second database.
 pub const TRANSCRIPT_CHARS_MAX: usize = 16 * 1024;
@@ -177,6 +193,20 @@ pub const BROKER_AGENT_BYTES_MAX: usize = 2 * mtp::limits::RECORD_BYTES_MAX;
 /// Bytes of all records from one broker that wait for their links, so that many slow ones do not fill memory.
 pub const BROKER_INBOX_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// The part of these that is kept for tenants of whom nothing waits: the first record of a dozen is taken whatever its
+/// size and whatever others send. Of the rest one tenant has no more than what is left: half of it when it is alone.
+pub const BROKER_INBOX_KEPT_BYTES: usize = BROKER_INBOX_BYTES_MAX / 4;
+
+/// Records of at most so many bytes are copied when they wait: a small piece would hold all that was read with it.
+pub const BROKER_COPY_BYTES_MAX: usize = 4 * 1024;
+
+/// Devices of one tenant that a broker may have registered by its word at once; a roll-out of a hundred thousand still
+/// takes hours, and a script at a broker with a wrong rule is noticed before.
+pub const BROKER_REGISTRATION_BURST: f64 = 1_000.0;
+
+/// The same in the long run.
+pub const BROKER_REGISTRATIONS_PER_SECOND: f64 = 5.0;
+
 /// Devices behind one broker that are looked up at the same time. Until there is room no more is read from it.
 pub const BROKER_ADMISSIONS_AT_ONCE: usize = 64;
 
@@ -189,7 +219,11 @@ pub const BROKER_HEART_BEAT: Duration = Duration::from_secs(30);
 /// How long nothing is looked up again for a name that was refused. What an operator changes is seen after that.
 pub const BROKER_REFUSED_FOR: Duration = Duration::from_secs(30);
 
-/// Refused names that are kept; with more all are looked up anew.
+/// How often within that time the link of a device may end because nobody is subscribed to its topic; after that it is
+/// refused. One that restarts is lost like that once or twice; whoever publishes and never listens costs an admission each time.
+pub const BROKER_UNHEARD_MAX: u32 = 4;
+
+/// Refused names that are kept, and those of devices that nobody heard for; with more all are looked up anew.
 pub const BROKER_REFUSED_MAX: usize = 10_000;
 
 /// The longest wait before a lost broker is dialled again: behind it are many devices, and it is one dial.
@@ -198,22 +232,38 @@ pub const BROKER_WAIT_MAX: Duration = Duration::from_secs(300);
 /// A connection to a broker that held this long was a success: the next wait is the shortest again.
 pub const BROKER_STABLE: Duration = Duration::from_secs(60);
 
+/// When a question whether a device is there finds no room on the way to its broker, how long it waits for another try.
+pub const BROKER_PROBE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether a broker can be left when the server stops: whether its links are over.
+pub const BROKER_LEAVE_LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// The pace at which devices known from before are asked for a sign of life after we have connected to their broker:
 /// 500 a second, so that what they answer does not come at once.
 pub const BROKER_PROBE_EVERY: Duration = Duration::from_millis(2);
 
-/// Devices of which is remembered that they came to a broker with a setup key; with more all are forgotten, and get
-/// their credential when they come again.
-pub const BROKER_CAME_MAX: usize = 100_000;
+/// Devices of one endpoint id, each of another tenant and registered before the one that comes, that are looked at;
+/// with more nobody comes in by that name alone.
+pub const BROKER_NAMESAKES_MAX: usize = 64;
 
 /// Questions of brokers that are answered at the same time; the others wait. Each is a few reads.
 pub const BROKER_ASKS_AT_ONCE: usize = 64;
+
+/// How long a broker waits for an answer; then it is told to ask again (503). Brokers themselves wait from 5 s on.
+pub const BROKER_ASK_TIME_MAX: Duration = Duration::from_secs(4);
 
 /// Bytes of one question: some names and one credential.
 pub const BROKER_ASK_BYTES_MAX: usize = 64 * 1024;
 
 /// Filters of one question; a client of the broker inside may have as many.
 pub const BROKER_TOPICS_MAX: usize = mtp::limits::MQTT_FILTERS_MAX;
+
+/// Queues of RabbitMQ whose device is known, as it asks about them; the oldest is forgotten first. Each subscription
+/// over STOMP makes one, so that all devices behind a broker may come twice.
+pub const BROKER_QUEUES_MAX: usize = 2 * BROKER_AGENTS_MAX;
+
+/// The longest name of such a queue: what RabbitMQ makes has 41 characters, and these are kept.
+pub const BROKER_QUEUE_CHARS_MAX: usize = 64;
 
 /// The shortest secret of who may ask: 128 bits and more.
 pub const BROKER_SECRET_CHARS_MIN: usize = 32;

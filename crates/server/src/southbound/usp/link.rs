@@ -68,6 +68,8 @@ pub enum Stop {
     TenantDisabled,
     /// The certificate it came in with was revoked.
     CertificateRevoked,
+    /// The certificate it showed between the endpoints themselves does not count.
+    CertificateRefused,
     /// It turned out to be a device that was registered before, and is to come again as that one.
     Merged,
     /// How it is dialled was changed.
@@ -82,6 +84,7 @@ impl Stop {
             Self::Removed => "removed",
             Self::TenantDisabled => "tenant_disabled",
             Self::CertificateRevoked => "certificate_revoked",
+            Self::CertificateRefused => "certificate_refused",
             Self::Merged => "merged",
             Self::Redialled => "redialled",
         }
@@ -283,8 +286,7 @@ impl Running {
     async fn pump(&mut self) -> Result<(), End> {
         loop {
             while let Some(record) = self.session.poll_transmit() {
-                metrics::counter!("headend_usp_records_sent_total").increment(1);
-                self.link.send(record).await.map_err(End::Link)?;
+                self.post(record).await?;
             }
             match self.session.poll_event() {
                 Some(event) => Box::pin(self.event(event)).await?,
@@ -338,7 +340,7 @@ impl Running {
                     tracing::error!(%error, "a notification cannot be acknowledged");
                 }
                 while let Some(record) = self.session.poll_transmit() {
-                    self.link.send(record).await.map_err(End::Link)?;
+                    self.post(record).await?;
                 }
                 if stored.again {
                     metrics::counter!("headend_usp_notifications_repeated_total").increment(1);
@@ -361,7 +363,7 @@ impl Running {
             Event::Incompatible { theirs } => {
                 self.complain("incompatible-version", format!("it speaks USP {theirs}"));
             }
-            Event::Context(event) => self.context(&event),
+            Event::Context(event) => Box::pin(self.context(event)).await?,
             Event::Ignored(why) => self.ignored(&why),
             // Refused by the session: this is no broker.
             Event::Registering { .. } => {}

@@ -12,6 +12,7 @@ mod conduct;
 mod dial;
 mod goodbye;
 mod jobs;
+pub mod lan;
 pub mod limits;
 mod link;
 mod listen;
@@ -19,7 +20,7 @@ mod mqtt;
 pub mod notice;
 pub(in crate::southbound) mod notify;
 mod onboarding;
-pub(super) mod own;
+pub(crate) mod own;
 pub(in crate::southbound) mod recorder;
 mod replay;
 mod settle;
@@ -100,6 +101,8 @@ pub struct Started {
     pub mqtt: mqtt::Bound,
     /// Brokers of others that devices are behind.
     pub brokers: Vec<Arc<brokers::Broker>>,
+    /// The agents of the local network, where they are looked for.
+    pub lan: Option<Arc<lan::Lan>>,
     /// Where they ask who may come in.
     pub broker_auth: Option<SocketAddr>,
     /// The certificate of the listener with TLS.
@@ -152,6 +155,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     ));
     let gate = Arc::new(admission::Gate::new(core.clone()));
     let listeners = listen::start(&core, &gate, &config).await?;
+    let lan = lan::start(&config, &own, &listeners, shutdown.clone())?;
     let mqtt = mqtt::start(&core, gate.clone(), &config).await?;
     let brokers = brokers::start(&core, gate, &config).await?;
     let dials = Arc::new(Dials::new(core.clone(), dial_tls(&config)?));
@@ -164,6 +168,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
         usp_tls: listeners.tls,
         mqtt,
         brokers: brokers.all,
+        lan,
         broker_auth: brokers.auth,
         certificate: listeners.certificate,
         context_certificate: core.certificate.clone(),

@@ -25,6 +25,16 @@ pub fn endpoint_id(config: &Config) -> Result<EndpointId, StartError> {
         .map_err(|error| StartError::Devices(format!("usp.endpoint_id {text:?}: {error}")))
 }
 
+/// The endpoint id, as long as nothing has to be made for it: for those that look at a server from beside it.
+pub fn known_endpoint_id(config: &Config) -> Result<Option<EndpointId>, StartError> {
+    let file = config.data_dir.join(ENDPOINT_FILE);
+    let made = || std::fs::read_to_string(&file).is_ok_and(|text| !text.trim().is_empty());
+    match config.usp.endpoint_id.is_some() || made() {
+        true => endpoint_id(config).map(Some),
+        false => Ok(None),
+    }
+}
+
 /// The name of this node, the same after a restart.
 pub fn node_id(config: &Config) -> Result<NodeId, StartError> {
     let text = kept(&config.data_dir.join(NODE_FILE), || {
@@ -71,7 +81,10 @@ mod tests {
             data_dir: dir.path().join("data"),
             ..Config::default()
         };
+        assert_eq!(known_endpoint_id(&config).unwrap(), None);
+        assert!(!config.data_dir.exists());
         let (endpoint, node) = (endpoint_id(&config).unwrap(), node_id(&config).unwrap());
+        assert_eq!(known_endpoint_id(&config).unwrap(), Some(endpoint.clone()));
         assert_eq!(endpoint_id(&config).unwrap(), endpoint);
         assert_eq!(node_id(&config).unwrap(), node);
         assert!(endpoint.as_str().starts_with("self::headend-"));

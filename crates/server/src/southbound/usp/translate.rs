@@ -260,6 +260,7 @@ fn added(told: &Told<'_>, response: &msg::AddResp) -> Vec<AddResult> {
                     path: created.path,
                     keys,
                     faults,
+                    after_restart: false,
                 }),
             }
         })
@@ -295,6 +296,7 @@ fn deleted(told: &Told<'_>, response: &msg::DeleteResp) -> Vec<DeleteResult> {
             requested: result.requested_path.clone(),
             result: done,
             faults,
+            after_restart: Vec::new(),
         }
     };
     response.deleted_obj_results.iter().map(one).collect()

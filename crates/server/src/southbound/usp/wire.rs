@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use broker::Wrong;
+use broker::{TooLarge, Wrong};
 use bytes::Bytes;
 use mtp::mqtt::code;
 use mtp::ws::{CloseCode, reason};
@@ -128,6 +128,11 @@ impl Wire {
         }
     }
 
+    /// Other servers hear the device, too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Brokered(link) if link.is_shared())
+    }
+
     /// What comes next. Cancel-safe.
     pub async fn recv(&mut self) -> Result<Heard, WireError> {
         match self {
@@ -159,12 +164,23 @@ impl Wire {
         }
     }
 
-    /// Sends one record; returns when it is queued.
-    pub async fn send(&mut self, record: Bytes) -> Result<(), WireError> {
+    /// Sends one record; returns when it is queued, or else why it cannot be sent this way, now or later.
+    pub async fn send(&mut self, record: Bytes) -> Result<Option<String>, WireError> {
         match self {
-            Self::WebSocket(link) => link.send(record).await.map_err(WireError::WebSocket),
-            Self::Mqtt(link) => link.send(record).await.map_err(WireError::Mqtt),
-            Self::Brokered(link) => link.send(record).await.map_err(WireError::Mqtt),
+            Self::WebSocket(link) => {
+                let sent = link.send(record).await;
+                sent.map(|()| None).map_err(WireError::WebSocket)
+            }
+            Self::Mqtt(link) => {
+                let refused = link.send(record).await.map_err(WireError::Mqtt)?;
+                Ok(refused.map(|TooLarge { bytes, max }| {
+                    format!("it is a packet of {bytes} bytes, and the device takes {max} (its Maximum Packet Size)")
+                }))
+            }
+            Self::Brokered(link) => {
+                let sent = link.send(record).await;
+                sent.map(|()| None).map_err(WireError::Mqtt)
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::ask::Asker;
 use super::limits::{ONBOARD_RETRY_MAX, ONBOARD_RETRY_MIN};
 use super::link::Running;
+use super::onboarding::swap::Swapped;
 use super::onboarding::{self, Ended, Job};
 
 /// What is to be done on a link, and how it goes. A link without it is content.
@@ -16,6 +17,8 @@ pub struct Work {
     /// The device came with a setup key, which is to be replaced by its own token: the path it came with,
     /// empty over MQTT.
     swap: Option<String>,
+    /// Another node was about to replace it.
+    elsewhere: bool,
     /// OUI, product class and serial number, as the device introduced itself.
     pub introduced: Option<(String, String, String)>,
     /// Something came up while it ran.
@@ -69,6 +72,7 @@ pub(super) fn begin(link: &mut Running) {
         asker,
         unfinished: work.unfinished,
         swap: work.swap.clone(),
+        elsewhere: work.elsewhere,
         introduced: work.introduced.clone(),
         stamped: link.session.version(),
     };
@@ -80,7 +84,7 @@ impl Running {
     pub(super) async fn worked(&mut self, ended: Ended) {
         self.core.links.end_work(&self.entry);
         self.core.next_turn(self.entry.device);
-        if ended.swapped {
+        if ended.swap == Some(Swapped::Given) {
             // It had its time to come back with its own credential, and stayed.
             self.entry.expect(None);
         }
@@ -88,12 +92,22 @@ impl Running {
             work.running = false;
             work.holds = false;
             if ended.complete {
-                (work.unfinished, work.failures, work.introduced) = (false, 0, None);
+                (work.unfinished, work.introduced) = (false, None);
             }
-            if ended.swap_tried {
-                work.swap = None;
+            if ended.complete && (work.swap.is_none() || ended.swap.is_some()) {
+                work.failures = 0;
             }
-            if !ended.complete {
+            let elsewhere = match ended.swap {
+                Some(Swapped::Elsewhere(wait)) => Some(wait),
+                Some(Swapped::Given | Swapped::Refused) => {
+                    work.swap = None;
+                    None
+                }
+                None => None,
+            };
+            if let Some(wait) = elsewhere {
+                (work.elsewhere, work.retry_at) = (true, Some(Instant::now() + wait));
+            } else if !ended.complete || work.swap.is_some() {
                 work.retry_at = Some(Instant::now() + work.wait());
                 work.failures += 1;
             } else if !work.again {

@@ -5,7 +5,7 @@ use cwmp::value::{Value, boolean};
 use dm::BaseType;
 use dm::mapping::Write;
 
-use super::quirks::{Dates, Quirks, Truth};
+use super::quirks::{Dates, Quirks, Truth, Types};
 
 /// A value to be written, in the forms that the device takes.
 pub fn parameter(write: &Write, quirks: &Quirks) -> ParameterValue {
@@ -22,7 +22,11 @@ pub fn parameter(write: &Write, quirks: &Quirks) -> ParameterValue {
         },
         _ => write.value.clone(),
     };
-    ParameterValue::new(&write.path, Value::new(write.base, text))
+    let base = match quirks.types {
+        Some(Types::Strings) => BaseType::String,
+        Some(Types::Usual) | None => write.base,
+    };
+    ParameterValue::new(&write.path, Value::new(base, text))
 }
 
 /// Without a zone: UTC, as such devices take it.
@@ -79,8 +83,11 @@ mod tests {
         );
         let no_zone = Quirks {
             dates: Some(Dates::NoZone),
+            types: Some(Types::Strings),
             ..Quirks::default()
         };
+        let truth = parameter(&write(BaseType::Boolean, "0"), &no_zone).value;
+        assert_eq!(truth, Value::string("false"));
         for (asked, told) in [
             ("2026-01-02T03:04:05.678+01:00", "2026-01-02T02:04:05"),
             ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05"),

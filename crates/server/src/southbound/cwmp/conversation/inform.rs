@@ -196,7 +196,7 @@ fn news(inform: &Inform, memory: &mut Memory, heard: &mut Heard) {
         let fits = parameter.value.text.len() <= store::limits::VALUE_BYTES_MAX
             && parameter.name.len() <= fleet::limits::PATH_BYTES_MAX;
         if fits {
-            let value = normal(parameter.value.clone());
+            let value = normal(&parameter.name, parameter.value.clone());
             heard.news.insert(parameter.name.clone(), value.text);
         }
     }

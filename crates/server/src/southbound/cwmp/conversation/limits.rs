@@ -99,6 +99,10 @@ pub const SUBSCRIBED_BELOW_MAX: usize = 1000;
 /// is not asked for more of them: each takes a question of its own.
 pub const WATCH_REFUSED_MAX: usize = 64;
 
+/// The same where it is told not to report them any more. Most that are refused are not there any more,
+/// and one that is left out goes on reporting: so many take half a minute with a device far away.
+pub const SILENCE_REFUSED_MAX: usize = 512;
+
 /// How long a device that refused a credential of its own is not told one again, unless it runs
 /// another firmware or was reset: what it has said is not going to change by itself.
 pub const CREDENTIAL_AGAIN: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -134,6 +138,18 @@ pub const ONBOARD_PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of an Inform's parameters that are kept until the device can be asked for what belongs to
 /// them, for thousands of sessions at once. These are flags, names and addresses: hundreds of them.
 pub const PARTS_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of one file of quirk packs: some thousand of them.
+pub const PACK_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Characters of each text in a quirk pack that is for people: it is kept with every device it fits.
+pub const PACK_TEXT_CHARS_MAX: usize = 500;
+
+/// Sources that a quirk pack may name.
+pub const PACK_SOURCES_MAX: usize = 8;
+
+/// Quirk packs that are shown of one device. One for its maker, one for its model, and exceptions.
+pub const PACKS_SHOWN_MAX: usize = 8;
 
 /// The part of its interval by which a device may be late before it counts as silent.
 pub const LATE_PART: u32 = 10;

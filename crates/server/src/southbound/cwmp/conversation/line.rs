@@ -332,32 +332,29 @@ impl Line {
         }
     }
 
-    /// AddObject; the number of the new row.
-    pub async fn add(&mut self, table: &str) -> Result<u64, AskError> {
+    /// AddObject; the number of the new row, and whether it is in force only after a restart.
+    pub async fn add(&mut self, table: &str) -> Result<(u64, bool), AskError> {
         let add = AddObject {
             object_name: table.to_owned(),
             parameter_key: String::new(),
         };
         match self.ask(add).await? {
             Response::AddObject(answer) => {
-                self.after_restart(answer.status);
-                Ok(answer.instance_number.0)
+                let later = self.after_restart(answer.status);
+                Ok((answer.instance_number.0, later))
             }
             other => Err(wrong(&other)),
         }
     }
 
-    /// DeleteObject.
-    pub async fn delete(&mut self, row: &str) -> Result<(), AskError> {
+    /// DeleteObject; whether the row goes only with a restart.
+    pub async fn delete(&mut self, row: &str) -> Result<bool, AskError> {
         let delete = DeleteObject {
             object_name: row.to_owned(),
             parameter_key: String::new(),
         };
         match self.ask(delete).await? {
-            Response::DeleteObject(answer) => {
-                self.after_restart(answer.status);
-                Ok(())
-            }
+            Response::DeleteObject(answer) => Ok(self.after_restart(answer.status)),
             other => Err(wrong(&other)),
         }
     }

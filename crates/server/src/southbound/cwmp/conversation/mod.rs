@@ -37,6 +37,7 @@ mod operate;
 #[cfg(test)]
 #[path = "tests/operate.rs"]
 mod operate_tests;
+pub mod packs;
 pub mod quirks;
 #[cfg(test)]
 #[path = "tests/quirks.rs"]

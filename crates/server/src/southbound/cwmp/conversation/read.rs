@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use cwmp::fault::{FaultCode, Retry};
 use cwmp::rpc::ParameterValue;
 use cwmp::value::{Value, boolean};
-use dm::BaseType;
+use dm::mapping::GATEWAY_ROOT;
+use dm::{BaseType, Schema};
 use fleet::southbound::Fault;
 
 use super::super::AskError;
@@ -45,7 +46,8 @@ impl Read {
             return;
         }
         self.bytes += bytes;
-        self.values.insert(told.name, normal(told.value));
+        let value = normal(&told.name, told.value);
+        self.values.insert(told.name, value);
     }
 }
 
@@ -54,14 +56,25 @@ fn too_much() -> Fault {
     super::get::fault(FaultCode::RESOURCES_EXCEEDED, words)
 }
 
-/// A value in TR-106 form: truth in words, as everywhere here.
-pub fn normal(mut value: Value) -> Value {
-    if value.base == BaseType::Boolean
-        && let Some(truth) = boolean(&value.text)
+/// A value in TR-106 form: truth in words, as everywhere here, also where the device calls it text. What
+/// it calls it stays: it may be what it takes.
+pub fn normal(name: &str, mut value: Value) -> Value {
+    if let Some(truth) = boolean(&value.text)
+        && (value.base == BaseType::Boolean || value.base == BaseType::String && is_truth(name))
     {
-        value = Value::boolean(truth);
+        value.text = Value::boolean(truth).text;
     }
     value
+}
+
+/// Whether the standard says that this is a truth value.
+fn is_truth(name: &str) -> bool {
+    let schema = match name.starts_with(GATEWAY_ROOT) {
+        true => Schema::tr098(),
+        false => Schema::tr181_cwmp(),
+    };
+    let param = schema.param(name);
+    param.is_some_and(|param| param.ty.base == BaseType::Boolean && !param.ty.is_list())
 }
 
 /// Reads parameters, each once.
@@ -388,10 +401,24 @@ mod tests {
 
     #[test]
     fn truth_is_read_as_words() {
-        let of = |base, text: &str| normal(Value::new(base, text)).text;
+        let name = "Device.X_ACME_Own";
+        let of = |base, text: &str| normal(name, Value::new(base, text)).text;
         assert_eq!(of(BaseType::Boolean, "1"), "true");
         assert_eq!(of(BaseType::Boolean, "FALSE"), "false");
         assert_eq!(of(BaseType::Boolean, "maybe"), "maybe");
         assert_eq!(of(BaseType::UnsignedInt, "1"), "1");
+        assert_eq!(of(BaseType::String, "1"), "1");
+        for (name, text) in [
+            ("Device.WiFi.SSID.1.Enable", "true"),
+            (
+                "InternetGatewayDevice.LANDevice.1.WLANConfiguration.1.Enable",
+                "true",
+            ),
+            ("Device.WiFi.SSID.1.SSID", "1"),
+            ("Device.Time.NTPServer1", "1"),
+        ] {
+            let read = normal(name, Value::string("1"));
+            assert_eq!(read, Value::string(text), "{name}");
+        }
     }
 }

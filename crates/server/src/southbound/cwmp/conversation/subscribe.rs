@@ -205,6 +205,7 @@ pub async fn run(talk: &mut Talk, op: &Op) -> Result<Answer, Failure> {
                         path,
                         keys: BTreeMap::new(),
                         faults: Vec::new(),
+                        after_restart: false,
                     }),
                 });
             Ok(Answer::Added(made.collect()))
@@ -369,16 +370,14 @@ async fn delete(
     let mut results = Vec::new();
     for path in paths {
         let is_meant = |row: &Row| row.path() == *path || *path == format!("{TABLE}*.");
-        let gone: Vec<String> = after
-            .iter()
-            .filter(|r| is_meant(r))
-            .map(Row::path)
-            .collect();
+        let meant = after.iter().filter(|row| is_meant(row));
+        let gone: Vec<String> = meant.map(Row::path).collect();
         after.retain(|row| !is_meant(row));
         results.push(DeleteResult {
             requested: path.clone(),
             result: Ok(gone),
             faults: Vec::new(),
+            after_restart: Vec::new(),
         });
     }
     change(talk, before, after).await?;

@@ -41,6 +41,12 @@ pub fn unsent(error: store::Error) -> AskError {
     AskError::Unsent(format!("the database does not answer: {error}"))
 }
 
+/// The numbers of rows, as they are kept; what cannot be read is forgotten.
+fn numbers(kept: Option<Vec<u8>>) -> Numbers {
+    let text = kept.and_then(|kept| String::from_utf8(kept).ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
 impl Talk {
     /// A conversation that begins with an Inform.
     pub fn begin(desk: Arc<Desk>, cpe: Cpe, version: Version, inform: &Inform) -> Self {
@@ -92,25 +98,16 @@ impl Talk {
         let Desk { tenant, device, .. } = &*self.desk;
         let root = self.desk.memory().root.clone();
         let store = self.desk.store();
-        let Some(tree) = store.state_get(tenant, *device, TREE).await? else {
+        let names = [TREE, NUMBERS];
+        let mut kept = store.state_get_all(tenant, *device, &names).await?;
+        let Some(tree) = kept.remove(TREE) else {
             return Ok(None);
         };
         let unpacked = at_length(tree.len(), UNPACKED_BYTES_MAX, || Tree::of_kept(&tree));
         let Some(tree) = unpacked.filter(|tree| !tree.is_empty()) else {
             return Ok(None);
         };
-        Ok(Some(Known::of(&root, tree, self.numbers().await?)))
-    }
-
-    async fn numbers(&self) -> store::Result<Numbers> {
-        let Desk { tenant, device, .. } = &*self.desk;
-        let kept = self
-            .desk
-            .store()
-            .state_get(tenant, *device, NUMBERS)
-            .await?;
-        let text = kept.and_then(|kept| String::from_utf8(kept).ok());
-        Ok(text.and_then(|text| text.parse().ok()).unwrap_or_default())
+        Ok(Some(Known::of(&root, tree, numbers(kept.remove(NUMBERS)))))
     }
 
     async fn discovered(&mut self) -> Result<Known, AskError> {
@@ -120,7 +117,9 @@ impl Talk {
             false => root,
         };
         self.desk.memory().root.clone_from(&root);
-        let numbers = self.numbers().await.map_err(unsent)?;
+        let Desk { tenant, device, .. } = &*self.desk;
+        let kept = self.desk.store().state_get(tenant, *device, NUMBERS);
+        let numbers = numbers(kept.await.map_err(unsent)?);
         let mut known = Known::discover(&mut self.line, &root, numbers).await?;
         known.changed = true;
         Ok(known)

@@ -8,7 +8,7 @@ use cwmp::rpc::{SetParameterAttributes, SetParameterAttributesStruct};
 
 use super::super::AskError;
 use super::habits::is_too_much;
-use super::limits::WATCH_REFUSED_MAX;
+use super::limits::{SILENCE_REFUSED_MAX, WATCH_REFUSED_MAX};
 use super::line::Line;
 
 /// Does not report a change by request.
@@ -83,9 +83,13 @@ async fn each(
     level: u32,
     out: &mut Left,
 ) -> Result<(), AskError> {
+    let most = match level {
+        OFF => SILENCE_REFUSED_MAX,
+        _ => WATCH_REFUSED_MAX,
+    };
     let mut left = vec![names];
     while let Some(some) = left.pop() {
-        if out.refused.len() >= WATCH_REFUSED_MAX {
+        if out.refused.len() >= most {
             out.untold.extend_from_slice(some);
             continue;
         }
@@ -146,4 +150,38 @@ async fn watch(line: &mut Line, names: &[String], notification: u32) -> Result<(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use cwmp::Request;
+
+    use super::super::fake::gateway;
+    use super::*;
+
+    /// `SILENCE_REFUSED_MAX`
+    #[tokio::test]
+    async fn what_is_not_there_any_more_does_not_keep_the_rest_reporting() {
+        const LAST: &str = "Device.WiFi.SSID.1.SSID";
+        for (gone, is_told) in [
+            (WATCH_REFUSED_MAX + 10, true),
+            (SILENCE_REFUSED_MAX + 10, false),
+        ] {
+            let (mut line, asked) = gateway().line();
+            let gone: Vec<String> = (0..gone).map(|n| format!("Device.A.{n:04}.B")).collect();
+            let names = gone.iter().map(String::as_str).chain([LAST]);
+            let before: BTreeMap<&str, u32> = names.map(|name| (name, ACTIVE)).collect();
+            tell(&mut line, &before, &BTreeMap::new()).await.unwrap();
+            let requests = asked.requests();
+            let sets = requests.iter().filter_map(|request| match request {
+                Request::SetParameterAttributes(set) => Some(&set.parameters),
+                _ => None,
+            });
+            let told = |one: &&SetParameterAttributesStruct| one.name == LAST;
+            let told = sets.clone().filter_map(|set| set.last()).find(told);
+            assert_eq!(told.map(|one| one.notification), is_told.then_some(OFF));
+            let alone = sets.filter(|set| set.len() == 1 && set[0].name != LAST);
+            assert_eq!(alone.count(), gone.len().min(SILENCE_REFUSED_MAX));
+        }
+    }
 }

@@ -1,13 +1,14 @@
 //! Who may come in by a broker's word: the topic says whose device it is and which.
 
+use std::time::Instant;
+
 use fleet::Identity;
-use fleet::onboarding::{self, Credential, Newcomer, Refusal};
+use fleet::onboarding::{self, Credential, Newcomer, Refusal, Who};
 use usp::EndpointId;
 
 use super::{Broker, Name};
 use crate::config::Protocol;
 use crate::southbound::admission;
-use crate::southbound::usp::MQTT;
 use crate::southbound::usp::adapter::Core;
 use crate::southbound::usp::admission::{Ticket, Turned};
 
@@ -36,20 +37,41 @@ impl Broker {
             for path in store.path_list(&tenant, device).await? {
                 all.certificate_required |= path.certificate_required;
                 // It came to a broker that asks us, and has no credential of its own yet.
-                if path.transport == MQTT && !path.has_current {
-                    key = path.setup_key;
+                if path.transport == self.transport() {
+                    key = path.setup_key.filter(|_| !path.has_current);
+                    key = path.swap_key.or(key);
                 }
+            }
+            // It may have been revoked since the broker asked.
+            if let Some(came_with) = key
+                && !admission::is_in_force(store, &tenant, came_with).await?
+            {
+                key = None;
             }
             known = Some(all);
         }
-        key = self.came.with(name).or(key);
+        if let Some(other) = self.elsewhere(name) {
+            let (detail, refusal) = (
+                format!(
+                    "heard through {}, linked through {}",
+                    self.name(),
+                    other.name()
+                ),
+                Refusal::BehindAnotherBroker,
+            );
+            return Err(Turned::No {
+                tenant: Some(tenant),
+                refusal,
+                detail,
+            });
+        }
 
         let credential = Credential::Brokered {
             tenant: tenant.clone(),
             key: key.filter(|_| self.settings.asks),
             registers: self.settings.registers,
         };
-        let rivals = known.map(|known| core.links.rivals(known.device, MQTT));
+        let rivals = known.map(|known| core.links.rivals(known.device, self.transport()));
         let rivals = rivals.unwrap_or_default();
         let newcomer = Newcomer {
             credential: &credential,
@@ -65,6 +87,18 @@ impl Broker {
             refusal,
             detail: format!("by the word of the broker {}", self.settings.name),
         })?;
+        if decision.who == Who::New
+            && decision.setup_key.is_none()
+            && self
+                .registrations
+                .limited(decision.tenant.clone(), Instant::now())
+        {
+            return Err(Turned::No {
+                tenant: Some(decision.tenant),
+                refusal: Refusal::RegistrationsLimited,
+                detail: format!("by the word of the broker {}", self.settings.name),
+            });
+        }
         Ok(Box::new(Ticket {
             endpoint,
             transport: self.transport(),

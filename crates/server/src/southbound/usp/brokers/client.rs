@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
-use mtp::mqtt::{Incoming, LinkError, Refused, Version};
+use mtp::mqtt::{Incoming, LinkError, Refused, Undelivered, Version};
 use mtp::{mqtt, stomp};
 
 use super::Broker;
@@ -60,7 +60,27 @@ impl Client {
     pub fn refused(&mut self) -> Option<Refused> {
         match self {
             Self::Mqtt(link) => link.refused(),
+            Self::Stomp(link, destinations) => {
+                let Refused { topic, why } = link.refused()?;
+                let topic = destinations.delivered(&topic);
+                Some(Refused { topic, why })
+            }
+        }
+    }
+
+    /// The record that was last not delivered, once.
+    pub fn undelivered(&mut self) -> Option<Undelivered> {
+        match self {
+            Self::Mqtt(link) => link.undelivered(),
             Self::Stomp(..) => None,
+        }
+    }
+
+    /// Takes its leave.
+    pub async fn close(self) {
+        match self {
+            Self::Mqtt(link) => link.close().await,
+            Self::Stomp(link, _) => link.close().await,
         }
     }
 

@@ -1,33 +1,37 @@
 //! What a broker asks about its clients: whether one may come in, and what it may do. The same credentials and the same
 //! rules of topics as at the broker inside. What a client may do follows from its user name alone, which the
-//! broker has had checked: `TENANT/DEVICE` is that device; `TENANT/setup` is whoever its client identifier says, as
-//! long as a setup key opens it.
+//! broker has had checked: `TENANT/DEVICE` is that device; `TENANT/setup` is whoever its client identifier says, and
+//! `TENANT/setup/ENDPOINT`, where there is none, that endpoint, as long as a setup key opens it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use broker::{Area, Login, Topics};
+use broker::{Area, Topics};
 use fleet::onboarding::{Refusal, Strength, Who};
 use fleet::{DeviceId, Identity, TenantId};
 use mtp::mqtt::topic;
 use usp::EndpointId;
 
-use super::Came;
+use super::queues::Queues;
+use super::user::{SETUP, User};
+use crate::config::Tenants;
+use crate::southbound::admission;
 use crate::southbound::refusal::Complaint;
 use crate::southbound::register::{self, Newcomer};
 use crate::southbound::usp::adapter::Core;
 use crate::southbound::usp::admission::{Gate, Shown, Ticket};
-use crate::southbound::usp::{MQTT, settle};
-
-/// The name of a user who has nothing but a setup key.
-const SETUP: &str = "setup";
+use crate::southbound::usp::limits::BROKER_NAMESAKES_MAX;
+use crate::southbound::usp::{MQTT, STOMP, settle};
 
 /// See the module's words.
 pub struct Door {
     core: Arc<Core>,
     gate: Arc<Gate>,
-    came: Arc<Came>,
     topics: Topics,
+    queues: Queues,
+    /// Whose devices are behind the brokers that ask. Where nobody has said it, the only tenant there is, and it alone
+    /// also when others come: brokers do not turn away who was behind them before. Empty until there is one.
+    tenants: OnceLock<Tenants>,
 }
 
 /// A client that shows its credential.
@@ -39,13 +43,23 @@ pub struct Client<'a> {
     pub peer: SocketAddr,
 }
 
+impl Client<'_> {
+    /// What it speaks: MQTT has client identifiers.
+    fn transport(&self) -> &'static str {
+        match self.client_id {
+            "" => STOMP,
+            _ => MQTT,
+        }
+    }
+}
+
 /// What a client wants to do with a topic or a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wants {
     /// Publish to a topic.
     Publish,
     /// Subscribe to a filter, or be delivered what was published to a topic.
-    Read,
+    Hear,
 }
 
 /// How levels of topics are separated where the broker asks.
@@ -74,40 +88,59 @@ impl From<store::Error> for No {
 }
 
 impl Door {
-    pub(super) fn new(core: Arc<Core>, gate: Arc<Gate>, came: Arc<Came>, topics: Topics) -> Self {
+    pub(super) fn new(
+        core: Arc<Core>,
+        gate: Arc<Gate>,
+        topics: Topics,
+        named: Option<Tenants>,
+    ) -> Self {
         Self {
             core,
             gate,
-            came,
             topics,
+            queues: Queues::default(),
+            tenants: named.map_or_else(OnceLock::new, OnceLock::from),
         }
+    }
+
+    /// Whether it is clear whose devices it is asked about: nobody has named them and there are several otherwise.
+    pub(super) async fn knows_tenants(&self) -> Result<bool, store::Error> {
+        Ok(self.tenants().await?.is_some() || self.core.store.tenant_list().await?.is_empty())
+    }
+
+    async fn tenants(&self) -> Result<Option<&Tenants>, store::Error> {
+        if let Some(tenants) = self.tenants.get() {
+            return Ok(Some(tenants));
+        }
+        Ok(match &*self.core.store.tenant_list().await? {
+            [only] => {
+                let these = || Tenants::These(vec![only.id.clone()]);
+                Some(self.tenants.get_or_init(these))
+            }
+            _ => None,
+        })
     }
 
     /// Whether a client may come in.
     pub async fn enter(&self, client: &Client<'_>) -> Result<(), No> {
-        let Some(login) = Login::parse(client.username) else {
-            let detail = "a broker asked for it".to_owned();
-            return Err(self.refuse(client, None, "bare-username", detail));
+        let user = match User::parse(client.username, client.client_id) {
+            Ok(user) => user,
+            Err((reason, detail)) => return Err(self.refuse(client, None, reason, detail)),
         };
-        let eid = match client.client_id {
-            // A protocol without it: a device's own credential says which device it is.
-            "" => None,
-            // Two clients of one identifier end each other's connections, whoever they are.
-            id => match EndpointId::parse(id) {
-                Ok(eid) => Some(eid),
-                Err(error) => {
-                    let detail = format!("its client identifier has to be one: {error}");
-                    return Err(self.refuse(client, None, "bad-endpoint-id", detail));
-                }
-            },
-        };
+        if !self.is_for(&user.login.tenant).await? {
+            let detail = format!(
+                "a broker asked for {}, whose tenant is not named in broker_auth.tenants or usp.brokers",
+                client.username
+            );
+            return Err(self.refuse(client, None, "tenant-not-behind-broker", detail));
+        }
         let shown = Shown {
-            transport: MQTT,
+            transport: client.transport(),
             secret: client.password,
-            tenant: &login.tenant,
-            login: Some(&login),
+            tenant: &user.login.tenant,
+            login: Some(&user.login),
             path: Some(""),
-            eid: &eid,
+            eid: &user.endpoint,
             certificate_ids: &[],
             certified: false,
             fingerprint: None,
@@ -122,84 +155,129 @@ impl Door {
             _ => No::Refused,
         })?;
         match ticket.decision.strength {
-            Strength::SetupKey => self.with_setup_key(client, &login, &ticket, eid).await,
-            _ => self.with_own(client, &login, &ticket).await,
+            Strength::SetupKey => self.with_setup_key(client, &user, &ticket).await,
+            _ => self.with_own(client, &user, &ticket).await,
         }
+    }
+
+    /// Whether the brokers that ask speak for this tenant.
+    async fn is_for(&self, tenant: &str) -> Result<bool, No> {
+        let tenants = self.tenants().await?;
+        Ok(tenants.is_some_and(|tenants| tenants.has(tenant)))
     }
 
     async fn with_setup_key(
         &self,
         client: &Client<'_>,
-        login: &Login,
+        user: &User,
         ticket: &Ticket,
-        eid: Option<EndpointId>,
     ) -> Result<(), No> {
-        let tenant = &ticket.decision.tenant;
-        let mismatch = |detail: String| {
+        let (store, tenant) = (&self.core.store, &ticket.decision.tenant);
+        let (Some(endpoint), SETUP) = (&user.endpoint, user.login.name.as_str()) else {
+            let detail = "a setup key goes with the user name TENANT/setup".to_owned();
             let reason = Refusal::EndpointMismatch.as_str();
-            Err(self.refuse(client, Some(tenant), reason, detail))
+            return Err(self.refuse(client, Some(tenant), reason, detail));
         };
-        let (Some(eid), SETUP) = (eid, login.name.as_str()) else {
-            return mismatch("a setup key goes with the user name TENANT/setup".to_owned());
+        let known = match ticket.decision.who {
+            Who::Known(device) => Some(device),
+            Who::New => None,
         };
-        let identity = Identity::endpoint(eid.as_str());
-        if ticket.decision.who == Who::New {
-            // On a broker of several tenants it would end the connection of the one that has the name.
-            for other in self.core.store.tenant_list().await? {
-                let known = self.core.store.device_by_identity(&other.id, &identity);
-                if known.await?.is_some() {
-                    let detail = "a device of another tenant has this endpoint id".to_owned();
-                    return mismatch(detail);
+        self.alone(client, user, tenant, known).await?;
+        let key = ticket.decision.setup_key;
+        let device = match known {
+            Some(device) => device,
+            None => {
+                // Now, and not with its first record: that may reach another node.
+                let newcomer = Newcomer {
+                    protocol: "usp",
+                    transport: client.transport(),
+                    description: fleet::device::Description::default(),
+                    identities: vec![Identity::endpoint(endpoint.as_str())],
+                    vouched: false,
+                };
+                match register::register(store, tenant, key, newcomer).await {
+                    Ok(device) => device,
+                    Err(register::Unregistered::Refused(refusal)) => {
+                        let reason = refusal.as_str();
+                        return Err(self.refuse(client, Some(tenant), reason, String::new()));
+                    }
+                    Err(register::Unregistered::Store(error)) => return Err(error.into()),
                 }
             }
-            // Now, and not with its first record: that may reach another node.
-            let newcomer = Newcomer {
-                protocol: "usp",
-                transport: MQTT,
-                description: fleet::device::Description::default(),
-                identities: vec![identity],
-                vouched: false,
-            };
-            let key = ticket.decision.setup_key;
-            match register::register(&self.core.store, tenant, key, newcomer).await {
-                Ok(_) => {}
-                Err(register::Unregistered::Refused(refusal)) => {
-                    let reason = refusal.as_str();
-                    return Err(self.refuse(client, Some(tenant), reason, String::new()));
-                }
-                Err(register::Unregistered::Store(error)) => return Err(error.into()),
+        };
+        if let Some(key) = key {
+            let transport = client.transport();
+            let path = store.path(tenant, device, transport).await?;
+            if path.is_none_or(|path| path.swap_key != Some(key)) {
+                let came = store.path_came(tenant, device, transport, endpoint.as_str(), key);
+                came.await?;
             }
-        }
-        if let Some(key) = ticket.decision.setup_key {
-            self.came.note(tenant, eid.as_str(), key);
         }
         Ok(())
     }
 
-    async fn with_own(
+    /// Two clients of one identifier end each other's connections, whoever they are. Where devices of several tenants
+    /// have one endpoint id it is the one's that was registered first; the others take TENANT/ENDPOINT.
+    async fn alone(
         &self,
         client: &Client<'_>,
-        login: &Login,
-        ticket: &Ticket,
+        user: &User,
+        tenant: &TenantId,
+        device: Option<DeviceId>,
     ) -> Result<(), No> {
+        let Some(endpoint) = user.endpoint.as_ref().filter(|_| user.bare) else {
+            return Ok(());
+        };
+        let store = &self.core.store;
+        let before = store.endpoint_known_before(endpoint.as_str(), device, BROKER_NAMESAKES_MAX);
+        let before = before.await?;
+        let mut behind = false;
+        for other in before.iter().filter(|other| *other != tenant) {
+            behind |= self.is_for(other.as_str()).await?;
+        }
+        if !behind && before.len() < BROKER_NAMESAKES_MAX {
+            return Ok(());
+        }
+        // Without the endpoint id, by which it would be shown to whoever has it: no tenant is told which devices others
+        // have.
+        self.core.refusals.over(client.transport()).take(Complaint {
+            tenant: None,
+            device: None,
+            peer: client.peer,
+            endpoint: String::new(),
+            reason: "client-identifier-taken".to_owned(),
+            detail: format!(
+                "{}, of tenant {tenant}, as {}",
+                client.username, client.client_id
+            ),
+        });
+        Err(No::Refused)
+    }
+
+    async fn with_own(&self, client: &Client<'_>, user: &User, ticket: &Ticket) -> Result<(), No> {
         let decision = &ticket.decision;
         let Who::Known(device) = decision.who else {
             return Err(No::Refused);
         };
         // What it may do follows from its user name: that has to be its own.
-        if login.name.parse() != Ok(device) {
+        if user.login.name.parse() != Ok(device) {
             let detail = format!("its user name has to be {}/{device}", decision.tenant);
             let reason = Refusal::EndpointMismatch.as_str();
             return Err(self.refuse(client, Some(&decision.tenant), reason, detail));
         }
+        let (store, tenant) = (&self.core.store, &decision.tenant);
+        self.alone(client, user, tenant, Some(device)).await?;
         if let (true, Some((hash, transport))) = (decision.promote, ticket.token) {
-            let event = settle::credential(&decision.tenant, device, "current");
-            let (store, tenant) = (&self.core.store, &decision.tenant);
+            let event = settle::credential(tenant, device, "current");
             store
                 .path_confirm(tenant, device, transport, hash, vec![event])
                 .await?;
         }
-        self.came.forget(&decision.tenant, ticket.endpoint.as_str());
+        let path = store.path(tenant, device, client.transport()).await?;
+        if path.is_some_and(|path| path.swap_key.is_some()) {
+            let itself = store.path_came_itself(tenant, device, client.transport());
+            itself.await?;
+        }
         Ok(())
     }
 
@@ -212,49 +290,68 @@ impl Door {
         topic: &str,
         levels: Levels,
     ) -> Result<(), No> {
-        let login = Login::parse(username).ok_or(No::Refused)?;
-        let endpoints = self.endpoints(&login, client_id).await?;
+        let user = User::parse(username, client_id).map_err(|_| No::Refused)?;
+        let endpoints = self.endpoints(&user).await?;
         let allowed = endpoints.iter().any(|endpoint| {
-            let area = self.topics.area(&login.tenant, endpoint);
+            let area = self.topics.area(&user.login.tenant, endpoint);
             allows(&area, wants, topic, levels)
         });
         allowed.then_some(()).ok_or(No::Refused)
     }
 
-    /// Whether a client that came in has this client identifier.
-    pub async fn is(&self, username: &str, client_id: &str) -> Result<(), No> {
-        let login = Login::parse(username).ok_or(No::Refused)?;
-        let endpoints = self.endpoints(&login, client_id).await?;
-        let is = endpoints.iter().any(|one| one.as_str() == client_id);
+    /// Whether a client that came in may have this client identifier.
+    pub async fn may_be(&self, username: &str, client_id: &str) -> Result<(), No> {
+        let user = User::parse(username, client_id).map_err(|_| No::Refused)?;
+        let endpoints = self.endpoints(&user).await?;
+        (user.endpoint.is_some() && !endpoints.is_empty())
+            .then_some(())
+            .ok_or(No::Refused)
+    }
+
+    /// Whether the queue of this name is the one of this user's device.
+    pub async fn may_use(&self, username: &str, queue: &str) -> Result<(), No> {
+        let user = User::parse(username, "").map_err(|_| No::Refused)?;
+        let endpoints = self.endpoints(&user).await?;
+        let owner = |endpoint: &EndpointId| format!("{}/{endpoint}", user.login.tenant);
+        let owners: Vec<String> = endpoints.iter().map(owner).collect();
+        let is = self.queues.belongs(queue, &owners);
         is.then_some(()).ok_or(No::Refused)
     }
 
     /// Which devices the user is.
-    async fn endpoints(&self, login: &Login, client_id: &str) -> Result<Vec<EndpointId>, No> {
-        let store = &self.core.store;
+    async fn endpoints(&self, user: &User) -> Result<Vec<EndpointId>, No> {
+        let (store, login) = (&self.core.store, &user.login);
         let tenant = TenantId::parse(&login.tenant).map_err(|_| No::Refused)?;
         match store.tenant(&tenant).await {
-            Ok(tenant) if tenant.disabled_at.is_none() => {}
+            Ok(record) if record.disabled_at.is_none() && self.is_for(tenant.as_str()).await? => {}
             Ok(_) | Err(store::Error::NotFound(_)) => return Err(No::Refused),
             Err(error) => return Err(error.into()),
         }
         if login.name == SETUP {
-            let eid = EndpointId::parse(client_id).map_err(|_| No::Refused)?;
-            let known = self.gate.known(&tenant, &eid, MQTT).await;
+            let endpoint = user.endpoint.clone().ok_or(No::Refused)?;
+            let known = self.gate.known(&tenant, &endpoint, MQTT).await;
             let known = known.map_err(|_| No::Later)?.0.ok_or(No::Refused)?;
             known.opened_by_setup_key().map_err(|_| No::Refused)?;
-            return Ok(vec![eid]);
+            let paths = store.path_list(&tenant, known.device).await?;
+            // The key it came with may have been revoked since, or its time may be over.
+            for key in paths.iter().filter_map(|path| path.swap_key) {
+                if admission::is_in_force(store, &tenant, key).await? {
+                    return Ok(vec![endpoint]);
+                }
+            }
+            return Err(No::Refused);
         }
         let device: DeviceId = login.name.parse().map_err(|_| No::Refused)?;
         let paths = store.path_list(&tenant, device).await?;
-        let own = paths.iter().filter(|path| {
-            // One whose credential was revoked may do nothing more.
-            !path.certificate_required && (path.has_current || path.pending_at.is_some())
-        });
+        if paths.iter().any(|path| path.certificate_required) {
+            return Err(No::Refused);
+        }
+        // One whose credential was taken away may do nothing more.
+        let own = paths.iter();
+        let own = own.filter(|path| path.has_current || path.pending_at.is_some());
         let own = own.filter_map(|path| EndpointId::parse(&path.endpoint_id).ok());
-        Ok(own
-            .filter(|own| client_id.is_empty() || own.as_str() == client_id)
-            .collect())
+        let is = |own: &EndpointId| user.endpoint.as_ref().is_none_or(|named| named == own);
+        Ok(own.filter(is).collect())
     }
 
     fn refuse(
@@ -264,7 +361,7 @@ impl Door {
         reason: &str,
         detail: String,
     ) -> No {
-        self.core.refusals.over(MQTT).take(Complaint {
+        self.core.refusals.over(client.transport()).take(Complaint {
             tenant: tenant.cloned(),
             device: None,
             peer: client.peer,
@@ -288,11 +385,11 @@ fn allows(area: &Area, wants: Wants, topic: &str, levels: Levels) -> bool {
         (Levels::Slashes, Wants::Publish) => {
             topic::is_name(topic) && below(topic, &area.controller, '/')
         }
-        (Levels::Slashes, Wants::Read) => area.may_subscribe(topic),
+        (Levels::Slashes, Wants::Hear) => area.may_subscribe(topic),
         (Levels::Dots, wants) => {
             let root = match wants {
                 Wants::Publish => &area.controller,
-                Wants::Read => &area.agent,
+                Wants::Hear => &area.agent,
             };
             // There a dot in a name is a level more: it could be what is below another's.
             let plain = !root.contains(['.', '*', '#']);
@@ -315,12 +412,12 @@ mod tests {
         for below in ["", "/reply-to=usp%2Fx", "/node/n1"] {
             let topic = format!("usp/acme/controller/os::012345-A{below}");
             assert!(slashes(Wants::Publish, &topic), "{topic}");
-            assert!(!slashes(Wants::Read, &topic), "{topic}");
+            assert!(!slashes(Wants::Hear, &topic), "{topic}");
             let topic = topic.replace('/', ".");
-            assert!(dots(Wants::Publish, &topic) && !dots(Wants::Read, &topic));
+            assert!(dots(Wants::Publish, &topic) && !dots(Wants::Hear, &topic));
         }
-        assert!(slashes(Wants::Read, "usp/acme/agent/os::012345-A/#"));
-        assert!(dots(Wants::Read, "usp.acme.agent.os::012345-A.#"));
+        assert!(slashes(Wants::Hear, "usp/acme/agent/os::012345-A/#"));
+        assert!(dots(Wants::Hear, "usp.acme.agent.os::012345-A.#"));
         for other in [
             "#",
             "usp/#",
@@ -331,7 +428,7 @@ mod tests {
             "usp/acme/agent/os::012345-AB",
             "",
         ] {
-            for wants in [Wants::Publish, Wants::Read] {
+            for wants in [Wants::Publish, Wants::Hear] {
                 assert!(!slashes(wants, other), "{other}");
                 let other = other.replace('/', ".").replace('+', "*");
                 assert!(!dots(wants, &other), "{other}");

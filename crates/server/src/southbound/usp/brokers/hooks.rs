@@ -4,61 +4,72 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
-use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Json, Router};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::door::{Client, Door, Levels, No, Wants};
+use super::user::User;
 use crate::StartError;
 use crate::config::BrokerAuth;
+use crate::http::headers::Connection;
 use crate::http::listener::Listener;
+use crate::southbound::refusal::Complaint;
+use crate::southbound::usp::MQTT;
 use crate::southbound::usp::adapter::Core;
 use crate::southbound::usp::limits::{
-    BROKER_ASK_BYTES_MAX, BROKER_ASKS_AT_ONCE, BROKER_SECRET_CHARS_MIN, BROKER_TOPICS_MAX,
+    BROKER_ASK_BYTES_MAX, BROKER_ASK_TIME_MAX, BROKER_ASKS_AT_ONCE, BROKER_SECRET_CHARS_MIN,
+    BROKER_TOPICS_MAX,
 };
 
 struct Hooks {
+    core: Arc<Core>,
     door: Door,
-    secret: String,
+    secrets: Vec<String>,
+    vhost: String,
     room: Semaphore,
 }
 
-type Asked = State<Arc<Hooks>>;
-
 /// Listens, where that is wanted.
 pub async fn start(
-    core: &Core,
+    core: &Arc<Core>,
     door: Door,
     config: &BrokerAuth,
 ) -> Result<Option<SocketAddr>, StartError> {
+    const LISTEN: &str = "broker_auth.listen";
     let Some(addr) = config.listen else {
         return Ok(None);
     };
-    let secret = secret(config).map_err(StartError::Devices)?;
+    let secrets = secrets(config).map_err(StartError::Devices)?;
     let source = |source| StartError::Bind {
-        what: "broker_auth.listen",
+        what: LISTEN,
         addr,
         source,
     };
-    let listener = Listener::bind(addr, config.tls.as_ref()).await?;
+    let listener = Listener::bind(LISTEN, addr, config.tls.as_ref()).await?;
     let bound = listener.addr().map_err(source)?;
     let hooks = Arc::new(Hooks {
+        core: core.clone(),
         door,
-        secret,
+        secrets,
+        vhost: config.vhost.clone(),
         room: Semaphore::new(BROKER_ASKS_AT_ONCE),
     });
     tokio::spawn(listener.serve(router(hooks), core.shutdown.clone()));
     Ok(Some(bound))
 }
 
-fn secret(config: &BrokerAuth) -> Result<String, String> {
+fn secrets(config: &BrokerAuth) -> Result<Vec<String>, String> {
     let Some(path) = &config.secret_file else {
         return Err("broker_auth.listen needs broker_auth.secret_file".to_owned());
     };
@@ -67,10 +78,12 @@ fn secret(config: &BrokerAuth) -> Result<String, String> {
         let path = path.display();
         format!("broker_auth.secret_file {path}: {error}")
     })?;
-    let secret = text.trim();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    match secret.len() >= BROKER_SECRET_CHARS_MIN && secret.bytes().all(plain) {
-        true => Ok(secret.to_owned()),
+    let good = |one: &&str| one.len() >= BROKER_SECRET_CHARS_MIN && one.bytes().all(plain);
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.collect();
+    match !lines.is_empty() && lines.iter().all(good) {
+        true => Ok(lines.into_iter().map(str::to_owned).collect()),
         false => Err(format!(
             "broker_auth.secret_file holds at least {BROKER_SECRET_CHARS_MIN} letters, digits, dashes and underscores"
         )),
@@ -79,12 +92,81 @@ fn secret(config: &BrokerAuth) -> Result<String, String> {
 
 fn router(hooks: Arc<Hooks>) -> Router {
     Router::new()
-        .route("/{secret}/rabbitmq/{what}", post(rabbitmq))
-        .route("/{secret}/emqx/{what}", post(emqx))
-        .route("/{secret}/vernemq", post(vernemq))
-        .route("/{secret}/mosquitto-go-auth/{what}", post(go_auth))
+        .route("/{secret}/{broker}", post(asked))
+        .route("/{secret}/{broker}/{what}", post(asked))
         .layer(DefaultBodyLimit::max(BROKER_ASK_BYTES_MAX))
+        // Before anything of a question is read.
+        .layer(from_fn_with_state(hooks.clone(), known))
         .with_state(hooks)
+}
+
+/// Whether it is a broker of ours that asks.
+async fn known(State(hooks): State<Arc<Hooks>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().trim_start_matches('/');
+    let shown = path.split('/').next().unwrap_or_default().as_bytes();
+    let one = |secret: &String| bool::from(secret.as_bytes().ct_eq(shown));
+    // Each is compared, whichever it is.
+    if hooks.secrets.iter().filter(|secret| one(secret)).count() > 0 {
+        metrics::counter!("headend_broker_asks_total").increment(1);
+        return next.run(request).await;
+    }
+    metrics::counter!("headend_broker_asks_refused_total").increment(1);
+    let peer = request.extensions().get::<Connection>();
+    let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+    hooks.core.refusals.over(MQTT).take(Complaint {
+        tenant: None,
+        device: None,
+        peer: peer.map_or(nobody, |one| one.addr),
+        endpoint: String::new(),
+        reason: "broker-ask-refused".to_owned(),
+        detail: "asked broker_auth without its secret".to_owned(),
+    });
+    StatusCode::NOT_FOUND.into_response()
+}
+
+/// One question of a broker, and its answer in the words of that broker.
+async fn asked(
+    State(hooks): State<Arc<Hooks>>,
+    Path(path): Path<HashMap<String, String>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let part = |name: &str| path.get(name).map(String::as_str).unwrap_or_default();
+    let (broker, what) = (part("broker"), part("what"));
+    let asked = Question::read(&headers, &body);
+    let begun = Instant::now();
+    let answer = async {
+        let _permit = hooks.room.acquire().await.ok()?;
+        match broker {
+            "rabbitmq" => hooks.rabbitmq(what, &asked).await,
+            "emqx" => hooks.emqx(what, &asked).await,
+            "vernemq" => hooks.vernemq(&headers, &asked).await,
+            "mosquitto-go-auth" => hooks.go_auth(what, &asked).await,
+            _ => None,
+        }
+    };
+    let answer = timeout(BROKER_ASK_TIME_MAX, answer).await;
+    metrics::histogram!("headend_broker_ask_seconds").record(begun.elapsed());
+    match answer {
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(_) | Ok(Some(Err(No::Later))) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Ok(Some(answer)) => said(broker, answer.is_ok()),
+    }
+}
+
+/// A yes or a no as each of them wants it.
+fn said(broker: &str, yes: bool) -> Response {
+    match (broker, yes) {
+        ("rabbitmq", true) => "allow".into_response(),
+        ("rabbitmq", false) => "deny".into_response(),
+        ("emqx", true) => Json(json!({"result": "allow"})).into_response(),
+        ("emqx", false) => Json(json!({"result": "deny"})).into_response(),
+        ("vernemq", true) => Json(json!({"result": "ok"})).into_response(),
+        ("vernemq", false) => Json(json!({"result": {"error": "not_allowed"}})).into_response(),
+        // The status says it; the words are for its other modes.
+        (_, true) => "ok".into_response(),
+        (_, false) => (StatusCode::FORBIDDEN, "no").into_response(),
+    }
 }
 
 /// What a broker says in its question.
@@ -109,228 +191,152 @@ impl Question {
         self.0.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
-    fn either(&self, one: &str, other: &str) -> &str {
-        match self.text(one) {
-            "" => self.text(other),
-            text => text,
-        }
+    fn first_of(&self, names: &[&str]) -> &str {
+        let mut texts = names.iter().map(|name| self.text(name));
+        texts.find(|text| !text.is_empty()).unwrap_or_default()
     }
 
     /// A client that shows its credential.
     fn client(&self) -> Client<'_> {
-        let text = self.either("peerhost", "peer_addr");
+        let text = self.first_of(&["peerhost", "peer_addr"]);
         let ip = text.parse().unwrap_or(IpAddr::from([0, 0, 0, 0]));
         Client {
             username: self.text("username"),
             password: self.text("password"),
-            client_id: match self.either("client_id", "clientid") {
-                "" => self.text("variable_map.client_id"),
-                id => id,
-            },
+            client_id: self.first_of(&["client_id", "clientid", "variable_map.client_id"]),
             peer: SocketAddr::new(ip, 0),
         }
     }
 }
 
-impl Hooks {
-    /// Whether it is a broker of ours that asks, and there is room.
-    async fn open(&self, secret: &str) -> Result<tokio::sync::SemaphorePermit<'_>, Response> {
-        let known = self.secret.as_bytes().ct_eq(secret.as_bytes());
-        if !bool::from(known) {
-            metrics::counter!("headend_broker_asks_refused_total").increment(1);
-            return Err(StatusCode::NOT_FOUND.into_response());
-        }
-        metrics::counter!("headend_broker_asks_total").increment(1);
-        let room = self.room.acquire().await;
-        room.map_err(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())
-    }
-}
+/// What was asked, or that it is no question.
+type Asked = Option<Result<(), No>>;
 
-/// `allow` or `deny`; see the plugin's README.
-async fn rabbitmq(
-    State(hooks): Asked,
-    Path((secret, what)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let _permit = match hooks.open(&secret).await {
-        Ok(permit) => permit,
-        Err(response) => return response,
-    };
-    let asked = Question::read(&headers, &body);
-    let (client, door) = (asked.client(), &hooks.door);
-    let answer = match what.as_str() {
-        "user" => door.enter(&client).await,
-        // It came in; which virtual host is the broker's own business.
-        "vhost" => match broker::Login::parse(client.username) {
-            Some(_) => Ok(()),
-            None => Err(No::Refused),
-        },
-        "resource" => resource(door, &asked, client.username).await,
-        "topic" => {
-            let wants = match asked.text("permission") {
-                "write" => Wants::Publish,
-                _ => Wants::Read,
-            };
-            let key = asked.text("routing_key");
-            match asked.text("name") {
-                EXCHANGE => {
-                    let (user, id) = (client.username, client.client_id);
-                    door.may(user, id, wants, key, Levels::Dots).await
-                }
-                _ => Err(No::Refused),
-            }
-        }
-        _ => return StatusCode::NOT_FOUND.into_response(),
-    };
-    match answer {
-        Ok(()) => "allow".into_response(),
-        Err(No::Refused) => "deny".into_response(),
-        Err(No::Later) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
-}
-
-/// Where RabbitMQ publishes what comes by MQTT.
+/// Where RabbitMQ publishes what comes by MQTT, and over STOMP to `/topic/`.
 const EXCHANGE: &str = "amq.topic";
 
-/// The exchange of topics, and the queue that RabbitMQ makes for a client of this identifier.
-async fn resource(door: &Door, asked: &Question, username: &str) -> Result<(), No> {
-    let (name, permission) = (asked.text("name"), asked.text("permission"));
-    match asked.text("resource") {
-        "exchange" if name == EXCHANGE && permission != "configure" => {
-            let login = broker::Login::parse(username);
-            login.map(drop).ok_or(No::Refused)
+impl Hooks {
+    /// See the README of its plugin.
+    async fn rabbitmq(&self, what: &str, asked: &Question) -> Asked {
+        let client = asked.client();
+        if what != "user" && asked.text("vhost") != self.vhost {
+            return Some(Err(No::Refused));
         }
-        "queue" => {
-            let id = name.strip_prefix("mqtt-subscription-");
-            let id = id.and_then(|id| id.strip_suffix("qos0").or_else(|| id.strip_suffix("qos1")));
-            door.is(username, id.ok_or(No::Refused)?).await
-        }
-        _ => Err(No::Refused),
-    }
-}
-
-/// `{"result": "allow"}` or `deny`.
-async fn emqx(
-    State(hooks): Asked,
-    Path((secret, what)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let _permit = match hooks.open(&secret).await {
-        Ok(permit) => permit,
-        Err(response) => return response,
-    };
-    let asked = Question::read(&headers, &body);
-    let (client, door) = (asked.client(), &hooks.door);
-    let answer = match what.as_str() {
-        "auth" => door.enter(&client).await,
-        "acl" => {
-            let wants = match asked.text("action") {
-                "publish" => Wants::Publish,
-                _ => Wants::Read,
-            };
-            let (user, id, topic) = (client.username, client.client_id, asked.text("topic"));
-            door.may(user, id, wants, topic, Levels::Slashes).await
-        }
-        _ => return StatusCode::NOT_FOUND.into_response(),
-    };
-    match answer {
-        Ok(()) => axum::Json(json!({"result": "allow"})).into_response(),
-        Err(No::Refused) => axum::Json(json!({"result": "deny"})).into_response(),
-        Err(No::Later) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
-}
-
-/// Which question it is stands in a header; `{"result": "ok"}` or an error.
-async fn vernemq(
-    State(hooks): Asked,
-    Path(secret): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let _permit = match hooks.open(&secret).await {
-        Ok(permit) => permit,
-        Err(response) => return response,
-    };
-    let asked = Question::read(&headers, &body);
-    let (client, door) = (asked.client(), &hooks.door);
-    let hook = headers.get("vernemq-hook");
-    let hook = hook.and_then(|hook| hook.to_str().ok()).unwrap_or_default();
-    let (user, id) = (client.username, client.client_id);
-    let answer = match hook.strip_suffix("_m5").unwrap_or(hook) {
-        "auth_on_register" => door.enter(&client).await,
-        "auth_on_publish" => {
-            let topic = asked.text("topic");
-            door.may(user, id, Wants::Publish, topic, Levels::Slashes)
-                .await
-        }
-        "auth_on_subscribe" => filters(door, &asked, user, id).await,
-        _ => return StatusCode::NOT_FOUND.into_response(),
-    };
-    match answer {
-        Ok(()) => axum::Json(json!({"result": "ok"})).into_response(),
-        Err(No::Refused) => axum::Json(json!({"result": {"error": "not_allowed"}})).into_response(),
-        Err(No::Later) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
-}
-
-/// All of them, or none.
-async fn filters(door: &Door, asked: &Question, user: &str, id: &str) -> Result<(), No> {
-    let topics = asked.0.get("topics").and_then(Value::as_array);
-    let topics = topics.ok_or(No::Refused)?;
-    if topics.is_empty() || topics.len() > BROKER_TOPICS_MAX {
-        return Err(No::Refused);
-    }
-    for one in topics {
-        let topic = one.get("topic").and_then(Value::as_str).unwrap_or_default();
-        door.may(user, id, Wants::Read, topic, Levels::Slashes)
-            .await?;
-    }
-    Ok(())
-}
-
-/// The status says it: 200, or 403; the words are for its other modes.
-async fn go_auth(
-    State(hooks): Asked,
-    Path((secret, what)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let _permit = match hooks.open(&secret).await {
-        Ok(permit) => permit,
-        Err(response) => return response,
-    };
-    let asked = Question::read(&headers, &body);
-    let (client, door) = (asked.client(), &hooks.door);
-    let answer = match what.as_str() {
-        "user" => door.enter(&client).await,
-        // Nobody is.
-        "superuser" => Err(No::Refused),
-        "acl" => {
-            let acc = match asked.0.get("acc") {
-                Some(Value::Number(acc)) => acc.as_u64().unwrap_or_default(),
-                _ => asked.text("acc").parse().unwrap_or_default(),
-            };
-            let (user, id, topic) = (client.username, client.client_id, asked.text("topic"));
-            match acc {
-                1 | 4 => {
-                    door.may(user, id, Wants::Read, topic, Levels::Slashes)
-                        .await
-                }
-                2 => {
-                    door.may(user, id, Wants::Publish, topic, Levels::Slashes)
-                        .await
-                }
-                // Both at once nobody may with any topic.
-                _ => Err(No::Refused),
+        Some(match what {
+            "user" => self.door.enter(&client).await,
+            "vhost" => is_a_user(&client),
+            "resource" => self.resource(asked, &client).await,
+            "topic" if asked.text("name") == EXCHANGE => {
+                let wants = match asked.text("permission") {
+                    "write" => Wants::Publish,
+                    _ => Wants::Hear,
+                };
+                let key = asked.text("routing_key");
+                let (user, id) = (client.username, client.client_id);
+                self.door.may(user, id, wants, key, Levels::Dots).await
             }
-        }
-        _ => return StatusCode::NOT_FOUND.into_response(),
-    };
-    match answer {
-        Ok(()) => "ok".into_response(),
-        Err(No::Refused) => (StatusCode::FORBIDDEN, "no").into_response(),
-        Err(No::Later) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            "topic" => Err(No::Refused),
+            _ => return None,
+        })
     }
+
+    /// The exchange of topics, and the queue that RabbitMQ makes for a client: of MQTT by its identifier, of STOMP by a
+    /// number that nobody can guess, or else by what the client has chosen, so that it belongs to who was there first.
+    async fn resource(&self, asked: &Question, client: &Client<'_>) -> Result<(), No> {
+        let (name, permission) = (asked.text("name"), asked.text("permission"));
+        match asked.text("resource") {
+            "exchange" if name == EXCHANGE && permission != "configure" => is_a_user(client),
+            "queue" if name.starts_with("stomp-subscription-") => {
+                self.door.may_use(client.username, name).await
+            }
+            "queue" => {
+                let id = name.strip_prefix("mqtt-subscription-");
+                let id =
+                    id.and_then(|id| id.strip_suffix("qos0").or_else(|| id.strip_suffix("qos1")));
+                let id = id.ok_or(No::Refused)?;
+                self.door.may_be(client.username, id).await
+            }
+            _ => Err(No::Refused),
+        }
+    }
+
+    async fn emqx(&self, what: &str, asked: &Question) -> Asked {
+        let client = asked.client();
+        Some(match what {
+            "auth" => self.door.enter(&client).await,
+            "acl" => {
+                let wants = match asked.text("action") {
+                    "publish" => Wants::Publish,
+                    _ => Wants::Hear,
+                };
+                self.topic(&client, wants, asked.text("topic")).await
+            }
+            _ => return None,
+        })
+    }
+
+    /// Which question it is stands in a header.
+    async fn vernemq(&self, headers: &HeaderMap, asked: &Question) -> Asked {
+        let client = asked.client();
+        let hook = headers.get("vernemq-hook");
+        let hook = hook.and_then(|hook| hook.to_str().ok()).unwrap_or_default();
+        Some(match hook.strip_suffix("_m5").unwrap_or(hook) {
+            "auth_on_register" => self.door.enter(&client).await,
+            "auth_on_publish" => {
+                let topic = asked.text("topic");
+                self.topic(&client, Wants::Publish, topic).await
+            }
+            "auth_on_subscribe" => self.filters(&client, asked).await,
+            _ => return None,
+        })
+    }
+
+    /// All of them, or none.
+    async fn filters(&self, client: &Client<'_>, asked: &Question) -> Result<(), No> {
+        let topics = asked.0.get("topics").and_then(Value::as_array);
+        let topics = topics.ok_or(No::Refused)?;
+        if topics.is_empty() || topics.len() > BROKER_TOPICS_MAX {
+            return Err(No::Refused);
+        }
+        for one in topics {
+            let topic = one.get("topic").and_then(Value::as_str).unwrap_or_default();
+            self.topic(client, Wants::Hear, topic).await?;
+        }
+        Ok(())
+    }
+
+    async fn go_auth(&self, what: &str, asked: &Question) -> Asked {
+        let client = asked.client();
+        Some(match what {
+            "user" => self.door.enter(&client).await,
+            // Nobody is.
+            "superuser" => Err(No::Refused),
+            "acl" => {
+                let acc = match asked.0.get("acc") {
+                    Some(Value::Number(acc)) => acc.as_u64().unwrap_or_default(),
+                    _ => asked.text("acc").parse().unwrap_or_default(),
+                };
+                let topic = asked.text("topic");
+                match acc {
+                    1 | 4 => self.topic(&client, Wants::Hear, topic).await,
+                    2 => self.topic(&client, Wants::Publish, topic).await,
+                    // Both at once nobody may with any topic.
+                    _ => Err(No::Refused),
+                }
+            }
+            _ => return None,
+        })
+    }
+
+    async fn topic(&self, client: &Client<'_>, wants: Wants, topic: &str) -> Result<(), No> {
+        let (user, id) = (client.username, client.client_id);
+        let may = self.door.may(user, id, wants, topic, Levels::Slashes);
+        may.await
+    }
+}
+
+/// It came in as one.
+fn is_a_user(client: &Client<'_>) -> Result<(), No> {
+    let user = User::parse(client.username, client.client_id);
+    user.map(drop).map_err(|_| No::Refused)
 }

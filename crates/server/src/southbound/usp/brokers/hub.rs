@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleet::{DeviceId, TenantId};
-use mtp::mqtt::{Incoming, Refused, Version};
+use mtp::mqtt::{Incoming, Refused, Undelivered, Version};
 use mtp::retry::Backoff;
 use store::{PathRecord, TenantRecord};
 use tokio::sync::mpsc;
@@ -13,27 +13,31 @@ use tokio_util::sync::CancellationToken;
 use usp::{EndpointId, codec};
 
 use super::client::Client;
+use super::inbox::{Delivered, Unopened, Untaken};
 use super::link::{Between, probe};
-use super::{Broker, Connection, Delivered, Name, Outgoing, Untaken};
-use crate::config::Tenants;
+use super::{Broker, Connection, Name, Outgoing};
+use crate::config::{Protocol, Tenants};
 use crate::southbound::refusal::Complaint;
 use crate::southbound::usp::adapter::Core;
 use crate::southbound::usp::admission::Turned;
 use crate::southbound::usp::limits::{
-    BROKER_OUTBOX, BROKER_PROBE_EVERY, BROKER_STABLE, BROKER_WAIT_MAX,
+    BROKER_LEAVE_LOOK_EVERY, BROKER_OUTBOX, BROKER_PROBE_EVERY, BROKER_STABLE, BROKER_WAIT_MAX,
 };
 use crate::southbound::usp::link as device_link;
 
-/// Serves the broker until the server stops.
+/// Serves the broker until the server stops, and then until its devices were told.
 pub async fn run(core: Arc<Core>, broker: Arc<Broker>) {
     let mut backoff = Backoff::new(core.limits.broker_retry_min, 2_000);
     loop {
+        // The stop waits for this one, too.
+        let Some(ends) = core.ends() else { return };
         let begun = Instant::now();
-        let ended = tokio::select! {
-            why = once(&core, &broker) => why,
-            () = core.shutdown.cancelled() => return,
-        };
+        let ended = once(&core, &broker).await;
+        drop(ends);
         broker.lost(&ended);
+        if core.shutdown.is_cancelled() {
+            return;
+        }
         let name = broker.name();
         tracing::warn!(broker = name, why = %ended, "there is no connection to the broker");
         metrics::counter!("headend_usp_broker_losses_total").increment(1);
@@ -54,7 +58,11 @@ async fn once(core: &Arc<Core>, broker: &Arc<Broker>) -> String {
         Ok(tenants) => Arc::new(tenants),
         Err(why) => return why,
     };
-    let link = match Client::dial(broker, core).await {
+    let link = tokio::select! {
+        link = Client::dial(broker, core) => link,
+        () = core.shutdown.cancelled() => return STOPPED.to_owned(),
+    };
+    let link = match link {
         Ok(link) => link,
         Err(why) => return why,
     };
@@ -68,15 +76,20 @@ async fn once(core: &Arc<Core>, broker: &Arc<Broker>) -> String {
     };
     let over = CancellationToken::new();
     let _ended = over.clone().drop_guard();
-    let looking = look_around(core.clone(), broker.clone(), connection.clone());
+    let stopped = core.shutdown.clone();
+    let looking = look_after(core.clone(), broker.clone(), connection.clone());
     tokio::spawn(async move {
         tokio::select! {
             () = looking => {}
             () = over.cancelled() => {}
+            () = stopped.cancelled() => {}
         }
     });
     serve(core, broker, link, &connection, outbox).await
 }
+
+/// Why there is no connection at the end.
+const STOPPED: &str = "the server was stopped";
 
 async fn serve(
     core: &Arc<Core>,
@@ -85,7 +98,12 @@ async fn serve(
     connection: &Connection,
     mut outbox: mpsc::Receiver<Outgoing>,
 ) -> String {
+    let mut leaving = false;
     loop {
+        if leaving && broker.is_idle() && outbox.is_empty() {
+            link.close().await;
+            return STOPPED.to_owned();
+        }
         let room = link.has_room();
         let ping = link.next_ping();
         let ping = ping.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
@@ -98,6 +116,9 @@ async fn serve(
                 Ok(None) => {
                     if let Some(refused) = link.refused() {
                         broker.skipped(core, connection, &refused);
+                    }
+                    if let Some(undelivered) = link.undelivered() {
+                        broker.undelivered(core, connection, &undelivered);
                     }
                     None
                 }
@@ -117,6 +138,12 @@ async fn serve(
                 }
             }
             () = tokio::time::sleep_until(ping.into()) => link.keep_alive(Instant::now()).err(),
+            () = core.shutdown.cancelled(), if !leaving => {
+                leaving = true;
+                None
+            }
+            // Links end by themselves.
+            () = tokio::time::sleep(BROKER_LEAVE_LOOK_EVERY), if leaving => None,
         };
         if let Some(error) = error {
             return error.to_string();
@@ -144,7 +171,12 @@ impl Broker {
     }
 
     /// What the broker delivered.
-    async fn take(self: &Arc<Self>, core: &Arc<Core>, to: &Connection, incoming: Incoming) {
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        core: &Arc<Core>,
+        to: &Connection,
+        incoming: Incoming,
+    ) {
         let topics = &self.settings.topic_prefix;
         let sender = topics.sender(&incoming.topic);
         let sender = sender.filter(|(_, _, below)| below.is_none() || *below == self.below());
@@ -157,17 +189,23 @@ impl Broker {
             let detail = format!("published to {}", incoming.topic);
             return self.complain(core, to, Some(&name), "tenant-not-behind-broker", detail);
         }
-        let delivered = Delivered {
-            record: incoming.record,
-            in_topic: incoming.in_topic,
-            reply: incoming.reply,
-        };
+        let ours = &self.settings;
+        if ours.url.protocol == Protocol::Mqtt
+            && ours.version == Version::V311
+            && !incoming.in_topic
+        {
+            // R-MQTT.26a: it is subscribed to nothing that a 3.1.1 client may answer to.
+            let detail = format!("published to {}, without where answers go", incoming.topic);
+            return self.complain(core, to, Some(&name), "mqtt-version-mismatch", detail);
+        }
+        let delivered = Delivered::new(incoming.record, incoming.in_topic, incoming.reply);
         match self.hand(&name, delivered) {
             Ok(()) => {}
-            Err(Untaken::Full) => {
+            Err(Untaken::Flooding) => {
                 let detail = "it sends more than is worked off".to_owned();
                 self.complain(core, to, Some(&name), "flooding", detail);
             }
+            Err(Untaken::NoRoom) => self.no_room(core, to, &name),
             Err(Untaken::Unknown(first)) => self.meet(core, to, name, first).await,
         }
     }
@@ -181,6 +219,28 @@ impl Broker {
         self.complain(core, to, name.as_ref(), "message-not-taken", detail);
     }
 
+    /// A record of ours that reached nobody. When nobody is subscribed the device is away; else the broker does not let us.
+    fn undelivered(&self, core: &Core, to: &Connection, one: &Undelivered) {
+        metrics::counter!("headend_usp_broker_records_undelivered_total").increment(1);
+        let receiver = self.settings.topic_prefix.receiver(&one.topic);
+        let name: Option<Name> =
+            receiver.map(|(tenant, endpoint)| (tenant.into(), endpoint.into()));
+        if !one.nobody_listens() {
+            let detail = format!("for {}: {}", one.topic, one.words());
+            self.complain(core, to, name.as_ref(), "broker-refuses-record", detail);
+        } else if let Some(name) = name
+            && self.unheard(&name)
+        {
+            let detail = format!("limit BROKER_UNHEARD_MAX: nobody hears {}", one.topic);
+            self.complain(core, to, Some(&name), "never-subscribed", detail);
+        }
+    }
+
+    fn no_room(&self, core: &Core, to: &Connection, name: &Name) {
+        let detail = "limit BROKER_INBOX_BYTES_MAX".to_owned();
+        self.complain(core, to, Some(name), "broker-inbox-full", detail);
+    }
+
     /// A device that has no link yet.
     async fn meet(
         self: &Arc<Self>,
@@ -189,12 +249,16 @@ impl Broker {
         name: Name,
         first: Delivered,
     ) {
+        if core.shutdown.is_cancelled() {
+            // We take our leave: who comes now comes to the next server.
+            return;
+        }
         if self.is_refused(&name) {
+            metrics::counter!("headend_usp_broker_records_refused_total").increment(1);
             return;
         }
         let refuse = |reason, detail| {
             self.complain(core, connection, Some(&name), reason, detail);
-            self.refuse(name.clone());
         };
         // What it says it is has to be what the broker lets it be.
         let endpoint = match codec::decode_record(&first.record) {
@@ -218,9 +282,14 @@ impl Broker {
             endpoint: endpoint.clone(),
         };
         let in_topic = first.in_topic;
-        let Some(link) = self.open(&name, first, connection, between) else {
-            let detail = "limit BROKER_AGENTS_MAX: there are too many devices".to_owned();
-            return refuse("too-many-devices", detail);
+        let link = match self.open(&name, first, connection, between) {
+            Ok(link) => link,
+            Err(Unopened::NoRoom) => return self.no_room(core, connection, &name),
+            Err(Unopened::TooMany) => {
+                let detail = "limit BROKER_AGENTS_MAX: there are too many devices".to_owned();
+                self.refuse(name.clone());
+                return refuse("too-many-devices", detail);
+            }
         };
         let (core, broker, connection) = (core.clone(), self.clone(), connection.clone());
         tokio::spawn(async move {
@@ -229,6 +298,7 @@ impl Broker {
                 Err(turned) => return broker.turn_away(&core, &connection, name, turned),
             };
             drop(permit);
+            broker.admitted(&name);
             device_link::run(core, link.into(), ticket, None).await;
         });
     }
@@ -278,6 +348,17 @@ impl Broker {
     }
 }
 
+/// Where several servers share what devices say, again and again: one that has linked a device may be gone for good.
+async fn look_after(core: Arc<Core>, broker: Arc<Broker>, connection: Connection) {
+    loop {
+        look_around(core.clone(), broker.clone(), connection.clone()).await;
+        if broker.settings.shared_group.is_none() {
+            return;
+        }
+        tokio::time::sleep(3 * broker.probe_every).await;
+    }
+}
+
 /// Asks the devices that were behind this broker when they were last seen for a sign of life: they need not know
 /// that we were away.
 async fn look_around(core: Arc<Core>, broker: Arc<Broker>, connection: Connection) {
@@ -304,9 +385,8 @@ async fn look_around(core: Arc<Core>, broker: Arc<Broker>, connection: Connectio
             let Some(last) = page.last() else { break };
             after = Some(last.device);
             for path in page {
-                if path.info["broker"] != broker.name()
-                    || path.node.as_ref().is_some_and(|node| *node != core.node)
-                {
+                // Whichever node it was linked with: that one may be gone, and this one then asks it.
+                if path.info["broker"] != broker.name() {
                     continue;
                 }
                 if let Some(probe) = broker.probe(&core, &tenant.id, &path)

@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use broker::{Area, Wrong};
@@ -15,8 +15,10 @@ use tokio::sync::mpsc;
 use usp::record::{MqttConnectRecord, Record, RecordType, StompConnectRecord};
 use usp::{EndpointId, codec, msg};
 
-use super::{Broker, Connection, Delivered, Name, Outgoing};
+use super::inbox::Delivered;
+use super::{Broker, Connection, Name, Outgoing};
 use crate::config::Protocol;
+use crate::southbound::usp::limits::BROKER_PROBE_AGAIN;
 use crate::southbound::usp::wire::Heard;
 
 /// See the module's words.
@@ -40,6 +42,22 @@ pub struct Link {
     heard: Instant,
     /// It was asked since then.
     probed: bool,
+    /// When to look again whether it is there.
+    look_at: Instant,
+    /// Why it is over, where not with the connection.
+    why: Arc<OnceLock<String>>,
+}
+
+/// What a link is made of.
+pub(super) struct Parts {
+    pub broker: Arc<Broker>,
+    pub name: Name,
+    pub generation: usize,
+    pub connection: Connection,
+    pub incoming: mpsc::Receiver<Delivered>,
+    pub bytes: Arc<AtomicUsize>,
+    pub why: Arc<OnceLock<String>>,
+    pub between: Between,
 }
 
 /// Us and the agent.
@@ -50,18 +68,25 @@ pub(super) struct Between {
 }
 
 impl Link {
-    pub(super) fn new(
-        broker: Arc<Broker>,
-        (name, generation, connection): (Name, usize, Connection),
-        incoming: mpsc::Receiver<Delivered>,
-        bytes: Arc<AtomicUsize>,
-        between: Between,
-    ) -> Self {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts {
+            broker,
+            name,
+            generation,
+            connection,
+            incoming,
+            bytes,
+            why,
+            between,
+        } = parts;
+        let now = Instant::now();
         let area = broker
             .settings
             .topic_prefix
             .area(&name.0, &between.endpoint);
         Self {
+            look_at: now + broker.probe_every,
+            why,
             broker,
             name,
             generation,
@@ -74,7 +99,7 @@ impl Link {
             reply: None,
             first: VecDeque::new(),
             begun: false,
-            heard: Instant::now(),
+            heard: now,
             probed: false,
         }
     }
@@ -93,6 +118,9 @@ impl Link {
     }
 
     fn over(&self) -> Heard {
+        if let Some(why) = self.why.get() {
+            return Heard::Closed(why.clone());
+        }
         let health = self.broker.health();
         let why = health.last_error.map(|(_, why)| why).unwrap_or_default();
         Heard::Closed(format!(
@@ -104,8 +132,9 @@ impl Link {
     fn take(&mut self, delivered: Delivered) {
         let size = delivered.record.len();
         self.bytes.fetch_sub(size, Ordering::Relaxed);
-        self.broker.queued.fetch_sub(size, Ordering::Relaxed);
+        self.broker.taken(&self.name, size);
         (self.heard, self.probed) = (Instant::now(), false);
+        self.look_at = self.heard + self.broker.probe_every;
         self.version = match delivered.in_topic {
             true => Version::V311,
             false => Version::V5,
@@ -125,6 +154,11 @@ impl Link {
             self.first.push_back(Heard::Record(connect));
         }
         self.first.push_back(Heard::Record(delivered.record));
+    }
+
+    /// Several servers share what the device says.
+    pub fn is_shared(&self) -> bool {
+        self.broker.settings.shared_group.is_some()
     }
 
     /// The device took its leave. It may be back unheard, where the broker gives its connect record to another server:
@@ -175,22 +209,31 @@ impl Link {
 
     /// When [`Link::keep_alive`] wants to be called next.
     pub fn next_look(&self) -> Instant {
-        self.heard + self.broker.probe_every * (1 + u32::from(self.probed))
+        self.look_at
     }
 
     /// Asks a silent device for a sign of life, or reports that it gave none.
     pub fn keep_alive(&mut self, now: Instant) -> Result<(), LinkError> {
-        if self.next_look() > now {
+        if self.look_at > now {
+            return Ok(());
+        }
+        if !self.incoming.is_empty() {
+            // It is there; nobody has read it yet.
+            self.look_at = now + BROKER_PROBE_AGAIN;
             return Ok(());
         }
         if self.probed {
             let silent = now.saturating_duration_since(self.heard);
             return Err(LinkError::PeerSilent(silent));
         }
-        self.probed = true;
-        // Where there is no room so much is sent that another question would only wait.
         let probe = self.outgoing(probe(&self.between));
-        let _ = self.connection.outgoing.try_send(probe);
+        // One that had no room was not asked.
+        self.probed = self.connection.outgoing.try_send(probe).is_ok();
+        self.look_at = now
+            + match self.probed {
+                true => self.broker.probe_every,
+                false => BROKER_PROBE_AGAIN,
+            };
         Ok(())
     }
 
@@ -215,7 +258,7 @@ impl Drop for Link {
         self.broker.close(&self.name, self.generation);
         // What was never read waits no more.
         let left = self.bytes.load(Ordering::Relaxed);
-        self.broker.queued.fetch_sub(left, Ordering::Relaxed);
+        self.broker.taken(&self.name, left);
     }
 }
 

@@ -19,7 +19,7 @@ use identify::Told;
 use model::Known;
 use serde_json::json;
 use store::{DevicePatch, Store};
-use swap::OwnRow;
+use swap::{OwnRow, Swapped};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use usp::msg::{self, Response};
@@ -49,6 +49,8 @@ pub struct Job {
     pub unfinished: bool,
     /// The path it came with, empty over MQTT, when it needs a token of its own.
     pub swap: Option<String>,
+    /// The last time another node was about to give it one.
+    pub elsewhere: bool,
     /// OUI, product class and serial number, as it introduced itself.
     pub introduced: Option<(String, String, String)>,
     /// The version of the protocol that its records allow.
@@ -60,10 +62,10 @@ pub struct Job {
 pub struct Ended {
     /// Everything was done that the device lets us do.
     pub complete: bool,
-    /// The credential was changed, or the device does not want that.
-    pub swap_tried: bool,
-    /// It was changed: the device may come back with it.
-    pub swapped: bool,
+    /// What became of its own credential, where that was gone about to the end.
+    pub swap: Option<Swapped>,
+    /// No other node gives it one, because this one was about to.
+    pub claimed: bool,
     /// It is a device that was registered before; its link has to begin anew.
     pub merged: bool,
 }
@@ -171,6 +173,9 @@ pub async fn run(job: Box<Job>) {
     let outcome = tokio::time::timeout(time_max, steps(&job, &mut ended)).await;
     let outcome = outcome.unwrap_or_else(|_| Err(Stopped::late(time_max)));
     drop(permit);
+    if ended.claimed && ended.swap != Some(Swapped::Given) {
+        swap::give_up(&job).await;
+    }
     let result = match &outcome {
         Ok(()) => "complete",
         Err(stopped) if stopped.gone => "interrupted",
@@ -189,7 +194,7 @@ pub async fn run(job: Box<Job>) {
             tracing::warn!(%error, %device, "a failed onboarding could not be written to the log");
         }
     }
-    if ended.swapped {
+    if ended.swap == Some(Swapped::Given) {
         // Agents that reconnect for their new credential do so now.
         tokio::select! {
             () = job.asker.inbox.closed() => {}
@@ -221,7 +226,7 @@ async fn steps(job: &Job, ended: &mut Ended) -> Result<(), Stopped> {
         .map_err(Stopped::store("registry"))?;
     // Two links of a new device come together, and the other one was faster.
     let device_is_known = known.device.onboarding == OnboardingState::Complete;
-    if job.unfinished && device_is_known && !known.models.usp.is_empty() {
+    if (job.unfinished || job.elsewhere) && device_is_known && !known.models.usp.is_empty() {
         let own = match job.swap {
             Some(_) => own_row(job).await?,
             None => None,
@@ -301,8 +306,7 @@ async fn own_row(job: &Job) -> Result<Option<OwnRow>, Stopped> {
 async fn swap_key(job: &Job, own: Option<OwnRow>, ended: &mut Ended) -> Result<(), Stopped> {
     ended.complete = true;
     if let Some(path) = &job.swap {
-        ended.swapped = swap::credential(job, own.as_ref(), path).await?;
-        ended.swap_tried = true;
+        ended.swap = swap::credential(job, own.as_ref(), path, &mut ended.claimed).await?;
     }
     Ok(())
 }

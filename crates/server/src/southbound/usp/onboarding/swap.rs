@@ -1,19 +1,22 @@
 //! Our own row in the device's table of controllers: that onboarding is complete, and the
 //! credential of the device's own that takes the place of the setup key.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fleet::model::Model;
 use fleet::{DeviceId, TenantId};
+use store::{Swap, SwapClaim};
 use usp::EndpointId;
 use usp::msg::{self, Response};
 use usp::outcome;
 
 use super::{Job, Notes, Stopped};
 use crate::secret;
+use crate::southbound::admission::BROKER;
 use crate::southbound::registry::Parting;
 use crate::southbound::usp::ask::{AskError, Asker};
-use crate::southbound::usp::{MQTT, WEBSOCKET};
+use crate::southbound::usp::limits::{SWAP_CLAIM, SWAP_LOOK_MIN};
+use crate::southbound::usp::{MQTT, STOMP, WEBSOCKET};
 use crate::southbound::usp::{settle, transcript};
 use crate::state::now;
 
@@ -101,30 +104,52 @@ pub async fn onboarded(
     }
 }
 
+/// What became of the credential of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swapped {
+    /// It has one of its own.
+    Given,
+    /// It does not take one. It is tried again when it comes with the setup key again.
+    Refused,
+    /// Another node is about to give it one; when that can be seen.
+    Elsewhere(Duration),
+}
+
 /// Gives the device a token of its own in the place of the setup key. The token is stored before
-/// it is sent: whatever is lost on the way, one of the two credentials opens the door. False when
-/// the device does not take it; it is tried again when it comes with the setup key again.
-pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<bool, Stopped> {
+/// it is sent: whatever is lost on the way, one of the two credentials opens the door. `None` where the device went
+/// away meanwhile: nobody knows what it took. `claimed` is true from where no other node does the same.
+pub async fn credential(
+    job: &Job,
+    own: Option<&OwnRow>,
+    came: &str,
+    claimed: &mut bool,
+) -> Result<Option<Swapped>, Stopped> {
     let (store, tenant, device) = (job.store(), &job.tenant, job.device());
     let refused = async |why: String| {
         // It may quote the path, and the token in that one opens the door from now on.
         let why = transcript::said(&why, &[]);
         let event = settle::credential(tenant, device, "refused")
             .data(serde_json::json!({ "state": "refused", "reason": why }));
-        store
-            .event_append(tenant, vec![event])
-            .await
-            .map_err(Stopped::store("credential"))
+        let over = store.path_swap_over(tenant, device, job.transport, &job.core.node, vec![event]);
+        over.await.map_err(Stopped::store("credential"))
     };
     let entry = job.core.links.over(device, job.transport);
     if let Some(entry) = entry
         && entry.parting(Instant::now()) == Some(Parting::Credential)
     {
         // Another link of the device has just been given it, for this one too.
-        return Ok(true);
+        return Ok(Some(Swapped::Given));
+    }
+    if job.elsewhere {
+        let path = store.path(tenant, device, job.transport).await;
+        let path = path.map_err(Stopped::store("credential"))?;
+        if path.is_some_and(|path| path.has_current && path.pending_at.is_none()) {
+            // The device has shown what it was given.
+            return Ok(Some(Swapped::Given));
+        }
     }
     let target = match (own, job.transport) {
-        (Some(own), MQTT) => client(&job.asker, own)
+        (Some(own), MQTT | STOMP) => client(&job.asker, own, Client::of(job.transport))
             .await
             .map_err(Stopped::at("credential"))?
             .map(Target::Client),
@@ -134,53 +159,80 @@ pub async fn credential(job: &Job, own: Option<&OwnRow>, came: &str) -> Result<b
     let Some(target) = target else {
         let what = match job.transport {
             MQTT => "the MQTT client it uses",
+            STOMP => "the STOMP connection it uses",
             _ => "its WebSocket path to us",
         };
         refused(format!("the device does not show {what}")).await?;
-        return Ok(false);
+        return Ok(Some(Swapped::Refused));
     };
     let token = secret::new(secret::DEVICE);
     let pending = settle::credential(tenant, device, "pending");
-    store
-        .path_set_pending(
-            tenant,
-            device,
-            job.transport,
-            secret::hash(&token),
-            now(),
-            vec![pending],
-        )
-        .await
-        .map_err(Stopped::store("credential"))?;
+    let (node, at) = (job.core.node.clone(), now());
+    let until = at.plus(SWAP_CLAIM);
+    let claim = SwapClaim {
+        node,
+        at,
+        until,
+        alone: job.transport == WEBSOCKET,
+    };
+    let hash = secret::hash(&token);
+    // Also when nobody knows whether that was written.
+    *claimed = true;
+    let swap = store.path_swap(tenant, device, job.transport, hash, claim, vec![pending]);
+    if let Swap::Held(until) = swap.await.map_err(Stopped::store("credential"))? {
+        // Another node hears of the device, too, and gives it one, unless it fails or is killed.
+        *claimed = false;
+        let wait = until.since(at).clamp(SWAP_LOOK_MIN, SWAP_CLAIM);
+        return Ok(Some(Swapped::Elsewhere(wait)));
+    }
     let here = target.settings(tenant, device, &token);
     // One secret for both of its ways: what was given to it for the one opens the other.
-    let there = match own {
-        Some(own) => other(job, own).await?,
-        None => None,
+    let others = match own {
+        Some(own) => others(job, own).await?,
+        None => Vec::new(),
     };
-    if let Some(there) = there {
-        let mut both = there.settings(tenant, device, &token);
-        both.extend(here.clone());
-        let transports = [WEBSOCKET, MQTT];
-        if give(job, &transports, both).await.is_ok() {
-            return Ok(true);
+    if !others.is_empty() {
+        let (mut transports, mut all) = (vec![job.transport], here.clone());
+        for (transport, there) in others {
+            transports.push(transport);
+            all.extend(there.settings(tenant, device, &token));
         }
-        // It may be that only the other way is not to be changed.
+        match give(job, &transports, all).await {
+            Ok(()) => return Ok(Some(Swapped::Given)),
+            Err(None) => return Ok(None),
+            // It may be that only another way is not to be changed.
+            Err(Some(_)) => {}
+        }
     }
-    let given = give(job, &[job.transport], here).await;
-    let taken = given.is_ok();
-    if let Err(why) = given {
-        refused(why).await?;
+    match give(job, &[job.transport], here).await {
+        Ok(()) => Ok(Some(Swapped::Given)),
+        Err(None) => Ok(None),
+        Err(Some(why)) => {
+            refused(why).await?;
+            Ok(Some(Swapped::Refused))
+        }
     }
-    Ok(taken)
 }
 
-/// Writes a new credential into the device. The links over these transports are expected to end for it.
+/// Whatever this node was about to give the device, any node may try again.
+pub async fn give_up(job: &Job) {
+    let (tenant, device) = (&job.tenant, job.device());
+    let node = &job.core.node;
+    let over = job
+        .store()
+        .path_swap_over(tenant, device, job.transport, node, Vec::new());
+    if let Err(error) = over.await {
+        tracing::warn!(%error, %device, "other servers wait before they give it a credential");
+    }
+}
+
+/// Writes a new credential into the device. The links over these transports are expected to end for it. `None` is the
+/// reason when the device went away instead of answering.
 async fn give(
     job: &Job,
     transports: &[&str],
     settings: Vec<(String, String)>,
-) -> Result<(), String> {
+) -> Result<(), Option<String>> {
     let expect = |parting| {
         for transport in transports {
             if let Some(link) = job.core.links.over(job.device(), transport) {
@@ -196,26 +248,49 @@ async fn give(
         }
         Ok(_) => Some("the answer is of another kind".to_owned()),
         // It may have dropped the link to come back with its new credential.
-        Err(error) if error.is_gone() => None,
+        Err(error) if error.is_gone() => return Err(None),
         Err(error) => Some(error.to_string()),
     };
     if why.is_some() {
         expect(None);
     }
-    why.map_or(Ok(()), Err)
+    why.map_or(Ok(()), |why| Err(Some(why)))
 }
 
-/// Where the setup key stands for the other way by which our row says that the device reaches us; `None` where what
-/// stands there is not certainly ours.
-async fn other(job: &Job, own: &OwnRow) -> Result<Option<Target>, Stopped> {
-    let stopped = || Stopped::at("credential");
-    if job.transport == MQTT {
-        return shared_path(job, own).await;
+/// Where the setup key stands for the other ways by which our row says that the device reaches us, as far as what
+/// stands there is certainly ours.
+async fn others(job: &Job, own: &OwnRow) -> Result<Vec<(&'static str, Target)>, Stopped> {
+    let mut found = Vec::new();
+    for transport in [WEBSOCKET, MQTT, STOMP] {
+        let there = match transport {
+            _ if transport == job.transport => None,
+            WEBSOCKET => shared_path(job, own).await?,
+            _ => shared_client(job, own, transport).await?,
+        };
+        found.extend(there.map(|there| (transport, there)));
     }
-    if own.numbers("MQTT").is_empty() {
+    Ok(found)
+}
+
+/// The client of a broker that is ours.
+async fn shared_client(
+    job: &Job,
+    own: &OwnRow,
+    transport: &str,
+) -> Result<Option<Target>, Stopped> {
+    let stopped = || Stopped::at("credential");
+    let of = Client::of(transport);
+    if own.numbers(of.protocol).is_empty() {
         return Ok(None);
     }
-    let Some(client) = client(&job.asker, own).await.map_err(stopped())? else {
+    let path = job.store().path(&job.tenant, job.device(), transport).await;
+    let path = path.map_err(Stopped::store("credential"))?;
+    if path.is_some_and(|path| path.authenticated_by == BROKER && path.setup_key.is_none()) {
+        // Its credential there is that broker's.
+        return Ok(None);
+    }
+    let found = client(&job.asker, own, of).await;
+    let Some(client) = found.map_err(stopped())? else {
         return Ok(None);
     };
     let name = format!("{client}Username");
@@ -262,7 +337,7 @@ enum Target {
         /// The path without its last part.
         prefix: String,
     },
-    /// User name and password of this `Device.MQTT.Client.{i}.`.
+    /// User name and password of this `Device.MQTT.Client.{i}.` or `Device.STOMP.Connection.{i}.`.
     Client(String),
 }
 
@@ -280,45 +355,69 @@ impl Target {
     }
 }
 
-/// The MQTT client through which the device reaches us.
-async fn client(asker: &Asker, own: &OwnRow) -> Result<Option<String>, AskError> {
+/// What reaches a broker.
+#[derive(Clone, Copy)]
+struct Client {
+    protocol: &'static str,
+    table: &'static str,
+}
+
+impl Client {
+    fn of(transport: &str) -> Self {
+        match transport {
+            STOMP => Self {
+                protocol: "STOMP",
+                table: "Device.STOMP.Connection.",
+            },
+            _ => Self {
+                protocol: "MQTT",
+                table: "Device.MQTT.Client.",
+            },
+        }
+    }
+}
+
+/// The client of a broker through which the device reaches us.
+async fn client(asker: &Asker, own: &OwnRow, of: Client) -> Result<Option<String>, AskError> {
     const MTPS: &str = "Device.LocalAgent.MTP.";
     let read = match asker.ask(msg::get([MTPS])).await {
         Ok(Response::GetResp(response)) => outcome::values(&response).values,
         Err(error) if error.is_over() => return Err(error),
         _ => Vec::new(),
     };
-    Ok(client_of(own, &read))
+    Ok(client_of(own, &read, of))
 }
 
 /// From our row to the agent's MTP and on to its client. Agents before Device:2.16 name the client in our row, and
 /// some name nothing there: then it is the one that speaks MQTT, if there is only one. Another may be somebody else's
 /// way to the device, which a new password would cut.
-fn client_of(own: &OwnRow, mtps: &[(String, String)]) -> Option<String> {
+fn client_of(own: &OwnRow, mtps: &[(String, String)], of: Client) -> Option<String> {
+    let Client { protocol, table } = of;
     let get = |path: &str| {
         let found = mtps.iter().find(|(known, _)| known == path);
         found.map(|(_, value)| value.trim_end_matches('.'))
     };
-    let numbers = own.numbers("MQTT");
+    let numbers = own.numbers(protocol);
     let named = |name: &str| {
-        let value = |n: &String| own.get(&format!("MTP.{n}.MQTT.{name}"));
+        let value = |n: &String| own.get(&format!("MTP.{n}.{protocol}.{name}"));
         numbers
             .iter()
             .find_map(value)
             .map(|value| value.trim_end_matches('.'))
     };
-    let through = named("AgentMTPReference").and_then(|mtp| get(&format!("{mtp}.MQTT.Reference")));
+    let through =
+        named("AgentMTPReference").and_then(|mtp| get(&format!("{mtp}.{protocol}.Reference")));
     let only = || {
         let rows = mtps
             .iter()
-            .filter(|(_, value)| value == "MQTT")
+            .filter(|(_, value)| value == protocol)
             .filter_map(|(path, _)| path.strip_suffix("Protocol"))
             .filter(|row| !matches!(get(&format!("{row}Enable")), Some("false" | "0")));
-        let mut clients = rows.map(|row| get(&format!("{row}MQTT.Reference")));
+        let mut clients = rows.map(|row| get(&format!("{row}{protocol}.Reference")));
         let first = clients.next()?;
         first.filter(|_| clients.all(|other| other == first))
     };
-    let is_client = |path: &&str| path.starts_with("Device.MQTT.Client.");
+    let is_client = |path: &&str| path.starts_with(table);
     through
         .filter(is_client)
         .or_else(|| named("Reference").filter(is_client))
@@ -347,94 +446,4 @@ fn target(own: &OwnRow, came: &str) -> Option<Target> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(values: &[(&str, &str)]) -> OwnRow {
-        let values = values
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-            .collect();
-        OwnRow {
-            path: "Device.LocalAgent.Controller.2.".into(),
-            values,
-        }
-    }
-
-    fn swapped(own: &OwnRow, came: &str) -> Option<(String, String)> {
-        let (tenant, device) = (
-            TenantId::parse("acme").unwrap(),
-            DeviceId(uuid::Uuid::nil()),
-        );
-        let mut settings = target(own, came)?.settings(&tenant, device, "T");
-        assert_eq!(settings.len(), 1);
-        settings.pop()
-    }
-
-    #[test]
-    fn the_mqtt_client_is_found_by_every_way_in_which_agents_name_it() {
-        let mtps = |values: &[(&str, &str)]| -> Vec<(String, String)> {
-            let full =
-                |(n, v): &(&str, &str)| (format!("Device.LocalAgent.MTP.{n}"), (*v).to_owned());
-            values.iter().map(full).collect()
-        };
-        let all = mtps(&[
-            ("1.Protocol", "WebSocket"),
-            ("2.Protocol", "MQTT"),
-            ("2.MQTT.Reference", "Device.MQTT.Client.5"),
-            ("3.Protocol", "MQTT"),
-            ("3.MQTT.Reference", "Device.MQTT.Client.6."),
-        ]);
-        let of = |values: &[(&str, &str)], all: &[_]| client_of(&row(values), all);
-        let ours = ("MTP.1.Protocol", "MQTT");
-        let through = ("MTP.1.MQTT.AgentMTPReference", "Device.LocalAgent.MTP.3");
-        let client = |n: u32| Some(format!("Device.MQTT.Client.{n}."));
-        assert_eq!(of(&[ours, through], &all), client(6));
-        let direct = ("MTP.1.MQTT.Reference", "Device.MQTT.Client.7");
-        assert_eq!(of(&[ours, direct], &all), client(7));
-        assert_eq!(of(&[ours], &[]), None);
-        assert_eq!(of(&[ours], &all[..3]), client(5));
-        let same = ("3.MQTT.Reference", "Device.MQTT.Client.5.");
-        let same = [&all[..4], &mtps(&[same])].concat();
-        assert_eq!(of(&[ours], &same), client(5));
-        let elsewhere = mtps(&[
-            ("2.Protocol", "MQTT"),
-            ("2.MQTT.Reference", "Device.Users.User.1"),
-        ]);
-        assert_eq!(of(&[ours], &elsewhere), None);
-        // Another that speaks MQTT may be somebody else's way to the device, unless it is off.
-        assert_eq!(of(&[ours], &all), None);
-        assert_eq!(of(&[ours], &all[..4]), None);
-        let off = [&all[..], &mtps(&[("3.Enable", "false")])].concat();
-        assert_eq!(of(&[ours], &off), client(5));
-    }
-
-    #[test]
-    fn the_last_part_of_the_devices_own_path_is_replaced() {
-        let own = row(&[
-            ("MTP.1.Protocol", "MQTT"),
-            ("MTP.2.Protocol", "WebSocket"),
-            ("MTP.2.Enable", "false"),
-            ("MTP.2.WebSocket.Path", "/old"),
-            ("MTP.3.Protocol", "WebSocket"),
-            ("MTP.3.Enable", "true"),
-            ("MTP.3.WebSocket.Path", "/behind/a/proxy/hes_1"),
-        ]);
-        let (parameter, path) = swapped(&own, "/usp/hes_1").unwrap();
-        assert_eq!(
-            parameter,
-            "Device.LocalAgent.Controller.2.MTP.3.WebSocket.Path"
-        );
-        assert_eq!(path, "/behind/a/proxy/T");
-    }
-
-    #[test]
-    fn a_path_that_is_not_shown_is_taken_from_the_request() {
-        let own = row(&[
-            ("MTP.1.Protocol", "WebSocket"),
-            ("MTP.1.WebSocket.Path", ""),
-        ]);
-        assert_eq!(swapped(&own, "/usp/hes_1").unwrap().1, "/usp/T");
-        assert!(target(&row(&[("MTP.1.Protocol", "MQTT")]), "/usp/hes_1").is_none());
-    }
-}
+mod tests;

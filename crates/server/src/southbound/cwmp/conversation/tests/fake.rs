@@ -47,9 +47,11 @@ struct Ways {
     ignores_levels: bool,
     no_partial_paths: bool,
     hangs_on_objects: bool,
+    hangs_on_levels: bool,
     hollow_objects: bool,
     nothing_writable: bool,
     strict_types: bool,
+    strings_only: bool,
     refuses: BTreeSet<String>,
     keeps: BTreeSet<String>,
     lacks: BTreeSet<Method>,
@@ -186,6 +188,12 @@ impl Fake {
         self
     }
 
+    /// Asked for one level below its root, it never answers.
+    pub fn hangs_on_levels(mut self) -> Self {
+        self.ways.hangs_on_levels = true;
+        self
+    }
+
     /// Answers a partial path with the root and nothing in it.
     pub fn hollow_objects(mut self) -> Self {
         self.ways.hollow_objects = true;
@@ -200,6 +208,19 @@ impl Fake {
 
     pub fn strict_types(mut self) -> Self {
         self.ways.strict_types = true;
+        self
+    }
+
+    /// Says that everything is text, and takes nothing but text and digits for truth.
+    pub fn strings_only(mut self) -> Self {
+        self.ways.strings_only = true;
+        for param in self.state.lock().unwrap().params.values_mut() {
+            let digit = cwmp::value::boolean(&param.value.text).map(u8::from);
+            let is_truth = param.value.base == BaseType::Boolean;
+            let digit = digit.filter(|_| is_truth).map(|digit| digit.to_string());
+            let text = digit.unwrap_or_else(|| param.value.text.clone());
+            param.value = Value::string(text);
+        }
         self
     }
 
@@ -354,7 +375,9 @@ impl Fake {
             self.note(format!("ACS: {}", question(&ask.request)));
             let object = matches!(&*ask.request, Request::GetParameterValues(ask)
                 if ask.names.iter().any(|name| name.ends_with('.')));
-            if object && self.ways.hangs_on_objects {
+            let below = matches!(&*ask.request, Request::GetParameterNames(ask)
+                if ask.next_level && ask.path.matches('.').count() > 1);
+            if object && self.ways.hangs_on_objects || below && self.ways.hangs_on_levels {
                 self.state.lock().unwrap().parked.push(ask);
                 continue;
             }
@@ -630,6 +653,12 @@ impl Fake {
                 Some(param) if self.ways.strict_types && param.value.base != one.value.base => {
                     Some(FaultCode::INVALID_PARAMETER_TYPE)
                 }
+                Some(_)
+                    if self.ways.strings_only
+                        && (one.value.base != BaseType::String || one.value.text == "true") =>
+                {
+                    Some(FaultCode::INVALID_ARGUMENTS)
+                }
                 Some(_) if self.ways.keeps.contains(&one.name) => Some(FaultCode::REQUEST_DENIED),
                 Some(_) if one.value.text == "bad" => Some(FaultCode::INVALID_PARAMETER_VALUE),
                 Some(_) => None,
@@ -666,12 +695,20 @@ fn question(request: &Request) -> String {
         }
         Request::GetParameterValues(ask) => format!("GetParameterValues {}", ask.names.join(" ")),
         Request::SetParameterValues(ask) => {
-            let one = |p: &ParameterValue| format!("{}={}", p.name, p.value.text);
+            let one = |p: &ParameterValue| match (p.value.base, is_text(&p.name)) {
+                (BaseType::String, false) => format!("{}=\"{}\"", p.name, p.value.text),
+                _ => format!("{}={}", p.name, p.value.text),
+            };
             let all: Vec<String> = ask.parameters.iter().map(one).collect();
             format!("SetParameterValues {}", all.join(" "))
         }
         other => other.method().name().to_owned(),
     }
+}
+
+/// What the data model says of these is text.
+fn is_text(name: &str) -> bool {
+    !name.ends_with("Enable") && !name.ends_with("Time")
 }
 
 impl Asked {

@@ -1,5 +1,6 @@
-//! The transcripts of the quirk packs of the test bench: each is played again with a device that has
-//! what the pack says. What goes over HTTP is in the tests of the listener.
+//! The transcripts of the quirk packs, of those that come with the program and of the test bench: each
+//! is played again with a device that has what the pack says. What goes over HTTP is in the tests of the
+//! listener.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +13,14 @@ use dm::mapping::Numbers;
 use fleet::Timestamp;
 use fleet::southbound::{ObjectSettings, Setting};
 
-use self::golden::{PACKS, same};
+use self::golden::{PACKS, has, same};
 use super::fake::{Fake, gateway};
 use super::habits::Habits;
 use super::known::Known;
 use super::line::Line;
 use super::memory::Memory;
-use super::quirks::{Packs, Quirks};
+use super::packs::{Packs, SHIPPED};
+use super::quirks::Quirks;
 use super::{discover, get, inform, operate, requests, write};
 
 #[path = "../../../../../tests/quirks/golden.rs"]
@@ -144,4 +146,96 @@ async fn a_gateway_that_breaks_off_over_the_empty_path() {
     let fake = device().no_empty_path();
     let said = met(fake, quirks("IGD-ROOTLESS", "1.0"), "1.0").await;
     same("igd-rootless", &said);
+}
+
+/// What comes with the program says of such a device.
+fn shipped(oui: &str, product_class: &str, firmware: &str) -> Quirks {
+    let packs = Packs::shipped().unwrap();
+    packs.of(oui, product_class, firmware)
+}
+
+/// A device that each pack which comes with the program is of, and one next to it that it is not of.
+const OF: &[(&str, [&str; 3], [&str; 3])] = &[
+    (
+        "datacom-dm955",
+        ["F8E4FB", "DM955", "1.0"],
+        ["F8E4FB", "DM985-424", "1.0"],
+    ),
+    (
+        "sagemcom-fast2764gv",
+        ["001BBF", "Fast2764GV", "v82B0-v8480"],
+        ["001BBE", "Fast2764GV", "v82B0-v8480"],
+    ),
+    (
+        "tenda-ac10",
+        ["C83A35", "AC10", "V16.03.06.05_multi_BR01"],
+        ["C83A35", "AC1000", "V16.03.06.05_multi_BR01"],
+    ),
+    (
+        "zhone-znid",
+        ["000271", "ZNID-GPON-2426", "S3.1"],
+        ["000271", "GPON-2426", "S3.1"],
+    ),
+];
+
+#[test]
+fn each_pack_that_comes_with_the_program_has_its_sources_its_transcript_and_its_devices() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let folder = std::fs::read_dir(format!("{root}/data/quirks")).unwrap();
+    let mut files: Vec<String> = folder
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let names: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
+    let expected: Vec<String> = names.iter().map(|name| format!("{name}.toml")).collect();
+    assert_eq!(files, expected);
+    let guide = std::fs::read_to_string(format!("{root}/docs/quirks.md")).unwrap();
+    let packs = Packs::shipped().unwrap();
+    assert_eq!(OF.iter().map(|of| of.0).collect::<Vec<_>>(), names);
+    for (name, [oui, class, firmware], other) in OF {
+        let [pack] = packs.shown(oui, class, firmware).try_into().unwrap();
+        assert!(pack.name == *name && pack.shipped);
+        assert!(pack.confidence.is_some() && !pack.source.is_empty());
+        assert!(guide.contains(&format!("`{name}`")), "{name}");
+        for link in &pack.source {
+            assert!(
+                link.starts_with("https://") && guide.contains(link),
+                "{link}"
+            );
+        }
+        let [oui, class, firmware] = other;
+        assert!(packs.shown(oui, class, firmware).is_empty(), "{name}");
+        assert!(has(name), "{name} has no transcript");
+    }
+}
+
+#[tokio::test]
+async fn a_fast_2764_gv_of_sagemcom() {
+    let fake = device().no_empty_path();
+    let quirks = shipped("001BBF", "Fast2764GV", "v82B0-v8480");
+    let said = met(fake, quirks, "v82B0-v8480").await;
+    same("sagemcom-fast2764gv", &said);
+}
+
+#[tokio::test]
+async fn a_znid_of_zhone() {
+    let quirks = shipped("000271", "ZNID-GPON-2426", "S3.1");
+    let (cpe, asked) = device().hangs_on_levels().cpe();
+    let habits = Habits::of(None, &quirks, Timestamp::default());
+    let mut line = Line::new(cpe, Version::V1_0, habits, quirks);
+    // Its Inform has told the root.
+    let known = Known::discover(&mut line, "Device.", Numbers::default()).await;
+    let tree = &mut known.unwrap().tree;
+    for table in ["Device.WiFi.SSID.", "Device.Hosts.Host."] {
+        let listed = discover::list(&mut line, tree, table).await.unwrap();
+        assert_eq!(listed, discover::Listed::default());
+    }
+    same("zhone-znid", &asked.dialog());
+}
+
+#[tokio::test]
+async fn an_ac10_of_tenda() {
+    let fake = device().strings_only();
+    let quirks = shipped("C83A35", "AC10", "V16.03.06.05_multi_BR01");
+    same("tenda-ac10", &met(fake, quirks, "V16.03").await);
 }

@@ -44,7 +44,9 @@ async fn the_transcript_of_a_change_says_that_it_is_in_force_after_a_restart() {
             let ended = world.store.operation(&world.tenant, id).await.unwrap();
             let outcome = ended.operation.outcome;
             let noted = outcome.paths.iter().any(|path| path.after_restart);
-            assert_eq!(noted, waits && answer.starts_with("Set"), "{outcome:?}");
+            assert_eq!(noted, waits, "{answer}: {outcome:?}");
+            let words = outcome.cause.as_deref() == Some("in force after a restart");
+            assert_eq!(words, waits, "{answer}: {outcome:?}");
             let says = next.is_some_and(|next| next.text.contains("in force after a restart"));
             assert_eq!(says, waits, "{answer}: {transcript:?}");
         }

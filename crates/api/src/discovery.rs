@@ -1,0 +1,52 @@
+//! Who was found on the local network (DNS-SD over multicast DNS).
+
+use crate::endpoint::{Access, Answer, Body, Endpoint, Method};
+use crate::{Permission, Time};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The agents on the networks of this node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LanAgents {
+    /// Whether they are looked for: `discovery.mdns` in the configuration.
+    pub looking: bool,
+    /// Those that say now that they are there, of all tenants: what they say is proven by nothing.
+    pub items: Vec<LanAgent>,
+}
+
+/// An agent as it tells of itself on the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LanAgent {
+    /// Who it says it is.
+    pub endpoint_id: String,
+    /// What people call it.
+    pub name: Option<String>,
+    /// The transport: `websocket`, `mqtt` or `stomp`.
+    pub transport: String,
+    /// The addresses it says it has, or those of its broker.
+    pub addresses: Vec<String>,
+    /// The port.
+    pub port: u16,
+    /// The path of its WebSocket, or its topic or destination at a broker.
+    pub path: String,
+    /// Whether it takes TLS to be heard.
+    pub encrypted: bool,
+    /// How it is dialled, where it is a WebSocket.
+    pub url: Option<String>,
+    /// Since when it is there as it is.
+    pub since: Time,
+}
+
+const TAG: &str = "discovery";
+
+/// The operations on what was found.
+pub const ENDPOINTS: &[Endpoint] = &[Endpoint::new(
+    "discovery_agents",
+    Method::Get,
+    "/api/v1/discovery/agents",
+    Access::Needs(Permission::SystemRead),
+    TAG,
+    "Agents that were found on the local network",
+    Answer::Json(Body::of::<LanAgents>()),
+)
+.about("By multicast DNS, on the networks of the node that answers, at most 256. Empty unless `discovery.mdns` is on.")];
