@@ -263,6 +263,7 @@ impl Peer {
             self.flush_all().await;
         }
         self.session.channel_closed(now);
+        self.stall = Stall::default();
         match std::mem::replace(&mut self.channel, Channel::Idle) {
             Channel::Open(link) => {
                 Some(async move { link.close(CloseCode::Normal, reason::DONE).await })
@@ -304,9 +305,7 @@ mod tests {
     use super::*;
     use crate::engine::SessionSettings;
 
-    #[test]
-    fn a_broker_that_says_nothing_is_asked_again() {
-        let own: EndpointId = "self::service".parse().unwrap();
+    fn peer(own: &EndpointId) -> Peer {
         let broker: EndpointId = "self::broker".parse().unwrap();
         let config = ControllerLink {
             instance: 1,
@@ -328,7 +327,13 @@ mod tests {
             found: false,
         };
         let session = Session::new(&Default::default(), own.clone(), broker, 1);
-        let mut peer = Peer::new(config, session);
+        Peer::new(config, session)
+    }
+
+    #[test]
+    fn a_broker_that_says_nothing_is_asked_again() {
+        let own: EndpointId = "self::service".parse().unwrap();
+        let mut peer = peer(&own);
         let start = Instant::now();
         peer.session.channel_opened(start, UdsConnectRecord {});
         peer.register(start, peer.config.register.clone());
@@ -348,5 +353,21 @@ mod tests {
         assert_eq!(sent(&mut peer), 0);
         peer.register_again(again);
         assert_eq!(sent(&mut peer), 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_due_for_a_peer_that_was_left_while_it_did_not_read() {
+        let own: EndpointId = "self::service".parse().unwrap();
+        let mut peer = peer(&own);
+        let start = Instant::now();
+        let seen = Seen {
+            room: false,
+            sent: true,
+            waiting: 1,
+        };
+        peer.stall.look(start, seen, SEND_TIME_MAX);
+        assert_eq!(peer.deadline(), Some(start + SEND_TIME_MAX));
+        assert!(peer.leave(start, "its row has changed").await.is_none());
+        assert_eq!(peer.deadline(), None);
     }
 }
