@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use mtp::uds::{Accepted, Admission, Hello, Link, LinkError, Listener, ListenerConfig};
 use usp::agent::RequestToken;
-use usp::controller::{Config, Event, Registration, RequestId, Session};
+use usp::controller::{Config, Event, PeerError, Registration, RequestId, Session};
 use usp::msg::{Request, Response};
 use usp::session::Transport;
 use usp::{EndpointId, ErrorCode, UspError};
@@ -340,19 +340,23 @@ impl Driver {
                 self.engine.service_notified(now, number, notify);
             }
             Event::Answered { id, result } => {
-                if let Some(ask) = peer.asks.remove(&id) {
-                    let result = result.map_err(|error| match error {
-                        usp::controller::PeerError::Refused(error) => error,
-                        other => UspError::new(ErrorCode::INTERNAL_ERROR, other.to_string()),
-                    });
-                    self.engine.service_answered(now, ask, result);
-                }
+                let Some(ask) = peer.asks.remove(&id) else {
+                    return;
+                };
+                let result = match result {
+                    Ok(response) => Ok(response),
+                    Err(PeerError::Refused(error)) => Err(error),
+                    Err(other) => {
+                        let why = format!("the service {}: {other}", peer.session.peer());
+                        return self.engine.service_silent(now, ask, &why);
+                    }
+                };
+                self.engine.service_answered(now, ask, result);
             }
             Event::TimedOut { id, .. } => {
                 if let Some(ask) = peer.asks.remove(&id) {
-                    let text = format!("the service {} does not answer", peer.session.peer());
-                    let error = UspError::new(ErrorCode::INTERNAL_ERROR, text);
-                    self.engine.service_answered(now, ask, Err(error));
+                    let why = format!("the service {} does not answer", peer.session.peer());
+                    self.engine.service_silent(now, ask, &why);
                 }
             }
             Event::Connected { .. } | Event::Disconnected { .. } => {}

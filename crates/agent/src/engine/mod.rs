@@ -94,7 +94,8 @@ pub enum Effect {
     CertificateRenewed,
     /// Restart the device after what is queued was sent.
     Restart(Restart),
-    /// Ask a service; the answer, or that there is none, goes to [`Engine::service_answered`].
+    /// Ask a service; the answer, or that there is none, goes to [`Engine::service_answered`] or
+    /// [`Engine::service_silent`].
     AskService {
         /// Its number.
         service: u32,

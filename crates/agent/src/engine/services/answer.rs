@@ -22,6 +22,7 @@ impl Engine {
             Some(Ask::Leftover(service)) => self.clear_leftovers(service, result),
             Some(Ask::Subscribe(service, id)) => self.subscribed(now, service, &id, result),
             Some(Ask::Look(_, id)) => self.looked(now, id, result),
+            Some(Ask::Cancel(_, id)) => self.cancel_answered(now, id, result),
             Some(Ask::Part(service, job, asked)) => {
                 if let Some(mut known) = self.services.jobs.remove(&job) {
                     known.open -= 1;
@@ -42,6 +43,20 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// A service that was asked this says nothing of it, for this reason. What it was to change may be changed all the
+    /// same.
+    pub fn service_silent(&mut self, now: Now, ask: u64, why: &str) {
+        let job = match self.services.asks.get(&ask) {
+            Some(Ask::Part(_, job, _)) => self.services.jobs.get(job),
+            _ => None,
+        };
+        let text = match job.is_some_and(|job| job.answer.changes()) {
+            true => format!("{why}, and may have done it"),
+            false => why.to_owned(),
+        };
+        self.service_answered(now, ask, Err(to_error(Fault::internal(text))));
     }
 
     /// Takes a part into the answer.

@@ -1,7 +1,7 @@
 //! What services have described, as controllers see it beside this agent's own model.
 
 use dm::{Path, PathKind};
-use usp::proto::msg::SupportedObjectResult;
+use usp::proto::msg::{CmdType, SupportedObjectResult};
 
 use super::super::Engine;
 use super::super::access::{Actor, Field, Right};
@@ -85,6 +85,19 @@ impl Engine {
                 one
             })
             .collect()
+    }
+
+    /// Whether the service that has this command says that it ends with its answer.
+    pub(super) fn is_sync(&self, command: &Path) -> bool {
+        let service = self.services.owner(command.as_str());
+        let service = service.and_then(|number| self.services.by_number.get(&number));
+        let text = command.supported();
+        let (object, name) = split(&text);
+        let objects = service.iter().flat_map(|service| &service.objects);
+        let mut commands = objects
+            .filter(|one| one.supported_obj_path == object)
+            .flat_map(|one| &one.supported_commands);
+        commands.any(|one| one.command_name == name && one.command_type == CmdType::SYNC)
     }
 
     /// Does a service describe this? `None`: it is no service's.

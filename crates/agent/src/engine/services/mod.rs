@@ -121,10 +121,12 @@ struct Run {
     service: u32,
     /// Its row in the service's own Request table.
     row: String,
-    /// When that row is looked at: where no subscription says how the command ends.
+    /// When that row is looked at; `None` while the service is asked for it.
     look: Option<Instant>,
     /// How long it is left alone the next time.
     wait: Duration,
+    /// It had ended when it was looked at last, and what the service says of it may be on its way.
+    over: bool,
 }
 
 /// What a service is asked, and what becomes of the answer.
@@ -140,6 +142,8 @@ enum Ask {
     Forget(u32),
     /// The row of a command of ours, of this number here.
     Look(u32, u32),
+    /// To cancel that command.
+    Cancel(u32, u32),
     /// A part of a request of a controller.
     Part(u32, u64, route::Asked),
 }
@@ -152,6 +156,7 @@ impl Ask {
             | Ask::Subscribe(service, _)
             | Ask::Forget(service)
             | Ask::Look(service, _)
+            | Ask::Cancel(service, _)
             | Ask::Part(service, ..) => *service,
         }
     }
@@ -334,7 +339,7 @@ impl Engine {
         let waiting: Vec<u64> = waiting.map(|(number, _)| *number).collect();
         let why = Fault::internal(format!("the service {} is gone", gone.endpoint_id));
         for ask in waiting {
-            self.service_answered(now, ask, Err(to_error(why.clone())));
+            self.service_silent(now, ask, &why.message);
         }
         self.end_runs(now, service, &why.message, |_| true);
         if gone.is_shown() {

@@ -51,7 +51,11 @@ impl Engine {
                     command_key: command_key.to_owned(),
                     args: Vec::new(),
                 };
-                self.begin_request(actor, &call).map(|id| (id, row))
+                let begun = self.begin_request(actor, &call).map(|id| (id, row));
+                begun.map_err(|fault| Fault {
+                    message: format!("{}; it runs in its service all the same", fault.message),
+                    ..fault
+                })
             }
             done => {
                 one.operation_resp = done;
@@ -60,13 +64,16 @@ impl Engine {
         };
         one.operation_resp = Some(match begun {
             Ok((id, row)) => {
-                let wait = SERVICE_AGAIN_MIN;
-                let look = (!self.is_told_of(service, ran)).then(|| now.at + wait);
+                let wait = match self.is_told_of(service, ran) {
+                    true => SERVICE_AGAIN_MAX,
+                    false => SERVICE_AGAIN_MIN,
+                };
                 let run = Run {
                     service,
                     row,
-                    look,
+                    look: Some(now.at + wait),
                     wait,
+                    over: false,
                 };
                 self.services.runs.insert(id, run);
                 self.set_status(now, id, "Active");
@@ -88,7 +95,8 @@ impl Engine {
         })
     }
 
-    /// Looks whether commands still run of which nobody would say that they have ended. Says when the next one is due.
+    /// Looks whether commands still run: their services may not say that they have ended, or it gets lost. Says when the
+    /// next one is due.
     pub(super) fn look_at_runs(&mut self, now: Now) -> Option<Instant> {
         let mut due = Vec::new();
         for (id, run) in &mut self.services.runs {
@@ -106,24 +114,17 @@ impl Engine {
 
     /// The row of a command at its service.
     pub(super) fn looked(&mut self, now: Now, id: u32, result: Result<Response, UspError>) {
-        let Some(run) = self.services.runs.get_mut(&id) else {
+        let (Some(run), Some(known)) = (self.services.runs.get(&id), self.requests.get(&id)) else {
             return;
         };
-        let over = match &result {
-            Ok(Response::GetResp(resp)) => resp.req_path_results.first().is_some_and(|one| {
-                let object = one.resolved_path_results.first();
-                match (one.err_code, object) {
-                    (0, Some(row)) => row.result_params.get("Status").is_some_and(has_ended),
-                    (0, None) => true,
-                    (code, _) => lasts(code),
-                }
-            }),
-            _ => false,
-        };
-        if over {
-            let text = "the command has ended, and its service takes no subscription by which it would say how";
-            self.complete(now, id, Err(Fault::command_failure(text)));
-        } else {
+        // What the service says itself comes with what the command gives out: it has time to.
+        let may_be_told = !run.over && self.is_told_of(run.service, &known.command);
+        let end = end(&result);
+        let over = end.is_some();
+        if let Some(end) = end.filter(|_| !may_be_told) {
+            self.complete(now, id, end);
+        } else if let Some(run) = self.services.runs.get_mut(&id) {
+            run.over = over;
             run.wait = SERVICE_AGAIN_MAX.min(2 * run.wait);
             run.look = Some(now.at + run.wait);
         }
@@ -175,12 +176,32 @@ impl Engine {
 
     /// Can the command have a row when it turns out that it takes a while?
     pub(super) fn may_begin(&self, command: &str, command_key: &str) -> Result<(), Fault> {
-        let mut all = self.requests.values();
-        if all.any(|known| known.command == command && known.command_key == command_key) {
+        let path = self.parse(command)?;
+        if self.is_sync(&path) {
+            return Ok(());
+        }
+        // What a service has not answered yet may have begun.
+        let jobs = self.services.jobs.values();
+        let jobs = jobs.filter(|job| matches!(job.answer, Answer::Operate(_)));
+        let asked = jobs.filter_map(|job| {
+            let path = Path::parse(job.requested.first()?).ok()?;
+            (!self.is_sync(&path)).then_some((path, &job.command_key))
+        });
+        let asked: Vec<(Path, &String)> = asked.collect();
+        let same = |other: &Path| match path.is_search() || other.is_search() {
+            true => path.supported() == other.supported(),
+            false => path == *other,
+        };
+        let runs = self.requests.values().any(|known| {
+            known.command_key == command_key
+                && Path::parse(&known.command).is_ok_and(|other| same(&other))
+        });
+        let mut all = asked.iter();
+        if runs || all.any(|(other, key)| *key == command_key && same(other)) {
             let text = format!("{command} with command key {command_key:?} is still running");
             return Err(Fault::command_failure(text));
         }
-        if self.requests.len() >= REQUESTS_MAX {
+        if self.requests.len() + asked.len() >= REQUESTS_MAX {
             let text = format!("{REQUESTS_MAX} commands are running already");
             return Err(Fault::resources_exceeded(text));
         }
@@ -228,9 +249,29 @@ impl Engine {
         };
         let command = format!("{}Cancel()", run.row);
         let request = usp::msg::operate(command, "", Map::new());
-        self.ask_service(Ask::Forget(run.service), request.into());
+        self.ask_service(Ask::Cancel(run.service, id), request.into());
         self.set_status(now, id, "Canceling");
         true
+    }
+
+    /// A service that does not cancel a command lets it run on.
+    pub(super) fn cancel_answered(
+        &mut self,
+        now: Now,
+        id: u32,
+        result: Result<Response, UspError>,
+    ) {
+        let taken = match result {
+            Ok(Response::OperateResp(resp)) => resp
+                .operation_results
+                .iter()
+                .all(|one| !matches!(one.operation_resp, Some(OperationResp::CmdFailure(_)))),
+            _ => false,
+        };
+        let known = self.requests.get(&id);
+        if !taken && known.is_some_and(|known| known.status == "Canceling") {
+            self.set_status(now, id, "Active");
+        }
     }
 
     /// A row of the Request table has gone.
@@ -246,7 +287,24 @@ fn failed(fault: Fault) -> OperationResp {
     })
 }
 
-/// `Status` of a row of the Request table.
-fn has_ended(status: &str) -> bool {
-    matches!(status, "Success" | "Error" | "Canceled")
+/// How a command has ended, by what its service answers for its row; `None`: it runs, or that is not known now.
+fn end(row: &Result<Response, UspError>) -> Option<CommandResult> {
+    let Ok(Response::GetResp(resp)) = row else {
+        return None;
+    };
+    let failed = "the command has ended, and its service has not said how";
+    let failed = || Some(Err(Fault::command_failure(failed)));
+    let one = resp.req_path_results.first()?;
+    match (one.err_code, one.resolved_path_results.first()) {
+        (0, Some(row)) => match row.result_params.get("Status") {
+            // What it has given out is nowhere to be read.
+            Some("Success") => Some(Ok(Vec::new())),
+            Some("Canceled") => Some(Err(Fault::command_canceled("its service has cancelled it"))),
+            Some("Error") => failed(),
+            _ => None,
+        },
+        (0, None) => failed(),
+        (code, _) if lasts(code) => failed(),
+        _ => None,
+    }
 }

@@ -25,6 +25,11 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    /// Whether what is asked changes something.
+    pub fn changes(&self) -> bool {
+        !matches!(self, Self::Get(_) | Self::Instances(_))
+    }
+
     /// Puts the agent's own part in: for what it was asked, in that order.
     pub fn add(&mut self, asked: &Asked, own: Response) {
         let places = asked.iter().map(|(place, _)| *place);

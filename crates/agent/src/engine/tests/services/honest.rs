@@ -12,6 +12,7 @@ use usp::{ErrorCode, Map, UspError};
 
 use super::super::rig::{CONTROLLER, update};
 use super::{Answer, Stage, described, object, usual, values};
+use crate::Handled;
 
 const FOREIGN: &str = "Device.LocalAgent.Controller.1.";
 
@@ -424,4 +425,45 @@ fn an_object_of_two_owners_has_one_result() {
         panic!("no answer");
     };
     assert_eq!(resp.updated_obj_results.len(), 2);
+}
+
+#[test]
+fn what_a_service_was_to_change_and_said_nothing_of_may_be_done() {
+    let requests: [(Request, bool); 5] = [
+        (get(["Device.X_A."]).into(), false),
+        (set_values([("Device.X_A.Name", "x")]).into(), true),
+        (
+            usp::msg::add(false, [("Device.X_A.Row.".to_owned(), Vec::new())]).into(),
+            true,
+        ),
+        (usp::msg::delete(false, ["Device.X_A.Row.1."]).into(), true),
+        (
+            usp::msg::operate("Device.X_A.Go()", "k", Map::new()).into(),
+            true,
+        ),
+    ];
+    for (request, changes) in requests {
+        for goes in [false, true] {
+            let (mut stage, service) = Stage::with_service("self::one");
+            let begun = stage.begin(CONTROLLER, request.clone());
+            assert!(matches!(begun, Handled::Later(_)), "{begun:?}");
+            stage.effects();
+            let (_, ask, _) = stage.open.remove(0);
+            let now = stage.rig.now;
+            match goes {
+                true => stage.rig.engine.service_gone(now, service),
+                false => stage.rig.engine.service_silent(now, ask, "it says nothing"),
+            }
+            stage.effects();
+            let (_, answer) = stage.answered.pop().unwrap();
+            let text = match answer {
+                Err(error) if error.code.0 == 7003 => error.message,
+                Ok(Response::GetResp(mut resp)) => resp.req_path_results.remove(0).err_msg,
+                other => panic!("{other:?}"),
+            };
+            let why = ["it says nothing", "the service self::one is gone"][usize::from(goes)];
+            let may_be_done = ["", ", and may have done it"][usize::from(changes)];
+            assert_eq!(text, format!("{why}{may_be_done}"));
+        }
+    }
 }
