@@ -2,8 +2,9 @@
 //! everything that it writes in a folder that goes away with it. Needs nothing but the standard library, so that the
 //! tests of several crates, the benchmarks and the interop run include this file.
 
+pub mod ports;
+
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// From the start to the first client that is let in: five seconds on an idle machine.
 const START_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// How often it is started, each time on other ports: somebody may take one before it is there.
+const STARTS_MAX: u32 = 3;
 
 /// Where Debian has it; the program on the PATH changes the user and takes no folders.
 const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -74,8 +78,19 @@ pub struct RabbitMq {
 impl RabbitMq {
     /// Starts it and waits until it lets clients in. `more` are lines of its configuration.
     pub fn start(users: &[User<'_>], tls: Option<&Tls<'_>>, more: &str) -> Result<Self, String> {
+        let mut why = String::new();
+        for _ in 0..STARTS_MAX {
+            match Self::start_once(users, tls, more) {
+                Ok(started) => return Ok(started),
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
+    }
+
+    fn start_once(users: &[User<'_>], tls: Option<&Tls<'_>>, more: &str) -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let [stomp, stomp_tls, mqtt, mqtt_tls, dist, epmd] = free_ports()?;
+        let [stomp, stomp_tls, mqtt, mqtt_tls, dist, epmd] = ports::free_ports()?;
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("headend-rabbitmq-{}-{count}", std::process::id());
         let folder = std::env::temp_dir().join(&name);
@@ -205,21 +220,6 @@ impl Drop for RabbitMq {
 
 fn missing(error: std::io::Error) -> String {
     format!("RabbitMQ (Debian: apt-get install rabbitmq-server): {error}")
-}
-
-/// Free at this moment; all held until all are known, so that they differ.
-fn free_ports<const N: usize>() -> Result<[u16; N], String> {
-    let mut ports = [0; N];
-    let mut held = Vec::new();
-    for port in &mut ports {
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-        *port = listener
-            .local_addr()
-            .map_err(|error| error.to_string())?
-            .port();
-        held.push(listener);
-    }
-    Ok(ports)
 }
 
 fn definitions(users: &[User<'_>]) -> String {

@@ -1,9 +1,10 @@
 //! A real Mosquitto on a free port, for one test.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::rabbitmq::ports;
 use crate::rig::until;
 
 /// One broker; it ends with the test.
@@ -80,10 +81,10 @@ fn run(dir: &Path) -> Child {
         .expect("mosquitto is installed (cargo xtask prerequisites)")
 }
 
-/// A port that nobody has now.
+/// An address that nobody has now, nor a client of somebody's later.
 pub fn free() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    let [port] = ports::free_ports().unwrap();
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 impl Drop for Mosquitto {

@@ -17,7 +17,8 @@ use crate::state::now;
 /// The root of a device whose Inform did not tell it.
 pub async fn root(line: &mut Line) -> Result<String, AskError> {
     const ROOTS: [&str; 2] = [DEVICE_ROOT, GATEWAY_ROOT];
-    if line.quirks.never_lists_empty_path != Some(true) {
+    // Where there is no asking for one level, the empty path would bring the whole tree.
+    if line.quirks.never_lists_empty_path != Some(true) && line.habits.lists_levels {
         match line.names("", true).await {
             Ok(found) => {
                 let is = |root: &&&str| found.iter().any(|info| info.name.starts_with(**root));
@@ -31,7 +32,7 @@ pub async fn root(line: &mut Line) -> Result<String, AskError> {
         }
     }
     for root in ROOTS {
-        match line.names(root, true).await {
+        match level(line, root).await {
             Ok(found) if !found.is_empty() => return Ok(root.to_owned()),
             Ok(_) | Err(AskError::Refused(_) | AskError::Garbled(_)) => {}
             Err(error) => return Err(error),

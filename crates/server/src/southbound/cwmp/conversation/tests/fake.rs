@@ -188,7 +188,7 @@ impl Fake {
         self
     }
 
-    /// Asked for one level below its root, it never answers.
+    /// Asked for one level of anything, it never answers.
     pub fn hangs_on_levels(mut self) -> Self {
         self.ways.hangs_on_levels = true;
         self
@@ -375,9 +375,7 @@ impl Fake {
             self.note(format!("ACS: {}", question(&ask.request)));
             let object = matches!(&*ask.request, Request::GetParameterValues(ask)
                 if ask.names.iter().any(|name| name.ends_with('.')));
-            let below = matches!(&*ask.request, Request::GetParameterNames(ask)
-                if ask.next_level && ask.path.matches('.').count() > 1);
-            if object && self.ways.hangs_on_objects || below && self.ways.hangs_on_levels {
+            if object && self.ways.hangs_on_objects || level && self.ways.hangs_on_levels {
                 self.state.lock().unwrap().parked.push(ask);
                 continue;
             }

@@ -223,8 +223,8 @@ async fn a_znid_of_zhone() {
     let (cpe, asked) = device().hangs_on_levels().cpe();
     let habits = Habits::of(None, &quirks, Timestamp::default());
     let mut line = Line::new(cpe, Version::V1_0, habits, quirks);
-    // Its Inform has told the root.
-    let known = Known::discover(&mut line, "Device.", Numbers::default()).await;
+    let root = discover::root(&mut line).await.unwrap();
+    let known = Known::discover(&mut line, &root, Numbers::default()).await;
     let tree = &mut known.unwrap().tree;
     for table in ["Device.WiFi.SSID.", "Device.Hosts.Host."] {
         let listed = discover::list(&mut line, tree, table).await.unwrap();
