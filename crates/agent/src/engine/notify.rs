@@ -383,12 +383,13 @@ impl Engine {
         self.watched = watched;
     }
 
-    /// Compares watched values and tells subscribers.
+    /// Compares watched values and tells subscribers. Those of rows that have gone have not changed.
     pub(crate) fn compare_watched(&mut self, now: Now) {
         let changed: Vec<String> = self
             .watched
             .iter()
             .filter(|(path, known)| self.value(now, path).is_some_and(|value| value != **known))
+            .filter(|(path, _)| self.has_rows(now, split(path).0))
             .map(|(path, _)| path.clone())
             .collect();
         for path in changed {

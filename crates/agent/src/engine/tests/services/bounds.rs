@@ -1,12 +1,15 @@
 //! What services can make this agent keep, and what they can make it say.
 
+use std::time::Duration;
+
 use usp::proto::msg::{
     Deregister, DeregisterStatus, Register, RegistrationPath, Request, SupportedObjectResult,
     SupportedUniqueKeySet,
 };
 
-use super::super::rig::CONTROLLER;
+use super::super::rig::{CONTROLLER, Rig, toy};
 use super::{Stage, described, object, usual};
+use crate::MemoryStorage;
 use crate::limits::{SERVICE_MODEL_BYTES_MAX, SERVICE_REQUEST_PATHS_MAX};
 
 const PATHS: &str = "Device.USPServices.USPService.1.DataModelPaths";
@@ -53,6 +56,26 @@ fn what_is_given_back_is_told_once_and_nothing_else_is() {
     assert_eq!(give_back(&mut stage, service, two.into()), [0, 0]);
     assert_eq!(stage.told(), ["paths"]);
     assert_eq!(stage.rig.value(PATHS), "Device.X_C.");
+}
+
+/// Where values are compared, too.
+#[test]
+fn a_service_that_has_gone_has_no_value_that_changes() {
+    let mut toy = toy();
+    toy.watch = crate::Watch::Poll(Duration::from_secs(5));
+    let now = Rig::new().now;
+    let mut stage = Stage::new();
+    stage.rig = Rig::with(toy, MemoryStorage::new(), now);
+    let service = stage.connect("self::one");
+    assert_eq!(stage.register(service, &["Device.X_A."]), [0]);
+    stage.serve(usual);
+    stage
+        .rig
+        .subscribe("ValueChange", PATHS, &[("ID", "paths")]);
+    assert_eq!(stage.told(), [""; 0]);
+    stage.rig.engine.service_gone(stage.rig.now, service);
+    stage.rig.pass(5);
+    assert_eq!(stage.told(), [""; 0]);
 }
 
 /// R-DEREG.4: the limit, too, is told path by path.
