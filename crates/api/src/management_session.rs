@@ -68,7 +68,7 @@ pub struct SessionFault {
     pub message: String,
     /// What it was asked, like `SetParameterValues`.
     pub asked: String,
-    /// The parameter it blames; null when it names none.
+    /// The parameter, or the deployment unit, it blames; null when it names none.
     pub parameter: Option<String>,
     /// The value that was tried, masked when it is a secret.
     pub value: Option<String>,

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::limits::FAULT_WORDS_BYTES_MAX;
 use crate::transcript::is_secret_name;
 use crate::value::MASK;
 
@@ -219,9 +220,48 @@ impl Fault {
     }
 }
 
+/// Whether the words of a fault name this parameter: as a whole, not as a part of a longer name.
+/// Some devices tell in no other way which one they refuse. Of endless words the beginning counts,
+/// [`FAULT_WORDS_BYTES_MAX`].
+pub fn names(words: &str, parameter: &str) -> bool {
+    let words = &words[..words.floor_char_boundary(FAULT_WORDS_BYTES_MAX)];
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let is_whole = |at: usize| {
+        let (before, rest) = words.split_at(at);
+        // The end of a sentence is no level more.
+        let after = &rest[parameter.len()..];
+        let after = after.strip_prefix('.').unwrap_or(after);
+        !before.ends_with(is_part) && !after.starts_with(is_part)
+    };
+    !parameter.is_empty() && words.match_indices(parameter).any(|(at, _)| is_whole(at))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `FAULT_WORDS_BYTES_MAX`
+    #[test]
+    fn words_name_a_parameter_where_all_of_its_name_stands_in_them() {
+        const NAME: &str = "Device.WiFi.SSID.1.SSID";
+        for (words, is_named) in [
+            ("Device.WiFi.SSID.1.SSID", true),
+            ("(Device.WiFi.SSID.1.SSID), Device.Time.NTPServer1", true),
+            ("not writable: Device.WiFi.SSID.1.SSID.", true),
+            ("Device.WiFi.SSID.1.SSID=den", true),
+            ("Device.WiFi.SSID.1.SSIDs and Device.WiFi.SSID.1.SSID", true),
+            ("Device.WiFi.SSID.1.SSIDAdvertisement", false),
+            ("Device.WiFi.SSID.1.SSID.Name", false),
+            ("InternetGatewayDevice.WiFi.SSID.1.SSID", false),
+            ("Device.WiFi.SSID.1.", false),
+            ("", false),
+        ] {
+            assert_eq!(names(words, NAME), is_named, "{words}");
+        }
+        let late = |before: usize| format!("{} {NAME}", "é".repeat(before));
+        assert!(names(&late(1000), NAME) && !names(&late(FAULT_WORDS_BYTES_MAX), NAME));
+        assert!(!names("Device.", ""));
+    }
 
     #[test]
     fn the_table_is_complete_and_in_order() {

@@ -43,6 +43,9 @@ pub const EXCERPT_CHARS_MAX: usize = 120;
 /// Bytes of a body that cannot be read, as far as a transcript shows it.
 pub const RAW_BYTES_MAX: usize = 8 * 1024;
 
+/// Bytes of the words of a fault that are looked through for the parameters they name.
+pub const FAULT_WORDS_BYTES_MAX: usize = 64 * 1024;
+
 /// Versions in one `SupportedCWMPVersions` header. There are five.
 pub const VERSIONS_MAX: usize = 32;
 

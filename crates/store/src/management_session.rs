@@ -77,7 +77,7 @@ pub struct SessionFault {
     pub message: String,
     /// What it was asked, like `SetParameterValues`.
     pub asked: String,
-    /// The parameter it blames, or the only one it was asked for.
+    /// The parameter it blames, or the only one it was asked for; the deployment unit whose change it reports.
     pub parameter: Option<String>,
     /// The value that was tried; masked when it is a secret.
     pub value: Option<String>,

@@ -286,10 +286,27 @@ fn list(method: &str, item: &str, items: &[(&str, &str)]) -> String {
     )
 }
 
-/// A session in which a device lists what it has and tells its firmware, and nothing else.
+/// A package that it could not update by itself.
+const UPDATE: &str = "<cwmp:AutonomousDUStateChangeComplete>\
+    <Results soap-enc:arrayType=\"cwmp:AutonOpResultStruct[1]\"><AutonOpResultStruct><UUID>u1</UUID>\
+    <DeploymentUnitRef>Device.SoftwareModules.DeploymentUnit.3</DeploymentUnitRef>\
+    <Version>2</Version><CurrentState>Failed</CurrentState><Resolved>0</Resolved>\
+    <ExecutionUnitRefList/><StartTime>0001-01-01T00:00:00Z</StartTime>\
+    <CompleteTime>0001-01-01T00:00:00Z</CompleteTime>\
+    <Fault><FaultCode>9027</FaultCode><FaultString>full</FaultString></Fault>\
+    <OperationPerformed>Update</OperationPerformed></AutonOpResultStruct></Results>\
+    </cwmp:AutonomousDUStateChangeComplete>";
+
+/// A session in which a device tells of a package, lists what it has and tells its firmware, and
+/// nothing else.
 async fn clockless(cpe: &mut Cpe) {
     const VERSION: &str = r#"<Value xsi:type="xsd:string">1.0</Value>"#;
     assert_eq!(cpe.come().await.status, 200);
+    let known = cpe.post(&[], &envelope("7", UPDATE)).await.text();
+    assert!(
+        known.contains("AutonomousDUStateChangeCompleteResponse"),
+        "{known}"
+    );
     let mut body = String::new();
     for _ in 0..100 {
         let answer = cpe.post(&[], &body).await;
@@ -327,10 +344,20 @@ async fn similar(api: &api_world::World, serial: &str) -> Value {
     };
     let said = until("the session is kept", look).await;
     let faults = said["fault_details"].as_array().unwrap().iter();
-    let mut faults = faults.filter(|one| one["asked"] == "GetParameterValues");
-    let found = faults.find(|one| one["parameter"] == NAMES[4]);
-    let found = found.unwrap_or_else(|| panic!("{said:#}"));
+    let of = |asked: &str, parameter: &str| {
+        let mut faults = faults.clone().filter(|one| one["asked"] == asked);
+        let found = faults.find(|one| one["parameter"] == parameter);
+        found.unwrap_or_else(|| panic!("{said:#}")).clone()
+    };
+    let found = of("GetParameterValues", NAMES[4]);
     assert_eq!(found["code"], 9002);
+    const UNIT: &str = "Device.SoftwareModules.DeploymentUnit.3";
+    let package = of("AutonomousDUStateChangeComplete", UNIT);
+    assert_eq!(
+        (&package["code"], &package["message"]),
+        (&json!(9027), &json!("full"))
+    );
+    assert_eq!(package["similar_devices"], found["similar_devices"]);
     found["similar_devices"].clone()
 }
 

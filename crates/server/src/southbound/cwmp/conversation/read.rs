@@ -167,7 +167,7 @@ pub async fn params<'a>(
 fn halve(chunk: Vec<String>, words: &str, queue: &mut VecDeque<Vec<String>>) {
     let (named, rest): (Vec<String>, Vec<String>) = chunk
         .into_iter()
-        .partition(|name| words.contains(name.as_str()));
+        .partition(|name| cwmp::fault::names(words, name));
     if !named.is_empty() && !rest.is_empty() {
         queue.push_front(rest);
         named

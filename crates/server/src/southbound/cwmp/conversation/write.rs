@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cwmp::fault::FaultCode;
+use cwmp::fault::{FaultCode, names};
 use dm::mapping::{Refusal, Write};
 use dm::{BaseType, Path, Schema};
 use fleet::southbound::{Failure, Fault, ObjectSettings, WriteResult};
@@ -239,7 +239,7 @@ fn blame(line: &Line, refused: &cwmp::Fault, writes: &mut Vec<Write>, done: &mut
             .iter()
             .find(|at| at.name.trim() == write.path);
         // Some name the parameter in the text only.
-        let in_text = refused.parameters.is_empty() && refused.text.contains(&write.path);
+        let in_text = refused.parameters.is_empty() && names(&refused.text, &write.path);
         let why = match at {
             Some(at) => line.told(at.code, &at.text),
             None if in_text => line.fault(refused),

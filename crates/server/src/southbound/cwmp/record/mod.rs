@@ -94,7 +94,7 @@ impl Record {
 
     /// The device asks something.
     pub fn requested(&mut self, request: &Request, odd: Oddities) {
-        if let Some(fault) = faults::reported(request) {
+        for fault in faults::reported(request) {
             self.fault(fault);
         }
         let (body, left) = text::shortened(&Body::Request(request.clone()));

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use ::cwmp::acs::Reply;
 use ::cwmp::rpc::{
-    DeviceId, Download, FaultStruct, GetParameterNamesResponse, GetParameterValuesResponse, Inform,
-    ParameterInfoStruct, ParameterValue, SetParameterValues, TransferComplete,
+    AutonOpResultStruct, AutonomousDuStateChangeComplete, DeviceId, Download,
+    DuStateChangeComplete, FaultStruct, GetParameterNamesResponse, GetParameterValues,
+    GetParameterValuesResponse, Inform, OpResultStruct, ParameterInfoStruct, ParameterValue,
+    SetParameterValues, TransferComplete,
 };
 use ::cwmp::soap::{Booleans, Envelope, Header, Namespace, Oddities, encode};
 use ::cwmp::value::Value;
@@ -184,6 +186,100 @@ fn a_fault_says_what_was_tried_and_endless_faults_are_counted() {
     assert_eq!(name.len(), RECORD_NAME_CHARS_MAX);
     assert_eq!(faults.len(), RECORD_FAULTS_MAX);
     assert_eq!(kept.session.faults, RECORD_FAULTS_MAX as u64 + 2);
+}
+
+#[test]
+fn a_refusal_that_names_parameters_in_its_words_only_is_a_fault_of_each_with_what_was_tried() {
+    let mut record = record();
+    let wanted = [
+        ("Device.A.1", "7"),
+        ("Device.A.10", "8"),
+        (SECRET, "hunter22"),
+    ];
+    leaves(&mut record, &set(&wanted));
+    let words = format!("cannot write {SECRET}, Device.A.10.");
+    let refused = Fault::new(FaultCode::NOT_WRITABLE, words);
+    record.refused("1", &refused, Oddities::default());
+    let names = ["Device.A.1", "Device.A.2"].map(str::to_owned).to_vec();
+    leaves(&mut record, &GetParameterValues { names }.into());
+    let refused = Fault::new(FaultCode::INVALID_PARAMETER_NAME, "no Device.A.2");
+    record.refused("2", &refused, Oddities::default());
+    // One that names nothing is one of all.
+    leaves(&mut record, &set(&wanted));
+    record.refused("3", &Fault::plain(FaultCode(9002)), Oddities::default());
+    let kept = end(record);
+    let faults = kept.transcript.faults.iter();
+    let faults = faults.map(|one| (one.code, one.parameter.as_deref(), one.value.as_deref()));
+    assert_eq!(
+        faults.collect::<Vec<_>>(),
+        [
+            (9008, Some("Device.A.10"), Some("8")),
+            // Its mask is put on where it is kept.
+            (9008, Some(SECRET), Some("hunter22")),
+            (9005, Some("Device.A.2"), None),
+            (9002, None, None),
+        ]
+    );
+}
+
+#[test]
+fn a_change_of_software_that_came_to_nothing_is_a_fault_of_each_deployment_unit() {
+    const UNIT: &str = "Device.SoftwareModules.DeploymentUnit.2";
+    let fault = |code, text: &str| FaultStruct {
+        code,
+        text: text.to_owned(),
+    };
+    let one = |path: &str, uuid: &str, fault| OpResultStruct {
+        deployment_unit_ref: path.to_owned(),
+        uuid: uuid.to_owned(),
+        fault,
+        ..OpResultStruct::default()
+    };
+    let results = vec![
+        one(
+            "Device.SoftwareModules.DeploymentUnit.1",
+            "u1",
+            FaultStruct::default(),
+        ),
+        one(UNIT, "u2", fault(FaultCode(9030), "older")),
+        one("", "u3", fault(FaultCode(9027), "")),
+    ];
+    let report = DuStateChangeComplete {
+        results,
+        ..DuStateChangeComplete::default()
+    };
+    let mut record = record();
+    record.requested(&report.into(), Oddities::default());
+    let result = AutonOpResultStruct {
+        fault: fault(FaultCode(9015), "no server"),
+        ..AutonOpResultStruct::default()
+    };
+    let results = vec![result];
+    let report = AutonomousDuStateChangeComplete { results };
+    record.requested(&report.into(), Oddities::default());
+    let kept = end(record);
+    let faults = kept.transcript.faults.iter();
+    let faults = faults.map(|one| {
+        (
+            one.code,
+            &*one.message,
+            &*one.asked,
+            one.parameter.as_deref(),
+        )
+    });
+    assert_eq!(
+        faults.collect::<Vec<_>>(),
+        [
+            (9030, "older", "DUStateChangeComplete", Some(UNIT)),
+            (
+                9027,
+                "System resources exceeded",
+                "DUStateChangeComplete",
+                Some("u3")
+            ),
+            (9015, "no server", "AutonomousDUStateChangeComplete", None),
+        ]
+    );
 }
 
 /// `RECORD_ITEMS_MAX`, `RECORD_VALUE_BYTES_MAX`, `RECORD_CHARS_MAX`
