@@ -101,5 +101,9 @@ pub const FLAP_WINDOW: Duration = Duration::from_secs(60);
 /// 60-second pings.
 pub const SILENT_AFTER: Duration = Duration::from_secs(180);
 
+/// A link of whose device no server has heard for this many times the time after which it is silent is written off: the
+/// server that holds a link ends it, or writes down that it hears its device, within one of them.
+pub const SILENCES_MAX: u32 = 2;
+
 /// Wait after a claim or write failed: a database that fails over takes seconds.
 pub const STORE_RETRY: Duration = Duration::from_secs(2);

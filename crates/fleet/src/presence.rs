@@ -66,6 +66,13 @@ pub struct PresenceConfig {
     pub silent_after: Duration,
 }
 
+impl PresenceConfig {
+    /// A link of whose device nobody has heard for this long is over, whoever held it.
+    pub fn lapses_after(&self) -> Duration {
+        self.silent_after * limits::SILENCES_MAX
+    }
+}
+
 impl Default for PresenceConfig {
     fn default() -> Self {
         Self {

@@ -133,6 +133,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "swap",
         include_str!("../migrations/sqlite/0020_swap.sql"),
     ),
+    (
+        21,
+        "unfinished",
+        include_str!("../migrations/sqlite/0021_unfinished.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -236,6 +241,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         20,
         "swap",
         include_str!("../migrations/postgres/0020_swap.sql"),
+    ),
+    (
+        21,
+        "unfinished",
+        include_str!("../migrations/postgres/0021_unfinished.sql"),
     ),
 ];
 

@@ -234,28 +234,6 @@ impl Store {
         })
         .await
     }
-
-    /// Notes that devices were heard; times only move forward. One commit for all of them.
-    pub async fn device_heard(
-        &self,
-        tenant: &TenantId,
-        heard: Vec<(DeviceId, Timestamp)>,
-    ) -> Result<()> {
-        let tenant = tenant.clone();
-        self.write(&tenant.clone(), move |tx| {
-            Box::pin(async move {
-                for (device, at) in heard {
-                    let update = sql("UPDATE device SET heard_at = $1 WHERE tenant = $2 AND id = $3 AND heard_at < $1")
-                        .bind(at)
-                        .bind(&tenant)
-                        .bind(device);
-                    tx.execute(update).await?;
-                }
-                Ok(())
-            })
-        })
-        .await
-    }
 }
 
 pub(crate) async fn insert(tx: &mut Tx, tenant: &TenantId, new: NewDevice) -> Result<()> {

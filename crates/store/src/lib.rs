@@ -22,6 +22,7 @@ mod gather;
 pub mod idempotency;
 pub mod identity;
 mod job;
+mod lapse;
 pub mod lease;
 pub mod limits;
 mod login;

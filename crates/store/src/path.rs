@@ -9,7 +9,7 @@ use crate::device::ever;
 use crate::error::{Error, Result};
 use crate::limits::PAGE_MAX;
 use crate::sql::{Columns, from_json_or_empty, json, sql};
-use crate::{SecretHash, Store, collect, readable, search, touched};
+use crate::{SecretHash, Store, readable, search, touched};
 
 /// A way to a device.
 #[derive(Debug, Clone, PartialEq)]
@@ -240,6 +240,26 @@ impl Store {
         })
     }
 
+    /// How many devices a broker of this name has had registered by its word over this transport that were never
+    /// onboarded; of many, `limit`.
+    pub async fn path_unfinished_behind(
+        &self,
+        tenant: &TenantId,
+        transport: &str,
+        broker: &str,
+        limit: usize,
+    ) -> Result<usize> {
+        let statement = sql("SELECT d.id FROM device d \
+             JOIN management_path p ON p.tenant = d.tenant AND p.device = d.id AND p.transport = $2 \
+             JOIN identity i ON i.tenant = d.tenant AND i.device = d.id AND i.source = 'broker' \
+             WHERE d.tenant = $1 AND d.onboarding <> 'complete' AND replace(p.info, $3, '') <> p.info LIMIT $4")
+        .bind(tenant)
+        .bind(transport)
+        .bind(behind(&broker.to_owned())?)
+        .bind(limit);
+        Ok(self.all(statement).await?.len())
+    }
+
     /// Removes a path with its credentials.
     pub async fn path_delete(
         &self,
@@ -363,33 +383,6 @@ impl Store {
         .await
     }
 
-    /// A node starts: every link that it held before is over. The devices that lost their link.
-    pub async fn path_reset_node(
-        &self,
-        tenant: &TenantId,
-        node: &NodeId,
-        reason: String,
-        at: Timestamp,
-    ) -> Result<Vec<DeviceId>> {
-        let (tenant, node) = (tenant.clone(), node.clone());
-        self.write(&tenant.clone(), move |tx| {
-            Box::pin(async move {
-                let update = sql("UPDATE management_path SET node = NULL, disconnected_at = $1, disconnect_reason = $2 \
-                     WHERE tenant = $3 AND node = $4 RETURNING device")
-                .bind(at)
-                .bind(reason)
-                .bind(&tenant)
-                .bind(node.as_str());
-                let devices: Vec<DeviceId> = collect(&tx.all(update).await?, |row| row.columns().take())?;
-                for device in &devices {
-                    lost(tx, &tenant, *device, at, None).await?;
-                }
-                Ok(devices)
-            })
-        })
-        .await
-    }
-
     pub(crate) async fn path_change(
         &self,
         tenant: &TenantId,
@@ -406,8 +399,13 @@ impl Store {
     }
 }
 
+/// What stands in the path of a device that is behind a broker of this name.
+pub(crate) fn behind(broker: &String) -> Result<String> {
+    Ok(format!("\"broker\":{}", json(broker)?))
+}
+
 /// Notes the loss on the device, unless another path of it still has a link.
-async fn lost(
+pub(crate) async fn lost(
     tx: &mut crate::Tx,
     tenant: &TenantId,
     device: DeviceId,

@@ -19,6 +19,9 @@ pub struct SwapClaim {
     pub until: Timestamp,
     /// The device is linked to this node and to no other: whatever another was about to do came to nothing.
     pub alone: bool,
+    /// It is heard through a broker: that it came with a setup key stands in its path and nowhere else, and it may have
+    /// come with a credential of its own since.
+    pub brokered: bool,
 }
 
 /// Whether a node may swap.
@@ -28,6 +31,8 @@ pub enum Swap {
     Claimed,
     /// Nothing changed: another node is about to, until then.
     Held(Timestamp),
+    /// Nothing changed: the device has shown a credential of its own since it was heard to have come with a setup key.
+    Over,
 }
 
 impl Store {
@@ -63,7 +68,8 @@ impl Store {
                 let claimed = sql(
                     "UPDATE management_path SET swap_node = $4, swap_until = $5 \
                      WHERE tenant = $1 AND device = $2 AND transport = $3 \
-                     AND (swap_until IS NULL OR swap_until <= $6 OR swap_node = $4 OR $7 = 1)",
+                     AND (swap_until IS NULL OR swap_until <= $6 OR swap_node = $4 OR $7 = 1) \
+                     AND ($8 = 0 OR swap_key IS NOT NULL OR credential_hash IS NULL)",
                 )
                 .bind(&tenant)
                 .bind(device)
@@ -71,15 +77,24 @@ impl Store {
                 .bind(claim.node.as_str())
                 .bind(claim.until)
                 .bind(claim.at)
-                .bind(claim.alone);
+                .bind(claim.alone)
+                .bind(claim.brokered);
                 if tx.execute(claimed).await? == 0 {
-                    let known = sql("SELECT swap_until FROM management_path \
-                         WHERE tenant = $1 AND device = $2 AND transport = $3")
+                    let known = sql(
+                        "SELECT swap_until, swap_key, credential_hash FROM management_path \
+                         WHERE tenant = $1 AND device = $2 AND transport = $3",
+                    )
                     .bind(&tenant)
                     .bind(device)
                     .bind(&transport);
                     let known = tx.optional(known).await?.ok_or(Error::NotFound("path"))?;
-                    let until: Option<Timestamp> = known.columns().take()?;
+                    let mut known = known.columns();
+                    let until: Option<Timestamp> = known.take()?;
+                    let key: Option<SetupKeyId> = known.take()?;
+                    let own: Option<SecretHash> = known.take()?;
+                    if claim.brokered && key.is_none() && own.is_some() {
+                        return Ok(Swap::Over);
+                    }
                     return Ok(Swap::Held(until.unwrap_or(claim.at)));
                 }
                 let pending = expect::pending(&tenant, device, &transport, hash, claim.at);
@@ -91,21 +106,24 @@ impl Store {
         .await
     }
 
-    /// The device did not take what this node has sent it, or nobody knows whether it did: any node may try again.
+    /// The device did not take what this node has sent it, or nobody knows whether it did: any node may try again from
+    /// this moment on.
     pub async fn path_swap_over(
         &self,
         tenant: &TenantId,
         device: DeviceId,
         transport: &str,
         node: &NodeId,
+        from: Timestamp,
         events: Vec<Event>,
     ) -> Result<()> {
-        let over = sql("UPDATE management_path SET swap_until = CASE WHEN swap_node = $4 THEN NULL ELSE swap_until END \
+        let over = sql("UPDATE management_path SET swap_until = CASE WHEN swap_node = $4 THEN $5 ELSE swap_until END \
              WHERE tenant = $1 AND device = $2 AND transport = $3")
         .bind(tenant)
         .bind(device)
         .bind(transport)
-        .bind(node.as_str());
+        .bind(node.as_str())
+        .bind(from);
         self.path_change(tenant, over, events).await
     }
 
@@ -155,7 +173,7 @@ impl Store {
         self.path_change(tenant, update, Vec::new()).await
     }
 
-    /// The tenants in which a device has this endpoint id that was registered before this one; of many, some.
+    /// The tenants in which a device has had this endpoint id since before this one had it; of many, some.
     pub async fn endpoint_known_before(
         &self,
         endpoint_id: &str,
@@ -163,12 +181,19 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<TenantId>> {
         let mut statement =
-            sql("SELECT tenant, device FROM identity WHERE kind = 'usp_endpoint' AND value = $1")
+            sql("SELECT i.tenant, i.device FROM identity i WHERE i.kind = 'usp_endpoint' AND i.value = $1")
                 .bind(endpoint_id);
         if let Some(device) = device {
-            statement.push(" AND device < ").arg(device);
+            // By when it got the name, which a device that it is merged into need not have had before.
+            statement
+                .push(
+                    " AND EXISTS (SELECT 1 FROM identity own WHERE own.kind = 'usp_endpoint' AND own.value = $1 \
+                     AND (i.at < own.at OR i.at = own.at AND i.device < own.device) AND own.device = ",
+                )
+                .arg(device);
+            statement.push(")");
         }
-        statement.push(" ORDER BY device LIMIT ").arg(limit);
+        statement.push(" ORDER BY i.at, i.device LIMIT ").arg(limit);
         let rows = self.all(statement).await?;
         crate::collect(&rows, |row| row.columns().take())
     }

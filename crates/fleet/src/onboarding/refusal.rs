@@ -42,11 +42,13 @@ pub enum Refusal {
     BehindAnotherBroker,
     /// Its broker has had too many devices registered lately.
     RegistrationsLimited,
+    /// Its broker has had too many devices registered that were never onboarded.
+    TooManyUnfinished,
 }
 
 impl Refusal {
     /// All reasons.
-    pub const ALL: [Refusal; 18] = [
+    pub const ALL: [Refusal; 19] = [
         Self::UnknownCredential,
         Self::SetupKeyUnusable,
         Self::SetupKeyLimited,
@@ -65,6 +67,7 @@ impl Refusal {
         Self::Flapping,
         Self::BehindAnotherBroker,
         Self::RegistrationsLimited,
+        Self::TooManyUnfinished,
     ];
 
     /// Its name in the store and the API.
@@ -88,6 +91,7 @@ impl Refusal {
             Self::Flapping => "flapping",
             Self::BehindAnotherBroker => "behind_another_broker",
             Self::RegistrationsLimited => "registrations_limited",
+            Self::TooManyUnfinished => "too_many_unfinished",
         }
     }
 
@@ -135,6 +139,9 @@ impl Refusal {
             Self::RegistrationsLimited => {
                 "its broker has had too many devices registered in a short time"
             }
+            Self::TooManyUnfinished => {
+                "its broker has had too many devices registered that were never onboarded"
+            }
         }
     }
 
@@ -142,7 +149,10 @@ impl Refusal {
     pub fn http_status(self) -> u16 {
         match self {
             Self::UnknownCredential | Self::SetupKeyUnusable | Self::TokenSuperseded => 401,
-            Self::SetupKeyLimited | Self::RegistrationsLimited | Self::Flapping => 429,
+            Self::SetupKeyLimited
+            | Self::RegistrationsLimited
+            | Self::TooManyUnfinished
+            | Self::Flapping => 429,
             Self::EndpointMissing => 400,
             Self::EndpointMismatch
             | Self::ReadmitNeeded

@@ -22,11 +22,20 @@ pub async fn run(
 ) {
     let mut places = Places::new();
     let mut purged: Option<tokio::time::Instant> = None;
+    // Since when the store answers: whoever holds links had the time since then to write down whom it hears.
+    let mut answers = tokio::time::Instant::now();
     loop {
         report("overdue operations", overdue(&store, now()).await);
         report("waiting operations", waiting(&store, &handle, now()).await);
         let told = silent(&store, presence, &mut places, now()).await;
+        if told.is_err() {
+            answers = tokio::time::Instant::now();
+        }
         report("silent devices", told);
+        if answers.elapsed() >= presence.silent_after {
+            let lost = unheard(&store, presence, now()).await;
+            report("links that nobody holds", lost);
+        }
         report("devices that stay away", lapsed(&store, now()).await);
         if purged.is_none_or(|at| at.elapsed() > limits::PURGE_EVERY) {
             purged = Some(tokio::time::Instant::now());
@@ -116,6 +125,28 @@ pub async fn waiting(store: &Store, handle: &Handle, now: Timestamp) -> store::R
         }
         after = page.into_iter().next_back();
     }
+}
+
+/// Writes off the links of devices that no server has heard for too long: the one that held them was killed, or was one of
+/// several behind a broker and left that to the others.
+pub async fn unheard(
+    store: &Store,
+    presence: PresenceConfig,
+    now: Timestamp,
+) -> store::Result<u64> {
+    let since = now.minus(presence.lapses_after());
+    let mut count = 0;
+    for tenant in store.tenant_list().await? {
+        loop {
+            let batch = limits::RECONCILE_BATCH;
+            let gone = store.path_lapse(&tenant.id, since, now, batch).await?;
+            count += gone.len() as u64;
+            if gone.len() < batch {
+                break;
+            }
+        }
+    }
+    Ok(count)
 }
 
 /// Notes of devices that come at intervals, and do not come any more, that they are gone.

@@ -354,6 +354,9 @@ fn remedy(reason: R) -> &'static str {
         R::RegistrationsLimited => {
             "Nothing, it tries again by itself. If nobody rolls out devices there, look who may publish at that broker, or take `registers` away."
         }
+        R::TooManyUnfinished => {
+            "Look who may publish at that broker, and remove the devices that are not yours: those whose onboarding was begun and never came to its end. There is room again as soon as one is onboarded or removed."
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use fleet::southbound::{Answer, ObjectSettings, Op, Setting};
 use fleet::{DeviceId, TenantId};
 use mtp::mqtt::{DialConfig, DialError, Version, dial};
 use serde_json::{Value, json};
+use server::southbound::usp::limits::Limits;
 use server::state::now;
 use store::testing::{TestDatabase, databases, sqlite};
 use usp::EndpointId;
@@ -46,6 +47,17 @@ pub async fn asked_by(
     broker: Option<String>,
     connects: bool,
 ) -> World {
+    asked_within(db, asks, broker, connects, |_| {}).await
+}
+
+/// The same within other limits.
+pub async fn asked_within(
+    db: TestDatabase,
+    asks: SocketAddr,
+    broker: Option<String>,
+    connects: bool,
+    change: impl FnOnce(&mut Limits),
+) -> World {
     let (password, secret) = (secret_file("ours"), secret_file(SECRET));
     let mut text = format!("[broker_auth]\nlisten = \"{asks}\"\nsecret_file = {secret:?}\n");
     if let Some(url) = broker {
@@ -59,6 +71,7 @@ pub async fn asked_by(
         config.broker_auth = given.broker_auth;
         config.usp.brokers = given.usp.brokers;
         limits.broker_retry_min = Duration::from_millis(100);
+        change(limits);
     })
     .await;
     if connects {
@@ -187,6 +200,41 @@ async fn an_agent_over_stomp_swaps_its_setup_key_at_a_rabbitmq_that_asks() {
         world.refused("readmit_needed").await;
         agent.stop().await;
     }
+}
+
+/// What is below its own name is allowed to it there: it is no name of a device.
+#[tokio::test]
+async fn a_device_over_stomp_is_nobody_whose_name_begins_with_its_own() {
+    let asks = free();
+    let broker = rabbitmq(asks);
+    let url = format!("stomp://127.0.0.1:{}", broker.stomp);
+    let world = asked_by(sqlite().await.unwrap(), asks, Some(url), true).await;
+    let victim = format!("{M1}.B");
+    let device = crate::rig::registered(&world, &victim).await;
+    let mut link = stomp(&broker, &format!("acme/setup/{M1}"), &world.key, M1)
+        .await
+        .unwrap();
+    let from = EndpointId::parse(&victim).unwrap();
+    let own = EndpointId::parse(&world.own).unwrap();
+    let connect = usp::record::StompConnectRecord::default();
+    let hello = usp::Record::new(usp::Version::V1_3, &from, &own, connect);
+    let to = format!("/topic/usp.acme.controller.{victim}");
+    let reply = format!("/topic/usp.acme.agent.{victim}");
+    let sent = link.send_as(usp::codec::encode_record(&hello).into(), &to, &reply);
+    sent.await.unwrap();
+    let pushed = async {
+        loop {
+            if link.recv_some().await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = pushed => panic!("it is not let publish there: nothing is tried"),
+        () = world.refused("wrong-topic") => {}
+    }
+    let path = world.store.path(&world.tenant, device, "stomp").await;
+    assert_eq!(path.unwrap(), None);
 }
 
 /// A client of STOMP, which listens where answers to this device go.
@@ -494,7 +542,7 @@ async fn nobody_but_a_broker_with_the_secret_is_answered() {
 }
 
 /// What RabbitMQ is told about a user and a queue.
-async fn queue(ask: &Asks, user: &str, name: &str, permission: &str) -> String {
+pub async fn queue(ask: &Asks, user: &str, name: &str, permission: &str) -> String {
     let body = json!({
         "username": user, "vhost": "/", "resource": "queue", "name": name, "permission": permission,
     });

@@ -189,9 +189,8 @@ async fn a_device_that_is_heard_through_one_broker_is_not_taken_over_through_ano
     }
 }
 
-#[tokio::test]
-async fn a_broker_registers_only_so_many_devices_of_a_tenant_at_a_time() {
-    const WIDE: &str = "\
+/// Who may be whoever he says.
+const WIDE: &str = "\
 user headend
 topic read usp/+/controller/+/#
 topic write usp/+/agent/+/#
@@ -199,6 +198,9 @@ user acme/m1
 topic write usp/#
 topic read usp/acme/agent/#
 ";
+
+#[tokio::test]
+async fn a_broker_registers_only_so_many_devices_of_a_tenant_at_a_time() {
     let broker = Mosquitto::start(&[US, M1], WIDE).await;
     let brokers = to(&broker, "");
     let world = World::with(sqlite().await.unwrap(), |config, limits| {
@@ -227,6 +229,51 @@ topic read usp/acme/agent/#
         found.await.unwrap()
     })
     .await;
+}
+
+/// Names that somebody made up are never onboarded; real devices are.
+#[tokio::test]
+async fn a_broker_has_only_so_many_devices_of_a_tenant_registered_that_are_never_onboarded() {
+    for db in databases().await.unwrap() {
+        let broker = Mosquitto::start(&[US, M1], WIDE).await;
+        let brokers = to(&broker, "");
+        let world = World::with(db, |config, limits| {
+            config.usp.brokers = brokers;
+            limits.broker_unfinished_max = 2;
+            limits.broker_refused_for = std::time::Duration::from_millis(100);
+        })
+        .await;
+        let mut many = client(&world, &broker, M1, EID).await.unwrap();
+        let mut says = async |endpoint: &str| {
+            let hello = hello_of(&world, &EndpointId::parse(endpoint).unwrap());
+            let to = format!("usp/acme/controller/{endpoint}");
+            let sent = many.send_to(hello, &to, "usp/x", Version::V5);
+            assert!(sent.await.unwrap());
+        };
+        let mut known = Vec::new();
+        for endpoint in ["os::00256D-X1", "os::00256D-X2"] {
+            says(endpoint).await;
+            let device = world.device(endpoint).await;
+            until("it is linked", async || {
+                let path = world.store.path(&world.tenant, device, "mqtt").await;
+                path.unwrap().map(drop)
+            })
+            .await;
+            known.push(device);
+        }
+        says("os::00256D-X3").await;
+        world.refused("too_many_unfinished").await;
+        // One of them is removed: a real device has the room.
+        let removed = world.store.device_delete(&world.tenant, known[0], vec![]);
+        removed.await.unwrap();
+        let real = agent(&world, &broker, "5.0", "R1", M1);
+        world.onboarded("os::00256D-R1").await;
+        // And leaves it to the next.
+        let other = agent(&world, &broker, "5.0", "R2", M1);
+        world.onboarded("os::00256D-R2").await;
+        real.stop().await;
+        other.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -6,11 +6,12 @@ use server::{secret, state::now};
 use store::PathSetup;
 use store::testing::{databases, sqlite};
 
-use crate::asked::{Asks, asked, asked_by, other};
+use crate::asked::{Asks, asked, asked_by, other, queue};
 use crate::mosquitto::free;
 use crate::rig::{World, add_key};
 
 const M1: &str = "os::00256D-M1";
+const M2: &str = "os::00256D-M2";
 const ALLOW: &str = "{\"result\":\"allow\"}";
 const DENY: &str = "{\"result\":\"deny\"}";
 
@@ -75,6 +76,25 @@ async fn a_client_identifier_is_the_tenants_that_had_its_endpoint_id_first() {
         assert_eq!(publishes(&ask, &theirs_user, &scoped, "acme").await, DENY);
         assert_eq!(comes(&ask, &ours_user, &ours, &scoped).await, DENY);
         world.refused("client-identifier-taken").await;
+        // Nor what RabbitMQ keeps under it, also for who came without an identifier, over STOMP.
+        let stomp = format!("other/setup/{M1}");
+        let free = format!("other/setup/{M2}");
+        for (user, endpoint) in [(&stomp, M1), (&free, M2)] {
+            let come = json!({"username": user, "password": key});
+            let told = ask.json("rabbitmq/user", "", come).await.1;
+            assert_eq!(
+                told == "allow",
+                endpoint == M2,
+                "it has a credential of its own"
+            );
+        }
+        let kept = format!("mqtt-subscription-{M1}qos1");
+        for permission in ["configure", "write", "read"] {
+            assert_eq!(queue(&ask, &theirs_user, &kept, permission).await, "deny");
+            assert_eq!(queue(&ask, &ours_user, &kept, permission).await, "allow");
+            let own = format!("mqtt-subscription-{M2}qos1");
+            assert_eq!(queue(&ask, &free, &own, permission).await, "allow");
+        }
         // Which devices others have is nobody's business but the platform's.
         let since = fleet::Timestamp::default();
         for (tenant, told) in [(Some(&tenant), false), (None, true)] {

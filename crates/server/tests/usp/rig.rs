@@ -338,13 +338,21 @@ pub struct Second {
     pub shutdown: CancellationToken,
     pub adapter: Arc<Adapter>,
     pub facts: mpsc::Receiver<server::dispatch::Reported>,
-    _dir: tempfile::TempDir,
+    dir: Arc<tempfile::TempDir>,
 }
 
 impl World {
     /// Starts another server over the same store.
     pub async fn beside(&self) -> Second {
-        let dir = tempfile::tempdir().unwrap();
+        self.beside_in(Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    /// Starts that one again, as the same node.
+    pub async fn again(&self, second: &Second) -> Second {
+        self.beside_in(second.dir.clone()).await
+    }
+
+    async fn beside_in(&self, dir: Arc<tempfile::TempDir>) -> Second {
         let mut config = self.config.clone();
         config.data_dir = dir.path().to_owned();
         config.usp.endpoint_id = Some(self.own.clone());
@@ -358,7 +366,7 @@ impl World {
             shutdown,
             adapter: started.southbound,
             facts,
-            _dir: dir,
+            dir,
         }
     }
 

@@ -137,6 +137,7 @@ async fn a_device_does_not_keep_its_setup_key_because_another_server_was_about_t
             at: now(),
             until: now().plus(std::time::Duration::from_secs(6)),
             alone: false,
+            brokered: false,
         };
         let hash = secret::hash(&format!("{}", random::<u64>()));
         let swap = store.path_swap(tenant, device, "mqtt", hash, claim, vec![]);

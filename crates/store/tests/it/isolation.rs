@@ -414,9 +414,10 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
         at: now,
         until: far,
         alone: true,
+        brokered: true,
     };
     none(store.path_swap(me, id, ws, hash(998), claim, e()).await);
-    none(store.path_swap_over(me, id, ws, &node, e()).await);
+    none(store.path_swap_over(me, id, ws, &node, now, e()).await);
     let key = SetupKeyId(uuid::Uuid::from_u128(9));
     none(store.path_came(me, id, ws, "os::0-X", key).await);
     none(store.path_came_itself(me, id, ws).await);
@@ -429,11 +430,16 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     let node = NodeId::parse("n1").unwrap();
     assert!(
         store
-            .path_reset_node(me, &node, "x".to_owned(), now)
+            .path_reset_node(me, &node, &[], "x".to_owned(), now)
             .await
             .unwrap()
             .is_empty()
     );
+    assert!(store.path_lapse(me, far, far, 10).await.unwrap().is_empty());
+    let unfinished = store.path_unfinished_behind(me, ws, "north", 10).await;
+    assert_eq!(unfinished.unwrap(), 0);
+    let relinked = store.path_relinked(me, id, ws, &node, now, e()).await;
+    assert_eq!(relinked.unwrap(), None);
     // What is known of it.
     assert!(store.model(me, "key").await.unwrap().is_none());
     store.model_touch(me, "key", far).await.unwrap();

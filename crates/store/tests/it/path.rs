@@ -3,7 +3,7 @@
 use fleet::onboarding::TokenStatus;
 use fleet::{DeviceId, EventKind, NodeId};
 use store::path::{PathEnd, PathLink, PathPatch};
-use store::{DevicePatch, Error, Store};
+use store::{DevicePatch, Error, EventFilter, EventOrder, Store};
 
 use crate::world::{NOW, at, event, hash, insert_device, tenant, worlds};
 
@@ -191,7 +191,7 @@ async fn a_node_that_starts_again_has_no_links() {
         let node = NodeId::parse("n1").unwrap();
         let reset = db
             .store
-            .path_reset_node(&tenant, &node, "restart".to_owned(), at(5))
+            .path_reset_node(&tenant, &node, &[], "restart".to_owned(), at(5))
             .await
             .unwrap();
         assert_eq!(reset, [mine]);
@@ -209,6 +209,69 @@ async fn a_node_that_starts_again_has_no_links() {
         };
         assert!(!linked(mine).await);
         assert!(linked(theirs).await);
+        // What it shares with others it does not have alone.
+        let shared = PathLink {
+            info: serde_json::json!({ "broker": "north", "tls": true }),
+            ..link("n1", 6)
+        };
+        let made = db.store.path_connected(&tenant, mine, shared, vec![]);
+        made.await.unwrap();
+        for (broker, lost) in [("north", vec![]), ("nort", vec![mine])] {
+            let except = [broker.to_owned()];
+            let reason = "restart".to_owned();
+            let reset = db
+                .store
+                .path_reset_node(&tenant, &node, &except, reason, at(7));
+            assert_eq!(reset.await.unwrap(), lost);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_of_which_nobody_has_heard_is_written_off_once_and_taken_back_by_who_has_it() {
+    for db in worlds().await {
+        let (store, tenant) = (&db.store, tenant("acme"));
+        let unheard = insert_device(store, &tenant, "S1").await;
+        let heard = insert_device(store, &tenant, "S2").await;
+        for device in [unheard, heard] {
+            let made = store.path_connected(&tenant, device, link("n1", 1), vec![]);
+            assert_eq!(made.await.unwrap(), 1);
+        }
+        let hear = async |device, seconds| {
+            let heard = vec![(device, at(seconds))];
+            store.device_heard(&tenant, heard).await.unwrap()
+        };
+        assert!(hear(heard, 5).await.is_empty());
+        let lapse = async || store.path_lapse(&tenant, at(4), at(10), 10).await.unwrap();
+        assert_eq!(lapse().await, [unheard]);
+        assert!(lapse().await.is_empty());
+        let linked = async |device| {
+            let path = store.path(&tenant, device, WS).await.unwrap().unwrap();
+            let record = store.device(&tenant, device).await.unwrap();
+            let linked = record.device.evidence.linked();
+            assert_eq!(path.node.is_some(), linked);
+            linked
+        };
+        assert!(linked(heard).await && !linked(unheard).await);
+        let told = EventFilter {
+            device: Some(unheard),
+            kinds: vec![EventKind::DeviceDisconnected],
+            ..EventFilter::default()
+        };
+        let page = store.events(&tenant, EventOrder::After(0), &told, 10).await;
+        assert_eq!(page.unwrap().events.len(), 1);
+        // What was heard before that is no news; what is heard since is.
+        assert!(hear(unheard, 9).await.is_empty());
+        assert_eq!(hear(unheard, 11).await, [unheard]);
+        let node = NodeId::parse("n1").unwrap();
+        let relink = async |seconds| {
+            let relinked = store.path_relinked(&tenant, unheard, WS, &node, at(seconds), vec![]);
+            relinked.await.unwrap()
+        };
+        assert_eq!(relink(10).await, Some(2));
+        assert!(linked(unheard).await);
+        assert_eq!(relink(11).await, None);
+        assert!(hear(unheard, 12).await.is_empty());
     }
 }
 

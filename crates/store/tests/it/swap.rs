@@ -14,6 +14,7 @@ fn claim(node: &str, seconds: i64) -> SwapClaim {
         at: at(seconds),
         until: at(seconds + 60),
         alone: false,
+        brokered: false,
     }
 }
 
@@ -38,6 +39,7 @@ async fn of_several_nodes_one_swaps_and_what_it_sent_stays_good_until_the_device
                     assert!(until > at(seconds), "it is over by then");
                     false
                 }
+                Swap::Over => panic!("it has shown nothing"),
             }
         };
         let status = async |n| {
@@ -61,8 +63,9 @@ async fn of_several_nodes_one_swaps_and_what_it_sent_stays_good_until_the_device
         let node = |name| NodeId::parse(name).unwrap();
         for (who, free) in [(holder, false), (other, true)] {
             let who = node(who);
-            let over = store.path_swap_over(&tenant, device, MQTT, &who, vec![]);
+            let over = store.path_swap_over(&tenant, device, MQTT, &who, at(72), vec![]);
             over.await.unwrap();
+            assert!(!swap(holder, 71, 6).await);
             assert_eq!(swap(holder, 72, 6).await, free);
         }
         // The one before the last is what it took; the last may still be on its way.
@@ -106,6 +109,38 @@ async fn who_has_the_only_link_of_a_device_does_not_wait_for_a_node_that_had_it(
             let found = store.path_by_credential(&hash(n)).await.unwrap();
             assert_eq!(found.unwrap().status, TokenStatus::Pending);
         }
+    }
+}
+
+#[tokio::test]
+async fn what_a_device_has_shown_through_a_broker_takes_its_setup_key_back_for_nodes_that_are_late()
+{
+    for db in worlds().await {
+        let (store, tenant) = (&db.store, tenant("acme"));
+        let device = insert_device(store, &tenant, "S1").await;
+        let came = store.path_came(&tenant, device, MQTT, "os::0-S1", key(1));
+        came.await.unwrap();
+        let swap = async |node, n, brokered| {
+            let claim = SwapClaim {
+                brokered,
+                ..claim(node, 0)
+            };
+            let swapped = store.path_swap(&tenant, device, MQTT, hash(n), claim, vec![]);
+            swapped.await.unwrap()
+        };
+        assert_eq!(swap("n1", 1, true).await, Swap::Claimed);
+        assert_eq!(swap("n2", 2, true).await, Swap::Held(at(60)));
+        let shown = store.path_confirm(&tenant, device, MQTT, hash(1), vec![]);
+        assert!(shown.await.unwrap());
+        for node in ["n1", "n2"] {
+            assert_eq!(swap(node, 3, true).await, Swap::Over);
+        }
+        assert_eq!(store.path_by_credential(&hash(3)).await.unwrap(), None);
+        // A link of its own that it came over with a setup key says more, and so does that it came to the broker again.
+        assert_eq!(swap("n1", 4, false).await, Swap::Claimed);
+        let came = store.path_came(&tenant, device, MQTT, "os::0-S1", key(1));
+        came.await.unwrap();
+        assert_eq!(swap("n1", 5, true).await, Swap::Claimed);
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use store::PathEnd;
 use tokio::sync::mpsc;
 use usp::ErrorCode;
-use usp::controller::Sent;
+use usp::controller::{RequestId, Sent};
 
 use super::adapter::{Core, Ends};
 use super::admission::Ticket;
@@ -110,11 +110,19 @@ impl Running {
             _ => None,
         };
         let sent = self.session.unanswered();
+        let unsent = self.link.unsent();
+        let unsent = unsent
+            .iter()
+            .filter_map(|record| self.session.request_of(record));
+        let unsent: Vec<RequestId> = unsent.collect();
         for (id, waiting) in std::mem::take(&mut self.waiting) {
-            let left = sent
+            let waited = sent
                 .iter()
                 .any(|(known, sent)| *known == id && *sent == Sent::No);
-            let sent = if left { Sent::No } else { Sent::Yes };
+            let sent = match waited || unsent.contains(&id) {
+                true => Sent::No,
+                false => Sent::Yes,
+            };
             self.answered(*waiting, jobs::Outcome::Over(sent, words.clone()))
                 .await;
         }
@@ -132,8 +140,10 @@ impl Running {
         self.withdraw(&words).await;
         let ours = self.core.links.leave(&self.entry);
         self.core.next_turn(self.entry.device);
-        // Where other servers hear the device, too, it is not gone because this one stops, and need not know.
-        let others_go_on = stopped == Some(Stop::Shutdown.as_str()) && self.link.is_shared();
+        // Where other servers hear the device, too, it is not gone because this one stops or is cut off, and need not
+        // know. Where nobody hears it the link is written off later.
+        let shuts_down = stopped == Some(Stop::Shutdown.as_str());
+        let others_go_on = self.link.is_shared() && (shuts_down || self.link.is_cut_off());
         if ours && !others_go_on {
             self.note_end(&words, stopped).await;
         }
@@ -141,7 +151,7 @@ impl Running {
             // Nobody waits any more when it took too long.
             let _ = by.done.send(());
         }
-        if stopped == Some(Stop::Shutdown.as_str()) && !others_go_on {
+        if shuts_down && !others_go_on {
             self.session
                 .disconnect(ErrorCode::default(), "the controller shuts down");
             while let Some(record) = self.session.poll_transmit() {

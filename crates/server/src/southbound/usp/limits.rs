@@ -41,6 +41,8 @@ pub struct Limits {
     pub broker_registration_burst: f64,
     /// See [`BROKER_REGISTRATIONS_PER_SECOND`].
     pub broker_registrations_per_second: f64,
+    /// See [`BROKER_UNFINISHED_MAX`].
+    pub broker_unfinished_max: usize,
 }
 
 impl Default for Limits {
@@ -60,6 +62,7 @@ impl Default for Limits {
             broker_refused_for: BROKER_REFUSED_FOR,
             broker_registration_burst: BROKER_REGISTRATION_BURST,
             broker_registrations_per_second: BROKER_REGISTRATIONS_PER_SECOND,
+            broker_unfinished_max: BROKER_UNFINISHED_MAX,
         }
     }
 }
@@ -206,6 +209,10 @@ pub const BROKER_REGISTRATION_BURST: f64 = 1_000.0;
 
 /// The same in the long run.
 pub const BROKER_REGISTRATIONS_PER_SECOND: f64 = 5.0;
+
+/// Devices of one tenant that a broker has had registered by its word and that were never onboarded: names that somebody
+/// made up never are. As many as may come at once; those that are looked up at the same time may be more.
+pub const BROKER_UNFINISHED_MAX: usize = 1_000;
 
 /// Devices behind one broker that are looked up at the same time. Until there is room no more is read from it.
 pub const BROKER_ADMISSIONS_AT_ONCE: usize = 64;

@@ -38,6 +38,8 @@ pub enum Command {
     Ask(Box<Ask>),
     /// The device may have changed: look again.
     Refresh,
+    /// It was written off in the store, and was heard since.
+    Relink,
     /// Onboarding came to its end.
     Worked(Box<onboarding::Ended>),
     /// The device is not onboarded over another of its links any more.
@@ -223,6 +225,7 @@ impl Running {
                     Command::Job(job) => Box::pin(self.job(job)).await,
                     Command::Ask(ask) => self.asked(*ask),
                     Command::Refresh => self.refresh(),
+                    Command::Relink => Box::pin(self.relink()).await,
                     Command::Turn => self.begin_work(),
                     Command::Worked(ended) => {
                         if ended.merged {

@@ -128,7 +128,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     } = setup;
     let own = own::endpoint_id(&config)?;
     let node = own::node_id(&config)?;
-    forget_links(&store, &node).await?;
+    forget_links(&store, &node, &config).await?;
     let (recorder, incoming) = Recorder::new();
     let (alive, ended) = mpsc::channel(1);
     let ends = Ends {
@@ -193,13 +193,17 @@ async fn revocations(core: Arc<Core>) {
     .await;
 }
 
-/// The links that this node held when it was last alive are over.
-async fn forget_links(store: &Store, node: &NodeId) -> Result<(), StartError> {
+/// The links that this node held when it was last alive are over. Those that it had beside others are not for that:
+/// where nobody hears their devices they are written off later.
+async fn forget_links(store: &Store, node: &NodeId, config: &Config) -> Result<(), StartError> {
     const REASON: &str = "the server was restarted";
+    let all = config.usp.brokers.iter();
+    let shared = all.filter(|one| one.shared_group.is_some());
+    let shared: Vec<String> = shared.map(|one| one.name.clone()).collect();
     for tenant in store.tenant_list().await? {
         let at = now();
         let lost = store
-            .path_reset_node(&tenant.id, node, REASON.to_owned(), at)
+            .path_reset_node(&tenant.id, node, &shared, REASON.to_owned(), at)
             .await?;
         // A device may have had several.
         let lost: BTreeSet<DeviceId> = lost.into_iter().collect();

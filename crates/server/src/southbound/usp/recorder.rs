@@ -209,9 +209,18 @@ async fn hear(core: &Arc<Core>, store: &Store, written: &mut HashMap<DeviceId, T
         written.retain(|device, _| core.links.get(*device).is_some());
     }
     for (tenant, heard) in fresh {
-        if let Err(error) = store.device_heard(&tenant, heard).await {
-            tracing::warn!(%error, "when devices were last heard could not be written");
-            written.clear();
+        match store.device_heard(&tenant, heard).await {
+            Ok(written_off) => {
+                let links = written_off.into_iter().flat_map(|id| core.links.of(id));
+                for link in links {
+                    // One whose inbox is full is told the next time.
+                    let _ = link.inbox.try_send(Command::Relink);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "when devices were last heard could not be written");
+                written.clear();
+            }
         }
     }
 }

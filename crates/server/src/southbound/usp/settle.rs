@@ -177,6 +177,43 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Another server has written this link off, as it did not hear the device, or heard nothing of this server.
+    pub(super) async fn relink(&mut self) {
+        if !self.is_open() || !self.core.links.holds(&self.entry) {
+            return;
+        }
+        let (core, entry) = (&self.core, &self.entry);
+        let (tenant, device) = (&entry.tenant, entry.device);
+        let event = event(tenant, device, EventKind::DeviceConnected).data(json!({
+            "transport": entry.transport, "peer": entry.peer.to_string(), "credential": named(entry.strength),
+        }));
+        let relinked = core.store.path_relinked(
+            tenant,
+            device,
+            entry.transport,
+            &core.node,
+            now(),
+            vec![event],
+        );
+        match relinked.await {
+            Ok(number) => self.number = number.unwrap_or(self.number),
+            // It is told again when the device is heard the next time.
+            Err(error) => {
+                tracing::warn!(%error, %device, "that a device is connected could not be written");
+            }
+        }
+    }
+}
+
+/// How well it proved who it is, as in the store.
+fn named(strength: Strength) -> String {
+    serde_json::to_value(strength)
+        .ok()
+        .and_then(|name| name.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
 /// Tells the store.
 async fn connect(
     core: &Core,
@@ -186,10 +223,7 @@ async fn connect(
 ) -> Result<(u64, bool), store::Error> {
     let decision = &ticket.decision;
     let (tenant, device) = (&entry.tenant, entry.device);
-    let authenticated_by = serde_json::to_value(decision.strength)
-        .ok()
-        .and_then(|name| name.as_str().map(str::to_owned))
-        .unwrap_or_default();
+    let authenticated_by = named(decision.strength);
     events.push(
         event(tenant, device, EventKind::DeviceConnected).data(json!({
             "transport": ticket.transport, "peer": entry.peer.to_string(), "credential": authenticated_by,

@@ -128,9 +128,27 @@ impl Wire {
         }
     }
 
+    /// The device is behind somebody else's broker.
+    pub fn is_brokered(&self) -> bool {
+        matches!(self, Self::Brokered(_))
+    }
+
     /// Other servers hear the device, too.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Brokered(link) if link.is_shared())
+    }
+
+    /// Records that certainly have not left over a link that is over, where that can be told.
+    pub fn unsent(&mut self) -> Vec<Bytes> {
+        match self {
+            Self::Brokered(link) => link.unsent(),
+            Self::WebSocket(_) | Self::Mqtt(_) => Vec::new(),
+        }
+    }
+
+    /// The connection to the broker is gone, which says nothing of the device.
+    pub fn is_cut_off(&self) -> bool {
+        matches!(self, Self::Brokered(link) if link.is_cut_off())
     }
 
     /// What comes next. Cancel-safe.

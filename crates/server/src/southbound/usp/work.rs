@@ -63,7 +63,8 @@ pub(super) fn begin(link: &mut Running) {
     if !link.core.links.begin_work(&link.entry) {
         return;
     }
-    (work.running, work.again, work.retry_at) = (true, false, None);
+    let again = std::mem::take(&mut work.again);
+    (work.running, work.retry_at) = (true, None);
     let job = Job {
         core: link.core.clone(),
         _ends: link.ends.clone(),
@@ -72,7 +73,9 @@ pub(super) fn begin(link: &mut Running) {
         asker,
         unfinished: work.unfinished,
         swap: work.swap.clone(),
-        elsewhere: work.elsewhere,
+        brokered: link.link.is_brokered(),
+        // What came up meanwhile is looked at all the same.
+        elsewhere: work.elsewhere && !again,
         introduced: work.introduced.clone(),
         stamped: link.session.version(),
     };
@@ -99,8 +102,8 @@ impl Running {
             }
             let elsewhere = match ended.swap {
                 Some(Swapped::Elsewhere(wait)) => Some(wait),
-                Some(Swapped::Given | Swapped::Refused) => {
-                    work.swap = None;
+                Some(Swapped::Given | Swapped::Has | Swapped::Refused) => {
+                    (work.swap, work.elsewhere) = (None, false);
                     None
                 }
                 None => None,

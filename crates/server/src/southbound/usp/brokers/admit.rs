@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use fleet::Identity;
 use fleet::onboarding::{self, Credential, Newcomer, Refusal, Who};
+use fleet::{Identity, TenantId};
 use usp::EndpointId;
 
 use super::{Broker, Name};
@@ -22,7 +22,7 @@ impl Broker {
         in_topic: bool,
     ) -> Result<Box<Ticket>, Turned> {
         let store = &core.store;
-        let Ok(tenant) = fleet::TenantId::parse(&name.0) else {
+        let Ok(tenant) = TenantId::parse(&name.0) else {
             return Err(unknown());
         };
         let disabled = match store.tenant(&tenant).await {
@@ -42,11 +42,15 @@ impl Broker {
                     key = path.swap_key.or(key);
                 }
             }
-            // It may have been revoked since the broker asked.
-            if let Some(came_with) = key
+            // It may have been revoked since the broker asked, and is all that the device has shown there.
+            if let Some(came_with) = key.filter(|_| self.settings.asks)
                 && !admission::is_in_force(store, &tenant, came_with).await?
             {
-                key = None;
+                return Err(Turned::No {
+                    tenant: Some(tenant),
+                    refusal: Refusal::SetupKeyUnusable,
+                    detail: format!("it came with it to the broker {}", self.settings.name),
+                });
             }
             known = Some(all);
         }
@@ -87,17 +91,8 @@ impl Broker {
             refusal,
             detail: format!("by the word of the broker {}", self.settings.name),
         })?;
-        if decision.who == Who::New
-            && decision.setup_key.is_none()
-            && self
-                .registrations
-                .limited(decision.tenant.clone(), Instant::now())
-        {
-            return Err(Turned::No {
-                tenant: Some(decision.tenant),
-                refusal: Refusal::RegistrationsLimited,
-                detail: format!("by the word of the broker {}", self.settings.name),
-            });
+        if decision.who == Who::New && decision.setup_key.is_none() {
+            self.may_register(core, &decision.tenant).await?;
         }
         Ok(Box::new(Ticket {
             endpoint,
@@ -116,6 +111,31 @@ impl Broker {
                 },
             }),
         }))
+    }
+}
+
+impl Broker {
+    /// Whether its word is enough for one device more.
+    async fn may_register(&self, core: &Core, tenant: &TenantId) -> Result<(), Turned> {
+        let refuse = |refusal, detail| Turned::No {
+            tenant: Some(tenant.clone()),
+            refusal,
+            detail,
+        };
+        let (name, max) = (self.name(), core.limits.broker_unfinished_max);
+        let (store, transport) = (&core.store, self.transport());
+        let unfinished = store.path_unfinished_behind(tenant, transport, name, max);
+        if unfinished.await? >= max {
+            let detail = format!(
+                "limit BROKER_UNFINISHED_MAX: {max} that the broker {name} has had registered"
+            );
+            return Err(refuse(Refusal::TooManyUnfinished, detail));
+        }
+        if self.registrations.limited(tenant.clone(), Instant::now()) {
+            let detail = format!("by the word of the broker {name}");
+            return Err(refuse(Refusal::RegistrationsLimited, detail));
+        }
+        Ok(())
     }
 }
 

@@ -53,6 +53,14 @@ impl Client<'_> {
     }
 }
 
+/// The device that a user is.
+struct Whose {
+    tenant: TenantId,
+    device: DeviceId,
+    /// The names under which it may do anything.
+    endpoints: Vec<EndpointId>,
+}
+
 /// What a client wants to do with a topic or a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wants {
@@ -291,7 +299,7 @@ impl Door {
         levels: Levels,
     ) -> Result<(), No> {
         let user = User::parse(username, client_id).map_err(|_| No::Refused)?;
-        let endpoints = self.endpoints(&user).await?;
+        let endpoints = self.whose(&user).await?.endpoints;
         let allowed = endpoints.iter().any(|endpoint| {
             let area = self.topics.area(&user.login.tenant, endpoint);
             allows(&area, wants, topic, levels)
@@ -299,27 +307,30 @@ impl Door {
         allowed.then_some(()).ok_or(No::Refused)
     }
 
-    /// Whether a client that came in may have this client identifier.
-    pub async fn may_be(&self, username: &str, client_id: &str) -> Result<(), No> {
-        let user = User::parse(username, client_id).map_err(|_| No::Refused)?;
-        let endpoints = self.endpoints(&user).await?;
-        (user.endpoint.is_some() && !endpoints.is_empty())
-            .then_some(())
-            .ok_or(No::Refused)
+    /// Whether a client that came in may have this client identifier, or what is kept under it: where devices of several
+    /// tenants have the endpoint id it is one's alone.
+    pub async fn may_be(&self, client: &Client<'_>) -> Result<(), No> {
+        let user = User::parse(client.username, client.client_id).map_err(|_| No::Refused)?;
+        let whose = self.whose(&user).await?;
+        if user.endpoint.is_none() || whose.endpoints.is_empty() {
+            return Err(No::Refused);
+        }
+        let Whose { tenant, device, .. } = whose;
+        self.alone(client, &user, &tenant, Some(device)).await
     }
 
     /// Whether the queue of this name is the one of this user's device.
     pub async fn may_use(&self, username: &str, queue: &str) -> Result<(), No> {
         let user = User::parse(username, "").map_err(|_| No::Refused)?;
-        let endpoints = self.endpoints(&user).await?;
+        let endpoints = self.whose(&user).await?.endpoints;
         let owner = |endpoint: &EndpointId| format!("{}/{endpoint}", user.login.tenant);
         let owners: Vec<String> = endpoints.iter().map(owner).collect();
         let is = self.queues.belongs(queue, &owners);
         is.then_some(()).ok_or(No::Refused)
     }
 
-    /// Which devices the user is.
-    async fn endpoints(&self, user: &User) -> Result<Vec<EndpointId>, No> {
+    /// Which device the user is.
+    async fn whose(&self, user: &User) -> Result<Whose, No> {
         let (store, login) = (&self.core.store, &user.login);
         let tenant = TenantId::parse(&login.tenant).map_err(|_| No::Refused)?;
         match store.tenant(&tenant).await {
@@ -336,7 +347,11 @@ impl Door {
             // The key it came with may have been revoked since, or its time may be over.
             for key in paths.iter().filter_map(|path| path.swap_key) {
                 if admission::is_in_force(store, &tenant, key).await? {
-                    return Ok(vec![endpoint]);
+                    return Ok(Whose {
+                        tenant,
+                        device: known.device,
+                        endpoints: vec![endpoint],
+                    });
                 }
             }
             return Err(No::Refused);
@@ -351,7 +366,12 @@ impl Door {
         let own = own.filter(|path| path.has_current || path.pending_at.is_some());
         let own = own.filter_map(|path| EndpointId::parse(&path.endpoint_id).ok());
         let is = |own: &EndpointId| user.endpoint.as_ref().is_none_or(|named| named == own);
-        Ok(own.filter(is).collect())
+        let endpoints = own.filter(is).collect();
+        Ok(Whose {
+            tenant,
+            device,
+            endpoints,
+        })
     }
 
     fn refuse(

@@ -253,8 +253,14 @@ impl Hooks {
                 let id = name.strip_prefix("mqtt-subscription-");
                 let id =
                     id.and_then(|id| id.strip_suffix("qos0").or_else(|| id.strip_suffix("qos1")));
-                let id = id.ok_or(No::Refused)?;
-                self.door.may_be(client.username, id).await
+                let client_id = id.ok_or(No::Refused)?;
+                let whoever = Client {
+                    username: client.username,
+                    password: "",
+                    client_id,
+                    peer: client.peer,
+                };
+                self.door.may_be(&whoever).await
             }
             _ => Err(No::Refused),
         }

@@ -68,7 +68,7 @@ async fn once(core: &Arc<Core>, broker: &Arc<Broker>) -> String {
     };
     broker.connected();
     tracing::info!(broker = broker.name(), peer = %link.peer_addr(), "connected to the broker");
-    let (outgoing, outbox) = mpsc::channel(BROKER_OUTBOX);
+    let (outgoing, mut outbox) = mpsc::channel(BROKER_OUTBOX);
     let connection = Connection {
         outgoing,
         peer: link.peer_addr(),
@@ -85,7 +85,13 @@ async fn once(core: &Arc<Core>, broker: &Arc<Broker>) -> String {
             () = stopped.cancelled() => {}
         }
     });
-    serve(core, broker, link, &connection, outbox).await
+    let why = serve(core, broker, link, &connection, &mut outbox).await;
+    // What waited for the broker to take it.
+    outbox.close();
+    while let Ok(one) = outbox.try_recv() {
+        broker.unsent(one);
+    }
+    why
 }
 
 /// Why there is no connection at the end.
@@ -96,7 +102,7 @@ async fn serve(
     broker: &Arc<Broker>,
     mut link: Client,
     connection: &Connection,
-    mut outbox: mpsc::Receiver<Outgoing>,
+    outbox: &mut mpsc::Receiver<Outgoing>,
 ) -> String {
     let mut leaving = false;
     loop {
@@ -190,6 +196,14 @@ impl Broker {
             return self.complain(core, to, Some(&name), "tenant-not-behind-broker", detail);
         }
         let ours = &self.settings;
+        if ours.url.protocol == Protocol::Stomp && ours.asks && endpoint.contains('.') {
+            // There what is below another's is allowed to that one, which says where it is answered over MQTT 3.1.1.
+            let detail = format!(
+                "published to {}: with a dot it cannot be told from what is below another's",
+                incoming.topic
+            );
+            return self.complain(core, to, Some(&name), "wrong-topic", detail);
+        }
         if ours.url.protocol == Protocol::Mqtt
             && ours.version == Version::V311
             && !incoming.in_topic

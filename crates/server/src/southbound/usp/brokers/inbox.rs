@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::link::{Between, Link, Parts};
-use super::{Broker, Connection, Name, lock};
+use super::{Broker, Connection, Name, Outgoing, lock};
 use crate::southbound::usp::limits::{
     BROKER_AGENT_BYTES_MAX, BROKER_AGENT_INBOX, BROKER_COPY_BYTES_MAX, BROKER_INBOX_BYTES_MAX,
     BROKER_INBOX_KEPT_BYTES, BROKER_REFUSED_MAX, BROKER_UNHEARD_MAX,
@@ -48,6 +48,8 @@ pub(super) struct Inbox {
     admitted: bool,
     /// Why it ended, where that is not the end of the connection.
     why: Arc<OnceLock<String>>,
+    /// Records that have not left when the connection ended.
+    unsent: Arc<Mutex<Vec<Bytes>>>,
 }
 
 /// Why a record does not wait for its link.
@@ -156,6 +158,7 @@ impl Broker {
     ) -> Result<Link, Unopened> {
         let (records, incoming) = mpsc::channel(BROKER_AGENT_INBOX);
         let (bytes, why) = (Arc::<AtomicUsize>::default(), Arc::<OnceLock<_>>::default());
+        let unsent = Arc::<Mutex<_>>::default();
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
         let inbox = Inbox {
             records,
@@ -163,6 +166,7 @@ impl Broker {
             generation,
             admitted: false,
             why: why.clone(),
+            unsent: unsent.clone(),
         };
         let mut agents = lock(&self.agents);
         if agents.len() >= self.agents_max && !agents.contains_key(name) {
@@ -179,6 +183,7 @@ impl Broker {
             incoming,
             bytes,
             why,
+            unsent,
             between,
         });
         match self.hand(name, first) {
@@ -216,6 +221,18 @@ impl Broker {
             self.refuse(name.clone());
         }
         again_and_again
+    }
+
+    /// The connection is over, and this record has not left: its link is told before it ends.
+    pub(super) fn unsent(&self, one: Outgoing) {
+        let receiver = self.settings.topic_prefix.receiver(&one.to);
+        let Some((tenant, endpoint)) = receiver else {
+            return;
+        };
+        let name: Name = (tenant.into(), endpoint.into());
+        if let Some(inbox) = lock(&self.agents).get(&name) {
+            lock(&inbox.unsent).push(one.record);
+        }
     }
 
     /// A link is over.

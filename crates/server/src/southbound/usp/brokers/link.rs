@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use broker::{Area, Wrong};
@@ -16,22 +16,15 @@ use usp::record::{MqttConnectRecord, Record, RecordType, StompConnectRecord};
 use usp::{EndpointId, codec, msg};
 
 use super::inbox::Delivered;
-use super::{Broker, Connection, Name, Outgoing};
+use super::{Broker, Connection, Name, Outgoing, lock};
 use crate::config::Protocol;
 use crate::southbound::usp::limits::BROKER_PROBE_AGAIN;
 use crate::southbound::usp::wire::Heard;
 
 /// See the module's words.
 pub struct Link {
-    broker: Arc<Broker>,
-    name: Name,
-    generation: usize,
-    connection: Connection,
-    incoming: mpsc::Receiver<Delivered>,
-    /// Bytes of what waits there.
-    bytes: Arc<AtomicUsize>,
+    of: Parts,
     area: Area,
-    between: Between,
     /// The agent's version of MQTT.
     version: Version,
     /// Where the agent wants answers, below its own topic.
@@ -44,8 +37,6 @@ pub struct Link {
     probed: bool,
     /// When to look again whether it is there.
     look_at: Instant,
-    /// Why it is over, where not with the connection.
-    why: Arc<OnceLock<String>>,
 }
 
 /// What a link is made of.
@@ -55,8 +46,12 @@ pub(super) struct Parts {
     pub generation: usize,
     pub connection: Connection,
     pub incoming: mpsc::Receiver<Delivered>,
+    /// Bytes of what waits there.
     pub bytes: Arc<AtomicUsize>,
+    /// Why it is over, where not with the connection.
     pub why: Arc<OnceLock<String>>,
+    /// Records that have not left for the broker when the connection ended.
+    pub unsent: Arc<Mutex<Vec<Bytes>>>,
     pub between: Between,
 }
 
@@ -68,33 +63,13 @@ pub(super) struct Between {
 }
 
 impl Link {
-    pub(super) fn new(parts: Parts) -> Self {
-        let Parts {
-            broker,
-            name,
-            generation,
-            connection,
-            incoming,
-            bytes,
-            why,
-            between,
-        } = parts;
+    pub(super) fn new(of: Parts) -> Self {
         let now = Instant::now();
-        let area = broker
-            .settings
-            .topic_prefix
-            .area(&name.0, &between.endpoint);
+        let topics = &of.broker.settings.topic_prefix;
         Self {
-            look_at: now + broker.probe_every,
-            why,
-            broker,
-            name,
-            generation,
-            connection,
-            incoming,
-            bytes,
-            area,
-            between,
+            area: topics.area(&of.name.0, &of.between.endpoint),
+            look_at: now + of.broker.probe_every,
+            of,
             version: Version::V5,
             reply: None,
             first: VecDeque::new(),
@@ -110,7 +85,7 @@ impl Link {
             if let Some(first) = self.first.pop_front() {
                 return first;
             }
-            match self.incoming.recv().await {
+            match self.of.incoming.recv().await {
                 Some(delivered) => self.take(delivered),
                 None => return self.over(),
             }
@@ -118,10 +93,10 @@ impl Link {
     }
 
     fn over(&self) -> Heard {
-        if let Some(why) = self.why.get() {
+        if let Some(why) = self.of.why.get() {
             return Heard::Closed(why.clone());
         }
-        let health = self.broker.health();
+        let health = self.of.broker.health();
         let why = health.last_error.map(|(_, why)| why).unwrap_or_default();
         Heard::Closed(format!(
             "the connection to the broker {} was lost: {why}",
@@ -131,10 +106,10 @@ impl Link {
 
     fn take(&mut self, delivered: Delivered) {
         let size = delivered.record.len();
-        self.bytes.fetch_sub(size, Ordering::Relaxed);
-        self.broker.taken(&self.name, size);
+        self.of.bytes.fetch_sub(size, Ordering::Relaxed);
+        self.of.broker.taken(&self.of.name, size);
         (self.heard, self.probed) = (Instant::now(), false);
-        self.look_at = self.heard + self.broker.probe_every;
+        self.look_at = self.heard + self.of.broker.probe_every;
         self.version = match delivered.in_topic {
             true => Version::V311,
             false => Version::V5,
@@ -158,7 +133,12 @@ impl Link {
 
     /// Several servers share what the device says.
     pub fn is_shared(&self) -> bool {
-        self.broker.settings.shared_group.is_some()
+        self.of.broker.settings.shared_group.is_some()
+    }
+
+    /// It ends with our connection to the broker, which others may still have.
+    pub fn is_cut_off(&self) -> bool {
+        self.of.incoming.is_closed() && self.of.why.get().is_none()
     }
 
     /// The device took its leave. It may be back unheard, where the broker gives its connect record to another server:
@@ -174,7 +154,7 @@ impl Link {
         if record.record_type.is_connect() {
             return None;
         }
-        let connect: RecordType = match self.broker.settings.url.protocol {
+        let connect: RecordType = match self.of.broker.settings.url.protocol {
             Protocol::Mqtt => MqttConnectRecord {
                 subscribed_topic: self.area.agent.clone(),
                 ..MqttConnectRecord::default()
@@ -183,18 +163,35 @@ impl Link {
             Protocol::Stomp => StompConnectRecord::default().into(),
         };
         let version = record.version.parse().ok()?;
-        let connect = Record::new(version, &self.between.endpoint, &self.between.own, connect);
+        let connect = Record::new(
+            version,
+            &self.of.between.endpoint,
+            &self.of.between.own,
+            connect,
+        );
         Some(codec::encode_record(&connect).into())
     }
 
-    /// Sends one record; returns when it is queued.
+    /// Sends one record; returns when it is queued. One that is not has not left.
     pub async fn send(&mut self, record: Bytes) -> Result<(), LinkError> {
-        let sent = self.connection.outgoing.send(self.outgoing(record));
-        match tokio::time::timeout(SEND_STALL_MAX, sent).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(LinkError::Gone),
-            Err(_) => Err(LinkError::PeerStalled(SEND_STALL_MAX)),
-        }
+        let sent = self
+            .of
+            .connection
+            .outgoing
+            .send(self.outgoing(record.clone()));
+        let error = match tokio::time::timeout(SEND_STALL_MAX, sent).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(_)) => LinkError::Gone,
+            Err(_) => LinkError::PeerStalled(SEND_STALL_MAX),
+        };
+        lock(&self.of.unsent).push(record);
+        Err(error)
+    }
+
+    /// Records that certainly have not left, once, where the link is over. What was published and not acknowledged may
+    /// have reached the device.
+    pub fn unsent(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut *lock(&self.of.unsent))
     }
 
     /// To its own topic, or below, and nowhere else.
@@ -202,7 +199,7 @@ impl Link {
         Outgoing {
             record,
             to: self.reply.as_deref().unwrap_or(&self.area.agent).to_owned(),
-            reply: self.broker.reply(&self.area.controller),
+            reply: self.of.broker.reply(&self.area.controller),
             version: self.version,
         }
     }
@@ -217,7 +214,7 @@ impl Link {
         if self.look_at > now {
             return Ok(());
         }
-        if !self.incoming.is_empty() {
+        if !self.of.incoming.is_empty() {
             // It is there; nobody has read it yet.
             self.look_at = now + BROKER_PROBE_AGAIN;
             return Ok(());
@@ -226,12 +223,12 @@ impl Link {
             let silent = now.saturating_duration_since(self.heard);
             return Err(LinkError::PeerSilent(silent));
         }
-        let probe = self.outgoing(probe(&self.between));
+        let probe = self.outgoing(probe(&self.of.between));
         // One that had no room was not asked.
-        self.probed = self.connection.outgoing.try_send(probe).is_ok();
+        self.probed = self.of.connection.outgoing.try_send(probe).is_ok();
         self.look_at = now
             + match self.probed {
-                true => self.broker.probe_every,
+                true => self.of.broker.probe_every,
                 false => BROKER_PROBE_AGAIN,
             };
         Ok(())
@@ -244,21 +241,21 @@ impl Link {
 
     /// What the device speaks, as in the store.
     pub fn transport(&self) -> &'static str {
-        self.broker.transport()
+        self.of.broker.transport()
     }
 
     /// The broker.
     pub fn peer_addr(&self) -> SocketAddr {
-        self.connection.peer
+        self.of.connection.peer
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.broker.close(&self.name, self.generation);
+        self.of.broker.close(&self.of.name, self.of.generation);
         // What was never read waits no more.
-        let left = self.bytes.load(Ordering::Relaxed);
-        self.broker.taken(&self.name, left);
+        let left = self.of.bytes.load(Ordering::Relaxed);
+        self.of.broker.taken(&self.of.name, left);
     }
 }
 

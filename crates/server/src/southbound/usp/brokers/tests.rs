@@ -1,5 +1,6 @@
 //! What of brokers needs none.
 
+use fleet::onboarding::Refusal;
 use mtp::limits::RECORD_BYTES_MAX;
 use tokio_util::sync::CancellationToken;
 use usp::EndpointId;
@@ -9,6 +10,7 @@ use super::link::Between;
 use super::*;
 use crate::southbound::register;
 use crate::southbound::usp::adapter::Ends;
+use crate::southbound::usp::admission::Turned;
 use crate::southbound::usp::limits::{
     BROKER_AGENT_INBOX, BROKER_INBOX_BYTES_MAX, BROKER_INBOX_KEPT_BYTES, BROKER_UNHEARD_MAX,
 };
@@ -173,7 +175,7 @@ async fn who_is_not_known_yet_is_not_looked_up_once_the_server_stops() {
 }
 
 #[tokio::test]
-async fn a_setup_key_that_was_revoked_since_the_broker_asked_is_not_swapped() {
+async fn who_came_with_a_setup_key_that_was_revoked_since_the_broker_asked_is_not_let_in() {
     let db = store::testing::sqlite().await.unwrap();
     let core = core(&db, CancellationToken::new());
     let mut broker = broker();
@@ -219,12 +221,16 @@ async fn a_setup_key_that_was_revoked_since_the_broker_asked_is_not_swapped() {
             EndpointId::parse(endpoint).unwrap(),
         );
         let ticket = broker.admit(&core, &name, endpoint, false).await;
-        ticket.ok().unwrap().path.is_some()
+        match ticket {
+            Ok(ticket) => Ok(ticket.path.is_some()),
+            Err(Turned::No { refusal, .. }) => Err(refusal),
+            Err(Turned::Later(why)) => panic!("{why}"),
+        }
     };
-    assert!(swaps().await);
+    assert_eq!(swaps().await, Ok(true));
     let revoked = db.store.setup_key_revoke(&tenant, key, now(), vec![]);
     revoked.await.unwrap();
-    assert!(!swaps().await);
+    assert_eq!(swaps().await, Err(Refusal::SetupKeyUnusable));
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub struct Job {
     pub unfinished: bool,
     /// The path it came with, empty over MQTT, when it needs a token of its own.
     pub swap: Option<String>,
+    /// It is heard through a broker of somebody else, and perhaps by other nodes, too.
+    pub brokered: bool,
     /// The last time another node was about to give it one.
     pub elsewhere: bool,
     /// OUI, product class and serial number, as it introduced itself.
@@ -171,8 +173,15 @@ pub async fn run(job: Box<Job>) {
     };
     let time_max = job.core.limits.onboard_time_max;
     let outcome = tokio::time::timeout(time_max, steps(&job, &mut ended)).await;
+    let late = outcome.is_err();
     let outcome = outcome.unwrap_or_else(|_| Err(Stopped::late(time_max)));
     drop(permit);
+    if late && ended.claimed {
+        // It did not say whether it takes its new credential, and is not leaving for it.
+        for link in job.core.links.of(job.device()) {
+            link.expect(None);
+        }
+    }
     if ended.claimed && ended.swap != Some(Swapped::Given) {
         swap::give_up(&job).await;
     }

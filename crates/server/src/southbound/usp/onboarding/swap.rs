@@ -15,7 +15,7 @@ use crate::secret;
 use crate::southbound::admission::BROKER;
 use crate::southbound::registry::Parting;
 use crate::southbound::usp::ask::{AskError, Asker};
-use crate::southbound::usp::limits::{SWAP_CLAIM, SWAP_LOOK_MIN};
+use crate::southbound::usp::limits::{SWAP_CLAIM, SWAP_LOOK_MIN, SWAP_WAIT};
 use crate::southbound::usp::{MQTT, STOMP, WEBSOCKET};
 use crate::southbound::usp::{settle, transcript};
 use crate::state::now;
@@ -107,8 +107,10 @@ pub async fn onboarded(
 /// What became of the credential of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Swapped {
-    /// It has one of its own.
+    /// It was given one of its own.
     Given,
+    /// It has come with one that another node gave it.
+    Has,
     /// It does not take one. It is tried again when it comes with the setup key again.
     Refused,
     /// Another node is about to give it one; when that can be seen.
@@ -130,7 +132,8 @@ pub async fn credential(
         let why = transcript::said(&why, &[]);
         let event = settle::credential(tenant, device, "refused")
             .data(serde_json::json!({ "state": "refused", "reason": why }));
-        let over = store.path_swap_over(tenant, device, job.transport, &job.core.node, vec![event]);
+        let node = &job.core.node;
+        let over = store.path_swap_over(tenant, device, job.transport, node, now(), vec![event]);
         over.await.map_err(Stopped::store("credential"))
     };
     let entry = job.core.links.over(device, job.transport);
@@ -144,8 +147,7 @@ pub async fn credential(
         let path = store.path(tenant, device, job.transport).await;
         let path = path.map_err(Stopped::store("credential"))?;
         if path.is_some_and(|path| path.has_current && path.pending_at.is_none()) {
-            // The device has shown what it was given.
-            return Ok(Some(Swapped::Given));
+            return Ok(Some(Swapped::Has));
         }
     }
     let target = match (own, job.transport) {
@@ -174,16 +176,22 @@ pub async fn credential(
         at,
         until,
         alone: job.transport == WEBSOCKET,
+        brokered: job.brokered,
     };
     let hash = secret::hash(&token);
     // Also when nobody knows whether that was written.
     *claimed = true;
     let swap = store.path_swap(tenant, device, job.transport, hash, claim, vec![pending]);
-    if let Swap::Held(until) = swap.await.map_err(Stopped::store("credential"))? {
+    let swap = swap.await.map_err(Stopped::store("credential"))?;
+    *claimed = swap == Swap::Claimed;
+    match swap {
+        Swap::Claimed => {}
         // Another node hears of the device, too, and gives it one, unless it fails or is killed.
-        *claimed = false;
-        let wait = until.since(at).clamp(SWAP_LOOK_MIN, SWAP_CLAIM);
-        return Ok(Some(Swapped::Elsewhere(wait)));
+        Swap::Held(until) => {
+            let wait = until.since(at).clamp(SWAP_LOOK_MIN, SWAP_CLAIM);
+            return Ok(Some(Swapped::Elsewhere(wait)));
+        }
+        Swap::Over => return Ok(Some(Swapped::Has)),
     }
     let here = target.settings(tenant, device, &token);
     // One secret for both of its ways: what was given to it for the one opens the other.
@@ -214,13 +222,14 @@ pub async fn credential(
     }
 }
 
-/// Whatever this node was about to give the device, any node may try again.
+/// Whatever this node was about to give the device, any node may try again, after the time that the device may take to
+/// come back with it: that it took it is not known, but likely where it left with the answer.
 pub async fn give_up(job: &Job) {
     let (tenant, device) = (&job.tenant, job.device());
-    let node = &job.core.node;
+    let (node, from) = (&job.core.node, now().plus(SWAP_WAIT));
     let over = job
         .store()
-        .path_swap_over(tenant, device, job.transport, node, Vec::new());
+        .path_swap_over(tenant, device, job.transport, node, from, Vec::new());
     if let Err(error) = over.await {
         tracing::warn!(%error, %device, "other servers wait before they give it a credential");
     }
