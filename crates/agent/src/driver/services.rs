@@ -202,6 +202,7 @@ impl Driver {
         let number = match self.engine.service_connected(&id) {
             Ok(number) => number,
             Err(fault) => {
+                tracing::info!(agent = %self.engine.endpoint_id(), service = %id, %fault, "a service is refused");
                 let link = accepted.link;
                 self.closing
                     .spawn(async move { link.refuse(&fault.message).await });

@@ -30,6 +30,7 @@ impl Engine {
             return Err(to_error(too_many_paths()));
         }
         let mut taken = Vec::new();
+        let mut refused = Vec::new();
         let mut results = Vec::new();
         for asked in &register.reg_paths {
             let result = self.may_register(service, &asked.path);
@@ -44,7 +45,10 @@ impl Engine {
                         registered_path: asked.path.clone(),
                     })
                 }
-                Err(fault) if register.allow_partial => RegisterStatus::OperFailure(failure(fault)),
+                Err(fault) if register.allow_partial => {
+                    refused.push((&asked.path, fault.message.clone()));
+                    RegisterStatus::OperFailure(failure(fault))
+                }
                 Err(fault) => {
                     // R-REG.1: all or nothing.
                     if let Some(known) = self.services.by_number.get_mut(&service) {
@@ -61,6 +65,11 @@ impl Engine {
                 requested_path: asked.path.clone(),
                 oper_status,
             });
+        }
+        if let Some((first, why)) = refused.first() {
+            let known = self.services.by_number.get(&service);
+            let id = known.map(|known| known.endpoint_id.as_str());
+            tracing::info!(agent = %self.own, service = id, paths = refused.len(), first = first.as_str(), why, "a service does not get all that it registers");
         }
         for path in taken {
             self.describe_path(service, path);
