@@ -1634,7 +1634,7 @@ export interface components {
         /** @description Which path goes. */
         DeviceSplit: {
             /**
-             * @description The transport of the path that becomes a device of its own: `cwmp` or `websocket`.
+             * @description The transport of the path that becomes a device of its own: `cwmp`, `websocket`, `mqtt` or `stomp`.
              * @example cwmp
              */
             transport: string;
@@ -2702,7 +2702,7 @@ export interface components {
             code: number;
             /** @description The device's words. */
             message: string;
-            /** @description The parameter it blames; null when it names none. */
+            /** @description The parameter, or the deployment unit, it blames; null when it names none. */
             parameter?: string | null;
             /**
              * Format: int64

@@ -76,7 +76,7 @@ pub struct DeviceMerge {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceSplit {
-    /// The transport of the path that becomes a device of its own: `cwmp` or `websocket`.
+    /// The transport of the path that becomes a device of its own: `cwmp`, `websocket`, `mqtt` or `stomp`.
     #[schema(example = "cwmp")]
     pub transport: String,
 }

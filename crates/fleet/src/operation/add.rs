@@ -2,7 +2,7 @@
 
 use super::{Operation, OperationState, OutcomeState, Phase, Request, verify::same_at};
 use crate::limits;
-use crate::southbound::{AddResult, PathValue, ReadResult, Row};
+use crate::southbound::{AddResult, PathValue, Protocol, ReadResult, Row};
 use crate::time::Timestamp;
 
 /// Stands for "too many rows to remember".
@@ -80,8 +80,18 @@ impl Operation {
         } else if rows.is_empty() {
             let table = object.clone();
             self.outcome.set(&table, OutcomeState::Unknown);
-            let why = "its answer was lost; the table holds no new row, so it did not happen";
-            self.finish(OperationState::Failed, Some(why), now);
+            // A CPE may put a new row in force when it starts anew, and list it from then on.
+            let (state, why) = match self.progress.over {
+                Some(Protocol::Cwmp) => (
+                    OperationState::Unconfirmed,
+                    "its answer was lost; the table holds no new row, which may come with a restart",
+                ),
+                _ => (
+                    OperationState::Failed,
+                    "its answer was lost; the table holds no new row, so it did not happen",
+                ),
+            };
+            self.finish(state, Some(why), now);
         } else if values.is_empty() || rows.len() > limits::OPERATION_PATHS_MAX {
             let why = "its answer was lost; there are new rows, and nothing tells which is ours";
             self.finish(OperationState::Unconfirmed, Some(why), now);

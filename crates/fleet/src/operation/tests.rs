@@ -311,11 +311,24 @@ fn a_lost_add_is_found_by_the_values_of_the_new_row() {
 }
 
 #[test]
-fn a_lost_add_without_a_new_row_did_not_happen() {
-    let mut op = acting(add(), Some(rows(&["Device.T.1."])));
-    op.step(lost(), at(3));
-    assert_eq!(op.step(ok(rows(&["Device.T.1."])), at(4)), Step::Finished);
-    assert_eq!(op.state, OperationState::Failed);
+fn a_lost_add_without_a_new_row_did_not_happen_but_over_cwmp_it_may_come_with_a_restart() {
+    for (over, state, words) in [
+        (Protocol::Usp, OperationState::Failed, "did not happen"),
+        (
+            Protocol::Cwmp,
+            OperationState::Unconfirmed,
+            "with a restart",
+        ),
+    ] {
+        let mut op = acting(add(), Some(rows(&["Device.T.1."])));
+        op.progress.over = Some(over);
+        op.step(lost(), at(3));
+        assert_eq!(op.step(ok(rows(&["Device.T.1."])), at(4)), Step::Finished);
+        assert_eq!(op.state, state);
+        assert_eq!(*state_of(&op, "Device.T."), OutcomeState::Unknown);
+        let cause = op.outcome.cause.unwrap();
+        assert!(cause.contains(words), "{cause}");
+    }
 }
 
 #[test]

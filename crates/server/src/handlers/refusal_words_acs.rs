@@ -73,6 +73,11 @@ pub const CONDUCT: &[(&str, &str, &str)] = &[
         "The detail names the limit; ask the device for less at once, or look for another firmware.",
     ),
     (
+        "values-limit",
+        "The device told more values than are kept of one, and the new ones were left out",
+        "Look at the names it reports; one that makes up new names all the time needs another firmware, or fewer notifications.",
+    ),
+    (
         "unknown-method",
         "The device called a method that this server does not serve, and was told so (8000)",
         "Nothing: it goes on without.",

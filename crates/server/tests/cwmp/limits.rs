@@ -226,3 +226,58 @@ async fn silence_ends_a_session_and_a_message_on_a_slow_line_is_none() {
     let names: Vec<_> = found.map(|record| record.last.endpoint_id).collect();
     assert_eq!(names, ["00256D-Box-SILENT"]);
 }
+
+/// `VALUES_PER_DEVICE_MAX`
+#[tokio::test]
+async fn a_device_that_tells_more_names_than_are_kept_still_comes_in_and_the_new_ones_are_left_out()
+{
+    use store::limits::VALUES_PER_DEVICE_MAX;
+    const KNOWN: &str = "Device.DeviceInfo.SoftwareVersion";
+    let world = world(|_, _| {}).await;
+    let mut cpe = world.cpe("S1").await;
+    cpe.session().await;
+    let device = world.device("Box", "S1").await;
+    let (store, tenant) = (&world.store, &world.tenant);
+    let value = async |path: &str| {
+        let found = store.value_of(tenant, device, &[path.to_owned()]).await;
+        found.unwrap().pop().map(|one| one.value)
+    };
+    assert_eq!(value(KNOWN).await.as_deref(), Some("1.0"));
+    let kept = store.value_objects(tenant, device).await.unwrap();
+    let kept: u64 = kept.iter().map(|(_, count, _)| count).sum();
+    let rest = kept as usize..VALUES_PER_DEVICE_MAX;
+    let rest = rest.map(|n| (format!("Device.X_ACME_Log.{n}.Text"), String::new()));
+    let at = server::state::now();
+    let many = store::ValueUpdate::of(rest, store::ValueSource::Notified, at);
+    store.value_update(tenant, device, many, at).await.unwrap();
+    // One name more than there is room for, and a known one that is not as it was.
+    let software = "<ParameterValueStruct><Name>Device.DeviceInfo.SoftwareVersion</Name>";
+    let new = "<ParameterValueStruct><Name>Device.X_ACME_New</Name><Value>x</Value></ParameterValueStruct>";
+    let inform = cpe.inform();
+    assert!(inform.contains(software), "{inform}");
+    let inform = inform
+        .replace(software, &format!("{new}{software}"))
+        .replace(">1.0<", ">2.0<");
+    let basic = cpe.basic();
+    cpe.reconnect().await;
+    let answer = cpe.post(&[("Authorization", &basic)], &inform).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    cpe.finish().await;
+    assert_eq!(value(KNOWN).await.as_deref(), Some("2.0"));
+    assert_eq!(value("Device.X_ACME_New").await, None);
+    world.refused_of("values-limit", "00256D-Box-S1").await;
+    until("the session says so", || async {
+        let list = store.management_session_list(tenant, device, None, 1).await;
+        let last = list.unwrap().pop()?;
+        let kept = store.management_session(tenant, device, last.id).await;
+        let (_, said) = kept.unwrap();
+        let mut notes = said
+            .entries
+            .into_iter()
+            .filter(|one| one.direction == "note");
+        notes
+            .any(|one| one.text.contains("VALUES_PER_DEVICE_MAX"))
+            .then_some(())
+    })
+    .await;
+}

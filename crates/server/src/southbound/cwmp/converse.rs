@@ -73,7 +73,7 @@ async fn attempt(
         ..
     } = opening;
     let mut talk = Talk::begin(desk.clone(), cpe, version, &inform);
-    let heard = match Box::pin(hear(&mut talk, &inform, at)).await {
+    let mut heard = match Box::pin(hear(&mut talk, &inform, at)).await {
         Ok(heard) => heard,
         Err(error) => {
             tracing::warn!(%error, %device, "an Inform could not be stored; the device will say it again");
@@ -81,7 +81,7 @@ async fn attempt(
         }
     };
     // The session may be over by now.
-    let _ = stored.send(());
+    let _ = stored.send(heard.left_out.take());
     // It may be large, and a session long: what it says is stored.
     let who = std::mem::take(&mut inform.device_id);
     drop(inform);
@@ -179,10 +179,11 @@ async fn hear(
         .collect();
     if !shown.is_empty() {
         let update = ValueUpdate::of(shown, ValueSource::Notified, at);
-        let changed = desk
-            .store()
-            .value_update(&desk.tenant, desk.device, update, at)
-            .await?;
+        let (changed, left) = desk.keep(update, at).await?;
+        heard.left_out = (left > 0).then(|| {
+            let most = store::limits::VALUES_PER_DEVICE_MAX;
+            format!("limit VALUES_PER_DEVICE_MAX: {left} new values of the Inform are not kept, since {most} are known")
+        });
         if let Some(changed) = changed {
             firmware_changed(desk.store(), &desk.tenant, desk.device, &changed).await;
         }

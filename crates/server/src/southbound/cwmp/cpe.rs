@@ -45,8 +45,8 @@ pub struct Opening {
     pub version: Version,
     /// When it came.
     pub at: Timestamp,
-    /// Told when all that the Inform says is stored.
-    pub stored: oneshot::Sender<()>,
+    /// Told when all that the Inform says is stored, with what of it could not be kept, for people.
+    pub stored: oneshot::Sender<Option<String>>,
     /// What the CPE asks during the session (`TransferComplete`, `GetRPCMethods`, ...), in order.
     pub said: mpsc::Receiver<Said>,
     /// What was known of it when it came, where it came with a credential of its own.

@@ -34,7 +34,7 @@ pub(super) struct Talk {
     asks: Option<mpsc::Receiver<Ask>>,
     said: Option<mpsc::Sender<Said>>,
     /// The Inform that waits for being stored.
-    stored: Option<(Token, oneshot::Receiver<()>)>,
+    stored: Option<(Token, oneshot::Receiver<Option<String>>)>,
     /// The request of the device that waits for its answer.
     reply: Option<(Token, oneshot::Receiver<Result<Response, Fault>>)>,
     /// The question that is under way.
@@ -49,8 +49,8 @@ pub(super) struct Talk {
 
 /// What happens in it.
 pub(super) enum Heard {
-    /// The Inform is stored, or cannot be.
-    Stored(Token, bool),
+    /// The Inform is stored, but for what is said here; or cannot be.
+    Stored(Token, Option<Option<String>>),
     /// A request of the device is answered, or cannot be.
     Replied(Token, Result<Response, Fault>),
     /// A question.
@@ -130,7 +130,7 @@ impl Talk {
             let asks = self.asks.as_mut().filter(|_| self.asked.is_none());
             tokio::select! {
                 biased;
-                stored = answer(&mut self.stored) => return Heard::Stored(stored.0, stored.1.is_some()),
+                stored = answer(&mut self.stored) => return Heard::Stored(stored.0, stored.1),
                 replied = answer(&mut self.reply) => {
                     let internal = || Err(Fault::plain(::cwmp::FaultCode::ACS_INTERNAL_ERROR));
                     return Heard::Replied(replied.0, replied.1.unwrap_or_else(internal));

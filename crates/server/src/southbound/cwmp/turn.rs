@@ -220,10 +220,16 @@ impl Running {
     /// Something happened in the conversation.
     pub(super) async fn heard(&mut self, heard: Heard) {
         match heard {
-            Heard::Stored(token, true) => {
+            Heard::Stored(token, Some(left_out)) => {
+                if let Some(words) = left_out {
+                    if let Some(record) = &mut self.record {
+                        record.note(&words);
+                    }
+                    self.complain("values-limit", words);
+                }
                 self.too_late(|session, at| session.acknowledge(at, token));
             }
-            Heard::Stored(_, false) => {
+            Heard::Stored(_, None) => {
                 let words = "what it says could not be stored";
                 self.complain("unavailable", words);
                 self.turn_away(Answer::Later, words.to_owned());

@@ -1,14 +1,14 @@
 //! Where the conversation writes things down: facts are stored, and only then told and answered; all but periodic signs
 //! of life, which are written many at a time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fleet::device::OnboardingState;
 use fleet::southbound::Notice;
 use fleet::{DeviceId, Fact, TenantId, Timestamp};
 use sha2::{Digest, Sha256};
-use store::{DevicePatch, Notification, SecretHash, Store};
+use store::{DevicePatch, Notification, Redescribed, SecretHash, Store, ValueUpdate};
 use tokio::time::Instant;
 
 use super::memory::{MEMORY, Memory};
@@ -91,6 +91,27 @@ impl Desk {
             *stored = kept;
         }
         Ok(())
+    }
+
+    /// Keeps values as those that were last heard. A device that has more than are kept goes on with those that are known
+    /// already: how many others were left out.
+    pub async fn keep(
+        &self,
+        mut update: ValueUpdate,
+        at: Timestamp,
+    ) -> store::Result<(Option<Redescribed>, usize)> {
+        let (store, tenant, device) = (self.store(), &self.tenant, self.device);
+        match store.value_update(tenant, device, update.clone(), at).await {
+            Err(store::Error::LimitExceeded { .. }) => {}
+            kept => return kept.map(|changed| (changed, 0)),
+        }
+        let all: Vec<String> = update.values.iter().map(|one| one.path.clone()).collect();
+        let known = store.value_of(tenant, device, &all).await?;
+        let known: BTreeSet<String> = known.into_iter().map(|one| one.path).collect();
+        update.values.retain(|one| known.contains(&one.path));
+        let left = all.len() - update.values.len();
+        let changed = store.value_update(tenant, device, update, at).await?;
+        Ok((changed, left))
     }
 
     /// Commits what a device says of itself, as one, and then tells it. An error means that it must

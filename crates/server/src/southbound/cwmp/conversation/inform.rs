@@ -41,6 +41,8 @@ pub struct Heard {
     pub upgraded: bool,
     /// It says what counts once for each time that it happens, however often it is said.
     pub once: bool,
+    /// What of it could not be kept, for people.
+    pub left_out: Option<String>,
 }
 
 /// Reads an Inform. What it changes of the memory is to be stored before the Inform is answered.

@@ -30,6 +30,7 @@ mod lessons;
 pub mod limits;
 pub mod line;
 mod management;
+mod meaning;
 pub mod memory;
 mod model;
 pub mod onboard;

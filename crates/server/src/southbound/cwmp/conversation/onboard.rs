@@ -190,11 +190,7 @@ async fn describe(talk: &mut Talk, who: &DeviceId) -> Result<Description, AskErr
         (path, value)
     });
     let update = ValueUpdate::of(known, ValueSource::Introduced, now());
-    let changed = desk
-        .store()
-        .value_update(&desk.tenant, desk.device, update, now())
-        .await
-        .map_err(unsent)?;
+    let (changed, _) = desk.keep(update, now()).await.map_err(unsent)?;
     if let Some(changed) = changed {
         firmware_changed(desk.store(), &desk.tenant, desk.device, &changed).await;
     }
@@ -344,9 +340,5 @@ async fn first_values(talk: &mut Talk) -> Result<(), AskError> {
         .filter(|top| top.ends_with('.'))
         .collect();
     update.forget = read.into_iter().collect();
-    desk.store()
-        .value_update(&desk.tenant, desk.device, update, now())
-        .await
-        .map(drop)
-        .map_err(unsent)
+    desk.keep(update, now()).await.map(drop).map_err(unsent)
 }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use cwmp::fault::FaultCode;
 use cwmp::value::boolean;
-use dm::{Path, PathKind};
 use fleet::southbound::{
     AddResult, Answer, Created, DeleteResult, Failure, Fault, ObjectSettings, Op, PathValue,
     ReadResult, Row as Found, Setting, Subscription, SubscriptionKind, WriteResult,
@@ -14,15 +13,14 @@ use fleet::southbound::{
 use serde::{Deserialize, Serialize};
 
 use super::super::AskError;
-use super::get::{fault, search, unknown};
+use super::get::{fault, unknown};
 use super::known::Known;
 use super::limits::{SUBSCRIBED_BELOW_MAX, SUBSCRIPTIONS_BYTES_MAX};
 use super::line::Line;
-use super::model;
+use super::meaning::{may_come, names};
 use super::onboard::Notes;
-use super::read::Read;
 use super::talk::{Talk, unsent};
-use super::watch::{ACTIVE, Left, OFF, PASSIVE, settle, tell};
+use super::watch::{ACTIVE, Left, OFF, PASSIVE, goes_on, settle, tell};
 
 /// The table.
 pub const TABLE: &str = "Device.LocalAgent.Subscription.";
@@ -136,40 +134,6 @@ impl Row {
         }
         Ok(Ok(()))
     }
-}
-
-/// Whether any of these is about a table that the device has: what has no rows now may have some later.
-fn may_come(known: &Known, paths: &[&str]) -> bool {
-    let model = model::model(known);
-    let comes = |text: &&str| match Path::parse(text) {
-        Ok(path) if path.kind() == PathKind::Object => {
-            path.is_search() && model.object(text).is_some()
-                || model.object(&format!("{text}{{i}}.")).is_some()
-        }
-        Ok(path) => path.is_search() && model.param(text).is_some(),
-        Err(_) => false,
-    };
-    paths.iter().any(comes)
-}
-
-/// The names on the device of what a path means now, as far as it has them.
-async fn names(line: &mut Line, known: &mut Known, text: &str) -> Result<Vec<String>, AskError> {
-    let Ok(path) = Path::parse(text) else {
-        return Ok(Vec::new());
-    };
-    if let Some(mapping) = known.mapped(path.as_str()) {
-        let reads = mapping.reads(&[&path]).into_iter();
-        return Ok(reads.map(str::to_owned).collect());
-    }
-    if path.is_plain() {
-        let there = known.tree.has(path.as_str());
-        return Ok(there
-            .then(|| path.as_str().to_owned())
-            .into_iter()
-            .collect());
-    }
-    let found = search(line, known, &path, &mut Read::default()).await?;
-    Ok(found.unwrap_or_default())
 }
 
 /// Whether an operation is about nothing but this table.
@@ -356,7 +320,12 @@ async fn set(
             after_restart: false,
         }));
     }
-    change(talk, before, after).await?;
+    let goes_on = change(talk, before, after).await?;
+    results.extend(goes_on.map(|(path, why)| WriteResult {
+        path,
+        result: Err(why),
+        after_restart: false,
+    }));
     Ok(results)
 }
 
@@ -380,12 +349,20 @@ async fn delete(
             after_restart: Vec::new(),
         });
     }
-    change(talk, before, after).await?;
+    let goes_on = change(talk, before, after).await?;
+    if let Some(last) = results.last_mut() {
+        last.faults.extend(goes_on);
+    }
     Ok(results)
 }
 
-/// Tells the device what is to be reported from now on, and keeps it.
-async fn change(talk: &mut Talk, before: Vec<Row>, after: Vec<Row>) -> Result<(), Failure> {
+/// Tells the device what is to be reported from now on, and keeps it. The first parameter that it
+/// goes on reporting though nobody wants that, if there are such, and why.
+async fn change(
+    talk: &mut Talk,
+    before: Vec<Row>,
+    after: Vec<Row>,
+) -> Result<Option<(String, Fault)>, Failure> {
     let bytes = |rows: &[Row]| rows.iter().map(Row::bytes).sum::<usize>();
     if bytes(&after) > bytes(&before).max(SUBSCRIPTIONS_BYTES_MAX) {
         let words = "limit SUBSCRIPTIONS_BYTES_MAX: the device has too many subscriptions";
@@ -393,20 +370,24 @@ async fn change(talk: &mut Talk, before: Vec<Row>, after: Vec<Row>) -> Result<()
     }
     let line = &mut talk.line;
     let (was, wanted) = (levels(&before), levels(&after));
-    if let Err(error) = tell(line, &was, &wanted).await {
-        if let AskError::Refused(_) = error {
-            // It may have taken some of it, of which nothing is wanted now.
-            _ = settle(line, &wanted, &was).await;
+    let reporting = match tell(line, &was, &wanted).await {
+        Ok(reporting) => reporting,
+        Err(error) => {
+            if let AskError::Refused(_) = error {
+                // It may have taken some of it, of which nothing is wanted now.
+                _ = settle(line, &wanted, &was).await;
+            }
+            return Err(line.failure(error));
         }
-        return Err(line.failure(error));
-    }
+    };
     talk.desk.memory().subscriptions = after;
     if let Err(error) = talk.desk.remember().await {
         // It is asked once more, and is no second row then.
         talk.desk.memory().subscriptions = before;
         return Err(talk.line.failure(unsent(error)));
     }
-    Ok(())
+    let why = fault(FaultCode::RESOURCES_EXCEEDED, goes_on(reporting.len()));
+    Ok(reporting.into_iter().next().map(|name| (name, why)))
 }
 
 /// How each parameter is to be reported: as much as any row asks.
@@ -467,13 +448,20 @@ async fn follow(talk: &mut Talk, before: Vec<Row>, notes: &mut Notes) -> Result<
     let mut was = levels(&before);
     // What is not there any more reports nothing.
     was.retain(|name, _| known.tree.has(name));
-    let Left { refused, untold } = match settle(line, &was, &levels(&rows)).await {
+    let Left {
+        refused,
+        untold,
+        reporting,
+    } = match settle(line, &was, &levels(&rows)).await {
         Err(AskError::Refused(refused)) => {
             notes.add(line.said(&format!("subscriptions are refused: {refused}")));
             Left::default()
         }
         done => done?,
     };
+    if !reporting.is_empty() {
+        notes.add(goes_on(reporting.len()));
+    }
     for row in &mut rows {
         let of = |one: &&(String, cwmp::Fault)| row.names.binary_search(&one.0).is_ok();
         let count = refused.iter().filter(of).count();

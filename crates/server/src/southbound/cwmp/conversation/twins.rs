@@ -137,11 +137,7 @@ async fn keep(talk: &Talk, values: BTreeMap<String, String>) {
     });
     let at = now();
     let update = ValueUpdate::of(values, ValueSource::Read, at);
-    let written = desk
-        .store()
-        .value_update(&desk.tenant, desk.device, update, at)
-        .await;
-    if let Err(error) = written {
+    if let Err(error) = desk.keep(update, at).await {
         tracing::warn!(%error, device = %desk.device, "last-known values could not be written");
     }
 }

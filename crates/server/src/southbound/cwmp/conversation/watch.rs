@@ -19,12 +19,12 @@ pub const PASSIVE: u32 = 1;
 pub const ACTIVE: u32 = 2;
 
 /// Tells a device what changes between what it was to report and what it is to report now. It stops
-/// where the device refuses something.
+/// where the device refuses to report something. What goes on being reported, see [`silence`].
 pub async fn tell(
     line: &mut Line,
     before: &BTreeMap<&str, u32>,
     after: &BTreeMap<&str, u32>,
-) -> Result<(), AskError> {
+) -> Result<Vec<String>, AskError> {
     for level in [ACTIVE, PASSIVE] {
         watch(line, &fresh(before, after, level), level).await?;
     }
@@ -38,6 +38,8 @@ pub struct Left {
     pub refused: Vec<(String, Fault)>,
     /// What it was not asked for any more, in order.
     pub untold: Vec<String>,
+    /// What it was not told to be silent of any more.
+    pub reporting: Vec<String>,
 }
 
 /// The same as far as the device takes it, and what is left. An error where it has no such method.
@@ -51,7 +53,7 @@ pub async fn settle(
         each(line, &fresh(before, after, level), level, &mut left).await?;
     }
     left.untold.sort_unstable();
-    silence(line, &gone(before, after)).await?;
+    left.reporting = silence(line, &gone(before, after)).await?;
     Ok(left)
 }
 
@@ -68,12 +70,20 @@ fn gone(before: &BTreeMap<&str, u32>, after: &BTreeMap<&str, u32>) -> Vec<String
 }
 
 /// Has nothing of this reported any more. What is not there reports nothing, and some the device
-/// always reports.
-async fn silence(line: &mut Line, names: &[String]) -> Result<(), AskError> {
-    match each(line, names, OFF, &mut Left::default()).await {
-        Err(AskError::Refused(_)) => Ok(()),
-        done => done,
+/// always reports; but where it refuses too many, it is not told of the rest, which is returned.
+async fn silence(line: &mut Line, names: &[String]) -> Result<Vec<String>, AskError> {
+    let mut left = Left::default();
+    match each(line, names, OFF, &mut left).await {
+        Err(AskError::Refused(_)) => Ok(Vec::new()),
+        done => done.map(|()| left.untold),
     }
+}
+
+/// What is said of parameters that go on being reported.
+pub fn goes_on(count: usize) -> String {
+    format!(
+        "limit SILENCE_REFUSED_MAX: it goes on reporting {count} parameters, since it refused too many others"
+    )
 }
 
 /// One that is refused keeps the others from nothing: each by itself, if need be.
@@ -171,7 +181,8 @@ mod tests {
             let gone: Vec<String> = (0..gone).map(|n| format!("Device.A.{n:04}.B")).collect();
             let names = gone.iter().map(String::as_str).chain([LAST]);
             let before: BTreeMap<&str, u32> = names.map(|name| (name, ACTIVE)).collect();
-            tell(&mut line, &before, &BTreeMap::new()).await.unwrap();
+            let left = tell(&mut line, &before, &BTreeMap::new()).await.unwrap();
+            assert_eq!(left.iter().any(|name| name == LAST), !is_told);
             let requests = asked.requests();
             let sets = requests.iter().filter_map(|request| match request {
                 Request::SetParameterAttributes(set) => Some(&set.parameters),

@@ -10,7 +10,7 @@ use fleet::southbound::PathValue;
 
 use super::super::fake::{Asked, gateway, old_gateway};
 use super::super::habits::Habits;
-use super::super::limits::{WATCH_REFUSED_MAX, WRITE_BATCH};
+use super::super::limits::{SILENCE_REFUSED_MAX, WATCH_REFUSED_MAX, WRITE_BATCH};
 use super::super::memory::HABITS;
 use super::super::quirks::Quirks;
 use super::super::world::{PERIODIC, World};
@@ -190,6 +190,43 @@ async fn what_is_gone_keeps_nothing_else_from_being_given_up() {
         // Also by itself, or with none that is gone.
         assert_eq!(told(&asked).last().map(|one| one.1), Some(OFF));
         assert!(told(&asked).contains(&(name.to_owned(), OFF)), "{name}");
+    }
+}
+
+/// `SILENCE_REFUSED_MAX`
+#[tokio::test]
+async fn what_a_device_goes_on_reporting_is_said_where_a_subscription_is_given_up() {
+    const LAST: &str = "Device.WiFi.SSID.1.SSID";
+    for kind in ["delete", "set"] {
+        let (world, asked) = World::known(gateway(), "Device.").await;
+        let gone = 0..SILENCE_REFUSED_MAX + 10;
+        let gone = gone.map(|n| format!("Device.A.{n:04}.B"));
+        let row = Row {
+            number: 1,
+            settings: BTreeMap::from([
+                ("Enable".to_owned(), "true".to_owned()),
+                ("NotifType".to_owned(), "ValueChange".to_owned()),
+            ]),
+            names: gone.chain([LAST.to_owned()]).collect(),
+        };
+        subscribed(&world, row).await;
+        let allow_partial = false;
+        let given_up = match kind {
+            "delete" => Request::Delete {
+                paths: vec![format!("{TABLE}1.")],
+                allow_partial,
+            },
+            _ => Request::Set {
+                values: vec![PathValue::new(format!("{TABLE}1.Enable"), "false")],
+                allow_partial,
+            },
+        };
+        let id = world.ask(given_up).await;
+        world.session(asked.again(), PERIODIC).await;
+        let operation = world.ends(id, State::Partly).await;
+        let why = format!("{:?}", operation.outcome);
+        let words = "limit SILENCE_REFUSED_MAX: it goes on reporting 11 parameters";
+        assert!(why.contains(words), "{why}");
     }
 }
 

@@ -148,7 +148,7 @@ pub struct World {
 
 /// A session under way.
 pub struct Session {
-    pub stored: oneshot::Receiver<()>,
+    pub stored: oneshot::Receiver<Option<String>>,
     pub said: mpsc::Sender<Said>,
     pub task: JoinHandle<()>,
 }
