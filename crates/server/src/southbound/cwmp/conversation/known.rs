@@ -195,6 +195,33 @@ impl Known {
         Ok(())
     }
 
+    /// A row that comes with a restart of the device, which does not list it before: it has what another
+    /// row of its table has, until it is listed.
+    pub fn expect(&mut self, table: &str, row: &str) {
+        if self.tree.params_below(row).next().is_some() {
+            return;
+        }
+        let other = self.tree.rows(table).into_iter();
+        let mut other = other.map(|number| format!("{table}{number}."));
+        let Some(other) = other.find(|other| other != row) else {
+            return;
+        };
+        let names = self.tree.params_below(&other);
+        let names: Vec<(String, Option<bool>)> = names
+            .map(|name| {
+                (
+                    format!("{row}{}", &name[other.len()..]),
+                    self.tree.writable(name),
+                )
+            })
+            .collect();
+        for (name, writable) in names {
+            self.tree.insert(&name, writable);
+        }
+        self.tree.gaps.retain(|(object, _)| object != row);
+        self.take_in(&[row.to_owned()]);
+    }
+
     /// Parameters that the device has refused as unknown, though it has listed them: each is looked
     /// for once more, and what is not listed any more is gone. The others only cannot be read.
     pub async fn doubt(&mut self, line: &mut Line, names: &[&str]) -> Result<(), AskError> {

@@ -148,6 +148,9 @@ async fn add_one(
     }
     // From here on the row is there: whatever breaks off leaves it to be found by looking.
     known.added(line, &own).await?;
+    if after_restart {
+        known.expect(&table, &own);
+    }
     let path = match known.mapped(&object.object) {
         None => own.clone(),
         Some(mapping) => match mapping.row_in(&object.object, &own) {
@@ -299,9 +302,10 @@ async fn delete_one(
         };
         match line.delete(&own).await {
             Ok(later) => {
-                known.removed(&own);
-                if later {
-                    gone.later.push(row.clone());
+                match later {
+                    // Listed until then, and known by its number.
+                    true => gone.later.push(row.clone()),
+                    false => known.removed(&own),
                 }
                 gone.rows.push(row);
             }

@@ -15,6 +15,8 @@ use super::habits::Habits;
 use super::line::Line;
 use super::quirks::Quirks;
 
+#[path = "asked.rs"]
+mod asked;
 #[path = "gateways.rs"]
 mod gateways;
 pub use gateways::{gateway, old_gateway};
@@ -27,7 +29,10 @@ struct Param {
 
 #[derive(Default)]
 struct State {
+    /// What is in force.
     params: BTreeMap<String, Param>,
+    /// What is in force after its next start, where that is not the same.
+    later: Option<BTreeMap<String, Param>>,
     tables: BTreeMap<String, Vec<(String, Value)>>,
     /// Tables whose rows come and go by themselves, where they are empty.
     empty: BTreeSet<String>,
@@ -73,6 +78,16 @@ struct Ways {
     too_much: Option<FaultCode>,
     needs_restart: bool,
     fails_over: BTreeSet<String>,
+}
+
+impl State {
+    /// What a change changes: what is in force, or with `waits` what will be.
+    fn written(&mut self, waits: bool) -> &mut BTreeMap<String, Param> {
+        match waits {
+            true => self.later.get_or_insert_with(|| self.params.clone()),
+            false => &mut self.params,
+        }
+    }
 }
 
 /// A CPE.
@@ -160,7 +175,7 @@ impl Fake {
         self
     }
 
-    /// What it takes is in force after it has started anew.
+    /// What it takes is in force after it has started anew, see [`Asked::start`].
     pub fn needs_restart(mut self) -> Self {
         self.ways.needs_restart = true;
         self
@@ -476,10 +491,11 @@ impl Fake {
                 };
                 let number = state.next_row;
                 state.next_row += 1;
+                let written = state.written(self.ways.needs_restart);
                 for (name, value) in params {
                     let name = format!("{}{number}.{name}", ask.object_name);
                     let writable = true;
-                    state.params.insert(name, Param { value, writable });
+                    written.insert(name, Param { value, writable });
                 }
                 Ok(AddObjectResponse {
                     instance_number: InstanceNumber(number),
@@ -491,11 +507,10 @@ impl Fake {
                 Err(fault(FaultCode::REQUEST_DENIED))
             }
             Request::DeleteObject(ask) => {
-                let before = state.params.len();
-                state
-                    .params
-                    .retain(|name, _| !name.starts_with(&ask.object_name));
-                match state.params.len() < before {
+                let written = state.written(self.ways.needs_restart);
+                let before = written.len();
+                written.retain(|name, _| !name.starts_with(&ask.object_name));
+                match written.len() < before {
                     true => {
                         let status = u32::from(self.ways.needs_restart);
                         Ok(DeleteObjectResponse { status }.into())
@@ -643,9 +658,10 @@ impl Fake {
         {
             return Err(self.too_much());
         }
+        let written = state.written(self.ways.needs_restart);
         let mut refused = fault(FaultCode::INVALID_ARGUMENTS);
         for one in &parameters {
-            let why = match state.params.get(&one.name) {
+            let why = match written.get(&one.name) {
                 None => Some(FaultCode::INVALID_PARAMETER_NAME),
                 Some(param) if !param.writable => Some(FaultCode::NOT_WRITABLE),
                 Some(param) if self.ways.strict_types && param.value.base != one.value.base => {
@@ -675,7 +691,7 @@ impl Fake {
             });
         }
         for one in parameters {
-            if let Some(param) = state.params.get_mut(&one.name) {
+            if let Some(param) = written.get_mut(&one.name) {
                 param.value.text = one.value.text;
             }
         }
@@ -707,78 +723,4 @@ fn question(request: &Request) -> String {
 /// What the data model says of these is text.
 fn is_text(name: &str) -> bool {
     !name.ends_with("Enable") && !name.ends_with("Time")
-}
-
-impl Asked {
-    /// Names of the methods that were asked, in order.
-    pub fn methods(&self) -> Vec<String> {
-        let state = self.0.lock().unwrap();
-        state
-            .asked
-            .iter()
-            .map(|one| one.method().name().to_owned())
-            .collect()
-    }
-
-    /// What was asked.
-    pub fn requests(&self) -> Vec<Request> {
-        self.0.lock().unwrap().asked.clone()
-    }
-
-    /// What was asked and answered, a line each.
-    pub fn dialog(&self) -> Vec<String> {
-        self.0.lock().unwrap().dialog.clone()
-    }
-
-    /// How many questions hang.
-    pub fn hanging(&self) -> usize {
-        self.0.lock().unwrap().parked.len()
-    }
-
-    /// The session of these questions is over.
-    pub fn let_go(&self) {
-        self.0.lock().unwrap().parked.clear();
-    }
-
-    /// Forgets what was asked.
-    pub fn clear(&self) {
-        self.0.lock().unwrap().asked.clear();
-    }
-
-    /// Names of all parameters it has now.
-    pub fn params(&self) -> Vec<String> {
-        self.0.lock().unwrap().params.keys().cloned().collect()
-    }
-
-    /// A value.
-    pub fn get(&self, name: &str) -> Option<String> {
-        let state = self.0.lock().unwrap();
-        state.params.get(name).map(|param| param.value.text.clone())
-    }
-
-    /// It has this now.
-    pub fn put(&self, name: &str, value: &str) {
-        let param = Param {
-            value: Value::string(value),
-            writable: true,
-        };
-        self.0.lock().unwrap().params.insert(name.to_owned(), param);
-    }
-
-    /// It has this no more.
-    pub fn remove(&self, object: &str) {
-        self.0
-            .lock()
-            .unwrap()
-            .params
-            .retain(|name, _| !name.starts_with(object));
-    }
-
-    /// Another session with the same device.
-    pub fn again(&self) -> Fake {
-        Fake {
-            state: self.0.clone(),
-            ways: Ways::default(),
-        }
-    }
 }
