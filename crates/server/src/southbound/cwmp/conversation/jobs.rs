@@ -234,7 +234,7 @@ async fn command_of(
                 return Err(line.failure(unsent(error)));
             }
         }
-        Plan::No(_) => {}
+        Plan::No(_) | Plan::Question(_) => {}
     }
     let row = {
         let memory = desk.memory();

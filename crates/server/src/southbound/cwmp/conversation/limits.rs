@@ -95,6 +95,15 @@ pub const SUBSCRIPTIONS_BYTES_MAX: usize = 128 * 1024;
 /// an Inform has room for [`cwmp::limits::INFORM_PARAMETERS_MAX`].
 pub const SUBSCRIBED_BELOW_MAX: usize = 1000;
 
+/// Times in which one download may run, by the standard.
+pub const TIME_WINDOWS_MAX: usize = 2;
+
+/// Methods that a device says it has, of which the result of a command tells.
+pub const METHODS_SHOWN_MAX: usize = 256;
+
+/// Parameters whose attributes are asked at once, and told in the result of a command.
+pub const ATTRIBUTES_ASKED_MAX: usize = 256;
+
 /// Parameters whose changes a device refuses to report, of those that it is told at once, before it
 /// is not asked for more of them: each takes a question of its own.
 pub const WATCH_REFUSED_MAX: usize = 64;

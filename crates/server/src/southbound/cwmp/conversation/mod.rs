@@ -39,6 +39,7 @@ mod operate;
 #[path = "tests/operate.rs"]
 mod operate_tests;
 pub mod packs;
+mod question;
 pub mod quirks;
 #[cfg(test)]
 #[path = "tests/quirks.rs"]
@@ -67,6 +68,7 @@ pub mod twins;
 #[path = "tests/walk.rs"]
 mod walk;
 mod watch;
+mod windows;
 #[cfg(test)]
 #[path = "tests/world.rs"]
 mod world;

@@ -9,7 +9,9 @@ use fleet::model::{Model, ModelCommand, ModelObject, ModelParam, ObjectAccess, P
 use super::super::aside::at_length;
 use super::known::Known;
 use super::limits::MAPPED_NAMES_MAX;
+use super::question;
 use super::subscribe;
+use super::windows::INPUTS as WINDOWS;
 
 /// The state of a diagnostic, in its object.
 pub const STATE: &str = "DiagnosticsState";
@@ -32,8 +34,9 @@ const MODULES: [(&str, &str); 3] = [
     ("Device.SoftwareModules.DeploymentUnit.{i}.", "Uninstall()"),
 ];
 
-/// Any file that is not one of those: CWMP has more kinds than TR-181 has commands.
-const FILES: [(&str, &[&str]); 2] = [
+/// Any file that is not one of those, and at which time: CWMP has more kinds than TR-181 has commands.
+/// And what can only be asked. With their arguments, and whether they end later.
+const OWN: [(&str, &[&str], bool); 4] = [
     (
         "X_HEADEND_Download()",
         &[
@@ -44,12 +47,21 @@ const FILES: [(&str, &[&str]); 2] = [
             "FileSize",
             "TargetFileName",
             "DelaySeconds",
+            WINDOWS[0],
+            WINDOWS[1],
+            WINDOWS[2],
+            WINDOWS[3],
+            WINDOWS[4],
         ],
+        true,
     ),
     (
         "X_HEADEND_Upload()",
         &["FileType", "URL", "Username", "Password", "DelaySeconds"],
+        true,
     ),
+    (question::METHODS, &[], false),
+    (question::ATTRIBUTES, &[question::PATHS], false),
 ];
 
 /// The model.
@@ -85,12 +97,12 @@ fn whole(known: &Known) -> Model {
         };
         offer(&mut model, object, command);
     }
-    for (name, inputs) in FILES {
+    for (name, inputs, asynchronous) in OWN {
         let command = ModelCommand {
             name: name.to_owned(),
             inputs: inputs.iter().map(|name| (*name).to_owned()).collect(),
             outputs: Vec::new(),
-            asynchronous: Some(true),
+            asynchronous: Some(asynchronous),
         };
         offer(&mut model, DEVICE_ROOT, command);
     }

@@ -6,7 +6,7 @@ use cwmp::Request;
 use cwmp::fault::FaultCode;
 use cwmp::rpc::{
     ChangeDuState, Download, DuOperation, FactoryReset, InstallOpStruct, Method, Reboot,
-    ScheduleInform, UninstallOpStruct, UpdateOpStruct, Upload,
+    ScheduleDownload, ScheduleInform, UninstallOpStruct, UpdateOpStruct, Upload,
 };
 use cwmp::value::{Timestamp, Url};
 use fleet::southbound::{CommandOutcome, Failure, Fault};
@@ -17,8 +17,10 @@ use super::known::Known;
 use super::line::Line;
 use super::memory::{Work, wire_key};
 use super::model::STATE;
+use super::question;
 use super::read;
 use super::requests;
+use super::windows::windows;
 use super::write::{self, Wish};
 
 /// What is to be asked for a command.
@@ -31,6 +33,8 @@ pub enum Plan {
     Either([Upload; 2], Work),
     /// Values of an object with a state, of which the last one starts it.
     Diagnostics(Vec<Wish>, Work),
+    /// A method that changes nothing, and whose answer is the end.
+    Question(Request),
     /// It stops a command that runs, by its row.
     Cancel(u32),
     /// It cannot be done.
@@ -83,10 +87,15 @@ pub async fn plan(
     if let Some(row) = requests::cancelled(command) {
         return Ok(Plan::Cancel(row));
     }
-    let args = Args(args);
     let Some((object, name)) = fleet::model::split(command) else {
         return Ok(Plan::No(unknown()));
     };
+    if object == dm::mapping::DEVICE_ROOT
+        && let Some(plan) = question::plan(line, known, name, args).await?
+    {
+        return Ok(plan);
+    }
+    let args = Args(args);
     let planned = match (dm::path::supported_text(object).as_str(), name) {
         ("Device.SoftwareModules.DeploymentUnit.{i}.", "Update()" | "Uninstall()") => {
             return unit(line, known, object, name, key, &args).await;
@@ -107,6 +116,10 @@ pub async fn plan(
         (object, name) => method(object, name, key, &args, firmware),
     };
     Ok(match planned {
+        Ok(Some((Request::ScheduleDownload(_), _))) if line.version() < cwmp::Version::V1_2 => {
+            let words = format!("CWMP {} has no time windows", line.version());
+            Plan::No(fault(FaultCode::METHOD_NOT_SUPPORTED, words))
+        }
         Ok(Some((request, work))) => Plan::Method(request, work),
         Ok(None) => diagnostics(known, command, &args),
         Err(fault) => Plan::No(fault),
@@ -137,6 +150,24 @@ fn method(
 ) -> Result<Option<(Request, Work)>, Fault> {
     let command_key = wire_key(key);
     let download = |file_type: &str, work: Work| -> Result<_, Fault> {
+        let windows = windows(args.0)?;
+        if !windows.is_empty() {
+            if args.some("DelaySeconds").is_some() {
+                let words = "a download has DelaySeconds or a TimeWindow, not both";
+                return Err(fault(FaultCode::INVALID_ARGUMENTS, words));
+            }
+            let request = ScheduleDownload {
+                command_key: command_key.clone(),
+                file_type: file_type.to_owned(),
+                url: args.url()?,
+                username: args.text("Username"),
+                password: args.text("Password").into(),
+                file_size: args.number("FileSize")?,
+                target_file_name: args.text("TargetFileName"),
+                windows,
+            };
+            return Ok(Some((request.into(), work)));
+        }
         let request = Download {
             command_key: command_key.clone(),
             file_type: file_type.to_owned(),
@@ -325,6 +356,10 @@ pub async fn ask(line: &mut Line, known: &mut Known, plan: Plan) -> Taken {
     match plan {
         Plan::No(fault) => Taken::Ended(CommandOutcome::Failed { fault }),
         Plan::Cancel(_) => Taken::Ended(CommandOutcome::Failed { fault: unknown() }),
+        Plan::Question(request) => match question::ask(line, request).await {
+            Ok(outcome) => Taken::Ended(outcome),
+            Err(error) => Taken::Unknown(line.failure(error)),
+        },
         Plan::Method(request, _) => {
             let answer = line.ask(request.clone()).await;
             taken(line, request.method(), answer)

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::super::{Ask, AskError, Cpe};
 use super::habits::Habits;
+use super::limits::METHODS_SHOWN_MAX;
 use super::line::Line;
 use super::quirks::Quirks;
 
@@ -529,6 +530,26 @@ impl Fake {
                 complete_time: Timestamp::unknown(),
             }
             .into()),
+            Request::ScheduleDownload(_) => Ok(ScheduleDownloadResponse {}.into()),
+            Request::GetRpcMethods(_) => {
+                let own = (0..METHODS_SHOWN_MAX).map(|n| format!("X_ACME_{n}"));
+                let methods = ["Inform", "Reboot"].map(str::to_owned).into_iter();
+                let methods = methods.chain(own).collect();
+                Ok(GetRpcMethodsResponse { methods }.into())
+            }
+            Request::GetParameterAttributes(ask) => {
+                let known = |name: &String| state.params.contains_key(name);
+                if !ask.names.iter().all(known) {
+                    return Err(fault(FaultCode::INVALID_PARAMETER_NAME));
+                }
+                let each = ask.names.into_iter().map(|name| ParameterAttributeStruct {
+                    notification: u32::from(name.ends_with("SSID")) * 2,
+                    access_list: vec!["Subscriber".to_owned()],
+                    name,
+                });
+                let parameters = each.collect();
+                Ok(GetParameterAttributesResponse { parameters }.into())
+            }
             Request::Upload(ask)
                 if !self.ways.no_file.is_empty()
                     && ask.file_type.starts_with(&self.ways.no_file) =>

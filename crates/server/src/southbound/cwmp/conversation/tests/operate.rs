@@ -9,6 +9,7 @@ use fleet::southbound::{CommandOutcome, Failure};
 
 use super::fake::{Asked, Fake, gateway, old_gateway};
 use super::known::Known;
+use super::limits::{ATTRIBUTES_ASKED_MAX, METHODS_SHOWN_MAX};
 use super::line::Line;
 use super::memory::{Memory, Work};
 use super::operate::{Plan, Taken, ask, plan};
@@ -212,6 +213,112 @@ async fn the_kinds_of_files_are_those_of_cwmp() {
         };
         assert_eq!(sent, kind);
     }
+}
+
+#[tokio::test]
+async fn a_download_with_time_windows_is_scheduled_where_the_device_speaks_so() {
+    let args = [
+        ("FileType", "1 Firmware Upgrade Image"),
+        ("URL", "http://files/x"),
+        ("TimeWindow.1.Start", "3600"),
+        ("TimeWindow.1.End", "7200"),
+    ];
+    let command = "Device.X_HEADEND_Download()";
+    let mut device = rig(gateway(), "Device.").await;
+    assert!(matches!(device.run(command, &args).await, Taken::Running));
+    let Request::ScheduleDownload(download) = device.last() else {
+        panic!("{:?}", device.last())
+    };
+    assert_eq!(download.command_key, WIRE);
+    assert_eq!(download.file_type, "1 Firmware Upgrade Image");
+    let [window] = &download.windows[..] else {
+        panic!("{download:?}")
+    };
+    assert_eq!((window.start, window.end), (3600, 7200));
+    // The version that runs is a proof of it, as of every other firmware.
+    assert!(device.is_listed());
+    assert_eq!(device.look("2.0").await.len(), 1);
+    let failed =
+        async |device: &mut Rig, args: &[(&str, &str)]| match device.run(command, args).await {
+            Taken::Ended(CommandOutcome::Failed { fault }) => fault.to_string(),
+            other => panic!("{other:?}"),
+        };
+    let both = [&args[..], &[("DelaySeconds", "5")]].concat();
+    assert!(failed(&mut device, &both).await.contains("not both"));
+    let backwards = [&args[..3], &[("TimeWindow.1.End", "60")]].concat();
+    assert!(
+        failed(&mut device, &backwards)
+            .await
+            .contains("TimeWindow.1.")
+    );
+    let mut old = rig(gateway(), "Device.").await;
+    old.line = old.line.speaking(cwmp::Version::V1_1);
+    assert!(failed(&mut old, &args).await.contains("no time windows"));
+    assert!(old.asked.methods().is_empty());
+}
+
+/// `METHODS_SHOWN_MAX`
+#[tokio::test]
+async fn what_a_device_can_do_and_what_it_reports_can_be_asked() {
+    let answer = async |rig: &mut Rig, command: &str, paths: &str| match rig
+        .run(command, &[("Paths", paths)])
+        .await
+    {
+        Taken::Ended(outcome) => outcome,
+        other => panic!("{other:?}"),
+    };
+    let mut device = rig(gateway(), "Device.").await;
+    let methods = answer(&mut device, "Device.X_HEADEND_GetRPCMethods()", "").await;
+    let outputs = |outcome: CommandOutcome| match outcome {
+        CommandOutcome::Done { outputs } => outputs,
+        other => panic!("{other:?}"),
+    };
+    let methods = outputs(methods)["Methods"].clone();
+    assert!(methods.starts_with("Inform,Reboot,X_ACME_0,"), "{methods}");
+    assert_eq!(methods.split(',').count(), METHODS_SHOWN_MAX);
+    // It changes nothing: nothing is waited for.
+    assert!(!device.is_listed());
+    let command = "Device.X_HEADEND_GetParameterAttributes()";
+    let paths = "Device.WiFi.SSID.1., Device.WiFi.SSID.*.SSID";
+    let told = outputs(answer(&mut device, command, paths).await);
+    assert_eq!(told.len(), 4, "{told:?}");
+    let reports = &told["Device.WiFi.SSID.2.SSID"];
+    assert_eq!(reports, "reported at once; written by Subscriber, too");
+    let reports = &told["Device.WiFi.SSID.1.Enable"];
+    assert!(reports.starts_with("not reported"), "{reports}");
+    for (paths, words) in [
+        ("", "it needs Paths"),
+        ("Device.Nothing.", "nothing at Device.Nothing."),
+        ("Device.WiFi.SSID.1.SSID,Device.WiFi.SSID.7.SSID", "SSID.7"),
+    ] {
+        let CommandOutcome::Failed { fault } = answer(&mut device, command, paths).await else {
+            panic!("{paths}")
+        };
+        assert!(fault.message.contains(words), "{fault}");
+    }
+    let root = "InternetGatewayDevice.";
+    let mut old = rig(old_gateway(), root).await;
+    let told = outputs(answer(&mut old, command, "Device.WiFi.SSID.1.SSID").await);
+    let own = format!("{root}LANDevice.1.WLANConfiguration.1.SSID");
+    assert!(told.contains_key(&own), "{told:?}");
+}
+
+/// `ATTRIBUTES_ASKED_MAX`
+#[tokio::test]
+async fn attributes_are_asked_of_so_many_parameters() {
+    let many = 0..=ATTRIBUTES_ASKED_MAX;
+    let fake = many.fold(gateway(), |fake, n| {
+        let value = cwmp::value::Value::string("0");
+        fake.with_param(&format!("Device.X_Many.Value{n}"), value)
+    });
+    let mut device = rig(fake, "Device.").await;
+    let command = "Device.X_HEADEND_GetParameterAttributes()";
+    let taken = device.run(command, &[("Paths", "Device.X_Many.")]).await;
+    let Taken::Ended(CommandOutcome::Failed { fault }) = taken else {
+        panic!("{taken:?}")
+    };
+    assert!(fault.message.contains("ATTRIBUTES_ASKED_MAX"), "{fault}");
+    assert!(device.asked.methods().is_empty());
 }
 
 #[tokio::test]
