@@ -154,8 +154,9 @@ pub(crate) fn pending(
     now: Timestamp,
 ) -> Sql {
     sql(
-        "UPDATE management_path SET former_pending_hash = coalesce(pending_hash, former_pending_hash), \
-         pending_hash = $4, pending_at = $5 WHERE tenant = $1 AND device = $2 AND transport = $3",
+        "UPDATE management_path SET former_pending_hash = CASE WHEN pending_hash = $4 THEN former_pending_hash \
+         ELSE coalesce(pending_hash, former_pending_hash) END, pending_hash = $4, pending_at = $5 \
+         WHERE tenant = $1 AND device = $2 AND transport = $3",
     )
     .bind(tenant)
     .bind(device)
