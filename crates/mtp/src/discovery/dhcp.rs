@@ -117,8 +117,8 @@ pub enum OfferError {
     /// Not an endpoint id.
     #[error("sub-option {ENDPOINT_ID}: {0}")]
     EndpointId(String),
-    /// The same twice: which one is meant?
-    #[error("sub-option {0} is there twice")]
+    /// One with two values: which one is meant?
+    #[error("sub-option {0} is there twice, with different values")]
     Twice(u16),
 }
 
@@ -276,9 +276,11 @@ fn short_enough(code: Option<&str>) -> Result<(), OfferError> {
     }
 }
 
-/// The text of a sub-option. A NUL at its end is not meant (R-DIS.1c); an empty one says nothing.
-fn text(code: u16, value: &[u8]) -> Result<Option<String>, OfferError> {
-    let value = value.strip_suffix(b"\0").unwrap_or(value);
+/// The text of a sub-option. NULs at its end are not meant (R-DIS.1c; RFC 2132, 2); an empty one says nothing.
+fn text(code: u16, mut value: &[u8]) -> Result<Option<String>, OfferError> {
+    while let Some(before) = value.strip_suffix(b"\0") {
+        value = before;
+    }
     let text = std::str::from_utf8(value).map_err(|_| OfferError::NotText(code))?;
     if text.chars().any(char::is_control) {
         return Err(OfferError::NotText(code));
@@ -303,9 +305,13 @@ fn within(
     }
 }
 
-fn once<T>(place: &mut Option<T>, code: u16, value: Option<T>) -> Result<(), OfferError> {
+fn once<T: PartialEq>(
+    place: &mut Option<T>,
+    code: u16,
+    value: Option<T>,
+) -> Result<(), OfferError> {
     if value.is_some() {
-        if place.is_some() {
+        if place.is_some() && *place != value {
             return Err(OfferError::Twice(code));
         }
         *place = value;

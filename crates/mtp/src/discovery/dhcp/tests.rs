@@ -41,7 +41,8 @@ fn an_offer_is_text_on_the_wire_in_both_versions() {
 /// R-DIS.1c, TP-469 8.2
 #[test]
 fn a_nul_at_the_end_of_a_text_is_not_part_of_it() {
-    let content = b"\x00\x00\x0d\xe9\x08\x1a\x03P1\0\x1b\x017";
+    // One NUL, and a value that is filled up with them.
+    let content = b"\x00\x00\x0d\xe9\x0b\x1a\x03P1\0\x1b\x047\0\0\0";
     let offer = Offer::decode(Version::V4, content).unwrap().unwrap();
     assert_eq!(offer.provisioning_code.as_deref(), Some("P1"));
     assert_eq!(offer.retry_min_wait, Some(7));
@@ -80,6 +81,15 @@ fn what_is_of_others_is_left_alone() {
 }
 
 #[test]
+fn what_is_said_twice_in_the_same_words_is_said_once() {
+    // In one block of the enterprise and in another, as several servers on the way may add it.
+    let content = b"\x00\x00\x0d\xe9\x06\x1a\x01P\x1a\x01P\x00\x00\x0d\xe9\x06\x1a\x01P\x1b\x017";
+    let offer = Offer::decode(Version::V4, content).unwrap().unwrap();
+    assert_eq!(offer.provisioning_code.as_deref(), Some("P"));
+    assert_eq!(offer.retry_min_wait, Some(7));
+}
+
+#[test]
 fn every_cut_is_named_and_none_is_an_offer() {
     for (version, content) in [(Version::V4, V4), (Version::V6, V6)] {
         for end in 1..content.len() {
@@ -114,7 +124,7 @@ fn wrong_values_are_named() {
         ),
         (
             b"\x00\x00\x0d\xe9\x06\x1a\x01x\x1a\x01y",
-            "sub-option 26 is there twice",
+            "sub-option 26 is there twice, with different values",
         ),
         (
             b"\x00\x00\x0d\xe9\x03\x1b\x02x",
