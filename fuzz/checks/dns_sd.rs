@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mtp::discovery::dns_sd::{Event, Kind, Node, Service};
+use mtp::discovery::dns_sd::{Kind, Node, Service};
 
 /// How many services were found in it, and whether it was answered.
 pub fn packet(data: &[u8]) -> (usize, bool) {
@@ -15,7 +15,7 @@ pub fn packet(data: &[u8]) -> (usize, bool) {
         encrypt: false,
     };
     let own = "self::fuzz".parse().expect("an endpoint id");
-    let node = Node::new(own, vec![service], Kind::AGENTS.to_vec(), now);
+    let node = Node::new(own, vec![service], Kind::AGENTS.to_vec(), [].into(), now);
     let mut node = node.expect("it has a name");
     node.set_addresses(now, vec!["192.0.2.1".parse().expect("an address")]);
     // What is said unasked is over by then.
@@ -27,18 +27,13 @@ pub fn packet(data: &[u8]) -> (usize, bool) {
     node.handle_timeout(then);
     while node.poll_transmit().is_some() {}
     node.handle_input(then, data);
-    let mut found = 0;
-    while let Some(event) = node.poll_event() {
-        if let Event::Found(service) = event {
-            assert!(!service.addresses.is_empty());
-            found += 1;
-        }
-    }
+    let found = node.poll_found().unwrap_or_default();
+    assert!(found.iter().all(|one| !one.addresses.is_empty()));
     node.handle_timeout(then + Duration::from_millis(500));
     let mut answered = false;
     while let Some(packet) = node.poll_transmit() {
         // Questions have no such bit.
         answered |= packet.get(2).is_some_and(|flags| flags & 0x80 != 0);
     }
-    (found, answered)
+    (found.len(), answered)
 }

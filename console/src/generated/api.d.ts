@@ -1945,12 +1945,19 @@ export interface components {
         LanAgent: {
             /** @description The addresses it says it has, or those of its broker. */
             addresses: string[];
+            /**
+             * Format: uuid
+             * @description The device of this tenant that has this endpoint id.
+             */
+            device_id?: string | null;
             /** @description Whether it takes TLS to be heard. */
             encrypted: boolean;
             /** @description Who it says it is. */
             endpoint_id: string;
             /** @description What people call it. */
             name?: string | null;
+            /** @description The interface of this node through which it was heard. */
+            network: string;
             /** @description The path of its WebSocket, or its topic or destination at a broker. */
             path: string;
             /**
@@ -1971,6 +1978,22 @@ export interface components {
             items: components["schemas"]["LanAgent"][];
             /** @description Whether they are looked for: `discovery.mdns` in the configuration. */
             looking: boolean;
+            /**
+             * Format: int32
+             * @description How many more there are than are listed.
+             */
+            more: number;
+            /** @description The networks on which they are looked for. */
+            networks: components["schemas"]["LanNetwork"][];
+        };
+        /** @description A network of this node. */
+        LanNetwork: {
+            /** @description The addresses of this node there. */
+            addresses: string[];
+            /** @description The interface, like `eth0`. */
+            name: string;
+            /** @description Why nothing is heard or said there. */
+            trouble?: string | null;
         };
         /** @description A limit by name. */
         Limit: {

@@ -112,6 +112,12 @@ pub const LEASE_LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs
 /// answers there could name ever others. The oldest of leases makes room; who is there first on the network, stays.
 pub const FOUND_CONTROLLERS_MAX: usize = 4;
 
+/// How often the name servers are asked anew for the controller of a lease's domain: it may have moved.
+pub const DOMAIN_LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// How often, while they say of none.
+pub const DOMAIN_RETRY_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Most controllers of the local network that are borne in mind, with those that have just gone: some of a lab or a house.
 /// Anybody there can make up ever others.
 pub const LAN_CONTROLLERS_MAX: usize = 32;

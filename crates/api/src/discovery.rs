@@ -12,6 +12,21 @@ pub struct LanAgents {
     pub looking: bool,
     /// Those that say now that they are there, of all tenants: what they say is proven by nothing.
     pub items: Vec<LanAgent>,
+    /// How many more there are than are listed.
+    pub more: u32,
+    /// The networks on which they are looked for.
+    pub networks: Vec<LanNetwork>,
+}
+
+/// A network of this node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LanNetwork {
+    /// The interface, like `eth0`.
+    pub name: String,
+    /// The addresses of this node there.
+    pub addresses: Vec<String>,
+    /// Why nothing is heard or said there.
+    pub trouble: Option<String>,
 }
 
 /// An agent as it tells of itself on the network.
@@ -33,6 +48,10 @@ pub struct LanAgent {
     pub encrypted: bool,
     /// How it is dialled, where it is a WebSocket.
     pub url: Option<String>,
+    /// The interface of this node through which it was heard.
+    pub network: String,
+    /// The device of this tenant that has this endpoint id.
+    pub device_id: Option<uuid::Uuid>,
     /// Since when it is there as it is.
     pub since: Time,
 }

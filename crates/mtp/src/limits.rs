@@ -211,6 +211,15 @@ pub const PROVISIONING_CODE_CHARS_MAX: usize = 64;
 /// The largest file of leases that is read. Clients keep some leases of some hundred bytes.
 pub const LEASES_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long the name servers may take to say who the controller of a domain is, all questions together.
+pub const DOMAIN_LOOKUP_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Characters of the name of a domain (RFC 1035, 2.3.4), and of what is shown of what is none.
+pub const DOMAIN_CHARS_MAX: usize = 253;
+
+/// Records of one answer of a name server that are looked at.
+pub const DOMAIN_RECORDS_MAX: usize = 32;
+
 /// The largest packet of multicast DNS (RFC 6762, 17).
 pub const MDNS_PACKET_BYTES_MAX: usize = 9000;
 
@@ -220,16 +229,23 @@ pub const MDNS_PACKETS_MAX: u32 = 500;
 /// Records of one packet that are looked at, and texts of one record.
 pub const MDNS_RECORDS_MAX: usize = 256;
 
-/// Services of others that are remembered at the same time: those of a home, or of a rack. More are not heard of.
+/// Services of others that are remembered at the same time, of one network: those of a home, or of a rack. More are not
+/// heard of.
 pub const MDNS_FOUND_MAX: usize = 256;
 
 /// Addresses of one host that are remembered.
 pub const MDNS_ADDRESSES_MAX: usize = 8;
 
-/// Findings that wait for whoever asked for them.
-pub const MDNS_EVENTS_MAX: usize = 256;
+/// How long a service is borne in mind that has a name and no place yet, while it is asked for that.
+pub const MDNS_HALF_KNOWN_MAX: Duration = Duration::from_secs(60);
 
-/// Networks of this host on which multicast DNS is spoken, and addresses that are told.
+/// How long what was taken back, or was replaced, still holds: others may say at once that it is so (RFC 6762, 10.1, 10.2).
+pub const MDNS_GRACE: Duration = Duration::from_secs(1);
+
+/// Services that one message asks about: with names of ordinary length it fits a packet.
+pub const MDNS_QUESTIONS_MAX: usize = 16;
+
+/// Networks of this host on which multicast DNS is spoken, and addresses of one of them that are told.
 pub const MDNS_INTERFACES_MAX: usize = 32;
 
 /// How often the networks of the host are looked at: cables are plugged in, addresses come by DHCP.

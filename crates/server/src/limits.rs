@@ -219,3 +219,6 @@ pub const MATCHING_EVENTS_BACK: u64 = 10_000;
 /// For how long the address that a device last came from counts as its own: with another device there lately, it is that
 /// of a proxy or of a carrier's NAT, and says nothing of who is behind it. Lines get other addresses every day or week.
 pub const MATCHING_ADDRESS_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Agents of the local networks that are shown: those of a lab or a house. Each is looked up among the devices.
+pub const LAN_AGENTS_MAX: usize = 256;

@@ -56,10 +56,7 @@ pub const AREAS: &[Area] = &[
     Area {
         section: 8,
         last: 7,
-        apart: &[
-            (3..=3, "a host name without a URL is refused"),
-            (4..=4, "names below .local are left to the host's resolver"),
-        ],
+        apart: &[(4..=4, "names below .local are left to the host's resolver")],
     },
     Area {
         section: 9,

@@ -10,6 +10,7 @@ use mtp::discovery::{dhcp::Offer, lease};
 use mtp::limits::LEASES_BYTES_MAX;
 
 use super::Driver;
+use super::domain::{self, Domain};
 use crate::engine::{Found, Source};
 use crate::limits::LEASE_LOOK_EVERY;
 
@@ -112,29 +113,51 @@ impl Driver {
         let Some(said) = lease.look(now.at) else {
             return;
         };
-        let (agent, file) = (self.engine.endpoint_id().clone(), lease.path.clone());
-        let file = file.display();
+        let agent = self.engine.endpoint_id();
+        let file = lease.path.display();
         match said {
-            Ok(Some(offer)) => match self.engine.found(now, Source::Lease, &offer) {
-                Ok(found @ (Found::Known | Found::Configured)) => {
-                    lease.unused = None;
-                    tracing::debug!(%agent, %file, %found, "the DHCP lease names a controller");
+            Ok(Some(offer)) if domain::is_one(&offer) => {
+                tracing::debug!(%agent, %file, domain = offer.url, "the DHCP lease names a domain");
+                self.domain = Some(Domain::new(offer));
+            }
+            Ok(Some(offer)) => {
+                // What could not be used so far may come from the domain.
+                if lease.unused.is_none() {
+                    self.domain = None;
                 }
-                Ok(found) => {
-                    lease.unused = None;
-                    let url = offer.url.as_deref().unwrap_or_default();
-                    let controller = offer.endpoint_id.as_ref().map(|id| id.as_str());
-                    tracing::info!(%agent, %file, controller, url = without_key(url), %found, "the DHCP lease names a controller");
-                }
-                Err(reason) => {
-                    if lease.is_unused(offer, &reason) {
-                        tracing::warn!(%agent, %file, %reason, "the controller of the DHCP lease cannot be used");
-                    }
-                }
-            },
-            Ok(None) => tracing::debug!(%agent, %file, "the DHCP lease names no controller"),
+                self.take_up_lease(offer);
+            }
+            Ok(None) => {
+                self.domain = None;
+                tracing::debug!(%agent, %file, "the DHCP lease names no controller");
+            }
             Err(reason) => {
                 tracing::warn!(%agent, %file, %reason, "the DHCP lease cannot be read");
+            }
+        }
+    }
+
+    /// Takes up a controller that a lease has led to.
+    pub(super) fn take_up_lease(&mut self, offer: Offer) {
+        let now = self.clock.now();
+        let Some(lease) = &mut self.lease else { return };
+        let (agent, file) = (self.engine.endpoint_id().clone(), lease.path.clone());
+        let file = file.display();
+        match self.engine.found(now, Source::Lease, &offer) {
+            Ok(found @ (Found::Known | Found::Configured)) => {
+                lease.unused = None;
+                tracing::debug!(%agent, %file, %found, "the DHCP lease names a controller");
+            }
+            Ok(found) => {
+                lease.unused = None;
+                let url = without_key(offer.url.as_deref().unwrap_or_default());
+                let controller = offer.endpoint_id.as_ref().map(|id| id.as_str());
+                tracing::info!(%agent, %file, controller, url, %found, "the DHCP lease names a controller");
+            }
+            Err(reason) => {
+                if lease.is_unused(offer, &reason) {
+                    tracing::warn!(%agent, %file, %reason, "the controller of the DHCP lease cannot be used");
+                }
             }
         }
     }
@@ -142,17 +165,24 @@ impl Driver {
     /// The state is as from the factory: what the lease says is news again.
     pub(super) fn forget_lease(&mut self) {
         let now = self.clock.now().at;
+        self.domain = None;
         if let Some(lease) = &mut self.lease {
             *lease = Lease::new(std::mem::take(&mut lease.path), now);
         }
     }
 }
 
-/// The URL without what may be a setup key: logs are read by many.
-fn without_key(url: &str) -> &str {
-    match url.rfind('/') {
-        Some(at) if url[..at].contains("://") && !url[..at].ends_with('/') => &url[..at],
-        _ => url,
+/// The URL without what may be a credential: user name and password, the end of the path, and a query. Logs are read by many.
+pub(super) fn without_key(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let place = place.rsplit('@').next().unwrap_or_default();
+    match path.rsplit_once('/') {
+        Some((path, _)) => format!("{scheme}://{place}/{path}"),
+        None => format!("{scheme}://{place}"),
     }
 }
 
@@ -233,5 +263,11 @@ mod tests {
         assert_eq!(without_key("wss://a:1/usp/hes_1"), "wss://a:1/usp");
         assert_eq!(without_key("mqtt://a:1"), "mqtt://a:1");
         assert_eq!(without_key("ws://a/usp"), "ws://a");
+        assert_eq!(
+            without_key("wss://u:secret@a:1/b/usp/k?key=2#3"),
+            "wss://a:1/b/usp"
+        );
+        assert_eq!(without_key("mqtts://u:p@a?k"), "mqtts://a");
+        assert_eq!(without_key("acs.example.net"), "acs.example.net");
     }
 }

@@ -1,6 +1,7 @@
 //! The tokio driver: one task per agent, which dials and accepts, moves records between links and sessions, lets the
 //! engine answer, and carries out its effects. Deliberately nothing of the data model.
 
+mod domain;
 mod effects;
 mod identity;
 mod inbound;
@@ -29,6 +30,7 @@ use crate::limits::{CLOSING_TIME_MAX, MQTT_WEBSOCKET_PATH};
 use crate::{
     AgentConfig, Backend, Effect, Engine, EngineError, NoStorage, Now, Reach, Restart, Storage,
 };
+use domain::Domain;
 use identity::EndToEnd;
 use inbound::Door;
 use lease::Lease;
@@ -137,16 +139,8 @@ pub async fn run(
         None => None,
     };
     let services = Services::open(services.as_ref(), users, engine.endpoint_id()).await?;
-    let lan = match discovery.mdns {
-        true => Some(lan::start(
-            &discovery,
-            &engine,
-            clock.now(),
-            listener.as_ref(),
-            &listen,
-        )?),
-        false => None,
-    };
+    let now = clock.now();
+    let lan = lan::start(&discovery, &engine, now, listener.as_ref(), &listen)?;
     let mut driver = Driver {
         engine,
         clock,
@@ -159,6 +153,7 @@ pub async fn run(
         listener,
         services,
         lease,
+        domain: None,
         lan,
         closing: JoinSet::new(),
     };
@@ -190,6 +185,7 @@ struct Driver {
     listener: Option<Listener<Door>>,
     services: Services,
     lease: Option<Lease>,
+    domain: Option<Domain>,
     lan: Option<lan::Lan>,
     closing: JoinSet<()>,
 }
@@ -203,6 +199,7 @@ enum Woken {
     Accepted(Box<mtp::ws::Accepted<usp::EndpointId>>),
     Local(Local),
     Lan(Offer),
+    LookedUp(Result<Offer, String>),
 }
 
 impl Driver {
@@ -235,6 +232,7 @@ impl Driver {
                 Woken::Accepted(accepted) => self.accepted(*accepted),
                 Woken::Local(happened) => self.local(happened),
                 Woken::Lan(offer) => self.on_the_lan(&offer),
+                Woken::LookedUp(found) => self.looked_up(found),
             }
             self.time_passes();
         }
@@ -266,6 +264,7 @@ impl Driver {
             listener,
             services,
             closing,
+            domain,
             lan,
             ..
         } = self;
@@ -281,6 +280,7 @@ impl Driver {
             } => Woken::Accepted(Box::new(accepted)),
             happened = services.next() => Woken::Local(happened),
             offer = lan::next(lan) => Woken::Lan(offer),
+            found = domain::next(domain) => Woken::LookedUp(found),
             () = notifier.woken() => Woken::Hint,
             () = alarm, if deadline.is_some() => Woken::Time,
             Some(_) = closing.join_next() => Woken::Time,

@@ -127,7 +127,8 @@ impl Engine {
     }
 
     /// Who makes room: of those from leases all that are enabled, but one that is trusted gives way to nobody who is not;
-    /// and when there are too many, those that were named longest ago, the untrusted first.
+    /// and when there are too many, those that were named longest ago, the untrusted first. Of the local network's nobody
+    /// does, but for one that is trusted the untrusted.
     fn room(
         &self,
         source: Source,
@@ -142,11 +143,14 @@ impl Engine {
         }
         others.retain(|(_, _, note)| note.source == source);
         let over = (others.len() + 1).saturating_sub(FOUND_CONTROLLERS_MAX);
-        if source == Source::Lan && is_new && over > 0 {
+        others.retain(|(n, _, note)| match source {
+            Source::Lease => !self.stays(*n, note, config),
+            Source::Lan => config.role == FULL_ACCESS && !note.is_trusted(),
+        });
+        if source == Source::Lan && is_new && over > others.len() {
             let most = FOUND_CONTROLLERS_MAX;
             return Err(format!("there are {most} of the local network already"));
         }
-        others.retain(|(n, _, note)| source == Source::Lease && !self.stays(*n, note, config));
         others.sort_by_key(|(_, _, note)| (note.is_trusted(), note.turn));
         let mut gone = Vec::new();
         if is_new {
@@ -157,7 +161,7 @@ impl Engine {
                 return Err(format!("there are {CONTROLLERS_MAX} controllers already"));
             }
         }
-        others.retain(|(n, ..)| self.is_enabled(*n));
+        others.retain(|(n, ..)| source == Source::Lease && self.is_enabled(*n));
         Ok(Room {
             aside: others,
             gone,

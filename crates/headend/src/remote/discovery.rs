@@ -30,7 +30,28 @@ pub async fn run(command: Command) -> Result<()> {
         );
         return Ok(());
     }
-    let columns = ["endpoint id", "name", "transport", "where", "since"];
+    for network in &found.networks {
+        if let Some(trouble) = &network.trouble {
+            eprintln!("Nothing is heard on {}: {trouble}", network.name);
+        }
+    }
+    if found.items.is_empty() {
+        let names: Vec<_> = found.networks.iter().map(|one| &*one.name).collect();
+        match names.is_empty() {
+            true => println!("The server has no network to look for agents on."),
+            false => println!("No agent was heard on {}.", names.join(", ")),
+        }
+        return Ok(());
+    }
+    let columns = [
+        "endpoint id",
+        "name",
+        "transport",
+        "where",
+        "network",
+        "device here",
+        "since",
+    ];
     let mut table = output::table(&columns);
     for one in &found.items {
         let place = one.url.clone().unwrap_or_else(|| {
@@ -46,9 +67,17 @@ pub async fn run(command: Command) -> Result<()> {
             one.name.clone().unwrap_or_default(),
             one.transport.clone(),
             place,
+            one.network.clone(),
+            match one.device_id {
+                Some(_) => "yes".to_owned(),
+                None => "no".to_owned(),
+            },
             output::ago(Some(one.since)),
         ]);
     }
     output::print(&table);
+    if found.more > 0 {
+        println!("{} more were heard than are listed.", found.more);
+    }
     Ok(())
 }

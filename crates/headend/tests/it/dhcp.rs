@@ -34,9 +34,14 @@ impl Operator<'_> {
     }
 
     fn dnsmasq(&self, lines: &str) -> Process {
+        self.dnsmasq_with("port=0", lines)
+    }
+
+    /// With DNS on this port, 0 being none.
+    fn dnsmasq_with(&self, port: &str, lines: &str) -> Process {
         let net = self.net;
         let own = format!(
-            "keep-in-foreground\nport=0\nno-ping\nuser=root\ninterface=lan\nbind-interfaces\nlog-dhcp\nlog-facility=-\n\
+            "keep-in-foreground\n{port}\nno-resolv\nno-hosts\nno-ping\nuser=root\ninterface=lan\nbind-interfaces\nlog-dhcp\nlog-facility=-\n\
              dhcp-authoritative\npid-file=\ndhcp-leasefile={}\ndhcp-range=192.0.2.50,192.0.2.90,1h\n\
              dhcp-range=2001:db8:77::50,2001:db8:77::90,64,1h\n{lines}\n",
             net.text("dnsmasq.leases")
@@ -76,6 +81,23 @@ async fn is_managed(operator: &Operator<'_>, agent: &Process, code: &str) {
     );
 }
 
+/// The client that says it is an agent, and a script that writes down what it is told.
+fn udhcpc(net: &Net, lease: &str) -> Process {
+    let script = net.script(
+        "udhcpc.sh",
+        &format!(
+            "#!/bin/sh\n[ \"$1\" = bound ] || exit 0\nip addr add $ip/$mask dev $interface\n\
+             env | grep '^opt125=' > {lease}.new && mv {lease}.new {lease}\n"
+        ),
+    );
+    let class = "0x7c:00000de90403757370";
+    let arguments = [
+        "udhcpc", "-i", "wan", "-f", "-q", "-n", "-t", "20", "-T", "1", "-O", "125", "-x", class,
+        "-s", &script,
+    ];
+    net.start(&net.device, "udhcpc", Path::new("busybox"), &arguments)
+}
+
 /// R-DIS.1, TP-469 8.1, 8.2
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_asks_dnsmasq_by_udhcpc_is_led_to_the_server_and_managed() {
@@ -93,19 +115,7 @@ async fn a_device_that_asks_dnsmasq_by_udhcpc_is_led_to_the_server_and_managed()
     // The agent is there first: nothing is restarted when the lease comes, and comes with something else.
     let lease = net.text("lease");
     let agent = start_agent(&net, &operator.endpoint_id(), &lease);
-    let script = net.script(
-        "udhcpc.sh",
-        &format!(
-            "#!/bin/sh\n[ \"$1\" = bound ] || exit 0\nip addr add $ip/$mask dev $interface\n\
-             env | grep '^opt125=' > {lease}.new && mv {lease}.new {lease}\n"
-        ),
-    );
-    let class = "0x7c:00000de90403757370";
-    let arguments = [
-        "udhcpc", "-i", "wan", "-f", "-q", "-n", "-t", "20", "-T", "1", "-O", "125", "-x", class,
-        "-s", &script,
-    ];
-    let _client = net.start(&net.device, "udhcpc", Path::new("busybox"), &arguments);
+    let _client = udhcpc(&net, &lease);
     is_managed(&operator, &agent, "12").await;
     // Something that is no lease loses nothing.
     std::fs::write(&lease, "opt125=00000de9ff").unwrap();
@@ -116,6 +126,36 @@ async fn a_device_that_asks_dnsmasq_by_udhcpc_is_led_to_the_server_and_managed()
             .then_some(())
     })
     .await;
+    is_managed(&operator, &agent, "12").await;
+}
+
+/// R-DIS.1b, R-DIS.7, TP-469 8.3
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_names_a_domain_leads_to_the_controller_its_name_server_tells_of() {
+    if !possible() {
+        return;
+    }
+    let net = Net::new("domain");
+    net.resolves_by(SERVER_V4);
+    let url = format!("wss://{SERVER_V4}:8443/usp");
+    let operator = Operator::start(&net, &url, &[]).await;
+    let lines = operator.lines(&url, &["--v4", "--provisioning-code", "12"]);
+    // What stands in the lease is the domain; the name server has the rest.
+    let (before, after) = lines.split_once(",25,").unwrap();
+    let (url, after) = after.split_once('\n').unwrap();
+    let (_, key) = url.rsplit_once('/').unwrap();
+    let service = "_usp-ctr-ws._tcp.example.net";
+    let instance = format!("{}.{service}", operator.endpoint_id());
+    let lines = format!(
+        "{before},25,example.net\n{after}\nptr-record={service},\"{instance}\"\n\
+         srv-host={instance},server.example.net,8443\n\
+         txt-record={instance},\"path=/usp/{key}\",encrypt\n\
+         host-record=server.example.net,{SERVER_V4}\n"
+    );
+    let _dnsmasq = operator.dnsmasq_with("port=53", &lines);
+    let lease = net.text("lease");
+    let agent = start_agent(&net, &operator.endpoint_id(), &lease);
+    let _client = udhcpc(&net, &lease);
     is_managed(&operator, &agent, "12").await;
 }
 

@@ -15,6 +15,15 @@ async fn an_agent_finds_the_server_on_its_network_and_the_server_the_agent() {
     }
     let net = Net::new("mdns");
     ip(&format!("-n {} addr add 192.0.2.7/24 dev wan", net.device));
+    // A second network of the server, whose addresses are no business of the first.
+    for words in [
+        "link add other type veth peer name nobody",
+        "addr add 198.51.100.1/24 dev other",
+        "link set other up",
+        "link set nobody up",
+    ] {
+        ip(&format!("-n {} {words}", net.server));
+    }
     // On the network nobody has a setup key: the device shows a certificate.
     let data = net.text("data");
     let mut init = Command::new(headend());
@@ -49,6 +58,13 @@ async fn an_agent_finds_the_server_on_its_network_and_the_server_the_agent() {
     .await;
     assert_eq!(found["endpoint_id"], AGENT, "{found:#}");
     assert_eq!(found["url"], "ws://192.0.2.7:8765/agent", "{found:#}");
+    assert_eq!(found["network"], "lan", "{found:#}");
+    let doctor = operator.asks(&["doctor"]).unwrap();
+    assert!(
+        doctor.contains("1 agent was heard on the local network")
+            && doctor.contains("on lan, other"),
+        "{doctor}"
+    );
     let listed = operator.asks(&["discovery", "agents"]).unwrap();
     assert!(listed.contains(AGENT), "{listed}");
     let path = "Device.LocalAgent.Controller.1.EndpointID";
@@ -57,6 +73,28 @@ async fn an_agent_finds_the_server_on_its_network_and_the_server_the_agent() {
             .asks(&["device", "get", AGENT, path, "--json"])
             .ok()?;
         got.contains(&operator.endpoint_id()).then_some(())
+    })
+    .await;
+    let said = running.said();
+    assert!(
+        said.contains("a controller is on the local network"),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("url=\"wss://{SERVER_V4}:8443\"")),
+        "{said}"
+    );
+    let all = operator.asks(&["discovery", "agents", "--json"]).unwrap();
+    let all: Value = serde_json::from_str(&all).unwrap();
+    assert!(all["items"][0]["device_id"].is_string(), "{all:#}");
+    // Another address takes the place of the old one.
+    ip(&format!("-n {} addr del 192.0.2.7/24 dev wan", net.device));
+    ip(&format!("-n {} addr add 192.0.2.8/24 dev wan", net.device));
+    until("the new address alone", SOON, async || {
+        let all = operator.asks(&["discovery", "agents", "--json"]).unwrap();
+        let all: Value = serde_json::from_str(&all).unwrap();
+        let addresses = &all["items"][0]["addresses"];
+        (*addresses == serde_json::json!(["192.0.2.8"])).then_some(())
     })
     .await;
     // Who stops says goodbye.

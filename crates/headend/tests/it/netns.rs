@@ -68,6 +68,18 @@ impl Net {
         net
     }
 
+    /// The name server of the device.
+    pub fn resolves_by(&self, address: &str) {
+        std::fs::create_dir_all(self.own_files()).unwrap();
+        let line = format!("nameserver {address}\n");
+        std::fs::write(self.own_files().join("resolv.conf"), line).unwrap();
+    }
+
+    /// What `ip netns exec` puts in place of the files in `/etc`.
+    fn own_files(&self) -> PathBuf {
+        Path::new("/etc/netns").join(&self.device)
+    }
+
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -112,6 +124,7 @@ impl Drop for Net {
         for space in [&self.server, &self.device] {
             let _ = Command::new("ip").args(["netns", "del", space]).status();
         }
+        let _ = std::fs::remove_dir_all(self.own_files());
     }
 }
 

@@ -3,7 +3,9 @@
 //! device somebody misses.
 
 use super::refusal_words::{advice, is_conduct, what, words};
-use super::{device_view, doctor, findings_acs, findings_mqtt, findings_pki, reach, time};
+use super::{
+    device_view, doctor, findings_acs, findings_lan, findings_mqtt, findings_pki, reach, time,
+};
 use crate::auth::Caller;
 use crate::limits::DOCTOR_DEVICES_MAX;
 use crate::problem::Result;
@@ -38,6 +40,7 @@ pub async fn all(
     all.extend(findings_acs::waking(state));
     all.extend(certificates(state, at));
     all.extend(findings_pki::all(state, caller, at).await?);
+    all.extend(findings_lan::all(state, caller).await?);
     all.extend(tenant(state, caller).await?);
     all.push(keys(state, caller, at).await?);
     let refused = doctor::read(state, caller, at.minus(SINCE)).await?;

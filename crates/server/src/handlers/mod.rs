@@ -13,6 +13,7 @@ mod event_words;
 mod file;
 mod findings;
 mod findings_acs;
+mod findings_lan;
 mod findings_mqtt;
 mod findings_pki;
 mod management_session;

@@ -246,3 +246,33 @@ fn controllers_of_the_local_network_stand_beside_each_other_and_those_of_leases(
         Ok(Found::Configured)
     );
 }
+
+#[test]
+fn a_trusted_controller_of_the_local_network_is_not_kept_out_by_others_that_came_first() {
+    let mut config = config();
+    config.tls.ca_file = Some("ca.pem".into());
+    config.discovery.trusted = vec!["self::trusted".into()];
+    let mut rig = Rig::configured(config);
+    let now = rig.now;
+    let mut lan = |id: &str, scheme: &str| {
+        let offer = Offer {
+            url: Some(format!("{scheme}://10.0.0.1:1/usp")),
+            endpoint_id: Some(id.parse().unwrap()),
+            ..Offer::default()
+        };
+        rig.engine.found(now, Source::Lan, &offer)
+    };
+    for n in 1..=FOUND_CONTROLLERS_MAX {
+        assert_eq!(lan(&format!("self::lan-{n}"), "wss"), Ok(Found::New));
+    }
+    // Without TLS it is not trusted.
+    assert!(lan("self::trusted", "ws").is_err());
+    assert_eq!(lan("self::trusted", "wss"), Ok(Found::New));
+    // Who was there longest has made room; the others stay.
+    let there: Vec<String> = dialled(&rig).into_iter().map(|(id, _)| id).collect();
+    let has = |id: &str| there.iter().any(|one| one == id);
+    assert!(
+        !has("self::lan-1") && has("self::lan-2") && has("self::trusted"),
+        "{there:?}"
+    );
+}

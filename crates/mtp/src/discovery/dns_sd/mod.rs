@@ -1,23 +1,29 @@
 //! DNS-SD over multicast DNS (R-DIS.3 to R-DIS.11a): who of the local network is an agent or a controller, and where.
 //!
-//! [`Node`] decides what is said and what was heard, without clock or socket; [`start`] gives it both. Names need no
-//! probing: the instance of a service is an endpoint id, of which there is one, and the host's name is made of it.
+//! [`Node`] decides what is said and what was heard on one network, without clock or socket; [`start`] gives it both, for
+//! each network of this host: what is told there are the addresses of that network alone (RFC 6762, 14), and what is heard
+//! there says nothing of another. Names need no probing: the instance of a service is an endpoint id, of which there is one,
+//! and the host's name is made of it.
 //! Deliberately only IPv4 multicast, on which IPv6 addresses are told too, and no DNS servers of the wider network.
 
 mod browser;
+mod networks;
 mod node;
 mod responder;
+mod running;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::net::IpAddr;
 
 use hickory_proto::rr::Name;
 use usp::EndpointId;
 
-pub use node::{Event, Node};
-pub use socket::{Config, Running, StartError, start};
+pub use node::{Node, Passed};
+pub use running::{Config, Heard, Network, Running, StartError, start};
+pub(super) use texts::Texts;
 
 /// A service of USP: the role of an endpoint, and a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +47,7 @@ impl Kind {
     pub const AGENTS: [Kind; 3] = [Kind::AgentWebSocket, Kind::AgentMqtt, Kind::AgentStomp];
 
     /// The first label of the service.
-    fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Kind::AgentWebSocket => "_usp-agt-ws",
             Kind::AgentMqtt => "_usp-agt-mqtt",
@@ -130,7 +136,6 @@ impl Found {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => format!("[{address}]"),
         };
-        let scheme = if self.encrypt { "wss" } else { "ws" };
-        Some(format!("{scheme}://{place}:{}{}", self.port, self.path))
+        Some(texts::url(self.encrypt, &place, self.port, &self.path))
     }
 }

@@ -144,8 +144,11 @@ impl Responder {
                 texts.push("encrypt".to_owned());
             }
             let life_of_texts = MDNS_TTL_SERVICE;
+            // That there are such services is not ours alone to take back.
+            if life > 0 {
+                message.add_answer(shared(name(&SERVICES), RData::PTR(PTR(kind.clone()))));
+            }
             message.add_answers([
-                shared(name(&SERVICES), RData::PTR(PTR(kind.clone()))),
                 shared(kind, RData::PTR(PTR(instance.clone()))),
                 ours(instance.clone(), MDNS_TTL_HOST, RData::SRV(srv)),
                 ours(instance.clone(), life_of_texts, RData::TXT(TXT::new(texts))),

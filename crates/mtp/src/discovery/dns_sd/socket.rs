@@ -1,229 +1,134 @@
-//! The socket of multicast DNS, on every network of this host.
+//! Multicast DNS on one network: a socket that hears what is said there and nowhere else.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Instant;
 
-use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
-use tokio::sync::{mpsc, oneshot};
-use usp::EndpointId;
+use tokio::sync::watch;
 
-use super::{Event, Kind, Node, Service, Unnamable};
-use crate::limits::{
-    MDNS_EVENTS_MAX, MDNS_INTERFACES_EVERY, MDNS_INTERFACES_MAX, MDNS_PACKET_BYTES_MAX,
-};
+use super::Node;
+use super::networks::Interface;
+use super::running::Heard;
+use crate::limits::MDNS_PACKET_BYTES_MAX;
 
 /// Where multicast DNS is spoken.
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
-const PORT: u16 = 5353;
 
-/// What is told and looked for, and where.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Who we are.
-    pub own: EndpointId,
-    /// What we have.
-    pub services: Vec<Service>,
-    /// What we look for.
-    pub browse: Vec<Kind>,
-    /// The addresses of the networks to speak on; empty is all of the host that take multicast.
-    pub networks: Vec<Ipv4Addr>,
-    /// The port, which is 5353 but in tests.
-    pub port: u16,
-}
-
-impl Config {
-    /// On all networks.
-    pub fn new(own: EndpointId, services: Vec<Service>, browse: Vec<Kind>) -> Config {
-        Config {
-            own,
-            services,
-            browse,
-            networks: Vec::new(),
-            port: PORT,
-        }
-    }
-}
-
-/// Why it cannot be spoken.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The port cannot be had.
-    #[error("multicast DNS on port {port}: {source}")]
-    Socket {
-        /// The port.
-        port: u16,
-        /// Why.
-        source: io::Error,
-    },
-    /// There is no name for us.
-    #[error(transparent)]
-    Unnamable(#[from] Unnamable),
-}
-
-/// Multicast DNS in a task of its own, which ends with this.
-pub struct Running {
-    events: mpsc::Receiver<Event>,
-    stop: Option<oneshot::Sender<()>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Running {
-    /// The next finding.
-    pub async fn next(&mut self) -> Option<Event> {
-        self.events.recv().await
-    }
-
-    /// Says goodbye and ends.
-    pub async fn close(mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
-        let _ = (&mut self.task).await;
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.stop.is_some() {
-            self.task.abort();
-        }
-    }
-}
-
-/// Starts to speak.
-pub fn start(config: Config) -> Result<Running, StartError> {
-    let port = config.port;
-    let socket = open(port).map_err(|source| StartError::Socket { port, source })?;
-    let node = Node::new(config.own, config.services, config.browse, Instant::now())?;
-    let (found, events) = mpsc::channel(MDNS_EVENTS_MAX);
-    let (stop, stopped) = oneshot::channel();
-    let wire = Wire {
-        socket,
-        port,
-        only: config.networks,
-        joined: Vec::new(),
-    };
-    let task = tokio::spawn(run(node, wire, found, stopped));
-    Ok(Running {
-        events,
-        stop: Some(stop),
-        task,
-    })
-}
-
-/// A socket beside others of the host: resolvers speak multicast DNS as well.
-fn open(port: u16) -> io::Result<UdpSocket> {
+/// A socket beside others of the host: resolvers speak multicast DNS as well. It is bound to the group, so that nobody from
+/// farther away gets to it.
+pub(super) fn open(port: u16) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    // What others have joined elsewhere is not ours to hear.
+    socket.set_multicast_all_v4(false)?;
     // Others of this host hear us, too.
     socket.set_multicast_loop_v4(true)?;
     // Nobody beyond this network; RFC 6762, 11.
     socket.set_multicast_ttl_v4(255)?;
-    let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    socket.bind(&SockAddr::from(all))?;
-    UdpSocket::from_std(socket.into())
+    socket.bind(&SockAddr::from(SocketAddr::from((GROUP, port))))?;
+    Ok(socket)
 }
 
-struct Wire {
+/// One network.
+pub(super) struct Wire {
     socket: UdpSocket,
+    name: String,
     port: u16,
-    only: Vec<Ipv4Addr>,
-    joined: Vec<Ipv4Addr>,
 }
 
 impl Wire {
-    /// Joins the group on networks that are new, and says which addresses this host has on all of them.
-    fn look(&mut self) -> Vec<IpAddr> {
-        let mut networks = self.only.clone();
-        let mut sixth = Vec::new();
-        if networks.is_empty() {
-            let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_MULTICAST;
-            let addresses = getifaddrs().into_iter().flatten().filter(|one| {
-                one.flags.contains(wanted) && !one.flags.contains(InterfaceFlags::IFF_LOOPBACK)
-            });
-            for address in addresses.filter_map(|one| one.address) {
-                if let Some(v4) = address.as_sockaddr_in() {
-                    networks.push(v4.ip());
-                } else if let Some(v6) = address.as_sockaddr_in6() {
-                    // One of a link says nothing without the link.
-                    if !v6.ip().is_unicast_link_local() {
-                        sixth.push(IpAddr::V6(v6.ip()));
-                    }
-                }
-            }
-        }
-        networks.truncate(MDNS_INTERFACES_MAX);
-        for network in &networks {
-            if !self.joined.contains(network)
-                && let Err(error) = self.socket.join_multicast_v4(GROUP, *network)
-            {
-                tracing::debug!(%network, %error, "multicast DNS is not heard here");
-            }
-        }
-        self.joined.clone_from(&networks);
-        let fourth = networks.into_iter().map(IpAddr::V4);
-        fourth.chain(sixth).take(MDNS_INTERFACES_MAX).collect()
+    pub fn join(interface: &Interface, port: u16) -> io::Result<Wire> {
+        let socket = open(port)?;
+        let index = InterfaceIndexOrAddress::Index(interface.index);
+        socket.join_multicast_v4_n(&GROUP, &index)?;
+        let wire = Wire {
+            socket: UdpSocket::from_std(socket.into())?,
+            name: interface.name.clone(),
+            port,
+        };
+        wire.speak_from(interface)?;
+        Ok(wire)
     }
 
-    async fn send(&self, packet: &[u8]) {
-        for network in &self.joined {
-            let to = SocketAddrV4::new(GROUP, self.port);
-            let chosen = socket2::SockRef::from(&self.socket).set_multicast_if_v4(network);
-            let sent = match chosen {
-                Ok(()) => self.socket.send_to(packet, to).await.map(drop),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = sent {
-                tracing::debug!(%network, %error, "multicast DNS is not said here");
-            }
-        }
+    fn speak_from(&self, interface: &Interface) -> io::Result<()> {
+        let address = interface.first().unwrap_or(Ipv4Addr::UNSPECIFIED);
+        SockRef::from(&self.socket).set_multicast_if_v4(&address)
+    }
+
+    async fn send(&self, packet: &[u8]) -> io::Result<()> {
+        let to = SocketAddrV4::new(GROUP, self.port);
+        self.socket.send_to(packet, to).await.map(drop)
     }
 }
 
-async fn run(
+/// Speaks until nobody says any more how the interface is; `bound` is where the listener is that is told of.
+pub(super) async fn speak(
     mut node: Node,
-    mut wire: Wire,
-    found: mpsc::Sender<Event>,
-    mut stopped: oneshot::Receiver<()>,
+    wire: Wire,
+    bound: IpAddr,
+    mut interface: watch::Receiver<Interface>,
+    heard: watch::Sender<Heard>,
 ) {
     let mut packet = vec![0; MDNS_PACKET_BYTES_MAX];
-    let mut look = tokio::time::interval(MDNS_INTERFACES_EVERY);
+    let mut trouble = None;
+    interface.mark_changed();
     loop {
         node.handle_timeout(Instant::now());
         while let Some(packet) = node.poll_transmit() {
-            wire.send(&packet).await;
+            trouble = wire
+                .send(&packet)
+                .await
+                .err()
+                .map(|error| error.to_string());
         }
-        while let Some(event) = node.poll_event() {
-            // Whoever is slow misses what others have said since.
-            if let Err(mpsc::error::TrySendError::Closed(_)) = found.try_send(event) {
-                return;
-            }
-        }
+        show(&mut node, &wire.name, &trouble, &heard);
         let due = node.poll_timeout();
         tokio::select! {
-            _ = &mut stopped => break,
-            _ = look.tick() => {
-                let addresses = wire.look();
-                node.set_addresses(Instant::now(), addresses);
+            changed = interface.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+                let interface = interface.borrow_and_update().clone();
+                trouble = wire.speak_from(&interface).err().map(|error| error.to_string());
+                node.set_addresses(Instant::now(), interface.told(bound));
             }
-            heard = wire.socket.recv_from(&mut packet) => match heard {
-                // An answer comes from this port (RFC 6762, 6), and from this network.
+            got = wire.socket.recv_from(&mut packet) => match got {
+                // An answer comes from this port (RFC 6762, 6).
                 Ok((length, from)) if from.port() == wire.port => {
                     node.handle_input(Instant::now(), packet.get(..length).unwrap_or_default());
                 }
                 Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "multicast DNS"),
+                Err(error) => tracing::debug!(network = %wire.name, %error, "multicast DNS"),
             },
             () = async { tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()).await }, if due.is_some() => {}
         }
     }
     if let Some(goodbye) = node.goodbye() {
-        wire.send(&goodbye).await;
+        // Nobody is told any more what became of it.
+        let _ = wire.send(&goodbye).await;
     }
+}
+
+/// What is there and how it stands, for whoever asks; only what is there, and new trouble, is news.
+fn show(node: &mut Node, name: &str, trouble: &Option<String>, heard: &watch::Sender<Heard>) {
+    let (found, passed) = (node.poll_found(), node.passed());
+    heard.send_if_modified(|heard| {
+        let Some(network) = heard.networks.get_mut(name) else {
+            return false;
+        };
+        network.passed = passed;
+        let news = found.is_some() || network.trouble != *trouble;
+        if let Some(found) = found {
+            network.found = found;
+        }
+        if network.trouble != *trouble {
+            tracing::info!(network = name, trouble, "multicast DNS: how it stands here");
+            network.trouble.clone_from(trouble);
+        }
+        news
+    });
 }
