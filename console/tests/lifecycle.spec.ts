@@ -91,6 +91,7 @@ describe('a device that listens', () => {
       await page.goto('/devices?add=true');
       const dialog = page.getByRole('dialog', { name: 'Add a device' });
       await dialog.getByText('We dial the device').click();
+      await dialog.getByText('discovery.mdns in its configuration, which is off').waitFor();
       await dialog.getByLabel('WebSocket URL of the agent').fill(agent.url);
       await dialog.getByLabel('Endpoint id of the agent').fill(endpoint);
       await dialog.getByLabel('Name for people').fill('Dialled');

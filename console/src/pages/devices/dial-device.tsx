@@ -4,6 +4,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { createDevice } from '~/api/devices';
+import type { LanAgent } from '~/api/discovery';
 import { useMay } from '~/api/session';
 import { ActionButton } from '~/components/action-button';
 import { Checkbox } from '~/components/mantine/checkbox';
@@ -11,12 +12,14 @@ import { TextInput } from '~/components/mantine/text-input';
 import { Failure, Note } from '~/components/notice';
 import { Secret } from '~/components/secret';
 import { t } from '~/text';
+import { HeardAgents } from './heard-agents';
 import { splitTags } from './tags';
 
 export function DialDevice({ dial, onClose }: { dial: boolean; onClose: () => void }) {
   const d = t.addDevice;
   const queries = useQueryClient();
   const mayNot = useMay('device:write');
+  const mayNotLook = useMay('system:read');
   const [endpoint, setEndpoint] = useState('');
   const [url, setUrl] = useState('');
   const [label, setLabel] = useState('');
@@ -33,6 +36,11 @@ export function DialDevice({ dial, onClose }: { dial: boolean; onClose: () => vo
       }),
     onSuccess: () => void queries.invalidateQueries({ queryKey: ['devices'] }),
   });
+  const use = (agent: LanAgent) => {
+    setEndpoint(agent.endpoint_id);
+    setUrl(agent.url ?? '');
+    setLabel(label || (agent.name ?? ''));
+  };
   if (create.data) {
     const { device, urls } = create.data;
     return (
@@ -55,6 +63,7 @@ export function DialDevice({ dial, onClose }: { dial: boolean; onClose: () => vo
       }}
     >
       {dial ? null : <p className="dim">{d.registerHelp}</p>}
+      {dial && !mayNotLook ? <HeardAgents onUse={use} /> : null}
       <div className="stack">
         {dial ? <TextInput label={d.dialUrl} placeholder={d.dialUrlExample} value={url} onChange={(e) => setUrl(e.currentTarget.value)} required data-autofocus classNames={{ input: 'mono' }} /> : null}
         <TextInput label={d.endpointId} placeholder={d.endpointExample} value={endpoint} onChange={(e) => setEndpoint(e.currentTarget.value)} required data-autofocus={!dial || undefined} classNames={{ input: 'mono' }} />
