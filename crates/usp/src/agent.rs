@@ -150,6 +150,12 @@ impl Session {
         self.link.open
     }
 
+    /// Whether there is a place for the answer to one more request. A controller that asks and does not read finds none,
+    /// and what it asks then is not carried out: it is best not read.
+    pub fn takes_requests(&self) -> bool {
+        self.in_progress.len() < self.link.replies_left()
+    }
+
     /// The version on our records: the newest that both speak, as far as we know.
     pub fn version(&self) -> Version {
         self.link.version()
@@ -262,6 +268,10 @@ impl Session {
             .any(|known| known.msg_id == msg_id && !known.orphaned)
         {
             return self.ignore(Ignored::Duplicate { msg_id });
+        }
+        // Nothing is done of which nobody could be told.
+        if !self.takes_requests() {
+            return self.ignore(Ignored::Limit("REPLIES_MAX"));
         }
         match &request {
             Request::GetSupportedProtocol(versions) => {

@@ -160,45 +160,59 @@ impl Context {
     }
 
     /// Takes a record of the peer that holds a session context. Its signature, if it has one, was looked at; its MAC
-    /// is looked at here.
-    pub fn receive(&mut self, now: Instant, record: Record) {
+    /// is looked at here. Says whether it is the peer's for all that is known of it.
+    pub fn receive(&mut self, now: Instant, record: Record) -> bool {
         self.now = now;
+        self.take(record).unwrap_or_else(|failure| {
+            self.fail(failure);
+            false
+        })
+    }
+
+    fn take(&mut self, record: Record) -> Result<bool, Failure> {
         let proof = has_mac(&record).then(|| Proof::of(&record)).flatten();
         let security = record.payload_security;
         let RecordType::SessionContext(content) = record.record_type else {
-            return;
+            return Ok(false);
         };
+        if proof.is_some() && self.is_proved() && self.session_id() != Some(content.session_id) {
+            // Keys are made in the context that they are for: where there is one, these are late or anybody's.
+            return Ok(false);
+        }
         if content.session_id <= 1 {
-            return self.fail(Failure::SessionId);
+            return Err(Failure::SessionId);
         }
         if security != PayloadSecurity::TLS12 && content.payload.len() > 1 {
-            return self.fail(Failure::Payloads);
+            return Err(Failure::Payloads);
         }
-        if !self.enter(&content, security) {
-            return;
+        if !self.enter(&content, security)? {
+            return Ok(false);
         }
-        let limit = self.limit();
+        let (now, limit) = (self.now, self.limit());
         let State::Open(open) = &mut self.state else {
-            return;
+            return Ok(false);
         };
         if open.security != security {
-            return self.fail(Failure::Security);
+            return Err(Failure::Security);
         }
         open.stale |= expired(&self.config, open, now);
-        match open.receive(now, Held::new(content, proof), &limit, &mut self.events) {
-            Err(failure) => self.fail(failure),
-            Ok(()) if open.exhausted => {
-                self.end(Failure::Exhausted);
-                self.begin(None);
-            }
-            Ok(()) => {
-                // R-E2E.12
-                if open.is_up() {
-                    self.failures = 0;
-                }
-                self.late = 0;
-            }
+        let proved = open.receive(now, Held::new(content, proof), &limit, &mut self.events)?;
+        if open.exhausted {
+            self.end(Failure::Exhausted);
+            self.begin(None);
+            return Ok(proved);
         }
+        // R-E2E.12
+        if open.is_up() {
+            self.failures = 0;
+        }
+        self.late = 0;
+        Ok(proved)
+    }
+
+    /// Whether there is a context in which the peer has shown that it has its keys.
+    fn is_proved(&self) -> bool {
+        matches!(&self.state, State::Open(open) if open.is_proved())
     }
 
     /// The peer has ended it; the next message opens another. R-E2E.6b
@@ -214,41 +228,43 @@ impl Context {
     }
 
     /// Makes the context of a record the current one; false when the record counts for none.
-    fn enter(&mut self, content: &SessionContextRecord, security: PayloadSecurity) -> bool {
+    fn enter(
+        &mut self,
+        content: &SessionContextRecord,
+        security: PayloadSecurity,
+    ) -> Result<bool, Failure> {
         if self.session_id() == Some(content.session_id) {
-            return true;
+            return Ok(true);
         }
         let ended = self.ended.contains(&content.session_id);
         if let State::Open(open) = &mut self.state {
             if open.ours && !open.heard && (ended || content.session_id < open.id) {
                 open.hello_again(self.now);
-                return false;
+                return Ok(false);
             }
             // Both have opened one at about the same time: that with the larger id stays.
             let lately = |at| self.now < at + limits::CONTEXT_TIE_WAIT;
             if content.session_id < open.id && self.opened.is_some_and(lately) {
-                return false;
+                return Ok(false);
             }
         }
         if ended {
             self.late += 1;
             if self.late > limits::CONTEXT_LATE_MAX {
-                self.fail(Failure::Ended);
+                return Err(Failure::Ended);
             }
-            return false;
+            return Ok(false);
         }
         if !self.config.payload.allows(security) {
-            self.fail(Failure::Security);
-            return false;
+            return Err(Failure::Security);
         }
         // A peer that goes on where another channel ended: what is missing is gone, and nobody needs to wait for it.
         if content.sequence_id != 1 && !self.config.lossy {
-            self.fail(Failure::Missing(1));
-            return false;
+            return Err(Failure::Missing(1));
         }
         // R-E2E.4, .6
         self.begin(Some((content.session_id, security)));
-        true
+        Ok(true)
     }
 
     /// Opens a context, ours or the peer's.

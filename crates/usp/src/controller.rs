@@ -94,6 +94,12 @@ impl Session {
         self.link.open
     }
 
+    /// The moment of the last input that is the agent's for all that is known of it: a record that is addressed right,
+    /// and proves itself where it has to (R-E2E.23, .30).
+    pub fn heard(&self) -> Option<Instant> {
+        self.link.heard()
+    }
+
     /// The version on our records: the newest that both speak, as far as we know.
     pub fn version(&self) -> Version {
         self.link.version()

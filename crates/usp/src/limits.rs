@@ -34,8 +34,8 @@ pub const QUEUE_MAX: usize = 256;
 /// Notifications of one agent that are delivered to us and not acknowledged yet.
 pub const NOTIFIES_UNACKNOWLEDGED_MAX: usize = 256;
 
-/// Answers, errors and control records waiting for the transport. A peer that does not read what
-/// it provokes loses the rest.
+/// Answers, errors and control records waiting for the transport. A peer that does not read what it provokes loses the
+/// rest; an agent carries out nothing that it could not answer.
 pub const REPLIES_MAX: usize = 64;
 
 /// Events waiting for the caller, who takes them after each input; only a caller that never does

@@ -57,6 +57,8 @@ pub(crate) struct Link {
     seed: Random,
     /// The last moment we were told.
     now: Option<Instant>,
+    /// When the last record came that is the peer's for all that is known of it.
+    heard: Option<Instant>,
 }
 
 impl Link {
@@ -84,7 +86,14 @@ impl Link {
             signer: None,
             seed: Random(seed),
             now: None,
+            heard: None,
         }
+    }
+
+    /// When the peer was last heard: what is not addressed right, or does not prove itself where it has to, could be
+    /// anybody's.
+    pub(crate) fn heard(&self) -> Option<Instant> {
+        self.heard
     }
 
     /// The version on our records.
@@ -161,6 +170,9 @@ impl Link {
 
     fn dispatch(&mut self, now: Instant, record: Record) -> Option<Inbound> {
         let mode = self.contexts.mode;
+        if !matches!(record.record_type, RecordType::SessionContext(_)) {
+            self.heard = Some(now);
+        }
         Some(match record.record_type {
             RecordType::NoSessionContext(_)
                 if record.payload_security != PayloadSecurity::PLAINTEXT =>
@@ -193,7 +205,9 @@ impl Link {
             // R-MTP.8
             RecordType::SessionContext(_) if !self.open => Inbound::Ignored(Ignored::BeforeConnect),
             RecordType::SessionContext(_) => {
-                self.context(now).receive(now, record);
+                if self.context(now).receive(now, record) {
+                    self.heard = Some(now);
+                }
                 return self.more();
             }
             // R-E2E.6b: the context alone is over
@@ -391,8 +405,13 @@ impl Link {
             .retain(|reply| matches!(reply, Reply::Record(_)));
     }
 
+    /// How many more may wait for the transport.
+    pub(crate) fn replies_left(&self) -> usize {
+        limits::REPLIES_MAX.saturating_sub(self.replies.len())
+    }
+
     fn push(&mut self, reply: Reply) -> bool {
-        let room = self.replies.len() < limits::REPLIES_MAX;
+        let room = self.replies_left() > 0;
         if room {
             self.replies.push_back(reply);
         }

@@ -4,7 +4,7 @@
 use std::sync::PoisonError;
 
 use mtp::ws::{CloseCode, reason};
-use usp::agent::{Event, Session};
+use usp::agent::{Event, Ignored, Session};
 
 use super::Driver;
 use super::identity::EndToEnd;
@@ -62,6 +62,9 @@ impl Driver {
             }
             Event::Context(event) => {
                 tracing::debug!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), ?event, "session context");
+            }
+            Event::Ignored(Ignored::Limit("REPLIES_MAX")) => {
+                peer.unheard(self.engine.endpoint_id());
             }
             Event::Ignored(why) => {
                 tracing::debug!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), ?why, "record ignored");
@@ -199,7 +202,7 @@ impl Driver {
 
     async fn reconnect(&mut self, at: usize) {
         let now = self.clock.now().at;
-        if let Some(close) = self.peers[at].leave(now, "connecting again").await {
+        if let Some(close) = self.peers[at].leave(now, "connecting again") {
             self.closing.spawn(close);
         }
         self.show(at);
@@ -221,7 +224,7 @@ impl Driver {
             }
             self.hide(&peer.config.reach);
             let why = "no longer a controller of this agent";
-            if let Some(close) = peer.leave(now, why).await {
+            if let Some(close) = peer.leave(now, why) {
                 self.closing.spawn(close);
             }
         }

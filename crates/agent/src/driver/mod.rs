@@ -479,7 +479,7 @@ impl Driver {
         self.drop_services();
         for at in 0..self.peers.len() {
             self.flush(at).await;
-            if let Some(close) = self.peers[at].leave(now, why).await {
+            if let Some(close) = self.peers[at].leave(now, why) {
                 self.closing.spawn(close);
             }
         }

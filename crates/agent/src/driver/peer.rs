@@ -48,6 +48,8 @@ pub(super) struct Peer {
     /// Undelivered notifications with their subscription; 0 for an OnBoardRequest.
     pub sent: Vec<(NotifyId, u32)>,
     stall: Stall,
+    /// Requests on this connection that were not carried out, because their answers would have found no place.
+    unheard: u64,
     /// What the broker has refused, and when it is asked for again.
     refused: Option<(Instant, Vec<String>)>,
 }
@@ -62,6 +64,7 @@ impl Peer {
             channel,
             sent: Vec::new(),
             stall: Stall::default(),
+            unheard: 0,
             refused: None,
         }
     }
@@ -76,8 +79,16 @@ impl Peer {
     }
 
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {
+        let asks_too_much = !self.session.takes_requests();
         match &mut self.channel {
             Channel::Dialing(dialing) => dialing.as_mut().poll(cx).map(Happened::Dialed),
+            // What it asks waits until it reads what it is answered.
+            Channel::Open(link) if asks_too_much && link.waits_for_reader() => {
+                pin!(link.room()).poll(cx).map(|result| match result {
+                    Ok(()) => Happened::Room,
+                    Err(error) => Happened::Closed(error.to_string()),
+                })
+            }
             // Cancel-safe: the link keeps what is half read.
             Channel::Open(link) => pin!(link.recv()).poll(cx).map(|result| match result {
                 Ok(Some(record)) => Happened::Record(record),
@@ -93,6 +104,7 @@ impl Peer {
         link.set_keep_alive(self.config.keep_alive); // R-WS.17
         self.session.channel_opened(now, link.connect_record());
         self.stall = Stall::default();
+        self.unheard = 0;
         self.refused = None;
         self.register(now, self.config.register.clone());
         self.channel = Channel::Open(link);
@@ -154,8 +166,20 @@ impl Peer {
         }
     }
 
+    /// A request was not carried out, because its answer would have found no place. Said once for a connection, and counted.
+    pub fn unheard(&mut self, own: &EndpointId) {
+        self.unheard += 1;
+        if self.unheard == 1 {
+            tracing::warn!(agent = %own, controller = %self.session.peer(), limit = "REPLIES_MAX", "a controller asks and does not read what it is answered; what it asks is dropped");
+        }
+    }
+
     /// The connection is gone: waits before dialling again.
     pub fn lost(&mut self, now: Instant, random: u64) {
+        let requests = std::mem::take(&mut self.unheard);
+        if requests > 1 {
+            tracing::warn!(controller = %self.session.peer(), requests, "were dropped, because the controller did not read what it was answered");
+        }
         self.session.channel_closed(now);
         self.stall = Stall::default();
         self.refused = None;
@@ -237,39 +261,34 @@ impl Peer {
         }
     }
 
-    /// Writes all of it, before the connection is closed.
-    async fn flush_all(&mut self) {
-        let Channel::Open(link) = &mut self.channel else {
-            return;
-        };
-        let all = async {
-            while let Some(record) = self.session.poll_transmit() {
-                link.send(record).await?;
-            }
-            Ok::<_, WireError>(())
-        };
-        let _ = tokio::time::timeout(CLOSING_TIME_MAX, all).await;
-    }
-
-    /// Takes leave (R-MTP.7) and gives the connection away for closing.
-    pub async fn leave(
+    /// Takes leave (R-MTP.7) and gives the connection away: what is left to be said is written, and it is closed, in
+    /// [`CLOSING_TIME_MAX`] at most. Nobody else waits for that.
+    pub fn leave(
         &mut self,
         now: Instant,
         why: &'static str,
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
-        if matches!(self.channel, Channel::Open(_)) {
-            // The sentence matters; no code of the table means an ordinary end.
-            self.session.disconnect(ErrorCode(0), why);
-            self.flush_all().await;
-        }
-        self.session.channel_closed(now);
+        let channel = std::mem::replace(&mut self.channel, Channel::Idle);
         self.stall = Stall::default();
-        match std::mem::replace(&mut self.channel, Channel::Idle) {
-            Channel::Open(link) => {
-                Some(async move { link.close(CloseCode::Normal, reason::DONE).await })
+        let Channel::Open(mut link) = channel else {
+            self.session.channel_closed(now);
+            return None;
+        };
+        // The sentence matters; no code of the table means an ordinary end.
+        self.session.disconnect(ErrorCode(0), why);
+        let last: Vec<Bytes> = std::iter::from_fn(|| self.session.poll_transmit()).collect();
+        self.session.channel_closed(now);
+        let all = async move {
+            for record in last {
+                if link.send(record).await.is_err() {
+                    return;
+                }
             }
-            _ => None,
-        }
+            link.close(CloseCode::Normal, reason::DONE).await;
+        };
+        Some(async move {
+            let _ = tokio::time::timeout(CLOSING_TIME_MAX, all).await;
+        })
     }
 
     /// When something is due for this peer.
@@ -355,8 +374,8 @@ mod tests {
         assert_eq!(sent(&mut peer), 1);
     }
 
-    #[tokio::test]
-    async fn nothing_is_due_for_a_peer_that_was_left_while_it_did_not_read() {
+    #[test]
+    fn nothing_is_due_for_a_peer_that_was_left_while_it_did_not_read() {
         let own: EndpointId = "self::service".parse().unwrap();
         let mut peer = peer(&own);
         let start = Instant::now();
@@ -367,7 +386,7 @@ mod tests {
         };
         peer.stall.look(start, seen, SEND_TIME_MAX);
         assert_eq!(peer.deadline(), Some(start + SEND_TIME_MAX));
-        assert!(peer.leave(start, "its row has changed").await.is_none());
+        assert!(peer.leave(start, "its row has changed").is_none());
         assert_eq!(peer.deadline(), None);
     }
 }

@@ -130,6 +130,21 @@ impl Wire {
         }
     }
 
+    /// Whether nothing can be sent until the other end reads. Of a broker, what it acknowledges makes room, and has to be
+    /// heard.
+    pub fn waits_for_reader(&self) -> bool {
+        matches!(self, Self::WebSocket(_) | Self::Socket(_)) && !self.has_room()
+    }
+
+    /// Waits until the other end has read so much that there is room, and hears nothing meanwhile. Cancel-safe.
+    pub async fn room(&mut self) -> Result<(), WireError> {
+        match self {
+            Self::WebSocket(link) => Ok(link.room().await?),
+            Self::Socket(link) => Ok(link.room().await?),
+            Self::Mqtt(_) | Self::Stomp(_) => Ok(()),
+        }
+    }
+
     /// Bytes that wait for a peer that is slow to read.
     pub fn waiting_bytes(&self) -> usize {
         match self {

@@ -15,4 +15,5 @@ mod mqtt;
 #[allow(dead_code, reason = "each test uses what it needs of it")]
 mod rabbitmq;
 mod services;
+mod slow;
 mod stomp;

@@ -360,6 +360,44 @@ fn a_certificate_that_has_expired_counts_for_nothing() {
     assert!(expired.to_string().contains("expired"), "{expired}");
 }
 
+/// A MAC stands for a signature, so one that nobody can look at must count for nothing: not as the end of the context there
+/// is, and not as a sign of life.
+#[test]
+fn a_record_with_a_mac_and_a_session_id_out_of_nowhere_changes_nothing() {
+    let site = Site::new();
+    let (acs, cpe) = (site.credential(ACS), site.credential(CPE));
+    let mut pair = Pair::new(acs, cpe, [Mode::Require, Mode::Allow], true);
+    pair.ask(2);
+    assert_eq!(pair.controller.context_status(), Status::Up);
+    let sealed = |record: &&Record| record.from_id == CPE && record.sender_cert.is_empty();
+    let genuine = pair.records.iter().rfind(sealed).unwrap().clone();
+    let heard = pair.controller.heard();
+    assert!(heard.is_some());
+    pair.contexts.clear();
+    pair.now += Duration::from_secs(1);
+    for (session_id, sequence_id) in [(0, 1), (1, 1), (7, 1), (u64::MAX, 1), (8, 2)] {
+        let mut forged = genuine.clone();
+        let RecordType::SessionContext(content) = &mut forged.record_type else {
+            panic!("{forged:?}");
+        };
+        (content.session_id, content.sequence_id) = (session_id, sequence_id);
+        let forged = usp::codec::encode_record(&forged);
+        pair.controller.handle_input(pair.now, &forged).unwrap();
+    }
+    // Nor one of ours whose signature is another's.
+    let connect = WebSocketConnectRecord {};
+    let mut connect = usp::Record::new(usp::Version::V1_4, &eid(CPE), &eid(ACS), connect);
+    connect.mac_signature = vec![1; 64];
+    connect.sender_cert = b"nobody".to_vec();
+    let connect = usp::codec::encode_record(&connect);
+    pair.controller.handle_input(pair.now, &connect).unwrap();
+    assert_eq!(pair.controller.heard(), heard);
+    pair.ask(2);
+    assert_eq!(pair.contexts, []);
+    assert_eq!(pair.answered.len(), 2);
+    assert!(pair.controller.heard() > heard);
+}
+
 /// R-E2E.29; TP-469 3.2: who demands signatures hears nothing else, and answers nothing.
 #[test]
 fn an_unsigned_record_is_not_answered_where_signatures_are_demanded() {

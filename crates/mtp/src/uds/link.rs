@@ -98,6 +98,15 @@ impl Link {
         self.waiting_bytes() <= SEND_QUEUE_BYTES
     }
 
+    /// Waits until what is sent does not wait any more, without reading. Cancel-safe.
+    pub async fn room(&mut self) -> Result<(), LinkError> {
+        if self.closed {
+            return Err(LinkError::ApiMisuse);
+        }
+        let room = outgoing::room(&mut self.pipe).await;
+        room.map_err(|error| self.fail(error))
+    }
+
     /// Bytes that wait to be written.
     pub fn waiting_bytes(&self) -> usize {
         self.pipe.queued_bytes()
@@ -137,12 +146,7 @@ impl Link {
     /// Sends one Record. Returns when it is queued, which is at once unless more than
     /// [`crate::limits::SEND_QUEUE_BYTES`] wait already. Cancel-safe before it is queued.
     pub async fn send(&mut self, record: impl Into<Bytes>) -> Result<(), LinkError> {
-        if self.closed {
-            return Err(LinkError::ApiMisuse);
-        }
-        if let Err(error) = outgoing::room(&mut self.pipe).await {
-            return Err(self.fail(error));
-        }
+        self.room().await?;
         self.pipe.enqueue(&Tlv::Record(record.into()));
         let written = outgoing::push(&mut self.pipe).await;
         written.map_err(|error| self.fail(error))

@@ -160,6 +160,13 @@ impl Link {
         self.out.bytes() <= SEND_QUEUE_BYTES
     }
 
+    /// Waits until what is sent does not wait any more, without reading. Cancel-safe.
+    pub async fn room(&mut self) -> Result<(), LinkError> {
+        self.check_open()?;
+        let room = outgoing::room(self).await;
+        room.map_err(|error| self.fail(error))
+    }
+
     /// Bytes that wait to be written.
     pub fn waiting_bytes(&self) -> usize {
         self.out.bytes()
@@ -169,10 +176,7 @@ impl Link {
     /// [`crate::limits::SEND_QUEUE_BYTES`] wait already; what the socket does not take now goes out with the next
     /// call of [`Link::recv`] or [`Link::send`]. Cancel-safe before it is queued.
     pub async fn send(&mut self, record: impl Into<Bytes>) -> Result<(), LinkError> {
-        self.check_open()?;
-        if let Err(error) = outgoing::room(self).await {
-            return Err(self.fail(error));
-        }
+        self.room().await?;
         self.enqueue(OpCode::Binary, &record.into());
         let written = outgoing::push(self).await;
         written.map_err(|error| self.fail(error))

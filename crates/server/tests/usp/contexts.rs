@@ -11,6 +11,7 @@ use mtp::tls::authority::{Authority, KeyOf};
 use mtp::tls::development::DevelopmentCa;
 use server::Config;
 use server::config::{ContextIdentity, PayloadSecurity, SessionMode};
+use server::south::Links;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use usp::context::Mode;
@@ -334,6 +335,56 @@ async fn where_signatures_are_demanded_only_signed_records_count() {
         assert_eq!(read(&mut world, &endpoint, "Status").await, "Down");
         signed.stop().await;
     }
+}
+
+/// A device that is connected and proves nothing is not alive for that: neither by what is not signed nor by what is made up.
+#[tokio::test]
+async fn what_does_not_prove_itself_is_no_sign_of_life() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site::new(dir.path());
+    let db = store::testing::sqlite().await.unwrap();
+    let world = World::with(db, |config, _| {
+        site.serve(config);
+        config.usp.session_context.signed_records = true;
+        // No pings in between.
+        config.presence.silent_after_seconds = 3600;
+    })
+    .await;
+    let token = give_token(&world, EID).await;
+    let device = world.device(EID).await;
+    let mut puppet = Puppet::dial(&world.url(&token), EID, &world.own)
+        .await
+        .unwrap();
+    world.refused("unproven-record").await;
+    let before = world.adapter.live(device)[0].heard;
+    let made_up = SessionContextRecord {
+        session_id: 77,
+        sequence_id: 1,
+        expected_id: 1,
+        ..SessionContextRecord::default()
+    };
+    let mut made_up = Record::new(Version::V1_4, &eid(EID), &eid(&world.own), made_up);
+    made_up.payload_security = usp::record::PayloadSecurity::TLS12;
+    made_up.mac_signature = vec![7; 32];
+    let made_up = usp::codec::encode_record(&made_up);
+    let count = async || {
+        let all = world
+            .store
+            .refusal_list(Some(&world.tenant), Default::default(), 100);
+        let all = all.await.unwrap();
+        all.iter().map(|one| one.times).sum::<u64>()
+    };
+    let complaints = count().await;
+    puppet.send_raw(made_up).await;
+    let ask = usp::msg::Msg::request("x", usp::msg::get(["Device."]));
+    let payload = usp::codec::encode_msg(&ask);
+    puppet.send_as(EID, &world.own, payload).await;
+    until("both were looked at", async || {
+        (count().await > complaints).then_some(())
+    })
+    .await;
+    assert!(server::state::now() > before);
+    assert_eq!(world.adapter.live(device)[0].heard, before);
 }
 
 /// A configuration that cannot work is named when the server starts, with its key.

@@ -143,6 +143,11 @@ impl Open {
         self.heard && !self.is_handshaking()
     }
 
+    /// Whether the peer has shown that it has the keys.
+    pub(super) fn is_proved(&self) -> bool {
+        self.proved_from.is_some()
+    }
+
     /// Every message that was loaded and is not known to have arrived.
     pub(super) fn unknown(self) -> impl Iterator<Item = MessageId> {
         let mut outbox = self.outbox;
@@ -199,19 +204,22 @@ impl Open {
         }
     }
 
-    /// Takes a record of the peer, whose integrity is known or in its proof. R-E2E.20
+    /// Takes a record of the peer, whose integrity is known or in its proof; false where that cannot be looked at yet.
+    /// R-E2E.20
     pub(super) fn receive(
         &mut self,
         now: Instant,
         mut held: Held,
         limit: &Limit,
         events: &mut VecDeque<Event>,
-    ) -> Result<(), Failure> {
-        match self.check(&held) {
-            Some(true) => self.believe(&mut held),
+    ) -> Result<bool, Failure> {
+        // Its turn may come after the end of the handshake.
+        let proved = match self.check(&held) {
             Some(false) => return Err(Failure::Integrity),
-            // Its turn may come after the end of the handshake.
-            None => {}
+            known => known.is_some(),
+        };
+        if proved {
+            self.believe(&mut held);
         }
         if held.proof.is_none() {
             self.acknowledged(now, held.expected, events)?;
@@ -224,7 +232,7 @@ impl Open {
             if self.wants_answer(&held) {
                 self.acknowledge_at = earlier(self.acknowledge_at, Some(now));
             }
-            return Ok(());
+            return Ok(proved);
         }
         if held.sequence > self.next_in {
             if held.sequence - self.next_in > limits::CONTEXT_AHEAD_MAX {
@@ -240,7 +248,7 @@ impl Open {
                 ask_at: now + limits::CONTEXT_GAP_WAIT,
                 asked: 0,
             });
-            return Ok(());
+            return Ok(proved);
         }
         self.process(now, held, limit, events)?;
         while let Some(held) = self.inbox.take(self.next_in) {
@@ -250,7 +258,7 @@ impl Open {
             ask_at: now + limits::CONTEXT_GAP_WAIT,
             asked: 0,
         });
-        Ok(())
+        Ok(proved)
     }
 
     /// Whether a record is the peer's; `None` when that cannot be known yet.

@@ -531,6 +531,37 @@ fn too_many_requests_at_once_are_refused_with_7005() {
     assert_eq!(f.transmit(), None);
 }
 
+/// `REPLIES_MAX`
+#[test]
+fn what_could_not_be_answered_is_not_carried_out() {
+    let mut f = Fixture::open();
+    let mut carried_out = 0;
+    for at in 0..limits::REPLIES_MAX * 2 {
+        f.hear_msg(0, &Msg::request(format!("{at}"), msg::get(["Device."])));
+        match f.event() {
+            Some(Event::Requested { token, .. }) => {
+                assert!(at < limits::REPLIES_MAX);
+                carried_out += 1;
+                let answer = msg::GetResp::default().into();
+                f.session.respond(token, Ok(answer)).unwrap();
+            }
+            Some(Event::Ignored(Ignored::Limit("REPLIES_MAX"))) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(f.event(), None);
+    assert!(!f.session.takes_requests());
+    let answers = std::iter::from_fn(|| f.transmit()).count();
+    assert_eq!(
+        (carried_out, answers),
+        (limits::REPLIES_MAX, limits::REPLIES_MAX)
+    );
+    // And from then on it is asked again.
+    assert!(f.session.takes_requests());
+    f.hear_msg(0, &Msg::request("again", msg::get(["Device."])));
+    assert!(matches!(f.event(), Some(Event::Requested { .. })));
+}
+
 /// `NOTIFIES_PENDING_MAX`
 #[test]
 fn an_agent_without_a_controller_does_not_hoard_notifications() {

@@ -141,6 +141,8 @@ pub(super) struct Running {
     pub(super) number: u64,
     /// When the agent should have announced itself, and hear us; `None` once it has and does.
     silent_until: Option<Instant>,
+    /// When something came last that does not prove that it is the agent's: no sign of life of it.
+    unproved: Option<Instant>,
     /// Requests flow, and the domain knows it.
     pub(super) announced: bool,
 }
@@ -172,6 +174,7 @@ impl Running {
             commands,
             number: settled.number,
             silent_until,
+            unproved: None,
             announced: false,
         }
     }
@@ -207,9 +210,13 @@ impl Running {
             tokio::select! {
                 incoming = self.link.recv() => match incoming {
                     Ok(Heard::Record(record)) => {
-                        self.entry.hear(now());
                         metrics::counter!("headend_usp_records_received_total").increment(1);
-                        let taken = self.session.handle_input(Instant::now(), &record);
+                        let at = Instant::now();
+                        let taken = self.session.handle_input(at, &record);
+                        match self.session.heard() == Some(at) {
+                            true => self.entry.hear(now()),
+                            false => self.unproved = Some(self.link.last_heard()),
+                        }
                         match taken {
                             Err(error) if self.link.closes_on_garbage() => return End::Unparsable(error),
                             Err(error) => self.garbled(&error),
@@ -260,10 +267,11 @@ impl Running {
     }
 
     fn tick(&mut self) -> Result<(), WireError> {
-        let at = Instant::now();
-        self.entry.hear(settle::ago(
-            at.saturating_duration_since(self.link.last_heard()),
-        ));
+        let (at, heard) = (Instant::now(), self.link.last_heard());
+        if self.unproved != Some(heard) {
+            self.entry
+                .hear(settle::ago(at.saturating_duration_since(heard)));
+        }
         self.session.handle_timeout(at);
         self.link.keep_alive(at)?;
         if self.silent_until.is_some_and(|until| until <= at) {

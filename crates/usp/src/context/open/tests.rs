@@ -38,7 +38,7 @@ fn a_context_whose_incoming_numbers_end_is_exhausted() {
         };
         let mut events = VecDeque::new();
         let received = open.receive(open.active, Held::new(content, None), &LIMIT, &mut events);
-        assert_eq!(received, Ok(()));
+        assert_eq!(received, Ok(true));
         // What came is told in any case.
         assert_eq!(events.len(), 1);
         assert_eq!(open.exhausted, exhausted);
