@@ -122,15 +122,6 @@ impl Scene {
         operation
     }
 
-    /// How often this went to the device because of an operation.
-    async fn sent(&self, id: &str, kind: &str) -> usize {
-        let path = format!("/operations/{id}/transcript?limit=500");
-        let transcript = self.server.api.get(&path).await;
-        let entries = transcript["items"].as_array().unwrap().iter();
-        let sent = entries.filter(|one| one["direction"] == "sent" && one["kind"] == kind);
-        sent.count()
-    }
-
     /// What the device says now.
     async fn read(&self, path: &str) -> Value {
         let id = self.ask(json!({"kind": "get", "paths": [path]})).await;
@@ -208,7 +199,7 @@ async fn an_add_on_the_wire_of_a_server_that_is_killed_is_not_sent_again_and_loo
         scene.crash().await;
         scene.ends(&id, state).await;
         assert_eq!(scene.rows().await, before + made);
-        assert_eq!(scene.sent(&id, "AddObject").await, 1);
+        assert_eq!(scene.server.api.sent(&id, "AddObject").await, 1);
     }
 }
 
@@ -235,7 +226,7 @@ async fn a_download_is_reconciled_by_the_transfer_complete_that_comes_after_the_
         scene.value("Device.DeviceInfo.SoftwareVersion").await,
         "9.1"
     );
-    assert_eq!(scene.sent(&id, "Download").await, 1);
+    assert_eq!(scene.server.api.sent(&id, "Download").await, 1);
     let ends = scene.server.api.log("&kind=operation.finished").await;
     let ends = ends.iter().filter(|event| event.to_string().contains(&id));
     assert!(ends.count() <= 1, "its end was told twice");
@@ -253,7 +244,7 @@ async fn a_download_without_transfer_complete_is_reconciled_by_the_version_after
     let done = scene.ends(&id, "succeeded").await;
     let output = &done["steps"][0]["output"];
     assert_eq!(output["SoftwareVersion"], "9.1", "{done:#}");
-    assert_eq!(scene.sent(&id, "Download").await, 1);
+    assert_eq!(scene.server.api.sent(&id, "Download").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,7 +259,7 @@ async fn a_download_of_which_nobody_tells_the_end_is_unconfirmed() {
     scene.wire.open();
     let ended = scene.ends(&id, "unconfirmed").await;
     assert_eq!(ended["transfer"]["state"], "done", "{ended:#}");
-    assert_eq!(scene.sent(&id, "Download").await, 1);
+    assert_eq!(scene.server.api.sent(&id, "Download").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,7 +271,7 @@ async fn a_download_that_did_not_arrive_before_the_server_was_killed_is_not_sent
     scene.crash().await;
     let ended = scene.ends(&id, "unconfirmed").await;
     assert_eq!(ended["transfer"]["requests"], 0, "{ended:#}");
-    assert_eq!(scene.sent(&id, "Download").await, 1);
+    assert_eq!(scene.server.api.sent(&id, "Download").await, 1);
     // What comes next has its turn.
     scene.value(SSID).await;
 }
@@ -329,7 +320,7 @@ async fn what_was_acknowledged_and_never_sent_is_done_once_after_the_restart() {
     );
     let done = scene.ends(&id, "succeeded").await;
     assert_eq!(done["attempts"], 1, "{done:#}");
-    assert_eq!(scene.sent(&id, "Reboot").await, 1);
+    assert_eq!(scene.server.api.sent(&id, "Reboot").await, 1);
     assert_eq!(scene.boots().await.split_off(boots), ["RemoteReboot"]);
 }
 
@@ -351,7 +342,7 @@ async fn a_device_that_loses_power_in_the_middle_is_set_again_and_not_rebooted_a
     scene.power_cut();
     scene.power_on();
     scene.ends(&id, "unconfirmed").await;
-    assert_eq!(scene.sent(&id, "Reboot").await, 1);
+    assert_eq!(scene.server.api.sent(&id, "Reboot").await, 1);
 
     // It has forgotten what it was to fetch.
     let met = scene.wire.meet(By::Device, "DownloadResponse>", Fate::Last);
@@ -369,5 +360,5 @@ async fn a_device_that_loses_power_in_the_middle_is_set_again_and_not_rebooted_a
         "unconfirmed"
     };
     assert_eq!(ended["state"], expected, "it runs {runs}: {ended:#}");
-    assert_eq!(scene.sent(&id, "Download").await, 1);
+    assert_eq!(scene.server.api.sent(&id, "Download").await, 1);
 }

@@ -34,5 +34,6 @@ mod secrets;
 mod serve;
 mod stream;
 mod troubles;
+mod two_links;
 mod wake;
 mod wire;

@@ -81,6 +81,8 @@ pub struct Server {
     pub api: Api,
     pub usp: String,
     pub cwmp: String,
+    /// Where agents come by MQTT, after `--mqtt`.
+    pub mqtt: Option<String>,
     pub endpoint: String,
     pub setup_key: String,
     arguments: Vec<String>,
@@ -101,6 +103,7 @@ impl Server {
             api,
             usp: String::new(),
             cwmp: String::new(),
+            mqtt: None,
             endpoint: String::new(),
             setup_key: String::new(),
             arguments,
@@ -138,19 +141,25 @@ impl Server {
             after.contains('\n').then(|| word.to_owned())
         };
         let process = &self.process;
-        let (base, usp, cwmp, endpoint) = until("the server's addresses", SOON, async || {
+        let (base, usp, cwmp, mqtt, endpoint) = until("the server's addresses", SOON, async || {
             let said = process.said();
             let base = find(&said, "console and API  ")?;
             let usp = find(&said, "ws://")?;
             let usp = usp.split('/').next()?.to_owned();
             let cwmp = find(&said, "CPEs (TR-069)    http://")?;
             let cwmp = cwmp.trim_end_matches('/').to_owned();
-            Some((base, usp, cwmp, find(&said, "endpoint id      ")?))
+            let endpoint = find(&said, "endpoint id      ")?;
+            Some((base, usp, cwmp, find(&said, "mqtt://"), endpoint))
         })
         .await;
         self.api.base = base;
         self.usp = usp;
         self.cwmp = cwmp;
+        if let Some(at) = self.arguments.iter().position(|one| one == "--mqtt") {
+            // There it is after a restart, too.
+            self.arguments[at + 1] = mqtt.clone().unwrap();
+        }
+        self.mqtt = mqtt;
         self.endpoint = endpoint;
         let api = &self.api;
         until("the server to be ready", SOON, async || {
@@ -377,6 +386,15 @@ impl Api {
         let operation = self.ended(id).await;
         assert_eq!(operation["state"], "succeeded", "{operation:#}");
         operation
+    }
+
+    /// How often this went to the device because of an operation, as its transcript has it.
+    pub async fn sent(&self, id: &str, kind: &str) -> usize {
+        let path = format!("/operations/{id}/transcript?limit=500");
+        let transcript = self.get(&path).await;
+        let entries = transcript["items"].as_array().unwrap().iter();
+        let sent = entries.filter(|one| one["direction"] == "sent" && one["kind"] == kind);
+        sent.count()
     }
 
     pub async fn presence(&self, device: &str) -> String {

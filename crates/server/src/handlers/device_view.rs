@@ -125,7 +125,8 @@ pub fn admission(
             AdmissionState::Certificate,
             "It came with a client certificate.",
         ),
-        Some(path) if path.has_current => {
+        // The one that it has may have been given to it over another of its transports.
+        Some(path) if path.has_current || path.authenticated_by == "device_token" => {
             (AdmissionState::Own, "It comes with its own credential.")
         }
         Some(path) if path.pending_at.is_some() && path.connected_at.is_some() => (

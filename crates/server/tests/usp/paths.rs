@@ -1,8 +1,8 @@
 //! One device over a WebSocket and MQTT at the same time: one device, two links, and whatever breaks in between.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use agent::{AgentConfig, Backend, Call, Change, ControllerConfig, MemoryStorage, MqttConfig};
 use agent::{Outcome, RunOptions, View};
@@ -26,6 +26,8 @@ use crate::rig::{Box1, PATIENCE, World, until};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
     Works,
+    /// What the device sends waits until that is over.
+    Held,
     /// What the device sends is lost.
     Mute,
     /// Connections break, and none comes about.
@@ -52,7 +54,7 @@ impl Cable {
                 if *seen.borrow() == Flow::Cut {
                     continue;
                 }
-                let (mut cut, seen, count) = (seen.clone(), seen.clone(), count.clone());
+                let (mut cut, mut seen, count) = (seen.clone(), seen.clone(), count.clone());
                 tokio::spawn(async move {
                     let Ok(server) = TcpStream::connect(server).await else {
                         return;
@@ -62,7 +64,8 @@ impl Cable {
                     let up = async {
                         let mut some = [0; 4096];
                         while let Ok(n) = from_device.read(&mut some).await {
-                            let mute = *seen.borrow() == Flow::Mute;
+                            let on = seen.wait_for(|flow| *flow != Flow::Held).await;
+                            let mute = on.is_ok_and(|flow| *flow == Flow::Mute);
                             if n > 0 && mute {
                                 count.fetch_add(n, Ordering::SeqCst);
                             } else if n == 0 || to_server.write_all(&some[..n]).await.is_err() {
@@ -95,20 +98,21 @@ impl Cable {
     }
 }
 
+/// What becomes of a cable with the next thing that is done to the device.
+type Fatal = Arc<Mutex<Option<(watch::Sender<Flow>, Flow)>>>;
+
 /// A CPE that counts its commands, and loses its voice with the next thing that is done to it.
 struct Counting {
     inner: Box<Box1>,
     schema: Arc<dm::Schema>,
     ran: Arc<AtomicUsize>,
-    /// From then on, on this cable.
-    fatal: Arc<AtomicBool>,
-    flow: watch::Sender<Flow>,
+    fatal: Fatal,
 }
 
 impl Counting {
     fn done(&self) {
-        if self.fatal.swap(false, Ordering::SeqCst) {
-            self.flow.send_replace(Flow::Mute);
+        if let Some((cable, flow)) = self.fatal.lock().unwrap().take() {
+            cable.send_replace(flow);
         }
     }
 }
@@ -148,8 +152,7 @@ struct Device {
     mqtt: Cable,
     /// How often its command ran.
     ran: Arc<AtomicUsize>,
-    /// What is done to it next is not answered over the WebSocket.
-    fatal: Arc<AtomicBool>,
+    fatal: Fatal,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
@@ -178,14 +181,13 @@ impl Device {
             "Device.WiFi.AccessPoint.{i}.Security.",
         ]);
         let ran = Arc::new(AtomicUsize::new(0));
-        let fatal = Arc::new(AtomicBool::new(false));
+        let fatal = Fatal::default();
         let endpoint = inner.endpoint();
         let backend = Box::new(Counting {
             inner,
             schema: schema.unwrap(),
             ran: ran.clone(),
             fatal: fatal.clone(),
-            flow: websocket.flow.clone(),
         });
         let config = AgentConfig {
             endpoint_id: endpoint.clone(),
@@ -209,6 +211,18 @@ impl Device {
             stop,
             task,
         }
+    }
+
+    fn cable(&self, over: &str) -> &Cable {
+        match over {
+            "mqtt" => &self.mqtt,
+            _ => &self.websocket,
+        }
+    }
+
+    /// From the next thing on that is done to it, this is what becomes of what it sends this way.
+    fn is_heard_until_then(&self, over: &str, flow: Flow) {
+        *self.fatal.lock().unwrap() = Some((self.cable(over).flow.clone(), flow));
     }
 
     async fn stop(self) {
@@ -384,6 +398,9 @@ async fn managed() -> (api_world::World, Device, String) {
         (used(&world, &id).await == ["mqtt false", "websocket true"]).then_some(id)
     })
     .await;
+    // Whichever of the two it was given its credential over.
+    let shown = world.read(&format!("/api/v1/devices/{id}")).await;
+    assert_eq!(shown["admission"]["state"], "own", "{shown:#}");
     (world, device, id)
 }
 
@@ -400,26 +417,31 @@ async fn used(world: &api_world::World, id: &str) -> Vec<String> {
     used.collect()
 }
 
-/// Something is asked of the device over the WebSocket, its answer is lost, and then so is the connection. How it ended,
-/// and the messages of it with what they went over.
-async fn lost_in_between(op: Value) -> (api_world::World, Device, Value, Vec<String>) {
-    let (world, device, id) = managed().await;
-    match op["kind"] == "get" {
-        true => device.websocket.set(Flow::Mute),
-        false => device.fatal.store(true, Ordering::SeqCst),
+/// It is asked over this link from now on.
+async fn goes_over(world: &api_world::World, device: &Device, id: &str, over: &str) {
+    let wanted: &[&str] = match over {
+        "mqtt" => &["mqtt true"],
+        _ => &["mqtt false", "websocket true"],
+    };
+    if over == "mqtt" {
+        device.websocket.set(Flow::Cut);
     }
+    until(&format!("it is asked over {over}"), async || {
+        (used(world, id).await == wanted).then_some(())
+    })
+    .await;
+}
+
+async fn ask(world: &api_world::World, id: &str, op: &Value) -> String {
     let path = format!("/api/v1/devices/{id}/operations");
-    let asked: Value = world
-        .post(&path, json!({"ops": [op]}))
-        .await
-        .json()
-        .await
-        .unwrap();
-    let operation = asked["operation"]["id"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{asked}"));
-    device.websocket.loses().await;
-    device.websocket.set(Flow::Cut);
+    let asked = world.post(&path, json!({"ops": [op]})).await;
+    let asked: Value = asked.json().await.unwrap();
+    let operation = asked["operation"]["id"].as_str();
+    operation.unwrap_or_else(|| panic!("{asked}")).to_owned()
+}
+
+/// How it ended, and the messages of it with what they went over.
+async fn ended(world: &api_world::World, operation: &str) -> (Value, Vec<String>) {
     let path = format!("/api/v1/operations/{operation}");
     let ended = until("it ends", async || {
         let now = world.read(&path).await;
@@ -429,23 +451,53 @@ async fn lost_in_between(op: Value) -> (api_world::World, Device, Value, Vec<Str
     let transcript = world.read(&format!("{path}/transcript")).await;
     let entries = transcript["items"].as_array().unwrap().iter();
     let brief = |one: &Value| format!("{} {}", one["transport"], one["kind"]).replace('"', "");
-    let brief = entries.map(brief).collect();
-    (world, device, ended, brief)
+    (ended, entries.map(brief).collect())
+}
+
+const OVER: [&str; 2] = ["websocket", "mqtt"];
+
+fn other(over: &str) -> &'static str {
+    if over == "mqtt" { "websocket" } else { "mqtt" }
+}
+
+/// Something is asked of the device over this link, its answer is lost, and then so is the connection, while the other
+/// one is there. How it ended, and the messages of it with what they went over.
+async fn lost_in_between(over: &str, op: Value) -> (Device, Value, Vec<String>) {
+    let (world, device, id) = managed().await;
+    goes_over(&world, &device, &id, over).await;
+    match op["kind"] == "get" {
+        true => device.cable(over).set(Flow::Mute),
+        false => device.is_heard_until_then(over, Flow::Mute),
+    }
+    let operation = ask(&world, &id, &op).await;
+    device.cable(over).loses().await;
+    if over == "mqtt" {
+        device.websocket.set(Flow::Works);
+        let back = async || {
+            let used = used(&world, &id).await;
+            used.iter()
+                .any(|one| one.starts_with("websocket"))
+                .then_some(())
+        };
+        until("the WebSocket is back", back).await;
+    }
+    device.cable(over).set(Flow::Cut);
+    let (ended, transcript) = ended(&world, &operation).await;
+    (device, ended, transcript)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_whose_answer_is_lost_with_one_link_is_sent_again_over_the_other() {
-    let get = json!({"kind": "get", "paths": ["Device.WiFi.SSID.1.SSID"]});
-    let (_world, device, ended, transcript) = lost_in_between(get).await;
-    assert_eq!(ended["state"], "succeeded", "{ended}");
-    let wanted = [
-        "websocket GET",
-        "websocket nothing",
-        "mqtt GET",
-        "mqtt GET_RESP",
-    ];
-    assert_eq!(transcript, wanted);
-    device.stop().await;
+    for over in OVER {
+        let get = json!({"kind": "get", "paths": ["Device.WiFi.SSID.1.SSID"]});
+        let (device, ended, transcript) = lost_in_between(over, get).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+        let wanted = [(over, "GET"), (over, "nothing"), (other(over), "GET")];
+        let mut wanted = wanted.map(|(over, kind)| format!("{over} {kind}")).to_vec();
+        wanted.push(format!("{} GET_RESP", other(over)));
+        assert_eq!(transcript, wanted);
+        device.stop().await;
+    }
 }
 
 /// What was asked over this one, in order.
@@ -457,47 +509,85 @@ fn asked<'a>(transcript: &'a [String], over: &str) -> Vec<&'a str> {
     kinds.collect()
 }
 
+fn set(name: &str) -> Value {
+    let change = json!([{"path": "Device.WiFi.SSID.1.SSID", "value": name}]);
+    json!({"kind": "set", "parameters": change})
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_set_whose_answer_is_lost_with_one_link_is_sent_again_over_the_other() {
-    let change = json!([{"path": "Device.WiFi.SSID.1.SSID", "value": "over"}]);
-    let set = json!({"kind": "set", "parameters": change});
-    let (_world, device, ended, transcript) = lost_in_between(set).await;
-    assert_eq!(ended["state"], "succeeded", "{ended}");
-    assert_eq!(asked(&transcript, "websocket"), ["GET", "SET", "nothing"]);
-    assert_eq!(asked(&transcript, "mqtt"), ["SET", "GET"]);
-    device.stop().await;
+    for over in OVER {
+        let (device, ended, transcript) = lost_in_between(over, set("over")).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+        assert_eq!(asked(&transcript, over), ["GET", "SET", "nothing"]);
+        assert_eq!(asked(&transcript, other(over)), ["SET", "GET"]);
+        device.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_whose_answer_is_lost_with_one_link_is_looked_for_over_the_other_and_not_added_again()
 {
-    let add = json!({"kind": "add", "object": "Device.WiFi.SSID.", "parameters": [{"name": "SSID", "value": "mine"}]});
-    let (world, device, ended, transcript) = lost_in_between(add).await;
-    assert_eq!(ended["state"], "succeeded", "{ended}");
-    assert_eq!(
-        asked(&transcript, "websocket"),
-        ["GET_INSTANCES", "ADD", "nothing"]
-    );
-    let over_mqtt = asked(&transcript, "mqtt");
-    assert_eq!(over_mqtt.first(), Some(&"GET_INSTANCES"), "{transcript:?}");
-    assert!(!over_mqtt.contains(&"ADD"), "{transcript:?}");
-    drop(world);
-    device.stop().await;
+    for over in OVER {
+        let add = json!({"kind": "add", "object": "Device.WiFi.SSID.", "parameters": [{"name": "SSID", "value": "mine"}]});
+        let (device, ended, transcript) = lost_in_between(over, add).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+        let wanted = ["GET_INSTANCES", "ADD", "nothing"];
+        assert_eq!(asked(&transcript, over), wanted);
+        let then = asked(&transcript, other(over));
+        assert_eq!(then.first(), Some(&"GET_INSTANCES"), "{transcript:?}");
+        assert!(!then.contains(&"ADD"), "{transcript:?}");
+        device.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_whose_answer_is_lost_with_one_link_runs_once_and_its_end_is_told_over_the_other()
 {
-    let operate = json!({"kind": "operate", "command": "Device.SelfTestDiagnostics()"});
-    let (_world, device, ended, transcript) = lost_in_between(operate).await;
-    assert_eq!(ended["state"], "succeeded", "{ended} {transcript:?}");
-    assert_eq!(asked(&transcript, "websocket"), ["OPERATE", "nothing"]);
-    assert!(
-        !asked(&transcript, "mqtt").contains(&"OPERATE"),
-        "{transcript:?}"
-    );
-    assert_eq!(device.ran.load(Ordering::SeqCst), 1);
-    device.stop().await;
+    for over in OVER {
+        let operate = json!({"kind": "operate", "command": "Device.SelfTestDiagnostics()"});
+        let (device, ended, transcript) = lost_in_between(over, operate).await;
+        assert_eq!(ended["state"], "succeeded", "{ended} {transcript:?}");
+        assert_eq!(asked(&transcript, over), ["OPERATE", "nothing"]);
+        let then = asked(&transcript, other(over));
+        assert!(!then.contains(&"OPERATE"), "{transcript:?}");
+        assert_eq!(device.ran.load(Ordering::SeqCst), 1);
+        device.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_the_other_link_does_not_touch_what_is_under_way_over_this_one() {
+    for over in OVER {
+        let (world, device, id) = managed().await;
+        goes_over(&world, &device, &id, over).await;
+        device.is_heard_until_then(over, Flow::Held);
+        let operation = ask(&world, &id, &set("held")).await;
+        let held = device.cable(over).flow.subscribe();
+        until("the device has done it", async || {
+            (*held.borrow() == Flow::Held).then_some(())
+        })
+        .await;
+        // Over MQTT it went because there was nothing else: there is again, and is not any more.
+        if over == "mqtt" {
+            device.websocket.set(Flow::Works);
+        }
+        let ways = async |wanted: usize| {
+            until(&format!("{wanted} links"), async || {
+                (used(&world, &id).await.len() == wanted).then_some(())
+            })
+            .await;
+        };
+        ways(2).await;
+        device.cable(other(over)).set(Flow::Cut);
+        ways(1).await;
+        device.cable(over).set(Flow::Works);
+        let (ended, transcript) = ended(&world, &operation).await;
+        assert_eq!(ended["state"], "succeeded", "{ended} {transcript:?}");
+        assert_eq!(asked(&transcript, over), ["GET", "SET", "GET"]);
+        assert_eq!(asked(&transcript, other(over)), [""; 0]);
+        device.stop().await;
+    }
 }
 
 /// Of the same notification over both.
