@@ -15,10 +15,6 @@ pub const KEEP_ALIVE_MAX: u16 = 120;
 /// recorded as does not depend on that.
 pub const REFUSAL_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// When the operating system asks a silent peer for a sign of life: what notices a dead MQTT 3.1.1
-/// client that has switched its keep-alive off.
-pub const TCP_KEEP_ALIVE: Duration = Duration::from_secs(120);
-
 /// Wrong topics of one connection after which it is closed: a device in a loop costs everybody
 /// time, and reconnecting it waits longer each time.
 pub const WRONG_TOPICS_MAX: u32 = 100;

@@ -4,7 +4,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use mtp::{
-    limits::RECORD_BYTES_MAX,
+    limits::{RECORD_BYTES_MAX, TCP_KEEP_ALIVE},
     listen::{Acceptor, Below, Protocol, Socket},
     mqtt::SUBPROTOCOL,
     stream::Stream,
@@ -14,7 +14,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use usp::EndpointId;
 
-use crate::{Admission, Hello, Link, Topics, connect, limits::TCP_KEEP_ALIVE};
+use crate::{Admission, Hello, Link, Topics, connect};
 
 /// Where and how to listen.
 #[derive(Clone, Debug)]

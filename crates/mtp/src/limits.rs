@@ -78,6 +78,10 @@ pub const DIAL_TIME_MAX: Duration = Duration::from_secs(20);
 /// The least time one of several addresses of a name gets before the next is tried.
 pub const DIAL_ADDRESS_TIME_MIN: Duration = Duration::from_secs(3);
 
+/// When the operating system asks a silent peer for a sign of life: what notices a dead one where nothing else is pinged,
+/// like an MQTT 3.1.1 client that has switched its keep-alive off, or a STOMP server without heart-beats.
+pub const TCP_KEEP_ALIVE: Duration = Duration::from_secs(120);
+
 /// How long a peer may stay silent after a ping before the link counts as dead.
 pub const PONG_TIME_MAX: Duration = Duration::from_secs(20);
 

@@ -96,10 +96,14 @@ async fn what_is_no_connect_ends_the_connection_with_a_name() {
 
 #[tokio::test]
 async fn who_says_nothing_is_turned_away_in_time_and_so_is_a_flood_from_one_address() {
-    let broker =
-        Broker::with(|config| config.socket.handshake_time_max = Duration::from_millis(50)).await;
-    let _silent = TcpStream::connect(broker.addr).await.unwrap();
-    broker.turned_away("handshake-timeout").await;
+    // Nothing at all, and half of a CONNECT.
+    for half in [&b""[..], b"\x10\x40\x00\x04MQTT\x05"] {
+        let brief = Duration::from_millis(50);
+        let broker = Broker::with(|config| config.socket.handshake_time_max = brief).await;
+        let mut silent = TcpStream::connect(broker.addr).await.unwrap();
+        silent.write_all(half).await.unwrap();
+        broker.turned_away("handshake-timeout").await;
+    }
     let mut broker = Broker::with(|config| {
         config.socket.uncounted_addresses.clear();
         config.socket.connections_per_address_max = 1;

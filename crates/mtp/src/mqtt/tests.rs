@@ -296,6 +296,26 @@ async fn dialled(
     tokio::join!(dial(&config), serve).0
 }
 
+/// `DIAL_TIME_MAX`
+#[tokio::test]
+async fn a_broker_that_says_nothing_or_half_of_it_is_given_up() {
+    use tokio::io::AsyncWriteExt;
+    for half in [&b""[..], &[0x20, 5, 0]] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let own = usp::EndpointId::parse("os::012345-A").unwrap();
+        let mut config = DialConfig::new("127.0.0.1", port, own, "usp/c");
+        config.time_max = std::time::Duration::from_millis(100);
+        let serve = async {
+            let mut tcp = listener.accept().await.unwrap().0;
+            tcp.write_all(half).await.unwrap();
+            tcp
+        };
+        let (dialled, _tcp) = tokio::join!(dial(&config), serve);
+        assert!(matches!(dialled, Err(DialError::Timeout(_))));
+    }
+}
+
 #[tokio::test]
 async fn an_agent_says_who_it_is_pings_and_takes_its_leave_as_the_standard_wants() {
     // R-MQTT.7, R-MQTT.8, R-MQTT.13, R-MQTT.14, R-MQTT.20, R-MQTT.35

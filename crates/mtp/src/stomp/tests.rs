@@ -480,6 +480,23 @@ async fn a_server_that_does_not_read_is_waited_for() {
     const { assert!(SEND_QUEUE_BYTES < 8 * 1024 * 1024) };
 }
 
+/// `DIAL_TIME_MAX`
+#[tokio::test]
+async fn a_server_that_says_nothing_or_half_of_it_is_given_up() {
+    use tokio::io::AsyncWriteExt;
+    for half in [&b""[..], b"CONNECTED\nversion:1."] {
+        let (listener, mut config) = config().await;
+        config.time_max = Duration::from_millis(100);
+        let serve = async {
+            let mut tcp = listener.accept().await.unwrap().0;
+            tcp.write_all(half).await.unwrap();
+            tcp
+        };
+        let (dialled, _tcp) = tokio::join!(dial(&config), serve);
+        assert!(matches!(dialled, Err(DialError::Timeout(_))));
+    }
+}
+
 /// TP-469 6.7
 #[tokio::test]
 async fn what_refuses_us_says_why() {

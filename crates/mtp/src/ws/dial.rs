@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Uri, header};
 use rustls_pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::TcpStream,
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     identity,
-    limits::{DIAL_ADDRESS_TIME_MIN, DIAL_TIME_MAX, REFUSAL_BODY_BYTES_MAX},
+    limits::{DIAL_ADDRESS_TIME_MIN, DIAL_TIME_MAX, REFUSAL_BODY_BYTES_MAX, TCP_KEEP_ALIVE},
     stream::Stream,
     tls::{self, ClientTls},
 };
@@ -174,6 +175,8 @@ pub(crate) async fn connect(
             Ok(Ok(tcp)) => {
                 // Records are written whole; waiting to fill a segment only delays them.
                 tcp.set_nodelay(true)?;
+                let alive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE);
+                let _ = SockRef::from(&tcp).set_tcp_keepalive(&alive);
                 return Ok(tcp);
             }
             Ok(Err(reason)) => DialError::Connect {
@@ -387,6 +390,18 @@ mod tests {
                 "{url}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_we_made_is_looked_after_by_the_operating_system_too() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let deadline = Instant::now() + DIAL_TIME_MAX;
+        let tcp = connect("127.0.0.1", port, deadline, DIAL_TIME_MAX).await;
+        let tcp = tcp.unwrap();
+        let socket = SockRef::from(&tcp);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), TCP_KEEP_ALIVE);
     }
 
     #[test]

@@ -233,8 +233,11 @@ async fn a_bad_handshake_is_answered_with_an_error() {
 async fn whoever_is_silent_loses_the_connection_at_both_ends() {
     let brief = Duration::from_millis(50);
     let running = listen_with(|config| config.handshake_time_max = brief).await;
-    let heard = by_hand(&running.path, b"").await;
-    assert!(says(&heard, "no handshake in time"), "{heard:?}");
+    let hello = hello("self::agent");
+    for half in [&[][..], &hello[..hello.len() / 2]] {
+        let heard = by_hand(&running.path, half).await;
+        assert!(says(&heard, "no handshake in time"), "{heard:?}");
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mute");
     let _mute = tokio::net::UnixListener::bind(&path).unwrap();
