@@ -4,7 +4,7 @@
 use super::tests::{Bench, boot, reboot, sent_reboot};
 use super::*;
 use crate::operation::Phase;
-use crate::southbound::{Answer, CommandOutcome, CommandResult, Fact, Failure, Fault};
+use crate::southbound::{Answer, CommandOutcome, CommandResult, Failure, Fault};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -24,16 +24,11 @@ fn accepted() -> (Bench, OperationId, String) {
         command: "Device.Reboot()".into(),
         outcome,
     }]));
-    answered(&mut bench, job.id, result);
+    bench.answered(job.id, result);
     let accepted = bench.written();
     bench.saved(&accepted, Saved::Durable);
     assert!(matches!(bench.next(), Some(Command::Rest { .. })));
     (bench, id, key)
-}
-
-fn answered(bench: &mut Bench, job: JobId, result: Result<Answer, Failure>) {
-    let fact = Fact::Done { job, result };
-    bench.tell(Input::Fact(bench.device, fact));
 }
 
 fn look(bench: &mut Bench) {
@@ -102,26 +97,18 @@ fn ends(failure: &Failure, unreadable: usize) -> (u32, OperationState) {
     let (mut bench, id, _) = accepted();
     let (mut asked, mut tried) = (0, 0);
     loop {
-        match bench.next() {
-            Some(Command::Submit { job, .. }) => {
+        match bench.asked() {
+            Command::Submit { job, .. } => {
                 asked += 1;
                 assert!(asked <= limits::ATTEMPTS_MAX, "no answer counts");
-                answered(&mut bench, job.id, Err(failure.clone()));
+                bench.answered(job.id, Err(failure.clone()));
             }
-            Some(Command::Look { .. }) => {
+            Command::Look { .. } => {
                 tried = (tried + 1) % (unreadable + 1);
                 looked(&mut bench, id, (tried == 0).then(Vec::new));
             }
-            Some(Command::Save { operation, .. }) if operation.state.is_final() => {
-                return (asked, operation.state);
-            }
-            Some(Command::Save { operation, .. }) => bench.saved(&operation, Saved::Durable),
-            Some(Command::Renew { .. }) => {
-                bench.tell(Input::Renewed(bench.device, id, 1, Saved::Durable));
-            }
-            Some(Command::Rest { .. }) => {}
-            Some(other) => panic!("{other:?}"),
-            None => bench.pass(Duration::from_secs(1)),
+            Command::Save { operation, .. } => return (asked, operation.state),
+            other => panic!("{other:?}"),
         }
     }
 }
@@ -153,28 +140,20 @@ fn the_last_lost_answer_ends_nothing_before_the_log_was_looked_at() {
         let (mut bench, id, key) = accepted();
         let mut lost = 0;
         let ended = loop {
-            match bench.next() {
-                Some(Command::Submit { job, .. }) => {
+            match bench.asked() {
+                Command::Submit { job, .. } => {
                     lost += 1;
                     let reason = "nobody answers".to_owned();
-                    answered(&mut bench, job.id, Err(Failure::Lost { reason }));
+                    bench.answered(job.id, Err(Failure::Lost { reason }));
                 }
-                Some(Command::Look { .. }) => {
+                Command::Look { .. } => {
                     let last = lost == limits::ATTEMPTS_MAX && proved;
                     let at = bench.now.wall;
                     let found = last.then(|| (at, boot(&key)));
                     looked(&mut bench, id, Some(found.into_iter().collect()));
                 }
-                Some(Command::Save { operation, .. }) if operation.state.is_final() => {
-                    break *operation;
-                }
-                Some(Command::Save { operation, .. }) => bench.saved(&operation, Saved::Durable),
-                Some(Command::Renew { .. }) => {
-                    bench.tell(Input::Renewed(bench.device, id, 1, Saved::Durable));
-                }
-                Some(Command::Rest { .. }) => {}
-                Some(other) => panic!("{other:?}"),
-                None => bench.pass(Duration::from_secs(1)),
+                Command::Save { operation, .. } => break *operation,
+                other => panic!("{other:?}"),
             }
             assert!(lost <= limits::ATTEMPTS_MAX);
         };

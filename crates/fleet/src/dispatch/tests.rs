@@ -101,6 +101,32 @@ impl Bench {
         }
     }
 
+    pub(super) fn answered(&mut self, job: JobId, result: Result<Answer, Failure>) {
+        let fact = Fact::Done { job, result };
+        self.tell(Input::Fact(self.device, fact));
+    }
+
+    /// What is asked of the device or the log next, or the end that is to be written: until then the store does what it is
+    /// told, and time passes.
+    pub(super) fn asked(&mut self) -> Command {
+        loop {
+            match self.next() {
+                Some(Command::Save { operation, .. }) if !operation.state.is_final() => {
+                    self.saved(&operation, Saved::Durable);
+                }
+                Some(Command::Renew {
+                    operation, fence, ..
+                }) => {
+                    let renewed = Input::Renewed(self.device, operation, fence, Saved::Durable);
+                    self.tell(renewed);
+                }
+                Some(Command::Rest { .. }) => {}
+                Some(other) => return other,
+                None => self.pass(SECOND),
+            }
+        }
+    }
+
     pub(super) fn says(&mut self, notice: Notice) {
         let at = self.now.wall;
         let fact = Fact::Notified { at, notice };
@@ -208,146 +234,64 @@ fn a_device_that_nothing_is_asked_of_may_rest() {
 
 #[test]
 fn a_node_that_lost_its_lease_sends_nothing() {
-    let mut dispatcher = Dispatcher::new(Config::default());
-    let tenant = TenantId::parse("acme").unwrap();
-    let device = DeviceId(uuid::Uuid::from_u128(1));
-    let now = start();
-    dispatcher.handle(Input::Reachable(tenant.clone(), device, Protocol::Usp), now);
-    assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
-    let id = OperationId(uuid::Uuid::from_u128(7));
-    let request = Request::Operate {
-        command: "Device.Sync()".into(),
-        args: BTreeMap::new(),
-    };
-    let expires = now.wall.plus(limits::EXPIRY_DEFAULT);
-    let operation = Operation::new(id, tenant, device, request, "t", now.wall, expires);
-    let claimed = Claimed {
-        operation,
-        fence: 1,
-        evidence: Said::default(),
-        cancelled: false,
-    };
-    dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
-    let write = saved_with(&mut dispatcher);
-    dispatcher.handle(Input::Saved(device, id, write, Saved::Fenced), now);
-    assert_eq!(dispatcher.poll(), None);
-    assert_eq!(dispatcher.busy(), 0);
+    let mut bench = Bench::claiming();
+    let operation = bench.operation(reboot());
+    bench.claimed(operation, 1);
+    let written = bench.written();
+    bench.saved(&written, Saved::Fenced);
+    assert_eq!(bench.next(), None);
+    assert_eq!(bench.dispatcher.busy(), 0);
 }
 
 #[test]
 fn an_operation_that_is_cancelled_while_it_is_claimed_is_not_sent() {
-    let mut dispatcher = Dispatcher::new(Config::default());
-    let tenant = TenantId::parse("acme").unwrap();
-    let device = DeviceId(uuid::Uuid::from_u128(1));
-    let now = start();
-    dispatcher.handle(Input::Reachable(tenant.clone(), device, Protocol::Usp), now);
-    assert!(matches!(dispatcher.poll(), Some(Command::Claim { .. })));
-    let id = OperationId(uuid::Uuid::from_u128(7));
-    dispatcher.handle(Input::Cancel(device, id), now);
-    let request = Request::Operate {
-        command: "Device.Sync()".into(),
-        args: BTreeMap::new(),
-    };
-    let expires = now.wall.plus(limits::EXPIRY_DEFAULT);
-    let claimed = Claimed {
-        operation: Operation::new(id, tenant, device, request, "t", now.wall, expires),
-        fence: 1,
-        evidence: Said::default(),
-        cancelled: false,
-    };
-    dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
-    let Some(Command::Save { operation, .. }) = dispatcher.poll() else {
-        panic!("its end is stored");
-    };
-    assert_eq!(operation.state, OperationState::Cancelled);
+    let mut bench = Bench::claiming();
+    let operation = bench.operation(reboot());
+    bench.tell(Input::Cancel(bench.device, operation.id));
+    bench.claimed(operation, 1);
+    assert_eq!(bench.written().state, OperationState::Cancelled);
 }
 
 #[test]
 fn a_claim_is_renewed_while_the_device_thinks() {
-    let mut dispatcher = Dispatcher::new(Config::default());
-    let tenant = TenantId::parse("acme").unwrap();
-    let device = DeviceId(uuid::Uuid::from_u128(1));
-    let now = start();
-    dispatcher.handle(Input::Reachable(tenant.clone(), device, Protocol::Usp), now);
-    dispatcher.poll();
-    let id = OperationId(uuid::Uuid::from_u128(7));
-    let request = Request::Get {
-        paths: vec!["Device.S".into()],
-        max_depth: 0,
-    };
-    let expires = now.wall.plus(limits::EXPIRY_DEFAULT);
-    let operation = Operation::new(id, tenant, device, request, "t", now.wall, expires);
-    let claimed = Claimed {
-        operation,
-        fence: 1,
-        evidence: Said::default(),
-        cancelled: false,
-    };
-    dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
-    assert!(matches!(dispatcher.poll(), Some(Command::Submit { .. })));
-    let at = dispatcher.poll_timeout().unwrap();
-    assert!(at < now.later(limits::LEASE));
-    let later = Now { mono: at, ..now };
-    dispatcher.handle(Input::Tick, later);
-    assert!(matches!(dispatcher.poll(), Some(Command::Renew { .. })));
-    dispatcher.handle(Input::Renewed(device, id, 1, Saved::Durable), later);
-    assert!(dispatcher.poll_timeout().unwrap() > later.mono);
+    let mut bench = Bench::claiming();
+    let operation = bench.operation(set());
+    let id = operation.id;
+    bench.claimed(operation, 1);
+    bench.submitted();
+    let at = bench.dispatcher.poll_timeout().unwrap();
+    assert!(at < bench.now.later(limits::LEASE));
+    bench.pass(at.duration_since(bench.now.mono));
+    assert!(matches!(bench.next(), Some(Command::Renew { .. })));
+    bench.tell(Input::Renewed(bench.device, id, 1, Saved::Durable));
+    assert!(bench.dispatcher.poll_timeout().unwrap() > bench.now.mono);
 }
 
 #[test]
 fn the_answer_to_a_renewal_is_not_taken_for_a_write() {
-    let mut dispatcher = Dispatcher::new(Config::default());
-    let tenant = TenantId::parse("acme").unwrap();
-    let device = DeviceId(uuid::Uuid::from_u128(1));
-    let now = start();
-    dispatcher.handle(Input::Reachable(tenant.clone(), device, Protocol::Usp), now);
-    dispatcher.poll();
-    let id = OperationId(uuid::Uuid::from_u128(7));
-    let request = Request::Add {
+    let mut bench = Bench::claiming();
+    let operation = bench.operation(Request::Add {
         object: "Device.Table.".into(),
         values: BTreeMap::new(),
-    };
-    let expires = now.wall.plus(limits::EXPIRY_DEFAULT);
-    let operation = Operation::new(id, tenant, device, request, "t", now.wall, expires);
-    let claimed = Claimed {
-        operation,
-        fence: 1,
-        evidence: Said::default(),
-        cancelled: false,
-    };
-    dispatcher.handle(Input::Claimed(device, Some(Box::new(claimed))), now);
-    let Some(Command::Submit { job, .. }) = dispatcher.poll() else {
-        panic!("the table is listed first");
-    };
-    let later = Now {
-        mono: dispatcher.poll_timeout().unwrap(),
-        ..now
-    };
-    dispatcher.handle(Input::Tick, later);
-    assert!(matches!(dispatcher.poll(), Some(Command::Renew { .. })));
-    let fact = crate::southbound::Fact::Done {
-        job: job.id,
-        result: Ok(crate::southbound::Answer::Instances(Vec::new())),
-    };
-    dispatcher.handle(Input::Fact(device, fact), later);
-    let write = saved_with(&mut dispatcher);
+    });
+    let id = operation.id;
+    bench.claimed(operation, 1);
+    let table = bench.submitted();
+    let at = bench.dispatcher.poll_timeout().unwrap();
+    bench.pass(at.duration_since(bench.now.mono));
+    assert!(matches!(bench.next(), Some(Command::Renew { .. })));
+    bench.answered(table.id, Ok(Answer::Instances(Vec::new())));
+    let sent = bench.written();
     // The Add may not leave before it is stored as sent.
-    dispatcher.handle(Input::Renewed(device, id, 1, Saved::Durable), later);
-    assert_eq!(dispatcher.poll(), None);
-    dispatcher.handle(Input::Saved(device, id, write, Saved::Durable), later);
-    let Some(Command::Submit { job, .. }) = dispatcher.poll() else {
-        panic!("the Add is sent once it is stored");
-    };
+    bench.tell(Input::Renewed(bench.device, id, 1, Saved::Durable));
+    assert_eq!(bench.next(), None);
+    bench.saved(&sent, Saved::Durable);
+    let add = bench.submitted();
     // And a late answer to a write does not end the wait for the device's.
-    dispatcher.handle(Input::Saved(device, id, write, Saved::Durable), later);
-    let fact = crate::southbound::Fact::Done {
-        job: job.id,
-        result: Err(Failure::Lost {
-            reason: "gone".into(),
-        }),
-    };
-    dispatcher.handle(Input::Fact(device, fact), later);
-    assert!(matches!(dispatcher.poll(), Some(Command::Submit { .. })));
+    bench.saved(&sent, Saved::Durable);
+    let reason = "gone".into();
+    bench.answered(add.id, Err(Failure::Lost { reason }));
+    bench.submitted();
 }
 
 #[test]
@@ -390,35 +334,19 @@ fn a_clock_that_is_set_does_not_change_what_is_waited_for() {
                 outputs: BTreeMap::new(),
             },
         };
-        let result = Ok(Answer::Operated(vec![done]));
-        let fact = Fact::Done {
-            job: job.id,
-            result,
-        };
-        bench.tell(Input::Fact(bench.device, fact));
+        bench.answered(job.id, Ok(Answer::Operated(vec![done])));
         // Neither is the wait over, nor does it last longer: renewed until its end, not beyond.
-        let mut passed = Duration::ZERO;
+        let began = bench.now.mono;
         let ended = loop {
-            match bench.next() {
-                Some(Command::Renew { .. }) => {
-                    bench.tell(Input::Renewed(bench.device, id, 1, Saved::Durable));
-                }
-                Some(Command::Look { .. }) => {
+            match bench.asked() {
+                Command::Look { .. } => {
                     bench.tell(Input::Looked(bench.device, id, 1, Some(Said::default())));
                 }
-                Some(Command::Save { operation, .. }) if operation.state.is_final() => {
-                    break *operation;
-                }
-                Some(Command::Save { operation, .. }) => bench.saved(&operation, Saved::Durable),
-                Some(Command::Rest { .. }) => {}
-                Some(other) => panic!("{other:?}"),
-                None => {
-                    bench.pass(SECOND);
-                    passed += SECOND;
-                }
+                Command::Save { operation, .. } => break *operation,
+                other => panic!("{other:?}"),
             }
-            assert!(passed < 2 * limits::BOOT_WAIT_MAX);
         };
+        let passed = bench.now.mono.duration_since(began);
         assert_eq!(ended.state, OperationState::Unconfirmed);
         let early = limits::BOOT_WAIT_MAX - SECOND;
         assert!(
@@ -460,12 +388,7 @@ fn what_is_stopped_while_it_is_stored_as_sent_does_not_leave() {
         let operation = match bench.next() {
             Some(Command::Save { operation, .. }) => *operation,
             Some(Command::Submit { job, .. }) => {
-                let result = Ok(Answer::Values(Vec::new()));
-                let fact = Fact::Done {
-                    job: job.id,
-                    result,
-                };
-                bench.tell(Input::Fact(bench.device, fact));
+                bench.answered(job.id, Ok(Answer::Values(Vec::new())));
                 bench.written()
             }
             other => panic!("{other:?}"),
@@ -507,11 +430,7 @@ fn an_end_that_is_told_during_a_write_is_written_after_it() {
             outputs: BTreeMap::new(),
         },
     };
-    let fact = Fact::Done {
-        job: job.id,
-        result: Ok(Answer::Operated(vec![done])),
-    };
-    bench.tell(Input::Fact(bench.device, fact));
+    bench.answered(job.id, Ok(Answer::Operated(vec![done])));
     let verifying = bench.written();
     assert_eq!(verifying.state, OperationState::Verifying);
     bench.says(boot(&sent.command_key()));

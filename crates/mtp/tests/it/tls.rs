@@ -28,18 +28,23 @@ impl Site {
     }
 
     fn server(&self, clients: ClientCertificates) -> ServerTlsConfig {
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let Issued { certificate, key } = self.ca.server(&names, &eid("self::controller")).unwrap();
+        let named = self.named(&["localhost", "127.0.0.1"], "self::controller");
+        ServerTlsConfig { clients, ..named }
+    }
+
+    /// A server of these host names and this endpoint id.
+    fn named(&self, names: &[&str], id: &str) -> ServerTlsConfig {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let Issued { certificate, key } = self.ca.server(&names, &eid(id)).unwrap();
         ServerTlsConfig {
             certificate,
             key,
-            clients,
+            clients: ClientCertificates::Ignored,
         }
     }
 
     async fn listen(&self, clients: ClientCertificates) -> Running {
-        let tls = ServerTls::load(self.server(clients)).unwrap();
-        listen_with(config().with_tls(Arc::new(tls)), |_| Ok(())).await
+        listen_as(self.server(clients)).await
     }
 
     fn believing(&self) -> ClientTlsConfig {
@@ -56,6 +61,11 @@ impl Site {
             ..self.believing()
         }
     }
+}
+
+async fn listen_as(server: ServerTlsConfig) -> Running {
+    let tls = ServerTls::load(server).unwrap();
+    listen_with(config().with_tls(Arc::new(tls)), |_| Ok(())).await
 }
 
 async fn dialled(running: &Running, tls: &ClientTlsConfig) -> Result<Link, DialError> {
@@ -276,16 +286,7 @@ async fn plaintext_on_a_tls_listener_and_a_distrusting_device_are_named() {
 async fn a_wrong_name_is_forgiven_to_the_right_endpoint_id_only() {
     // R-MTP.4
     let site = Site::new();
-    let names = ["acs.example".to_owned()];
-    let Issued { certificate, key } = site.ca.server(&names, &eid("self::controller")).unwrap();
-    let clients = ClientCertificates::Ignored;
-    let tls = ServerTls::load(ServerTlsConfig {
-        certificate,
-        key,
-        clients,
-    })
-    .unwrap();
-    let running = listen_with(config().with_tls(Arc::new(tls)), |_| Ok(())).await;
+    let running = listen_as(site.named(&["acs.example"], "self::controller")).await;
     let knowing = |id: &str| ClientTlsConfig {
         peer_eid: Some(eid(id)),
         ..site.believing()
@@ -311,16 +312,7 @@ async fn a_wrong_name_is_forgiven_to_the_right_endpoint_id_only() {
 #[tokio::test]
 async fn where_the_endpoint_id_is_required_a_good_host_name_is_not_enough() {
     let site = Site::new();
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let Issued { certificate, key } = site.ca.server(&names, &eid("self::printer")).unwrap();
-    let clients = ClientCertificates::Ignored;
-    let tls = ServerTls::load(ServerTlsConfig {
-        certificate,
-        key,
-        clients,
-    })
-    .unwrap();
-    let running = listen_with(config().with_tls(Arc::new(tls)), |_| Ok(())).await;
+    let running = listen_as(site.named(&["localhost", "127.0.0.1"], "self::printer")).await;
     let wanting = |id: &str, eid_required| ClientTlsConfig {
         peer_eid: Some(eid(id)),
         eid_required,
