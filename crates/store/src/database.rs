@@ -138,6 +138,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "unfinished",
         include_str!("../migrations/sqlite/0021_unfinished.sql"),
     ),
+    (
+        22,
+        "broker queue",
+        include_str!("../migrations/sqlite/0022_broker_queue.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -246,6 +251,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         21,
         "unfinished",
         include_str!("../migrations/postgres/0021_unfinished.sql"),
+    ),
+    (
+        22,
+        "broker queue",
+        include_str!("../migrations/postgres/0022_broker_queue.sql"),
     ),
 ];
 

@@ -7,6 +7,7 @@
 //! One file per resource; the machinery below them is `database` (opening, migrating), `sql` (one statement text for
 //! both databases) and `writer` (group commit).
 
+mod broker_queue;
 pub mod certificate;
 mod damaged;
 mod database;

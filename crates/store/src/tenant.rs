@@ -49,6 +49,7 @@ pub(crate) const TENANT_TABLES: &[(&str, &[&str])] = &[
     ("device_state", &["tenant", "device", "name"]),
     ("device_match", &["tenant", "id"]),
     ("former_device", &["tenant", "former"]),
+    ("broker_queue", &["name"]),
     ("management_session", &["tenant", "device", "id"]),
     (
         "fault_seen",

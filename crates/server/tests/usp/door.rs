@@ -105,6 +105,30 @@ async fn a_client_identifier_is_the_tenants_that_had_its_endpoint_id_first() {
     }
 }
 
+/// It keeps the name that was written into it.
+#[tokio::test]
+async fn a_device_that_was_merged_with_another_comes_under_its_old_name() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    for db in databases().await.unwrap() {
+        let asks = free();
+        let world = asked(db, asks, None).await;
+        let ask = Asks::at(asks);
+        let (from, token) = registered(&world, &world.tenant, M1).await;
+        let into = crate::rig::registered(&world, M2).await;
+        let user = format!("acme/{from}");
+        assert_eq!(comes(&ask, &user, &token, M1).await, ALLOW);
+        let merged = world.store.device_merge(&world.tenant, from, into, vec![]);
+        merged.await.unwrap();
+        assert_eq!(publishes(&ask, &user, M1, "acme").await, ALLOW);
+        assert_eq!(comes(&ask, &user, &token, M1).await, ALLOW);
+        // And nobody else's.
+        let (other, _) = registered(&world, &world.tenant, "os::00256D-M3").await;
+        let other = format!("acme/{other}");
+        assert_eq!(comes(&ask, &other, &token, M1).await, DENY);
+        assert_eq!(publishes(&ask, &other, M1, "acme").await, DENY);
+    }
+}
+
 #[tokio::test]
 async fn brokers_are_answered_about_their_tenants_alone() {
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -177,6 +177,9 @@ async fn rows(store: &Store, tenant: &TenantId) -> Rows {
     let n = salt(tenant);
     let device = insert_device(store, tenant, "SAME").await;
     let operation = fill(store, tenant, device).await;
+    let (names, queue) = (["os::0-X".to_owned()], format!("queue-{tenant}"));
+    let belongs = store.broker_queue_belongs(tenant, &names, &queue, NOW, 10);
+    assert!(belongs.await.unwrap());
     let user = user(tenant);
     let user_id = user.id;
     store.user_insert(tenant, user, vec![]).await.unwrap();
@@ -436,6 +439,9 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
             .is_empty()
     );
     assert!(store.path_lapse(me, far, far, 10).await.unwrap().is_empty());
+    let names = ["os::0-X".to_owned()];
+    let belongs = store.broker_queue_belongs(me, &names, "queue-other", now, 10);
+    assert!(!belongs.await.unwrap());
     let unfinished = store.path_unfinished_behind(me, ws, "north", 10).await;
     assert_eq!(unfinished.unwrap(), 0);
     let relinked = store.path_relinked(me, id, ws, &node, now, e()).await;

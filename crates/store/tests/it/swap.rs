@@ -191,3 +191,29 @@ async fn who_had_an_endpoint_id_first_is_found_in_whichever_tenant() {
         assert!(nobody.await.unwrap().is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_queue_stays_with_who_had_it_first_and_of_each_only_the_last_are_known() {
+    for db in worlds().await {
+        let (store, acme, other) = (&db.store, tenant("acme"), tenant("other"));
+        let belongs = async |whose, names: &[&str], queue: &str, seconds| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let belongs = store.broker_queue_belongs(whose, &names, queue, at(seconds), 2);
+            belongs.await.unwrap()
+        };
+        assert!(belongs(&acme, &["A"], "q", 1).await && belongs(&acme, &["A"], "q", 2).await);
+        assert!(!belongs(&acme, &["B"], "q", 3).await && !belongs(&other, &["A"], "q", 3).await);
+        assert!(belongs(&acme, &["B", "A"], "q", 3).await && !belongs(&acme, &[], "r", 3).await);
+        // Who has many forgets its own, and nobody else's.
+        for n in 0..5 {
+            assert!(belongs(&acme, &["B"], &format!("b{n}"), 4 + n).await);
+        }
+        assert!(!belongs(&other, &["A"], "b3", 10).await && !belongs(&acme, &["B"], "q", 10).await);
+        assert!(belongs(&other, &["A"], "b0", 10).await);
+        let both = tokio::join!(
+            belongs(&acme, &["A"], "new", 11),
+            belongs(&other, &["A"], "new", 11),
+        );
+        assert!(both.0 != both.1, "{both:?}");
+    }
+}

@@ -87,6 +87,7 @@ pub const TRIED: &[&str] = &[
     "path_disconnected",
     "path_reset_node",
     "path_lapse",
+    "broker_queue_belongs",
     "path_unfinished_behind",
     "path_relinked",
     "model_put",

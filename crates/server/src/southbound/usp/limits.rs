@@ -265,9 +265,9 @@ pub const BROKER_ASK_BYTES_MAX: usize = 64 * 1024;
 /// Filters of one question; a client of the broker inside may have as many.
 pub const BROKER_TOPICS_MAX: usize = mtp::limits::MQTT_FILTERS_MAX;
 
-/// Queues of RabbitMQ whose device is known, as it asks about them; the oldest is forgotten first. Each subscription
-/// over STOMP makes one, so that all devices behind a broker may come twice.
-pub const BROKER_QUEUES_MAX: usize = 2 * BROKER_AGENTS_MAX;
+/// Queues of RabbitMQ that are remembered of one device, as it asks about them; its oldest is forgotten first. Each
+/// subscription over STOMP makes one, and a device has one at a time.
+pub const BROKER_QUEUES_OF_DEVICE_MAX: usize = 16;
 
 /// The longest name of such a queue: what RabbitMQ makes has 41 characters, and these are kept.
 pub const BROKER_QUEUE_CHARS_MAX: usize = 64;

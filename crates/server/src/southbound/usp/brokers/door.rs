@@ -12,7 +12,6 @@ use fleet::{DeviceId, Identity, TenantId};
 use mtp::mqtt::topic;
 use usp::EndpointId;
 
-use super::queues::Queues;
 use super::user::{SETUP, User};
 use crate::config::Tenants;
 use crate::southbound::admission;
@@ -20,15 +19,17 @@ use crate::southbound::refusal::Complaint;
 use crate::southbound::register::{self, Newcomer};
 use crate::southbound::usp::adapter::Core;
 use crate::southbound::usp::admission::{Gate, Shown, Ticket};
-use crate::southbound::usp::limits::BROKER_NAMESAKES_MAX;
-use crate::southbound::usp::{MQTT, STOMP, settle};
+use crate::southbound::usp::limits::{
+    BROKER_NAMESAKES_MAX, BROKER_QUEUE_CHARS_MAX, BROKER_QUEUES_OF_DEVICE_MAX,
+};
+use crate::southbound::usp::{MQTT, STOMP, WEBSOCKET, settle};
+use crate::state::now;
 
 /// See the module's words.
 pub struct Door {
     core: Arc<Core>,
     gate: Arc<Gate>,
     topics: Topics,
-    queues: Queues,
     /// Whose devices are behind the brokers that ask. Where nobody has said it, the only tenant there is, and it alone
     /// also when others come: brokers do not turn away who was behind them before. Empty until there is one.
     tenants: OnceLock<Tenants>,
@@ -106,7 +107,6 @@ impl Door {
             core,
             gate,
             topics,
-            queues: Queues::default(),
             tenants: named.map_or_else(OnceLock::new, OnceLock::from),
         }
     }
@@ -268,7 +268,7 @@ impl Door {
             return Err(No::Refused);
         };
         // What it may do follows from its user name: that has to be its own.
-        if user.login.name.parse() != Ok(device) {
+        if self.named(&decision.tenant, &user.login.name).await? != Some(device) {
             let detail = format!("its user name has to be {}/{device}", decision.tenant);
             let reason = Refusal::EndpointMismatch.as_str();
             return Err(self.refuse(client, Some(&decision.tenant), reason, detail));
@@ -287,6 +287,20 @@ impl Door {
             itself.await?;
         }
         Ok(())
+    }
+
+    /// The device that comes under this name: the one of this id, or the one that it was merged into, which keeps it.
+    async fn named(&self, tenant: &TenantId, name: &str) -> Result<Option<DeviceId>, No> {
+        let Ok(id) = name.parse() else {
+            return Ok(None);
+        };
+        for transport in [MQTT, STOMP, WEBSOCKET] {
+            let path = self.core.store.path_of_device(id, transport).await?;
+            if let Some(path) = path.filter(|path| path.tenant == *tenant) {
+                return Ok(Some(path.device));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a client that came in may do this; `client_id` is empty where the broker does not say it.
@@ -322,11 +336,17 @@ impl Door {
     /// Whether the queue of this name is the one of this user's device.
     pub async fn may_use(&self, username: &str, queue: &str) -> Result<(), No> {
         let user = User::parse(username, "").map_err(|_| No::Refused)?;
-        let endpoints = self.whose(&user).await?.endpoints;
-        let owner = |endpoint: &EndpointId| format!("{}/{endpoint}", user.login.tenant);
-        let owners: Vec<String> = endpoints.iter().map(owner).collect();
-        let is = self.queues.belongs(queue, &owners);
-        is.then_some(()).ok_or(No::Refused)
+        if queue.len() > BROKER_QUEUE_CHARS_MAX {
+            return Err(No::Refused);
+        }
+        let Whose {
+            tenant, endpoints, ..
+        } = self.whose(&user).await?;
+        let names: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
+        let max = BROKER_QUEUES_OF_DEVICE_MAX;
+        let store = &self.core.store;
+        let is = store.broker_queue_belongs(&tenant, &names, queue, now(), max);
+        is.await?.then_some(()).ok_or(No::Refused)
     }
 
     /// Which device the user is.
@@ -356,7 +376,8 @@ impl Door {
             }
             return Err(No::Refused);
         }
-        let device: DeviceId = login.name.parse().map_err(|_| No::Refused)?;
+        let device = self.named(&tenant, &login.name).await?;
+        let device = device.ok_or(No::Refused)?;
         let paths = store.path_list(&tenant, device).await?;
         if paths.iter().any(|path| path.certificate_required) {
             return Err(No::Refused);

@@ -12,7 +12,6 @@ mod hooks;
 mod hub;
 mod inbox;
 mod link;
-mod queues;
 mod user;
 
 use std::collections::HashMap;
