@@ -39,6 +39,12 @@ impl Limiter {
 
     /// Takes one; the error says how long to wait.
     pub fn take(&self, key: &str, now: Instant) -> Result<(), Duration> {
+        self.take_many(key, 1, now)
+    }
+
+    /// Takes so many, or none; the error says how long to wait. More than the burst are never there.
+    pub fn take_many(&self, key: &str, many: u32, now: Instant) -> Result<(), Duration> {
+        let many = f64::from(many);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         self.make_room(&mut buckets, key, now);
         let bucket = buckets.entry(key.to_owned()).or_insert(Bucket {
@@ -47,10 +53,10 @@ impl Limiter {
         });
         bucket.left = self.filled(bucket, now);
         bucket.at = now;
-        if bucket.left < 1.0 {
-            return Err(self.wait(bucket.left));
+        if bucket.left < many {
+            return Err(self.wait(many - bucket.left));
         }
-        bucket.left -= 1.0;
+        bucket.left -= many;
         Ok(())
     }
 
@@ -58,7 +64,7 @@ impl Limiter {
     pub fn check(&self, key: &str, now: Instant) -> Result<(), Duration> {
         let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         match buckets.get(key).map(|bucket| self.filled(bucket, now)) {
-            Some(left) if left < 1.0 => Err(self.wait(left)),
+            Some(left) if left < 1.0 => Err(self.wait(1.0 - left)),
             _ => Ok(()),
         }
     }
@@ -76,8 +82,8 @@ impl Limiter {
         (bucket.left + since * self.rate.per_second).min(f64::from(self.rate.burst))
     }
 
-    fn wait(&self, left: f64) -> Duration {
-        Duration::from_secs_f64((1.0 - left) / self.rate.per_second)
+    fn wait(&self, missing: f64) -> Duration {
+        Duration::from_secs_f64(missing / self.rate.per_second)
     }
 
     fn make_room(&self, buckets: &mut HashMap<String, Bucket>, key: &str, now: Instant) {
@@ -121,6 +127,19 @@ mod tests {
         assert!(limiter.take("a", start + wait).is_ok());
         assert!(limiter.take("a", start + wait).is_err());
         limiter.give_back("nobody");
+    }
+
+    #[test]
+    fn many_are_taken_at_once_or_not_at_all() {
+        let limiter = Limiter::new(Rate {
+            burst: 10,
+            per_second: 2.0,
+        });
+        let start = Instant::now();
+        assert!(limiter.take_many("a", 8, start).is_ok());
+        let wait = limiter.take_many("a", 4, start).unwrap_err();
+        assert_eq!(wait, Duration::from_secs(1));
+        assert!(limiter.take_many("a", 2, start).is_ok());
     }
 
     #[test]

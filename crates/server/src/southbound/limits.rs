@@ -51,3 +51,14 @@ pub const REVOKED_LOOKS_IDLE: u32 = 60;
 /// Certificates, each in the place of the one before, that end when the last one is shown: as many as an endpoint may
 /// have.
 pub const REPLACED_MAX: u64 = store::limits::CERTIFICATES_PER_ENDPOINT_MAX;
+
+/// Bytes of the event log that what one device says may fill at once: what all subscriptions of a big gateway tell after
+/// a start fits a few times.
+pub const DEVICE_LOG_BURST: u32 = 4 * 1024 * 1024;
+
+/// Bytes of it that a device may fill each second in the long run, 84 MiB a day: two or three notifications each second
+/// all day, or a report of 60 KB each minute. One that runs away fills no disk.
+pub const DEVICE_LOG_PER_SECOND: f64 = 1024.0;
+
+/// What a row of the event log takes beside its data, its indexes and what tells a repetition apart.
+pub const LOG_ROW_BYTES: u32 = 512;

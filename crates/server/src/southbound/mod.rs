@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod cwmp;
 pub(crate) mod issued;
 pub mod limits;
+mod log_room;
 mod refusal;
 mod register;
 mod registry;

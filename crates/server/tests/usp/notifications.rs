@@ -206,3 +206,51 @@ async fn what_was_acknowledged_before_a_kill_is_known_after_the_next_start() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_device_that_says_more_than_the_log_has_room_for_is_refused_and_named() {
+    // R-NOT.10: what is not stored is not acknowledged.
+    each(|mut world| async move {
+        let token = give_token(&world, EID).await;
+        let mut puppet = Puppet::dial(&world.url(&token), EID, &world.own)
+            .await
+            .unwrap();
+        let own = world.own.clone();
+        let text = "x".repeat(100 * 1024);
+        for n in 0..50 {
+            let event = msg::Event {
+                obj_path: "Device.X_T.".into(),
+                event_name: "Runaway!".into(),
+                params: Map::from([("Text", text.as_str())]),
+            };
+            let mut notify = msg::notify("s", event);
+            notify.send_resp = true;
+            let payload = usp::codec::encode_msg(&Msg::request(format!("run-{n}"), notify));
+            puppet.send_as(EID, &own, payload).await;
+        }
+        // The end of a command is the operation's, which keeps it: it is heard all the same.
+        let end = msg::OperationComplete {
+            obj_path: "Device.X_T.".into(),
+            command_name: "Run()".into(),
+            command_key: text,
+            completion: None,
+        };
+        let payload = usp::codec::encode_msg(&Msg::request("end", msg::notify("s", end)));
+        puppet.send_as(EID, &own, payload).await;
+        let busy = tokio::spawn(async move { puppet.serve(plain).await });
+        world.refused("too-many-notifications").await;
+        world
+            .fact("the end", |fact| match fact {
+                Fact::Notified {
+                    notice: Notice::CommandCompleted { .. },
+                    ..
+                } => Some(()),
+                _ => None,
+            })
+            .await;
+        let kept = count(&world, EventKind::DeviceEvent).await;
+        assert!((35..=40).contains(&kept), "{kept}");
+        busy.abort();
+    })
+    .await;
+}

@@ -23,6 +23,7 @@ use super::wake::Waker;
 use super::{TRANSPORT, credential, reach};
 use crate::Config;
 use crate::dispatch::Reported;
+use crate::southbound::log_room::LogRoom;
 use crate::southbound::refusal::{Complaint, RefusalLog};
 use crate::southbound::registry;
 use crate::southbound::slots::Slots;
@@ -123,6 +124,8 @@ pub struct Core {
     pub bodies: Slots<Owner>,
     /// Whom complaints go to.
     pub refusals: RefusalLog,
+    /// What devices say, as far as it is kept.
+    pub log_room: LogRoom,
     /// Who writes down what was said in sessions.
     pub keeper: Keeper,
     /// Who writes down that devices came.
@@ -159,6 +162,7 @@ impl Core {
         };
         Self {
             refusals: RefusalLog::start(store.clone(), TRANSPORT),
+            log_room: LogRoom::default(),
             keeper: Keeper::start(store.clone()),
             visits: Visits::start(store.clone()),
             returners: store.returners(TRANSPORT, &[credential::STATE, reach::STATE, MEMORY]),

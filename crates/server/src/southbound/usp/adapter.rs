@@ -23,6 +23,7 @@ use super::{Entry, Registry, Reported, WEBSOCKET};
 use crate::matching::Terms;
 use crate::seam::{Attempt, LivePath, Way};
 use crate::south::Links;
+use crate::southbound::log_room::LogRoom;
 use crate::southbound::refusal::RefusalLog;
 use crate::southbound::slots::Slots;
 use crate::{Config, StartError};
@@ -39,6 +40,8 @@ pub struct Core {
     pub links: Registry,
     /// Whom complaints go to.
     pub refusals: RefusalLog,
+    /// What devices say, as far as it is kept.
+    pub log_room: LogRoom,
     /// When devices of two protocols are one.
     pub matching: Terms,
     /// How we talk over WebSocket.
@@ -122,6 +125,7 @@ impl Core {
         };
         Ok(Self {
             refusals: RefusalLog::start(store.clone(), WEBSOCKET),
+            log_room: LogRoom::default(),
             store,
             node,
             links: Registry::default(),

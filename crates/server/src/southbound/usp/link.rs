@@ -14,8 +14,8 @@ use fleet::{DeviceId, Fact, TenantId, Timestamp};
 use futures_util::FutureExt;
 use mtp::ws::{CloseCode, reason};
 use tokio::sync::{mpsc, oneshot};
-use usp::EndpointId;
-use usp::controller::{Event, RequestId, Session};
+use usp::controller::{Event, NotifyToken, RequestId, Session};
+use usp::{EndpointId, ErrorCode, UspError};
 
 use super::adapter::{Core, Ends};
 use super::admission::Ticket;
@@ -23,10 +23,12 @@ use super::ask::{Ask, AskError};
 use super::goodbye::{End, hand_back, turn_away};
 use super::jobs::{self, Waiting};
 use super::limits::LINK_INBOX;
+use super::notify::Unstored;
 use super::settle::{self, Settled};
 use super::wire::{Heard, Wire, WireError};
 use super::work::{self, Work};
 use super::{Entry, notify, onboarding};
+use crate::southbound::log_room::NO_ROOM;
 use crate::state::now;
 
 /// What the task of a link is told.
@@ -338,6 +340,7 @@ impl Running {
                 let (at, store) = (now(), &self.core.store);
                 let stored = notify::commit(
                     store,
+                    &self.core.log_room,
                     &self.entry.tenant,
                     self.entry.device,
                     at,
@@ -345,7 +348,14 @@ impl Running {
                     notify,
                 )
                 .await;
-                let stored = stored.map_err(End::NotStored)?;
+                let stored = match stored {
+                    Ok(stored) => stored,
+                    Err(Unstored::Failed(error)) => return Err(End::NotStored(error)),
+                    Err(Unstored::NoRoom(notice)) => {
+                        self.no_room(at, token, notice).await;
+                        return Ok(());
+                    }
+                };
                 // R-NOT.8, .10: answered after it is stored, and never before.
                 if let Err(error) = self.session.acknowledge(token) {
                     tracing::error!(%error, "a notification cannot be acknowledged");
@@ -380,6 +390,20 @@ impl Running {
             Event::Registering { .. } => {}
         }
         Ok(())
+    }
+
+    /// There is no room for a notification in the log: the device may send it again later. The end of a command is
+    /// heard all the same, since the operation keeps it.
+    async fn no_room(&mut self, at: Timestamp, token: NotifyToken, notice: fleet::Notice) {
+        metrics::counter!("headend_usp_notifications_refused_total").increment(1);
+        self.complain("too-many-notifications", NO_ROOM.to_owned());
+        let error = UspError::new(ErrorCode::RESOURCES_EXCEEDED, NO_ROOM);
+        if let Err(error) = self.session.refuse(token, error) {
+            tracing::error!(%error, "a notification cannot be refused");
+        }
+        if matches!(notice, fleet::Notice::CommandCompleted { .. }) {
+            self.report(Fact::Notified { at, notice }).await;
+        }
     }
 
     /// A notification is stored: what follows from it.

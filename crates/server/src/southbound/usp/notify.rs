@@ -12,6 +12,7 @@ use usp::msg::{Msg, Notify};
 use super::limits::{COMMIT_RETRY, COMMIT_TIME_MAX};
 use super::recorder::Recorder;
 use super::{notice, transcript, translate};
+use crate::southbound::log_room::LogRoom;
 
 /// What a notification said, once it is stored.
 pub struct Stored {
@@ -31,20 +32,32 @@ fn key(msg_id: &str, notify: &Notify) -> SecretHash {
     hash.finalize().into()
 }
 
-/// Commits a notification. Returns when it is durable; an error means that it must not be
-/// acknowledged.
+/// Why a notification is not stored: it must not be acknowledged.
+#[derive(Debug)]
+pub enum Unstored {
+    /// The device has filled the log faster than one may.
+    NoRoom(Notice),
+    /// What the store says.
+    Failed(store::Error),
+}
+
+/// Commits a notification. Returns when it is durable.
 pub async fn commit(
     store: &Store,
+    room: &LogRoom,
     tenant: &TenantId,
     device: DeviceId,
     at: Timestamp,
     msg_id: &str,
     notify: Notify,
-) -> Result<Stored, store::Error> {
+) -> Result<Stored, Unstored> {
     let key = key(msg_id, &notify);
     let mut notice = translate::notice(notify.notification);
     keep_secrets(store, tenant, device, &mut notice).await;
     let mut event = notice::event(tenant, device, at, &notice);
+    if !room.take(device, std::slice::from_ref(&event)) {
+        return Err(Unstored::NoRoom(notice));
+    }
     let give_up = Instant::now() + COMMIT_TIME_MAX;
     loop {
         let notification = Notification {
@@ -64,7 +77,7 @@ pub async fn commit(
             Err(error) if error.is_transient() && Instant::now() < give_up => {
                 tokio::time::sleep(COMMIT_RETRY).await;
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(Unstored::Failed(error)),
         }
     }
 }
@@ -268,9 +281,17 @@ mod tests {
             ),
         ] {
             let notify = failed(&key, reason);
-            let stored = commit(&db.store, &tenant, device, at, &key, notify)
-                .await
-                .unwrap();
+            let stored = commit(
+                &db.store,
+                &LogRoom::default(),
+                &tenant,
+                device,
+                at,
+                &key,
+                notify,
+            )
+            .await
+            .unwrap();
             assert!(
                 matches!(&stored.notice, Notice::CommandCompleted { result: Err(fault), .. } if fault.message == kept),
                 "{:?}",

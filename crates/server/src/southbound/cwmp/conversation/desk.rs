@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fleet::device::OnboardingState;
 use fleet::southbound::Notice;
-use fleet::{DeviceId, Fact, TenantId, Timestamp};
+use fleet::{DeviceId, Event, Fact, TenantId, Timestamp};
 use sha2::{Digest, Sha256};
 use store::{DevicePatch, Notification, Redescribed, SecretHash, Store, ValueUpdate};
 use tokio::time::Instant;
 
 use super::memory::{MEMORY, Memory};
 use super::requests::Ended;
-use crate::southbound::cwmp::core::Core;
+use crate::southbound::cwmp::core::{Core, Culprit};
 use crate::southbound::cwmp::seen::Seen;
+use crate::southbound::log_room::NO_ROOM;
 use crate::southbound::usp::limits::{COMMIT_RETRY, COMMIT_TIME_MAX};
 use crate::southbound::usp::{notice, notify};
 use crate::state::now;
@@ -126,7 +127,9 @@ impl Desk {
         if notices.iter().all(|notice| *notice == Notice::Periodic) {
             for notice in notices {
                 let event = notice::event(&self.tenant, self.device, at, &notice);
-                self.core.visits.sign(event).await;
+                if self.has_room(std::slice::from_ref(&event)) {
+                    self.core.visits.sign(event).await;
+                }
                 self.report(Fact::Notified { at, notice }).await;
             }
             return Ok(());
@@ -134,37 +137,13 @@ impl Desk {
         for notice in &mut notices {
             notify::keep_secrets(self.store(), &self.tenant, self.device, notice).await;
         }
-        let mut events: Vec<_> = notices
+        let events: Vec<_> = notices
             .iter()
             .map(|notice| notice::event(&self.tenant, self.device, at, notice))
             .collect();
-        let give_up = Instant::now() + COMMIT_TIME_MAX;
-        let mut cut = false;
-        loop {
-            let notification = Notification {
-                device: self.device,
-                key,
-                events: events.clone(),
-            };
-            match self
-                .store()
-                .commit_notification(&self.tenant, notification)
-                .await
-            {
-                Ok(_) => break,
-                // Larger than the log takes: that it came is what can be kept.
-                Err(store::Error::LimitExceeded { .. }) if !cut => {
-                    cut = true;
-                    for event in &mut events {
-                        event.data =
-                            serde_json::json!({ "left_out": "larger than the event log takes" });
-                    }
-                }
-                Err(error) if error.is_transient() && Instant::now() < give_up => {
-                    tokio::time::sleep(COMMIT_RETRY).await;
-                }
-                Err(error) => return Err(error),
-            }
+        // An Inform that is not answered comes again and gets no further: what is too much is heard, and not kept.
+        if self.has_room(&events) {
+            self.commit(key, events).await?;
         }
         for notice in &notices {
             if let Notice::Boot(boot) = notice {
@@ -185,6 +164,53 @@ impl Desk {
             self.report(Fact::Notified { at, notice }).await;
         }
         Ok(())
+    }
+
+    /// Whether the log has room for that; complains where it has not.
+    fn has_room(&self, events: &[Event]) -> bool {
+        let has = self.core.log_room.take(self.device, events);
+        if let (false, Some(entry)) = (has, self.core.links.get(self.device)) {
+            let culprit = Culprit {
+                tenant: Some(self.tenant.clone()),
+                device: Some(self.device),
+                peer: entry.peer,
+                name: String::new(),
+            };
+            let core = &self.core;
+            core.complain(&culprit, "too-many-notifications", NO_ROOM);
+        }
+        has
+    }
+
+    async fn commit(&self, key: SecretHash, mut events: Vec<Event>) -> store::Result<()> {
+        let give_up = Instant::now() + COMMIT_TIME_MAX;
+        let mut cut = false;
+        loop {
+            let notification = Notification {
+                device: self.device,
+                key,
+                events: events.clone(),
+            };
+            match self
+                .store()
+                .commit_notification(&self.tenant, notification)
+                .await
+            {
+                Ok(_) => return Ok(()),
+                // Larger than the log takes: that it came is what can be kept.
+                Err(store::Error::LimitExceeded { .. }) if !cut => {
+                    cut = true;
+                    for event in &mut events {
+                        event.data =
+                            serde_json::json!({ "left_out": "larger than the event log takes" });
+                    }
+                }
+                Err(error) if error.is_transient() && Instant::now() < give_up => {
+                    tokio::time::sleep(COMMIT_RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Commits and tells the ends of commands.
