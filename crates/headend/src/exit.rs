@@ -1,5 +1,6 @@
 //! How a command ends: exit codes for scripts, words for people, problem details under `--json`.
 
+use crate::remote::output::hint;
 use anyhow::Result;
 use api::Problem;
 use std::fmt;
@@ -146,7 +147,7 @@ pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     let exit = error.downcast_ref::<Exit>();
     let failure = failure(error);
     match exit.and_then(|exit| exit.problem.as_deref()) {
-        _ if !json => eprintln!("headend: {}", chain(error)),
+        _ if !json => hint!("headend: {}", chain(error)),
         Some(problem) => eprintln!("{}", serde_json::json!(in_context(problem, error))),
         None => eprintln!(
             "{}",

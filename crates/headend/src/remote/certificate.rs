@@ -5,6 +5,7 @@ use super::device::find;
 use super::part::Part;
 use super::{Alone, Connection, client::Client, output, typed};
 use crate::exit::{Exit, Failure};
+use crate::remote::output::hint;
 use anyhow::Result;
 use api::certificate::{
     Certificate, CertificateAuthority, CertificateDetail, CertificateIssue, CertificateIssued,
@@ -132,7 +133,7 @@ pub async fn run(command: Command) -> Result<()> {
                 return output::json(&rotated);
             }
             facts(&rotated.certificate);
-            eprintln!(
+            hint!(
                 "Operation {} brings it to the device; the old one ends when the device has shown the new one.",
                 rotated.operation.id
             );
@@ -208,15 +209,15 @@ async fn issue(client: &Client, args: Issue, json: bool) -> Result<()> {
         if path != private || made_here {
             let written = mtp::tls::write_private(path, text);
             written.map_err(|error| Exit::error(Failure::Other, error.to_string()))?;
-            eprintln!("{}", path.display());
+            hint!("{}", path.display());
         }
     }
     facts(&issued.certificate);
     for url in &issued.urls {
-        eprintln!("The device connects to  {url}");
+        hint!("The device connects to  {url}");
     }
     if made_here {
-        eprintln!("Its key is kept nowhere else.");
+        hint!("Its key is kept nowhere else.");
     }
     Ok(())
 }

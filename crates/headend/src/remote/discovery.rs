@@ -1,6 +1,7 @@
 //! `discovery agents`: who was found on the networks of the server.
 
 use super::{Connection, client::Client, output};
+use crate::remote::output::{hint, say};
 use anyhow::Result;
 use api::discovery::LanAgents;
 
@@ -25,21 +26,19 @@ pub async fn run(command: Command) -> Result<()> {
         return output::json(&found);
     }
     if !found.looking {
-        println!(
-            "The server does not look for agents: discovery.mdns is off in its configuration."
-        );
+        say!("The server does not look for agents: discovery.mdns is off in its configuration.");
         return Ok(());
     }
     for network in &found.networks {
         if let Some(trouble) = &network.trouble {
-            eprintln!("Nothing is heard on {}: {trouble}", network.name);
+            hint!("Nothing is heard on {}: {trouble}", network.name);
         }
     }
     if found.items.is_empty() {
         let names: Vec<_> = found.networks.iter().map(|one| &*one.name).collect();
         match names.is_empty() {
-            true => println!("The server has no network to look for agents on."),
-            false => println!("No agent was heard on {}.", names.join(", ")),
+            true => say!("The server has no network to look for agents on."),
+            false => say!("No agent was heard on {}.", names.join(", ")),
         }
         return Ok(());
     }
@@ -77,7 +76,7 @@ pub async fn run(command: Command) -> Result<()> {
     }
     output::print(&table);
     if found.more > 0 {
-        println!("{} more were heard than are listed.", found.more);
+        say!("{} more were heard than are listed.", found.more);
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::part::Part;
 use super::{Connection, client::Client, output, when};
 use crate::exit::{self, Exit, Failure};
+use crate::remote::output::say;
 use anyhow::Result;
 use api::Page;
 use api::doctor::{Diagnosis, DoctorQuery, Refusal, RefusalQuery, Severity};
@@ -77,20 +78,20 @@ async fn refusals(client: &Client, args: &Args) -> Result<Page<Refusal>> {
 
 fn show(diagnosis: &Diagnosis) {
     for finding in &diagnosis.findings {
-        println!("[{}] {}", output::word(&finding.severity), finding.title);
-        println!("    {}", finding.detail);
+        say!("[{}] {}", output::word(&finding.severity), finding.title);
+        say!("    {}", finding.detail);
         if let Some(remedy) = &finding.remedy {
-            println!("    -> {remedy}");
+            say!("    -> {remedy}");
         }
     }
 }
 
 fn show_refusals(refusals: &[Refusal]) {
     if refusals.is_empty() {
-        println!("\nNo connection was turned away.");
+        say!("\nNo connection was turned away.");
         return;
     }
-    println!("\nTurned away lately:");
+    say!("\nTurned away lately:");
     let mut table = output::table(&["when", "from", "over", "endpoint id", "times", "why"]);
     for refusal in refusals {
         table.add_row([

@@ -2,6 +2,7 @@
 
 use super::{Connection, client::Client, output};
 use crate::exit::{self, Exit, Failure};
+use crate::remote::output::{hint, say};
 use anyhow::Result;
 use api::device::Order;
 use api::event::{Event, EventLog, EventQuery, StreamQuery};
@@ -167,7 +168,7 @@ async fn list(client: &Client, mut query: EventQuery, most: usize, json: bool) -
         return output::json(&log);
     }
     if log.items.is_empty() {
-        eprintln!("no events");
+        hint!("no events");
     }
     for event in &log.items {
         print(event, false)?;
@@ -195,7 +196,7 @@ async fn tail(client: &Client, query: &StreamQuery, count: u64, json: bool) -> R
         }
         if left > 0 {
             if !json {
-                eprintln!("the stream broke off; opening it again");
+                hint!("the stream broke off; opening it again");
             }
             tokio::time::sleep(REOPEN_AFTER).await;
         }
@@ -265,9 +266,12 @@ pub fn print(event: &Event, json: bool) -> Result<()> {
         }
         _ => String::new(),
     };
-    println!(
+    say!(
         "{}  {:<26} {:<20} {}{actor}",
-        event.at, event.kind, device, event.summary
+        event.at,
+        event.kind,
+        device,
+        event.summary
     );
     Ok(())
 }

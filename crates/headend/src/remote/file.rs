@@ -4,6 +4,7 @@ use super::confirm::Sure;
 use super::part::Part;
 use super::{Connection, client::Client, output, typed};
 use crate::exit::{Exit, Failure};
+use crate::remote::output::hint;
 use anyhow::{Context, Result};
 use api::Page;
 use api::file::{File, FileKind, FilePatch, FileQuery, FileUpload};
@@ -321,7 +322,7 @@ async fn get(client: &Client, file: &File, output: Option<PathBuf>, force: bool)
     if written.is_err() {
         let _ = std::fs::remove_file(&beside);
     } else {
-        eprintln!("{shown}: {} bytes", file.size);
+        hint!("{shown}: {} bytes", file.size);
     }
     written
 }

@@ -11,7 +11,7 @@ mod doctor;
 mod events;
 mod file;
 mod operation;
-mod output;
+pub mod output;
 mod part;
 mod session;
 mod setup_key;

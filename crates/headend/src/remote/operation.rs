@@ -3,6 +3,7 @@
 use super::part::Part;
 use super::{Connection, client::Client, output, wait, when};
 use crate::exit;
+use crate::remote::output::{hint, say};
 use anyhow::Result;
 use api::operation::{Operation, OperationQuery, OperationState};
 use api::transcript::TranscriptEntry;
@@ -126,7 +127,7 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
                 return output::json(&page);
             }
             if page.items.is_empty() {
-                eprintln!(
+                hint!(
                     "no message is written down: none was sent yet, or its server ended before the answer"
                 );
             }
@@ -135,7 +136,7 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
                 if let Some(transport) = &entry.transport {
                     kind = format!("{kind} over {transport}");
                 }
-                println!("{} {kind}\n{}\n", entry.at, entry.text.trim_end());
+                say!("{} {kind}\n{}\n", entry.at, entry.text.trim_end());
             }
             Ok(())
         }
@@ -146,7 +147,7 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
             if json {
                 return output::json(&operation);
             }
-            println!("{} is {}", operation.id, output::word(&operation.state));
+            say!("{} is {}", operation.id, output::word(&operation.state));
             Ok(())
         }
     }
@@ -154,11 +155,13 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
 
 /// Prints an operation for a person.
 pub fn show(operation: &Operation) {
-    println!(
+    say!(
         "{}  {}  {}",
-        operation.id, operation.device_name, operation.summary
+        operation.id,
+        operation.device_name,
+        operation.summary
     );
-    println!(
+    say!(
         "{}: {} (asked for by {} {}; {})",
         output::word(&operation.state),
         operation.state_words.trim_end_matches('.'),
@@ -170,22 +173,22 @@ pub fn show(operation: &Operation) {
         }
     );
     if operation.attempts > 1 {
-        println!("sent {} times", operation.attempts);
+        say!("sent {} times", operation.attempts);
     }
     if let Some(note) = &operation.note {
-        println!("note: {note}");
+        say!("note: {note}");
     }
     if let Some(transfer) = &operation.transfer {
-        println!("file {}: {}", transfer.name, transfer.words);
+        say!("file {}: {}", transfer.name, transfer.words);
     }
     for step in &operation.steps {
         let number = match operation.steps.len() {
             1 => String::new(),
             _ => format!("{}. ", step.index + 1),
         };
-        println!("\n{number}{}: {}", step.summary, output::word(&step.state));
+        say!("\n{number}{}: {}", step.summary, output::word(&step.state));
         if let Some(error) = &step.error {
-            println!("   {}", wait::refusal(error));
+            say!("   {}", wait::refusal(error));
         }
         if !step.results.is_empty() {
             let mut table = output::table(&["path", "before", "after", "verified"]);
@@ -207,7 +210,7 @@ pub fn show(operation: &Operation) {
             output::print(&table);
         }
         for (name, value) in &step.output {
-            println!("   {name} = {value}");
+            say!("   {name} = {value}");
         }
     }
 }

@@ -1,9 +1,44 @@
 //! Tables for people, JSON for programs.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 use api::Page;
 use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
+
+/// Prints a line for people, with nothing in it that a terminal would obey.
+macro_rules! say {
+    () => { println!() };
+    ($($line:tt)*) => { println!("{}", $crate::remote::output::plain(&format!($($line)*))) };
+}
+
+/// The same on standard error.
+macro_rules! hint {
+    ($($line:tt)*) => { eprintln!("{}", $crate::remote::output::plain(&format!($($line)*))) };
+}
+
+pub(crate) use {hint, say};
+
+/// What devices and strangers say, as it can be shown: characters that move the cursor, colour the screen, name the
+/// window or turn the direction of text are told by their number.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| {
+        c.is_control() && !matches!(c, '\n' | '\t')
+            || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match obeyed(c) {
+            true => shown.extend(c.escape_unicode()),
+            false => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
 
 /// Prints the value as the API gives it.
 pub fn json<T: Serialize>(value: &T) -> Result<()> {
@@ -30,7 +65,7 @@ pub fn list<T: Serialize, const N: usize>(
         return json(page);
     }
     if page.items.is_empty() {
-        eprintln!("no {what}");
+        hint!("no {what}");
         return Ok(());
     }
     let mut table = table(&header);
@@ -44,7 +79,7 @@ pub fn list<T: Serialize, const N: usize>(
             Some(total) => format!(" of more than {}", total.value),
             None => String::new(),
         };
-        eprintln!(
+        hint!(
             "These are {}{total}; there are more: --limit, --all, or a narrower search.",
             page.items.len()
         );
@@ -65,7 +100,7 @@ pub fn facts(rows: &[(&str, String)]) {
 /// Says that something was done for which the API answers nothing: then JSON is nothing, too.
 pub fn done(as_json: bool, words: &str) {
     if !as_json {
-        println!("{words}");
+        say!("{words}");
     }
 }
 
@@ -79,7 +114,7 @@ pub fn table(header: &[&str]) -> Table {
 /// Prints a table.
 pub fn print(table: &Table) {
     for line in lines(table) {
-        println!("{line}");
+        say!("{line}");
     }
 }
 
@@ -187,6 +222,15 @@ pub fn variant<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_a_device_says_moves_a_terminal() {
+        assert_eq!(plain("den\n\tküche"), "den\n\tküche");
+        assert_eq!(
+            plain("x\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}"),
+            r"x\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}"
+        );
+    }
 
     #[test]
     fn what_is_not_known_is_a_dash() {

@@ -3,6 +3,7 @@
 use super::confirm::Sure;
 use super::part::Part;
 use super::{Connection, client::Client, output, typed, when};
+use crate::remote::output::{hint, say};
 use anyhow::Result;
 use api::setup_key::{SetupKey, SetupKeyCreate, SetupKeyCreated, SetupKeyPatch};
 use uuid::Uuid;
@@ -81,29 +82,31 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
             if json {
                 return output::json(&made);
             }
-            println!("{}", made.secret);
+            say!("{}", made.secret);
             for url in &made.urls {
-                eprintln!("Devices connect to  {url}");
+                hint!("Devices connect to  {url}");
             }
             if let Some(mqtt) = &made.mqtt {
                 for url in &mqtt.urls {
-                    eprintln!("Over MQTT they come to  {url}");
+                    hint!("Over MQTT they come to  {url}");
                 }
-                eprintln!(
+                hint!(
                     "with the username {} and the secret as password, listen at {} and publish to {}",
-                    mqtt.username, mqtt.agent_topic, mqtt.controller_topic
+                    mqtt.username,
+                    mqtt.agent_topic,
+                    mqtt.controller_topic
                 );
             }
             if let Some(acs) = &made.acs {
                 for url in &acs.urls {
-                    eprintln!("TR-069 devices come to  {url}");
+                    hint!("TR-069 devices come to  {url}");
                 }
-                eprintln!(
+                hint!(
                     "with the username {} and the secret as password",
                     acs.username
                 );
             }
-            eprintln!("This secret is not shown again.");
+            hint!("This secret is not shown again.");
             Ok(())
         }
         Command::Show { id } => {

@@ -2,6 +2,7 @@
 
 use super::{Connection, client::Client, output, typed};
 use crate::exit::{Exit, Failure};
+use crate::remote::output::{hint, say};
 use anyhow::{Context, Result};
 use api::session::{PasswordChange, Session, SignIn};
 use api::token::{TokenCreate, TokenCreated};
@@ -46,13 +47,13 @@ pub async fn run(args: Args, connection: &Connection) -> Result<()> {
     if connection.json {
         return output::json(&session);
     }
-    println!(
+    say!(
         "signed in at {} as {} in {}",
         client.url(),
         session.user.login,
         session.tenant.id
     );
-    eprintln!("The token is kept in {}.", place.display());
+    hint!("The token is kept in {}.", place.display());
     Ok(())
 }
 
@@ -117,7 +118,7 @@ pub async fn open(client: &Client, login: Option<String>, from_stdin: bool) -> R
     if !session.must_change_password {
         return Ok(session);
     }
-    eprintln!("This is a one-time password: choose your own, of 12 characters or more.");
+    hint!("This is a one-time password: choose your own, of 12 characters or more.");
     renew(client, password, from_stdin).await?;
     client.call("session_show", &[], &[]).await
 }

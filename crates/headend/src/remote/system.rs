@@ -1,6 +1,7 @@
 //! `system`: the installation itself, and the description of its API.
 
 use super::{Connection, client::Client, output};
+use crate::remote::output::say;
 use anyhow::Result;
 use api::system::System;
 
@@ -45,7 +46,7 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
         rows.push(("connected devices", connections.to_string()));
     }
     output::facts(&rows);
-    println!();
+    say!();
     let mut table = output::table(&["listens for", "protocol", "address", "url"]);
     for listener in &system.listeners {
         let row = [
@@ -58,7 +59,7 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
     }
     output::print(&table);
     if !system.brokers.is_empty() {
-        println!();
+        say!();
         let columns = [
             "broker",
             "url",
@@ -81,7 +82,7 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
         output::print(&table);
     }
     if limits {
-        println!();
+        say!();
         let mut table = output::table(&["limit", "value", "why"]);
         for limit in &system.limits {
             table.add_row([&limit.name, &limit.value.to_string(), &limit.reason]);

@@ -3,6 +3,7 @@
 use super::confirm::Sure;
 use super::part::Part;
 use super::{Connection, client::Client, output, sign_in, typed, when};
+use crate::remote::output::{hint, say};
 use anyhow::Result;
 use api::Permission;
 use api::session::Session;
@@ -109,8 +110,8 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
             if json {
                 return output::json(&made);
             }
-            println!("{}", made.secret);
-            eprintln!("This secret is not shown again. Use it as HEADEND_TOKEN or --token.");
+            say!("{}", made.secret);
+            hint!("This secret is not shown again. Use it as HEADEND_TOKEN or --token.");
             Ok(())
         }
         Command::Show { id } => {

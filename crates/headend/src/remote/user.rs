@@ -4,6 +4,7 @@ use super::confirm::Sure;
 use super::part::Part;
 use super::{Connection, client::Client, output, typed};
 use crate::exit::{Exit, Failure};
+use crate::remote::output::{hint, say};
 use anyhow::Result;
 use api::user::{Roles, User, UserCreate, UserPatch, UserWithPassword};
 use uuid::Uuid;
@@ -143,8 +144,8 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
             }
             for role in &roles.roles {
                 let may: Vec<&str> = role.permissions.iter().map(|one| one.as_str()).collect();
-                println!("{}: {}", role.id, role.description);
-                println!("    {}\n", may.join(", "));
+                say!("{}: {}", role.id, role.description);
+                say!("    {}\n", may.join(", "));
             }
             let mut table = output::table(&["permission", "allows to"]);
             for permission in &roles.permissions {
@@ -175,8 +176,8 @@ fn password(made: &UserWithPassword, json: bool) -> Result<()> {
     if json {
         return output::json(made);
     }
-    println!("{}", made.one_time_password);
-    eprintln!(
+    say!("{}", made.one_time_password);
+    hint!(
         "This is the one-time password of {}: it is not shown again and has to be changed at the first sign-in.",
         made.user.login
     );

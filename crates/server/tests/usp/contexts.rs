@@ -49,17 +49,21 @@ fn agent_with(world: &World, url: &str, mode: &str, change: impl FnOnce(&mut Age
 }
 
 async fn read(world: &mut World, endpoint: &str, name: &str) -> String {
+    let found = values(world, endpoint, &format!("{SESSION}{name}")).await;
+    found[0].value.clone()
+}
+
+/// What a device has at a path, asked until it answers.
+async fn values(world: &mut World, endpoint: &str, path: &str) -> Vec<fleet::PathValue> {
     let device = world.device(endpoint).await;
     let get = || Op::Get {
-        paths: vec![format!("{SESSION}{name}")],
+        paths: vec![path.to_owned()],
         max_depth: 0,
     };
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         match world.ask(device, get()).await {
-            Ok(Answer::Values(values)) => {
-                return values[0].result.as_ref().unwrap()[0].value.clone();
-            }
+            Ok(Answer::Values(values)) => return values[0].result.clone().unwrap(),
             // It is about to come back with its own credential.
             Err(Failure::Unsent { .. } | Failure::Lost { .. }) => {
                 assert!(tokio::time::Instant::now() < deadline, "it stays away");
@@ -226,16 +230,8 @@ async fn a_large_answer_comes_in_records_of_a_kilobyte_and_whole() {
         let endpoint = real.endpoint.clone();
         world.onboarded(&endpoint).await;
         assert_eq!(read(&mut world, &endpoint, "Status").await, "Up");
-        let device = world.device(&endpoint).await;
         let before = tap.messages.load(Ordering::Relaxed);
-        let everything = Op::Get {
-            paths: vec!["Device.".into()],
-            max_depth: 0,
-        };
-        let values = match world.ask(device, everything).await {
-            Ok(Answer::Values(values)) => values[0].result.clone().unwrap(),
-            other => panic!("{other:?}"),
-        };
+        let values = values(&mut world, &endpoint, "Device.").await;
         let bytes = values
             .iter()
             .map(|value| value.path.len() + value.value.len());

@@ -4,6 +4,7 @@ use super::how::{How, ask, finish};
 use super::{called, find};
 use crate::exit;
 use crate::remote::confirm::Sure;
+use crate::remote::output::{hint, say};
 use crate::remote::typed::Name;
 use crate::remote::{Connection, client::Client, output, wait};
 use anyhow::Result;
@@ -129,13 +130,13 @@ pub async fn get(args: Get, connection: &Connection) -> Result<()> {
             match (&result.error, &result.after) {
                 // Told by what follows.
                 (Some(_), _) => {}
-                (None, Some(value)) => println!("{} = {value}", result.path),
+                (None, Some(value)) => say!("{} = {value}", result.path),
                 // An object that was asked for: its parameters follow.
                 (None, None) => {}
             }
         }
         if operation.steps.iter().any(|step| step.truncated) {
-            eprintln!("There are more: `headend device values` shows all that was read.");
+            hint!("There are more: `headend device values` shows all that was read.");
         }
         Ok(())
     })

@@ -2,6 +2,7 @@
 
 use super::super::{Connection, client::Client, output, sign_in, typed};
 use super::find;
+use crate::remote::output::say;
 use anyhow::Result;
 use api::reach::{WakeCredentialEntry, Woken};
 
@@ -42,6 +43,6 @@ pub async fn enter(args: Enter, connection: &Connection) -> Result<()> {
     if connection.json {
         return output::json(&woken);
     }
-    println!("kept; {}", woken.words);
+    say!("kept; {}", woken.words);
     Ok(())
 }

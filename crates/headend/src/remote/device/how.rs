@@ -2,6 +2,7 @@
 
 use super::find;
 use crate::exit::{self, Exit, Failure};
+use crate::remote::output::say;
 use crate::remote::typed::{self, Name};
 use crate::remote::{Connection, client::Client, operation, output, wait};
 use anyhow::Result;
@@ -145,7 +146,7 @@ async fn asked(
         if connection.json {
             output::json(&operation)?;
         } else {
-            println!("{}", operation.id);
+            say!("{}", operation.id);
         }
         return Ok(None);
     }
@@ -154,7 +155,7 @@ async fn asked(
 }
 
 fn show_preview(preview: &Preview) {
-    println!("{}", preview.summary);
+    say!("{}", preview.summary);
     let mut table = output::table(&["path", "what", "from", "to", "problem"]);
     for item in &preview.items {
         let problem = match (&item.problem, item.severity) {
@@ -173,6 +174,6 @@ fn show_preview(preview: &Preview) {
     }
     output::print(&table);
     for warning in &preview.warnings {
-        println!("note: {warning}");
+        say!("note: {warning}");
     }
 }

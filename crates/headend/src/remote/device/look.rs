@@ -1,6 +1,7 @@
 //! Looking at one device: what it is, how it can be reached, what happened to it, what it said.
 
 use super::{act, find};
+use crate::remote::output::{hint, say};
 use crate::remote::part::Part;
 use crate::remote::{Connection, client::Client, events, output};
 use anyhow::Result;
@@ -51,17 +52,17 @@ pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
     if connection.json {
         return output::json(&reach);
     }
-    println!("{}: {}", found.name, in_words(&reach.presence));
+    say!("{}: {}", found.name, in_words(&reach.presence));
     if let Some(reason) = &reach.likely_reason {
-        println!("{reason}");
+        say!("{reason}");
     }
     if let Some(advice) = &reach.advice {
-        println!("-> {advice}");
+        say!("-> {advice}");
     }
     for path in &reach.paths {
         match path.protocol == path.transport {
-            true => println!("\n{}", path.protocol),
-            false => println!("\n{} over {}", path.protocol, path.transport),
+            true => say!("\n{}", path.protocol),
+            false => say!("\n{} over {}", path.protocol, path.transport),
         }
         let state = match (path.connected, path.connected_since, path.disconnected_at) {
             (true, since, _) => format!("open since {}", output::ago(since)),
@@ -127,16 +128,16 @@ pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
         output::facts(&rows);
     }
     for refusal in &reach.refusals {
-        println!(
+        say!(
             "\nturned away {} from {}: {}",
             output::ago(Some(refusal.at)),
             refusal.peer,
             refusal.words
         );
     }
-    println!("\nwake: {}", reach.wake.words);
+    say!("\nwake: {}", reach.wake.words);
     if let Some(credential) = &reach.wake_credential {
-        println!("asked with: {}", asked_with(credential));
+        say!("asked with: {}", asked_with(credential));
     }
     Ok(())
 }
@@ -176,7 +177,7 @@ pub async fn wake(device: &str, connection: &Connection) -> Result<()> {
     if connection.json {
         return output::json(&woken);
     }
-    println!("{}", woken.words);
+    say!("{}", woken.words);
     Ok(())
 }
 
@@ -195,7 +196,7 @@ pub async fn timeline(args: Timeline, connection: &Connection) -> Result<()> {
         return output::json(&page);
     }
     if page.items.is_empty() {
-        eprintln!("no events");
+        hint!("no events");
     }
     for event in &page.items {
         events::print(event, false)?;

@@ -3,6 +3,7 @@
 
 use super::{called, find, look};
 use crate::remote::confirm::Sure;
+use crate::remote::output::say;
 use crate::remote::{Connection, client::Client, output, typed};
 use anyhow::Result;
 use api::device::{DeviceCreate, DeviceCreated, DeviceDetail, DevicePatch};
@@ -80,10 +81,10 @@ pub async fn register(args: Register, connection: &Connection) -> Result<()> {
     }
     look::show(&made.device);
     if let Some(secret) = &made.secret {
-        println!("\nIts own credential, which is not shown again: {secret}");
+        say!("\nIts own credential, which is not shown again: {secret}");
     }
     for url in &made.urls {
-        println!("It connects to  {url}");
+        say!("It connects to  {url}");
     }
     Ok(())
 }
@@ -108,7 +109,7 @@ pub async fn readmit(device: &str, connection: &Connection) -> Result<()> {
     if connection.json {
         return output::json(&detail);
     }
-    println!("{}: {}", detail.device.name, detail.admission.words);
+    say!("{}: {}", detail.device.name, detail.admission.words);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use super::super::part::Part;
 use super::super::{Connection, client::Client, output};
 use super::find;
 use crate::exit::{Exit, Failure};
+use crate::remote::output::say;
 use anyhow::Result;
 use api::management_session::{ManagementSession, ManagementSessionDetail};
 use uuid::Uuid;
@@ -75,10 +76,10 @@ pub async fn show(args: Session, connection: &Connection) -> Result<()> {
     let half = said.entries.len() / 2;
     for (n, entry) in said.entries.iter().enumerate() {
         if n == half && said.left_out > 0 {
-            println!("({} messages were not kept)\n", said.left_out);
+            say!("({} messages were not kept)\n", said.left_out);
         }
         let kind = format!("{} {}", output::word(&entry.direction), entry.kind);
-        println!("{} {kind}\n{}\n", entry.at, entry.text.trim_end());
+        say!("{} {kind}\n{}\n", entry.at, entry.text.trim_end());
     }
     for fault in &said.fault_details {
         let parameter = fault.parameter.as_deref();
@@ -86,7 +87,7 @@ pub async fn show(args: Session, connection: &Connection) -> Result<()> {
             Some(value) => format!(", with the value {value:?}"),
             None => String::new(),
         };
-        println!(
+        say!(
             "fault {} ({}) of {} {}{tried}; {} other devices of this model show the same",
             fault.code,
             fault.message,
@@ -95,6 +96,6 @@ pub async fn show(args: Session, connection: &Connection) -> Result<()> {
             fault.similar_devices
         );
     }
-    println!("ended: {}", said.session.ending);
+    say!("ended: {}", said.session.ending);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `device tree` and `device search`: the data model with the last-known values.
 
 use super::{act, find};
+use crate::remote::output::{hint, say};
 use crate::remote::{Connection, client::Client, output};
 use anyhow::Result;
 use api::Page;
@@ -64,7 +65,7 @@ pub async fn tree(args: Tree, connection: &Connection) -> Result<()> {
         print(node);
     }
     if !waiting.is_empty() {
-        eprintln!("There is more: {NODES_MAX} objects are shown. Begin further down.");
+        hint!("There is more: {NODES_MAX} objects are shown. Begin further down.");
     }
     Ok(())
 }
@@ -102,34 +103,35 @@ pub async fn search(args: Search, connection: &Connection) -> Result<()> {
 }
 
 fn print(node: &ModelNode) {
-    println!("{}", node.path);
+    say!("{}", node.path);
     for parameter in &node.parameters {
         let value = match &parameter.value {
             Some(value) => format!("= {}  ({})", value.value, output::ago(Some(value.at))),
             None => "(not read yet)".to_owned(),
         };
         let access = output::word(&parameter.access);
-        println!(
+        say!(
             "  {}: {} [{access}] {value}",
-            parameter.name, parameter.ty.base
+            parameter.name,
+            parameter.ty.base
         );
     }
     for command in &node.commands {
-        println!("  {}", command.name);
+        say!("  {}", command.name);
     }
     for event in &node.events {
-        println!("  {}", event.name);
+        say!("  {}", event.name);
     }
     for row in &node.instances {
         let line = format!("  {}. {}", row.number, row.hint.as_deref().unwrap_or(""));
-        println!("{}", line.trim_end());
+        say!("{}", line.trim_end());
     }
     for object in &node.objects {
         let rows = match object.instances {
             Some(rows) if object.table => format!(" ({rows} rows)"),
             _ => String::new(),
         };
-        println!("  {}.{rows}", object.name);
+        say!("  {}.{rows}", object.name);
     }
 }
 

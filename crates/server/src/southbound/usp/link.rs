@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fleet::onboarding::Who;
 use fleet::southbound::Job;
-use fleet::{DeviceId, Fact, TenantId, Timestamp};
+use fleet::{DeviceId, Fact, TenantId};
 use futures_util::FutureExt;
 use mtp::ws::{CloseCode, reason};
 use tokio::sync::{mpsc, oneshot};
-use usp::controller::{Event, NotifyToken, RequestId, Session};
-use usp::{EndpointId, ErrorCode, UspError};
+use usp::EndpointId;
+use usp::controller::{Event, RequestId, Session};
 
 use super::adapter::{Core, Ends};
 use super::admission::Ticket;
@@ -23,12 +23,10 @@ use super::ask::{Ask, AskError};
 use super::goodbye::{End, hand_back, turn_away};
 use super::jobs::{self, Waiting};
 use super::limits::LINK_INBOX;
-use super::notify::Unstored;
 use super::settle::{self, Settled};
 use super::wire::{Heard, Wire, WireError};
 use super::work::{self, Work};
-use super::{Entry, notify, onboarding};
-use crate::southbound::log_room::NO_ROOM;
+use super::{Entry, onboarding};
 use crate::state::now;
 
 /// What the task of a link is told.
@@ -335,39 +333,7 @@ impl Running {
                 token,
                 msg_id,
                 notify,
-            } => {
-                metrics::counter!("headend_usp_notifications_total").increment(1);
-                let (at, store) = (now(), &self.core.store);
-                let stored = notify::commit(
-                    store,
-                    &self.core.log_room,
-                    &self.entry.tenant,
-                    self.entry.device,
-                    at,
-                    &msg_id,
-                    notify,
-                )
-                .await;
-                let stored = match stored {
-                    Ok(stored) => stored,
-                    Err(Unstored::Failed(error)) => return Err(End::NotStored(error)),
-                    Err(Unstored::NoRoom(notice)) => {
-                        self.no_room(at, token, notice).await;
-                        return Ok(());
-                    }
-                };
-                // R-NOT.8, .10: answered after it is stored, and never before.
-                if let Err(error) = self.session.acknowledge(token) {
-                    tracing::error!(%error, "a notification cannot be acknowledged");
-                }
-                while let Some(record) = self.session.poll_transmit() {
-                    self.post(record).await?;
-                }
-                if stored.again {
-                    metrics::counter!("headend_usp_notifications_repeated_total").increment(1);
-                }
-                self.told(at, stored).await;
-            }
+            } => self.notified(token, &msg_id, notify).await?,
             Event::Answered { id, result } => {
                 self.entry.answers();
                 if let Some(waiting) = self.take(id) {
@@ -390,50 +356,6 @@ impl Running {
             Event::Registering { .. } => {}
         }
         Ok(())
-    }
-
-    /// There is no room for a notification in the log: the device may send it again later. The end of a command is
-    /// heard all the same, since the operation keeps it.
-    async fn no_room(&mut self, at: Timestamp, token: NotifyToken, notice: fleet::Notice) {
-        metrics::counter!("headend_usp_notifications_refused_total").increment(1);
-        self.complain("too-many-notifications", NO_ROOM.to_owned());
-        let error = UspError::new(ErrorCode::RESOURCES_EXCEEDED, NO_ROOM);
-        if let Err(error) = self.session.refuse(token, error) {
-            tracing::error!(%error, "a notification cannot be refused");
-        }
-        if matches!(notice, fleet::Notice::CommandCompleted { .. }) {
-            self.report(Fact::Notified { at, notice }).await;
-        }
-    }
-
-    /// A notification is stored: what follows from it.
-    async fn told(&mut self, at: Timestamp, stored: notify::Stored) {
-        use fleet::Notice;
-        let notice = stored.notice;
-        let looks_again = onboarding::services::looks_again(&notice);
-        if !stored.again {
-            let (core, entry) = (&self.core, &self.entry);
-            let (store, recorder) = (&core.store, &self.ends.recorder);
-            notify::remember(store, recorder, &entry.tenant, entry.device, at, &notice).await;
-        }
-        if let Notice::OnBoard {
-            oui,
-            product_class,
-            serial,
-            ..
-        } = &notice
-        {
-            let told = (oui.clone(), product_class.clone(), serial.clone());
-            self.work.get_or_insert_default().introduced = Some(told);
-        }
-        // A start that is told again is an old one: it must not decide a reboot that was sent since.
-        let decides = matches!(notice, Notice::CommandCompleted { .. });
-        if !stored.again || decides {
-            self.report(Fact::Notified { at, notice }).await;
-        }
-        if looks_again {
-            self.refresh();
-        }
     }
 
     /// Tells the domain; waits when it is behind. After the stop nobody listens.
@@ -493,7 +415,7 @@ impl Running {
         }
     }
 
-    fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         self.work.get_or_insert_default().again = true;
         self.begin_work();
     }

@@ -18,6 +18,7 @@ mod link;
 mod listen;
 mod mqtt;
 pub mod notice;
+mod notified;
 pub(in crate::southbound) mod notify;
 mod onboarding;
 pub(crate) mod own;
