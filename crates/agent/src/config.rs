@@ -190,6 +190,7 @@ impl TlsConfig {
             certificate: self.certificate.clone()?,
             key: self.key.clone()?,
             authorities: self.ca_file.clone()?,
+            pki: None,
         })
     }
 }

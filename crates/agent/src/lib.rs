@@ -25,7 +25,7 @@ pub use config::{
 pub use driver::{Clock, RunError, RunOptions, SystemClock, run};
 pub use engine::{
     ControllerLink, Effect, Engine, EngineError, Found, Handled, MqttLink, Outgoing, Reach,
-    SessionSettings, Source, StompLink,
+    Refused, SessionSettings, Source, StompLink,
 };
 pub use fault::Fault;
 pub use model::{model, model_from, model_with, read_only};

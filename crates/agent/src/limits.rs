@@ -125,3 +125,11 @@ pub const LAN_CONTROLLERS_MAX: usize = 32;
 /// How often what the local network says of one controller is taken up, and looked at again: each time may be written to
 /// flash, and anybody there can say something else with each packet.
 pub const LAN_CHANGE_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Refusals in a row after which a renewed certificate that no server has taken yet gives way to the former one: one may
+/// be for another reason, and a device that shows what nobody takes is out of reach.
+pub const CERTIFICATE_REFUSALS_MAX: u32 = 3;
+
+/// A connection that has lasted for so long has taken the certificate that was shown in it, also where the controller has
+/// nothing to say: one that does not want it closes at once.
+pub const CERTIFICATE_TAKEN_AFTER: std::time::Duration = std::time::Duration::from_secs(5);

@@ -39,6 +39,8 @@ pub struct CredentialConfig {
     pub key: PathBuf,
     /// The authorities that issue certificates of endpoints.
     pub authorities: PathBuf,
+    /// The authority for devices: where `authorities` is its file, those above it, which may follow in there, do not count.
+    pub pki: Option<PathBuf>,
 }
 
 /// Who an endpoint is towards its peers, end to end.
@@ -83,7 +85,7 @@ impl Credential {
             pem: read(&files.certificate)?,
             info,
             own: Arc::new(own),
-            trust: Arc::new(Trust::load(&files.authorities)?),
+            trust: Arc::new(Trust::load(&files.authorities, files.pki.as_deref())?),
             versions: vec![&TLS13, &TLS12],
         })
     }

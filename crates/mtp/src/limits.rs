@@ -97,6 +97,12 @@ pub const RETRY_INTERVAL_MULTIPLIER: u32 = 2_000;
 /// The largest certificate, key or CA file read. A bundle of all public CAs has about 250 KiB.
 pub const PEM_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
+/// Bits of the RSA key of a device: what is shorter can be broken, and TLS does not take it.
+pub const RSA_BITS_MIN: usize = 2048;
+
+/// The longest that TLS takes, here and at most of its peers.
+pub const RSA_BITS_MAX: usize = 8192;
+
 /// Endpoint ids taken from one certificate. One is normal, a few for a server of several tenants.
 pub const CERTIFICATE_IDS_MAX: usize = 64;
 

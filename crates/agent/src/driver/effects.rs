@@ -7,7 +7,6 @@ use mtp::ws::{CloseCode, reason};
 use usp::agent::{Event, Ignored, Session};
 
 use super::Driver;
-use super::identity::EndToEnd;
 use super::inbound::Guest;
 use super::peer::{Channel, Peer};
 use super::wire::Wire;
@@ -166,31 +165,6 @@ impl Driver {
         }
     }
 
-    /// Shows the new certificate: files are read for each connection, so those that are encrypted are made anew.
-    async fn certificate_renewed(&mut self) {
-        match EndToEnd::load(&self.tls, self.engine.endpoint_id()) {
-            Ok(identity) => self.identity = identity,
-            Err(error) => {
-                tracing::warn!(agent = %self.engine.endpoint_id(), %error, "session contexts stay with the certificate of before");
-            }
-        }
-        tracing::info!(agent = %self.engine.endpoint_id(), "the agent has another certificate");
-        for at in 0..self.peers.len() {
-            let peer = &mut self.peers[at];
-            let contexts = self.identity.contexts(&peer.config);
-            peer.session.set_contexts(contexts);
-            let encrypted = match &peer.config.reach {
-                Reach::Awaited | Reach::Local | Reach::Socket(_) => false,
-                Reach::WebSocket(url) => url.starts_with("wss:"),
-                Reach::Mqtt(link) => link.encrypted,
-                Reach::Stomp(link) => link.encrypted,
-            };
-            if encrypted {
-                self.reconnect(at).await;
-            }
-        }
-    }
-
     /// The data model shows no connection to a broker any more.
     fn hide(&mut self, reach: &Reach) {
         match reach {
@@ -200,7 +174,7 @@ impl Driver {
         }
     }
 
-    async fn reconnect(&mut self, at: usize) {
+    pub(super) async fn reconnect(&mut self, at: usize) {
         let now = self.clock.now().at;
         if let Some(close) = self.peers[at].leave(now, "connecting again") {
             self.closing.spawn(close);

@@ -1,5 +1,5 @@
-//! Who the agent is between the endpoints themselves: in signatures of records, and in TLS inside of session contexts.
-//! Deliberately without the TLS of connections, which may have a certificate of any kind.
+//! Who the agent is between the endpoints themselves: in signatures of records, and in TLS inside of session contexts;
+//! and what becomes of connections when its certificate is another one.
 
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use usp::EndpointId;
 use usp::context::{Config, Identity};
 use usp::session::Signatures;
 
-use super::RunError;
-use crate::{ControllerLink, Reach, TlsConfig};
+use super::{Driver, RunError};
+use crate::limits::CERTIFICATE_REFUSALS_MAX;
+use crate::{ControllerLink, Reach, Refused, TlsConfig};
 
 /// The agent's credential, if it has one that fits.
 pub(super) struct EndToEnd {
@@ -53,5 +54,54 @@ impl EndToEnd {
             lossy: matches!(link.reach, Reach::Mqtt(_) | Reach::Stomp(_)),
             ..config
         })
+    }
+}
+
+impl Driver {
+    /// Shows the new certificate: files are read for each connection, so those that are encrypted are made anew.
+    pub(super) async fn certificate_renewed(&mut self) {
+        tracing::info!(agent = %self.engine.endpoint_id(), "the agent has another certificate");
+        self.take_up();
+        for at in 0..self.peers.len() {
+            if self.peers[at].config.reach.is_encrypted() {
+                self.reconnect(at).await;
+            }
+        }
+    }
+
+    /// A server has refused us that was shown our certificate. Where another one is shown from now on, connections that
+    /// are to come show it when their time comes.
+    pub(super) fn certificate_refused(&mut self) {
+        let own = self.engine.endpoint_id().clone();
+        match self.engine.certificate_refused(self.clock.now()) {
+            Ok(Refused::Settled) => {}
+            Ok(Refused::Counted) => {
+                tracing::info!(agent = %own, "the certificate was shown, and is not taken yet");
+            }
+            Ok(Refused::Changed) => {
+                let times = CERTIFICATE_REFUSALS_MAX;
+                tracing::warn!(agent = %own, times, "the certificate was refused; the other one of the former and the renewed one is shown from now on");
+                self.take_up();
+            }
+            Err(error) => {
+                tracing::warn!(agent = %own, error, "the certificate was refused, and the other one cannot be taken up");
+            }
+        }
+    }
+
+    /// Session contexts rest on the certificate of the file.
+    fn take_up(&mut self) {
+        match EndToEnd::load(&self.tls, self.engine.endpoint_id()) {
+            Ok(identity) => self.identity = identity,
+            Err(error) => {
+                tracing::warn!(agent = %self.engine.endpoint_id(), %error, "session contexts stay with the certificate of before");
+            }
+        }
+        for peer in &mut self.peers {
+            let contexts = self.identity.contexts(&peer.config);
+            peer.session.set_contexts(contexts);
+            // What a server makes of it is about the one before.
+            peer.judges_certificate();
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! engine answer, and carries out its effects. Deliberately nothing of the data model.
 
 mod domain;
+mod dial;
 mod effects;
 mod identity;
 mod inbound;
@@ -18,7 +19,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mtp::discovery::dhcp::Offer;
 use mtp::ws::{CloseCode, Listener, reason};
@@ -26,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{CLOSING_TIME_MAX, MQTT_WEBSOCKET_PATH};
+use crate::limits::CLOSING_TIME_MAX;
 use crate::{
     AgentConfig, Backend, Effect, Engine, EngineError, NoStorage, Now, Reach, Restart, Storage,
 };
@@ -37,7 +38,6 @@ use lease::Lease;
 use peer::{Channel, Happened, Peer};
 use services::{Local, Services};
 use turn::poll_in_turn;
-use wire::{Wire, client_tls};
 
 /// Where the driver takes the time from.
 pub trait Clock: Send + Sync {
@@ -292,6 +292,9 @@ impl Driver {
         let random = self.next_random();
         let peer = &mut self.peers[at];
         let (instance, mtp) = (peer.config.instance, peer.config.mtp);
+        if matches!(happened, Happened::Record(_)) && peer.judges_certificate() {
+            self.engine.certificate_accepted();
+        }
         match happened {
             Happened::Dialed(Ok(link)) => {
                 peer.opened(now, link);
@@ -306,7 +309,11 @@ impl Driver {
             }
             Happened::Dialed(Err(error)) => {
                 peer.lost(now, random);
+                let judged = peer.judges_certificate() && !error.busy;
                 tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), %error, "cannot connect");
+                if judged {
+                    self.certificate_refused();
+                }
             }
             Happened::Record(record) => match peer.session.handle_input(now, &record) {
                 Ok(()) => {}
@@ -331,8 +338,12 @@ impl Driver {
             Happened::Room => peer.settled(now),
             Happened::Closed(why) => {
                 peer.lost(now, random);
+                let judged = peer.judges_certificate();
                 tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), why, "connection lost");
                 self.show(at);
+                if judged {
+                    self.certificate_refused();
+                }
             }
         }
         let peer = &self.peers[at];
@@ -352,6 +363,9 @@ impl Driver {
             let peer = &mut self.peers[at];
             peer.session.handle_timeout(now);
             peer.register_again(now);
+            if peer.has_taken_certificate(now) {
+                self.engine.certificate_accepted();
+            }
             match &mut peer.channel {
                 Channel::Waiting(due) if *due <= now => self.begin_dial(at),
                 Channel::Open(link) => {
@@ -364,65 +378,6 @@ impl Driver {
                 _ => {}
             }
         }
-    }
-
-    fn begin_dial(&mut self, at: usize) {
-        let own = self.engine.endpoint_id().clone();
-        let peer = &mut self.peers[at];
-        let (reach, tls) = (peer.config.reach.clone(), self.tls.clone());
-        let (peer_eid, proves) = (peer.config.endpoint_id.clone(), peer.config.proves);
-        peer.channel = match reach {
-            Reach::Awaited | Reach::Local => return,
-            Reach::Socket(path) => Channel::Dialing(Box::pin(async move {
-                let mut config = mtp::uds::DialConfig::new(path, own);
-                config.peer = Some(peer_eid);
-                Ok(Wire::from(mtp::uds::dial(&config).await?))
-            })),
-            Reach::WebSocket(url) => Channel::Dialing(Box::pin(async move {
-                let encrypted = url.starts_with("wss:");
-                let mut config = mtp::ws::DialConfig::new(url, own);
-                config.tls = encrypted
-                    .then(|| client_tls(tls, peer_eid, proves))
-                    .transpose()?;
-                Ok(Wire::from(mtp::ws::dial(&config).await?))
-            })),
-            Reach::Mqtt(link) => Channel::Dialing(Box::pin(async move {
-                let given = |text: String| Some(text).filter(|text| !text.is_empty());
-                let tls = link.encrypted.then(|| client_tls(tls, peer_eid, proves));
-                let config = mtp::mqtt::DialConfig {
-                    tls: tls.transpose()?,
-                    websocket: link.websocket.then(|| MQTT_WEBSOCKET_PATH.to_owned()),
-                    version: link.version,
-                    client_id: link.client_id,
-                    username: given(link.username),
-                    password: given(link.password),
-                    keep_alive: link.keep_alive,
-                    clean: link.clean,
-                    subscriptions: link.subscriptions,
-                    response_topic: given(link.response_topic),
-                    qos: link.qos,
-                    ..mtp::mqtt::DialConfig::new(link.host, link.port, own, link.topic)
-                };
-                Ok(Wire::from(mtp::mqtt::dial(&config).await?))
-            })),
-            Reach::Stomp(link) => Channel::Dialing(Box::pin(async move {
-                let given = |text: String| Some(text).filter(|text| !text.is_empty());
-                let beat = |ms: u32| Duration::from_millis(ms.into());
-                let tls = link.encrypted.then(|| client_tls(tls, peer_eid, proves));
-                let config = mtp::stomp::DialConfig {
-                    tls: tls.transpose()?,
-                    virtual_host: given(link.virtual_host),
-                    login: given(link.username),
-                    passcode: given(link.password),
-                    heart_beat: link
-                        .heart_beat
-                        .map(|(ours, theirs)| (beat(ours), beat(theirs))),
-                    own_destination: given(link.own_destination),
-                    ..mtp::stomp::DialConfig::new(link.host, link.port, own, link.destination)
-                };
-                Ok(Wire::from(mtp::stomp::dial(&config).await?))
-            })),
-        };
     }
 
     /// Carries everything out that can be done now: requests are answered, answers sent, then effects, until nothing

@@ -3,11 +3,13 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mtp::retry::Backoff;
+use mtp::tls::ClientTls;
 use mtp::ws::{CloseCode, reason};
 use usp::agent::{NotifyId, Session};
 use usp::msg::{Register, RegisterStatus, RegistrationPath, Response};
@@ -15,7 +17,9 @@ use usp::{EndpointId, ErrorCode, UspError};
 
 use super::stall::{Seen, Stall};
 use super::wire::{Wire, WireError};
-use crate::limits::{CLOSING_TIME_MAX, REGISTER_AGAIN, REGISTER_TIME_MAX, SEND_TIME_MAX};
+use crate::limits::{
+    CERTIFICATE_TAKEN_AFTER, CLOSING_TIME_MAX, REGISTER_AGAIN, REGISTER_TIME_MAX, SEND_TIME_MAX,
+};
 use crate::{ControllerLink, Reach};
 
 /// A connection attempt under way.
@@ -52,6 +56,10 @@ pub(super) struct Peer {
     unheard: u64,
     /// What the broker has refused, and when it is asked for again.
     refused: Option<(Instant, Vec<String>)>,
+    /// The TLS of the connection of the moment, until it is known what the server makes of our certificate.
+    pub tls: Option<Arc<ClientTls>>,
+    /// When it is known because the connection has lasted.
+    taken_at: Option<Instant>,
 }
 
 impl Peer {
@@ -66,7 +74,20 @@ impl Peer {
             stall: Stall::default(),
             unheard: 0,
             refused: None,
+            tls: None,
+            taken_at: None,
         }
+    }
+
+    /// Whether the server has taken the certificate by letting us in for a while.
+    pub fn has_taken_certificate(&mut self, now: Instant) -> bool {
+        self.taken_at.is_some_and(|at| at <= now) && self.judges_certificate()
+    }
+
+    /// Whether something new is known of what the server makes of the certificate that it was shown.
+    pub fn judges_certificate(&mut self) -> bool {
+        self.taken_at = None;
+        self.tls.take().is_some_and(|tls| tls.has_shown())
     }
 
     /// Whether this is that way to that controller.
@@ -107,6 +128,7 @@ impl Peer {
         self.unheard = 0;
         self.refused = None;
         self.register(now, self.config.register.clone());
+        self.taken_at = self.tls.is_some().then(|| now + CERTIFICATE_TAKEN_AFTER);
         self.channel = Channel::Open(link);
         self.backoff.reset(); // R-WS.21
     }
@@ -182,7 +204,7 @@ impl Peer {
         }
         self.session.channel_closed(now);
         self.stall = Stall::default();
-        self.refused = None;
+        (self.refused, self.taken_at) = (None, None);
         self.channel = match &self.config.reach {
             Reach::Awaited | Reach::Local => Channel::Idle,
             // R-UDS.5
@@ -270,6 +292,7 @@ impl Peer {
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
         let channel = std::mem::replace(&mut self.channel, Channel::Idle);
         self.stall = Stall::default();
+        self.taken_at = None;
         let Channel::Open(mut link) = channel else {
             self.session.channel_closed(now);
             return None;
@@ -300,10 +323,16 @@ impl Peer {
         };
         let refused = self.refused.as_ref().map(|(due, _)| *due);
         let stall = self.stall.due(SEND_TIME_MAX);
-        [channel, self.session.poll_timeout(), refused, stall]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            channel,
+            self.session.poll_timeout(),
+            refused,
+            stall,
+            self.taken_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }
 

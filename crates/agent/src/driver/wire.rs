@@ -19,17 +19,39 @@ use crate::limits::REPLY_TOPICS_MAX;
 
 /// Why there is no connection, or no longer.
 #[derive(Debug)]
-pub(super) struct WireError(pub String);
+pub(super) struct WireError {
+    words: String,
+    /// The server has said that it has no time now: that is about nobody's credential.
+    pub busy: bool,
+}
 
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.words)
     }
 }
 
 impl<E: std::error::Error> From<E> for WireError {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        let (words, busy) = (error.to_string(), false);
+        Self { words, busy }
+    }
+}
+
+impl WireError {
+    /// Of a WebSocket that did not come about.
+    pub fn dialling(error: mtp::ws::DialError) -> Self {
+        let busy = matches!(
+            error,
+            mtp::ws::DialError::Refused {
+                status: 429 | 503,
+                ..
+            }
+        );
+        Self {
+            busy,
+            ..error.into()
+        }
     }
 }
 
@@ -97,10 +119,10 @@ impl Wire {
             Self::WebSocket(link) => match link.recv_some().await? {
                 None => Ok(None),
                 Some(Incoming::Record(record)) => Ok(Some(record)),
-                Some(Incoming::Closed(closed)) => Err(WireError(format!(
-                    "closed by the controller: {}",
-                    closed.reason
-                ))),
+                Some(Incoming::Closed(closed)) => Err(WireError {
+                    words: format!("closed by the controller: {}", closed.reason),
+                    busy: false,
+                }),
             },
             Self::Socket(link) => Ok(link.recv_some().await?),
             Self::Mqtt(mqtt) => {

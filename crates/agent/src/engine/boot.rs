@@ -71,7 +71,7 @@ impl Engine {
                 self.state.remove(SUBSCRIPTIONS, n);
             }
         }
-        self.show_certificate();
+        self.load_certificate();
         self.persist()?;
         self.restore_timers();
         let (notifier, view) = (

@@ -1,12 +1,13 @@
 //! The agent's own certificate in the data model: `Device.LocalAgent.Certificate.` and `Device.Security.Certificate.`
 //! show it, and `Device.LocalAgent.AddCertificate()` renews it. A renewed one is for this endpoint and for the key that
-//! the agent has: keys do not travel. Other certificates are not kept; which controllers are believed says the
-//! configuration file.
+//! the agent has: keys do not travel. The former one is kept until the renewed one has been taken ([`Trial`]). Other
+//! certificates are not kept; which controllers are believed says the configuration file.
 
 use std::path::PathBuf;
 
 use mtp::tls::authority::Leaf;
 
+use super::trial::{Refused, Trial};
 use super::{Effect, Engine, clock};
 use crate::{Call, Fault, Now};
 
@@ -29,8 +30,17 @@ impl Engine {
         Ok(Some((file, leaf)))
     }
 
+    /// Shows the certificate of the file, and goes on with a trial that was under way.
+    pub(crate) fn load_certificate(&mut self) {
+        self.trial = match self.own_certificate() {
+            Ok(Some((file, leaf))) => Trial::resume(&file, &leaf),
+            _ => None,
+        };
+        self.show_certificate();
+    }
+
     /// Makes the tables what the file is.
-    pub(crate) fn show_certificate(&mut self) {
+    fn show_certificate(&mut self) {
         let leaf = match self.own_certificate() {
             Ok(found) => found.map(|(_, leaf)| leaf),
             Err(error) => {
@@ -97,7 +107,8 @@ impl Engine {
         if new.info.not_after < now.unix_ms.div_euclid(1000) {
             return Err(failure("it has expired".to_owned()));
         }
-        mtp::tls::write_private(&file, pem).map_err(|error| failure(error.to_string()))?;
+        let trial = Trial::begin(&file, self.trial.as_ref(), old, new);
+        self.trial = Some(trial.map_err(|error| failure(error.to_string()))?);
         self.show_certificate();
         let row = self.state.instances(LOCAL).next();
         if let Some(alias) = call.arg("Alias").filter(|alias| !alias.is_empty())
@@ -108,6 +119,35 @@ impl Engine {
         self.commit(now, controller)?;
         self.effects.push_back(Effect::CertificateRenewed);
         Ok(Vec::new())
+    }
+
+    /// A server that was shown the certificate has taken it.
+    pub fn certificate_accepted(&mut self) {
+        let Some(trial) = self.trial.take() else {
+            return;
+        };
+        match trial.accepted() {
+            true => {
+                tracing::info!(agent = %self.own, "the renewed certificate was taken; the former one is over");
+            }
+            false => {
+                tracing::warn!(agent = %self.own, "the former certificate was taken, and stays in the place of the renewed one that was refused");
+            }
+        }
+    }
+
+    /// A server that was shown the certificate has refused us. An error is that of a file.
+    pub fn certificate_refused(&mut self, now: Now) -> Result<Refused, String> {
+        let Some(trial) = &mut self.trial else {
+            return Ok(Refused::Settled);
+        };
+        let refused = trial.refused(now.unix_ms.div_euclid(1000));
+        let refused = refused.map_err(|error| error.to_string())?;
+        if refused == Refused::Changed {
+            self.show_certificate();
+            self.commit(now, None).map_err(|fault| fault.to_string())?;
+        }
+        Ok(refused)
     }
 }
 

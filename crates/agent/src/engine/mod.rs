@@ -25,6 +25,7 @@ mod supported;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod trial;
 mod values;
 mod write;
 
@@ -48,6 +49,7 @@ pub use mqtt::MqttLink;
 pub use notify::Outgoing;
 pub use services::Handled;
 pub use stomp::StompLink;
+pub use trial::Refused;
 
 /// The table of controllers.
 pub(crate) const CONTROLLERS: &str = "Device.LocalAgent.Controller.";
@@ -130,6 +132,18 @@ pub enum Reach {
     Stomp(Box<StompLink>),
 }
 
+impl Reach {
+    /// Whether we dial it with TLS.
+    pub fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Awaited | Self::Local | Self::Socket(_) => false,
+            Self::WebSocket(url) => url.starts_with("wss:"),
+            Self::Mqtt(link) => link.encrypted,
+            Self::Stomp(link) => link.encrypted,
+        }
+    }
+}
+
 /// One way to a controller, from its row and an enabled MTP of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControllerLink {
@@ -199,6 +213,8 @@ pub struct Engine {
     due: BTreeMap<u32, timers::Due>,
     links: Links,
     services: services::Services,
+    /// A renewed certificate that no server has taken yet.
+    trial: Option<trial::Trial>,
     effects: VecDeque<Effect>,
 }
 
@@ -254,6 +270,7 @@ impl Engine {
             due: BTreeMap::new(),
             links: Links::default(),
             services: services::Services::default(),
+            trial: None,
             effects: VecDeque::new(),
         };
         engine.load(now)?;

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration, time::Instant};
 
-use rcgen::KeyPair;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use usp::codec::decode_record;
 use usp::context::{Config, Event as ContextEvent, Failure, Mode, Payload, Status};
 use usp::msg::{self, Response};
@@ -11,6 +11,7 @@ use usp::session::{Ignored, Signatures};
 use usp::{Record, agent, controller};
 
 use super::*;
+use crate::tls::authority::{Authority, KeyOf};
 use crate::tls::development::DevelopmentCa;
 
 const ACS: &str = "self::acs";
@@ -44,6 +45,7 @@ impl Site {
             certificate: issued.certificate,
             key: issued.key,
             authorities: self.ca.certificate(),
+            pki: None,
         }
     }
 
@@ -396,6 +398,49 @@ fn a_record_with_a_mac_and_a_session_id_out_of_nowhere_changes_nothing() {
     assert_eq!(pair.contexts, []);
     assert_eq!(pair.answered.len(), 2);
     assert!(pair.controller.heard() > heard);
+}
+
+/// They issue for others than devices as well.
+#[test]
+fn those_above_the_authority_for_devices_prove_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let ca = |name: &str| {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params, KeyPair::generate().unwrap())
+    };
+    let (params, key) = ca("above");
+    let root = params.self_signed(&key).unwrap().pem();
+    let above = Issuer::new(params, key);
+    let (params, key) = ca("ours");
+    let ours = params.signed_by(&key, &above).unwrap().pem();
+    std::fs::write(at("chain.pem"), ours + &root).unwrap();
+    std::fs::write(at("ours.key"), key.serialize_pem()).unwrap();
+    let folder = at("pki");
+    let ours = Authority::import(&folder, &at("chain.pem"), Some(&at("ours.key"))).unwrap();
+    let good = ours.issue(&eid(CPE), 30, KeyOf::Fresh).unwrap();
+    let good = CertificateDer::from_pem_slice(good.pem.as_bytes()).unwrap();
+    let mut params = CertificateParams::new(vec![]).unwrap();
+    let urn = eid(CPE).to_urn().try_into().unwrap();
+    params.subject_alt_names.push(SanType::URI(urn));
+    let key = KeyPair::generate().unwrap();
+    let theirs = params.signed_by(&key, &above).unwrap().der().clone();
+
+    let file = Authority::certificate_file(&folder);
+    std::os::unix::fs::symlink(&file, at("link.pem")).unwrap();
+    let counts = |authorities: &Path, pki: Option<&Path>, leaf| {
+        let trust = Arc::new(Trust::load(authorities, pki).unwrap());
+        trust.judge(&eid(CPE)).judge(leaf, &[]).is_ok()
+    };
+    for file in [&file, &at("link.pem")] {
+        assert!(counts(file, Some(&folder.join("ca.pem")), &good));
+        assert!(!counts(file, Some(&folder.join("ca.pem")), &theirs));
+    }
+    // Where the operator names them himself, they count.
+    assert!(counts(&at("chain.pem"), Some(&file), &theirs));
+    assert!(counts(&file, None, &theirs));
 }
 
 /// R-E2E.29; TP-469 3.2: who demands signatures hears nothing else, and answers nothing.

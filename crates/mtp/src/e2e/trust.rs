@@ -19,7 +19,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use usp::EndpointId;
 
-use crate::tls::{TlsError, certificate_ids, provider, roots};
+use crate::tls::{TlsError, believe, certificate_ids, provider};
 
 /// The authorities, for both sides of TLS.
 #[derive(Debug)]
@@ -29,9 +29,9 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    pub(super) fn load(authorities: &Path) -> Result<Self, TlsError> {
+    pub(super) fn load(authorities: &Path, pki: Option<&Path>) -> Result<Self, TlsError> {
         let mut store = RootCertStore::empty();
-        roots(authorities, &mut store)?;
+        believe(authorities, pki, &mut store)?;
         let store = Arc::new(store);
         let wrong =
             |error: rustls::client::VerifierBuilderError| TlsError::Certificate(error.to_string());

@@ -10,16 +10,15 @@ use std::{
 
 use rand::Rng as _;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
-    SerialNumber, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use time::{Duration, OffsetDateTime};
 use usp::EndpointId;
 
 use super::{
-    CertificateInfo, TlsError, certificates, describe, file_error, fingerprint, parse, text,
+    CertificateInfo, TlsError, certificates, describe, file_error, fingerprint, key, parse, text,
     write_private, write_whole,
 };
 
@@ -195,51 +194,25 @@ impl Authority {
         valid(&mut params, days);
         let end = OffsetDateTime::from_unix_timestamp(self.info.not_after).map_err(failed)?;
         params.not_after = params.not_after.min(end);
-        let sign = |key: &dyn Key, params: CertificateParams| key.sign(params, issuer);
         let (made, key) = match of {
             KeyOf::Fresh => {
                 let pair = KeyPair::generate().map_err(failed)?;
-                (sign(&pair, params)?, Some(pair.serialize_pem()))
+                (params.signed_by(&pair, issuer), Some(pair.serialize_pem()))
             }
-            KeyOf::Request(pem) => {
-                let request = CertificateSigningRequestParams::from_pem(pem);
-                let request = request.map_err(|error| {
-                    TlsError::Certificate(format!("the signing request cannot be used: {error}"))
-                })?;
-                (sign(&request.public_key, params)?, None)
-            }
+            KeyOf::Request(pem) => (params.signed_by(&key::of_request(pem)?, issuer), None),
             KeyOf::Certificate(pem) => {
                 let first = first(pem)?;
-                let parsed = parse(&first)?;
-                let key = SubjectPublicKeyInfo::from_der(parsed.public_key().raw);
-                (sign(&key.map_err(failed)?, params)?, None)
+                let key = key::of(parse(&first)?.public_key()).map_err(TlsError::Certificate)?;
+                (params.signed_by(&key, issuer), None)
             }
         };
+        let made = made.map_err(failed)?;
         Ok(Leaf {
             fingerprint: fingerprint(made.der()),
             info: describe(made.der())?,
             pem: made.pem(),
             key,
         })
-    }
-}
-
-/// A public key of whatever kind.
-trait Key {
-    fn sign(
-        &self,
-        params: CertificateParams,
-        issuer: &Issuer<'static, KeyPair>,
-    ) -> Result<Certificate, TlsError>;
-}
-
-impl<K: PublicKeyData> Key for K {
-    fn sign(
-        &self,
-        params: CertificateParams,
-        issuer: &Issuer<'static, KeyPair>,
-    ) -> Result<Certificate, TlsError> {
-        params.signed_by(self, issuer).map_err(failed)
     }
 }
 

@@ -1,22 +1,29 @@
 //! The dialling side: which servers to believe, and one's own certificate.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
-        WebPkiServerVerifier,
+        ResolvesClientCert, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use usp::EndpointId;
 
 use super::{
-    TlsError,
+    TlsError, believe,
     certificate::{certificate_ids, parse},
-    certificates, private_key, provider, roots,
+    certificates, private_key, provider,
 };
 
 /// The authorities a dialler believes.
@@ -55,6 +62,16 @@ pub struct ClientTlsConfig {
 #[derive(Clone, Debug)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
+    seen: Arc<Seen>,
+}
+
+/// What has happened in handshakes.
+#[derive(Debug, Default)]
+struct Seen {
+    /// A server has asked for our certificate.
+    asked: AtomicBool,
+    /// A server's certificate was believed.
+    believed: AtomicBool,
 }
 
 impl ClientTls {
@@ -65,12 +82,14 @@ impl ClientTls {
             store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
         if let Roots::Only(path) | Roots::PublicAnd(path) = &settings.roots {
-            roots(path, &mut store)?;
+            believe(path, None, &mut store)?;
         }
         let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider())
             .build()
             .map_err(|error| TlsError::Certificate(error.to_string()))?;
+        let seen = Arc::new(Seen::default());
         let judge = Judge {
+            seen: seen.clone(),
             chain,
             provider: provider(),
             peer_eid: settings.peer_eid.clone(),
@@ -84,7 +103,12 @@ impl ClientTls {
             .with_custom_certificate_verifier(Arc::new(judge));
         let mut config = match &settings.own {
             Some((chain, key)) => {
-                builder.with_client_auth_cert(certificates(chain)?, private_key(key)?)?
+                let (chain, key) = (certificates(chain)?, private_key(key)?);
+                let key = CertifiedKey::from_der(chain, key, &provider())?;
+                builder.with_client_cert_resolver(Arc::new(Own {
+                    seen: seen.clone(),
+                    key: Arc::new(key),
+                }))
             }
             None => builder.with_no_client_auth(),
         };
@@ -92,7 +116,14 @@ impl ClientTls {
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Self {
             config: Arc::new(config),
+            seen,
         })
+    }
+
+    /// Whether one's own certificate was shown in a connection: what the server did after that may be because of it.
+    pub fn has_shown(&self) -> bool {
+        let is = |what: &AtomicBool| what.load(Ordering::Relaxed);
+        is(&self.seen.asked) && is(&self.seen.believed)
     }
 
     /// The public authorities, no certificate of one's own.
@@ -106,10 +137,29 @@ impl ClientTls {
     }
 }
 
+/// One's own certificate, for who asks.
+#[derive(Debug)]
+struct Own {
+    seen: Arc<Seen>,
+    key: Arc<CertifiedKey>,
+}
+
+impl ResolvesClientCert for Own {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.seen.asked.store(true, Ordering::Relaxed);
+        Some(self.key.clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
 /// The rules of R-MTP.4: a valid chain, and then the name of the URL, or a URL of the home network,
 /// or the endpoint id.
 #[derive(Debug)]
 struct Judge {
+    seen: Arc<Seen>,
     chain: Arc<WebPkiServerVerifier>,
     provider: Arc<CryptoProvider>,
     peer_eid: Option<EndpointId>,
@@ -133,10 +183,8 @@ impl Judge {
         });
         home || self.carries_endpoint_id(leaf)
     }
-}
 
-impl ServerCertVerifier for Judge {
-    fn verify_server_cert(
+    fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -164,6 +212,23 @@ impl ServerCertVerifier for Judge {
             )) if self.name_does_not_matter(leaf, name) => Ok(ServerCertVerified::assertion()),
             judgement => judgement,
         }
+    }
+}
+
+impl ServerCertVerifier for Judge {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let judgement = self.verify(leaf, intermediates, name, ocsp_response, now);
+        self.seen
+            .believed
+            .fetch_or(judgement.is_ok(), Ordering::Relaxed);
+        judgement
     }
 
     fn verify_tls12_signature(

@@ -13,6 +13,7 @@ mod certificate;
 mod client;
 mod clients;
 pub mod development;
+mod key;
 mod server;
 
 use std::{path::Path, sync::Arc};
@@ -108,9 +109,18 @@ pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsErro
     })
 }
 
-/// Believes each authority of a file.
-pub(crate) fn roots(path: &Path, store: &mut rustls::RootCertStore) -> Result<(), TlsError> {
-    for certificate in certificates(path)? {
+/// Believes each authority of a file. Of that of `pki`, the authority for devices, those above it do not count, which may
+/// follow in there: they issue for others than devices as well.
+pub(crate) fn believe(
+    path: &Path,
+    pki: Option<&Path>,
+    store: &mut rustls::RootCertStore,
+) -> Result<(), TlsError> {
+    let mut all = certificates(path)?;
+    if pki.is_some_and(|pki| is_same(path, pki)) {
+        all.truncate(1);
+    }
+    for certificate in all {
         store
             .add(certificate)
             .map_err(|error| file_error(path, &error))?;
@@ -118,10 +128,11 @@ pub(crate) fn roots(path: &Path, store: &mut rustls::RootCertStore) -> Result<()
     Ok(())
 }
 
-/// Believes the first authority of a file, and not those above it.
-pub(crate) fn root(path: &Path, store: &mut rustls::RootCertStore) -> Result<(), TlsError> {
-    let first = certificates(path)?.swap_remove(0);
-    store.add(first).map_err(|error| file_error(path, &error))
+/// Whether two paths lead to one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let of = |path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    matches!((of(one), of(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// The text of a file of at most [`PEM_FILE_BYTES_MAX`].

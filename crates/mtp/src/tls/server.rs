@@ -11,8 +11,8 @@ use rustls::{
 };
 
 use super::{
-    CertificateInfo, TlsError, certificates, clients::Naming, describe, private_key, provider,
-    root, roots,
+    CertificateInfo, TlsError, believe, certificates, clients::Naming, describe, private_key,
+    provider,
 };
 use crate::limits::TLS_SESSIONS_MAX;
 
@@ -33,7 +33,7 @@ pub enum ClientCertificates {
     Trusted {
         /// PEM file of the authorities that issue them.
         ca: Option<PathBuf>,
-        /// PEM file of more of them.
+        /// PEM file of the authority for devices; those above it, which may follow in there, do not count.
         pki: PathBuf,
     },
     /// One is demanded, and it has to carry the endpoint id.
@@ -167,10 +167,7 @@ fn read(files: &ServerTlsConfig, resumes: bool) -> Result<Loaded, TlsError> {
         true => {
             let mut store = RootCertStore::empty();
             for ca in &authorities {
-                match files.clients.is_pki(ca) {
-                    true => root(ca, &mut store)?,
-                    false => roots(ca, &mut store)?,
-                }
+                believe(ca, files.clients.pki(), &mut store)?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider());
             let verifier = match files.clients {
@@ -224,10 +221,12 @@ impl ClientCertificates {
         }
     }
 
-    /// Whether this is the file of the authority for devices: those above it, which may follow in there, issue for others
-    /// than devices as well.
-    fn is_pki(&self, file: &Path) -> bool {
-        matches!(self, Self::Trusted { pki, .. } if pki == file)
+    /// The file of the authority for devices.
+    fn pki(&self) -> Option<&Path> {
+        match self {
+            Self::Trusted { pki, .. } => Some(pki),
+            _ => None,
+        }
     }
 
     /// The files of authorities that count now.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::Config;
+use super::{Config, Tenants};
 
 /// Days for which a certificate of a device is good, where nothing else is said: what the most common clients accept.
 const DAYS: u32 = 397;
@@ -17,6 +17,10 @@ pub struct Pki {
     pub folder: Option<PathBuf>,
     /// Days for which a certificate is good, where nothing else is said.
     pub days: u32,
+    /// The tenants for whose devices certificates count that were issued elsewhere, by the operator's own authority or one
+    /// of `client_ca`: nothing in them says whose device it is. Absent is the only tenant there is, and none where there
+    /// are several.
+    pub tenants: Option<Tenants>,
 }
 
 impl Default for Pki {
@@ -24,6 +28,7 @@ impl Default for Pki {
         Self {
             folder: None,
             days: DAYS,
+            tenants: None,
         }
     }
 }

@@ -87,8 +87,12 @@ impl SessionContext {
         }
     }
 
-    /// Reads the files of the identity.
-    pub fn credential(&self, own: &EndpointId) -> Result<Option<Credential>, StartError> {
+    /// Reads the files of the identity; `pki` is that of the authority for devices.
+    pub fn credential(
+        &self,
+        own: &EndpointId,
+        pki: PathBuf,
+    ) -> Result<Option<Credential>, StartError> {
         let failed = |message: String| StartError::Tls {
             what: "usp.session_context.identity".to_owned(),
             message,
@@ -106,6 +110,7 @@ impl SessionContext {
             certificate: files.certificate.clone(),
             key: files.key.clone(),
             authorities: files.authorities.clone(),
+            pki: Some(pki),
         };
         let loaded = Credential::load(&files, own);
         loaded.map(Some).map_err(|error| failed(error.to_string()))

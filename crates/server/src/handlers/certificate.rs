@@ -210,15 +210,12 @@ pub async fn rotate(
 }
 
 /// Of the certificates of a device that are not revoked, newest first, the one that another one takes the place of: the
-/// newest for the key that the device has shown. What was issued beside it may be for a key that the device does not have;
-/// what took its place and was never shown ends with it.
+/// newest for the key that the device has shown last. What was issued beside it may be for a key that the device does not
+/// have; what took its place and was never shown ends with it.
 fn to_replace(all: Vec<CertificateRecord>) -> Result<Option<CertificateRecord>, TlsError> {
-    let Some(shown) = all.iter().max_by_key(|one| one.first_used_at) else {
-        return Ok(None);
-    };
-    if shown.first_used_at.is_none() {
+    let Some(shown) = all.iter().find(|one| one.used_last) else {
         return Ok(all.into_iter().next());
-    }
+    };
     let key = Leaf::of_pem(&shown.certificate.pem)?;
     for one in all {
         if Leaf::of_pem(&one.certificate.pem)?.has_key_of(&key)? {
@@ -295,6 +292,7 @@ pub async fn made(
             "The key of the authority for devices is not on this server: it is believed, and issues nothing here.",
         ));
     }
+    let renews = matches!(key, Key::Certificate(_));
     let issue = move || {
         let key = match &key {
             Key::Fresh => KeyOf::Fresh,
@@ -306,6 +304,10 @@ pub async fn made(
     };
     let made = tokio::task::spawn_blocking(issue).await.map_err(internal)?;
     made.map_err(|error| match error {
+        TlsError::Certificate(words) if renews => Fail::new(
+            ProblemKind::Conflict,
+            format!("The certificate of the device cannot be renewed, issue another one: {words}."),
+        ),
         TlsError::Certificate(words) => Fail::invalid(vec![FieldProblem::body("request", words)]),
         TlsError::Expired(_) => Fail::new(ProblemKind::Conflict, format!("{error}.")),
         other => broken(other),

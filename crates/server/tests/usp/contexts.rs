@@ -392,8 +392,13 @@ async fn an_identity_that_does_not_fit_is_named_at_the_start() {
         payload_security: PayloadSecurity::Either,
         ..Default::default()
     };
+    let pki = || dir.path().join("none.pem");
     let failed = |context: &server::config::SessionContext| {
-        let failed = context.credential(&eid(OWN)).err().unwrap().to_string();
+        let failed = context
+            .credential(&eid(OWN), pki())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(
             failed.starts_with("usp.session_context.identity: "),
             "{failed}"
@@ -404,8 +409,11 @@ async fn an_identity_that_does_not_fit_is_named_at_the_start() {
     let mut config = Config::default();
     site.serve(&mut config);
     context.identity = config.usp.session_context.identity;
-    assert!(context.credential(&eid(OWN)).is_ok());
-    let other = context.credential(&eid("self::another")).err().unwrap();
+    assert!(context.credential(&eid(OWN), pki()).is_ok());
+    let other = context
+        .credential(&eid("self::another"), pki())
+        .err()
+        .unwrap();
     assert!(other.to_string().contains("self::another"), "{other}");
 }
 

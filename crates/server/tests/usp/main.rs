@@ -29,6 +29,7 @@ mod puppet;
 mod rabbitmq;
 mod rig;
 mod rivals;
+mod rotation;
 mod secure;
 mod services;
 mod shared;

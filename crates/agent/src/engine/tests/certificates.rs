@@ -6,8 +6,9 @@ use mtp::tls::authority::{Authority, KeyOf, Leaf};
 use usp::EndpointId;
 use usp::proto::msg::{OperationResp, Response};
 
-use super::rig::{Rig, config};
-use crate::Effect;
+use super::rig::{Rig, config, toy};
+use crate::limits::CERTIFICATE_REFUSALS_MAX;
+use crate::{Effect, MemoryStorage, Refused};
 
 const DAYS: u32 = 30;
 
@@ -63,6 +64,109 @@ fn a_renewed_certificate_takes_the_place_of_the_old_one_in_file_and_data_model()
     let row = "Device.LocalAgent.Certificate.2.";
     assert_eq!(rig.value(&format!("{row}SerialNumber")), new.info.serial);
     assert_eq!(rig.value(number), "1");
+}
+
+/// The serial number that the data model shows.
+fn serial(rig: &mut Rig) -> String {
+    rig.value("Device.LocalAgent.Certificate.*.SerialNumber")
+}
+
+/// Refused as often as it takes.
+fn refused(rig: &mut Rig) {
+    let last = CERTIFICATE_REFUSALS_MAX - 1;
+    for _ in 0..last {
+        let counted = rig.engine.certificate_refused(rig.now);
+        assert_eq!(counted, Ok(Refused::Counted));
+    }
+    let changed = rig.engine.certificate_refused(rig.now);
+    assert_eq!(changed, Ok(Refused::Changed));
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let all = std::fs::read_dir(dir).unwrap();
+    let names = all.map(|one| one.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".pem")).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn a_renewed_certificate_that_is_refused_gives_way_to_the_former_one_until_either_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut rig, authority, old) = certified(dir.path());
+    let new = authority.issue(&own(), 10_000, KeyOf::Certificate(&old.pem));
+    let new = new.unwrap();
+    // Nothing is on trial.
+    let settled = rig.engine.certificate_refused(rig.now);
+    assert_eq!(settled, Ok(Refused::Settled));
+    assert_eq!(added(&mut rig, &new.pem), None);
+    refused(&mut rig);
+    assert_eq!(serial(&mut rig), old.info.serial);
+    let shown = || std::fs::read_to_string(dir.path().join("own.pem")).unwrap();
+    assert_eq!(shown(), old.pem);
+    // Which of the two is taken, only a server knows.
+    refused(&mut rig);
+    assert_eq!(
+        (serial(&mut rig), shown()),
+        (new.info.serial.clone(), new.pem.clone())
+    );
+    refused(&mut rig);
+    rig.engine.certificate_accepted();
+    assert_eq!(files(dir.path()), ["own.pem"]);
+    assert_eq!(shown(), old.pem);
+    // And then it is as if there had been none.
+    let settled = rig.engine.certificate_refused(rig.now);
+    assert_eq!(settled, Ok(Refused::Settled));
+    assert_eq!(added(&mut rig, &new.pem), None);
+    rig.engine.certificate_accepted();
+    assert_eq!(
+        (files(dir.path()), shown()),
+        (vec!["own.pem".to_owned()], new.pem)
+    );
+}
+
+#[test]
+fn a_certificate_renewed_twice_gives_way_to_the_one_that_was_taken_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut rig, authority, old) = certified(dir.path());
+    for _ in 0..2 {
+        let new = authority.issue(&own(), 10_000, KeyOf::Certificate(&old.pem));
+        assert_eq!(added(&mut rig, &new.unwrap().pem), None);
+    }
+    refused(&mut rig);
+    assert_eq!(serial(&mut rig), old.info.serial);
+}
+
+#[test]
+fn a_former_certificate_outlives_the_agent_and_is_not_shown_once_it_has_expired() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut rig, authority, old) = certified(dir.path());
+    let new = authority.issue(&own(), 15_000, KeyOf::Certificate(&old.pem));
+    assert_eq!(added(&mut rig, &new.unwrap().pem), None);
+    assert_eq!(files(dir.path()).len(), 3);
+    let now = rig.now;
+    let again = || {
+        let mut config = config();
+        config.tls.certificate = Some(dir.path().join("own.pem"));
+        config.tls.key = Some(dir.path().join("own.key"));
+        Rig::made(config, toy(), MemoryStorage::new(), now)
+    };
+    let mut rig = again();
+    rig.now.unix_ms = (old.info.not_after + 1) * 1000;
+    for _ in 0..2 * CERTIFICATE_REFUSALS_MAX {
+        let counted = rig.engine.certificate_refused(rig.now);
+        assert_eq!(counted, Ok(Refused::Counted));
+    }
+    rig.now = now;
+    let changed = rig.engine.certificate_refused(rig.now);
+    assert_eq!(changed, Ok(Refused::Changed));
+    // What somebody else has put there is on no trial.
+    let mine = authority.issue(&own(), DAYS, KeyOf::Fresh).unwrap();
+    std::fs::write(dir.path().join("own.pem"), mine.pem).unwrap();
+    let mut rig = again();
+    let settled = rig.engine.certificate_refused(rig.now);
+    assert_eq!(settled, Ok(Refused::Settled));
+    assert_eq!(files(dir.path()), ["own.pem"]);
 }
 
 #[test]

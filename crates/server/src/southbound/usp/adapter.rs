@@ -8,6 +8,7 @@ use fleet::southbound::{Failure, Job, Southbound};
 use fleet::{DeviceId, Fact, NodeId, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
 use mtp::tls::CertificateInfo;
+use mtp::tls::authority::Authority;
 use mtp::ws::{KeepAlive, LinkLimits};
 use store::Store;
 use tokio::sync::{Notify, mpsc};
@@ -20,6 +21,7 @@ use super::limits::{HEARD_EVERY, Limits, PING_EVERY_MAX, PONG_TIME_MAX};
 use super::link::{Command, Stop};
 use super::recorder::Recorder;
 use super::{Entry, Registry, Reported, WEBSOCKET};
+use crate::config::Tenants;
 use crate::matching::Terms;
 use crate::seam::{Attempt, LivePath, Way};
 use crate::south::Links;
@@ -52,6 +54,8 @@ pub struct Core {
     pub stomp_session: Arc<controller::Config>,
     /// The certificate of session contexts, as it was at the start.
     pub certificate: Option<CertificateInfo>,
+    /// For whose devices certificates count that were issued elsewhere.
+    pub elsewhere: Option<Tenants>,
     /// What a link may cost, and its pings.
     pub link_limits: LinkLimits,
     /// Onboardings at the same time.
@@ -107,7 +111,8 @@ impl Core {
             ..LinkLimits::default()
         };
         let contexts = &config.usp.session_context;
-        let credential = contexts.credential(&own)?;
+        let pki = Authority::certificate_file(&config.pki_folder());
+        let credential = contexts.credential(&own, pki)?;
         let certificate = credential.as_ref().map(|one| one.info().clone());
         let session = contexts.session(credential);
         let mqtt_session = controller::Config {
@@ -134,6 +139,7 @@ impl Core {
             mqtt_session: Arc::new(mqtt_session),
             stomp_session: Arc::new(stomp_session),
             certificate,
+            elsewhere: config.pki.tenants.clone(),
             own,
             link_limits,
             onboardings: Slots::new(limits.onboardings_at_once),
