@@ -193,7 +193,7 @@ export interface paths {
         post?: never;
         /**
          * Remove a device
-         * @description Its connection is closed, its credential stops working, its open operations are cancelled. With a valid setup key it can come back as a new device.
+         * @description Its connection is closed, its credential stops working, its certificates are revoked, its open operations are cancelled. With a valid setup key it can come back as a new device.
          *
          *     Needs `device:write`.
          */

@@ -50,7 +50,7 @@ export const device = {
     expected: 'It is expected',
   },
   removeTitle: 'Remove this device?',
-  removeDetail: 'Its connection is closed, its credential stops working and its open operations are cancelled. What it did stays in the event log. With a valid setup key it can come back as a new device.',
+  removeDetail: 'Its connection is closed, its credential stops working, its certificates are revoked and its open operations are cancelled. What it did stays in the event log. With a valid setup key it can come back as a new device.',
   removed: (name: string) => `${name} is removed.`,
   readmitTitle: 'Let it come with a setup key again?',
   readmitDetail: 'For a device that lost its own credential, as after a factory reset. For a day, the first device that comes under this name with a valid setup key takes its place.',

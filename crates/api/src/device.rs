@@ -415,7 +415,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "Remove a device",
         Answer::Nothing,
     )
-    .about("Its connection is closed, its credential stops working, its open operations are cancelled. With a valid setup key it can come back as a new device."),
+    .about("Its connection is closed, its credential stops working, its certificates are revoked, its open operations are cancelled. With a valid setup key it can come back as a new device."),
     Endpoint::new(
         "device_readmit",
         Method::Post,

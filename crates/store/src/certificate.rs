@@ -6,6 +6,7 @@ use fleet::{CertificateId, DeviceId, Event, IdentityKind, TenantId, Timestamp};
 use crate::error::{Error, Result};
 use crate::limits::{CERTIFICATES_PER_ENDPOINT_MAX, PAGE_MAX};
 use crate::sql::{Columns, Row, sql};
+use crate::writer::Tx;
 use crate::{SecretHash, Store, readable, touched};
 
 /// A certificate to be remembered.
@@ -46,6 +47,8 @@ pub struct CertificateRecord {
     pub device: Option<DeviceId>,
     /// When a device first came with it.
     pub first_used_at: Option<Timestamp>,
+    /// Of those of its endpoint that are not revoked it is the one that a device came with last.
+    pub used_last: bool,
     /// Since when it does not count any more.
     pub revoked_at: Option<Timestamp>,
     /// Who revoked it; empty when nobody did.
@@ -68,7 +71,7 @@ pub struct CertificateFilter {
 }
 
 /// Why, and by whom, a certificate does not count any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revocation {
     /// Since when.
     pub at: Timestamp,
@@ -80,7 +83,9 @@ pub struct Revocation {
 
 const SELECT: &str = "SELECT tenant, id, endpoint_id, fingerprint, serial, issuer, pem, not_before, not_after, replaces, \
      created_at, created_by, (SELECT device FROM identity i WHERE i.tenant = certificate.tenant \
-     AND i.kind = 'usp_endpoint' AND i.value = certificate.endpoint_id), first_used_at, revoked_at, revoked_by, reason \
+     AND i.kind = 'usp_endpoint' AND i.value = certificate.endpoint_id), first_used_at, last_used_at, \
+     (SELECT max(o.last_used_at) FROM certificate o WHERE o.tenant = certificate.tenant \
+     AND o.endpoint_id = certificate.endpoint_id AND o.revoked_at IS NULL), revoked_at, revoked_by, reason \
      FROM certificate";
 
 impl Store {
@@ -230,7 +235,7 @@ impl Store {
         .await
     }
 
-    /// A device has come with it for the first time; false when it had before, which changes nothing.
+    /// A device has come with it; false when it had before, and then nothing is told of it.
     pub async fn certificate_used(
         &self,
         tenant: &TenantId,
@@ -241,12 +246,20 @@ impl Store {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
-                let update = sql("UPDATE certificate SET first_used_at = $1 \
+                let last = sql(
+                    "UPDATE certificate SET last_used_at = $1 WHERE tenant = $2 AND id = $3 \
+                     AND (last_used_at IS NULL OR last_used_at < $1)",
+                )
+                .bind(at)
+                .bind(&tenant)
+                .bind(id);
+                tx.execute(last).await?;
+                let first = sql("UPDATE certificate SET first_used_at = $1 \
                      WHERE tenant = $2 AND id = $3 AND first_used_at IS NULL")
                 .bind(at)
                 .bind(&tenant)
                 .bind(id);
-                if tx.execute(update).await? == 0 {
+                if tx.execute(first).await? == 0 {
                     return Ok(false);
                 }
                 tx.append_all(events).await?;
@@ -280,6 +293,27 @@ impl Store {
     }
 }
 
+/// Revokes those of the endpoints of a device that is about to be removed, as far as they are good still.
+pub(crate) async fn revoke_of(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    device: DeviceId,
+    revocation: Revocation,
+) -> Result<()> {
+    let update = sql(
+        "UPDATE certificate SET revoked_at = $1, revoked_by = $2, reason = $3 \
+         WHERE tenant = $4 AND revoked_at IS NULL AND not_after > $1 AND endpoint_id IN \
+         (SELECT value FROM identity WHERE tenant = $4 AND device = $5 AND kind = $6)",
+    )
+    .bind(revocation.at)
+    .bind(revocation.by)
+    .bind(revocation.reason)
+    .bind(tenant)
+    .bind(device)
+    .bind(IdentityKind::UspEndpoint.as_str());
+    tx.execute(update).await.map(drop)
+}
+
 fn read(row: &Row) -> Result<CertificateRecord> {
     columns(&mut row.columns())
 }
@@ -303,6 +337,10 @@ fn columns(c: &mut Columns<'_>) -> Result<CertificateRecord> {
         },
         device: c.take()?,
         first_used_at: c.take()?,
+        used_last: {
+            let (own, last) = (c.take::<Option<Timestamp>>()?, c.take()?);
+            own.is_some() && own == last
+        },
         revoked_at: c.take()?,
         revoked_by: c.take()?,
         reason: c.take()?,

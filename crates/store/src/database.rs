@@ -143,6 +143,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "broker queue",
         include_str!("../migrations/sqlite/0022_broker_queue.sql"),
     ),
+    (
+        23,
+        "certificate last used",
+        include_str!("../migrations/sqlite/0023_certificate_last_used.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -256,6 +261,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         22,
         "broker queue",
         include_str!("../migrations/postgres/0022_broker_queue.sql"),
+    ),
+    (
+        23,
+        "certificate last used",
+        include_str!("../migrations/postgres/0023_certificate_last_used.sql"),
     ),
 ];
 

@@ -15,7 +15,7 @@ use crate::sql::{Row, from_json_or_empty, json, sql};
 use crate::tag::write_tags;
 use crate::text::{check_tags, check_text, cut};
 use crate::writer::Tx;
-use crate::{Store, setup_key, touched};
+use crate::{Revocation, Store, setup_key, touched};
 
 /// A device to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,11 +214,13 @@ impl Store {
         .await
     }
 
-    /// Removes a device and everything that belongs to it but the log.
+    /// Removes a device and everything that belongs to it but the log. Its certificates are revoked: one that was
+    /// forgotten would open the door again.
     pub async fn device_delete(
         &self,
         tenant: &TenantId,
         id: DeviceId,
+        revocation: Revocation,
         events: Vec<Event>,
     ) -> Result<()> {
         let tenant = tenant.clone();
@@ -228,6 +230,7 @@ impl Store {
                     .bind(&tenant)
                     .bind(id);
                 touched(tx.execute(delete).await?, "device")?;
+                crate::certificate::revoke_of(tx, &tenant, id, revocation).await?;
                 crate::removal::of_device(tx, &tenant, id).await?;
                 tx.append_all(events).await
             })

@@ -1,8 +1,8 @@
 //! The tokio driver: one task per agent, which dials and accepts, moves records between links and sessions, lets the
 //! engine answer, and carries out its effects. Deliberately nothing of the data model.
 
-mod domain;
 mod dial;
+mod domain;
 mod effects;
 mod identity;
 mod inbound;

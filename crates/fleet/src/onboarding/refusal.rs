@@ -128,7 +128,7 @@ impl Refusal {
                 "its client certificate was issued for a device of another tenant"
             }
             Self::TenantMissing => {
-                "it shows a client certificate, but the URL path does not say whose device it is"
+                "it shows a client certificate, but nothing that counts says whose device it is"
             }
             Self::TenantDisabled => "the tenant is disabled: its devices are not served",
             Self::WeakerThanOpenLink => "a better authenticated device with this name is connected",

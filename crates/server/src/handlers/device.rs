@@ -12,6 +12,7 @@ use crate::http::page;
 use crate::problem::Result;
 use crate::secret;
 use crate::southbound::certificate::Certificate;
+use crate::southbound::issued;
 use crate::state::{State, now};
 use api::device::{
     Device, DeviceCreate, DeviceCreated, DeviceDetail, DevicePatch, DeviceQuery, Facet, FacetField,
@@ -387,7 +388,7 @@ fn check_certificate(
     }
 }
 
-/// Removes one.
+/// Removes one, and revokes its certificates: what came in with them is closed.
 pub async fn delete(
     Extract(state): Extract<State>,
     caller: Caller,
@@ -399,11 +400,13 @@ pub async fn delete(
         .event(EventKind::DeviceDeleted)
         .device(id)
         .data(serde_json::json!({"name": name(&record)}));
-    state
-        .store
-        .device_delete(&caller.tenant, id, vec![event])
-        .await?;
-    state.south.device_removed(&caller.tenant, id);
+    let (store, tenant) = (&state.store, &caller.tenant);
+    let by = caller.principal.actor();
+    let (revocation, mut events) = issued::removed(store, tenant, id, &by, now()).await?;
+    events.push(event);
+    store.device_delete(tenant, id, revocation, events).await?;
+    state.south.device_removed(tenant, id);
+    state.south.certificates_changed();
     Ok(StatusCode::NO_CONTENT)
 }
 

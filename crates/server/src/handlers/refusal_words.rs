@@ -340,7 +340,7 @@ fn remedy(reason: R) -> &'static str {
             "Let it come to its own tenant, or issue a certificate here. If it is none of yours, somebody tries to pass for it."
         }
         R::TenantMissing => {
-            "Let the URL path on the device end with the tenant, like /usp/TENANT or /cwmp/TENANT."
+            "Let the URL path on the device end with the tenant, like /usp/TENANT or /cwmp/TENANT. Where its certificate was not issued here and there are several tenants, name the tenant in pki.tenants."
         }
         R::TenantDisabled => "Enable the tenant again; the device comes back by itself.",
         R::EndpointMissing => {

@@ -13,6 +13,7 @@ use fleet::{DeviceId, SetupKeyId, TenantId, Timestamp};
 use store::{CertificateRecord, PathRecord, SetupKeyRecord, Store};
 
 use super::limits::SETUP_KEYS_COUNTED_MAX;
+use crate::config::Tenants;
 use crate::state::now;
 
 /// How often setup keys, or others that let devices in, were used lately.
@@ -160,6 +161,40 @@ pub async fn tenant_named(
         _ => None,
     })
 }
+
+/// The tenant of this name, for a device that comes with nothing but a certificate; the one for whose device that was
+/// issued here, or of those for whose devices it counts when it was issued elsewhere.
+pub async fn tenant_certified(
+    store: &Store,
+    name: &str,
+    issued: Option<&CertificateRecord>,
+    elsewhere: Option<&Tenants>,
+) -> store::Result<Option<TenantId>> {
+    let tenant = tenant_named(store, name, issued).await?;
+    match &tenant {
+        Some(named) if !counts(store, named, issued, elsewhere).await? => Ok(None),
+        _ => Ok(tenant),
+    }
+}
+
+/// Whether a certificate says something about a tenant's devices: one of elsewhere, for those of the tenants that the
+/// operator names (`pki.tenants`), else of the only one there is. Whose one that was issued here is, is known.
+pub async fn counts(
+    store: &Store,
+    tenant: &TenantId,
+    issued: Option<&CertificateRecord>,
+    elsewhere: Option<&Tenants>,
+) -> store::Result<bool> {
+    match (issued, elsewhere) {
+        (Some(_), _) => Ok(true),
+        (None, Some(named)) => Ok(named.has(tenant.as_str())),
+        (None, None) => Ok(store.tenant_list().await?.len() == 1),
+    }
+}
+
+/// What is said of a certificate that does not count.
+pub const ELSEWHERE: &str =
+    "it was not issued here, so pki.tenants has to name the tenant that it comes to";
 
 #[cfg(test)]
 mod tests {

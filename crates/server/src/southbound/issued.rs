@@ -7,15 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::onboarding::Standing;
-use fleet::{DeviceId, Event, EventKind, Timestamp};
+use fleet::{DeviceId, Event, EventKind, TenantId, Timestamp};
 use serde_json::{Value, json};
-use store::{CertificateRecord, NewCertificate, Revocation, SecretHash, Store};
+use store::{CertificateFilter, CertificateRecord, NewCertificate, Revocation, SecretHash, Store};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::{REPLACED_MAX, REVOKED_LOOKS, REVOKED_LOOKS_IDLE};
 use super::registry::{Entry, Registry};
 use crate::state::now;
+
+/// Why the certificates of a device that was removed do not count any more.
+const REMOVED: &str = "its device was removed";
 
 /// What is known of the certificate that somebody shows; `None` where there is none, or it was issued elsewhere.
 pub async fn find(
@@ -37,17 +40,19 @@ pub fn standing(record: &CertificateRecord) -> Standing<'_> {
 }
 
 /// A device came in by it. The first time proves that the device has it: the one that it takes the place of is over.
+/// Written only where another one was used since: devices come again and again.
 pub async fn used(
     store: &Store,
     record: &CertificateRecord,
     device: DeviceId,
 ) -> store::Result<()> {
-    if record.first_used_at.is_some() {
+    if record.used_last {
         return Ok(());
     }
     let (tenant, at) = (&record.tenant, now());
     // First the old ones: whatever is lost on the way, this is done again until the new one is known to be in use.
-    let mut replaced = record.certificate.replaces;
+    let first = record.first_used_at.is_none();
+    let mut replaced = record.certificate.replaces.filter(|_| first);
     for _ in 0..REPLACED_MAX {
         let Some(id) = replaced else { break };
         let old = match store.certificate(tenant, id).await {
@@ -78,21 +83,58 @@ pub async fn revoke(
     at: Timestamp,
     reason: String,
 ) -> store::Result<bool> {
-    let mut data = told(&record.certificate);
-    data["reason"] = reason.clone().into();
-    let mut event = Event::new(record.tenant.clone(), at, EventKind::CertificateRevoked)
-        .actor(by)
-        .data(data);
-    event.device = device;
     let revocation = Revocation {
         at,
         by: by.to_owned(),
         reason,
     };
+    let event = revoked_event(record, device, &revocation);
     let id = record.certificate.id;
     store
         .certificate_revoke(&record.tenant, id, revocation, vec![event])
         .await
+}
+
+/// What to do about the certificates of a device that is removed, and what the log says of it.
+pub async fn removed(
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+    by: &str,
+    at: Timestamp,
+) -> store::Result<(Revocation, Vec<Event>)> {
+    let revocation = Revocation {
+        at,
+        by: by.to_owned(),
+        reason: REMOVED.to_owned(),
+    };
+    let filter = CertificateFilter {
+        device: Some(device),
+        revoked: Some(false),
+        ..CertificateFilter::default()
+    };
+    let limit = store::limits::PAGE_MAX;
+    let mut all = store.certificate_list(tenant, &filter, None, limit).await?;
+    all.retain(|one| one.certificate.not_after > at);
+    let event = |one| revoked_event(one, Some(device), &revocation);
+    let events = all.iter().map(event).collect();
+    Ok((revocation, events))
+}
+
+/// That one was revoked, for the log.
+fn revoked_event(
+    record: &CertificateRecord,
+    device: Option<DeviceId>,
+    revocation: &Revocation,
+) -> Event {
+    let mut data = told(&record.certificate);
+    data["reason"] = revocation.reason.clone().into();
+    let (tenant, kind) = (record.tenant.clone(), EventKind::CertificateRevoked);
+    let mut event = Event::new(tenant, revocation.at, kind)
+        .actor(&revocation.by)
+        .data(data);
+    event.device = device;
+    event
 }
 
 /// What events say of a certificate.

@@ -162,6 +162,40 @@ async fn a_token_of_another_device_is_refused() {
     .await;
 }
 
+/// A credential says whose device it is, and the endpoint id which: of that tenant.
+#[tokio::test]
+async fn a_credential_of_one_tenant_opens_no_device_of_another_with_the_same_endpoint_id() {
+    each(|mut world| async move {
+        let token = give_token(&world, EID).await;
+        let url = world.url(&token);
+        let mut victim = Puppet::dial(&url, EID, &world.own).await.unwrap();
+        let seen = tokio::spawn(async move { victim.serve(plain).await });
+        world.connected().await;
+        let device = world.device(EID).await;
+        let other = world.other_tenant().await;
+        let id = SetupKeyId::new(now(), secret::id_bits());
+        let key = add_key(&world.store, &other, id, None).await;
+        let mut theirs = Puppet::dial(&world.url(&key), EID, &world.own)
+            .await
+            .unwrap();
+        let busy = tokio::spawn(async move { theirs.serve(plain).await });
+        let identity = fleet::Identity::endpoint(EID);
+        let another = until("it is a device of its own tenant", || async {
+            let found = world.store.device_by_identity(&other, &identity).await;
+            found.unwrap()
+        })
+        .await;
+        assert_ne!(another, device);
+        // The first one is where it was.
+        assert!(!seen.is_finished());
+        let path = world.store.path(&world.tenant, device, "websocket").await;
+        let path = path.unwrap().unwrap();
+        assert!(path.connected_at > path.disconnected_at);
+        busy.abort();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_superseded_token_is_refused_by_its_name() {
     each(|world| async move {

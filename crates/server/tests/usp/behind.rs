@@ -264,7 +264,12 @@ async fn a_broker_has_only_so_many_devices_of_a_tenant_registered_that_are_never
         says("os::00256D-X3").await;
         world.refused("too_many_unfinished").await;
         // One of them is removed: a real device has the room.
-        let removed = world.store.device_delete(&world.tenant, known[0], vec![]);
+        let removed = world.store.device_delete(
+            &world.tenant,
+            known[0],
+            store::Revocation::default(),
+            vec![],
+        );
         removed.await.unwrap();
         let real = agent(&world, &broker, "5.0", "R1", M1);
         world.onboarded("os::00256D-R1").await;

@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use agent::{ControllerConfig, MemoryStorage, MqttConfig};
 use bytes::Bytes;
-use mtp::mqtt::{Connect, Packet, Pipe, Version, code};
+use mtp::mqtt::{Connect, Packet, Pipe, Publish, Version, code};
 use mtp::stream::Stream;
 use mtp::tls::authority::Authority;
 use mtp::tls::{ClientTls, ClientTlsConfig, Roots};
@@ -22,20 +21,21 @@ use tokio_rustls::TlsConnector;
 
 use crate::api_world::World;
 use crate::puppet::{Puppet, Seen, eid, plain};
-use crate::rig::{PATIENCE, Real, until};
+use crate::rig::{PATIENCE, until};
 use crate::secure::{Pair, shown};
 
 const EID: &str = "os::00256D-C1";
 const OTHER: &str = "os::00256D-C2";
+const RSA_1024: &str = include_str!("../../../mtp/tests/requests/rsa1024.pem");
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// A server with an authority for devices and every listener that speaks TLS.
 pub struct Site {
     pub world: World,
-    mqtt: SocketAddr,
+    pub mqtt: SocketAddr,
     cwmp: SocketAddr,
-    roots: PathBuf,
-    dir: tempfile::TempDir,
+    pub roots: PathBuf,
+    pub dir: tempfile::TempDir,
 }
 
 fn every_door(config: &mut Config) {
@@ -103,25 +103,25 @@ impl Site {
         (id, pair)
     }
 
-    async fn ours(&self, endpoint: &str) -> (String, Pair) {
+    pub async fn ours(&self, endpoint: &str) -> (String, Pair) {
         self.issue(&self.world.owner, endpoint).await
     }
 
     /// A setup key of the first tenant.
-    async fn key(&self) -> String {
+    pub async fn key(&self) -> String {
         let made = self.world.post("/api/v1/setup-keys", json!({"name": "k"}));
         let made: Value = made.await.json().await.unwrap();
         made["secret"].as_str().unwrap().to_owned()
     }
 
-    async fn revoke(&self, id: &str) -> Value {
+    pub async fn revoke(&self, id: &str) -> Value {
         let path = format!("/api/v1/certificates/{id}/revoke");
         let revoked = self.world.post(&path, json!({"reason": "stolen"})).await;
         assert_eq!(revoked.status(), 200);
         revoked.json().await.unwrap()
     }
 
-    fn tls<'a>(&self, shown: impl Into<Option<&'a Pair>>) -> ClientTls {
+    pub fn tls<'a>(&self, shown: impl Into<Option<&'a Pair>>) -> ClientTls {
         let own = shown.into();
         ClientTls::load(&ClientTlsConfig {
             roots: Roots::Only(self.roots.clone()),
@@ -144,7 +144,12 @@ impl Site {
         Puppet::dial_with(config, own, &self.world.endpoint).await
     }
 
-    async fn refused<'a>(&self, path: &str, own: &str, shown: impl Into<Option<&'a Pair>>) -> u16 {
+    pub async fn refused<'a>(
+        &self,
+        path: &str,
+        own: &str,
+        shown: impl Into<Option<&'a Pair>>,
+    ) -> u16 {
         match self.dial(path, own, shown).await {
             Err(DialError::Refused { status, .. }) => status,
             Err(error) => panic!("{error}"),
@@ -153,7 +158,7 @@ impl Site {
     }
 
     /// Comes over MQTT; the pipe, or the code of the refusal.
-    async fn connect(&self, user: &str, own: &str, shown: &Pair) -> Result<Pipe, u8> {
+    pub async fn connect(&self, user: &str, own: &str, shown: &Pair) -> Result<Pipe, u8> {
         let tcp = tokio::net::TcpStream::connect(self.mqtt).await.unwrap();
         let connector = TlsConnector::from(self.tls(shown).config());
         let name = ServerName::try_from("localhost").unwrap();
@@ -175,7 +180,7 @@ impl Site {
     }
 
     /// An Inform over HTTPS; the status of the answer, and the connection.
-    async fn inform<'a>(
+    pub async fn inform<'a>(
         &self,
         path: &str,
         serial: &str,
@@ -200,7 +205,7 @@ impl Site {
     }
 
     /// How a device came, once it has over this transport.
-    async fn came(&self, endpoint: &str, transport: &str, credential: &str) {
+    pub async fn came(&self, endpoint: &str, transport: &str, credential: &str) {
         until("it is connected by its certificate", || async {
             let path = format!("/api/v1/certificates?endpoint_id={endpoint}");
             let all = self.world.read(&path).await;
@@ -239,7 +244,7 @@ fn inform(serial: &str) -> String {
     )
 }
 
-const CERTIFICATE: &str = "client certificate";
+pub const CERTIFICATE: &str = "client certificate";
 
 #[tokio::test]
 async fn a_certificate_issued_here_opens_the_door_of_its_device_over_every_transport() {
@@ -301,6 +306,47 @@ async fn a_certificate_of_one_tenant_opens_nothing_of_another_over_any_transport
     assert_eq!(site.refused(&key, EID, &theirs).await, 403);
     // In its own tenant it is welcome.
     assert!(site.dial("other", EID, &theirs).await.is_ok());
+}
+
+/// In its own tenant it may have the endpoint id of the other's device: that is another device.
+#[tokio::test]
+async fn who_came_with_a_certificate_of_one_tenant_reaches_nothing_of_another_over_mqtt() {
+    let site = Site::start().await;
+    let (_, ours) = site.ours(EID).await;
+    let (_, theirs) = site.issue(&site.world.other, EID).await;
+    let mut victim = site.dial("default", EID, &ours).await.unwrap();
+    let seen = tokio::spawn(async move { victim.serve(plain).await });
+    site.came(EID, "websocket", CERTIFICATE).await;
+    let mut pipe = site.connect("other/x", EID, &theirs).await.unwrap();
+    let filters = [
+        "#".to_owned(),
+        "usp/#".to_owned(),
+        format!("usp/+/agent/{EID}"),
+        format!("usp/default/agent/{EID}"),
+        format!("usp/default/controller/{EID}"),
+    ];
+    let no = vec![code::NOT_AUTHORIZED; filters.len()];
+    let wanted = filters.map(|filter| (filter, 1)).to_vec();
+    pipe.enqueue(&Packet::Subscribe(1, wanted));
+    assert_eq!(answer(&mut pipe).await, Some(Packet::SubAck(1, no)));
+    let leave = usp::record::DisconnectRecord::new(usp::ErrorCode(0), "forged");
+    let own = eid(&site.world.endpoint);
+    let forged = usp::Record::new(usp::Version::V1_0, &eid(EID), &own, leave);
+    let forged = Bytes::from(usp::codec::encode_record(&forged));
+    for to in ["controller", "agent"] {
+        pipe.enqueue(&Packet::Publish(Publish {
+            qos: 1,
+            id: 2,
+            topic: format!("usp/default/{to}/{EID}"),
+            payload: forged.clone(),
+            ..Publish::default()
+        }));
+        let refused = Packet::PubAck(2, code::NOT_AUTHORIZED);
+        assert_eq!(answer(&mut pipe).await, Some(refused));
+    }
+    assert!(!seen.is_finished(), "the other one stays");
+    let mine = site.world.read("/api/v1/devices").await;
+    assert_eq!(mine["items"].as_array().unwrap().len(), 1, "{mine:#}");
 }
 
 #[tokio::test]
@@ -410,7 +456,8 @@ async fn a_revoked_certificate_ends_the_links_it_opened_and_opens_none() {
         );
         assert!(!still.is_finished(), "the other one stays");
         // A second time changes nothing.
-        assert_eq!(site.revoke(&id).await, revoked);
+        let again = site.revoke(&id).await;
+        assert_eq!(again["revoked_at"], revoked["revoked_at"]);
         assert_eq!(site.refused("default", EID, &own).await, 403);
         let refused = shown(&site.world, "certificate_revoked").await;
         assert_eq!(refused["endpoint_id"], EID, "{refused:#}");
@@ -432,89 +479,48 @@ async fn a_revoked_certificate_ends_the_links_it_opened_and_opens_none() {
     }
 }
 
-/// The agent goes on without a restart: it shows the new certificate in its next connection.
 #[tokio::test]
-async fn a_certificate_is_rotated_through_the_agent_and_the_old_one_ends_once_the_new_one_was_shown()
+async fn the_certificates_of_a_device_that_is_removed_are_revoked_and_what_came_in_with_them_is_closed()
  {
-    for (scheme, transport) in [("wss", "websocket"), ("mqtts", "mqtt")] {
-        let site = Site::start().await;
-        let endpoint = "os::00256D-R1";
-        let (old, own) = site.ours(endpoint).await;
-        let before = std::fs::read_to_string(&own.certificate).unwrap();
-        let mut controller = ControllerConfig {
-            endpoint_id: site.world.endpoint.clone(),
-            url: format!("wss://{}/usp/default", site.world.usp_tls.unwrap()),
-            retry_min_wait: 1,
-            ..ControllerConfig::default()
-        };
-        if scheme == "mqtts" {
-            controller.url = format!("mqtts://{}", site.mqtt);
-            controller.mqtt = Some(MqttConfig {
-                username: "default/x".into(),
-                ..MqttConfig::default()
-            });
-        }
-        let (agent, _) = Real::run("R1", MemoryStorage::new(), |config| {
-            config.tls.ca_file = Some(site.roots.clone());
-            config.tls.certificate = Some(own.certificate.clone());
-            config.tls.key = Some(own.key.clone());
-            config.controllers = vec![controller];
-        });
-        assert_eq!(agent.endpoint, endpoint);
-        site.came(endpoint, transport, CERTIFICATE).await;
-        // One for another key, which the device does not have.
-        let (_beside, _) = site.ours(endpoint).await;
-        let read = async |id: &str| {
-            let shown = site.world.read(&format!("/api/v1/certificates/{id}")).await;
-            shown["certificate"].clone()
-        };
-        let device = read(&old).await["device_id"].as_str().unwrap().to_owned();
-        let path = format!("/api/v1/devices/{device}/certificate/rotate");
-        let rotated = site.world.post(&path, json!({"days": 30})).await;
-        let status = rotated.status();
-        let rotated: Value = rotated.json().await.unwrap();
-        assert_eq!(status, 202, "{rotated:#}");
-        let new = rotated["certificate"]["id"].as_str().unwrap();
-        assert_eq!(rotated["certificate"]["replaces"], *old);
-        until("the device has shown the new one", || async {
-            read(new).await["first_used_at"].is_string().then_some(())
-        })
-        .await;
-        let old = read(&old).await;
-        assert_eq!(old["state"], "revoked", "{old:#}");
-        assert!(old["reason"].as_str().unwrap().contains("took its place"));
-        let operation = rotated["operation"]["id"].as_str().unwrap();
-        until("the operation has succeeded", || async {
-            let path = format!("/api/v1/operations/{operation}");
-            let operation = site.world.read(&path).await;
-            assert_ne!(operation["state"], "failed", "{operation:#}");
-            (operation["state"] == "succeeded").then_some(())
-        })
-        .await;
-        let after = std::fs::read_to_string(&own.certificate).unwrap();
-        assert_ne!(before, after);
-        // The key is the same, and the old certificate opens nothing any more.
-        let kept = site.dir.path().join("old.pem");
-        std::fs::write(&kept, before).unwrap();
-        let kept = Pair {
-            certificate: kept,
-            key: own.key.clone(),
-        };
-        assert_eq!(site.refused("default", endpoint, &kept).await, 403);
-        agent.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn a_device_without_a_certificate_of_ours_has_nothing_to_rotate() {
     let site = Site::start().await;
-    let body = json!({"endpoint_id": EID});
-    let made = site.world.post("/api/v1/devices", body).await;
-    let made: Value = made.json().await.unwrap();
-    let device = made["device"]["id"].as_str().unwrap();
-    let path = format!("/api/v1/devices/{device}/certificate/rotate");
-    let refused = site.world.post(&path, json!({})).await;
-    assert_eq!(refused.status(), 409);
+    let (id, own) = site.ours(EID).await;
+    let mut puppet = site.dial("default", EID, &own).await.unwrap();
+    let seen = tokio::spawn(async move { puppet.serve(plain).await });
+    let mut pipe = site.connect("default/x", EID, &own).await.unwrap();
+    site.came(EID, "websocket", CERTIFICATE).await;
+    site.came(EID, "mqtt", CERTIFICATE).await;
+    let shown_as = format!("/api/v1/certificates/{id}");
+    let device = site.world.read(&shown_as).await["certificate"]["device_id"].clone();
+    let path = format!("/api/v1/devices/{}", device.as_str().unwrap());
+    let removed = site.world.request(Method::DELETE, &path).send().await;
+    assert_eq!(removed.unwrap().status(), 204);
+    let seen = tokio::time::timeout(PATIENCE, seen).await.unwrap().unwrap();
+    assert!(matches!(seen, Seen::Closed(_)), "{seen:?}");
+    let end = async { while answer(&mut pipe).await.is_some() {} };
+    tokio::time::timeout(PATIENCE, end).await.unwrap();
+    let revoked = site.world.read(&shown_as).await["certificate"].clone();
+    assert_eq!(revoked["state"], "revoked", "{revoked:#}");
+    assert_eq!(revoked["reason"], "its device was removed");
+    let path = "/api/v1/events?kind=certificate.revoked";
+    let events = site.world.read(path).await;
+    assert_eq!(events["items"][0]["device_id"], device, "{events:#}");
+    // It opens nothing, also where the device is registered once more, and whatever is shown beside it.
+    let key = site.key().await;
+    for path in ["default", &key] {
+        assert_eq!(site.refused(path, EID, &own).await, 403);
+    }
+    let body = json!({"endpoint_id": EID, "certificate_required": true});
+    let again = site.world.post("/api/v1/devices", body).await;
+    assert_eq!(again.status(), 201);
+    assert_eq!(site.refused("default", EID, &own).await, 403);
+    shown(&site.world, "certificate_revoked").await;
+    let refused = site.connect("default/x", EID, &own).await;
+    assert_eq!(refused.err(), Some(code::NOT_AUTHORIZED));
+    let (status, _) = site.inform("/cwmp/default", "C1", &own).await;
+    assert_eq!(status, 403);
+    // Another one does.
+    let (_, new) = site.ours(EID).await;
+    assert!(site.dial("default", EID, &new).await.is_ok());
 }
 
 #[tokio::test]
@@ -650,6 +656,10 @@ async fn what_cannot_be_issued_is_named() {
         (json!({"endpoint_id": EID, "days": 0}), "days"),
         (json!({"endpoint_id": EID, "days": 4000}), "days"),
         (json!({"endpoint_id": EID, "request": "x"}), "request"),
+        (
+            json!({"endpoint_id": EID, "request": RSA_1024}),
+            "RSA key has 1024 bits",
+        ),
     ] {
         let (status, text) = issue(body).await;
         assert_eq!(status, 422, "{text}");

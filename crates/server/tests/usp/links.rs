@@ -398,7 +398,7 @@ async fn a_removed_device_is_hung_up_on_and_cannot_come_back() {
         world.connected().await;
         world
             .store
-            .device_delete(&world.tenant, device, vec![])
+            .device_delete(&world.tenant, device, store::Revocation::default(), vec![])
             .await
             .unwrap();
         world.adapter.device_removed(&world.tenant, device);

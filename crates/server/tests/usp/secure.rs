@@ -12,11 +12,14 @@ use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
 };
 use serde_json::{Value, json};
-use server::{Config, config::DeviceTls};
+use server::{
+    Config,
+    config::{DeviceTls, Tenants},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::api_world::World;
-use crate::puppet::{Puppet, eid};
+use crate::puppet::{Puppet, Seen, eid, plain};
 use crate::rig::{Real, until};
 
 const EID: &str = "os::00256D-C1";
@@ -107,7 +110,13 @@ pub struct Site {
 }
 
 impl Site {
+    /// Where the path says whose device it is that shows a certificate.
     pub async fn start() -> Self {
+        Self::believing(Some(Tenants::All)).await
+    }
+
+    /// Where certificates of that authority count for these tenants' devices.
+    async fn believing(tenants: Option<Tenants>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ca = Authority::new(dir.path(), "our-ca");
         let own = ca.issue("server", None, false);
@@ -119,6 +128,7 @@ impl Site {
                 key: own.key,
                 client_ca,
             });
+            config.pki.tenants = tenants;
         })
         .await;
         world.populate().await;
@@ -378,6 +388,52 @@ async fn a_certificate_opens_no_device_of_a_tenant_that_registered_its_endpoint_
     assert_eq!(refused["endpoint_id"], EID, "{refused:#}");
     site.register(EID, true).await;
     assert!(site.dial("default", EID, Some(&own)).await.is_ok());
+}
+
+/// There are two tenants, and nothing in a certificate of elsewhere says whose device it is.
+#[tokio::test]
+async fn a_certificate_of_elsewhere_counts_for_the_tenants_that_are_named_and_no_other() {
+    let these = |id: &str| Some(Tenants::These(vec![fleet::TenantId::parse(id).unwrap()]));
+    for tenants in [None, these("other")] {
+        let site = Site::believing(tenants).await;
+        site.register(EID, true).await;
+        let own = site.ca.issue("device", Some(EID), false);
+        assert_eq!(site.refused("default", EID, Some(&own)).await, 404);
+        let refused = shown(&site.world, "tenant_missing").await;
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains("pki.tenants"), "{refused:#}");
+        // Nor is it worth more beside something else.
+        let key = site.world.post("/api/v1/setup-keys", json!({"name": "k"}));
+        let key: Value = key.await.json().await.unwrap();
+        let key = key["secret"].as_str().unwrap();
+        assert_eq!(site.refused(key, EID, Some(&own)).await, 403);
+        let refused = shown(&site.world, "certificate_required").await;
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains("pki.tenants"), "{refused:#}");
+    }
+    let site = Site::believing(these("default")).await;
+    site.register(EID, true).await;
+    let own = site.ca.issue("device", Some(EID), false);
+    assert!(site.dial("default", EID, Some(&own)).await.is_ok());
+}
+
+/// One that was issued elsewhere cannot be revoked here: it opens what is registered, and nothing else.
+#[tokio::test]
+async fn a_certificate_of_elsewhere_opens_no_device_that_was_removed() {
+    let site = Site::start().await;
+    let made = site.register(EID, true).await;
+    let own = site.ca.issue("device", Some(EID), false);
+    let mut puppet = site.dial("default", EID, Some(&own)).await.unwrap();
+    let seen = tokio::spawn(async move { puppet.serve(plain).await });
+    let path = format!("/api/v1/devices/{}", made["device"]["id"].as_str().unwrap());
+    let removed = site.world.request(reqwest::Method::DELETE, &path).send();
+    assert_eq!(removed.await.unwrap().status(), 204);
+    assert!(matches!(seen.await.unwrap(), Seen::Closed(_)));
+    assert_eq!(site.refused("default", EID, Some(&own)).await, 403);
+    let refused = shown(&site.world, "not_registered").await;
+    assert_eq!(refused["endpoint_id"], EID, "{refused:#}");
+    let devices = site.world.read("/api/v1/devices").await;
+    assert!(devices["items"].as_array().unwrap().is_empty());
 }
 
 #[tokio::test]

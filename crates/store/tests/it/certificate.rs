@@ -4,7 +4,7 @@ use fleet::{CertificateId, Event, EventKind, TenantId};
 use store::limits::CERTIFICATES_PER_ENDPOINT_MAX;
 use store::{CertificateFilter, Error, NewCertificate, Revocation, Store};
 
-use crate::world::{NOW, at, bits, hash, tenant, worlds};
+use crate::world::{NOW, at, bits, hash, insert_device, tenant, worlds};
 
 fn new(n: u64, endpoint: &str) -> NewCertificate {
     NewCertificate {
@@ -134,6 +134,67 @@ async fn a_certificate_belongs_to_one_tenant_and_comes_into_use_once() {
         }
         let record = store.certificate(&acme, one.id).await.unwrap();
         assert_eq!(record.first_used_at, Some(at(3)));
+    }
+}
+
+#[tokio::test]
+async fn which_certificate_of_an_endpoint_was_used_last_is_known() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let all = [new(1, "os::1"), new(2, "os::1"), new(3, "os::2")];
+        for one in &all {
+            issued(store, "acme", one).await;
+        }
+        let last = async || {
+            let all = CertificateFilter::default();
+            let mut all = store.certificate_list(&acme, &all, None, 9).await.unwrap();
+            all.retain(|one| one.used_last && one.certificate.endpoint_id == "os::1");
+            all.iter().map(|one| one.certificate.id).collect::<Vec<_>>()
+        };
+        assert_eq!(last().await, []);
+        let uses = [(0, 3), (2, 4), (1, 5), (0, 6), (1, 2)];
+        let seen = [all[0].id, all[0].id, all[1].id, all[0].id, all[0].id];
+        for ((which, when), seen) in uses.into_iter().zip(seen) {
+            let used = store.certificate_used(&acme, all[which].id, at(when), vec![]);
+            used.await.unwrap();
+            assert_eq!(last().await, [seen]);
+        }
+        // What is revoked is used no more.
+        let revoked = store.certificate_revoke(&acme, all[0].id, revocation(9), vec![]);
+        assert!(revoked.await.unwrap());
+        assert_eq!(last().await, [all[1].id]);
+    }
+}
+
+#[tokio::test]
+async fn the_certificates_of_a_device_that_is_removed_are_revoked_with_it() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let device = insert_device(store, &acme, "S1").await;
+        let endpoint = fleet::Identity::endpoint("os::1");
+        let attached =
+            store.identity_attach(&acme, device, vec![endpoint], String::new(), NOW, vec![]);
+        attached.await.unwrap();
+        let own = new(1, "os::1");
+        let over = NewCertificate {
+            not_after: at(1),
+            ..new(2, "os::1")
+        };
+        let theirs = new(3, "os::1");
+        issued(store, "acme", &own).await;
+        issued(store, "acme", &over).await;
+        issued(store, "acme", &new(4, "os::2")).await;
+        issued(store, "other", &theirs).await;
+        let gone = store.device_delete(&acme, device, revocation(5), vec![]);
+        gone.await.unwrap();
+        let record = store.certificate(&acme, own.id).await.unwrap();
+        assert_eq!(
+            (record.revoked_at, record.reason.as_str(), record.device),
+            (Some(at(5)), "stolen", None)
+        );
+        let all = [hash(1), hash(2), hash(3), hash(4)];
+        let among = store.certificate_revoked_among(&all).await.unwrap();
+        assert_eq!(among, [hash(1)]);
     }
 }
 

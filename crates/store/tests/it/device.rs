@@ -5,8 +5,8 @@ use fleet::{DeviceId, EventKind, Identity, IdentityKind, NodeId, Presence, Tenan
 use store::limits::TEXT_CHARS_MAX;
 use store::path::{PathEnd, PathLink};
 use store::{
-    DeviceFilter, DevicePatch, DeviceSort, DeviceSortBy, Error, EventFilter, FacetField, Search,
-    Store,
+    DeviceFilter, DevicePatch, DeviceSort, DeviceSortBy, Error, EventFilter, FacetField,
+    Revocation, Search, Store,
 };
 
 use crate::world::{NOW, at, bits, event, insert_device, new_device, reboot, tenant, worlds};
@@ -569,7 +569,7 @@ async fn deleting_a_device_leaves_nothing_but_its_log() {
         crate::isolation::fill(&db.store, &tenant, device).await;
         let deleted = vec![event(&tenant, EventKind::DeviceDeleted).device(device)];
         db.store
-            .device_delete(&tenant, device, deleted)
+            .device_delete(&tenant, device, Revocation::default(), deleted)
             .await
             .unwrap();
         let after = crate::raw::Raw::open(&db.url).await.rows_of("acme").await;

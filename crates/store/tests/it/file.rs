@@ -5,7 +5,7 @@ use fleet::{
 };
 use store::limits::{FILES_PER_TENANT_MAX, TEXT_CHARS_MAX, TRANSFERS_PER_DEVICE_MAX};
 use store::{
-    Error, FileFilter, FilePatch, LinkRecord, NewFile, NewTransfer, Store, TenantPatch,
+    Error, FileFilter, FilePatch, LinkRecord, NewFile, NewTransfer, Revocation, Store, TenantPatch,
     TransferRecord, TransferStep,
 };
 
@@ -213,7 +213,8 @@ async fn files_are_found_by_words_kind_and_device_and_described_otherwise() {
         );
         assert_eq!(changed.file.vendor, "Maker");
         // What it sent stays when the device goes.
-        store.device_delete(&tenant, device, vec![]).await.unwrap();
+        let gone = store.device_delete(&tenant, device, Revocation::default(), vec![]);
+        gone.await.unwrap();
         assert_eq!(
             store.file(&tenant, sent.file.id).await.unwrap().file.device,
             None

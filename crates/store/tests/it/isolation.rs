@@ -9,8 +9,8 @@ use store::path::{PathEnd, PathLink, PathPatch, PathSetup};
 use store::{
     Claim, DeviceFilter, DevicePatch, DeviceSort, Error, EventFilter, EventOrder, FacetField,
     Idempotency, IdempotentAnswer, NewDevice, NewRefusal, NewSession, NewSetupKey, NewToken,
-    Notification, OperationFilter, OperationSave, Search, Store, SwapClaim, TenantPatch,
-    TranscriptEntry, UserPatch, UserRecord, ValueSource, ValueUpdate,
+    Notification, OperationFilter, OperationSave, Revocation, Search, Store, SwapClaim,
+    TenantPatch, TranscriptEntry, UserPatch, UserRecord, ValueSource, ValueUpdate,
 };
 
 use crate::raw::Raw;
@@ -348,7 +348,11 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
             .device_update(me, id, DevicePatch::default(), now, e())
             .await,
     );
-    none(store.device_delete(me, id, e()).await);
+    none(
+        store
+            .device_delete(me, id, Revocation::default(), e())
+            .await,
+    );
     let mine = insert_device(store, me, "MINE").await;
     none(store.device_merge(me, id, mine, e()).await);
     none(store.device_merge(me, mine, id, e()).await);
@@ -599,7 +603,8 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     };
     store.tenant_update(me, patch, vec![]).await.unwrap();
     assert_eq!(store.tenant(me).await.unwrap().name, "Mine");
-    store.device_delete(me, mine, vec![]).await.unwrap();
+    let gone = store.device_delete(me, mine, Revocation::default(), vec![]);
+    gone.await.unwrap();
     let own = vec![event(me, EventKind::TenantUpdated)];
     assert_eq!(store.event_append(me, own).await.unwrap(), 1);
 }

@@ -6,7 +6,8 @@ use store::limits::{
     SESSIONS_PER_DEVICE_MAX, TRANSCRIPT_BYTES_MAX,
 };
 use store::{
-    DevicePatch, Error, ManagementSession, SessionEntry, SessionFault, SessionTranscript, Store,
+    DevicePatch, Error, ManagementSession, Revocation, SessionEntry, SessionFault,
+    SessionTranscript, Store,
 };
 
 use crate::world::{NOW, at, bits, insert_device, tenant, worlds};
@@ -175,7 +176,7 @@ async fn a_fault_says_how_many_devices_of_the_model_show_it_in_whichever_row() {
         assert_eq!(seen(devices[0], "model", 9005, SSID).await, 0);
         assert_eq!(seen(devices[0], "model", 9007, "Device.WiFi.").await, 0);
         db.store
-            .device_delete(&acme, devices[1], vec![])
+            .device_delete(&acme, devices[1], Revocation::default(), vec![])
             .await
             .unwrap();
         assert_eq!(seen(devices[0], "model", 9007, SSID).await, 1);

@@ -4,7 +4,7 @@ use fleet::device::OnboardingState;
 use fleet::{DeviceId, EventKind, Identity, MatchId, NodeId, Protocol};
 use store::limits::{FORMER_IDS_MAX, MATCHES_PER_TENANT_MAX};
 use store::path::{PathEnd, PathLink, PathPatch, PathSetup};
-use store::{DevicePatch, Error, EventFilter, MatchRecord, ModelKeys, Split, Store};
+use store::{DevicePatch, Error, EventFilter, MatchRecord, ModelKeys, Revocation, Split, Store};
 
 use crate::world::{NOW, at, bits, event, hash, insert_device, new_device, reboot, tenant, worlds};
 
@@ -192,7 +192,8 @@ async fn what_a_device_said_under_the_ids_it_had_before_is_found() {
         assert_eq!(log(store, filter.clone()).await.len(), 1);
         let filter = EventFilter { former, ..filter };
         assert_eq!(log(store, filter).await.len(), 3);
-        store.device_delete(&acme, c, vec![]).await.unwrap();
+        let gone = store.device_delete(&acme, c, Revocation::default(), vec![]);
+        gone.await.unwrap();
         assert!(store.device_former(&acme, c).await.unwrap().is_empty());
     }
 }
@@ -618,7 +619,8 @@ async fn a_pair_is_suggested_once_and_not_again_when_a_person_said_that_they_are
             store.match_list(&acme, true, None, 9).await.unwrap().len(),
             1
         );
-        store.device_delete(&acme, b, vec![]).await.unwrap();
+        let gone = store.device_delete(&acme, b, Revocation::default(), vec![]);
+        gone.await.unwrap();
         assert!(
             store
                 .match_list(&acme, true, None, 9)

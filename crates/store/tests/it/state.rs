@@ -2,7 +2,7 @@
 
 use fleet::{DeviceId, EventKind};
 use store::limits::{MODEL_STATES_PER_TENANT_MAX, STATE_BYTES_MAX, STATES_MAX};
-use store::{Error, Store};
+use store::{Error, Revocation, Store};
 
 use crate::world::{NOW, at, event, insert_device, tenant, worlds};
 
@@ -34,7 +34,10 @@ async fn a_document_of_a_device_is_replaced_and_goes_with_the_device() {
         let (a, b) = ("a".to_owned(), "b".to_owned());
         assert_eq!(all, [(a, vec![0, 255]), (b, vec![])]);
         let gone = vec![event(&tenant, EventKind::DeviceDeleted)];
-        db.store.device_delete(&tenant, device, gone).await.unwrap();
+        let gone = db
+            .store
+            .device_delete(&tenant, device, Revocation::default(), gone);
+        gone.await.unwrap();
         assert_eq!(kept(&db.store, device, "a").await, None);
         // What an adapter still wanted to write then leaves nothing behind.
         let late = put("a", b"late").await;

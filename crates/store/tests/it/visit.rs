@@ -5,7 +5,7 @@ use fleet::onboarding::TokenStatus;
 use fleet::presence::{PresenceConfig, presence};
 use fleet::{DeviceId, EventKind, Presence, TenantId, Timestamp};
 use store::limits::VISIT_EXPECTED_MAX;
-use store::{DeviceFilter, EventFilter, Store, Visit, VisitPath};
+use store::{DeviceFilter, EventFilter, Revocation, Store, Visit, VisitPath};
 
 use crate::world::{NOW, at, insert_device, tenant, worlds};
 
@@ -155,7 +155,10 @@ async fn visits_of_removed_devices_do_not_keep_the_others_out() {
             insert_device(&db.store, &acme, "S1").await,
             insert_device(&db.store, &acme, "S2").await,
         );
-        db.store.device_delete(&acme, gone, vec![]).await.unwrap();
+        let delete = db
+            .store
+            .device_delete(&acme, gone, Revocation::default(), vec![]);
+        delete.await.unwrap();
         let visits = vec![visit(gone, 0, 60), visit(here, 0, 60)];
         db.store.device_visited(&acme, visits).await.unwrap();
         assert_eq!(at_time(&db.store, &acme, here, NOW).await, Presence::Online);

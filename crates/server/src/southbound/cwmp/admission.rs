@@ -23,7 +23,7 @@ use super::limits::{EXPECTED_FIRST, SESSION_INBOX};
 use super::name;
 use super::takeover;
 use crate::matching;
-use crate::southbound::admission::{self, Uses};
+use crate::southbound::admission::{self, ELSEWHERE, Uses};
 use crate::southbound::issued;
 use crate::southbound::register::{self, Unregistered};
 use crate::southbound::registry::NewEntry;
@@ -92,7 +92,13 @@ pub async fn admit(
     let certificate = shown.certificate.as_deref();
     let names = certificate.map_or(&[][..], |one| &one.names);
     let issued = issued::find(store, certificate.map(|one| &one.fingerprint)).await?;
-    let certified = names.iter().any(|name| name::is_of(name, cpe));
+    let elsewhere = core.config.pki.tenants.as_ref();
+    let certified = match &tenant {
+        Some(tenant) if names.iter().any(|name| name::is_of(name, cpe)) => {
+            admission::counts(store, tenant, issued.as_deref(), elsewhere).await?
+        }
+        _ => false,
+    };
     let proved = issued.as_ref().filter(|_| certified);
     let proved = proved.and_then(|one| one.device);
     let found = match &tenant {
@@ -120,8 +126,9 @@ pub async fn admit(
         known: found.known,
         rivals: &rivals,
     };
+    let elsewhere = issued.is_none() && !certified;
     let no = |refusal| Turned::No {
-        detail: detail(refusal, names, cpe),
+        detail: detail(refusal, names, cpe, elsewhere),
         tenant: tenant
             .clone()
             .or_else(|| issued.as_ref().map(|one| one.tenant.clone())),
@@ -319,12 +326,16 @@ async fn credential(store: &Store, proof: &Proof) -> Result<(Credential, bool), 
     }
 }
 
-fn detail(refusal: Refusal, certificate: &[String], cpe: &Cpe) -> String {
+fn detail(refusal: Refusal, certificate: &[String], cpe: &Cpe, elsewhere: bool) -> String {
     match refusal {
         Refusal::EndpointMissing => format!(
             "OUI {:?}, product class {:?}, serial number {:?}",
             cpe.oui, cpe.product_class, cpe.serial_number
         ),
+        Refusal::TenantMissing if elsewhere && !certificate.is_empty() => {
+            let names = certificate.join(", ");
+            format!("its certificate is for {names}; {ELSEWHERE}")
+        }
         Refusal::NotRegistered
         | Refusal::TenantMissing
         | Refusal::CertificateRevoked
@@ -332,6 +343,11 @@ fn detail(refusal: Refusal, certificate: &[String], cpe: &Cpe) -> String {
             if !certificate.is_empty() =>
         {
             format!("its certificate is for {}", certificate.join(", "))
+        }
+        Refusal::CertificateRequired
+            if elsewhere && certificate.iter().any(|name| name::is_of(name, cpe)) =>
+        {
+            format!("it showed a certificate; {ELSEWHERE}")
         }
         Refusal::CertificateRequired if !certificate.is_empty() => format!(
             "its certificate is for {}, it calls itself {}",

@@ -328,10 +328,11 @@ async fn prove(core: &Core, request: &Request<'_>, hint: &str) -> Result<Shown, 
         };
     }
     if let Some(certificate) = request.certificate {
-        // One of ours is known to be of a tenant. Others are of the same authority for all tenants: the path says
-        // whose device it is.
+        // One of ours is known to be of a tenant. Others say nothing of it: the path says whose device it is, of those
+        // for whose devices they count.
         let issued = issued::find(&core.store, Some(&certificate.fingerprint)).await?;
-        let tenant = admission::tenant_named(&core.store, hint, issued.as_deref()).await?;
+        let (store, elsewhere) = (&core.store, core.config.pki.tenants.as_ref());
+        let tenant = admission::tenant_certified(store, hint, issued.as_deref(), elsewhere).await?;
         return Ok(shown(Proof::Certificate { tenant }, "", false));
     }
     Err(Denied::Ask)

@@ -14,7 +14,7 @@ use usp::EndpointId;
 use super::adapter::Core;
 use super::{MQTT, STOMP, WEBSOCKET};
 use crate::secret;
-use crate::southbound::admission::{self, Uses};
+use crate::southbound::admission::{self, ELSEWHERE, Uses};
 use crate::southbound::issued;
 use crate::southbound::refusal::Complaint;
 use crate::state::now;
@@ -105,9 +105,13 @@ impl Gate {
             _ => (None, None),
         };
         // R-SEC.9
-        let certified = endpoint
+        let named = endpoint
             .as_ref()
             .is_some_and(|endpoint| hello.certificate_ids.contains(endpoint));
+        let certified = match &tenant {
+            Some(tenant) if named => self.counts(tenant, issued.as_deref()).await?,
+            _ => false,
+        };
         if !(certified && known.is_some()) {
             let used_up = found.used_up;
             Uses::judge(&mut found.credential, used_up, path.as_ref());
@@ -126,8 +130,9 @@ impl Gate {
             known,
             rivals: &rivals,
         };
+        let elsewhere = issued.is_none() && !certified;
         let refuse = |refusal| Turned::No {
-            detail: detail(refusal, hello, tenant.as_ref()),
+            detail: detail(refusal, hello, tenant.as_ref(), elsewhere),
             tenant: tenant
                 .clone()
                 .or_else(|| issued.as_ref().map(|one| one.tenant.clone())),
@@ -180,14 +185,24 @@ impl Gate {
                 ..Found::of(credential)
             });
         }
-        // Without any key a certificate may do. One of ours is known to be of a tenant; others are of the same
-        // authority for all of them and say nothing, so the path says whose device it is: whoever registered an
-        // endpoint id first must not get the device of another.
+        // Without any key a certificate may do. One of ours is known to be of a tenant; others say nothing of it, so the
+        // path says whose device it is, of those for whose devices they count: whoever registered an endpoint id first
+        // must not get the device of another.
         if hello.certificate_ids.is_empty() {
             return Ok(Found::of(Credential::Unknown));
         }
-        let tenant = admission::tenant_named(store, hello.tenant, issued).await?;
+        let elsewhere = self.core.elsewhere.as_ref();
+        let tenant = admission::tenant_certified(store, hello.tenant, issued, elsewhere).await?;
         Ok(Found::of(Credential::Certificate { tenant }))
+    }
+
+    async fn counts(
+        &self,
+        tenant: &TenantId,
+        issued: Option<&CertificateRecord>,
+    ) -> store::Result<bool> {
+        let (store, elsewhere) = (&self.core.store, self.core.elsewhere.as_ref());
+        admission::counts(store, tenant, issued, elsewhere).await
     }
 
     pub(super) async fn known(
@@ -222,7 +237,12 @@ impl Gate {
 }
 
 /// What the refusal's own words do not say.
-fn detail(refusal: Refusal, hello: &Shown<'_>, tenant: Option<&TenantId>) -> String {
+fn detail(
+    refusal: Refusal,
+    hello: &Shown<'_>,
+    tenant: Option<&TenantId>,
+    elsewhere: bool,
+) -> String {
     let certificate = || {
         let ids = hello.certificate_ids.iter().map(EndpointId::as_str);
         ids.collect::<Vec<_>>().join(", ")
@@ -231,10 +251,16 @@ fn detail(refusal: Refusal, hello: &Shown<'_>, tenant: Option<&TenantId>) -> Str
         (Refusal::NotRegistered, Some(tenant)) => {
             format!("its certificate is for {}, tenant {tenant}", certificate())
         }
+        (Refusal::TenantMissing, _) if elsewhere => {
+            format!("its certificate is for {}; {ELSEWHERE}", certificate())
+        }
         (Refusal::CertificateRevoked | Refusal::CertificateOfAnotherTenant, _)
         | (Refusal::TenantMissing, _) => format!("its certificate is for {}", certificate()),
         (Refusal::CertificateRequired, _) if !hello.tls => {
             "it came without TLS, where no certificate can be shown".to_owned()
+        }
+        (Refusal::CertificateRequired, _) if elsewhere && hello.names_itself() => {
+            format!("it showed a certificate; {ELSEWHERE}")
         }
         (Refusal::CertificateRequired, _) if hello.certified => {
             "it showed a certificate without its endpoint id".to_owned()
@@ -269,6 +295,12 @@ pub(super) struct Shown<'a> {
 }
 
 impl Shown<'_> {
+    /// Its certificate is for the endpoint id that it says it is.
+    fn names_itself(&self) -> bool {
+        let eid = self.eid.as_ref();
+        eid.is_some_and(|eid| self.certificate_ids.contains(eid))
+    }
+
     /// A user name opens nothing with the credential of somebody else.
     fn says_another_tenant(&self, credential: &Credential) -> bool {
         let Some(login) = self.login else {

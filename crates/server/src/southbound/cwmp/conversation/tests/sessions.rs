@@ -543,7 +543,12 @@ async fn an_inform_is_answered_when_it_is_stored_and_a_removed_device_is_not_ans
     task.await.unwrap();
     world
         .store
-        .device_delete(&world.tenant, world.device, Vec::new())
+        .device_delete(
+            &world.tenant,
+            world.device,
+            store::Revocation::default(),
+            Vec::new(),
+        )
         .await
         .unwrap();
     let inform = world.inform(PERIODIC, &[("Device.DeviceInfo.UpTime", "1")]);
