@@ -290,7 +290,7 @@ pub fn all_scopes() -> Vec<String> {
 
 /// Waits until something is so; fails after a while.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() -> F) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !check().await {
         assert!(Instant::now() < end, "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -43,6 +43,10 @@ pub(super) struct Wire {
 impl Wire {
     pub fn join(interface: &Interface, port: u16) -> io::Result<Wire> {
         let socket = open(port)?;
+        // Some kernels give what came on one network to sockets that have joined on another, too.
+        if let Err(error) = socket.bind_device(Some(interface.name.as_bytes())) {
+            tracing::debug!(network = %interface.name, %error, "multicast DNS: bound to no network");
+        }
         let index = InterfaceIndexOrAddress::Index(interface.index);
         socket.join_multicast_v4_n(&GROUP, &index)?;
         let wire = Wire {
