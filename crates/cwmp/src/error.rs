@@ -83,6 +83,20 @@ pub enum DecodeErrorKind {
     /// An envelope with nothing in its body, which some send in place of an empty POST.
     #[error("the body of the envelope is empty")]
     EmptyBody,
+    /// A request with a header that must be understood, and is not known (SOAP 1.1, 4.2.3).
+    #[error("the header {header} must be understood, and is not known here: nothing was done")]
+    NotUnderstood {
+        /// Its name as it is written, shortened.
+        header: String,
+    },
+    /// A request with a second message beside it in the same body.
+    #[error("{first} and {second} are in one body, which has room for one: nothing was done")]
+    SecondMethod {
+        /// What came first.
+        first: String,
+        /// What came with it.
+        second: String,
+    },
     /// No Inform, where nothing else may come; its arguments were not read.
     #[error("a session starts with an Inform")]
     NoInform,
@@ -107,22 +121,34 @@ impl DecodeError {
         }
     }
 
+    /// Whether it is a request that could be read, and must not be served as it is.
+    pub fn is_unserved_request(&self) -> bool {
+        use DecodeErrorKind::{NotUnderstood, SecondMethod};
+        matches!(self.kind, NotUnderstood { .. } | SecondMethod { .. })
+    }
+
     /// What the ACS answers to a request that is broken like this.
     pub fn acs_fault(&self) -> Fault {
+        self.fault(
+            FaultCode::ACS_RESOURCES_EXCEEDED,
+            FaultCode::ACS_INVALID_ARGUMENTS,
+        )
+    }
+
+    fn fault(&self, large: FaultCode, other: FaultCode) -> Fault {
         let code = match self.kind {
-            DecodeErrorKind::Limit { .. } => FaultCode::ACS_RESOURCES_EXCEEDED,
-            _ => FaultCode::ACS_INVALID_ARGUMENTS,
+            DecodeErrorKind::Limit { .. } => large,
+            _ => other,
         };
-        Fault::new(code, self.kind.to_string())
+        Fault {
+            not_understood: matches!(self.kind, DecodeErrorKind::NotUnderstood { .. }),
+            ..Fault::new(code, self.kind.to_string())
+        }
     }
 
     /// What a CPE answers to a request that is broken like this.
     pub fn cpe_fault(&self) -> Fault {
-        let code = match self.kind {
-            DecodeErrorKind::Limit { .. } => FaultCode::RESOURCES_EXCEEDED,
-            _ => FaultCode::INVALID_ARGUMENTS,
-        };
-        Fault::new(code, self.kind.to_string())
+        self.fault(FaultCode::RESOURCES_EXCEEDED, FaultCode::INVALID_ARGUMENTS)
     }
 }
 

@@ -167,7 +167,13 @@ pub struct Fault {
     pub text: String,
     /// Each parameter that was refused, in a fault 9003 to SetParameterValues.
     pub parameters: Vec<ParameterFault>,
+    /// A header that must be understood was not: SOAP's `faultcode` is `MustUnderstand` (SOAP 1.1,
+    /// 4.4.1).
+    pub not_understood: bool,
 }
+
+/// SOAP's `faultcode` for a header that must be understood, and is not known.
+pub(crate) const MUST_UNDERSTAND: &str = "MustUnderstand";
 
 impl Fault {
     /// A fault about no parameter in particular.
@@ -176,6 +182,15 @@ impl Fault {
             code,
             text: text.into(),
             parameters: Vec::new(),
+            not_understood: false,
+        }
+    }
+
+    /// SOAP's `faultcode`: CWMP's are bare, SOAP's own has the prefix that our envelopes declare.
+    pub(crate) fn soap_code(&self) -> &'static str {
+        match self.not_understood {
+            true => "soap-env:MustUnderstand",
+            false => self.code.soap(),
         }
     }
 

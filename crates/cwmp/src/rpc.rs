@@ -283,6 +283,7 @@ mod tests {
                 code: Wire::random(&mut random),
                 text: Wire::random(&mut random),
                 parameters: (0..random.next() % 3).map(|_| Wire::random(&mut random)).collect(),
+                not_understood: random.next() & 1 == 1,
             };
             let mut envelope = Envelope::new(Version::V1_4.namespace(), "1", fault);
             envelope.header = Header {

@@ -18,7 +18,7 @@ pub use oddity::Oddities;
 pub use crate::version::Namespace;
 
 use crate::error::{DecodeError, DecodeErrorKind, excerpt};
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::limits;
 use crate::rpc::{Method, Request, Response};
 use reader::{Element, Reader, Result};
@@ -48,6 +48,15 @@ impl Body {
             Self::Request(request) => Some(request.method()),
             Self::Response(response) => Some(response.method()),
             Self::Fault(_) | Self::Unknown { .. } => None,
+        }
+    }
+
+    /// Whether it asks for something, so that it is answered and may be refused with a fault.
+    pub fn is_request(&self) -> bool {
+        match self {
+            Self::Request(_) => true,
+            Self::Unknown { name } => !name.ends_with("Response"),
+            Self::Response(_) | Self::Fault(_) => false,
         }
     }
 
@@ -144,6 +153,9 @@ pub enum Booleans {
     Words,
 }
 
+/// The namespace of the envelope.
+const ENVELOPE_NAMESPACE: &str = "http://schemas.xmlsoap.org/soap/envelope/";
+
 const ENVELOPE: &str = "<soap-env:Envelope xmlns:soap-env=\"http://schemas.xmlsoap.org/soap/envelope/\" \
     xmlns:soap-enc=\"http://schemas.xmlsoap.org/soap/encoding/\" \
     xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\" \
@@ -184,7 +196,7 @@ pub fn encode(envelope: &Envelope, booleans: Booleans) -> String {
 
 fn write_fault(fault: &Fault, writer: &mut Writer) {
     writer.raw("<soap-env:Fault>");
-    writer.element("faultcode", "", fault.code.soap());
+    writer.element("faultcode", "", fault.soap_code());
     writer.raw("<faultstring>CWMP fault</faultstring><detail><cwmp:Fault>");
     fault.code.write("FaultCode", writer);
     fault.text.write("FaultString", writer);
@@ -231,7 +243,16 @@ fn decode_from(
     };
     let mut reader = Reader::new(&text);
     reader.odd.add(odd);
-    let body = envelope(&mut reader, &mut partial).map_err(|mut error| {
+    let read = envelope(&mut reader, &mut partial);
+    // An answer cannot be refused: see the oddity.
+    let read = read.and_then(|body| match &partial.not_understood {
+        Some(header) if body.is_request() => {
+            let header = header.clone();
+            Err(DecodeError::new(DecodeErrorKind::NotUnderstood { header }))
+        }
+        _ => Ok(body),
+    });
+    let body = read.map_err(|mut error| {
         error.id = std::mem::take(&mut partial.header.id);
         error.method = std::mem::take(&mut partial.method);
         error.namespace = partial.namespace;
@@ -243,6 +264,9 @@ fn decode_from(
     }
     if !partial.namespace.is_some_and(Namespace::is_standard) {
         oddities.add(Oddities::NAMESPACE);
+    }
+    if partial.not_understood.is_some() {
+        oddities.add(Oddities::UNKNOWN_HEADER);
     }
     Ok(Envelope {
         namespace: partial.namespace.unwrap_or_default(),
@@ -258,6 +282,8 @@ struct Partial {
     namespace: Option<Namespace>,
     header: Header,
     method: String,
+    /// The first header that must be understood, and is not known.
+    not_understood: Option<String>,
     /// Only an Inform may come.
     opening: bool,
 }
@@ -288,6 +314,9 @@ fn envelope(reader: &mut Reader<'_>, partial: &mut Partial) -> Result<Body> {
         return Err(not_soap("the first element is another"));
     }
     partial.declared(&root);
+    if !is_soap_1_1(&root) {
+        reader.odd.add(Oddities::ENVELOPE_NAMESPACE);
+    }
     let (mut body, mut has_body) = (None, false);
     while let Some(element) = reader.child()? {
         partial.declared(&element);
@@ -296,9 +325,8 @@ fn envelope(reader: &mut Reader<'_>, partial: &mut Partial) -> Result<Body> {
             "Header" => header::read(reader, partial)?,
             "Body" if body.is_none() => {
                 while let Some(element) = reader.child()? {
-                    if body.is_some() {
-                        reader.odd.add(Oddities::TRAILING);
-                        reader.skip()?;
+                    if let Some(first) = &body {
+                        second(reader, first, &element)?;
                         continue;
                     }
                     partial.declared(&element);
@@ -313,10 +341,43 @@ fn envelope(reader: &mut Reader<'_>, partial: &mut Partial) -> Result<Body> {
         false => not_soap("there is no body"),
     })?;
     // A second envelope is what a 1.0 client may send; it gets an answer to the first.
-    if !matches!(reader.child(), Ok(None)) {
-        reader.odd.add(Oddities::TRAILING);
+    match reader.child() {
+        Ok(None) => {}
+        Ok(Some(element)) if element.local() == "Envelope" => {
+            reader.odd.add(Oddities::SECOND_MESSAGE);
+        }
+        _ => reader.odd.add(Oddities::TRAILING),
     }
     Ok(body)
+}
+
+/// Whether the first element is in the namespace of SOAP 1.1, the only one that CWMP has.
+fn is_soap_1_1(root: &Element<'_>) -> bool {
+    let declares = |name: &str| match root.name().split_once(':') {
+        Some((prefix, _)) => name.strip_prefix("xmlns:") == Some(prefix),
+        None => name == "xmlns",
+    };
+    let mut attributes = root.attributes();
+    attributes.any(|(name, uri)| declares(name) && uri.trim() == ENVELOPE_NAMESPACE)
+}
+
+/// Another element in the body. A request has one answer, which could not say what became of which
+/// of two: both are refused. With an answer, which cannot be refused, it is only noted. What is no
+/// message may be a value that some encoders put beside the method.
+fn second(reader: &mut Reader<'_>, first: &Body, element: &Element<'_>) -> Result<()> {
+    let name = element.local();
+    let method = name.strip_suffix("Response").unwrap_or(name);
+    if name != "Fault" && Method::parse(method).is_none() {
+        reader.odd.add(Oddities::TRAILING);
+    } else if first.is_request() {
+        return Err(DecodeError::new(DecodeErrorKind::SecondMethod {
+            first: first.name().to_owned(),
+            second: excerpt(name),
+        }));
+    } else {
+        reader.odd.add(Oddities::SECOND_MESSAGE);
+    }
+    reader.skip()
 }
 
 fn method(reader: &mut Reader<'_>, element: &Element<'_>, partial: &mut Partial) -> Result<Body> {
@@ -344,10 +405,15 @@ fn method(reader: &mut Reader<'_>, element: &Element<'_>, partial: &mut Partial)
 /// A SOAP fault, of 1.1 or with the words of 1.2, with CWMP's in it or not. The detail also counts
 /// inside of the words, where netcwmp has it.
 fn fault(reader: &mut Reader<'_>) -> Result<Fault> {
-    let mut out = None;
-    let mut soap_text = String::new();
+    let mut out: Option<Fault> = None;
+    let (mut soap_text, mut not_understood) = (String::new(), false);
     while let Some(element) = reader.child()? {
         match element.local() {
+            "faultcode" => {
+                let code = reader.text()?;
+                let code = code.trim();
+                not_understood = code.rsplit(':').next() == Some(fault::MUST_UNDERSTAND);
+            }
             "faultstring" | "Reason" => {
                 let words = reader.text_around(|reader, element| match element.local() {
                     "detail" => detail(reader, &mut out),
@@ -359,10 +425,12 @@ fn fault(reader: &mut Reader<'_>) -> Result<Fault> {
             _ => reader.skip()?,
         }
     }
-    Ok(out.unwrap_or_else(|| {
+    let mut out = out.unwrap_or_else(|| {
         reader.odd.add(Oddities::MISSING_FAULT);
         Fault::new(Default::default(), soap_text)
-    }))
+    });
+    out.not_understood = not_understood;
+    Ok(out)
 }
 
 fn detail(reader: &mut Reader<'_>, out: &mut Option<Fault>) -> Result<()> {

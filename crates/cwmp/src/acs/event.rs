@@ -201,13 +201,17 @@ pub enum Ignored {
         name: String,
         /// Its id.
         id: String,
+        /// What had to be forgiven.
+        oddities: Oddities,
     },
-    /// A request that cannot be read; a fault was sent.
+    /// A request that cannot be read, or cannot be served as it is; a fault was sent.
     Malformed(DecodeError),
     /// A request that we do not serve; a fault was sent.
     Unserved {
         /// Its method.
         name: String,
+        /// What had to be forgiven.
+        oddities: Oddities,
     },
     /// Our caller did not answer in time, so we did.
     Unanswered,
@@ -235,6 +239,13 @@ pub enum Event {
         /// To answer it with.
         token: Token,
         /// What it asks.
+        request: Request,
+        /// What had to be forgiven.
+        oddities: Oddities,
+    },
+    /// The CPE asked for something that needs nobody: GetRPCMethods. It is answered.
+    Served {
+        /// What it asked.
         request: Request,
         /// What had to be forgiven.
         oddities: Oddities,

@@ -69,7 +69,9 @@ impl Session {
         let (id, oddities) = (envelope.header.id, envelope.oddities);
         match envelope.body {
             Body::Request(request) => self.requested(now, request, id, oddities, hash),
-            Body::Unknown { name } if !name.ends_with("Response") => self.unserved(now, name, &id),
+            Body::Unknown { name } if !name.ends_with("Response") => {
+                self.unserved(now, name, &id, oddities);
+            }
             body => self.answer(now, body, id, oddities),
         }
         Ok(())
@@ -197,7 +199,7 @@ impl Session {
             return self.end(End::Limit("CPE_REQUESTS_MAX"));
         }
         if !self.config.methods.contains(&method) {
-            return self.unserved(now, method.name().to_owned(), &id);
+            return self.unserved(now, method.name().to_owned(), &id, oddities);
         }
         if method == Method::GetRpcMethods {
             let known = self
@@ -206,12 +208,9 @@ impl Session {
                 .iter()
                 .filter(|method| method.since() <= self.version);
             let methods = known.map(|method| method.name().to_owned()).collect();
-            return self.reply_with(
-                now,
-                &id,
-                Response::from(GetRpcMethodsResponse { methods }),
-                None,
-            );
+            let response = Response::from(GetRpcMethodsResponse { methods });
+            self.reply_with(now, &id, response, None);
+            return self.events.push_back(Event::Served { request, oddities });
         }
         let token = self.wait(now, id, method, None);
         self.events.push_back(Event::Requested {
@@ -221,10 +220,10 @@ impl Session {
         });
     }
 
-    fn unserved(&mut self, now: Instant, name: String, id: &str) {
+    fn unserved(&mut self, now: Instant, name: String, id: &str, oddities: Oddities) {
         self.phase = Phase::Open;
         self.reply_fault(now, id, Fault::plain(FaultCode::ACS_METHOD_NOT_SUPPORTED));
-        self.ignore(Ignored::Unserved { name });
+        self.ignore(Ignored::Unserved { name, oddities });
     }
 
     /// Whether this is the id of the request that was answered last.
@@ -241,7 +240,7 @@ impl Session {
             return self.ignore(Ignored::Duplicate { id });
         }
         let Some(outstanding) = self.outstanding.take() else {
-            self.ignore(Ignored::Unmatched { name, id });
+            self.ignore(Ignored::Unmatched { name, id, oddities });
             return self.turn(now);
         };
         let result = match body {
@@ -317,10 +316,19 @@ impl Session {
     }
 
     fn malformed(&mut self, now: Instant, error: DecodeError) -> Result<(), Error> {
-        if matches!(self.phase, Phase::Fresh | Phase::Ended) || self.exchange.is_some() {
+        let is_fresh = matches!(self.phase, Phase::Fresh | Phase::Ended);
+        if self.exchange.is_none() && is_fresh && error.is_unserved_request() {
+            // An Inform: no session comes of it, and the CPE is told why.
+            self.namespace = error.namespace.unwrap_or_default();
+            self.reply_fault(now, &error.id, error.acs_fault());
+            self.ignore(Ignored::Malformed(error));
+            return Ok(());
+        }
+        if is_fresh || self.exchange.is_some() {
             return Err(error.into());
         }
-        let is_request = Method::parse(&error.method).is_some_and(Method::is_acs);
+        let is_request =
+            error.is_unserved_request() || Method::parse(&error.method).is_some_and(Method::is_acs);
         match self.outstanding.take_if(|_| !is_request) {
             Some(outstanding) => {
                 let result = Err(PeerError::Malformed(error));

@@ -9,7 +9,7 @@ use crate::error::{DecodeErrorKind, Error};
 use crate::fault::{Fault, FaultCode, Retry};
 use crate::limits;
 use crate::rpc::{GetRpcMethodsResponse, Method, Request, Response};
-use crate::soap::{self, Body, Envelope};
+use crate::soap::{self, Body, Envelope, Oddities};
 use crate::version::Version;
 
 impl Session {
@@ -43,8 +43,11 @@ impl Session {
         match soap::decode(reply.body, reply.content_type) {
             Ok(envelope) => self.message(now, envelope),
             Err(error) if error.kind == DecodeErrorKind::EmptyBody => self.silence_of_acs(now),
-            Err(error) if self.is_listening() && Method::parse(&error.method).is_some() => {
-                // A request with bad arguments; the session can go on.
+            Err(error)
+                if self.is_listening()
+                    && (error.is_unserved_request() || Method::parse(&error.method).is_some()) =>
+            {
+                // A request that cannot be served like this; the session can go on.
                 self.post_envelope(now, &error.id, error.cpe_fault());
             }
             Err(error) => self.fail(now, Failure::Malformed(error)),
@@ -73,6 +76,14 @@ impl Session {
     }
 
     fn message(&mut self, now: Instant, envelope: Envelope) {
+        // A request is refused with a fault, an answer cannot be.
+        if envelope.oddities.has(Oddities::UNKNOWN_HEADER) {
+            let why = "an answer with a header that must be understood, and is not known";
+            return self.fail(now, Failure::Misbehaved(why));
+        }
+        if envelope.oddities.has(Oddities::SECOND_MESSAGE) {
+            return self.fail(now, Failure::Misbehaved("two messages in one answer"));
+        }
         let Some(active) = &mut self.active else {
             return;
         };

@@ -1,12 +1,15 @@
 //! The headers of CWMP.
 
-use super::oddity::Oddities;
-use super::reader::{Reader, Result};
+use super::reader::{Element, Reader, Result};
 use super::wire::Wire;
 use super::writer::Writer;
 use super::{Booleans, Partial};
+use crate::error::excerpt;
 use crate::limits;
 use crate::value;
+
+/// The actor that whoever receives the message is.
+const NEXT_ACTOR: &str = "http://schemas.xmlsoap.org/soap/actor/next";
 
 /// The headers of an envelope; those that are absent are empty or `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +69,15 @@ impl Header {
     }
 }
 
+/// Whether an entry has to be understood by us: one for another actor is not ours to judge (SOAP 1.1,
+/// 4.2).
+fn insists(element: &Element<'_>) -> bool {
+    let must = element.qualified("mustUnderstand");
+    let actor = element.qualified("actor").unwrap_or_default();
+    must.is_some_and(|must| value::boolean(&must) == Some(true))
+        && matches!(&*actor, "" | NEXT_ACTOR)
+}
+
 /// Reads the open Header element.
 pub(super) fn read(reader: &mut Reader<'_>, partial: &mut Partial) -> Result<()> {
     while let Some(element) = reader.child()? {
@@ -84,9 +96,8 @@ pub(super) fn read(reader: &mut Reader<'_>, partial: &mut Partial) -> Result<()>
             }
             "UseCWMPVersion" => header.use_version = Some(Wire::read(reader, &element)?),
             _ => {
-                let must = element.qualified("mustUnderstand");
-                if must.is_some_and(|must| value::boolean(&must) == Some(true)) {
-                    reader.odd.add(Oddities::UNKNOWN_HEADER);
+                if insists(&element) && partial.not_understood.is_none() {
+                    partial.not_understood = Some(excerpt(element.name()));
                 }
                 reader.skip()?;
             }

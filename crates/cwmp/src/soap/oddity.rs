@@ -32,12 +32,14 @@ oddities! {
     BOOLEAN 11 "sends a truth value that is none"
     UNKNOWN_ELEMENT 12 "sends elements that the method does not have"
     STRAY_TEXT 13 "puts text between elements"
-    TRAILING 14 "sends something after the envelope, or a second body element"
+    TRAILING 14 "sends something after the envelope, or a second body element that is no message"
     UNKNOWN_HEADER 15 "demands to understand a header that CWMP does not have"
     INVALID_BYTES 16 "sends bytes that its text encoding does not have"
     MISSING_FAULT 17 "sends a SOAP fault without a CWMP fault"
     VERSIONS 18 "lists the CWMP versions it supports in a way that cannot be read"
-    INFORM_PARAMETERS 19 "tells more parameters in an Inform than INFORM_PARAMETERS_MAX: the last ones are left out"
+    INFORM_PARAMETERS 19 "tells more parameters in an Inform than are taken: the last ones are left out"
+    SECOND_MESSAGE 20 "sends a second message with this one, which is not looked at"
+    ENVELOPE_NAMESPACE 21 "does not use the envelope of SOAP 1.1"
 }
 
 impl Oddities {

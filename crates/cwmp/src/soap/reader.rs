@@ -16,6 +16,11 @@ pub(crate) type Result<T> = std::result::Result<T, DecodeError>;
 pub(crate) struct Element<'a>(BytesStart<'a>);
 
 impl<'a> Element<'a> {
+    /// The name as it is written.
+    pub(crate) fn name(&self) -> &str {
+        self.0.name().into_inner()
+    }
+
     /// The name without its prefix.
     pub(crate) fn local(&self) -> &str {
         self.0.local_name().into_inner()

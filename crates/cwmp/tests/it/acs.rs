@@ -189,6 +189,7 @@ fn requests_that_a_cpe_held_are_answered_after_our_empty_answer() {
     assert_eq!(only(events(&mut acs)), Event::Turn);
     let reply = post(&mut acs, clock.at(1), &envelope("2", GetRpcMethods {})).unwrap();
     assert_eq!(method(&reply), "GetRPCMethodsResponse");
+    assert!(matches!(only(events(&mut acs)), Event::Served { .. }));
     // And again it is our turn, until both have nothing.
     assert_eq!(post(&mut acs, clock.at(1), b""), None);
     assert_eq!(only(events(&mut acs)), Event::Turn);
@@ -438,7 +439,10 @@ fn what_the_acs_does_not_serve_is_refused_and_the_session_goes_on() {
         assert_eq!(read(&reply.body).header.id, "5");
         assert_eq!(
             only(events(&mut acs)),
-            Event::Ignored(Ignored::Unserved { name: name.into() })
+            Event::Ignored(Ignored::Unserved {
+                name: name.into(),
+                oddities: Oddities::default()
+            })
         );
     }
     post(&mut acs, clock.at(0), b"");
@@ -645,6 +649,7 @@ fn endless_requests_of_a_cpe_end_the_session() {
             )
             .is_some()
         );
+        assert!(matches!(only(events(&mut acs)), Event::Served { .. }));
     }
     let reply = post(&mut acs, clock.at(0), &envelope("more", GetRpcMethods {})).unwrap();
     assert_eq!(fault_of(&reply).code, FaultCode::ACS_RESOURCES_EXCEEDED);

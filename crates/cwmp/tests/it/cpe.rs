@@ -228,6 +228,8 @@ fn requests_of_the_acs_are_answered_under_their_ids() {
     );
 }
 
+const TWO: &str = "<FactoryReset/><Reboot/></Body></Envelope>";
+
 #[test]
 fn what_the_cpe_does_not_serve_or_cannot_read_is_refused() {
     let clock = Clock::new();
@@ -248,11 +250,29 @@ fn what_the_cpe_does_not_serve_or_cannot_read_is_refused() {
             broken.replace("<AddObjectResponse/>", "").into_bytes(),
             9003,
         ),
+        // SOAP 1.1, 4.2.3; and of two requests none is done.
+        (insisting(&envelope("b", FactoryReset {})), 9003),
+        (
+            insisting(&envelope("b", Body::Unknown { name: "X".into() })),
+            9003,
+        ),
+        (
+            broken
+                .replace("<AddObjectResponse/><Reboot><CommandKey>", TWO)
+                .into_bytes(),
+            9003,
+        ),
     ] {
         answer(&mut cpe, now, &body);
         let sent = posted(&mut cpe).unwrap();
         assert_eq!(sent.header.id, "b");
-        assert!(matches!(sent.body, Body::Fault(fault) if fault.code.0 == code));
+        let Body::Fault(fault) = sent.body else {
+            panic!();
+        };
+        assert_eq!(fault.code.0, code);
+        let insists = body.windows(5).any(|part| part == b"x:New");
+        assert_eq!(fault.not_understood, insists);
+        assert_eq!(cpe.poll_event(), None);
     }
 }
 
@@ -430,6 +450,20 @@ fn each_kind_of_bad_answer_fails_the_session() {
         fail(200, &|opening| response(opening, GetRpcMethods {})),
         Failure::Misbehaved(_)
     ));
+    // What cannot be refused with a fault, since it is an answer.
+    assert_eq!(
+        fail(200, &|opening| insisting(&response(opening, welcome()))),
+        Failure::Misbehaved("an answer with a header that must be understood, and is not known")
+    );
+    let two = |opening: &Envelope| {
+        let text = String::from_utf8(response(opening, welcome())).unwrap();
+        let both = "</cwmp:InformResponse><cwmp:Reboot/>";
+        text.replace("</cwmp:InformResponse>", both).into_bytes()
+    };
+    assert_eq!(
+        fail(200, &two),
+        Failure::Misbehaved("two messages in one answer")
+    );
     let refusal = Fault::plain(FaultCode::ACS_REQUEST_DENIED);
     assert_eq!(
         fail(200, &|opening| response(opening, refusal.clone())),

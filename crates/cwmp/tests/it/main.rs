@@ -6,6 +6,7 @@ mod acs;
 mod backlog;
 mod corpus;
 mod cpe;
+mod envelopes;
 mod oddities;
 mod pair;
 mod refusals;

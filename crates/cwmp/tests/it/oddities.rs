@@ -1,6 +1,7 @@
 //! Each thing that real clients do otherwise, as a case: what is read, and what is noted.
 
 use cwmp::Fault;
+use cwmp::error::DecodeErrorKind;
 use cwmp::event::{Cause, EventCode};
 use cwmp::fault::FaultCode;
 use cwmp::rpc::{DuOperation, Inform, Request, Response};
@@ -328,10 +329,14 @@ fn only_the_first_of_several_envelopes_counts() {
     );
     let envelope = read(two.as_bytes());
     assert_eq!(envelope.body.name(), "RebootResponse");
-    assert!(has(&envelope, Oddities::TRAILING));
+    assert!(has(&envelope, Oddities::SECOND_MESSAGE));
     let twins = text("<cwmp:RebootResponse/><cwmp:GetRPCMethods/>");
     assert_eq!(twins.body.name(), "RebootResponse");
-    assert!(has(&twins, Oddities::TRAILING));
+    assert!(has(&twins, Oddities::SECOND_MESSAGE));
+    // Values beside the method, as some encoders of SOAP write them.
+    let beside = text("<cwmp:GetRPCMethods/><multiRef id=\"id0\">1</multiRef>");
+    assert_eq!(beside.body.name(), "GetRPCMethods");
+    assert!(has(&beside, Oddities::TRAILING) && !has(&beside, Oddities::SECOND_MESSAGE));
     assert!(has(
         &read(format!("{}garbage <", soap("<cwmp:RebootResponse/>")).as_bytes()),
         Oddities::TRAILING
@@ -339,17 +344,63 @@ fn only_the_first_of_several_envelopes_counts() {
 }
 
 #[test]
+fn two_messages_in_one_body_are_refused_where_the_first_asks_for_something() {
+    for (first, second) in [
+        ("GetRPCMethods", "GetRPCMethods"),
+        ("TransferComplete", "RebootResponse"),
+        ("X_Dance", "Fault"),
+    ] {
+        let xml = soap(&format!("<cwmp:{first}/><cwmp:{second}/>"));
+        let error = decode(xml.as_bytes(), None).unwrap_err();
+        assert_eq!(
+            error.kind,
+            DecodeErrorKind::SecondMethod {
+                first: first.into(),
+                second: second.into()
+            }
+        );
+        assert_eq!((&*error.id, &*error.method), ("1", first));
+    }
+}
+
+#[test]
+fn another_envelope_than_that_of_soap_1_1_is_read_with_a_note() {
+    for (declared, odd) in [
+        ("xmlns:e='http://schemas.xmlsoap.org/soap/envelope/'", false),
+        ("xmlns:e='http://www.w3.org/2003/05/soap-envelope'", true),
+        ("xmlns='http://schemas.xmlsoap.org/soap/envelope/'", true),
+        ("", true),
+    ] {
+        let xml = format!(
+            "<e:Envelope {declared} {CWMP}><e:Body><cwmp:RebootResponse/></e:Body></e:Envelope>"
+        );
+        let envelope = read(xml.as_bytes());
+        assert_eq!(envelope.body.name(), "RebootResponse");
+        assert_eq!(has(&envelope, Oddities::ENVELOPE_NAMESPACE), odd, "{xml}");
+    }
+}
+
+#[test]
 fn headers_that_cwmp_does_not_have_are_noted_when_they_insist() {
     let xml = |must| {
         format!(
-            "<e:Envelope xmlns:e='e' {CWMP}><e:Header><x:New e:mustUnderstand='{must}'>1</x:New>\
+            "<e:Envelope xmlns:e='e' {CWMP}><e:Header><x:New e:mustUnderstand={must}>1</x:New>\
              <cwmp:SessionTimeout>60</cwmp:SessionTimeout><cwmp:SupportedCWMPVersions>1.0, 1.4</cwmp:SupportedCWMPVersions>\
              </e:Header><e:Body><cwmp:RebootResponse/></e:Body></e:Envelope>"
         )
     };
-    let insists = read(xml("1").as_bytes());
+    let insists = read(xml("'1'").as_bytes());
     assert!(has(&insists, Oddities::UNKNOWN_HEADER) && has(&insists, Oddities::NO_ID));
-    assert!(!has(&read(xml("0").as_bytes()), Oddities::UNKNOWN_HEADER));
+    // One for another actor is not for us.
+    let next = "'true' e:actor='http://schemas.xmlsoap.org/soap/actor/next'";
+    for (must, odd) in [
+        ("'0'", false),
+        ("'1' e:actor='urn:another'", false),
+        (next, true),
+    ] {
+        let envelope = read(xml(must).as_bytes());
+        assert_eq!(has(&envelope, Oddities::UNKNOWN_HEADER), odd, "{must}");
+    }
     assert_eq!(insists.header.session_timeout, Some(60));
     assert_eq!(
         insists.header.supported_versions.as_deref(),

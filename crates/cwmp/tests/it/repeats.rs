@@ -3,6 +3,7 @@
 use cwmp::acs::{End, Event, Ignored, PeerError, Post};
 use cwmp::fault::{Fault, FaultCode};
 use cwmp::rpc::*;
+use cwmp::soap::Oddities;
 
 use crate::support::*;
 
@@ -19,6 +20,7 @@ fn an_answer_that_nobody_waits_for_is_told_and_gives_us_the_turn() {
     let ignored = Ignored::Unmatched {
         name: "RebootResponse".into(),
         id: "9".into(),
+        oddities: Oddities::default(),
     };
     assert_eq!(events(&mut acs), [Event::Ignored(ignored), Event::Turn]);
 }
@@ -228,7 +230,10 @@ fn a_request_that_comes_again_after_the_cpe_went_on_is_refused() {
     assert!(post(&mut acs, now, &asked).is_some());
     assert_eq!(post(&mut acs, now, b""), None);
     assert!(acs.handle_input(now, Post::new(&asked)).is_err());
-    assert_eq!(events(&mut acs), [Event::Turn]);
+    assert!(matches!(
+        events(&mut acs)[..],
+        [Event::Served { .. }, Event::Turn]
+    ));
     acs.finish(now).unwrap();
     assert!(acs.poll_transmit().is_some());
 }

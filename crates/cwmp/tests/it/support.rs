@@ -68,6 +68,14 @@ pub fn envelope(id: &str, body: impl Into<Body>) -> Vec<u8> {
     soap::encode(&Envelope::new(namespace(), id, body), Booleans::Digits).into_bytes()
 }
 
+/// The same with a header that nobody knows and that must be understood.
+pub fn insisting(envelope: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(envelope).unwrap();
+    let header =
+        "<x:New xmlns:x=\"urn:x\" soap-env:mustUnderstand=\"1\">1</x:New></soap-env:Header>";
+    text.replacen("</soap-env:Header>", header, 1).into_bytes()
+}
+
 /// The envelope in a reply.
 pub fn read(body: &[u8]) -> Envelope {
     soap::decode(body, Some(soap::CONTENT_TYPE)).unwrap()

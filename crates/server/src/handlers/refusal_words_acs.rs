@@ -78,6 +78,16 @@ pub const CONDUCT: &[(&str, &str, &str)] = &[
         "Look at the names it reports; one that makes up new names all the time needs another firmware, or fewer notifications.",
     ),
     (
+        "unknown-header",
+        "The device insists on a SOAP header that this server does not know (mustUnderstand)",
+        "A request with it was refused with the fault MustUnderstand and nothing of it was done; an answer with it was taken without it. Look for another firmware, or for a setting of the device that adds it.",
+    ),
+    (
+        "second-message",
+        "The device sent two messages in one",
+        "Of two in one body nothing was done, and it was told so (8003); what follows a whole envelope or an answer was left out, and it has to say it again. Its client is defective; look for another firmware.",
+    ),
+    (
         "unknown-method",
         "The device called a method that this server does not serve, and was told so (8000)",
         "Nothing: it goes on without.",

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::api_world::{self, World};
-use crate::raw::{Answer, Cpe, envelope, fault, request};
+use crate::raw::{Answer, Cpe, envelope, fault, insisting, request};
 use crate::rig::until;
 
 /// A server whose setup key is known.
@@ -145,6 +145,20 @@ async fn what_no_message_should_be_gets_its_fault_and_is_named_in_the_transcript
                 "8000",
                 "Reboot",
                 unknown,
+            ),
+            (
+                "INSISTS",
+                &insisting(&envelope("10", "<cwmp:GetRPCMethods/>")),
+                "<faultcode>soap-env:MustUnderstand</faultcode>",
+                "the header x:New must be understood",
+                "device-unknown-header",
+            ),
+            (
+                "TWO",
+                &envelope("11", "<cwmp:TransferComplete/><cwmp:GetRPCMethods/>"),
+                "8003",
+                "TransferComplete and GetRPCMethods are in one body",
+                "device-second-message",
             ),
         ] {
             let mut cpe = acs.informed(serial).await;

@@ -294,6 +294,13 @@ pub fn envelope(id: &str, body: &str) -> String {
     )
 }
 
+/// The same with a header that nobody knows and that must be understood.
+pub fn insisting(envelope: &str) -> String {
+    let header =
+        r#"<x:New xmlns:x="urn:x" soap-env:mustUnderstand="1">1</x:New></soap-env:Header>"#;
+    envelope.replacen("</soap-env:Header>", header, 1)
+}
+
 /// A fault of a CPE.
 pub fn fault(id: &str, code: u32) -> String {
     let body = format!(

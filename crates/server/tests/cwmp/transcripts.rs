@@ -83,10 +83,13 @@ async fn what_is_wrong_in_a_session_is_in_its_transcript_and_the_doctor_knows_th
     let world = world(|_, _| {}).await;
     let mut cpe = world.cpe("S1").await;
     assert_eq!(cpe.come().await.status, 200);
+    let odd = envelope("9", "<cwmp:GetRPCMethods/>");
+    let odd = odd.replace("http://schemas.xmlsoap.org/soap/envelope/", "urn:other");
+    let odd = odd.replace("cwmp-1-2", "cwmp-9-9");
     for (body, status, answer) in [
         ("<soap><Password>hunter22", 200, "8003"),
         (&envelope("8", "<cwmp:X_Dance/>"), 200, "8000"),
-        (&envelope("9", "<cwmp:GetRPCMethods/>"), 200, "MethodList"),
+        (&odd, 200, "MethodList"),
     ] {
         let got = cpe.post(&[], body).await;
         assert_eq!(got.status, status, "{body}");
@@ -105,7 +108,7 @@ async fn what_is_wrong_in_a_session_is_in_its_transcript_and_the_doctor_knows_th
         ("in", "request"),
         ("note", "note"),
         ("out", "Fault"),
-        ("in", "request"),
+        ("in", "GetRPCMethods"),
         ("out", "GetRPCMethodsResponse"),
         ("in", "answer"),
         ("note", "note"),
@@ -121,6 +124,11 @@ async fn what_is_wrong_in_a_session_is_in_its_transcript_and_the_doctor_knows_th
     );
     assert!(!format!("{said:?}").contains("hunter22"));
     assert!(said.entries[4].text.contains("8003"));
+    // Taken all the same, with a word about what was odd.
+    let taken = &said.entries[8].text;
+    for odd in ["the envelope of SOAP 1.1", "a CWMP namespace"] {
+        assert!(taken.contains(odd), "{taken}");
+    }
     for reason in ["broken-message", "unknown-method", "unasked-answer"] {
         world.refused_of(reason, "00256D-Box-S1").await;
     }

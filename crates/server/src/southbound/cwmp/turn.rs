@@ -3,9 +3,11 @@
 use std::time::Instant;
 
 use ::cwmp::acs::{End, Event, Ignored, PeerError, Token};
+use ::cwmp::error::{DecodeError, DecodeErrorKind};
 use ::cwmp::event::EventCode;
 use ::cwmp::rpc::{DeviceId, Inform};
-use ::cwmp::{Error, Fault, FaultCode, Version};
+use ::cwmp::soap::Oddities;
+use ::cwmp::{Error, Fault, FaultCode, Request, Version};
 
 use api::reach::QuirkPack;
 use fleet::onboarding::Refusal;
@@ -38,16 +40,14 @@ impl Running {
                 let rooms = self.core.keeper.rooms();
                 let record = Record::new(rooms, &inform, header, oddities);
                 self.informed(token, *inform, version, record).await;
+                self.undone(oddities);
             }
             Event::Requested {
                 token,
                 request,
                 oddities,
             } => {
-                self.body = None;
-                if let Some(record) = &mut self.record {
-                    record.requested(&request, oddities);
-                }
+                self.requested(&request, oddities);
                 let heard = self
                     .talk
                     .as_mut()
@@ -58,6 +58,7 @@ impl Running {
                     self.too_late(|session, at| session.respond(at, token, Err(fault)));
                 }
             }
+            Event::Served { request, oddities } => self.requested(&request, oddities),
             Event::Turn => {
                 if let Some(talk) = &mut self.talk {
                     talk.turn = true;
@@ -71,6 +72,7 @@ impl Running {
             } => {
                 let why = self.why();
                 self.record_answer(id, &result, oddities, &why);
+                self.undone(oddities);
                 if let Err(error) = &result {
                     self.wrong(error);
                 }
@@ -83,6 +85,28 @@ impl Running {
             }
             Event::Ended(end) => self.ended(end).await,
             Event::Ignored(why) => self.ignored(why),
+        }
+    }
+
+    /// The device asks for something.
+    fn requested(&mut self, request: &Request, oddities: Oddities) {
+        self.body = None;
+        if let Some(record) = &mut self.record {
+            record.requested(request, oddities);
+        }
+        self.undone(oddities);
+    }
+
+    /// What came with a message was not looked at: somebody has to know.
+    fn undone(&self, oddities: Oddities) {
+        for (odd, reason) in [
+            (Oddities::UNKNOWN_HEADER, UNKNOWN_HEADER),
+            (Oddities::SECOND_MESSAGE, SECOND_MESSAGE),
+        ] {
+            if oddities.has(odd) {
+                let words: Vec<&str> = odd.texts().collect();
+                self.complain(reason, format!("it {}", words.join(", ")));
+            }
         }
     }
 
@@ -346,15 +370,17 @@ impl Running {
         self.record_ignored(&why);
         match why {
             Ignored::Probe | Ignored::Duplicate { .. } => {}
-            Ignored::Unmatched { name, id } => {
+            Ignored::Unmatched { name, id, oddities } => {
                 self.complain("unasked-answer", format!("{name} with the id `{id}`"));
+                self.undone(oddities);
             }
-            Ignored::Malformed(error) => self.complain("broken-message", error.to_string()),
-            Ignored::Unserved { name } => {
+            Ignored::Malformed(error) => self.complain(broken(&error), error.to_string()),
+            Ignored::Unserved { name, oddities } => {
                 self.complain(
                     "unknown-method",
                     format!("{name:.100} was answered with 8000"),
                 );
+                self.undone(oddities);
             }
             Ignored::Unanswered => {
                 tracing::warn!(peer = %self.peer, "the server did not come to answer in time");
@@ -384,6 +410,21 @@ impl Running {
             _ => "broken-message",
         };
         self.complain(reason, error.to_string());
+    }
+}
+
+/// What the doctor calls a header that must be understood, and is not known.
+const UNKNOWN_HEADER: &str = "unknown-header";
+
+/// What it calls a message that came with another one.
+const SECOND_MESSAGE: &str = "second-message";
+
+/// What it calls a message that is broken like this.
+fn broken(error: &DecodeError) -> &'static str {
+    match error.kind {
+        DecodeErrorKind::NotUnderstood { .. } => UNKNOWN_HEADER,
+        DecodeErrorKind::SecondMethod { .. } => SECOND_MESSAGE,
+        _ => "broken-message",
     }
 }
 

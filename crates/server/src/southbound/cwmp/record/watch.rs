@@ -40,20 +40,26 @@ impl Running {
         let Some(record) = &mut self.record else {
             return;
         };
-        let (what, words) = match why {
+        let (what, words, oddities) = match why {
             Ignored::Probe => return,
             Ignored::Duplicate { .. } => {
                 self.body = None;
                 return record.note("the same message came again, and gets the same answer");
             }
-            Ignored::Unmatched { name, id } => {
+            Ignored::Unmatched { name, id, oddities } => {
                 let words = format!("nobody asked for {name} with the id `{id}`");
-                ("answer", words)
+                ("answer", words, *oddities)
             }
-            Ignored::Malformed(error) => ("broken", error.to_string()),
-            Ignored::Unserved { name } => {
+            Ignored::Malformed(error) => {
+                let what = match error.is_unserved_request() {
+                    true => "request",
+                    false => "broken",
+                };
+                (what, error.to_string(), Oddities::default())
+            }
+            Ignored::Unserved { name, oddities } => {
                 let words = format!("{name:.100} is no method of this server");
-                ("request", words)
+                ("request", words, *oddities)
             }
             Ignored::Unanswered => {
                 return record.note("the server did not come to answer in time");
@@ -63,5 +69,8 @@ impl Running {
             record.raw(what, &body);
         }
         record.note(&words);
+        for odd in oddities.texts() {
+            record.note(&format!("the sender {odd}"));
+        }
     }
 }
