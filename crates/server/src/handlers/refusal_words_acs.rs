@@ -49,6 +49,11 @@ pub const TRANSPORT: &[(&str, &str, &str)] = &[
         "Nothing if it happens once, as after a restart; else the device loses its cookie, or a load balancer sends it to another server.",
     ),
     (
+        "foreign-cookie",
+        "The device showed the session cookie of another device, and was sent away (403); the session of the other one goes on",
+        "Something between the devices and this server mixes up their cookies, or devices were copied with what they keep: look at proxies, and for another firmware.",
+    ),
+    (
         "session-elsewhere",
         "The device has a session on another node",
         "Let the load balancer keep a device on one node while its connection or cookie lasts.",

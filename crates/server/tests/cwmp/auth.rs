@@ -4,14 +4,13 @@
 use std::time::Duration;
 
 use cwmp::auth::challenge::Challenge;
-use fleet::DeviceId;
 use server::config::{DigestHash, OfferBasic};
 use server::secret;
 use server::southbound::cwmp::limits::FAILURES_PER_SECOND;
 use server::state::now;
 
 use crate::raw::{Answer, Cpe};
-use crate::rig::{PATIENCE, World, add_key, add_tenant, each, until, world};
+use crate::rig::{PATIENCE, add_key, add_tenant, credential, each, until, world};
 
 fn digests(answer: &Answer) -> Vec<Challenge> {
     let all = answer.challenges().into_iter();
@@ -25,21 +24,6 @@ async fn by_digest(cpe: &mut Cpe, nth: usize) -> Answer {
     assert_eq!(asked.status, 401);
     let digest = cpe.digest(&digests(&asked)[nth]);
     cpe.post(&[("Authorization", &digest)], &inform).await
-}
-
-/// Gives a device a credential of its own, pending, as onboarding does.
-async fn credential(world: &World, device: DeviceId, generation: u32) -> String {
-    let (store, tenant) = (&world.store, &world.tenant);
-    let password = world
-        .vault
-        .device_password("acs", tenant, device, generation);
-    let document = generation.to_string().into_bytes();
-    let put = store.state_put(tenant, device, "acs_credential", document, now());
-    put.await.unwrap();
-    let hash = secret::hash(&password);
-    let pending = store.path_set_pending(tenant, device, "cwmp", hash, now(), vec![]);
-    pending.await.unwrap();
-    password
 }
 
 #[tokio::test]

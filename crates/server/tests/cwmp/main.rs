@@ -8,6 +8,7 @@ mod auth;
 mod basics;
 mod budget;
 mod conduct;
+mod cookies;
 mod failing;
 mod hostile;
 mod limits;

@@ -253,6 +253,21 @@ pub async fn add_key(
     (id, key)
 }
 
+/// Gives a device a credential of its own, pending, as onboarding does.
+pub async fn credential(world: &World, device: DeviceId, generation: u32) -> String {
+    let (store, tenant) = (&world.store, &world.tenant);
+    let password = world
+        .vault
+        .device_password("acs", tenant, device, generation);
+    let document = generation.to_string().into_bytes();
+    let put = store.state_put(tenant, device, "acs_credential", document, now());
+    put.await.unwrap();
+    let hash = secret::hash(&password);
+    let pending = store.path_set_pending(tenant, device, "cwmp", hash, now(), vec![]);
+    pending.await.unwrap();
+    password
+}
+
 /// Looks until there is something to see.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let end = tokio::time::Instant::now() + PATIENCE;

@@ -179,6 +179,28 @@ async fn a_certificate_with_its_name_opens_a_registered_device_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_certificate_of_another_device_gets_nothing_of_the_session_whose_cookie_is_shown() {
+    let authority = Authority::new();
+    let world = secured(&authority).await;
+    let mut own = world.cpe("S1").await;
+    assert_eq!(own.come().await.status, 200);
+    let cookie = own.cookie.clone().unwrap();
+    let shown = async |name: &str| {
+        let issued = authority.issue(name);
+        let wire = connect(&world, &authority.file(), Some(&issued)).await;
+        let unknown = crate::raw::envelope("8", "<cwmp:X_Dance/>");
+        let cookie = [("Cookie", cookie.as_str())];
+        let mut wire = wire.unwrap();
+        wire.post("/cwmp/acme", &cookie, &unknown).await.status
+    };
+    assert_eq!(shown("00256D-Box-S2").await, 403);
+    world.refused_of("foreign-cookie", "00256D-Box-S2").await;
+    // Its own, and the session is as it was.
+    assert_eq!(shown("00256D-Box-S1").await, 200);
+    own.finish().await;
+}
+
+#[tokio::test]
 async fn handshakes_that_fail_are_named_and_those_that_are_let_go_are_not() {
     let authority = Authority::new();
     let world = secured(&authority).await;

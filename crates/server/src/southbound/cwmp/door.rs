@@ -71,6 +71,31 @@ pub struct Request<'a> {
     pub from: IpAddr,
 }
 
+impl Request<'_> {
+    /// The last part of the path: a setup key, or whose device it is.
+    fn hint(&self) -> &str {
+        let path = self.path.trim_end_matches('/');
+        path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Stands for all that it shows of itself: what has the same mark proves the same. `None` where it shows
+    /// nothing.
+    pub fn mark(&self) -> Option<SecretHash> {
+        let authorization = self
+            .authorization
+            .and_then(|header| match Basic::parse(header) {
+                Some(basic) => Some((basic.username, basic.password.0)),
+                None => Credentials::parse(header).map(|digest| (digest.username, String::new())),
+            });
+        let authorization = authorization.filter(|(user, _)| !user.is_empty());
+        let certificate = self.certificate.map(|one| one.fingerprint);
+        let by_path = secret::looks_like(self.hint(), secret::SETUP_KEY);
+        let shows = authorization.is_some() || certificate.is_some() || by_path;
+        let all = format!("{authorization:?} {certificate:?} {}", self.hint());
+        shows.then(|| secret::hash(&all))
+    }
+}
+
 /// What a request has proved.
 #[derive(Clone, Debug)]
 pub struct Shown {
@@ -154,6 +179,14 @@ impl Proof {
             *seen = None;
         }
         bare
+    }
+
+    /// Which device it is proof of.
+    pub fn device(&self) -> Option<DeviceId> {
+        match self {
+            Self::Device { device, .. } => Some(*device),
+            Self::SetupKey { .. } | Self::Certificate { .. } => None,
+        }
     }
 
     /// Whose it is, where that is known.
@@ -278,8 +311,7 @@ pub fn user(authorization: &str) -> Option<String> {
 
 /// What a request proves.
 pub async fn authenticate(core: &Core, request: &Request<'_>) -> Result<Shown, Denied> {
-    let hint = request.path.trim_end_matches('/');
-    let hint = hint.rsplit('/').next().unwrap_or_default();
+    let hint = request.hint();
     let shows = request.authorization.is_some()
         || request.certificate.is_some()
         || secret::looks_like(hint, secret::SETUP_KEY);
@@ -290,14 +322,16 @@ pub async fn authenticate(core: &Core, request: &Request<'_>) -> Result<Shown, D
     if failures.check(&network, Instant::now()).is_err() {
         return Err(Denied::TooMany);
     }
-    let proved = prove(core, request, hint).await;
+    let proved = prove(core, request).await;
     if let Err(Denied::Wrong { .. }) = proved {
         let _ = failures.take(&network, Instant::now());
     }
     proved
 }
 
-async fn prove(core: &Core, request: &Request<'_>, hint: &str) -> Result<Shown, Denied> {
+/// The same for a request that its cookie has let in already. Nothing is counted: what is wrong opens nothing.
+pub async fn prove(core: &Core, request: &Request<'_>) -> Result<Shown, Denied> {
+    let hint = request.hint();
     let shown = |proof, user: &str, authorized| Shown {
         proof,
         user: Arc::from(user),

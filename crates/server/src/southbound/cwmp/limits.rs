@@ -202,6 +202,10 @@ pub const VISITS_AT_ONCE: usize = 500;
 /// Visits that wait to be written; then the next device waits too.
 pub const VISITS_QUEUED_MAX: usize = 4_096;
 
+/// What one session's requests may show beside its cookie, each looked at once: a device shows a credential of ours,
+/// after it was told a new one another, and some show a wrong one before they are asked.
+pub const MARKS_MAX: usize = 8;
+
 /// How long what was known of a device when it showed its credential is taken to be so: from the head
 /// of a request to the end of its body, and to the beginning of the session.
 pub const SEEN_LIFE: Duration = Duration::from_secs(1);

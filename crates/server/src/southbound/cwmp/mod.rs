@@ -47,6 +47,7 @@ mod turn;
 mod used;
 mod visits;
 pub mod wake;
+mod whose;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

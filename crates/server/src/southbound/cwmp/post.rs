@@ -1,6 +1,8 @@
 //! One HTTP request: it is authenticated, or belongs to a session that was; its body is read and
 //! goes to the session; the session's answer goes back. Nothing of CWMP is understood here.
 
+mod stranger;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use super::limits::{COMPRESS_BYTES_MIN, DRAINED_BYTES_MAX};
 use super::line::Line;
 use super::session::{self, Answer, Input, New, Posted};
 use super::sessions::{self, Cookie, Handle};
+use super::whose::Whose;
 use crate::http::peer::Peer;
 
 /// Answers a request.
@@ -111,6 +114,12 @@ impl Asking {
             }
         }
         let (cookie, found) = self.find();
+        if let Cookie::Open(session) = &cookie {
+            if let Some(stranger) = self.stranger(session).await {
+                return self.send_away(session, &stranger, body).await;
+            }
+            self.core().sessions.shown(session);
+        }
         // Where a proxy says that it comes from is no proof.
         let proved = matches!(cookie, Cookie::Open(_)) || !self.line.proxied;
         let (found, shown, owner) = match found {
@@ -163,13 +172,30 @@ impl Asking {
         (cookie, found)
     }
 
-    async fn authenticate(&self) -> Result<Shown, Denied> {
-        let request = door::Request {
+    /// What it shows of itself.
+    fn shows(&self) -> door::Request<'_> {
+        door::Request {
             authorization: self.header(AUTHORIZATION),
             path: self.parts.uri.path(),
             certificate: self.line.certificate.as_ref(),
             from: self.peer.ip(),
+        }
+    }
+
+    /// Answers without the body, which would be in the way of what is sent next on this connection.
+    async fn dismiss(&self, answer: Reaction, body: Body) -> Reaction {
+        let bounds = Bounds {
+            time_max: self.core().limits.drain_time_max,
+            ..self.bounds(DRAINED_BYTES_MAX)
         };
+        match body::drain(body, bounds).await {
+            true => answer,
+            false => closing(answer),
+        }
+    }
+
+    async fn authenticate(&self) -> Result<Shown, Denied> {
+        let request = self.shows();
         let proved = door::authenticate(self.core(), &request).await;
         if proved.as_ref().is_ok_and(|shown| shown.authorized) {
             self.core().door.offers.answered(self.peer.ip());
@@ -200,14 +226,8 @@ impl Asking {
                 return closing(later());
             }
         }
-        // What it has sent is in the way of what it sends next on this connection.
-        let bounds = Bounds {
-            time_max: self.core().limits.drain_time_max,
-            ..self.bounds(DRAINED_BYTES_MAX)
-        };
-        let drained = body::drain(body, bounds).await;
-        let answer = self.challenge(stale);
-        if drained { answer } else { closing(answer) }
+        let challenge = self.challenge(stale);
+        self.dismiss(challenge, body).await
     }
 
     fn challenge(&self, stale: bool) -> Reaction {
@@ -381,6 +401,8 @@ impl Asking {
         let owner = shown.proof.tenant().cloned();
         let told = self.line.proxied && self.peer.port() != 0;
         let from = told.then(|| (self.peer, Arc::new(shown.proof.bare())));
+        let certificate = shown.certificate.as_ref().map(|one| one.fingerprint);
+        let whose = Whose::new(owner.clone(), certificate, self.shows().mark());
         let slot = core.budget.try_take(&owner).ok_or_else(full)?;
         let user_agent = self.header(USER_AGENT).unwrap_or_default();
         let new = New {
@@ -393,6 +415,7 @@ impl Asking {
             }),
             shown,
             peer: self.peer,
+            whose: Arc::new(whose),
             from,
             elsewhere,
             slot,

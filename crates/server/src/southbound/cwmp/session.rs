@@ -21,6 +21,7 @@ use super::limits::{COMING_LOOK_EVERY, DECODE_BYTES_MAX, SESSION_POSTS};
 use super::record::Record;
 use super::sessions::Handle;
 use super::talk::{Heard, Talk};
+use super::whose::Whose;
 use crate::southbound::slots::Slot;
 
 /// What the doctor calls a device whose session is on another node.
@@ -107,6 +108,8 @@ pub struct New {
     pub shown: Shown,
     /// Where it comes from; without a port where a proxy of ours does not tell it.
     pub peer: SocketAddr,
+    /// See [`Handle::whose`].
+    pub whose: Arc<Whose>,
     /// See [`Handle::from`].
     pub from: Option<(SocketAddr, Arc<Proof>)>,
     /// What the connection and the request tell, for people.
@@ -129,6 +132,7 @@ pub fn begin(core: &Arc<Core>, new: New) -> Handle {
         inbox,
         coming: Arc::default(),
         cookies: Arc::default(),
+        whose: new.whose.clone(),
         from: new.from.clone(),
     };
     core.sessions.enter(handle.clone());
@@ -161,6 +165,7 @@ async fn run(
         number,
         shown,
         peer,
+        whose,
         from: _,
         info,
         elsewhere,
@@ -177,6 +182,7 @@ async fn run(
         core,
         inputs,
         cookies,
+        whose,
         shown,
         peer,
         info,
@@ -213,6 +219,8 @@ pub(super) struct Running {
     inputs: mpsc::Receiver<Input>,
     /// See [`Handle::cookies`].
     pub(super) cookies: Arc<OnceLock<Cookies>>,
+    /// See [`Handle::whose`].
+    pub(super) whose: Arc<Whose>,
     pub(super) shown: Shown,
     pub(super) peer: SocketAddr,
     pub(super) info: serde_json::Value,

@@ -14,6 +14,7 @@ use super::conversation::quirks::Cookies;
 use super::core::Owner;
 use super::door::Proof;
 use super::session::Input;
+use super::whose::Whose;
 
 /// The name of the cookie; what the field has seen most.
 const COOKIE: &str = "session";
@@ -33,6 +34,8 @@ pub struct Handle {
     pub coming: Arc<AtomicUsize>,
     /// How its device wants its cookie, once it has said who it is and that is known.
     pub cookies: Arc<OnceLock<Cookies>>,
+    /// Whose it is: others that show its cookie are sent away.
+    pub whose: Arc<Whose>,
     /// The connection that it began on, as a proxy of ours tells it, and what was proved there: with
     /// the same proof, it stands for that connection.
     pub from: Option<(SocketAddr, Arc<Proof>)>,
@@ -151,12 +154,13 @@ impl Sessions {
         (!handle.inbox.is_closed()).then(|| handle.clone())
     }
 
-    /// The one of this number, whose device has shown its cookie.
-    fn shown(&self, number: u64) -> Option<Handle> {
-        let mut open = self.lock();
-        let handle = open.of.get(&number).cloned()?;
-        open.by_itself(&handle);
-        Some(handle)
+    fn of(&self, number: u64) -> Option<Handle> {
+        self.lock().of.get(&number).cloned()
+    }
+
+    /// Its device has shown its cookie.
+    pub fn shown(&self, handle: &Handle) {
+        self.lock().by_itself(handle);
     }
 
     /// Returns when there is none.
@@ -197,7 +201,7 @@ impl Sessions {
                     continue;
                 }
                 let number = u64::from_str_radix(number, 16).ok();
-                match number.and_then(|number| self.shown(number)) {
+                match number.and_then(|number| self.of(number)) {
                     Some(handle) => return Cookie::Open(handle),
                     None => best = Cookie::Over,
                 }
@@ -239,6 +243,7 @@ mod tests {
             coming: Arc::default(),
             inbox: mpsc::channel(1).0,
             cookies: Arc::default(),
+            whose: Arc::new(Whose::new(None, None, None)),
             from: None,
         };
         sessions.enter(handle(7));
@@ -279,6 +284,7 @@ mod tests {
             coming: Arc::default(),
             inbox: inbox.clone(),
             cookies: Arc::default(),
+            whose: Arc::new(Whose::new(None, None, None)),
             from: Some((at, Arc::new(Proof::Certificate { tenant: None }))),
         };
         let found = |from| sessions.from(from).map(|handle| handle.number);
@@ -290,7 +296,12 @@ mod tests {
         // One that keeps its cookie is found by that alone.
         let cookie = set_cookie(b"s", &node("node-1"), 8, 100, None);
         let by_cookie = sessions.find(b"s", &node("node-1"), [&*cookie].into_iter(), 101);
-        assert!(matches!(by_cookie, Cookie::Open(handle) if handle.number == 8));
+        let Cookie::Open(kept) = by_cookie else {
+            panic!("{by_cookie:?}");
+        };
+        // Not before it is known that it was its device that showed it.
+        assert_eq!((kept.number, found(at)), (8, Some(8)));
+        sessions.shown(&kept);
         assert_eq!(found(at), None);
         sessions.enter(handle(8));
         assert_eq!(found(at), Some(8));

@@ -150,6 +150,7 @@ impl Running {
                 metrics::counter!("headend_cwmp_admissions_total", "result" => "admitted")
                     .increment(1);
                 let device = admitted.guest.device;
+                self.whose.is(device, who);
                 let seen = seen.filter(|seen| seen.known().path.device == device);
                 reachable(core, &admitted.guest, &inform, seen.as_ref()).await;
                 self.known(&quirks);
