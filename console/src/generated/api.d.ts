@@ -2613,6 +2613,8 @@ export interface components {
             address?: string | null;
             /** @description `link` (an open one), `dial`, or a connection request over `http`, `udp` or `xmpp`. */
             method: string;
+            /** @description Why it cannot be used, in words, like an address that the device told and that is none; null where it can. */
+            problem?: string | null;
         };
         /** @description A connection that was turned away. */
         Refusal: {

@@ -240,6 +240,7 @@ export const device = {
     lastTried: 'Last tried',
     result: 'Result',
     notTold: 'it has told no address for this',
+    unusable: 'cannot be used',
     noWays: 'Nobody can turn to it on this path; it comes by itself.',
     over: (protocol: string, transport: string) => protocol === transport ? protocol.toUpperCase() : `${protocol.toUpperCase()} over ${({ websocket: 'WebSocket', mqtt: 'MQTT', stomp: 'STOMP' } as Record<string, string>)[transport] ?? transport}`,
     methods: { link: 'the open link', dial: 'dialling it', websocket: 'WebSocket', http: 'HTTP connection request', udp: 'UDP connection request', xmpp: 'XMPP connection request' } as Record<string, string>,

@@ -162,6 +162,9 @@ pub struct ReachMethod {
     pub method: String,
     /// Where to; null for an open link.
     pub address: Option<String>,
+    /// Why it cannot be used, in words, like an address that the device told and that is none; null where it can.
+    #[serde(default)]
+    pub problem: Option<String>,
 }
 
 /// One attempt to reach a device: to dial it, or to ask it to come.

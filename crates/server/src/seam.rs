@@ -31,6 +31,8 @@ pub struct Way {
     pub method: String,
     /// Where to, without credentials.
     pub address: String,
+    /// Why it cannot be used, in words.
+    pub problem: Option<String>,
 }
 
 /// The session context that a link is in: USP between the endpoints themselves.

@@ -180,9 +180,9 @@ function Ways({ path }: { path: Reach['paths'][number] }) {
           {all.map((way) => (
             <tr key={`${way.method} ${way.address ?? ''}`}>
               <td className="nowrap">{way.known ? r.methods[way.method] ?? way.method : <span className="dim">{r.methods[way.method] ?? way.method}</span>}</td>
-              <td className={classes.address}>{way.address ? <span className="mono">{way.address}</span> : <span className="dim">{way.known ? '-' : r.notTold}</span>}</td>
+              <td className={classes.address}>{way.address ? <span className={way.problem ? 'mono dim' : 'mono'}>{way.address}</span> : <span className="dim">{way.known ? '-' : r.notTold}</span>}</td>
               <td>{way.last ? <Ago at={way.last.at} /> : <span className="dim nowrap">{way.method === 'link' ? '-' : t.common.never}</span>}</td>
-              <td className={classes.result}>{way.method === 'link' ? <State tone="ok">{r.connected}</State> : way.last ? <span className="row"><State tone={way.last.ok ? 'ok' : 'bad'}>{way.last.ok ? r.attemptOk : r.attemptFailed}</State> {way.last.words}</span> : <span className="dim">-</span>}</td>
+              <td className={classes.result}>{way.method === 'link' ? <State tone="ok">{r.connected}</State> : way.problem ? <span className="row"><State tone="bad">{r.unusable}</State> {way.problem}</span> : way.last ? <span className="row"><State tone={way.last.ok ? 'ok' : 'bad'}>{way.last.ok ? r.attemptOk : r.attemptFailed}</State> {way.last.words}</span> : <span className="dim">-</span>}</td>
             </tr>
           ))}
         </tbody>

@@ -13,8 +13,14 @@ describe('the ways to a device', () => {
     ]);
   });
 
+  it('say why one of them cannot be used', () => {
+    const problem = 'its ConnectionRequestURL cannot be used: it names no host';
+    const found = ways({ protocol: 'cwmp', methods: [{ method: 'http', address: 'http://', problem }], attempts: [] });
+    expect(found.map((one) => one.problem)).toEqual([problem, undefined, undefined]);
+  });
+
   it('of a device that keeps its link are the link, or dialling it', () => {
-    expect(ways({ protocol: 'usp', methods: [{ method: 'link', address: null }], attempts: [] })).toEqual([{ method: 'link', address: undefined, known: true, last: undefined, tried: 0 }]);
+    expect(ways({ protocol: 'usp', methods: [{ method: 'link', address: null }], attempts: [] })).toEqual([{ method: 'link', address: undefined, known: true, problem: undefined, last: undefined, tried: 0 }]);
     const dialled = ways({ protocol: 'usp', methods: [{ method: 'dial', address: 'ws://192.0.2.1/' }], attempts: [attempt('websocket', false)] });
     expect(dialled[0]?.last?.ok).toBe(false);
     expect(ways({ protocol: 'usp', methods: [], attempts: [] })).toEqual([]);

@@ -9,6 +9,8 @@ export interface Way {
   /** Where to; undefined for an open link, and for a way that the device has not told. */
   address: string | undefined;
   known: boolean;
+  /** Why it cannot be used, in words. */
+  problem: string | undefined;
   /** The last attempt in this way. */
   last: Attempt | undefined;
   tried: number;
@@ -20,11 +22,11 @@ const requests = ['http', 'udp', 'xmpp'];
 const transportOf: Record<string, string> = { dial: 'websocket' };
 
 export function ways({ protocol, methods, attempts }: Pick<Path, 'protocol' | 'methods' | 'attempts'>): Way[] {
-  const of = (method: string, address: string | undefined, known: boolean): Way => {
+  const of = (method: string, address: string | undefined, known: boolean, problem?: string): Way => {
     const made = attempts.filter((one) => one.method === (transportOf[method] ?? method));
-    return { method, address, known, last: made[0], tried: made.length };
+    return { method, address, known, problem, last: made[0], tried: made.length };
   };
-  const told = methods.map((one) => of(one.method, one.address ?? undefined, true));
+  const told = methods.map((one) => of(one.method, one.address ?? undefined, true, one.problem ?? undefined));
   const missing = protocol === 'cwmp' ? requests.filter((method) => !methods.some((one) => one.method === method)) : [];
   return [...told, ...missing.map((method) => of(method, undefined, false))];
 }

@@ -29,20 +29,24 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads a ConnectionRequestURL.
-    pub fn parse(url: &str) -> Option<Self> {
-        let (scheme, rest) = url.trim().split_once("://")?;
+    /// Reads a ConnectionRequestURL; the error says in words what is wrong with it.
+    pub fn parse(url: &str) -> Result<Self, &'static str> {
+        const SCHEME: &str = "it does not begin with http:// or https://";
+        const HOST: &str = "it names no host";
+        const PORT: &str = "its port is no number from 1 to 65535";
+        const CHARACTERS: &str = "there are spaces or control characters in it";
+        let (scheme, rest) = url.trim().split_once("://").ok_or(SCHEME)?;
         let tls = match &*scheme.to_ascii_lowercase() {
             "http" => false,
             "https" => true,
-            _ => return None,
+            _ => return Err(SCHEME),
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         // Credentials in a URL are nobody's business.
-        let authority = authority.rsplit('@').next()?;
+        let authority = authority.rsplit('@').next().unwrap_or_default();
         let (host, port) = match authority.strip_prefix('[') {
             Some(rest) => {
-                let (host, rest) = rest.split_once(']')?;
+                let (host, rest) = rest.split_once(']').ok_or(HOST)?;
                 (host, rest.strip_prefix(':'))
             }
             None => match authority.split_once(':') {
@@ -51,14 +55,17 @@ impl Target {
             },
         };
         let port = match port {
-            Some(port) => port.parse().ok().filter(|port| *port > 0)?,
+            Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or(PORT)?,
             None if tls => 443,
             None => 80,
         };
         // What would end the line of the request.
         let bad = |c: char| c.is_ascii_whitespace() || c.is_control();
-        if host.is_empty() || host.contains(bad) || path.contains(bad) {
-            return None;
+        if host.contains(bad) || path.contains(bad) {
+            return Err(CHARACTERS);
+        }
+        if host.is_empty() {
+            return Err(HOST);
         }
         let path = match path.strip_prefix('?') {
             Some(query) => format!("/?{query}"),
@@ -66,7 +73,7 @@ impl Target {
             None => path.to_owned(),
         };
         let host = host.to_owned();
-        Some(Self {
+        Ok(Self {
             tls,
             host,
             port,
@@ -160,8 +167,7 @@ impl ConnectionRequest {
         timeout: Duration,
         cnonce: impl Into<String>,
     ) -> Result<Self, Error> {
-        let target = Target::parse(url)
-            .ok_or(Error::PeerMisbehaved("a ConnectionRequestURL that is none"))?;
+        let target = Target::parse(url).map_err(Error::PeerMisbehaved)?;
         let deadline = now
             .checked_add(timeout)
             .ok_or(Error::ApiMisuse("a timeout without end"))?;

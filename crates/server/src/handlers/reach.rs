@@ -58,10 +58,11 @@ pub async fn show(
     let linked = |path: &PathRecord| path.transport != CWMP && connected(path, at);
     let visits =
         !dialled && !paths.iter().any(linked) && paths.iter().any(|path| path.transport == CWMP);
+    let usable = ways.iter().filter(|way| way.problem.is_none());
+    let mut methods: Vec<&str> = usable.map(|way| way.method.as_str()).collect();
+    methods.dedup();
     let wake = match (verdict.word, dialled) {
-        _ if visits && !ways.is_empty() => {
-            let mut methods: Vec<&str> = ways.iter().map(|way| way.method.as_str()).collect();
-            methods.dedup();
+        _ if visits && !methods.is_empty() => {
             WakeAbility {
                 possible: true,
                 words: format!(
@@ -72,9 +73,15 @@ pub async fn show(
         }
         _ if visits => WakeAbility {
             possible: false,
-            words:
-                "It has not told how it can be asked to come; it comes by itself, at its interval."
-                    .to_owned(),
+            words: match ways.iter().find_map(|way| way.problem.as_deref()) {
+                Some(why) => format!(
+                    "It cannot be asked to come: {why}. It comes by itself, at its interval."
+                ),
+                None => {
+                    "It has not told how it can be asked to come; it comes by itself, at its interval."
+                        .to_owned()
+                }
+            },
         },
         (PresenceWord::Online, _) => WakeAbility {
             possible: true,
@@ -257,6 +264,7 @@ fn methods(path: &PathRecord, open: bool, ways: &[Way]) -> Vec<ReachMethod> {
     let method = |method: &str, address: Option<String>| ReachMethod {
         method: method.to_owned(),
         address,
+        problem: None,
     };
     if path.transport != CWMP {
         let link = open.then(|| method("link", None));
@@ -265,7 +273,10 @@ fn methods(path: &PathRecord, open: bool, ways: &[Way]) -> Vec<ReachMethod> {
         return link.into_iter().chain(dial).collect();
     }
     ways.iter()
-        .map(|way| method(&way.method, Some(way.address.clone())))
+        .map(|way| ReachMethod {
+            problem: way.problem.clone(),
+            ..method(&way.method, Some(way.address.clone()))
+        })
         .collect()
 }
 

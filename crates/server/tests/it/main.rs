@@ -20,6 +20,7 @@ mod puppet;
 #[allow(dead_code, reason = "the tests of sessions use the rest of it")]
 #[path = "../cwmp/raw.rs"]
 mod raw;
+mod reach;
 mod rig;
 mod sends;
 mod session;

@@ -58,7 +58,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\n\r\n";
 fn urls_of_the_field_are_read() {
     let target = |url| Target::parse(url).map(|t| (t.tls, t.host, t.port, t.path));
     let expect =
-        |tls, host: &str, port, path: &str| Some((tls, host.to_owned(), port, path.to_owned()));
+        |tls, host: &str, port, path: &str| Ok((tls, host.to_owned(), port, path.to_owned()));
     assert_eq!(
         target("http://192.0.2.1:7547"),
         expect(false, "192.0.2.1", 7547, "/")
@@ -68,18 +68,24 @@ fn urls_of_the_field_are_read() {
         expect(true, "2001:db8::1", 443, "/a?b")
     );
     assert_eq!(target("http://u:p@h:80?q"), expect(false, "h", 80, "/?q"));
-    for bad in [
-        "",
-        "h:80",
-        "ftp://h/",
-        "http://",
-        "http://h:0/",
-        "http://h:99999/",
-        "http://[::1/",
-        "http://h/a b",
-        "http://h/\r\nX: y",
+    for (bad, why) in [
+        ("", "does not begin"),
+        ("h:80", "does not begin"),
+        ("not a url", "does not begin"),
+        ("ftp://h/", "does not begin"),
+        ("http://", "no host"),
+        ("http:///x", "no host"),
+        ("http://h:0/", "port"),
+        ("http://h:99999/", "port"),
+        ("http://h:x/", "port"),
+        ("http://[::1/", "no host"),
+        ("http://h/a b", "spaces"),
+        ("http://h/\r\nX: y", "control characters"),
     ] {
-        assert_eq!(target(bad), None, "{bad:?}");
+        assert!(
+            target(bad).is_err_and(|words| words.contains(why)),
+            "{bad:?}"
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use crate::remote::{Connection, client::Client, events, output};
 use anyhow::Result;
 use api::device::{Device, DeviceDetail, Presence};
 use api::event::{Event, TimelineQuery};
-use api::reach::{QuirkPack, Reach, WakeCredential, WakeCredentialSource, Woken};
+use api::reach::{QuirkPack, Reach, ReachMethod, WakeCredential, WakeCredentialSource, Woken};
 use api::value::{Value, ValueQuery};
 
 #[derive(clap::Args)]
@@ -100,13 +100,19 @@ pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
             rows.push(("last came", output::ago(path.evidence_at)));
             rows.push(("expected", output::until(path.expected_by)));
         }
-        let methods = path.methods.iter().map(|one| match &one.address {
+        let words = |one: &ReachMethod| match &one.address {
             Some(address) => format!("{} at {address}", one.method),
             None => one.method.clone(),
-        });
-        let methods: Vec<String> = methods.collect();
+        };
+        let usable = path.methods.iter().filter(|one| one.problem.is_none());
+        let methods: Vec<String> = usable.map(words).collect();
         if !methods.is_empty() {
             rows.push(("reached by", methods.join(", ")));
+        }
+        for method in &path.methods {
+            if let Some(problem) = &method.problem {
+                rows.push(("not reached by", format!("{}: {problem}", words(method))));
+            }
         }
         for pack in &path.quirk_packs {
             rows.push(("quirk pack", quirk_pack(pack)));

@@ -119,11 +119,13 @@ impl Links for Adapter {
                 return None;
             }
             let ways = self.core.waker.ways(tenant, device).await;
-            let Some(first) = ways.first() else {
-                return Some(Err(
-                    "it has not told how it can be asked to come: it comes by itself, at its next interval"
-                        .to_owned(),
-                ));
+            let Some(first) = ways.iter().find(|way| way.problem.is_none()) else {
+                let why = ways.iter().find_map(|way| way.problem.clone());
+                let why =
+                    why.unwrap_or_else(|| "it has not told how it can be asked to come".to_owned());
+                return Some(Err(format!(
+                    "{why}: it comes by itself, at its next interval"
+                )));
             };
             if !self.core.waker.wake(tenant, device) {
                 return Some(Err(

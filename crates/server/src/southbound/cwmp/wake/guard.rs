@@ -173,6 +173,17 @@ fn link_local(address: IpAddr) -> Option<&'static str> {
     link_local.then_some("a link-local address")
 }
 
+/// Whether an address counts only in the network that has it: private, shared by carriers, or local to a link.
+pub(super) fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private() || v4.is_link_local() || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
 /// Where clouds keep the credentials of their machines, beside 169.254.169.254.
 const CLOUDS: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),

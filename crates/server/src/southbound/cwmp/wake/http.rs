@@ -52,7 +52,8 @@ impl Http {
         let begun = Instant::now();
         let request = ConnectionRequest::new(begun, url, credentials, self.time, cnonce);
         let Ok(mut request) = request else {
-            return Said::Refused("its ConnectionRequestURL is none".to_owned());
+            let why = problem(url).unwrap_or_default();
+            return Said::Refused(format!("nothing was sent: {why}"));
         };
         let deadline = tokio::time::Instant::from_std(begun + self.time);
         let addresses = match timeout_at(deadline, self.addresses(request.target())).await {
@@ -194,6 +195,12 @@ impl Http {
             Err(error) => Err(format!("TLS: {}", text(&error.to_string()))),
         }
     }
+}
+
+/// Why nobody can be asked by this URL, in words.
+pub(super) fn problem(url: &str) -> Option<String> {
+    let why = Target::parse(url).err()?;
+    Some(format!("its ConnectionRequestURL cannot be used: {why}"))
 }
 
 fn connect_words(error: &io::Error) -> String {

@@ -1,10 +1,11 @@
 //! Waking one device: rounds through its ways, with growing pauses, until it comes or nothing waits
 //! for it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cwmp::reach::http::Target;
 use fleet::{DeviceId, Event, EventKind, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,7 +15,7 @@ use super::super::login::Login;
 use super::super::reach::{CONNECTION_REQUEST, Reach};
 use super::devices::Task;
 use super::limits::RETRY_MAX;
-use super::{Said, Shown, Waker, Whose, udp};
+use super::{Said, Shown, Waker, Whose, guard, http, udp, xmpp};
 use crate::seam::Attempt;
 use crate::southbound::slots::Slots;
 use crate::state::now;
@@ -72,6 +73,16 @@ impl Way {
         crate::seam::Way {
             method: self.method().as_str().to_owned(),
             address: self.address(),
+            problem: self.problem(),
+        }
+    }
+
+    /// Why it cannot be used, in words.
+    fn problem(&self) -> Option<String> {
+        match self {
+            Self::Http(url) => http::problem(url),
+            Self::Xmpp(jid) => xmpp::problem(jid),
+            Self::Udp(_) => None,
         }
     }
 
@@ -102,20 +113,32 @@ pub(super) struct Known {
     pub ways: Vec<Way>,
 }
 
-/// The ways to a device, the most promising first: what worked last, then what suits its network.
+/// The ways to a device, the most promising first: what worked last, then what suits its network. What cannot be used
+/// is last.
 pub(super) fn ways(reach: &Reach, seen: Option<SocketAddr>, worked: Option<Method>) -> Vec<Way> {
     let http = reach.http_url.clone().map(Way::Http);
     let xmpp = reach.xmpp_jid.clone().map(Way::Xmpp);
     let told = reach.udp_address.as_deref().and_then(udp::address);
     let told = told.filter(|told| Some(*told) != seen);
+    let behind = reach.nat_detected || is_behind(reach, seen.or(told));
     let udp = [seen, told].into_iter().flatten().map(Way::Udp);
     // Behind a NAT the URL is usually an address of the home: it would cost a time-out.
-    let mut ways: Vec<Way> = match reach.nat_detected {
+    let mut ways: Vec<Way> = match behind {
         true => xmpp.into_iter().chain(udp).chain(http).collect(),
         false => http.into_iter().chain(xmpp).chain(udp).collect(),
     };
-    ways.sort_by_key(|way| Some(way.method()) != worked);
+    ways.sort_by_key(|way| (way.problem().is_some(), Some(way.method()) != worked));
     ways
+}
+
+/// Whether a device is behind a NAT though it does not say so: its URL has an address of a private network, and
+/// datagrams come from another one.
+fn is_behind(reach: &Reach, udp: Option<SocketAddr>) -> bool {
+    let target = reach.http_url.as_deref().map(Target::parse);
+    let host = target.and_then(|target| target.ok()?.host.parse::<IpAddr>().ok());
+    let outside = udp.map(|udp| udp.ip().to_canonical());
+    host.zip(outside)
+        .is_some_and(|(host, outside)| guard::is_private(host) && host != outside)
 }
 
 impl Waker {
@@ -394,59 +417,4 @@ fn seconds(time: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reach() -> Reach {
-        Reach {
-            http_url: Some("http://10.0.0.1:7547/".into()),
-            udp_address: Some("192.0.2.1:4000".into()),
-            xmpp_jid: Some("cpe@example.net/x".into()),
-            ..Reach::default()
-        }
-    }
-
-    fn order(reach: &Reach, seen: Option<&str>, worked: Option<Method>) -> Vec<String> {
-        let seen = seen.map(|seen| seen.parse().unwrap());
-        let ways = ways(reach, seen, worked);
-        ways.iter()
-            .map(|way| format!("{} {}", way.method().as_str(), way.address()))
-            .collect()
-    }
-
-    #[test]
-    fn what_worked_last_goes_first_and_a_nat_puts_http_last() {
-        let (http, xmpp) = ("http http://10.0.0.1:7547/", "xmpp cpe@example.net/x");
-        let udp = "udp 192.0.2.1:4000";
-        assert_eq!(order(&reach(), None, None), [http, xmpp, udp]);
-        let udp_first = order(&reach(), None, Some(Method::Udp));
-        assert_eq!(udp_first, [udp, http, xmpp]);
-        let behind = Reach {
-            nat_detected: true,
-            ..reach()
-        };
-        assert_eq!(order(&behind, None, None), [xmpp, udp, http]);
-        // The address that our STUN server saw is fresher than the one that was told.
-        let seen = order(&behind, Some("192.0.2.1:5000"), Some(Method::Udp));
-        assert_eq!(seen, ["udp 192.0.2.1:5000", udp, xmpp, http]);
-        let same = order(&behind, Some("192.0.2.1:4000"), None);
-        assert_eq!(same, [xmpp, udp, http]);
-        assert!(order(&Reach::default(), None, None).is_empty());
-    }
-
-    #[test]
-    fn addresses_of_datagrams_are_read_as_devices_write_them() {
-        let read = |text| udp::address(text).map(|address| address.to_string());
-        for (text, expected) in [
-            ("192.0.2.1:4000", Some("192.0.2.1:4000")),
-            (" 192.0.2.1 ", Some("192.0.2.1:80")),
-            ("[2001:db8::1]:80", Some("[2001:db8::1]:80")),
-            ("2001:db8::1", Some("[2001:db8::1]:80")),
-            ("192.0.2.1:0", None),
-            ("example.net:80", None),
-            ("", None),
-        ] {
-            assert_eq!(read(text).as_deref(), expected, "{text}");
-        }
-    }
-}
+mod tests;

@@ -111,6 +111,13 @@ pub struct Xmpp {
     answer_time: Duration,
 }
 
+const NO_JID: &str = "its ConnReqJabberID is no address";
+
+/// Why nobody can be asked at this address, in words.
+pub(super) fn problem(jid: &str) -> Option<String> {
+    Jid::parse(jid).is_none().then(|| NO_JID.to_owned())
+}
+
 impl Xmpp {
     /// Connects, and stays so until the server stops.
     pub fn start(account: Account, answer_time: Duration, shutdown: CancellationToken) -> Self {
@@ -142,7 +149,7 @@ impl Xmpp {
     pub(super) async fn ask(&self, jid: &str, shown: Shown) -> Said {
         let refused = |words: &str| Said::Refused(words.to_owned());
         let Some(to) = Jid::parse(jid) else {
-            return refused("its ConnReqJabberID is no address");
+            return refused(NO_JID);
         };
         // Its credentials go to no server that nobody named.
         if !self

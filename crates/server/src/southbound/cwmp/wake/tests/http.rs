@@ -150,7 +150,10 @@ async fn what_else_is_answered_is_said_in_words() {
         "{said:?}"
     );
     let said = client(false).ask("telnet://h/", known()).await;
-    assert_eq!(refused(&said), "its ConnectionRequestURL is none");
+    assert_eq!(
+        refused(&said),
+        "nothing was sent: its ConnectionRequestURL cannot be used: it does not begin with http:// or https://"
+    );
 }
 
 #[tokio::test]
