@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fleet::southbound::{Failure, Job, JobId, Op};
-use fleet::{DeviceId, Fact, Southbound};
+use fleet::{DeviceId, Fact, Protocol, Southbound};
 use server::south::Links;
 
 use crate::raw::Cpe;
@@ -19,7 +19,7 @@ fn submit(world: &World, device: DeviceId, id: u64) {
         op,
         timeout: PATIENCE,
         transcript: None,
-        over: fleet::Protocol::Cwmp,
+        over: Protocol::Cwmp,
     };
     world.adapter.submit(&world.tenant, device, job);
 }
@@ -72,6 +72,30 @@ async fn what_is_asked_before_the_end_of_the_old_session_is_heard_is_not_done_in
     submit(&world, device, 3);
     let asked = back.post(&[], "").await;
     assert_eq!(asked.status, 200, "{}", asked.text());
+}
+
+#[tokio::test]
+async fn a_rest_of_the_session_before_does_not_end_the_new_one() {
+    /// Long enough for an answer that does not wait.
+    const MOMENT: Duration = Duration::from_millis(500);
+    let mut world = waiting().await;
+    let (mut cut, device) = comes(&mut world).await;
+    submit(&world, device, 1);
+    assert_eq!(cut.post(&[], "").await.status, 200, "it is asked");
+    let mut back = world.cpe("S1").await;
+    assert_eq!(back.come().await.status, 200);
+    until("the new session to say that it is there", || async {
+        (world.facts.len() >= 3).then_some(())
+    })
+    .await;
+    // Whoever asks has heard that the answer is lost, and will ask again.
+    world.adapter.rest(&world.tenant, device, Protocol::Cwmp);
+    world.can_be_asked(device).await;
+    let mut posting = std::pin::pin!(back.post(&[], ""));
+    let early = tokio::time::timeout(MOMENT, &mut posting).await;
+    assert!(early.is_err(), "the session is over: {early:?}");
+    submit(&world, device, 2);
+    assert_eq!(posting.await.status, 200, "it is asked again");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod body;
+mod cut_sessions;
 mod events;
 mod files;
 mod handing;

@@ -79,7 +79,10 @@ impl Southbound for Adapter {
     }
 
     fn rest(&self, tenant: &TenantId, device: DeviceId, _: Protocol) {
-        if let Some(session) = self.session(tenant, device) {
+        // One that is not known yet is there for what the one before it was asked and did not answer.
+        if let Some(session) = self.session(tenant, device)
+            && session.is_known()
+        {
             tell(&session.inbox, Command::Rest);
         }
     }
