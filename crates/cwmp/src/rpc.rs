@@ -251,12 +251,16 @@ mod tests {
     use super::*;
     use crate::fault::Fault;
     use crate::retry::Random;
-    use crate::soap::{Body, Booleans, Envelope, Header, decode, encode};
+    use crate::soap::{Body, Booleans, Envelope, Header, Oddities, decode, encode};
 
     fn survives(envelope: &Envelope, booleans: Booleans) {
         let text = encode(envelope, booleans);
-        let again = decode(text.as_bytes(), Some(crate::soap::CONTENT_TYPE));
-        assert_eq!(again.as_ref(), Ok(envelope), "{text}");
+        let mut again = decode(text.as_bytes(), Some(crate::soap::CONTENT_TYPE)).unwrap();
+        // What was left out is noted by who reads it.
+        for odd in [Oddities::NO_RESULT, Oddities::NO_TIMES] {
+            again.oddities.remove(odd);
+        }
+        assert_eq!(&again, envelope, "{text}");
     }
 
     proptest! {

@@ -390,7 +390,9 @@ fn method(reader: &mut Reader<'_>, element: &Element<'_>, partial: &mut Partial)
         return fault(reader).map(Body::Fault);
     }
     if let Some(method) = Method::parse(name) {
-        return method.read_request(reader, element).map(Body::Request);
+        let request = method.read_request(reader, element)?;
+        reader.odd.add(left_out(&request));
+        return Ok(Body::Request(request));
     }
     let answered = name.strip_suffix("Response").and_then(Method::parse);
     if let Some(method) = answered {
@@ -400,6 +402,27 @@ fn method(reader: &mut Reader<'_>, element: &Element<'_>, partial: &mut Partial)
     Ok(Body::Unknown {
         name: excerpt(name),
     })
+}
+
+/// What a request has to say and does not, of that without which it means something else.
+fn left_out(request: &Request) -> Oddities {
+    let (says_how, times) = match request {
+        Request::TransferComplete(done) => {
+            (done.says_how(), [&done.start_time, &done.complete_time])
+        }
+        Request::AutonomousTransferComplete(done) => {
+            (done.says_how(), [&done.start_time, &done.complete_time])
+        }
+        _ => return Oddities::default(),
+    };
+    let mut odd = Oddities::default();
+    if !says_how {
+        odd.add(Oddities::NO_RESULT);
+    }
+    if times.into_iter().any(Option::is_none) {
+        odd.add(Oddities::NO_TIMES);
+    }
+    odd
 }
 
 /// A SOAP fault, of 1.1 or with the words of 1.2, with CWMP's in it or not. The detail also counts

@@ -84,7 +84,12 @@ impl TransferPolicy {
         };
         self.enable
             && way
-            && self.results.has(!transfer.fault.code.is_none())
+            && self.results.has(
+                transfer
+                    .fault
+                    .as_ref()
+                    .is_some_and(|fault| fault.failure().is_some()),
+            )
             && listed(&self.file_types, |known| *known == transfer.file_type)
     }
 }
@@ -113,13 +118,13 @@ impl DuPolicy {
     }
 
     fn reports(&self, result: &AutonOpResultStruct) -> bool {
-        let code = result.fault.code;
+        let failure = result.fault.failure();
         self.enable
-            && self.results.has(!code.is_none())
+            && self.results.has(failure.is_some())
             && listed(&self.operations, |known| {
                 *known == result.operation_performed
             })
-            && (code.is_none() || listed(&self.fault_codes, |known| *known == code.0))
+            && failure.is_none_or(|code| listed(&self.fault_codes, |known| *known == code.0))
     }
 }
 
@@ -134,10 +139,7 @@ mod tests {
     use crate::rpc::FaultStruct;
 
     fn fault(code: u32) -> FaultStruct {
-        FaultStruct {
-            code: FaultCode(code),
-            text: String::new(),
-        }
+        FaultStruct::new(FaultCode(code), "")
     }
 
     #[test]
@@ -145,7 +147,7 @@ mod tests {
         let transfer = |is_download, code| AutonomousTransferComplete {
             is_download,
             file_type: "1 Firmware Upgrade Image".into(),
-            fault: fault(code),
+            fault: Some(fault(code)),
             ..AutonomousTransferComplete::default()
         };
         let mut policy = TransferPolicy::default();

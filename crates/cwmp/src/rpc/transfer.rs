@@ -155,12 +155,12 @@ message! {
     TransferComplete {
         /// The transfer.
         command_key: String = "CommandKey",
-        /// How it went; code 0 is well.
-        fault: FaultStruct = "FaultStruct",
-        /// When it began.
-        start_time: Timestamp = "StartTime",
-        /// When it ended.
-        complete_time: Timestamp = "CompleteTime",
+        /// How it went, unless it does not say: see [`FaultStruct::code`].
+        fault: Option<FaultStruct> = "FaultStruct",
+        /// When it began, if it says so.
+        start_time: Option<Timestamp> = "StartTime",
+        /// When it ended, if it says so.
+        complete_time: Option<Timestamp> = "CompleteTime",
     }
 }
 
@@ -172,11 +172,44 @@ message! {
 message! {
     /// A fault inside a message that is none itself.
     FaultStruct {
-        /// 0 is none.
-        code: FaultCode = "FaultCode",
+        /// 0 is none: it went well. Without a code nothing is said of that.
+        code: Option<FaultCode> = "FaultCode",
         /// In the device's words.
         text: String = "FaultString",
     }
+}
+
+impl FaultStruct {
+    /// With this code, in these words.
+    pub fn new(code: FaultCode, text: impl Into<String>) -> Self {
+        Self {
+            code: Some(code),
+            text: text.into(),
+        }
+    }
+
+    /// What went wrong, if it says that something did.
+    pub fn failure(&self) -> Option<FaultCode> {
+        self.code.filter(|code| !code.is_none())
+    }
+}
+
+impl TransferComplete {
+    /// Whether it says how the transfer went, as it has to.
+    pub fn says_how(&self) -> bool {
+        says_how(&self.fault)
+    }
+}
+
+impl AutonomousTransferComplete {
+    /// Whether it says how the transfer went, as it has to.
+    pub fn says_how(&self) -> bool {
+        says_how(&self.fault)
+    }
+}
+
+fn says_how(fault: &Option<FaultStruct>) -> bool {
+    fault.as_ref().is_some_and(|fault| fault.code.is_some())
 }
 
 message! {
@@ -194,12 +227,12 @@ message! {
         file_size: u64 = "FileSize",
         /// The name in the CPE.
         target_file_name: String = "TargetFileName",
-        /// How it went; code 0 is well.
-        fault: FaultStruct = "FaultStruct",
-        /// When it began.
-        start_time: Timestamp = "StartTime",
-        /// When it ended.
-        complete_time: Timestamp = "CompleteTime",
+        /// How it went, unless it does not say: see [`FaultStruct::code`].
+        fault: Option<FaultStruct> = "FaultStruct",
+        /// When it began, if it says so.
+        start_time: Option<Timestamp> = "StartTime",
+        /// When it ended, if it says so.
+        complete_time: Option<Timestamp> = "CompleteTime",
     }
 }
 

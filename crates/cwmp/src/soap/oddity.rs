@@ -40,6 +40,8 @@ oddities! {
     INFORM_PARAMETERS 19 "tells more parameters in an Inform than are taken: the last ones are left out"
     SECOND_MESSAGE 20 "sends a second message with this one, which is not looked at"
     ENVELOPE_NAMESPACE 21 "does not use the envelope of SOAP 1.1"
+    NO_RESULT 22 "does not say how the transfer went: there is no FaultStruct with a FaultCode"
+    NO_TIMES 23 "does not say when the transfer began and ended"
 }
 
 impl Oddities {
@@ -56,6 +58,11 @@ impl Oddities {
     /// Adds those of another.
     pub fn add(&mut self, other: Self) {
         self.0 |= other.0;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn remove(&mut self, other: Self) {
+        self.0 &= !other.0;
     }
 
     /// The sentence about each, after "the device".

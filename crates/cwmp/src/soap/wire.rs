@@ -21,6 +21,10 @@ pub(crate) type IsSecret<'a> = &'a dyn Fn(&str) -> bool;
 pub(crate) trait Wire: Sized {
     /// Reads the open element to its end.
     fn read(reader: &mut Reader<'_>, element: &Element<'_>) -> Result<Self>;
+    /// The same where it may be absent: `None` when what is there says nothing.
+    fn read_some(reader: &mut Reader<'_>, element: &Element<'_>) -> Result<Option<Self>> {
+        Self::read(reader, element).map(Some)
+    }
     /// Writes the element.
     fn write(&self, tag: &str, writer: &mut Writer);
     /// Puts masks over secrets.
@@ -298,16 +302,21 @@ impl Wire for InstanceNumber {
 
 /// A fault code; some devices write its name behind it.
 impl Wire for FaultCode {
-    fn read(reader: &mut Reader<'_>, _: &Element<'_>) -> Result<Self> {
+    fn read(reader: &mut Reader<'_>, element: &Element<'_>) -> Result<Self> {
+        Self::read_some(reader, element).map(Option::unwrap_or_default)
+    }
+
+    fn read_some(reader: &mut Reader<'_>, _: &Element<'_>) -> Result<Option<Self>> {
         let text = reader.text()?;
         let text = text.trim();
         let digits = text
             .find(|c: char| !c.is_ascii_digit())
             .unwrap_or(text.len());
-        Ok(Self(text[..digits].parse().unwrap_or_else(|_| {
+        let code = text[..digits].parse().ok().map(Self);
+        if code.is_none() {
             reader.odd.add(Oddities::NUMBER);
-            0
-        })))
+        }
+        Ok(code)
     }
 
     fn write(&self, tag: &str, writer: &mut Writer) {
@@ -364,7 +373,7 @@ impl Wire for Value {
 /// An element that may be absent.
 impl<T: Wire> Wire for Option<T> {
     fn read(reader: &mut Reader<'_>, element: &Element<'_>) -> Result<Self> {
-        T::read(reader, element).map(Some)
+        T::read_some(reader, element)
     }
 
     fn write(&self, tag: &str, writer: &mut Writer) {

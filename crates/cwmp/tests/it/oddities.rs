@@ -38,6 +38,47 @@ fn has(envelope: &Envelope, odd: Oddities) -> bool {
 }
 
 #[test]
+fn a_transfer_of_which_it_is_not_said_how_it_went_did_not_go_well() {
+    let said = |inner: &str| {
+        let told = format!("<CommandKey>k</CommandKey>{inner}");
+        text(&format!(
+            "<cwmp:TransferComplete>{told}</cwmp:TransferComplete>"
+        ))
+    };
+    let times = "<StartTime>0001-01-01T00:00:00Z</StartTime><CompleteTime>0001-01-01T00:00:00Z</CompleteTime>";
+    for inner in [
+        "",
+        "<FaultStruct/>",
+        "<FaultStruct><FaultString>well</FaultString></FaultStruct>",
+        "<FaultStruct><FaultCode></FaultCode></FaultStruct>",
+        "<FaultStruct><FaultCode>good</FaultCode></FaultStruct>",
+    ] {
+        let envelope = said(inner);
+        assert!(has(&envelope, Oddities::NO_RESULT), "{inner}");
+        assert!(has(&envelope, Oddities::NO_TIMES), "{inner}");
+        let Body::Request(Request::TransferComplete(done)) = &envelope.body else {
+            panic!("{envelope:?}");
+        };
+        assert!(!done.says_how(), "{done:?}");
+        assert_eq!((&*done.command_key, &done.start_time), ("k", &None));
+        // What was not sent is not shown.
+        let shown = cwmp::transcript::text(&envelope);
+        assert!(
+            !shown.contains("FaultCode:") && !shown.contains("0001"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("does not say how the transfer went"),
+            "{shown}"
+        );
+    }
+    let well = format!("<FaultStruct><FaultCode>0</FaultCode></FaultStruct>{times}");
+    let envelope = said(&well);
+    assert!(envelope.oddities.is_empty(), "{:?}", envelope.oddities);
+    assert!(cwmp::transcript::text(&envelope).contains("FaultCode: 0"));
+}
+
+#[test]
 fn every_prefix_of_the_field_is_read() {
     for prefix in [
         "soap-env:",
@@ -184,19 +225,8 @@ fn an_inform_without_its_parts_is_read() {
     assert!(text("<cwmp:Inform/>").oddities.is_empty());
 }
 
-/// A transfer that says nothing of a fault went well, and a change without a status is in force.
 #[test]
-fn results_without_their_parts_are_good_ones() {
-    let complete =
-        text("<cwmp:TransferComplete><CommandKey> k </CommandKey></cwmp:TransferComplete>");
-    let Body::Request(Request::TransferComplete(complete)) = complete.body else {
-        panic!();
-    };
-    assert!(complete.fault.code.is_none());
-    assert_eq!(
-        (&*complete.command_key, complete.start_time.time()),
-        ("k", None)
-    );
+fn a_change_without_a_status_is_in_force() {
     let set = text("<cwmp:SetParameterValuesResponse/>").body;
     assert_eq!(
         set,

@@ -186,9 +186,9 @@ fn firmware() {
     pair.cpe.boot(pair.now(), false).unwrap();
     let report = TransferComplete {
         command_key: "op-17".into(),
-        start_time: Timestamp::from_unix(1_767_225_610),
-        complete_time: Timestamp::from_unix(1_767_225_700),
-        ..TransferComplete::default()
+        fault: Some(FaultStruct::new(FaultCode::default(), "")),
+        start_time: Some(Timestamp::from_unix(1_767_225_610)),
+        complete_time: Some(Timestamp::from_unix(1_767_225_700)),
     };
     pair.cpe
         .transfer_complete(pair.now(), report, Cause::Download)

@@ -116,7 +116,10 @@ impl Dispatcher {
 
     /// A device said something by itself; it is in the event log already.
     fn noticed(&mut self, device: DeviceId, at: Timestamp, notice: Notice, now: Now) {
-        let decides = matches!(notice, Notice::Boot(_) | Notice::CommandCompleted { .. });
+        let decides = matches!(
+            notice,
+            Notice::Boot(_) | Notice::CommandCompleted { .. } | Notice::CommandOver { .. }
+        );
         let Some(entry) = self.devices.get_mut(&device).filter(|_| decides) else {
             return;
         };

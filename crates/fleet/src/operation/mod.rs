@@ -6,6 +6,7 @@
 mod add;
 mod asking;
 mod change;
+mod file;
 mod machine;
 mod operate;
 mod outcome;
@@ -26,6 +27,7 @@ use crate::id::{DeviceId, OperationId, TenantId};
 use crate::southbound::{Fault, PathValue, Protocol};
 use crate::time::Timestamp;
 
+pub use file::Went;
 pub use machine::{Input, Step, retry_delay};
 pub use operate::restarts;
 pub use outcome::{Outcome, OutcomeState, PathOutcome};

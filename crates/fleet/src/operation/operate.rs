@@ -1,13 +1,10 @@
 //! Running a command: once, with a fresh key; its end by answer, notification, start of the device
 //! or a look at the Request table.
 
-use std::collections::BTreeMap;
-
 use super::{Operation, OperationState, OutcomeState, Phase, Request, Step};
 use crate::limits;
 use crate::southbound::{Boot, CommandOutcome, CommandResult, Fault, Notice, Op, PathValue};
 use crate::time::Timestamp;
-use crate::transfer;
 
 /// 7023 Command canceled.
 const CANCELED: u32 = 7023;
@@ -195,6 +192,18 @@ impl Operation {
                 };
                 self.completed(&path, state, now);
             }
+            Notice::CommandOver {
+                object,
+                command,
+                key,
+                outputs,
+            } if *key == self.command_key() => {
+                self.outcome.keep_outputs(outputs.clone());
+                self.outcome
+                    .set(&format!("{object}{command}"), OutcomeState::Unknown);
+                let why = "the device says that it is over, and not how it went";
+                self.finish(OperationState::Unconfirmed, Some(why), now);
+            }
             Notice::Boot(boot) => self.booted(at, sent, boot, now),
             _ => {}
         }
@@ -256,25 +265,6 @@ impl Operation {
             // Commands rarely survive a start; look soon whether this one did.
             self.progress.not_before = None;
         }
-    }
-
-    /// Whether a device says that it has sent the file it was to send us: its word, until the file is here.
-    pub fn says_sent(&self) -> bool {
-        let sends = |args: &BTreeMap<String, String>| {
-            let mut named = args.values().filter_map(|value| transfer::named(value));
-            named.any(|what| matches!(what, transfer::Named::Upload(_)))
-        };
-        self.state == OperationState::Succeeded
-            && matches!(&self.request, Request::Operate { args, .. } if sends(args))
-    }
-
-    /// The device says that it has done it, and what can be seen here says otherwise.
-    pub fn disprove(&mut self, why: &str) {
-        self.state = OperationState::Failed;
-        for path in &mut self.outcome.paths {
-            path.state = OutcomeState::Unknown;
-        }
-        self.outcome.cause = Some(why.to_owned());
     }
 
     /// Who tells it was not asked to start, and cannot know who was: the other side of the device will say.

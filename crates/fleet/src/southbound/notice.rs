@@ -61,6 +61,18 @@ pub enum Notice {
         /// Output arguments, or why it failed.
         result: Result<BTreeMap<String, String>, Fault>,
     },
+    /// An asynchronous command came to its end, and the device did not say how (CWMP, a TransferComplete without a
+    /// FaultCode).
+    CommandOver {
+        /// Object of the command.
+        object: String,
+        /// Name, ends in `()`.
+        command: String,
+        /// The command key it was started with.
+        key: String,
+        /// What it says of that.
+        outputs: BTreeMap<String, String>,
+    },
     /// It introduces itself.
     OnBoard {
         /// OUI of the maker, six upper-case hexadecimal digits.

@@ -30,12 +30,12 @@ pub const OPERATIONS_DAYS: u32 = 90;
 /// How often finished operations are looked through for old ones.
 pub const PURGE_EVERY: Duration = Duration::from_secs(600);
 
-/// How long a file that is still coming is waited for when its device says that it has sent it: what is
-/// left to do then is to write the last of it to the disk. One call of the store is held meanwhile.
-pub const UPLOAD_SETTLE_MAX: Duration = Duration::from_secs(10);
+/// How long a file that is still on its way is waited for when its device says that it has sent or fetched it: what is
+/// left to do then is to write the last of it to the disk, or down. One call of the store is held meanwhile.
+pub const TRANSFER_SETTLE_MAX: Duration = Duration::from_secs(10);
 
 /// How often it is looked for meanwhile.
-pub const UPLOAD_SETTLE_STEP: Duration = Duration::from_millis(100);
+pub const TRANSFER_SETTLE_STEP: Duration = Duration::from_millis(100);
 
 /// Time for open writes when the server stops.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(5);

@@ -401,7 +401,9 @@ async fn evidence(store: &Store, operation: &Operation, after: Place) -> store::
 /// Ends of other commands say nothing; each start may.
 fn speaks_of(notice: &fleet::Notice, command_key: &str) -> bool {
     match notice {
-        fleet::Notice::CommandCompleted { key, .. } => key == command_key,
+        fleet::Notice::CommandCompleted { key, .. } | fleet::Notice::CommandOver { key, .. } => {
+            key == command_key
+        }
         _ => true,
     }
 }
@@ -415,10 +417,8 @@ async fn save(
 ) -> Input {
     let now = now();
     let (tenant, device, id) = (operation.tenant.clone(), operation.device, operation.id);
-    match proof::missing(store, &operation).await {
-        Ok(None) => {}
-        Ok(Some(why)) => operation.disprove(&why),
-        Err(error) => return Input::Saved(device, id, write, written(Err(error))),
+    if let Err(error) = proof::weigh(store, &mut operation).await {
+        return Input::Saved(device, id, write, written(Err(error)));
     }
     if operation.state.is_final() && operation.state != previous {
         let labels = [

@@ -1,4 +1,5 @@
-//! Files on their way in: when they are asked for, when they count, and when they did not come.
+//! Files on their way in and out: when they are asked for, when they count, and when they did not come or were not
+//! fetched.
 
 use crate::files::{LIFE, Link, configured, file, on_disk};
 use crate::raw::{Cpe, Wire, envelope, fault};
@@ -8,7 +9,8 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A device with a tree of one parameter, which sends nothing at all where it is told to send, and says that it has.
+/// A device with a tree of one parameter, which sends nothing at all where it is told to send, and says that it has. It
+/// takes on what it is told to fetch, and fetches nothing.
 struct Sender {
     cpe: Cpe,
     http: reqwest::Client,
@@ -29,6 +31,17 @@ const MOMENT: Duration = Duration::from_millis(300);
 
 const TIMES: &str =
     "<StartTime>2026-01-01T00:00:00Z</StartTime><CompleteTime>2026-01-01T00:00:00Z</CompleteTime>";
+
+const WELL: &str = "<FaultStruct><FaultCode>0</FaultCode><FaultString></FaultString></FaultStruct>";
+
+/// A transfer is over, of which this is said.
+fn complete(key: &str, said: &str) -> String {
+    let told = format!("<CommandKey>{key}</CommandKey>{said}");
+    envelope(
+        "77",
+        &format!("<cwmp:TransferComplete>{told}</cwmp:TransferComplete>"),
+    )
+}
 
 /// What is in the first element of this name.
 fn inner(text: &str, tag: &str) -> String {
@@ -88,6 +101,12 @@ impl Sender {
                 format!("<cwmp:GetParameterNamesResponse>{list}</cwmp:GetParameterNamesResponse>");
             return envelope(id, &names);
         }
+        if asked.contains("<cwmp:Download>") {
+            self.key = Some(inner(asked, "CommandKey"));
+            let answer = format!("<Status>1</Status>{TIMES}");
+            let answer = format!("<cwmp:DownloadResponse>{answer}</cwmp:DownloadResponse>");
+            return envelope(id, &answer);
+        }
         if !asked.contains("<cwmp:Upload>") {
             return fault(id, 9002);
         }
@@ -115,6 +134,28 @@ impl Sender {
 
 /// A device that is told to send, and the operation that it has answered.
 async fn told(world: &World, serial: &str, later: bool, half: Option<bool>) -> (Sender, String) {
+    let (mut sender, device) = known(world, serial, later, half).await;
+    let asked = ("uploads", json!({"type": "config"}));
+    let operation = answered(world, &mut sender, &device, asked).await;
+    (sender, operation)
+}
+
+/// It answers what the API asks of it; the operation.
+async fn answered(
+    world: &World,
+    sender: &mut Sender,
+    device: &str,
+    (what, body): (&str, Value),
+) -> String {
+    let path = format!("/api/v1/devices/{device}/{what}");
+    let asked: Value = world.post(&path, body).await.json().await.unwrap();
+    sender.session("").await;
+    let operation = asked["operation"]["id"].as_str().unwrap();
+    format!("/api/v1/operations/{operation}")
+}
+
+/// A device that has come once, and its id.
+async fn known(world: &World, serial: &str, later: bool, half: Option<bool>) -> (Sender, String) {
     let key = world.post("/api/v1/setup-keys", json!({"name": serial}));
     let key: Value = key.await.json().await.unwrap();
     let cpe = Cpe::new(world.cwmp.unwrap(), serial).await;
@@ -132,12 +173,7 @@ async fn told(world: &World, serial: &str, later: bool, half: Option<bool>) -> (
     sender.session("").await;
     let found = world.read(&format!("/api/v1/devices?q={serial}")).await;
     let device = found["items"][0]["id"].as_str().unwrap().to_owned();
-    let path = format!("/api/v1/devices/{device}/uploads");
-    let asked = world.post(&path, json!({"type": "config"})).await;
-    let asked: Value = asked.json().await.unwrap();
-    sender.session("").await;
-    let operation = asked["operation"]["id"].as_str().unwrap();
-    (sender, format!("/api/v1/operations/{operation}"))
+    (sender, device)
 }
 
 /// An operation, when it is over.
@@ -154,15 +190,14 @@ async fn sends_nothing(world: &World, serial: &str, later: bool) -> Value {
     let (mut sender, path) = told(world, serial, later, None).await;
     let key = sender.key.clone().expect("it was told to send");
     if later {
-        let well = "<FaultStruct><FaultCode>0</FaultCode><FaultString></FaultString></FaultStruct>";
-        let told = format!("<CommandKey>{key}</CommandKey>{well}{TIMES}");
-        let told = format!("<cwmp:TransferComplete>{told}</cwmp:TransferComplete>");
-        sender.session(&envelope("77", &told)).await;
+        sender
+            .session(&complete(&key, &format!("{WELL}{TIMES}")))
+            .await;
     }
     over(world, &path).await
 }
 
-/// `UPLOAD_SETTLE_MAX`
+/// `TRANSFER_SETTLE_MAX`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_still_coming_when_its_device_says_that_it_was_sent_is_waited_for() {
     for world in worlds().await {
@@ -191,6 +226,40 @@ async fn a_device_that_sends_an_empty_file_and_calls_it_a_success_has_failed() {
             let error = step["error"]["message"].as_str().unwrap();
             assert!(error.contains("empty file"), "{step:#}");
             assert_ne!(step["results"][0]["verified"], true, "{step:#}");
+        }
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_that_is_called_over_and_was_not_fetched_is_not_done() {
+    for world in worlds().await {
+        let firmware = file(&world, "fw.bin", "abc").await;
+        for (serial, said, state, words) in [
+            (
+                "NEVER1",
+                format!("{WELL}{TIMES}"),
+                "failed",
+                "the device says that it is done, and it did not fetch the file",
+            ),
+            (
+                "NEVER2",
+                String::new(),
+                "unconfirmed",
+                "the device says that it is over, and not how it went; it did not fetch the file",
+            ),
+        ] {
+            let (mut sender, device) = known(&world, serial, true, None).await;
+            let body = json!({"file_id": firmware, "file_type": "1 Firmware Upgrade Image"});
+            let path = answered(&world, &mut sender, &device, ("downloads", body)).await;
+            let key = sender.key.clone().expect("it was told to fetch");
+            sender.session(&complete(&key, &said)).await;
+            let operation = over(&world, &path).await;
+            assert_eq!(operation["state"], state, "{operation:#}");
+            let told = operation["state_words"].as_str().unwrap();
+            assert!(told.contains(words), "{told}");
+            let result = &operation["steps"][0]["results"][0];
+            assert!(result["verified"].is_null(), "{result:#}");
         }
         world.stop().await;
     }

@@ -411,7 +411,7 @@ fn result(
         execution_unit_ref_list: unit.executions,
         start_time: Timestamp::from_unix(begun),
         complete_time: Timestamp::from_unix(unix(now)),
-        fault: FaultStruct { code, text },
+        fault: FaultStruct::new(code, text),
     }
 }
 

@@ -91,9 +91,9 @@ impl Transfer {
         };
         TransferComplete {
             command_key: self.command_key.clone(),
-            fault: FaultStruct { code, text },
-            start_time: Timestamp::from_unix(self.begun.unwrap_or(unix)),
-            complete_time: Timestamp::from_unix(unix),
+            fault: Some(FaultStruct::new(code, text)),
+            start_time: Some(Timestamp::from_unix(self.begun.unwrap_or(unix))),
+            complete_time: Some(Timestamp::from_unix(unix)),
         }
     }
 

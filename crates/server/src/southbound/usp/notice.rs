@@ -48,6 +48,17 @@ pub fn event(tenant: &TenantId, device: DeviceId, at: Timestamp, notice: &Notice
             }
             (EventKind::DeviceCommandCompleted, data)
         }
+        Notice::CommandOver {
+            object,
+            command,
+            key,
+            outputs,
+        } => (
+            EventKind::DeviceCommandCompleted,
+            json!({
+                "object": object, "command": command, "key": key, "outputs": shown(outputs), "unsaid": true,
+            }),
+        ),
         Notice::OnBoard {
             oui,
             product_class,
@@ -114,6 +125,12 @@ pub fn evidence(event: &Event) -> Option<(Timestamp, Notice)> {
             parameters: Vec::new(),
             over: serde_json::from_value(event.data["over"].clone()).unwrap_or_default(),
         }),
+        EventKind::DeviceCommandCompleted if event.data["unsaid"] == true => Notice::CommandOver {
+            object: text("object"),
+            command: text("command"),
+            key: text("key"),
+            outputs: serde_json::from_value(event.data["outputs"].clone()).unwrap_or_default(),
+        },
         EventKind::DeviceCommandCompleted => Notice::CommandCompleted {
             object: text("object"),
             command: text("command"),
@@ -160,7 +177,13 @@ mod tests {
         };
         for notice in [
             Notice::Boot(boot),
-            ended(Ok(outputs)),
+            ended(Ok(outputs.clone())),
+            Notice::CommandOver {
+                object: "Device.".into(),
+                command: "Ping()".into(),
+                key: "k".into(),
+                outputs,
+            },
             ended(Err(Fault::new(7022, "no"))),
         ] {
             let event = event(&tenant, device, at, &notice);

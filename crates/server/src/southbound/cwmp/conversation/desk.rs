@@ -268,3 +268,18 @@ pub fn completed(
         result,
     }
 }
+
+/// The end of a command of which the device did not say how it went.
+pub fn over(
+    command: &str,
+    key: &str,
+    outputs: std::collections::BTreeMap<String, String>,
+) -> Notice {
+    let (object, name) = fleet::model::split(command).unwrap_or(("", command));
+    Notice::CommandOver {
+        object: object.to_owned(),
+        command: name.to_owned(),
+        key: key.to_owned(),
+        outputs,
+    }
+}

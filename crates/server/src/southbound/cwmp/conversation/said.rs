@@ -16,10 +16,13 @@ use fleet::{OperationId, Timestamp};
 use tokio::sync::mpsc;
 
 use super::super::Said;
-use super::desk::{Desk, completed, key};
+use super::desk::{Desk, completed, key, over};
 use super::memory::own_key;
 use super::operate::times;
 use crate::state::now;
+
+/// What stands where a device did not say how a transfer went.
+const UNSAID: &str = "not said";
 
 /// Serves them until the session is over.
 pub async fn serve(desk: &Desk, mut said: mpsc::Receiver<Said>) {
@@ -109,12 +112,16 @@ async fn wish(desk: &Desk, at: Timestamp, params: BTreeMap<String, String>) -> s
 /// A transfer is over.
 async fn transfer(desk: &Desk, at: Timestamp, done: TransferComplete) -> store::Result<()> {
     let own = own_key(&done.command_key);
-    let mut outputs = times(&done.start_time, &done.complete_time);
+    let (start, end) = (
+        done.start_time.clone().unwrap_or_default(),
+        done.complete_time.clone().unwrap_or_default(),
+    );
+    let mut outputs = times(&start, &end);
     let again = key(&[
         b"transfer",
         own.as_bytes(),
-        done.start_time.0.as_bytes(),
-        done.complete_time.0.as_bytes(),
+        start.0.as_bytes(),
+        end.0.as_bytes(),
     ]);
     let command = {
         let memory = desk.memory();
@@ -125,13 +132,14 @@ async fn transfer(desk: &Desk, at: Timestamp, done: TransferComplete) -> store::
         Some(command) => Some(command),
         None => asked(desk, &own).await?,
     };
-    let fault = refused(&done.fault);
+    let fault = done.fault.as_ref().and_then(refused);
     let notice = match command {
+        Some(command) if !done.says_how() => over(&command, &own, outputs),
         Some(command) => completed(&command, &own, fault.map_or(Ok(outputs), Err)),
         // Somebody else's, or one from before we were its ACS.
         None => {
             outputs.insert("CommandKey".to_owned(), done.command_key.trim().to_owned());
-            outputs.extend(told(&done.fault));
+            outputs.extend(how(done.fault.as_ref()));
             transfer_event(outputs)
         }
     };
@@ -162,7 +170,10 @@ async fn autonomous(
     at: Timestamp,
     done: AutonomousTransferComplete,
 ) -> store::Result<()> {
-    let mut params = times(&done.start_time, &done.complete_time);
+    let mut params = times(
+        &done.start_time.unwrap_or_default(),
+        &done.complete_time.unwrap_or_default(),
+    );
     let kind = if done.is_download {
         "Download"
     } else {
@@ -171,7 +182,7 @@ async fn autonomous(
     params.insert("TransferType".to_owned(), kind.to_owned());
     params.insert("TransferURL".to_owned(), done.transfer_url.masked());
     params.insert("FileType".to_owned(), done.file_type);
-    params.extend(told(&done.fault));
+    params.extend(how(done.fault.as_ref()));
     let again = key(&[b"autonomous", format!("{params:?}").as_bytes()]);
     desk.tell(at, vec![transfer_event(params)], again).await
 }
@@ -186,11 +197,20 @@ fn transfer_event(params: BTreeMap<String, String>) -> Notice {
 }
 
 fn refused(fault: &FaultStruct) -> Option<fleet::southbound::Fault> {
-    let words = match (fault.text.trim(), fault.code.name()) {
+    let code = fault.failure()?;
+    let words = match (fault.text.trim(), code.name()) {
         ("", Some(name)) => name,
         (text, _) => text,
     };
-    (!fault.code.is_none()).then(|| fleet::southbound::Fault::new(fault.code.0, words))
+    Some(fleet::southbound::Fault::new(code.0, words))
+}
+
+/// How a transfer went that is nobody's; of one that does not say so nobody shall think that it went well.
+fn how(fault: Option<&FaultStruct>) -> Vec<(String, String)> {
+    match fault.filter(|fault| fault.code.is_some()) {
+        Some(fault) => told(fault),
+        None => vec![("Result".to_owned(), UNSAID.to_owned())],
+    }
 }
 
 fn told(fault: &FaultStruct) -> Vec<(String, String)> {

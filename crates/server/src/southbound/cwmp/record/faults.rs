@@ -41,8 +41,10 @@ pub fn answered(asked: &Request, fault: &Fault) -> Vec<SessionFault> {
 /// deployment unit that a change came to nothing of.
 pub fn reported(request: &Request) -> Vec<SessionFault> {
     let faults: Vec<(&FaultStruct, &str)> = match request {
-        Request::TransferComplete(report) => vec![(&report.fault, "")],
-        Request::AutonomousTransferComplete(report) => vec![(&report.fault, "")],
+        Request::TransferComplete(report) => report.fault.iter().map(|fault| (fault, "")).collect(),
+        Request::AutonomousTransferComplete(report) => {
+            report.fault.iter().map(|fault| (fault, "")).collect()
+        }
         Request::DuStateChangeComplete(report) => {
             let results = report.results.iter();
             let each = results.map(|one| (&one.fault, unit(&one.deployment_unit_ref, &one.uuid)));
@@ -56,12 +58,9 @@ pub fn reported(request: &Request) -> Vec<SessionFault> {
         _ => return Vec::new(),
     };
     let method = request.method().name();
-    let some = faults
-        .into_iter()
-        .filter(|(fault, _)| !fault.code.is_none());
-    let named = some.map(|(fault, about)| {
+    let named = faults.into_iter().filter_map(|(fault, about)| {
         let about = Some(about).filter(|about| !about.is_empty());
-        one(method, fault.code, &fault.text, about, None)
+        Some(one(method, fault.failure()?, &fault.text, about, None))
     });
     named.collect()
 }

@@ -160,10 +160,7 @@ fn a_fault_says_what_was_tried_and_endless_faults_are_counted() {
     leaves(&mut record, &set(&[("Device.A", "7")]));
     record.refused("1", &Fault::plain(FaultCode(9007)), Oddities::default());
     let report = TransferComplete {
-        fault: FaultStruct {
-            code: FaultCode(9010),
-            text: "no file".to_owned(),
-        },
+        fault: Some(FaultStruct::new(FaultCode(9010), "no file")),
         ..TransferComplete::default()
     };
     record.requested(&report.into(), Oddities::default());
@@ -225,10 +222,7 @@ fn a_refusal_that_names_parameters_in_its_words_only_is_a_fault_of_each_with_wha
 #[test]
 fn a_change_of_software_that_came_to_nothing_is_a_fault_of_each_deployment_unit() {
     const UNIT: &str = "Device.SoftwareModules.DeploymentUnit.2";
-    let fault = |code, text: &str| FaultStruct {
-        code,
-        text: text.to_owned(),
-    };
+    let fault = FaultStruct::new;
     let one = |path: &str, uuid: &str, fault| OpResultStruct {
         deployment_unit_ref: path.to_owned(),
         uuid: uuid.to_owned(),

@@ -66,10 +66,7 @@ async fn software_modules_are_installed_and_removed_and_the_device_says_how_it_w
             results: vec![OpResultStruct {
                 uuid: "u-1".to_owned(),
                 current_state: "Installed".to_owned(),
-                fault: FaultStruct {
-                    code: FaultCode(code),
-                    text: String::new(),
-                },
+                fault: FaultStruct::new(FaultCode(code), ""),
                 ..OpResultStruct::default()
             }],
             command_key: wire_key(&id.to_string()),

@@ -34,10 +34,7 @@ async fn said(world: &World, event: &str, requests: Vec<Rpc>) -> Vec<serde_json:
 }
 
 fn failed(code: u32, text: &str) -> FaultStruct {
-    FaultStruct {
-        code: FaultCode(code),
-        text: text.to_owned(),
-    }
+    FaultStruct::new(FaultCode(code), text)
 }
 
 const START: &str = "2026-01-02T03:00:00Z";
@@ -51,8 +48,9 @@ async fn a_transfer_of_the_devices_own_is_told_once_and_without_the_secrets_of_i
         transfer_url: Url("http://joe:pass@files/fw.bin?token=t0k3n".into()),
         is_download: true,
         file_type: "1 Firmware Upgrade Image".into(),
-        start_time: Clock(START.into()),
-        complete_time: Clock(END.into()),
+        fault: Some(failed(0, "")),
+        start_time: Some(Clock(START.into())),
+        complete_time: Some(Clock(END.into())),
         ..AutonomousTransferComplete::default()
     };
     // Twice, as a device does that has not heard the answer.
@@ -69,7 +67,7 @@ async fn a_transfer_of_the_devices_own_is_told_once_and_without_the_secrets_of_i
     assert_eq!(told, [json!({ "event": name, "params": params })]);
     let upload = AutonomousTransferComplete {
         is_download: false,
-        fault: failed(9011, ""),
+        fault: Some(failed(9011, "")),
         ..done
     };
     let told = said(&world, event, vec![upload.into()]).await;

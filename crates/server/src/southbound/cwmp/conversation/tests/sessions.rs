@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
-use cwmp::rpc::Method;
+use cwmp::rpc::{Method, TransferComplete};
 use cwmp::value::Value;
 use fleet::EventKind;
 use fleet::device::OnboardingState;
@@ -277,6 +277,29 @@ async fn a_download_ends_with_its_transfer_complete_also_after_a_kill_between() 
                 1
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_download_of_which_the_device_does_not_say_how_it_went_is_unconfirmed() {
+    for killed in [false, true] {
+        let (mut world, asked) = World::known(gateway(), "Device.").await;
+        let id = world.ask(upgrade()).await;
+        world.session(asked.again(), PERIODIC).await;
+        if killed {
+            world.restart().await;
+        }
+        let inform = world.inform(&[("7 TRANSFER COMPLETE", "")], &[]);
+        let (session, _) = world.come(asked.again(), inform, false);
+        let over = TransferComplete {
+            fault: None,
+            ..complete(id, 0)
+        };
+        assert!(session.say(over).await.is_ok());
+        session.end().await;
+        world.ends(id, State::Unconfirmed).await;
+        let cause = world.operation(id).await.outcome.cause.unwrap();
+        assert!(cause.contains("not how it went"), "{cause}");
     }
 }
 

@@ -420,10 +420,7 @@ pub fn upgrade() -> Request {
 pub fn complete(id: OperationId, code: u32) -> TransferComplete {
     TransferComplete {
         command_key: wire_key(&id.to_string()),
-        fault: FaultStruct {
-            code: FaultCode(code),
-            text: String::new(),
-        },
+        fault: Some(FaultStruct::new(FaultCode(code), "")),
         ..TransferComplete::default()
     }
 }
