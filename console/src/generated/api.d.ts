@@ -2722,7 +2722,7 @@ export interface components {
             asked: string;
             /**
              * Format: int32
-             * @description The protocol's code, like 9007.
+             * @description The protocol's code, like 9007; 0 where the device gave none.
              */
             code: number;
             /** @description The device's words. */
@@ -2874,16 +2874,16 @@ export interface components {
             /** @description True when only a part of many results is here; read the values for the rest. */
             truncated: boolean;
         };
-        /** @description What went wrong and who said so. */
+        /** @description What went wrong and who says so. */
         StepError: {
             /**
              * Format: int32
-             * @description The code of the protocol, like 7004.
+             * @description The code of the protocol that the device gave, like 7004.
              */
             code?: number | null;
             /** @description What is wrong, in words. */
             message: string;
-            /** @description Who refused. */
+            /** @description Who says so. */
             who: components["schemas"]["Who"];
         };
         /**
@@ -3320,7 +3320,7 @@ export interface components {
          */
         WakeCredentialSource: "ours" | "entered" | "none";
         /**
-         * @description Who refused.
+         * @description Who says that something went wrong.
          * @enum {string}
          */
         Who: "headend" | "device" | "network";

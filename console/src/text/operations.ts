@@ -52,7 +52,7 @@ export const operations = {
   outcome: 'Result',
   truncated: 'Only a part is shown here; the data model has the rest.',
   output: 'Answer of the command',
-  who: { headend: 'Refused by Headend', device: 'Refused by the device', network: 'Lost by the connection' },
+  who: { headend: 'Headend says', device: 'Refused by the device', network: 'Lost by the connection' },
   code: (code: number) => `code ${code}`,
   transcript: 'Transcript',
   transcriptHint: 'What went over the wire, secrets masked.',

@@ -62,7 +62,7 @@ pub struct SessionEntry {
 /// A fault the device answered with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionFault {
-    /// The protocol's code, like 9007.
+    /// The protocol's code, like 9007; 0 where the device gave none.
     pub code: u32,
     /// The device's words.
     pub message: String,

@@ -351,22 +351,22 @@ pub struct PathResult {
     pub error: Option<StepError>,
 }
 
-/// What went wrong and who said so.
+/// What went wrong and who says so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StepError {
-    /// Who refused.
+    /// Who says so.
     pub who: Who,
-    /// The code of the protocol, like 7004.
+    /// The code of the protocol that the device gave, like 7004.
     pub code: Option<u32>,
     /// What is wrong, in words.
     pub message: String,
 }
 
-/// Who refused.
+/// Who says that something went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Who {
-    /// This server.
+    /// This server: nothing was sent, or this is what it makes of what the device answered.
     Headend,
     /// The device.
     Device,

@@ -159,7 +159,7 @@ impl fmt::Debug for ParameterFault {
 
 /// A SOAP fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {text}")]
+#[error("{}{text}", match code.is_none() { true => String::new(), false => format!("{code}: ") })]
 pub struct Fault {
     /// Its code; zero when the peer sent a SOAP fault without a CWMP one.
     pub code: FaultCode,

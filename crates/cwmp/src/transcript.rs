@@ -91,6 +91,7 @@ pub fn text(envelope: &Envelope) -> String {
 /// A code and the device's words, unless they are the standard's.
 fn told(code: FaultCode, text: &str) -> String {
     match text.is_empty() || code.name() == Some(text) {
+        _ if code.is_none() => text.to_owned(),
         true => code.to_string(),
         false => format!("{code}: {text}"),
     }

@@ -185,21 +185,41 @@ impl Op {
     }
 }
 
-/// Why a device refused something, in its own words.
+/// Why something was refused, in the device's own words or in ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{code} {message}")]
+#[error("{}{message}", self.said_code().map(|code| format!("{code} ")).unwrap_or_default())]
 pub struct Fault {
-    /// The protocol's code (7000 to 7999 for USP).
+    /// The protocol's code (7000 to 7999 for USP); 0 where the device gave none. Of one of ours it is what the same from a
+    /// device would be, and is told to nobody.
     pub code: u32,
-    /// The device's message.
+    /// What is wrong.
     pub message: String,
+    /// The device did not say so: nothing was sent, or this is what we make of what it answered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ours: bool,
 }
 
 impl Fault {
-    /// A code and a message.
+    /// A code and a message of a device.
     pub fn new(code: u32, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { code, message }
+        Self {
+            code,
+            message: message.into(),
+            ours: false,
+        }
+    }
+
+    /// A refusal of our own, which counts as one of a device with this code.
+    pub fn ours(code: u32, message: impl Into<String>) -> Self {
+        Self {
+            ours: true,
+            ..Self::new(code, message)
+        }
+    }
+
+    /// The code that the device said, if it said one.
+    pub fn said_code(&self) -> Option<u32> {
+        (!self.ours && self.code != 0).then_some(self.code)
     }
 }
 

@@ -106,7 +106,7 @@ function Opened({ device, session, onBack }: { device: DeviceDetail; session: st
 function Fault({ fault }: { fault: SessionFault }) {
   return (
     <Note tone="bad">
-      <strong>{t.operations.who.device}</strong> <span className="dim">({t.operations.code(fault.code)}, {fault.asked})</span>: {fault.message || s.noWords}
+      <strong>{t.operations.who.device}</strong> <span className="dim">({fault.code ? `${t.operations.code(fault.code)}, ` : ''}{fault.asked})</span>: {fault.message || s.noWords}
       {fault.parameter ? <div className="small"><span className="mono wrap">{fault.parameter}</span>{fault.value != null ? <> = <span className="mono wrap">{fault.value === '' ? t.model.emptyValue : fault.value}</span></> : null}</div> : null}
       <div className="dim small">{s.similar(fault.similar_devices)}</div>
     </Note>

@@ -121,10 +121,7 @@ fn an_answer_outlasts_a_log_that_cannot_be_read() {
             reason: reason.clone(),
         },
         Failure::Refused {
-            fault: Fault {
-                code: 7004,
-                message: reason.clone(),
-            },
+            fault: Fault::new(7004, reason.clone()),
             paths: Vec::new(),
         },
         Failure::Impossible { reason },

@@ -61,7 +61,7 @@ impl Operation {
                 .iter()
                 .any(|p| supported(&p.path) == supported(path));
             if !hit {
-                let fault = Fault::new(7016, "no object matches");
+                let fault = Fault::ours(7016, "no object matches");
                 self.outcome.set(path, OutcomeState::Refused { fault });
             }
         }

@@ -349,7 +349,7 @@ impl Operation {
             return;
         }
         let why = format!(
-            "the device did not answer {} times: {reason}",
+            "no answer that can be used came, {} times: {reason}",
             self.progress.attempts
         );
         let state = if self.request.is_read() || self.progress.sent_at.is_none() {

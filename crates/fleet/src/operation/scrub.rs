@@ -9,7 +9,10 @@ impl Operation {
     /// A reason, without the secrets of this operation.
     pub fn scrubbed(&self, fault: &Fault) -> Fault {
         let op = self.op();
-        Fault::new(fault.code, scrubbed(&fault.message, told(&op)))
+        Fault {
+            message: scrubbed(&fault.message, told(&op)),
+            ..fault.clone()
+        }
     }
 
     /// An answer, its reasons without the secrets of this operation.

@@ -81,6 +81,7 @@ fn words(record: &OperationRecord) -> String {
     };
     match (cause, operation.first_fault()) {
         (Some(cause), _) => format!("{base}: {cause}"),
+        (None, Some(fault)) if fault.ours => format!("{base}: {fault}"),
         (None, Some(fault)) => format!("{base}: the device says {fault}"),
         (None, None) => base,
     }
@@ -169,10 +170,10 @@ fn step(record: &OperationRecord) -> Step {
             OutcomeState::Differs { read } => (
                 Some(false),
                 Some(StepError {
-                    who: Who::Device,
+                    who: Who::Headend,
                     code: None,
                     message: format!(
-                        "The device said yes, and reads back {:?}.",
+                        "the device said yes, and reads back {:?}",
                         shown(&one.path, read.clone())
                     ),
                 }),
@@ -240,8 +241,12 @@ fn error(record: &OperationRecord) -> Option<StepError> {
 
 fn refused(fault: &Fault) -> StepError {
     StepError {
-        who: Who::Device,
-        code: Some(fault.code),
+        who: if fault.ours {
+            Who::Headend
+        } else {
+            Who::Device
+        },
+        code: fault.said_code(),
         message: fault.message.clone(),
     }
 }
@@ -301,6 +306,26 @@ pub fn api_permission(verb: Verb) -> api::Permission {
 mod tests {
     use super::*;
 
+    fn record() -> OperationRecord {
+        let request = Request::Get {
+            paths: vec!["Device.".into()],
+            max_depth: 0,
+        };
+        let tenant = fleet::TenantId::parse("acme").unwrap();
+        let (id, device) = (uuid::Uuid::nil(), fleet::DeviceId(uuid::Uuid::nil()));
+        let at = fleet::Timestamp::default();
+        let id = fleet::OperationId(id);
+        let operation = fleet::Operation::new(id, tenant, device, request, "test", at, at);
+        OperationRecord {
+            operation,
+            sequence: 1,
+            updated_at: at,
+            idempotency_key: None,
+            lease: None,
+            fence: 0,
+        }
+    }
+
     #[test]
     fn states_keep_their_names_on_both_sides() {
         for one in OperationState::ALL {
@@ -311,6 +336,48 @@ mod tests {
         for verb in Verb::ALL {
             assert_eq!(api_permission(verb).as_str(), verb.permission().as_str());
         }
+    }
+
+    #[test]
+    fn what_the_server_makes_of_an_answer_is_not_told_as_the_devices_words() {
+        for (fault, who, code, words) in [
+            (
+                Fault::new(9002, "no"),
+                Who::Device,
+                Some(9002),
+                "the device says 9002 no",
+            ),
+            // A SOAP fault without one of CWMP.
+            (Fault::new(0, "no"), Who::Device, None, "the device says no"),
+            (
+                Fault::ours(9003, "it needs a URL"),
+                Who::Headend,
+                None,
+                "it needs a URL",
+            ),
+        ] {
+            let mut record = record();
+            record.operation.state = fleet::OperationState::Failed;
+            record.operation.outcome.fault = Some(fault);
+            let shown = view(&record, "box");
+            let said = format!("Refused or gone wrong: {words}");
+            assert_eq!(shown.state_words, said);
+            let error = shown.steps[0].error.as_ref().unwrap();
+            assert_eq!((error.who, error.code), (who, code));
+        }
+        let mut record = record();
+        let differs = OutcomeState::Differs {
+            read: "home".into(),
+        };
+        let path = "Device.WiFi.SSID.1.SSID";
+        record.operation.outcome.paths = vec![fleet::operation::PathOutcome::new(path, differs)];
+        let shown = view(&record, "box");
+        let error = shown.steps[0].results[0].error.as_ref().unwrap();
+        assert_eq!(error.who, Who::Headend);
+        assert_eq!(
+            error.message,
+            "the device said yes, and reads back \"home\""
+        );
     }
 
     #[test]

@@ -87,9 +87,12 @@ pub async fn show(args: Session, connection: &Connection) -> Result<()> {
             Some(value) => format!(", with the value {value:?}"),
             None => String::new(),
         };
+        let code = match fault.code {
+            0 => "without a code".to_owned(),
+            code => code.to_string(),
+        };
         say!(
-            "fault {} ({}) of {} {}{tried}; {} other devices of this model show the same",
-            fault.code,
+            "fault {code} ({}) of {} {}{tried}; {} other devices of this model show the same",
             fault.message,
             fault.asked,
             parameter.unwrap_or_default(),

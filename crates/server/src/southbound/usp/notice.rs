@@ -44,6 +44,9 @@ pub fn event(tenant: &TenantId, device: DeviceId, at: Timestamp, notice: &Notice
                 Ok(outputs) => data["outputs"] = shown(outputs),
                 Err(fault) => {
                     data["fault"] = json!({ "code": fault.code, "message": fault.message });
+                    if fault.ours {
+                        data["fault"]["ours"] = true.into();
+                    }
                 }
             }
             (EventKind::DeviceCommandCompleted, data)
@@ -136,13 +139,14 @@ pub fn evidence(event: &Event) -> Option<(Timestamp, Notice)> {
             command: text("command"),
             key: text("key"),
             result: match &event.data["fault"] {
-                Value::Object(fault) => Err(Fault::new(
-                    fault["code"]
+                Value::Object(fault) => Err(Fault {
+                    code: fault["code"]
                         .as_u64()
                         .and_then(|c| u32::try_from(c).ok())
                         .unwrap_or(7022),
-                    fault["message"].as_str().unwrap_or_default(),
-                )),
+                    message: fault["message"].as_str().unwrap_or_default().to_owned(),
+                    ours: fault.get("ours").is_some_and(|ours| *ours == true),
+                }),
                 _ => Ok(serde_json::from_value::<BTreeMap<String, String>>(
                     event.data["outputs"].clone(),
                 )
@@ -185,6 +189,7 @@ mod tests {
                 outputs,
             },
             ended(Err(Fault::new(7022, "no"))),
+            ended(Err(Fault::ours(7022, "no"))),
         ] {
             let event = event(&tenant, device, at, &notice);
             assert_eq!(evidence(&event), Some((at, notice)));

@@ -162,7 +162,7 @@ pub fn answer(op: &Op, response: Response) -> Result<Answer, Failure> {
                 (Some(created), _) => Answer::Subscribed(created.path),
                 (None, failure) => {
                     let fault = failure.map_or_else(
-                        || Fault::new(7003, "nothing was added"),
+                        || Fault::ours(7003, "nothing was added"),
                         |failure| told.failure(failure),
                     );
                     return Err(Failure::Refused {

@@ -18,9 +18,9 @@ use super::line::Line;
 use super::read::{self, Read};
 use super::tree::Tree;
 
-/// A fault in the standard's code and our words.
+/// A refusal of ours, which counts as a fault with the standard's code.
 pub fn fault(code: FaultCode, words: impl Into<String>) -> Fault {
-    Fault::new(code.0, words)
+    Fault::ours(code.0, words)
 }
 
 /// There is no such thing.

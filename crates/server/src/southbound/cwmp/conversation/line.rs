@@ -217,6 +217,7 @@ impl Line {
     pub fn told(&self, code: FaultCode, text: &str) -> fleet::southbound::Fault {
         let text = match (text.trim(), code.name()) {
             ("", Some(name)) => name,
+            ("", None) if code.is_none() => "a SOAP fault without a word",
             (text, _) => text,
         };
         fleet::southbound::Fault::new(code.0, self.said(text))
@@ -246,7 +247,7 @@ impl Line {
                     .collect(),
             },
             AskError::Garbled(reason) => Failure::Garbled {
-                reason: self.said(&reason),
+                reason: self.said(&unusable(&reason)),
             },
             AskError::Lost(reason) => Failure::Lost {
                 reason: self.said(&reason),
@@ -375,6 +376,11 @@ impl Line {
     pub fn lacks(&self, method: Method) -> bool {
         self.habits.is_absent(method)
     }
+}
+
+/// What is wrong with an answer, for people.
+pub fn unusable(why: &str) -> String {
+    format!("its answer cannot be used: {why}")
 }
 
 /// An answer to something else.

@@ -10,9 +10,10 @@ use dm::{BaseType, Schema};
 use fleet::southbound::Fault;
 
 use super::super::AskError;
+use super::get::fault;
 use super::habits::is_too_much;
 use super::limits::{READ_BYTES_MAX, VALUES_MAX};
-use super::line::Line;
+use super::line::{Line, unusable};
 use super::tree::Tree;
 
 /// What a read found.
@@ -53,7 +54,7 @@ impl Read {
 
 fn too_much() -> Fault {
     let words = "limits VALUES_MAX and READ_BYTES_MAX: it is more than one read holds; ask for less at once";
-    super::get::fault(FaultCode::RESOURCES_EXCEEDED, words)
+    fault(FaultCode::RESOURCES_EXCEEDED, words)
 }
 
 /// A value in TR-106 form: truth in words, as everywhere here, also where the device calls it text. What
@@ -88,7 +89,7 @@ pub async fn params<'a>(
     let is_offender = |name: &&str| line.habits.is_offender(name);
     let (never, wanted): (Vec<&str>, Vec<&str>) = wanted.into_iter().partition(is_offender);
     let words = "devices of this model break their session off when they are asked for it";
-    let why = line.told(FaultCode::REQUEST_DENIED, words);
+    let why = fault(FaultCode::REQUEST_DENIED, words);
     let never = never.into_iter().map(|name| (name.to_owned(), why.clone()));
     read.refused.extend(never);
     let is_suspect = |name: &&str| line.habits.is_suspect(name);
@@ -128,8 +129,8 @@ pub async fn params<'a>(
                 match (left.len(), asked) {
                     (0, _) => {}
                     (_, 1) => {
-                        let words = "it was left out of the answer";
-                        let why = line.told(FaultCode::INTERNAL_ERROR, words);
+                        let why = unusable("it was left out of the answer");
+                        let why = fault(FaultCode::INTERNAL_ERROR, why);
                         read.refused
                             .extend(left.into_iter().map(|name| (name, why.clone())));
                     }
@@ -137,19 +138,19 @@ pub async fn params<'a>(
                     _ => halve(left, "", &mut queue),
                 }
             }
-            Err(AskError::Refused(fault)) if chunk.len() == 1 => {
-                let told = line.fault(&fault);
+            Err(AskError::Refused(refused)) if chunk.len() == 1 => {
+                let told = line.fault(&refused);
                 read.refused
                     .extend(chunk.into_iter().map(|name| (name, told.clone())));
             }
-            Err(AskError::Refused(fault)) => {
-                if is_too_much(fault.code, chunk.len()) {
+            Err(AskError::Refused(refused)) => {
+                if is_too_much(refused.code, chunk.len()) {
                     line.habits.read_less(chunk.len());
                 }
-                halve(chunk, &fault.text, &mut queue);
+                halve(chunk, &refused.text, &mut queue);
             }
             Err(AskError::Garbled(why)) if chunk.len() == 1 => {
-                let told = line.told(FaultCode::INTERNAL_ERROR, &why);
+                let told = fault(FaultCode::INTERNAL_ERROR, line.said(&unusable(&why)));
                 read.refused
                     .extend(chunk.into_iter().map(|name| (name, told.clone())));
             }
@@ -284,7 +285,7 @@ mod tests {
         let (read, line, _) = all(gateway().fails_over(bad)).await;
         let (whole, _, _) = all(gateway()).await;
         assert_eq!(read.values.len(), whole.values.len() - 1);
-        assert_eq!(read.refused[bad].code, FaultCode::INTERNAL_ERROR.0);
+        assert_eq!(read.refused[bad].said_code(), Some(9002));
         let batch = line.habits.read_batch;
         assert!(batch >= BATCH_BLAMED_MIN / 2, "{batch}");
     }
@@ -379,7 +380,10 @@ mod tests {
         let read = params(&mut line, names.iter().map(String::as_str)).await;
         let read = read.unwrap();
         assert_eq!(read.values.len(), names.len() - 1);
-        assert_eq!(read.refused[name].code, FaultCode::INTERNAL_ERROR.0);
+        let why = &read.refused[name];
+        assert_eq!((why.code, why.said_code()), (9002, None));
+        let words = "its answer cannot be used: it was left out of the answer";
+        assert_eq!(why.to_string(), words);
     }
 
     /// `READ_BYTES_MAX`

@@ -259,7 +259,7 @@ pub async fn cancel(
     Ok(match stopped {
         Ok(()) => {
             let ended = memory.end(&pending.key).map(|pending| {
-                let why = Fault::new(CANCELED, "it was stopped");
+                let why = Fault::ours(CANCELED, "it was stopped");
                 (pending, Err(why))
             });
             let outputs = BTreeMap::new();

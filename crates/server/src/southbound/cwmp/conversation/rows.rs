@@ -52,7 +52,10 @@ fn lacking(object: &ObjectSettings, created: &Created) -> Option<Fault> {
             .any(|s| s.name == *name && s.required)
     };
     let (name, why) = created.faults.iter().find(|(name, _)| required(name))?;
-    Some(Fault::new(why.code, format!("{name}: {}", why.message)))
+    Some(Fault {
+        message: format!("{name}: {}", why.message),
+        ..why.clone()
+    })
 }
 
 /// Takes the rows that were made away again, since the last object cannot be as it was asked for.

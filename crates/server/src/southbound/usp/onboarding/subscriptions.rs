@@ -132,7 +132,7 @@ pub async fn ensure(
             reason: error.to_string(),
         },
         AskError::Garbled(reason) => Failure::Refused {
-            fault: Fault::new(7003, reason),
+            fault: Fault::ours(7003, reason),
             paths: Vec::new(),
         },
     })
