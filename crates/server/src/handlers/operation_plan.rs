@@ -4,13 +4,14 @@
 use super::time;
 use crate::problem::{Fail, Result};
 use crate::secret;
+use crate::southbound::cwmp::conversation::objection;
 use crate::state::{State, now};
 use api::FieldProblem;
 use api::operation::{
     NotificationKind, Op, OperationCreate, Preview, PreviewItem, PreviewSeverity,
 };
 use fleet::operation::Request;
-use fleet::plan::{Context, Effect, Plan, Trouble};
+use fleet::plan::{Context, Effect, Plan, Problem, Trouble};
 use fleet::secret::shown;
 use fleet::{PathValue, TenantId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -187,8 +188,26 @@ pub async fn plan(
         model: model.as_ref(),
         values: &values,
     };
-    let plan = fleet::plan::plan(request, &context);
+    let mut plan = fleet::plan::plan(request, &context);
+    if let Request::Operate { command, args } = request
+        && goes_over_cwmp(record, command)
+        && plan.is_acceptable()
+        && let Some(message) = objection(command, args)
+    {
+        plan.problems.push(Problem {
+            path: command.clone(),
+            trouble: Trouble::MissingArgument,
+            message,
+            blocks: true,
+        });
+    }
     Ok((plan, known))
+}
+
+/// Whether a command of this device can go over nothing else.
+fn goes_over_cwmp(record: &DeviceRecord, command: &str) -> bool {
+    let models = &record.models;
+    command.starts_with("Device.X_HEADEND_") || models.usp.is_empty() && !models.cwmp.is_empty()
 }
 
 /// The beginning of a path that names one thing; all of a path that is no search path. What a

@@ -75,6 +75,59 @@ async fn who_was_turned_away_in_the_name_of_a_cpe_is_told_with_the_cpe() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_the_server_would_not_send_is_refused_with_what_it_needs() {
+    for world in worlds().await {
+        let device = cwmp(&world, "R1").await;
+        let path = format!("/api/v1/devices/{device}/operations");
+        let asked = async |command: &str, input: Value, mode: &str| {
+            let op = json!({"kind": "operate", "command": command, "input": input});
+            let asked = world.post(&path, json!({"ops": [op], "mode": mode})).await;
+            let status = asked.status().as_u16();
+            (status, asked.json::<Value>().await.unwrap())
+        };
+        let download = "Device.X_HEADEND_Download()";
+        for (command, input, problem) in [
+            (download, json!({}), "it needs a FileType"),
+            (download, json!({"FileType": "2 Web"}), "it needs a URL"),
+            (
+                download,
+                json!({"FileType": "2 Web", "URL": "http://x", "DelaySeconds": "soon"}),
+                "DelaySeconds is no number that fits: soon",
+            ),
+            (
+                download,
+                json!({"FileType": "2 Web", "URL": "http://x", "TimeWindow.1.Start": "0"}),
+                "TimeWindow.1.End is no number of seconds: ``",
+            ),
+            (
+                "Device.X_HEADEND_Upload()",
+                json!({"FileType": "4 Log"}),
+                "it needs a URL",
+            ),
+            (
+                "Device.X_HEADEND_GetParameterAttributes()",
+                json!({}),
+                "it needs Paths, separated by commas",
+            ),
+        ] {
+            let (status, seen) = asked(command, input.clone(), "preview").await;
+            assert_eq!(status, 200, "{seen:#}");
+            let item = &seen["preview"]["items"][0];
+            assert_eq!(item["path"], command, "{seen:#}");
+            let told = item["problem"].as_str().unwrap();
+            assert!(told.contains(problem), "{told}");
+            assert_eq!(seen["preview"]["blocked"], true);
+            let (status, refused) = asked(command, input, "apply").await;
+            assert_eq!(status, 422, "{refused:#}");
+            assert_eq!(refused["errors"][0]["problem"], problem);
+        }
+        let whole = json!({"FileType": "2 Web", "URL": "http://x"});
+        let (_, seen) = asked(download, whole, "preview").await;
+        assert_eq!(seen["preview"]["blocked"], false, "{seen:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cpe_is_let_in_again_and_asked_for_a_certificate_on_the_way_it_has() {
     for world in worlds().await {
         let id = cwmp(&world, "R1").await;

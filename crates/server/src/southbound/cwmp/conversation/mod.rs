@@ -73,3 +73,5 @@ mod windows;
 #[path = "tests/world.rs"]
 mod world;
 mod write;
+
+pub use operate::objection;

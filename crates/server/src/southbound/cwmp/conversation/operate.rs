@@ -14,7 +14,7 @@ use fleet::southbound::{CommandOutcome, Failure, Fault};
 use super::super::AskError;
 use super::get::fault;
 use super::known::Known;
-use super::line::Line;
+use super::line::{Line, unusable};
 use super::memory::{Work, wire_key};
 use super::model::STATE;
 use super::question;
@@ -124,6 +124,21 @@ pub async fn plan(
         Ok(None) => diagnostics(known, command, &args),
         Err(fault) => Plan::No(fault),
     })
+}
+
+/// Why a command would be refused before anything is sent, as far as its arguments tell.
+pub fn objection(command: &str, args: &BTreeMap<String, String>) -> Option<String> {
+    let (object, name) = fleet::model::split(command)?;
+    let (all, args) = (args, Args(args));
+    let judged = match (dm::path::supported_text(object).as_str(), name) {
+        (dm::mapping::DEVICE_ROOT, question::ATTRIBUTES) => question::listed(all).map(drop),
+        ("Device.DeviceInfo.VendorConfigFile.{i}.", "Backup()")
+        | ("Device.DeviceInfo.VendorLogFile.{i}.", "Upload()") => {
+            upload(String::new(), "", &args).map(drop)
+        }
+        (object, name) => method(object, name, "", &args, "").map(drop),
+    };
+    judged.err().map(|fault| fault.message)
 }
 
 fn unknown() -> Fault {
@@ -399,7 +414,8 @@ fn taken(line: &Line, asked: Method, answer: Result<cwmp::Response, AskError>) -
         }
         Ok(answer) if answer.method() == asked => Taken::Running,
         Ok(other) => {
-            let reason = format!("the answer is a {}", other.method().response_name());
+            let why = format!("the answer is a {}", other.method().response_name());
+            let reason = unusable(&why);
             Taken::Unknown(Failure::Garbled { reason })
         }
         Err(AskError::Refused(fault)) => {
@@ -458,6 +474,7 @@ pub async fn examined(
             let words = format!("it was stopped: {STATE} is {state}");
             Examined::Over(Err(fault(FaultCode::REQUEST_DENIED, words)))
         }
-        error => Examined::Over(Err(fault(FaultCode::INTERNAL_ERROR, line.said(error)))),
+        // Its word for what went wrong, without a code.
+        error => Examined::Over(Err(Fault::new(0, line.said(error)))),
     })
 }

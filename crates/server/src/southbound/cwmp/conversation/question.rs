@@ -38,16 +38,32 @@ pub async fn plan(
     }
 }
 
+/// The paths that are listed in the arguments, of which there has to be one.
+pub fn listed(args: &BTreeMap<String, String>) -> Result<Vec<&str>, Fault> {
+    let list = args.get(PATHS).map(String::as_str).unwrap_or_default();
+    let paths = list.split(',').map(str::trim);
+    let paths: Vec<&str> = paths.filter(|path| !path.is_empty()).collect();
+    match paths.is_empty() {
+        true => {
+            let words = format!("it needs {PATHS}, separated by commas");
+            Err(fault(FaultCode::INVALID_ARGUMENTS, words))
+        }
+        false => Ok(paths),
+    }
+}
+
 async fn attributes(
     line: &mut Line,
     known: &mut Known,
     args: &BTreeMap<String, String>,
 ) -> Result<Plan, AskError> {
     let no = |code, words: String| Ok(Plan::No(fault(code, words)));
-    let list = args.get(PATHS).map(String::as_str).unwrap_or_default();
-    let paths = list.split(',').map(str::trim);
+    let paths = match listed(args) {
+        Ok(paths) => paths,
+        Err(fault) => return Ok(Plan::No(fault)),
+    };
     let mut asked = Vec::new();
-    for path in paths.filter(|path| !path.is_empty()) {
+    for path in paths {
         let found = match path.ends_with('.') && known.mapped(path).is_none() {
             // All below it.
             true => known.tree.params_below(path).map(str::to_owned).collect(),
@@ -62,10 +78,6 @@ async fn attributes(
     asked.sort_unstable();
     asked.dedup();
     match asked.len() {
-        0 => {
-            let words = format!("it needs {PATHS}, separated by commas");
-            no(FaultCode::INVALID_ARGUMENTS, words)
-        }
         count if count > ATTRIBUTES_ASKED_MAX => {
             let words = format!("limit ATTRIBUTES_ASKED_MAX: these are {count} parameters");
             no(FaultCode::RESOURCES_EXCEEDED, words)
