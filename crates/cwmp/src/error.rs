@@ -1,6 +1,7 @@
 //! Errors by who is wrong. What the wire says about them is [`crate::fault`].
 
 use crate::fault::{Fault, FaultCode};
+use crate::limits;
 use crate::soap::Namespace;
 
 /// Why this crate could not do something, by who is wrong.
@@ -16,7 +17,7 @@ pub enum Error {
     #[error("the peer is incompatible: {0}")]
     PeerIncompatible(String),
     /// A named limit of [`crate::limits`] is hit.
-    #[error("the limit {limit} of {max} is reached")]
+    #[error("{}", limits::beyond(limit, *max))]
     LimitExceeded {
         /// Its name.
         limit: &'static str,
@@ -56,7 +57,7 @@ pub struct DecodeError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeErrorKind {
     /// A limit is hit.
-    #[error("the limit {limit} of {max} is reached")]
+    #[error("{}", limits::beyond(limit, *max))]
     Limit {
         /// Its name.
         limit: &'static str,

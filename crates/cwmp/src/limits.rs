@@ -3,6 +3,27 @@
 
 use std::time::Duration;
 
+/// What is too much about something beyond the limit of this name, in words: `a request of more than 512 KiB`.
+pub fn beyond(limit: &str, max: usize) -> String {
+    let bytes = || match max {
+        0..1024 => format!("{max} bytes"),
+        1024..1_048_576 => format!("{} KiB", max / 1024),
+        _ => format!("{} MiB", max / 1_048_576),
+    };
+    match limit {
+        "BODY_BYTES_MAX" => format!("a message of more than {}", bytes()),
+        "REQUEST_BYTES_MAX" => format!("a request of more than {}", bytes()),
+        "ELEMENTS_MAX" => format!("a message of more than {max} elements"),
+        "ITEMS_MAX" => format!("a list of more than {max} events, transfers or results"),
+        "PIECES_MAX" => format!("a message of more than {max} pieces of text"),
+        "DEPTH_MAX" => format!("a message of elements that are nested more than {max} deep"),
+        "CPE_REQUESTS_MAX" => format!("more than {max} requests of the device in one session"),
+        "SESSION_MESSAGES_MAX" => format!("more than {max} messages in one session"),
+        // What only we ourselves can go beyond.
+        other => format!("more than {max} ({other})"),
+    }
+}
+
 /// Bytes of one message, after decompression. Answers that list a whole tree are 1 to 5 MB.
 pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -125,3 +146,42 @@ pub const STANZA_BYTES_MAX: usize = 16 * 1024;
 /// Rounds of the password hash that an XMPP server may ask for. Servers ask for 4,096 to 20,000;
 /// this many take a tenth of a second.
 pub const SCRAM_ITERATIONS_MAX: u32 = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_beyond_a_limit_is_told_in_words() {
+        for (limit, max, words) in [
+            (
+                "REQUEST_BYTES_MAX",
+                REQUEST_BYTES_MAX,
+                "a request of more than 512 KiB",
+            ),
+            (
+                "BODY_BYTES_MAX",
+                BODY_BYTES_MAX,
+                "a message of more than 16 MiB",
+            ),
+            ("BODY_BYTES_MAX", 1000, "a message of more than 1000 bytes"),
+            ("QUEUE_MAX", QUEUE_MAX, "more than 256 (QUEUE_MAX)"),
+        ] {
+            assert_eq!(beyond(limit, max), words);
+        }
+        for (limit, max) in [
+            ("ELEMENTS_MAX", ELEMENTS_MAX),
+            ("ITEMS_MAX", ITEMS_MAX),
+            ("PIECES_MAX", PIECES_MAX),
+            ("DEPTH_MAX", DEPTH_MAX),
+            ("CPE_REQUESTS_MAX", CPE_REQUESTS_MAX),
+            ("SESSION_MESSAGES_MAX", SESSION_MESSAGES_MAX),
+        ] {
+            let words = beyond(limit, max);
+            assert!(
+                !words.contains(limit) && words.contains(&max.to_string()),
+                "{words}"
+            );
+        }
+    }
+}

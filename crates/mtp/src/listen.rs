@@ -266,7 +266,7 @@ async fn handshake<P: Protocol>(
     let limit = shared.time_max;
     let outcome = tokio::time::timeout(limit, stages).await;
     let outcome = outcome.unwrap_or_else(|_| {
-        let detail = format!("limit HANDSHAKE_TIME_MAX: not complete in {limit:?}");
+        let detail = format!("not complete in {limit:?}");
         Err(Refusal::new(RefusalReason::HandshakeTimeout, detail))
     });
     match outcome {

@@ -180,8 +180,13 @@ pub enum End {
     Unanswered,
     /// Our caller gave it up.
     Abandoned,
-    /// A limit of this name was reached.
-    Limit(&'static str),
+    /// A limit was reached.
+    Limit {
+        /// Its name.
+        limit: &'static str,
+        /// Its value.
+        max: usize,
+    },
 }
 
 /// Inputs that changed nothing, or less than they should.

@@ -21,8 +21,9 @@ impl Session {
             return Err(limit("EVENTS_MAX", limits::EVENTS_MAX));
         }
         if self.messages >= limits::SESSION_MESSAGES_MAX && self.phase != Phase::Ended {
-            self.end(End::Limit("SESSION_MESSAGES_MAX"));
-            return Err(limit("SESSION_MESSAGES_MAX", limits::SESSION_MESSAGES_MAX));
+            let (limit, max) = ("SESSION_MESSAGES_MAX", limits::SESSION_MESSAGES_MAX);
+            self.end(End::Limit { limit, max });
+            return Err(Error::LimitExceeded { limit, max });
         }
         self.messages += 1;
         if post.body.iter().all(u8::is_ascii_whitespace) {
@@ -196,7 +197,8 @@ impl Session {
         self.cpe_requests += 1;
         if self.cpe_requests > limits::CPE_REQUESTS_MAX {
             self.reply_fault(now, &id, Fault::plain(FaultCode::ACS_RESOURCES_EXCEEDED));
-            return self.end(End::Limit("CPE_REQUESTS_MAX"));
+            let (limit, max) = ("CPE_REQUESTS_MAX", limits::CPE_REQUESTS_MAX);
+            return self.end(End::Limit { limit, max });
         }
         if !self.config.methods.contains(&method) {
             return self.unserved(now, method.name().to_owned(), &id, oddities);

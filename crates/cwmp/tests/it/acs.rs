@@ -655,7 +655,10 @@ fn endless_requests_of_a_cpe_end_the_session() {
     assert_eq!(fault_of(&reply).code, FaultCode::ACS_RESOURCES_EXCEEDED);
     assert_eq!(
         only(events(&mut acs)),
-        Event::Ended(End::Limit("CPE_REQUESTS_MAX"))
+        Event::Ended(End::Limit {
+            limit: "CPE_REQUESTS_MAX",
+            max: limits::CPE_REQUESTS_MAX
+        })
     );
 }
 
@@ -672,7 +675,10 @@ fn an_endless_session_ends() {
     assert!(acs.handle_input(clock.at(0), Post::new(b"")).is_err());
     assert_eq!(
         acs.poll_event(),
-        Some(Event::Ended(End::Limit("SESSION_MESSAGES_MAX")))
+        Some(Event::Ended(End::Limit {
+            limit: "SESSION_MESSAGES_MAX",
+            max: limits::SESSION_MESSAGES_MAX
+        }))
     );
 }
 

@@ -67,10 +67,7 @@ impl Seats {
     pub fn take(self: &Arc<Self>, peer: IpAddr) -> Result<Seat, Refusal> {
         let mut taken = self.lock();
         if taken.connections >= self.connections_max {
-            let detail = format!(
-                "limit CONNECTIONS_MAX: {} connections",
-                self.connections_max
-            );
+            let detail = format!("there are {} connections", self.connections_max);
             return Err(Refusal::new(RefusalReason::TooManyConnections, detail));
         }
         let address = (!self.uncounted.contains(&peer.to_canonical())).then(|| network(peer));
@@ -78,14 +75,12 @@ impl Seats {
             let counts = taken.addresses.entry(address).or_default();
             if counts.connections as usize >= self.connections_per_address_max {
                 let max = self.connections_per_address_max;
-                let detail =
-                    format!("limit CONNECTIONS_PER_ADDRESS_MAX: {max} connections from {address}");
+                let detail = format!("there are {max} connections from {address}");
                 return Err(Refusal::new(RefusalReason::TooManyFromAddress, detail));
             }
             if counts.handshakes as usize >= self.handshakes_per_address_max {
                 let max = self.handshakes_per_address_max;
-                let detail =
-                    format!("limit HANDSHAKES_PER_ADDRESS_MAX: {max} handshakes from {address}");
+                let detail = format!("{max} connections from {address} are being opened");
                 return Err(Refusal::new(RefusalReason::TooManyHandshakes, detail));
             }
             counts.connections += 1;

@@ -191,7 +191,7 @@ fn no_head(error: HeadError) -> Refusal {
         HeadError::Ended(bytes) => abandoned(format!("it left after {bytes} bytes of a request")),
         HeadError::TooLarge => {
             let max = crate::limits::HTTP_HEAD_BYTES_MAX;
-            let detail = format!("limit HTTP_HEAD_BYTES_MAX: no end of the request in {max} bytes");
+            let detail = format!("no end of the head of the request in {max} bytes");
             Refusal::new(RefusalReason::RequestTooLarge, detail)
         }
         HeadError::Tls => Refusal::new(

@@ -75,7 +75,7 @@ pub const CONDUCT: &[(&str, &str, &str)] = &[
     (
         "message-limit",
         "The device sent a message beyond a limit",
-        "The detail names the limit; ask the device for less at once, or look for another firmware.",
+        "The detail says which; ask the device for less at once, or look for another firmware.",
     ),
     (
         "values-limit",

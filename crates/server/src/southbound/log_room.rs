@@ -9,7 +9,8 @@ use super::limits::{DEVICE_LOG_BURST, DEVICE_LOG_PER_SECOND, LOG_ROW_BYTES};
 use crate::auth::limiter::{Limiter, Rate};
 
 /// What a device is told, and the doctor, when there is none.
-pub const NO_ROOM: &str = "limits DEVICE_LOG_BURST and DEVICE_LOG_PER_SECOND: it has filled the event log faster than a device may, and what it says is not kept for now";
+pub const NO_ROOM: &str =
+    "it has filled the event log faster than a device may, and what it says is not kept for now";
 
 /// The room of all devices.
 #[derive(Debug)]

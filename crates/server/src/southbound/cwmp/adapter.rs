@@ -50,9 +50,7 @@ impl Southbound for Adapter {
         }
         let (command, reason) = match session.inbox.try_send(Command::Job(Box::new(job))) {
             Ok(()) => return,
-            Err(TrySendError::Full(command)) => {
-                (command, "limit SESSION_INBOX: too much is waiting")
-            }
+            Err(TrySendError::Full(command)) => (command, "too much is waiting for its session"),
             Err(TrySendError::Closed(command)) => (command, "the session is over"),
         };
         if let Command::Job(job) = command {

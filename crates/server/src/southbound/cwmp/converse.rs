@@ -182,7 +182,7 @@ async fn hear(
         let (changed, left) = desk.keep(update, at).await?;
         heard.left_out = (left > 0).then(|| {
             let most = store::limits::VALUES_PER_DEVICE_MAX;
-            format!("limit VALUES_PER_DEVICE_MAX: {left} new values of the Inform are not kept, since {most} are known")
+            format!("{left} new values of the Inform are not kept, since {most} are known")
         });
         if let Some(changed) = changed {
             firmware_changed(desk.store(), &desk.tenant, desk.device, &changed).await;
@@ -310,7 +310,7 @@ async fn work(
             Ok(Some(Command::Stop(why))) => return why.words(),
             Ok(None) => return DONE.to_owned(),
             Err(_) if rests => return DONE.to_owned(),
-            Err(_) => return "limit WORK_WAIT_MAX: nothing was asked for too long".to_owned(),
+            Err(_) => return "nothing was asked for too long".to_owned(),
         }
     }
 }

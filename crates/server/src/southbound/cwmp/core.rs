@@ -76,7 +76,7 @@ impl Stop {
             Self::Replaced(peer) => {
                 format!("another session of this device took its place, from {peer}")
             }
-            Self::TooLong => "limit SESSION_TIME_MAX: it took too long".to_owned(),
+            Self::TooLong => "it took longer than any session may".to_owned(),
         }
     }
 

@@ -197,7 +197,7 @@ async fn handshake(
         Ok(Err(refusal)) if refusal.reason == RefusalReason::HandshakeAbandoned => return None,
         Ok(Err(refusal)) => (refusal.reason.name().to_owned(), refusal.detail),
         Err(_) => {
-            let detail = format!("limit TLS_HANDSHAKE_TIME_MAX: not complete in {time:?}");
+            let detail = format!("not complete in {time:?}");
             let reason = RefusalReason::HandshakeTimeout;
             (reason.name().to_owned(), detail)
         }

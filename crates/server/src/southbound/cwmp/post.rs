@@ -1,7 +1,7 @@
 //! One HTTP request: it is authenticated, or belongs to a session that was; its body is read and
 //! goes to the session; the session's answer goes back. Nothing of CWMP is understood here.
 
-mod stranger;
+mod away;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use super::body::{self, Bounds, Rooms, Unread, Whole};
 use super::conversation::quirks::Cookies;
 use super::core::{Core, Culprit, Owner};
 use super::door::{self, Denied, Proof, Shown};
-use super::limits::{COMPRESS_BYTES_MIN, DRAINED_BYTES_MAX};
+use super::limits::COMPRESS_BYTES_MIN;
 use super::line::Line;
 use super::session::{self, Answer, Input, New, Posted};
 use super::sessions::{self, Cookie, Handle};
@@ -182,18 +182,6 @@ impl Asking {
         }
     }
 
-    /// Answers without the body, which would be in the way of what is sent next on this connection.
-    async fn dismiss(&self, answer: Reaction, body: Body) -> Reaction {
-        let bounds = Bounds {
-            time_max: self.core().limits.drain_time_max,
-            ..self.bounds(DRAINED_BYTES_MAX)
-        };
-        match body::drain(body, bounds).await {
-            true => answer,
-            false => closing(answer),
-        }
-    }
-
     async fn authenticate(&self) -> Result<Shown, Denied> {
         let request = self.shows();
         let proved = door::authenticate(self.core(), &request).await;
@@ -217,7 +205,7 @@ impl Asking {
                 self.core().complain(&culprit, "unknown_credential", why);
             }
             Denied::TooMany => {
-                let detail = "limit FAILURES_BURST: too much from its network was wrong lately";
+                let detail = "too much from its network was wrong lately";
                 self.complain("too-many-failures", detail);
                 return closing(later());
             }
@@ -263,13 +251,13 @@ impl Asking {
         let (code, reason, detail) = match why {
             Unread::TooLarge => {
                 let max = ::cwmp::limits::BODY_BYTES_MAX;
-                let detail = format!("limit BODY_BYTES_MAX: more than {max} bytes");
+                let detail = ::cwmp::limits::beyond("BODY_BYTES_MAX", max);
                 (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
             }
             Unread::Slow => {
                 let (silence, time) = (limits.body_silence_max, limits.body_time_max);
                 let detail = format!(
-                    "limits BODY_SILENCE_MAX and BODY_TIME_MAX: nothing for {silence:?}, or not complete in {time:?}"
+                    "a message of which nothing came for {silence:?}, or that was not complete in {time:?}"
                 );
                 (StatusCode::REQUEST_TIMEOUT, "body-slow", detail)
             }
@@ -278,7 +266,8 @@ impl Asking {
                 (StatusCode::BAD_REQUEST, "body-broken", detail)
             }
             Unread::Full => {
-                let detail = "limit BODIES_BYTES_MAX: no room for it now".to_owned();
+                let room = limits.bodies_bytes_max / (1024 * 1024);
+                let detail = format!("no room for it now in the {room} MiB for messages");
                 (StatusCode::SERVICE_UNAVAILABLE, "too-many-bodies", detail)
             }
             Unread::Encoding => {
@@ -394,16 +383,21 @@ impl Asking {
         let core = self.core();
         let seat = core.addresses.take(self.peer.ip()).map_err(|_| {
             let (max, from) = (core.limits.sessions_per_address_max, self.peer.ip());
-            let detail = format!("limit SESSIONS_PER_ADDRESS_MAX: {max} sessions from {from}");
+            let detail = format!("there are {max} sessions from {from}");
             ("too-many-from-address", detail)
         })?;
-        let full = || ("too-many-sessions", "limit SESSIONS_MAX".to_owned());
         let owner = shown.proof.tenant().cloned();
         let told = self.line.proxied && self.peer.port() != 0;
         let from = told.then(|| (self.peer, Arc::new(shown.proof.bare())));
         let certificate = shown.certificate.as_ref().map(|one| one.fingerprint);
         let whose = Whose::new(owner.clone(), certificate, self.shows().mark());
-        let slot = core.budget.try_take(&owner).ok_or_else(full)?;
+        let slot = core.budget.try_take(&owner).ok_or_else(|| {
+            let max = core.limits.sessions_max;
+            (
+                "too-many-sessions",
+                format!("no room now for more than {max}"),
+            )
+        })?;
         let user_agent = self.header(USER_AGENT).unwrap_or_default();
         let new = New {
             number: rand::random(),

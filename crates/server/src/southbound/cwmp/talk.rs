@@ -165,7 +165,7 @@ impl Talk {
         match jobs.try_send(command) {
             Ok(()) => {}
             Err(TrySendError::Full(command)) => {
-                self.turn_back(command, "limit SESSION_INBOX: too much is waiting");
+                self.turn_back(command, "too much is waiting for its session");
             }
             Err(TrySendError::Closed(command)) => self.turn_back(command, OVER),
         }
@@ -218,7 +218,7 @@ impl Talk {
             tracing::warn!(device = %self.guest.device, "limit CONVERSE_END_MAX: a conversation did not come to its end");
             metrics::counter!("headend_cwmp_conversations_cut_total").increment(1);
             let (tenant, device) = (self.guest.tenant.clone(), self.guest.device);
-            let reason = "limit CONVERSE_END_MAX: what was said was not written down in time";
+            let reason = "what was said was not written down in time";
             let reason = reason.to_owned();
             let core = self.core.clone();
             // What it worked on is over for the domain too, which may be what is behind.

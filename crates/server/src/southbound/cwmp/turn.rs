@@ -320,7 +320,7 @@ impl Running {
             End::Refused | End::Incompatible => "refused",
             End::Unanswered => "unanswered",
             End::Abandoned => "abandoned",
-            End::Limit(_) => "limit",
+            End::Limit { .. } => "limit",
         };
         metrics::counter!("headend_cwmp_session_ends_total", "end" => label).increment(1);
         let words = match end {
@@ -335,7 +335,10 @@ impl Running {
                 (None, Some(why)) => format!("the device was turned away: {why}"),
                 (None, None) => "the connection broke, and the device cannot continue".to_owned(),
             },
-            End::Limit(name) => format!("limit {name}: it said too much in one session"),
+            End::Limit { limit, max } => format!(
+                "it said too much in one session: {}",
+                ::cwmp::limits::beyond(limit, max)
+            ),
         };
         let record = self.record.take();
         let Some(mut talk) = self.talk.take() else {
@@ -347,7 +350,7 @@ impl Running {
         }
         match end {
             End::Silence => self.complain_of(&talk, "session-silence", &words),
-            End::Limit(_) => self.complain_of(&talk, "session-limit", &words),
+            End::Limit { .. } => self.complain_of(&talk, "session-limit", &words),
             End::Abandoned if matches!(self.stopped, Some(Stop::Replaced(_))) => {
                 self.complain_of(&talk, "session-replaced", &words);
             }

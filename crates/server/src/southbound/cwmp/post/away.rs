@@ -1,11 +1,14 @@
-//! A request with the cookie of a session that is not the sender's own: it proves to be somebody else.
+//! Who is sent away before the body is read; above all who shows the cookie of a session that is not its own, and proves to
+//! be somebody else.
 
 use axum::body::Body;
 use http::StatusCode;
 
-use super::super::answers::{Reaction, status};
+use super::super::answers::{Reaction, closing, status};
+use super::super::body::{self, Bounds};
 use super::super::core::Culprit;
 use super::super::door::{self, Proof};
+use super::super::limits::DRAINED_BYTES_MAX;
 use super::super::sessions::Handle;
 use super::Asking;
 
@@ -44,5 +47,17 @@ impl Asking {
         let words = format!("it shows the cookie of a session of {whose}");
         self.core().complain(stranger, "foreign-cookie", words);
         self.dismiss(status(StatusCode::FORBIDDEN), body).await
+    }
+
+    /// Answers without the body, which would be in the way of what is sent next on this connection.
+    pub(super) async fn dismiss(&self, answer: Reaction, body: Body) -> Reaction {
+        let bounds = Bounds {
+            time_max: self.core().limits.drain_time_max,
+            ..self.bounds(DRAINED_BYTES_MAX)
+        };
+        match body::drain(body, bounds).await {
+            true => answer,
+            false => closing(answer),
+        }
     }
 }
