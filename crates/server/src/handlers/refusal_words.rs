@@ -261,6 +261,11 @@ const CONDUCT: &[(&str, &str, &str)] = &[
         "Look at its subscriptions; it sends again what was not acknowledged.",
     ),
     (
+        "event-log-filled",
+        "The device has filled the event log faster than a device may: beyond that, what it says is not kept",
+        "Look at its subscriptions, and at what it reports by itself. A USP device sends again what was not acknowledged; what a TR-069 device says is heard once.",
+    ),
+    (
         "no-connect-record",
         "The device opened a connection and then said nothing",
         "Its agent hangs or does not know this controller's endpoint id.",

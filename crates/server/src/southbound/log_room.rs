@@ -8,6 +8,9 @@ use fleet::{DeviceId, Event};
 use super::limits::{DEVICE_LOG_BURST, DEVICE_LOG_PER_SECOND, LOG_ROW_BYTES};
 use crate::auth::limiter::{Limiter, Rate};
 
+/// What the doctor calls it when there is none.
+pub const FILLED: &str = "event-log-filled";
+
 /// What a device is told, and the doctor, when there is none.
 pub const NO_ROOM: &str =
     "it has filled the event log faster than a device may, and what it says is not kept for now";

@@ -238,7 +238,7 @@ async fn a_device_that_says_more_than_the_log_has_room_for_is_refused_and_named(
         let payload = usp::codec::encode_msg(&Msg::request("end", msg::notify("s", end)));
         puppet.send_as(EID, &own, payload).await;
         let busy = tokio::spawn(async move { puppet.serve(plain).await });
-        world.refused("too-many-notifications").await;
+        world.refused("event-log-filled").await;
         world
             .fact("the end", |fact| match fact {
                 Fact::Notified {

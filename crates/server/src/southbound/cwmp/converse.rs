@@ -56,7 +56,10 @@ async fn attempt(
     let (tenant, device) = (opening.guest.tenant.clone(), opening.guest.device);
     let seen = opening.seen;
     let desk = match Desk::open(core.clone(), tenant, device, seen).await {
-        Ok(desk) => Arc::new(desk),
+        Ok(mut desk) => {
+            desk.name = super::name::of(&opening.inform.device_id);
+            Arc::new(desk)
+        }
         Err(error) => {
             tracing::warn!(%error, %device, "what is known of a device cannot be read; it will come again");
             return;

@@ -9,7 +9,7 @@ use super::goodbye::End;
 use super::link::Running;
 use super::notify::{self, Unstored};
 use super::onboarding;
-use crate::southbound::log_room::NO_ROOM;
+use crate::southbound::log_room::{FILLED, NO_ROOM};
 use crate::state::now;
 
 impl Running {
@@ -57,7 +57,7 @@ impl Running {
     /// heard all the same, since the operation keeps it.
     async fn no_room(&mut self, at: Timestamp, token: NotifyToken, notice: Notice) {
         metrics::counter!("headend_usp_notifications_refused_total").increment(1);
-        self.complain("too-many-notifications", NO_ROOM.to_owned());
+        self.complain(FILLED, NO_ROOM.to_owned());
         let error = UspError::new(ErrorCode::RESOURCES_EXCEEDED, NO_ROOM);
         if let Err(error) = self.session.refuse(token, error) {
             tracing::error!(%error, "a notification cannot be refused");

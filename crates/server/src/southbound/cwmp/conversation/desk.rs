@@ -15,7 +15,7 @@ use super::memory::{MEMORY, Memory};
 use super::requests::Ended;
 use crate::southbound::cwmp::core::{Core, Culprit};
 use crate::southbound::cwmp::seen::Seen;
-use crate::southbound::log_room::NO_ROOM;
+use crate::southbound::log_room::{FILLED, NO_ROOM};
 use crate::southbound::usp::limits::{COMMIT_RETRY, COMMIT_TIME_MAX};
 use crate::southbound::usp::{notice, notify};
 use crate::state::now;
@@ -28,6 +28,8 @@ pub struct Desk {
     pub tenant: TenantId,
     /// Which.
     pub device: DeviceId,
+    /// What it calls itself; the doctor finds it by that.
+    pub name: String,
     memory: Mutex<Memory>,
     /// The memory as it is stored.
     stored: tokio::sync::Mutex<Vec<u8>>,
@@ -66,6 +68,7 @@ impl Desk {
             core,
             tenant,
             device,
+            name: String::new(),
             memory: Mutex::new(memory),
             stored: tokio::sync::Mutex::new(kept.unwrap_or_default()),
         })
@@ -174,10 +177,10 @@ impl Desk {
                 tenant: Some(self.tenant.clone()),
                 device: Some(self.device),
                 peer: entry.peer,
-                name: String::new(),
+                name: self.name.clone(),
             };
             let core = &self.core;
-            core.complain(&culprit, "too-many-notifications", NO_ROOM);
+            core.complain(&culprit, FILLED, NO_ROOM);
         }
         has
     }
