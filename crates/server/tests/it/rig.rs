@@ -3,4 +3,10 @@
 use std::time::Duration;
 
 /// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What comes of this, once it does.
+pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+    let within = tokio::time::timeout(PATIENCE, what).await;
+    within.expect("nothing happened")
+}

@@ -13,6 +13,7 @@ use usp::msg;
 
 use crate::puppet::{Puppet, Reply, Seen, plain};
 use crate::raw::{Cpe, envelope, fault};
+use crate::rig::soon;
 use crate::world::{World, until};
 
 const TABLE: &str = "Device.NAT.PortMapping.";
@@ -89,7 +90,7 @@ async fn a_session_that_comes_and_goes_in_the_middle_of_an_add_over_usp_changes_
     };
     let add = stored(&world, device, request).await;
     let Seen::Event(usp::agent::Event::Requested { token, request, .. }) =
-        puppet.serve(answers).await
+        soon(puppet.serve(answers)).await
     else {
         panic!("the row is not asked for");
     };

@@ -5,7 +5,7 @@ use server::{secret, state::now};
 use std::time::Duration;
 
 use crate::puppet::{Puppet, Seen, plain};
-use crate::rig::{Real, add_key, each, until};
+use crate::rig::{Real, add_key, each, soon, until};
 
 const EID: &str = "os::00256D-P1";
 
@@ -216,7 +216,7 @@ async fn of_two_agents_with_one_endpoint_id_the_newer_wins_until_it_gets_silly()
         let seen = tokio::spawn(async move { first.serve(plain).await });
         world.connected().await;
         let mut second = Puppet::dial(&url, EID, &world.own).await.unwrap();
-        assert!(matches!(seen.await.unwrap(), Seen::Closed(_)));
+        assert!(matches!(soon(seen).await.unwrap(), Seen::Closed(_)));
         let seen = tokio::spawn(async move { second.serve(plain).await });
         // The domain hears of the end of the old link before it hears of the new one.
         world

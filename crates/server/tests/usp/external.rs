@@ -154,14 +154,14 @@ async fn an_agent_behind_a_broker_that_falls_silent_is_asked_and_then_gone() {
     let brokers = to(&broker, "");
     let mut world = World::with(sqlite().await.unwrap(), |config, _| {
         config.usp.brokers = brokers;
-        config.presence.silent_after_seconds = 3;
+        config.presence.silent_after_seconds = 6;
     })
     .await;
     let agent = agent(&world, &broker, "5.0", "M1", M1);
     world.connected().await;
     let device = world.onboarded(&agent.endpoint).await.device.id;
     // While it answers it stays, for longer than silence is borne.
-    let later = now().plus(Duration::from_secs(4));
+    let later = now().plus(Duration::from_secs(7));
     until(
         "it has answered what nobody but the server asked",
         async || {

@@ -8,7 +8,7 @@ use server::{secret, state::now};
 use store::{EventFilter, EventOrder, TenantRecord};
 
 use crate::puppet::{Puppet, Reply, Seen, plain};
-use crate::rig::{World, add_key, each, until};
+use crate::rig::{World, add_key, each, soon, until};
 
 const EID: &str = "os::00256D-P1";
 
@@ -40,7 +40,7 @@ async fn hanging_devices_of_one_tenant_do_not_keep_another_waiting() {
                 .await
                 .unwrap();
             if n == 0 {
-                let asked = puppet.serve(|_| Reply::Stop).await;
+                let asked = soon(puppet.serve(|_| Reply::Stop)).await;
                 assert!(matches!(asked, Seen::Event(_)), "{asked:?}");
             }
             hanging.push(tokio::spawn(
@@ -68,7 +68,7 @@ async fn a_device_that_answers_nothing_gives_its_place_to_the_next() {
     for db in store::testing::databases().await.unwrap() {
         let world = World::with(db, |_, limits| {
             limits.onboardings_at_once = 1;
-            limits.onboard_request_time = Duration::from_millis(200);
+            limits.onboard_request_time = Duration::from_secs(1);
         })
         .await;
         let mut silent = Puppet::dial(&world.url(&world.key), "os::00256D-H1", &world.own)
@@ -79,7 +79,7 @@ async fn a_device_that_answers_nothing_gives_its_place_to_the_next() {
             asked += 1;
             if asked == 3 { Reply::Stop } else { Reply::Not }
         });
-        assert!(matches!(seen.await, Seen::Event(_)));
+        assert!(matches!(soon(seen).await, Seen::Event(_)));
         let mut puppet = Puppet::dial(&world.url(&world.key), EID, &world.own)
             .await
             .unwrap();

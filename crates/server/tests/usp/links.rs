@@ -11,7 +11,7 @@ use usp::msg::{self, Request};
 
 use crate::admission::give_token;
 use crate::puppet::{Puppet, Reply, Seen, plain};
-use crate::rig::{World, each, until};
+use crate::rig::{World, each, soon, until};
 
 const EID: &str = "os::00256D-P1";
 
@@ -55,7 +55,7 @@ async fn what_was_sent_is_lost_with_the_link_and_what_was_not_is_unsent() {
         };
         // Two fill the window, the third waits.
         let jobs: Vec<_> = (0..3).map(|n| world.submit(device, operate(n))).collect();
-        busy.await.unwrap();
+        soon(busy).await.unwrap();
         let mut ends = Vec::new();
         let mut order = Vec::new();
         while ends.len() < 3 {
@@ -142,7 +142,7 @@ async fn what_changes_a_device_is_in_the_transcript_before_the_device_has_it() {
             .await
             .unwrap();
         let job = world.submit_for(Some(id), device, op);
-        was_asked.await.unwrap();
+        soon(was_asked).await.unwrap();
         let brief = |list: Vec<store::TranscriptEntry>| {
             let brief = |one: store::TranscriptEntry| format!("{} {}", one.direction, one.what);
             list.into_iter().map(brief).collect::<Vec<_>>()
@@ -161,7 +161,7 @@ async fn what_changes_a_device_is_in_the_transcript_before_the_device_has_it() {
             .await
             .unwrap();
         assert_eq!(brief(all), ["out OPERATE", "in nothing"]);
-        busy.await.unwrap();
+        soon(busy).await.unwrap();
     })
     .await;
 }
@@ -176,7 +176,7 @@ async fn what_is_no_record_closes_the_link_with_1003_and_is_named() {
             .unwrap();
         puppet.send_raw(&b"this is no record"[..]).await;
         assert!(matches!(
-            puppet.serve(|_| Reply::Not).await,
+            soon(puppet.serve(|_| Reply::Not)).await,
             Seen::Closed(Some(CloseCode::Unsupported))
         ));
         world.refused("unparsable-record").await;
@@ -277,7 +277,6 @@ async fn what_an_agent_that_left_was_asked_is_lost_at_once() {
             puppet.serve(|_| Reply::Not).await
         });
         world.connected().await;
-        let asked = std::time::Instant::now();
         let operate = Op::Operate {
             command: "Device.Reboot()".into(),
             key: "k".into(),
@@ -286,8 +285,7 @@ async fn what_an_agent_that_left_was_asked_is_lost_at_once() {
         let Err(Failure::Lost { reason }) = world.ask(device, operate).await else {
             panic!("it may have run");
         };
-        // It would have had ten seconds to answer.
-        assert!(asked.elapsed() < Duration::from_secs(5), "{reason}");
+        // And not because its time ran out.
         assert!(!reason.contains("in time"), "{reason}");
         busy.abort();
     })
@@ -320,7 +318,7 @@ async fn a_takeover_ends_the_first_link_and_its_requests_before_the_second_begin
             args: Default::default(),
         };
         let job = world.submit(device, operate);
-        was_asked.recv().await.unwrap();
+        soon(was_asked.recv()).await.unwrap();
         let mut second = Puppet::dial(&url, EID, &world.own).await.unwrap();
         let two = tokio::spawn(async move { second.serve(plain).await });
         let mut order = Vec::new();
@@ -342,7 +340,7 @@ async fn a_takeover_ends_the_first_link_and_its_requests_before_the_second_begin
             order.push(what);
         }
         assert_eq!(order, ["lost", "disconnected", "connected"]);
-        assert!(matches!(one.await.unwrap(), Seen::Closed(_)));
+        assert!(matches!(soon(one).await.unwrap(), Seen::Closed(_)));
         assert!(world.adapter.is_linked(device));
         two.abort();
     })
@@ -365,13 +363,13 @@ async fn a_stop_says_goodbye_with_a_disconnect_record_and_its_reason() {
         world.connected().await;
         assert!(world.adapter.is_linked(device));
         world.shutdown.cancel();
-        let (left, closed) = busy.await.unwrap();
+        let (left, closed) = soon(busy).await.unwrap();
         let Seen::Event(Event::Disconnected { reason, .. }) = left else {
             panic!("{left:?}")
         };
         assert!(reason.contains("shuts down"), "{reason}");
         assert!(matches!(closed, Seen::Closed(Some(CloseCode::GoingAway))));
-        (&mut world.task).await.unwrap();
+        soon(&mut world.task).await.unwrap();
         // Whoever listens to the facts sees their end.
         while world.facts.recv().await.is_some() {}
         let path = world
@@ -403,7 +401,7 @@ async fn a_removed_device_is_hung_up_on_and_cannot_come_back() {
             .unwrap();
         world.adapter.device_removed(&world.tenant, device);
         assert!(matches!(
-            busy.await.unwrap(),
+            soon(busy).await.unwrap(),
             Seen::Closed(Some(CloseCode::Policy))
         ));
         assert_eq!(Puppet::refused(&world.url(&token), EID).await, 401);
@@ -415,27 +413,17 @@ async fn a_removed_device_is_hung_up_on_and_cannot_come_back() {
 async fn a_device_that_falls_silent_is_noticed_within_the_configured_time() {
     // R-WS.17: pings of our own, because the device may be behind a NAT that forgot it.
     for db in store::testing::databases().await.unwrap() {
-        let mut world = World::with(db, |config, _| config.presence.silent_after_seconds = 3).await;
+        let mut world = World::with(db, |config, _| config.presence.silent_after_seconds = 6).await;
         let token = give_token(&world, EID).await;
         let mut puppet = Puppet::dial(&world.url(&token), EID, &world.own)
             .await
             .unwrap();
-        // It is there, answers pings, and then does not read any more.
+        // It is there, answers pings for longer than one may stay unanswered, and then does not read any more.
         let seen = tokio::time::timeout(Duration::from_secs(5), puppet.serve(plain)).await;
         assert!(seen.is_err(), "{seen:?}");
         world.connected().await;
-        let since = std::time::Instant::now();
-        let reason = world
-            .fact("disconnected", |fact| match fact {
-                fleet::Fact::Disconnected { reason, .. } => Some(reason.clone()),
-                _ => None,
-            })
-            .await;
-        assert!(
-            since.elapsed() < Duration::from_secs(4),
-            "{:?}",
-            since.elapsed()
-        );
+        // If nothing was configured it would take longer than anybody waits here.
+        let reason = world.gone().await;
         assert!(reason.contains("silent"), "{reason}");
     }
 }

@@ -14,15 +14,14 @@ use server::state::now;
 use store::testing::databases;
 use usp::EndpointId;
 
+use crate::mosquitto::free;
 use crate::rig::{PATIENCE, Real, World, add_key, registered, until};
 use crate::secure::Authority;
 
 /// Runs a test on every database, with a broker.
 async fn each<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     for db in databases().await.unwrap() {
-        let world = World::with(db, |config, _| {
-            config.mqtt.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        });
+        let world = World::with(db, |config, _| config.mqtt.listen = Some(free()));
         test(world.await).await;
     }
 }

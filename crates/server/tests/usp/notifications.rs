@@ -248,8 +248,9 @@ async fn a_device_that_says_more_than_the_log_has_room_for_is_refused_and_named(
                 _ => None,
             })
             .await;
+        // The burst, and what little came to it meanwhile.
         let kept = count(&world, EventKind::DeviceEvent).await;
-        assert!((35..=40).contains(&kept), "{kept}");
+        assert!((35..=45).contains(&kept), "{kept}");
         busy.abort();
     })
     .await;

@@ -12,7 +12,7 @@ use usp::msg::{self, Request};
 use usp::{ErrorCode, UspError};
 
 use crate::puppet::{Puppet, Reply, no, object, plain};
-use crate::rig::{Real, each, until};
+use crate::rig::{Real, each, soon, until};
 
 const EID: &str = "os::00256D-P1";
 
@@ -141,16 +141,15 @@ async fn onboarding_goes_on_after_the_link_broke_and_after_a_restart() {
             let dialled = Puppet::dial(&world.url(&world.key), EID, &world.own).await;
             let mut puppet = dialled.unwrap();
             let mut left = steps;
-            puppet
-                .serve(|request| {
-                    left -= 1;
-                    if left == 0 {
-                        Reply::Stop
-                    } else {
-                        plain(request)
-                    }
-                })
-                .await;
+            let asked = puppet.serve(|request| {
+                left -= 1;
+                if left == 0 {
+                    Reply::Stop
+                } else {
+                    plain(request)
+                }
+            });
+            soon(asked).await;
             drop(puppet);
             let device = world.device(EID).await;
             until("its link is over", || async {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::give_token;
 use crate::api_world;
+use crate::mosquitto::free;
 use crate::puppet::{Puppet, eid};
 use crate::rig::{Box1, PATIENCE, World, until};
 
@@ -34,11 +35,14 @@ enum Flow {
     Cut,
 }
 
+/// What is shorter is no answer: a ping, or that a message has arrived.
+const ANSWER_BYTES_MIN: usize = 32;
+
 /// A stretch of cable between a device and a server.
 struct Cable {
     addr: SocketAddr,
     flow: watch::Sender<Flow>,
-    /// Bytes of the device that were lost.
+    /// Answers of the device that were lost.
     lost: Arc<AtomicUsize>,
 }
 
@@ -67,7 +71,10 @@ impl Cable {
                             let on = seen.wait_for(|flow| *flow != Flow::Held).await;
                             let mute = on.is_ok_and(|flow| *flow == Flow::Mute);
                             if n > 0 && mute {
-                                count.fetch_add(n, Ordering::SeqCst);
+                                count.fetch_add(
+                                    usize::from(n >= ANSWER_BYTES_MIN),
+                                    Ordering::SeqCst,
+                                );
                             } else if n == 0 || to_server.write_all(&some[..n]).await.is_err() {
                                 return;
                             }
@@ -163,7 +170,9 @@ impl Device {
         let controller = ControllerConfig {
             endpoint_id: own.into(),
             url: format!("ws://{}/usp/{key}", websocket.addr),
+            // What comes back has to be there while an answer is waited for.
             retry_min_wait: 1,
+            retry_multiplier: 1000,
             mqtt: Some(MqttConfig {
                 url: format!("mqtt://{}", mqtt.addr),
                 username: format!("{tenant}/setup"),
@@ -232,7 +241,7 @@ impl Device {
 }
 
 fn with_broker(config: &mut server::Config) {
-    config.mqtt.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    config.mqtt.listen = Some(free());
 }
 
 /// A server, and a device that is there over both with credentials of its own.
@@ -373,7 +382,7 @@ async fn what_goes_unanswered_over_one_link_goes_over_the_other_from_then_on() {
     let (mut world, device, id) = both(store::testing::sqlite().await.unwrap()).await;
     device.websocket.set(Flow::Mute);
     let lost = world
-        .ask_within(id, read(), std::time::Duration::from_millis(300))
+        .ask_within(id, read(), std::time::Duration::from_secs(2))
         .await;
     let lost = matches!(lost, Err(fleet::southbound::Failure::Lost { .. }));
     assert!(lost, "it may have happened");
@@ -398,8 +407,13 @@ async fn managed() -> (api_world::World, Device, String) {
         (used(&world, &id).await == ["mqtt false", "websocket true"]).then_some(id)
     })
     .await;
+    // Of itself it is asked nothing more.
+    let shown = until("it is onboarded", async || {
+        let shown = world.read(&format!("/api/v1/devices/{id}")).await;
+        (shown["onboarding"] == "complete").then_some(shown)
+    })
+    .await;
     // Whichever of the two it was given its credential over.
-    let shown = world.read(&format!("/api/v1/devices/{id}")).await;
     assert_eq!(shown["admission"]["state"], "own", "{shown:#}");
     (world, device, id)
 }

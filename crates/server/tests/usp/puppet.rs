@@ -9,7 +9,7 @@ use usp::msg::{self, Map, Notification, Notify, Request, Response};
 use usp::record::{Record, WebSocketConnectRecord};
 use usp::{EndpointId, ErrorCode, RetryPolicy, UspError};
 
-use crate::rig::PATIENCE;
+use crate::rig::soon;
 
 /// The wire end of a device.
 pub struct Puppet {
@@ -82,9 +82,7 @@ impl Puppet {
 
     /// The next thing that happens.
     pub async fn next(&mut self) -> Seen {
-        tokio::time::timeout(PATIENCE, self.look())
-            .await
-            .expect("nothing happened")
+        soon(self.look()).await
     }
 
     async fn look(&mut self) -> Seen {
@@ -103,10 +101,11 @@ impl Puppet {
         }
     }
 
-    /// Answers requests until something else happens.
+    /// Answers requests, and pings, until something else happens, however long that takes: whoever waits for that has the
+    /// deadline.
     pub async fn serve(&mut self, mut answer: impl FnMut(&Request) -> Reply) -> Seen {
         loop {
-            match self.next().await {
+            match self.look().await {
                 Seen::Event(Event::Requested { token, request, .. }) => match answer(&request) {
                     Reply::With(answer) => self.session.respond(token, answer).unwrap(),
                     Reply::Not => {}
@@ -137,7 +136,7 @@ impl Puppet {
 
     /// Serves until a notification is delivered.
     pub async fn delivered(&mut self, id: NotifyId) {
-        match self.serve(plain).await {
+        match soon(self.serve(plain)).await {
             Seen::Event(Event::Delivered { id: seen }) if seen == id => {}
             other => panic!("{other:?}"),
         }

@@ -21,8 +21,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::mosquitto::free;
+
 /// How long a test waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running side of the devices.
 pub struct World {
@@ -79,7 +81,8 @@ impl World {
             data_dir: dir.path().to_owned(),
             ..Config::default()
         };
-        config.usp.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        // It may be started again, there.
+        config.usp.listen = Some(free());
         let mut limits = Limits::default();
         change(&mut config, &mut limits);
         let store = db.store.clone();
@@ -483,6 +486,12 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl 
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// What comes of this, once it does.
+pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+    let within = tokio::time::timeout(PATIENCE, what).await;
+    within.expect("nothing happened")
 }
 
 /// A small CPE.

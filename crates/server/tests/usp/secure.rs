@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api_world::World;
 use crate::puppet::{Puppet, Seen, eid, plain};
-use crate::rig::{Real, until};
+use crate::rig::{Real, soon, until};
 
 const EID: &str = "os::00256D-C1";
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -428,7 +428,7 @@ async fn a_certificate_of_elsewhere_opens_no_device_that_was_removed() {
     let path = format!("/api/v1/devices/{}", made["device"]["id"].as_str().unwrap());
     let removed = site.world.request(reqwest::Method::DELETE, &path).send();
     assert_eq!(removed.await.unwrap().status(), 204);
-    assert!(matches!(seen.await.unwrap(), Seen::Closed(_)));
+    assert!(matches!(soon(seen).await.unwrap(), Seen::Closed(_)));
     assert_eq!(site.refused("default", EID, Some(&own)).await, 403);
     let refused = shown(&site.world, "not_registered").await;
     assert_eq!(refused["endpoint_id"], EID, "{refused:#}");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fleet::operation::Request;
 use fleet::{DeviceId, EventKind, Fact, NodeId, Operation, OperationId, OperationState};
+use server::dispatch::reconcile::unheard;
 use server::dispatch::{self, Dispatch};
 use server::southbound::usp::limits::Limits;
 use server::state::now;
@@ -15,7 +16,7 @@ use crate::asked::{self, asked, rabbitmq};
 use crate::external::{M1, agent, mosquitto, to};
 use crate::mosquitto::{Mosquitto, free};
 use crate::puppet::{Puppet, Reply, Seen};
-use crate::rig::{PATIENCE, Real, Second, World, until};
+use crate::rig::{PATIENCE, Real, Second, World, get, soon, until};
 
 /// Starts the dispatcher of a server, which hears all that its devices say.
 pub fn dispatch(world: &mut World, node: &str) -> Dispatch {
@@ -142,8 +143,8 @@ async fn of_two_servers_one_swaps_the_setup_key_of_a_new_device() {
         let device = world.onboarded(&agent.endpoint).await.device.id;
         asked::swapped(&world, device).await;
         for _ in 0..2 {
-            let end = tokio::time::Instant::now() + crate::rig::PATIENCE;
-            while world.ask(device, crate::rig::get()).await.is_err() {
+            let end = tokio::time::Instant::now() + PATIENCE;
+            while world.ask(device, get()).await.is_err() {
                 assert!(tokio::time::Instant::now() < end, "it is not answered");
             }
             world.swap(&mut second);
@@ -225,6 +226,9 @@ async fn a_command_of_each_of_two_servers_ends_once_whoever_hears_of_its_end() {
     }
 }
 
+/// Silence is borne for as long: a server that is held up for a while hears its devices all the same.
+const SILENT_AFTER: Duration = Duration::from_secs(15);
+
 /// Two servers with a device between them that the second one has linked last.
 async fn behind_both(
     db: store::testing::TestDatabase,
@@ -233,19 +237,27 @@ async fn behind_both(
     let brokers = to(&broker, "shared_group = \"headend\"");
     let mut world = World::with(db, |config, _| {
         config.usp.brokers = brokers;
-        config.presence.silent_after_seconds = 3;
+        config.presence.silent_after_seconds = SILENT_AFTER.as_secs();
     })
     .await;
     let first = dispatch(&mut world, "one");
     let real = agent(&world, &broker, "5.0", "M1", M1);
     let device = world.onboarded(&real.endpoint).await.device.id;
+    let before = holder(&world, device).await;
+    assert!(before.is_some());
     let second = world.beside().await;
     until("the second one has a link to it", async || {
-        let path = world.store.path(&world.tenant, device, "mqtt").await;
-        path.unwrap().filter(|path| path.link == 2)
+        let holder = holder(&world, device).await;
+        (holder.is_some() && holder != before).then_some(())
     })
     .await;
     (world, second, first, broker, real, device)
+}
+
+/// Who has linked it last.
+async fn holder(world: &World, device: DeviceId) -> Option<NodeId> {
+    let path = world.store.path(&world.tenant, device, "mqtt").await;
+    path.unwrap().unwrap().node
 }
 
 async fn is_linked(world: &World, device: DeviceId) -> bool {
@@ -264,23 +276,34 @@ async fn is_written_off(world: &World, device: DeviceId) {
 async fn a_device_is_written_off_after_the_server_that_had_linked_it_last_is_gone() {
     for db in databases().await.unwrap() {
         let (world, second, _first, _broker, real, device) = behind_both(db).await;
+        let holder_before = holder(&world, device).await;
         // It says nothing of its devices: the others go on.
         second.shutdown.cancel();
         until("it has left the broker", async || {
             (!second.brokers[0].health().connected).then_some(())
         })
         .await;
-        let later = now().plus(Duration::from_secs(2));
-        until("it is heard by the first one", async || {
-            let heard = server::south::Links::heard(&*world.adapter, device)?;
-            (heard >= later).then_some(())
-        })
+        let left = now();
+        until(
+            "it is heard by the first one, which writes that down",
+            async || {
+                let record = world.store.device(&world.tenant, device).await.unwrap();
+                (record.device.evidence.heard_at > Some(left)).then_some(())
+            },
+        )
         .await;
-        let path = world.store.path(&world.tenant, device, "mqtt").await;
-        assert_eq!(path.unwrap().unwrap().link, 2);
+        // When the device is overdue, had nobody heard it since.
+        let presence = fleet::presence::PresenceConfig {
+            silent_after: SILENT_AFTER,
+        };
+        let overdue = left.plus(presence.lapses_after());
+        unheard(&world.store, presence, overdue).await.unwrap();
         assert!(is_linked(&world, device).await);
+        assert_eq!(holder(&world, device).await, holder_before);
         real.kill().await;
-        is_written_off(&world, device).await;
+        let overdue = now().plus(2 * presence.lapses_after());
+        unheard(&world.store, presence, overdue).await.unwrap();
+        assert!(!is_linked(&world, device).await);
         world.shutdown.cancel();
     }
 }
@@ -345,8 +368,9 @@ async fn a_server_that_is_late_does_not_swap_what_another_has_swapped() {
         let mut slow = Puppet::dial(&url, "os::00256D-P1", &world.own)
             .await
             .unwrap();
-        let asked = slow.serve(|_| Reply::Stop).await;
+        let asked = soon(slow.serve(|_| Reply::Stop)).await;
         assert!(matches!(asked, Seen::Event(_)), "{asked:?}");
+        let slow = tokio::spawn(async move { slow.serve(|_| Reply::Not).await });
         let agent = asked::agent(&world, broker.mqtt);
         let device = world.device(&agent.endpoint).await;
         until("it is linked, and came with a setup key", async || {
@@ -356,7 +380,7 @@ async fn a_server_that_is_late_does_not_swap_what_another_has_swapped() {
         .await;
         let second = world.beside().await;
         asked::swapped(&world, device).await;
-        drop(slow);
+        slow.abort();
         let connected = async {
             loop {
                 let (_, of, fact) = world.facts.recv().await.unwrap();
@@ -365,8 +389,8 @@ async fn a_server_that_is_late_does_not_swap_what_another_has_swapped() {
                 }
             }
         };
-        let connected = tokio::time::timeout(PATIENCE, connected).await;
-        connected.expect("it is onboarded here, too");
+        // It is onboarded here, too.
+        soon(connected).await;
         assert_eq!(credentials(&world, device).await, ["pending", "current"]);
         agent.stop().await;
         second.shutdown.cancel();

@@ -13,7 +13,7 @@ use usp::msg::{self, Map, Request};
 
 use crate::mqtt::dial;
 use crate::puppet::{Puppet, Reply, Seen, plain};
-use crate::rig::{Box1, World, each, registered, until};
+use crate::rig::{Box1, World, each, registered, soon, until};
 
 const EID: &str = "os::00256D-P1";
 
@@ -88,7 +88,7 @@ async fn set(puppet: &mut Puppet, world: &World) -> Vec<String> {
         format!("{}/setup", world.tenant),
     );
     let seen = puppet.serve(|request| both(request, &world.own, &path, &user));
-    let Seen::Event(Event::Requested { request, .. }) = seen.await else {
+    let Seen::Event(Event::Requested { request, .. }) = soon(seen).await else {
         panic!("it is not asked to set anything");
     };
     let Request::Set(set) = request else {

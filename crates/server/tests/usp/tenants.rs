@@ -6,7 +6,7 @@ use server::state::now;
 
 use crate::admission::give_token;
 use crate::puppet::{Puppet, Seen, plain};
-use crate::rig::{World, each, until};
+use crate::rig::{World, each, soon, until};
 
 const EID: &str = "os::00256D-P1";
 
@@ -29,7 +29,7 @@ async fn devices_of_a_disabled_tenant_are_hung_up_on_and_refused_until_it_is_ena
         world.connected().await;
         set_disabled(&world, true).await;
         world.adapter.tenants_changed();
-        let seen = seen.await.unwrap();
+        let seen = soon(seen).await.unwrap();
         assert!(matches!(seen, Seen::Closed(Some(CloseCode::Policy))));
         let device = world.device(EID).await;
         until("the store knows why", || async {
@@ -63,7 +63,7 @@ async fn a_tenant_that_another_node_disabled_is_noticed_without_being_told() {
         let seen = tokio::spawn(async move { puppet.serve(plain).await });
         world.connected().await;
         set_disabled(&world, true).await;
-        let seen = seen.await.unwrap();
+        let seen = soon(seen).await.unwrap();
         assert!(matches!(seen, Seen::Closed(Some(CloseCode::Policy))));
     }
 }

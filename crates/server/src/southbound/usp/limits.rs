@@ -239,7 +239,8 @@ pub const BROKER_WAIT_MAX: Duration = Duration::from_secs(300);
 /// A connection to a broker that held this long was a success: the next wait is the shortest again.
 pub const BROKER_STABLE: Duration = Duration::from_secs(60);
 
-/// When a question whether a device is there finds no room on the way to its broker, how long it waits for another try.
+/// When a question whether a device is there finds no room on the way to its broker, how long it waits for another try;
+/// and how long a server that was held up itself waits for an answer that may have come meanwhile.
 pub const BROKER_PROBE_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether a broker can be left when the server stops: whether its links are over.

@@ -220,6 +220,11 @@ impl Link {
             return Ok(());
         }
         if self.probed {
+            if now.saturating_duration_since(self.look_at) >= BROKER_PROBE_AGAIN {
+                // Nobody looked for as long: this server was held up, and what the device has answered may not be read yet.
+                self.look_at = now + BROKER_PROBE_AGAIN;
+                return Ok(());
+            }
             let silent = now.saturating_duration_since(self.heard);
             return Err(LinkError::PeerSilent(silent));
         }

@@ -324,6 +324,21 @@ async fn a_device_counts_as_asked_only_when_the_question_had_room() {
     assert!(link.keep_alive(link.next_look()).is_err());
 }
 
+#[tokio::test]
+async fn a_server_that_was_held_up_blames_no_device_for_it() {
+    let broker = broker();
+    let (outgoing, _outbox) = mpsc::channel(1);
+    let mut link = open_over(&broker, &name(1), 1, outgoing).unwrap();
+    link.recv().await;
+    link.keep_alive(link.next_look()).unwrap();
+    // The whole process stood still for long: its answer may wait in the socket.
+    let late = link.next_look() + 10 * EVERY;
+    link.keep_alive(late).unwrap();
+    let look = link.next_look();
+    assert!(look > late && look < late + EVERY);
+    assert!(link.keep_alive(look).is_err());
+}
+
 #[test]
 fn brokers_that_ask_speak_for_the_tenants_that_are_named() {
     let of = |text: &str| asked_for(&Config::parse(text).unwrap());
