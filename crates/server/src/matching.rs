@@ -48,7 +48,7 @@ impl Terms {
     }
 }
 
-/// The paths over which a device has come, or for which it has a credential.
+/// The paths over which a device has come, or comes just now, or for which it has a credential.
 pub async fn used(
     store: &Store,
     tenant: &TenantId,
@@ -56,7 +56,10 @@ pub async fn used(
 ) -> store::Result<Vec<PathRecord>> {
     let mut paths = store.path_list(tenant, device).await?;
     paths.retain(|path| {
-        path.connected_at.is_some() || path.has_current || path.pending_at.is_some()
+        path.connected_at.is_some()
+            || path.setup_key.is_some()
+            || path.has_current
+            || path.pending_at.is_some()
     });
     Ok(paths)
 }

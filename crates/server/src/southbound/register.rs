@@ -5,6 +5,7 @@ use fleet::onboarding::Refusal;
 use fleet::{DeviceId, Event, EventKind, Identity, SetupKeyId, TenantId};
 use serde_json::json;
 use store::{NewDevice, Store};
+use usp::EndpointId;
 
 use super::admission;
 use crate::secret;
@@ -38,13 +39,13 @@ impl From<store::Error> for Unregistered {
     }
 }
 
-/// Registers a device that a setup key lets in, or a broker.
+/// Registers a device that a setup key lets in, or a broker. `None` where one of its names leads to a device meanwhile.
 pub async fn register(
     store: &Store,
     tenant: &TenantId,
     key: Option<SetupKeyId>,
     newcomer: Newcomer,
-) -> Result<DeviceId, Unregistered> {
+) -> Result<Option<DeviceId>, Unregistered> {
     let at = now();
     if key.is_none() && !newcomer.vouched {
         return Err(Unregistered::Refused(Refusal::NotRegistered));
@@ -54,12 +55,7 @@ pub async fn register(
         None => ("broker", "broker"),
     };
     let id = DeviceId::new(at, secret::id_bits());
-    let Newcomer {
-        transport,
-        identities,
-        ..
-    } = newcomer;
-    let name = identities.first().map_or("", |best| &best.value);
+    let name = newcomer.identities.first().map_or("", |best| &best.value);
     let created = Event::new(tenant.clone(), at, EventKind::DeviceCreated)
         .device(id)
         .data(json!({ "name": "", "endpoint": name, "how": how }));
@@ -69,7 +65,7 @@ pub async fn register(
         tags: Vec::new(),
         protocol: newcomer.protocol.to_owned(),
         description: newcomer.description,
-        identities: identities.clone(),
+        identities: newcomer.identities,
         source: source.to_owned(),
         onboarding: OnboardingState::Started,
         created_at: at,
@@ -77,7 +73,7 @@ pub async fn register(
     let events = vec![created];
     let registered = match key {
         Some(key) => {
-            let registered = store.device_register(tenant, device, transport, key, events);
+            let registered = store.device_register(tenant, device, newcomer.transport, key, events);
             registered.await
         }
         None => store
@@ -88,27 +84,42 @@ pub async fn register(
     match registered {
         Ok(true) => {
             metrics::counter!("headend_devices_registered_total").increment(1);
-            Ok(id)
+            Ok(Some(id))
         }
         // Meanwhile it was revoked, or others used it up.
         Ok(false) => Err(Unregistered::Refused(Refusal::SetupKeyUnusable)),
-        // Two connections of one new device at the same time, and the other one was faster; or an
-        // operator has registered it since, and then the key may not be enough.
-        Err(error @ store::Error::Conflict { .. }) => {
-            for identity in &identities {
-                let Some(device) = store.device_by_identity(tenant, identity).await? else {
-                    continue;
-                };
-                let path = store.path(tenant, device, transport).await?;
-                let known = admission::known(device, path.as_ref());
-                if newcomer.vouched && key.is_none() {
-                    return Ok(device);
-                }
-                known.opened_by_setup_key().map_err(Unregistered::Refused)?;
-                return Ok(device);
-            }
-            Err(error.into())
-        }
+        Err(store::Error::Conflict { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The same for an agent, which has one name: who has that name meanwhile is the agent. It made two connections at the
+/// same time, and the other one was faster; or an operator has registered it since, and then the key may not be enough.
+pub async fn register_agent(
+    store: &Store,
+    tenant: &TenantId,
+    key: Option<SetupKeyId>,
+    transport: &'static str,
+    endpoint: &EndpointId,
+    vouched: bool,
+) -> Result<DeviceId, Unregistered> {
+    let identity = Identity::endpoint(endpoint.as_str());
+    let newcomer = Newcomer {
+        protocol: "usp",
+        transport,
+        description: Description::default(),
+        identities: vec![identity.clone()],
+        vouched,
+    };
+    if let Some(device) = register(store, tenant, key, newcomer).await? {
+        return Ok(device);
+    }
+    let device = store.device_by_identity(tenant, &identity).await?;
+    let device = device.ok_or(store::Error::NotFound("device"))?;
+    if !vouched || key.is_some() {
+        let path = store.path(tenant, device, transport).await?;
+        let known = admission::known(device, path.as_ref());
+        known.opened_by_setup_key().map_err(Unregistered::Refused)?;
+    }
+    Ok(device)
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod at_once;
 mod body;
 mod cut_sessions;
 mod events;

@@ -11,7 +11,7 @@ use store::{
 
 use crate::world::{World, worlds};
 
-fn tenant() -> TenantId {
+pub fn tenant() -> TenantId {
     TenantId::parse("default").unwrap()
 }
 

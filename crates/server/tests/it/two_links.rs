@@ -6,21 +6,18 @@ use std::collections::BTreeMap;
 use fleet::device::OnboardingState;
 use fleet::matching::Trust;
 use fleet::operation::Request;
-use fleet::{DeviceId, Identity, Operation, OperationId, OperationState, TenantId};
+use fleet::{DeviceId, Identity, Operation, OperationId, OperationState};
 use serde_json::{Value, json};
 use server::state::now;
 use usp::msg;
 
+use crate::one_device::tenant;
 use crate::puppet::{Puppet, Reply, Seen, plain};
 use crate::raw::{Cpe, envelope, fault};
 use crate::rig::soon;
 use crate::world::{World, until};
 
 const TABLE: &str = "Device.NAT.PortMapping.";
-
-fn tenant() -> TenantId {
-    TenantId::parse("default").unwrap()
-}
 
 async fn stored(world: &World, device: DeviceId, request: Request) -> OperationId {
     let id = OperationId(uuid::Uuid::now_v7());

@@ -8,7 +8,7 @@ use server::southbound::cwmp::wake::Network;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
-use crate::one_device::cwmp;
+use crate::one_device::{cwmp, tenant};
 use crate::puppet::{Puppet, plain};
 use crate::raw::Cpe;
 use crate::rig::PATIENCE;
@@ -81,8 +81,15 @@ async fn what_is_entered_is_tried_also_while_the_device_is_there_over_usp() {
         .unwrap();
     let serving = tokio::spawn(async move { puppet.serve(plain).await });
     let list = "/api/v1/devices?q=00256D-S1";
-    until("it is there", || async {
-        world.read(list).await["items"][0]["presence"]["word"] == "online"
+    // Its link begins anew where its other side is there before its serial number is known.
+    until("it is there, and known", || async {
+        let device = &world.read(list).await["items"][0];
+        let id = device["id"].as_str().and_then(|id| id.parse().ok());
+        let Some(id) = id.filter(|_| device["presence"]["word"] == "online") else {
+            return false;
+        };
+        let names = world.store().identity_list(&tenant(), id).await.unwrap();
+        names.iter().any(|name| name.identity.kind.merges())
     })
     .await;
     let entry = json!({"username": "cpe", "password": "from its label"});
@@ -100,24 +107,13 @@ async fn what_is_entered_is_tried_also_while_the_device_is_there_over_usp() {
     let inform = inform.replace(">A<", &at);
     let informed = cpe.post(&[("Authorization", &basic)], &inform).await;
     assert_eq!(informed.status, 200);
-    // Whichever of the two it was first.
-    let both = async || {
-        let found = world.read("/api/v1/devices?q=00256D").await;
-        let all = found["items"].as_array().unwrap();
-        let one = all
-            .iter()
-            .find(|one| one["protocols"] == json!(["cwmp", "usp"]));
-        one.map(|one| one["id"].as_str().unwrap().to_owned())
-    };
+    let known = world.read(list).await["items"][0]["id"].clone();
+    let device = known.as_str().unwrap();
     until("it is one device with two ways", async || {
-        let Some(device) = both().await else {
-            return false;
-        };
         let reach = world.read(&format!("/api/v1/devices/{device}/reach")).await;
         reach["paths"].as_array().unwrap().len() == 2
     })
     .await;
-    let device = &both().await.unwrap();
     // In its session nobody asks it to come.
     let (status, woken) = put(&world, device, entry.clone()).await;
     assert_eq!((status, &woken["tried"]), (200, &json!(false)), "{woken}");

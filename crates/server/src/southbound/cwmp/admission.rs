@@ -19,7 +19,7 @@ use super::cpe::Guest;
 use super::door::{Proof, Shown};
 use super::find::{Found, find};
 use super::join;
-use super::limits::{EXPECTED_FIRST, SESSION_INBOX};
+use super::limits::{ADMISSION_TRIES_MAX, EXPECTED_FIRST, SESSION_INBOX};
 use super::name;
 use super::takeover;
 use crate::matching;
@@ -63,7 +63,8 @@ impl From<store::Error> for Turned {
     }
 }
 
-/// Decides, and lets it in.
+/// Decides, and lets it in. What else comes under one of its names at the same time, over this protocol or another, may
+/// be it: then it is looked at once more.
 pub async fn admit(
     core: &Arc<Core>,
     shown: &Shown,
@@ -71,6 +72,23 @@ pub async fn admit(
     peer: SocketAddr,
     info: &serde_json::Value,
 ) -> Result<Admitted, Turned> {
+    for _ in 0..ADMISSION_TRIES_MAX {
+        if let Some(admitted) = decide(core, shown, cpe, peer, info).await? {
+            return Ok(admitted);
+        }
+    }
+    let why = "others are registered under its names at the same time";
+    Err(Turned::Later(why.to_owned()))
+}
+
+/// `None` where one of its names led to no device before, and does now.
+async fn decide(
+    core: &Arc<Core>,
+    shown: &Shown,
+    cpe: &Cpe,
+    peer: SocketAddr,
+    info: &serde_json::Value,
+) -> Result<Option<Admitted>, Turned> {
     let store = &core.store;
     if core.shutdown.is_cancelled() {
         return Err(Turned::Later("the server shuts down".to_owned()));
@@ -156,6 +174,9 @@ pub async fn admit(
                 Unregistered::Refused(refusal) => no(refusal),
                 Unregistered::Store(error) => error.into(),
             })?;
+            let Some(device) = device else {
+                return Ok(None);
+            };
             if let Some((known, identity)) = &found.resembles {
                 matching::suggest(store, tenant, *known, device, identity).await?;
             }
@@ -211,11 +232,11 @@ pub async fn admit(
         wants_credential: decision.swap,
         peer,
     };
-    Ok(Admitted {
+    Ok(Some(Admitted {
         guest,
         entry,
         commands,
-    })
+    }))
 }
 
 /// How a device came.

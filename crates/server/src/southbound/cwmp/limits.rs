@@ -113,6 +113,9 @@ pub const CONVERSATION_BYTES_MAX: usize = 10 * 1024;
 /// up after 30 s.
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(28);
 
+/// How often a device is looked up that others are registered under the names of meanwhile, before it has to come again.
+pub const ADMISSION_TRIES_MAX: usize = 4;
+
 /// Until when a device need not come again whose interval is not known yet: the standard's usual one
 /// is a day at most.
 pub const EXPECTED_FIRST: Duration = Duration::from_secs(24 * 3600);

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleet::device::{Description, OnboardingState};
+use fleet::device::OnboardingState;
 use fleet::onboarding::{Refusal, Strength, Who};
-use fleet::{DeviceId, Event, EventKind, Fact, Identity, Protocol, TenantId, Timestamp};
+use fleet::{DeviceId, Event, EventKind, Fact, Protocol, TenantId, Timestamp};
 use serde_json::json;
 use store::{DevicePatch, PathLink};
 use tokio::sync::{mpsc, oneshot};
@@ -19,7 +19,7 @@ use super::admission::Ticket;
 use super::limits::REPLACE_TIME_MAX;
 use super::link::{Command, Replaced, Running};
 use crate::southbound::issued;
-use crate::southbound::register::{self, Newcomer, Unregistered};
+use crate::southbound::register::{self, Unregistered};
 use crate::southbound::registry::NewEntry;
 use crate::state::now;
 
@@ -260,16 +260,15 @@ async fn connect(
 
 /// Registers a device that nobody has seen before.
 async fn register(core: &Core, ticket: &Ticket) -> Result<DeviceId, Unsettled> {
-    let identity = Identity::endpoint(ticket.endpoint.as_str());
-    let newcomer = Newcomer {
-        protocol: "usp",
-        transport: ticket.transport,
-        description: Description::default(),
-        identities: vec![identity],
-        vouched: ticket.decision.strength == Strength::Broker,
-    };
-    let (store, decision) = (&core.store, &ticket.decision);
-    let registered = register::register(store, &decision.tenant, decision.setup_key, newcomer);
+    let decision = &ticket.decision;
+    let registered = register::register_agent(
+        &core.store,
+        &decision.tenant,
+        decision.setup_key,
+        ticket.transport,
+        &ticket.endpoint,
+        decision.strength == Strength::Broker,
+    );
     registered.await.map_err(|error| match error {
         Unregistered::Refused(refusal) => Unsettled::Refused(refusal),
         Unregistered::Store(error) => Unsettled::Store(error),

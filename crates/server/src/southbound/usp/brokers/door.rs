@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use broker::{Area, Topics};
 use fleet::onboarding::{Refusal, Strength, Who};
-use fleet::{DeviceId, Identity, TenantId};
+use fleet::{DeviceId, TenantId};
 use mtp::mqtt::topic;
 use usp::EndpointId;
 
@@ -16,7 +16,7 @@ use super::user::{SETUP, User};
 use crate::config::Tenants;
 use crate::southbound::admission;
 use crate::southbound::refusal::Complaint;
-use crate::southbound::register::{self, Newcomer};
+use crate::southbound::register;
 use crate::southbound::usp::adapter::Core;
 use crate::southbound::usp::admission::{Gate, Shown, Ticket};
 use crate::southbound::usp::limits::{
@@ -196,14 +196,9 @@ impl Door {
             Some(device) => device,
             None => {
                 // Now, and not with its first record: that may reach another node.
-                let newcomer = Newcomer {
-                    protocol: "usp",
-                    transport: client.transport(),
-                    description: fleet::device::Description::default(),
-                    identities: vec![Identity::endpoint(endpoint.as_str())],
-                    vouched: false,
-                };
-                match register::register(store, tenant, key, newcomer).await {
+                let transport = client.transport();
+                match register::register_agent(store, tenant, key, transport, endpoint, false).await
+                {
                     Ok(device) => device,
                     Err(register::Unregistered::Refused(refusal)) => {
                         let reason = refusal.as_str();

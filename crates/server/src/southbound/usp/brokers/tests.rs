@@ -204,14 +204,8 @@ async fn who_came_with_a_setup_key_that_was_revoked_since_the_broker_asked_is_no
         .setup_key_insert(&tenant, new, vec![])
         .await
         .unwrap();
-    let newcomer = register::Newcomer {
-        protocol: "usp",
-        transport: MQTT,
-        description: fleet::device::Description::default(),
-        identities: vec![fleet::Identity::endpoint(endpoint)],
-        vouched: false,
-    };
-    let device = register::register(&db.store, &tenant, Some(key), newcomer).await;
+    let eid = EndpointId::parse(endpoint).unwrap();
+    let device = register::register_agent(&db.store, &tenant, Some(key), MQTT, &eid, false).await;
     let device = device.ok().unwrap();
     let came = db.store.path_came(&tenant, device, MQTT, endpoint, key);
     came.await.unwrap();
