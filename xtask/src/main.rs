@@ -11,6 +11,7 @@ mod interop;
 mod layers;
 mod postgres;
 mod prerequisites;
+mod steadiness;
 mod tests;
 mod tidy;
 

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything CI checks, cheapest first.
 
-use crate::{cmd, demo, gen_files, postgres, prerequisites, tidy};
+use crate::{cmd, demo, gen_files, postgres, prerequisites, steadiness, tidy};
 use anyhow::{Context, Result, bail};
 use std::time::Instant;
 
@@ -112,10 +112,9 @@ fn rust() -> Result<()> {
         "build", "--locked", "-p", "headend", "-p", "agent", "--bins",
     ])?;
     postgres::with_postgres(|url| {
-        cmd::run(
-            cmd::command(cmd::cargo_program(), "")
-                .args(["test", "--workspace", "--locked", "--no-fail-fast"])
-                .env("HEADEND_TEST_POSTGRES", url),
-        )
+        let args = ["test", "--workspace", "--locked", "--no-fail-fast"];
+        steadiness::test(&args, |command| {
+            command.env("HEADEND_TEST_POSTGRES", url);
+        })
     })
 }

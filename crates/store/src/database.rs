@@ -148,6 +148,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "certificate last used",
         include_str!("../migrations/sqlite/0023_certificate_last_used.sql"),
     ),
+    (
+        24,
+        "device linked",
+        include_str!("../migrations/sqlite/0024_device_linked.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -266,6 +271,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         23,
         "certificate last used",
         include_str!("../migrations/postgres/0023_certificate_last_used.sql"),
+    ),
+    (
+        24,
+        "device linked",
+        include_str!("../migrations/postgres/0024_device_linked.sql"),
     ),
 ];
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::error::Result;
 use crate::path::{behind, lost};
-use crate::sql::sql;
+use crate::sql::{Sql, sql};
 use crate::{Store, Tx, collect};
 
 /// Why a link is written off.
@@ -24,11 +24,7 @@ impl Store {
     ) -> Result<Vec<DeviceId>> {
         let tenant = tenant.clone();
         // The words of `Evidence::linked`. Looked up before the write: mostly there is none.
-        let unheard = sql("SELECT id FROM device WHERE tenant = $1 AND heard_at < $2 \
-             AND connected_at > disconnected_at ORDER BY id LIMIT $3")
-        .bind(&tenant)
-        .bind(since)
-        .bind(limit);
+        let unheard = unheard(sql(""), &tenant, since, limit);
         let found: Vec<DeviceId> = collect(&self.all(unheard).await?, |row| row.columns().take())?;
         if found.is_empty() {
             return Ok(found);
@@ -154,6 +150,18 @@ impl Store {
     }
 }
 
+/// Devices with a link that were not heard since then.
+fn unheard(mut statement: Sql, tenant: &TenantId, since: Timestamp, limit: usize) -> Sql {
+    statement
+        .push("SELECT id FROM device WHERE tenant = ")
+        .arg(tenant);
+    statement.push(" AND heard_at < ").arg(since);
+    statement
+        .push(" AND connected_at > disconnected_at LIMIT ")
+        .arg(limit);
+    statement
+}
+
 async fn lapse(
     tx: &mut Tx,
     tenant: &TenantId,
@@ -188,4 +196,21 @@ async fn lapse(
         .data(json!({ "reason": UNHEARD, "expected": null }));
     tx.append(event, None).await?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn links_that_nobody_hears_are_looked_for_among_those_that_there_are() {
+        let database = crate::testing::sqlite().await.unwrap();
+        let tenant = TenantId::parse("acme").unwrap();
+        let statement = unheard(sql("EXPLAIN QUERY PLAN "), &tenant, Timestamp(1), 500);
+        let plan = crate::testing::plan(&database.store, statement).await;
+        assert!(
+            plan.contains("device_linked (tenant=? AND heard_at"),
+            "{plan}"
+        );
+    }
 }

@@ -39,12 +39,6 @@ impl Limiter {
 
     /// Takes one; the error says how long to wait.
     pub fn take(&self, key: &str, now: Instant) -> Result<(), Duration> {
-        self.take_many(key, 1, now)
-    }
-
-    /// Takes so many, or none; the error says how long to wait. More than the burst are never there.
-    pub fn take_many(&self, key: &str, many: u32, now: Instant) -> Result<(), Duration> {
-        let many = f64::from(many);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         self.make_room(&mut buckets, key, now);
         let bucket = buckets.entry(key.to_owned()).or_insert(Bucket {
@@ -53,10 +47,10 @@ impl Limiter {
         });
         bucket.left = self.filled(bucket, now);
         bucket.at = now;
-        if bucket.left < many {
-            return Err(self.wait(many - bucket.left));
+        if bucket.left < 1.0 {
+            return Err(self.wait(1.0 - bucket.left));
         }
-        bucket.left -= many;
+        bucket.left -= 1.0;
         Ok(())
     }
 
@@ -127,19 +121,6 @@ mod tests {
         assert!(limiter.take("a", start + wait).is_ok());
         assert!(limiter.take("a", start + wait).is_err());
         limiter.give_back("nobody");
-    }
-
-    #[test]
-    fn many_are_taken_at_once_or_not_at_all() {
-        let limiter = Limiter::new(Rate {
-            burst: 10,
-            per_second: 2.0,
-        });
-        let start = Instant::now();
-        assert!(limiter.take_many("a", 8, start).is_ok());
-        let wait = limiter.take_many("a", 4, start).unwrap_err();
-        assert_eq!(wait, Duration::from_secs(1));
-        assert!(limiter.take_many("a", 2, start).is_ok());
     }
 
     #[test]

@@ -54,11 +54,18 @@ pub const REPLACED_MAX: u64 = store::limits::CERTIFICATES_PER_ENDPOINT_MAX;
 
 /// Bytes of the event log that what one device says may fill at once: what all subscriptions of a big gateway tell after
 /// a start fits a few times.
-pub const DEVICE_LOG_BURST: u32 = 4 * 1024 * 1024;
+pub const DEVICE_LOG_BURST: usize = 4 * 1024 * 1024;
+
+/// Bytes of it beyond that, for the starts of a device, its introduction and the ends of commands, which operations wait
+/// for.
+pub const DEVICE_LOG_RESERVE: usize = 1024 * 1024;
 
 /// Bytes of it that a device may fill each second in the long run, 84 MiB a day: two or three notifications each second
 /// all day, or a report of 60 KB each minute. One that runs away fills no disk.
-pub const DEVICE_LOG_PER_SECOND: f64 = 1024.0;
+pub const DEVICE_LOG_PER_SECOND: u32 = 1024;
 
 /// What a row of the event log takes beside its data, its indexes and what tells a repetition apart.
-pub const LOG_ROW_BYTES: u32 = 512;
+pub const LOG_ROW_BYTES: usize = 512;
+
+/// How often devices are forgotten that have all their room again.
+pub const LOG_ROOM_SWEEP_EVERY: Duration = Duration::from_secs(60);

@@ -55,9 +55,9 @@ pub async fn commit(
     let mut notice = translate::notice(notify.notification);
     keep_secrets(store, tenant, device, &mut notice).await;
     let mut event = notice::event(tenant, device, at, &notice);
-    if !room.take(device, std::slice::from_ref(&event)) {
+    let Some(taken) = room.take(device, std::slice::from_ref(&event)) else {
         return Err(Unstored::NoRoom(notice));
-    }
+    };
     let give_up = Instant::now() + COMMIT_TIME_MAX;
     loop {
         let notification = Notification {
@@ -68,6 +68,9 @@ pub async fn commit(
         match store.commit_notification(tenant, notification).await {
             Ok(committed) => {
                 let again = committed == Committed::Duplicate;
+                if again {
+                    room.give_back(taken);
+                }
                 return Ok(Stored { notice, again });
             }
             // Larger than the log takes: that it came is what can be kept.
@@ -77,7 +80,10 @@ pub async fn commit(
             Err(error) if error.is_transient() && Instant::now() < give_up => {
                 tokio::time::sleep(COMMIT_RETRY).await;
             }
-            Err(error) => return Err(Unstored::Failed(error)),
+            Err(error) => {
+                room.give_back(taken);
+                return Err(Unstored::Failed(error));
+            }
         }
     }
 }

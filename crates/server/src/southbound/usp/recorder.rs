@@ -3,6 +3,7 @@
 //! every notification already.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -59,22 +60,33 @@ pub fn merge(into: &mut ValueUpdate, later: ValueUpdate) {
     }
 }
 
-/// Runs until every sender is gone; what is pending then is still written.
+/// Runs until every sender is gone; what is pending then is still written. That a device was heard waits for nothing
+/// else: a link of which that is not written in time is taken for one that nobody holds.
 pub async fn run(
     core: Weak<Core>,
     store: Store,
-    mut incoming: mpsc::Receiver<(Of, ValueUpdate)>,
+    incoming: mpsc::Receiver<(Of, ValueUpdate)>,
     heard_every: Duration,
 ) {
+    tokio::select! {
+        () = values(&core, &store, incoming) => {}
+        never = hearing(&core, &store, heard_every) => match never {},
+    }
+}
+
+async fn values(core: &Weak<Core>, store: &Store, mut incoming: mpsc::Receiver<(Of, ValueUpdate)>) {
     let mut pending: HashMap<Of, ValueUpdate> = HashMap::new();
-    if let Err(error) = catch_up(&core, &store).await {
+    if let Err(error) = catch_up(core, store).await {
         tracing::warn!(%error, "what devices said before the last end may be missing from their values");
     }
-    let mut written: HashMap<DeviceId, Timestamp> = HashMap::new();
     let mut flush_at: Option<Instant> = None;
-    let mut heard_at = Instant::now() + heard_every;
     loop {
-        let wake = flush_at.unwrap_or(heard_at).min(heard_at);
+        let wake = async {
+            match flush_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             update = incoming.recv() => match update {
                 Some((of, update)) => {
@@ -83,24 +95,25 @@ pub async fn run(
                     if pending.len() < RECORDER_INBOX {
                         continue;
                     }
-                    flush_at = Some(Instant::now());
                 }
                 None => break,
             },
-            () = tokio::time::sleep_until(wake) => {}
+            () = wake => {}
         }
-        if flush_at.is_some_and(|at| at <= Instant::now()) {
-            flush_at = None;
-            flush(&core, &store, &mut pending).await;
-        }
-        if heard_at <= Instant::now() {
-            heard_at = Instant::now() + heard_every;
-            if let Some(core) = core.upgrade() {
-                hear(&core, &store, &mut written).await;
-            }
+        flush_at = None;
+        flush(core, store, &mut pending).await;
+    }
+    flush(core, store, &mut pending).await;
+}
+
+async fn hearing(core: &Weak<Core>, store: &Store, every: Duration) -> Infallible {
+    let mut written: HashMap<DeviceId, Timestamp> = HashMap::new();
+    loop {
+        tokio::time::sleep(every).await;
+        if let Some(core) = core.upgrade() {
+            hear(&core, store, &mut written).await;
         }
     }
-    flush(&core, &store, &mut pending).await;
 }
 
 /// Writes down what the life before did not come to.

@@ -8,14 +8,14 @@ use fleet::device::OnboardingState;
 use fleet::southbound::Notice;
 use fleet::{DeviceId, Event, Fact, TenantId, Timestamp};
 use sha2::{Digest, Sha256};
-use store::{DevicePatch, Notification, Redescribed, SecretHash, Store, ValueUpdate};
+use store::{Committed, DevicePatch, Notification, Redescribed, SecretHash, Store, ValueUpdate};
 use tokio::time::Instant;
 
 use super::memory::{MEMORY, Memory};
 use super::requests::Ended;
 use crate::southbound::cwmp::core::{Core, Culprit};
 use crate::southbound::cwmp::seen::Seen;
-use crate::southbound::log_room::{FILLED, NO_ROOM};
+use crate::southbound::log_room::{FILLED, NO_ROOM, Taken};
 use crate::southbound::usp::limits::{COMMIT_RETRY, COMMIT_TIME_MAX};
 use crate::southbound::usp::{notice, notify};
 use crate::state::now;
@@ -130,7 +130,7 @@ impl Desk {
         if notices.iter().all(|notice| *notice == Notice::Periodic) {
             for notice in notices {
                 let event = notice::event(&self.tenant, self.device, at, &notice);
-                if self.has_room(std::slice::from_ref(&event)) {
+                if self.room(std::slice::from_ref(&event)).is_some() {
                     self.core.visits.sign(event).await;
                 }
                 self.report(Fact::Notified { at, notice }).await;
@@ -145,8 +145,12 @@ impl Desk {
             .map(|notice| notice::event(&self.tenant, self.device, at, notice))
             .collect();
         // An Inform that is not answered comes again and gets no further: what is too much is heard, and not kept.
-        if self.has_room(&events) {
-            self.commit(key, events).await?;
+        if let Some(taken) = self.room(&events) {
+            let committed = self.commit(key, events).await;
+            if !matches!(committed, Ok(Committed::Stored(_))) {
+                self.core.log_room.give_back(taken);
+            }
+            committed?;
         }
         for notice in &notices {
             if let Notice::Boot(boot) = notice {
@@ -169,10 +173,10 @@ impl Desk {
         Ok(())
     }
 
-    /// Whether the log has room for that; complains where it has not.
-    fn has_room(&self, events: &[Event]) -> bool {
-        let has = self.core.log_room.take(self.device, events);
-        if let (false, Some(entry)) = (has, self.core.links.get(self.device)) {
+    /// Room in the log for that; complains where there is none.
+    fn room(&self, events: &[Event]) -> Option<Taken> {
+        let taken = self.core.log_room.take(self.device, events);
+        if let (None, Some(entry)) = (&taken, self.core.links.get(self.device)) {
             let culprit = Culprit {
                 tenant: Some(self.tenant.clone()),
                 device: Some(self.device),
@@ -182,10 +186,10 @@ impl Desk {
             let core = &self.core;
             core.complain(&culprit, FILLED, NO_ROOM);
         }
-        has
+        taken
     }
 
-    async fn commit(&self, key: SecretHash, mut events: Vec<Event>) -> store::Result<()> {
+    async fn commit(&self, key: SecretHash, mut events: Vec<Event>) -> store::Result<Committed> {
         let give_up = Instant::now() + COMMIT_TIME_MAX;
         let mut cut = false;
         loop {
@@ -199,7 +203,7 @@ impl Desk {
                 .commit_notification(&self.tenant, notification)
                 .await
             {
-                Ok(_) => return Ok(()),
+                Ok(committed) => return Ok(committed),
                 // Larger than the log takes: that it came is what can be kept.
                 Err(store::Error::LimitExceeded { .. }) if !cut => {
                     cut = true;
