@@ -395,7 +395,7 @@ mod tests {
     use super::*;
     use crate::{limits::RECORD_BYTES_MAX, stream::Stream};
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     /// A link that takes packets of this size for sendable, and the broker's end.
     async fn pair(packet_max: usize) -> (Link, Pipe) {

@@ -15,7 +15,7 @@ use crate::limits::{
 };
 use crate::stream::Stream;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn read(bytes: &[u8], body_max: usize) -> Result<Option<Frame>, LinkError> {
     let mut decoder = Decoder::new(body_max);

@@ -16,7 +16,7 @@ use usp::EndpointId;
 
 /// Nothing here takes long; what has not come by then does not come.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future)
+    tokio::time::timeout(Duration::from_secs(60), future)
         .await
         .expect("not done in time")
 }
