@@ -21,6 +21,9 @@ pub struct Args {
     /// Their username where the URL is one of MQTT or STOMP
     #[arg(long, default_value = "default/setup", value_name = "NAME")]
     mqtt_username: String,
+    /// Their version of MQTT, 5.0 or 3.1.1: older brokers, RabbitMQ before 3.13 among them, speak 3.1.1 alone
+    #[arg(long, default_value = "5.0", value_name = "VERSION", value_parser = ["5.0", "3.1.1"])]
+    mqtt_version: String,
     /// The tenant's setup key: the last part of a WebSocket URL's path, and the password over MQTT, over
     /// STOMP and of devices that speak CWMP
     #[arg(long, env = "HEADEND_SETUP_KEY", hide_env_values = true)]
@@ -131,6 +134,7 @@ fn usp(args: &Args) -> Result<Option<SwarmConfig>> {
     let (mut mqtt, mut stomp) = (None, None);
     let url = if MqttAddress::is_one(&args.url) {
         mqtt = Some(MqttConfig {
+            version: args.mqtt_version.clone(),
             username: args.mqtt_username.clone(),
             password: args.setup_key.clone(),
             ..MqttConfig::default()
@@ -234,6 +238,28 @@ fn with_host(text: &str, rest: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn devices_speak_the_version_of_mqtt_that_is_asked_for() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let parse = |more: &[&str]| {
+            let line = "sim --url mqtt://127.0.0.1:1883 --controller self::us --setup-key hes_k";
+            let words = line.split(' ').chain(more.iter().copied());
+            <Line as clap::Parser>::try_parse_from(words)
+        };
+        let version = |more: &[&str]| {
+            let line = parse(more).ok().unwrap();
+            let mqtt = usp(&line.args).unwrap().unwrap().mqtt.unwrap();
+            mqtt.version
+        };
+        assert_eq!(version(&[]), "5.0");
+        assert_eq!(version(&["--mqtt-version", "3.1.1"]), "3.1.1");
+        assert!(parse(&["--mqtt-version", "3.1"]).is_err());
+    }
 
     #[test]
     fn usp_dials_websockets_and_brokers_and_cwmp_http() {

@@ -12,7 +12,7 @@ use mtp::uds::{Accepted, Admission, Hello, Link, LinkError, Listener, ListenerCo
 use usp::agent::RequestToken;
 use usp::controller::{Config, Event, PeerError, Registration, RequestId, Session};
 use usp::msg::{Request, Response};
-use usp::session::Transport;
+use usp::session::{Ignored, Transport};
 use usp::{EndpointId, ErrorCode, UspError};
 
 use super::peer::Channel;
@@ -56,6 +56,24 @@ struct Service {
     link: Link,
     stall: Stall,
     asks: HashMap<RequestId, u64>,
+    /// Records of it that were dropped.
+    dropped: u64,
+}
+
+impl Service {
+    /// What it has said leads to nothing. Told the first time, and ever more rarely: it may go on and on.
+    fn ignored(&mut self, own: &EndpointId, why: &Ignored) {
+        let service = self.session.peer();
+        // A late answer and a repetition are everyday life.
+        if matches!(why, Ignored::Unmatched { .. } | Ignored::Duplicate { .. }) {
+            return tracing::debug!(agent = %own, %service, %why, "ignored");
+        }
+        self.dropped += 1;
+        if self.dropped.is_power_of_two() {
+            let times = self.dropped;
+            tracing::warn!(agent = %own, %service, %why, times, "a service says what does not count, which is dropped");
+        }
+    }
 }
 
 /// See the module's words.
@@ -219,6 +237,7 @@ impl Driver {
             link: accepted.link,
             stall: Stall::default(),
             asks: HashMap::new(),
+            dropped: 0,
         });
     }
 
@@ -364,7 +383,8 @@ impl Driver {
             Event::Incompatible { theirs } => {
                 tracing::warn!(service = %peer.session.peer(), theirs, "no common USP version");
             }
-            Event::Context(_) | Event::Ignored(_) => {
+            Event::Ignored(why) => peer.ignored(self.engine.endpoint_id(), &why),
+            Event::Context(_) => {
                 tracing::debug!(service = %peer.session.peer(), ?event, "nothing follows");
             }
         }

@@ -17,3 +17,4 @@ mod rabbitmq;
 mod services;
 mod slow;
 mod stomp;
+mod told;

@@ -131,6 +131,14 @@ pub enum DialError {
     /// The broker does not let us in.
     #[error("the broker refuses: {0}")]
     Refused(String),
+    /// It ends the connection instead of answering, or answers with something else: what a broker of 3.1.1 does to 5.0.
+    #[error("the broker does not accept MQTT {version} ({error}){hint}", hint = other(*version))]
+    NotAccepted {
+        /// What we speak.
+        version: Version,
+        /// What came in the place of its CONNACK.
+        error: LinkError,
+    },
     /// There is nothing to subscribe to: no answer could ever reach us (R-MQTT.16).
     #[error(
         "there is no topic to subscribe to: neither the broker nor the configuration names one"
@@ -195,9 +203,13 @@ async fn begin(
     pipe.skip_publishes();
     pipe.enqueue(&Packet::Connect(Box::new(connect(config))));
     pipe.flush().await?;
-    let ack = match pipe.packet().await? {
+    let not_accepted = |error| DialError::NotAccepted {
+        version: config.version,
+        error,
+    };
+    let ack = match pipe.packet().await.map_err(not_accepted)? {
         Packet::ConnAck(ack) => *ack,
-        _ => return Err(LinkError::PeerMisbehaved("no CONNACK").into()),
+        _ => return Err(not_accepted(LinkError::PeerMisbehaved("no CONNACK"))),
     };
     if ack.code != 0 {
         return Err(DialError::Refused(refused(config.version, &ack)));
@@ -296,8 +308,9 @@ fn connect(config: &DialConfig) -> Connect {
 fn refused(version: Version, ack: &ConnAck) -> String {
     let reason = ack.properties.get_text(id::REASON_STRING);
     let words = match (version, ack.code) {
+        // As a broker of 3.1.1 says it, to every version that it does not know.
+        (version, 1) => format!("{}{}", code_words(0x84), other(version)),
         (Version::V5, code) => code_words(code),
-        (_, 1) => code_words(0x84),
         (_, 2) => code_words(0x85),
         (_, 3) => code_words(0x88),
         (_, 4) => code_words(0x86),
@@ -307,6 +320,14 @@ fn refused(version: Version, ack: &ConnAck) -> String {
     match reason {
         Some(reason) => format!("{words} ({reason})"),
         None => words,
+    }
+}
+
+/// What to try, after the version that we speak is not accepted.
+fn other(version: Version) -> &'static str {
+    match version {
+        Version::V5 => ": it may speak 3.1.1 alone",
+        Version::V311 => "",
     }
 }
 
@@ -371,125 +392,4 @@ impl Said {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(
-        version: Version,
-        configured: Option<&str>,
-        ack: Properties,
-    ) -> Option<(Vec<String>, String)> {
-        let own = EndpointId::parse("os::012345-A").unwrap();
-        let mut config = DialConfig::new("h", 1883, own, "usp/c");
-        config.version = version;
-        config.response_topic = configured.map(str::to_owned);
-        let ack = ConnAck {
-            properties: ack,
-            ..ConnAck::default()
-        };
-        let said = Said::new(&config, &ack).ok()?;
-        Some((said.filters, said.reply))
-    }
-
-    #[test]
-    fn the_subscriptions_are_the_set_of_the_standard() {
-        // R-MQTT.15, R-MQTT.16, R-MQTT.21
-        let none = Properties::default;
-        let informed = |topic: &str| none().text(id::RESPONSE_INFORMATION, topic);
-        let v = |filters: &[&str], reply: &str| {
-            let filters: Vec<String> = filters.iter().map(|f| (*f).to_owned()).collect();
-            Some((filters, reply.to_owned()))
-        };
-        assert_eq!(said(Version::V5, None, none()), None);
-        assert_eq!(said(Version::V5, Some("a"), none()), v(&["a"], "a"));
-        assert_eq!(said(Version::V311, Some("a"), none()), v(&["a/#"], "a"));
-        assert_eq!(said(Version::V5, Some("a"), informed("b")), v(&["b"], "b"));
-        let both = informed("b/c").user(SUBSCRIBE_TOPIC, "b/#");
-        assert_eq!(said(Version::V5, None, both), v(&["b/#"], "b/c"));
-        let only = none()
-            .user(SUBSCRIBE_TOPIC, "b/+")
-            .user(SUBSCRIBE_TOPIC, "b");
-        assert_eq!(said(Version::V5, None, only), v(&["b/+", "b"], "b"));
-    }
-
-    /// Dials a broker that sends so many messages before it confirms the subscription.
-    async fn before_the_subscription(messages: usize) -> (Result<Link, DialError>, Pipe) {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let own = EndpointId::parse("os::012345-A").unwrap();
-        let mut config = DialConfig::new("127.0.0.1", port, own, "usp/c");
-        config.response_topic = Some("usp/a".into());
-        let broker = async {
-            let (tcp, _) = listener.accept().await.unwrap();
-            let mut pipe = Pipe::new(Stream::Plain(tcp), Version::V5, 4096);
-            let Ok(Packet::Connect(connect)) = pipe.packet().await else {
-                panic!("no CONNECT")
-            };
-            let most = connect.properties.number(id::MAXIMUM_PACKET_SIZE);
-            assert_eq!(most, Some(PACKET_BYTES_MAX as u32));
-            pipe.enqueue(&Packet::ConnAck(Box::default()));
-            pipe.flush().await.unwrap();
-            assert!(matches!(pipe.packet().await, Ok(Packet::Subscribe(..))));
-            for n in 1..=messages as u16 {
-                pipe.enqueue(&Packet::Publish(crate::mqtt::Publish {
-                    qos: 1,
-                    id: n,
-                    topic: "usp/a".into(),
-                    payload: n.to_be_bytes().to_vec().into(),
-                    ..Default::default()
-                }));
-            }
-            pipe.enqueue(&Packet::SubAck(1, vec![1]));
-            pipe.flush().await.unwrap();
-            pipe
-        };
-        tokio::join!(dial(&config), broker)
-    }
-
-    #[tokio::test]
-    async fn what_was_kept_for_us_comes_before_the_subscription_is_confirmed_and_is_taken() {
-        let (link, mut broker) = before_the_subscription(MQTT_EARLY_MAX).await;
-        let mut link = link.unwrap();
-        for n in 1..=MQTT_EARLY_MAX as u16 {
-            assert_eq!(link.recv().await.unwrap().record, n.to_be_bytes()[..]);
-        }
-        tokio::select! {
-            first = broker.packet() => assert_eq!(first.unwrap(), Packet::PubAck(1, 0)),
-            incoming = link.recv() => panic!("{incoming:?}"),
-        }
-        let (link, _) = before_the_subscription(MQTT_EARLY_MAX + 1).await;
-        let limit = link.unwrap_err().to_string();
-        assert!(limit.contains("MQTT_EARLY_MAX"), "{limit}");
-    }
-
-    #[tokio::test]
-    async fn a_message_that_cannot_be_taken_is_acknowledged_and_named_and_the_link_stays() {
-        let (link, mut broker) = before_the_subscription(0).await;
-        let mut link = link.unwrap();
-        for (n, topic) in [(1, "usp/a/".repeat(1000)), (2, "usp/a".to_owned())] {
-            broker.enqueue(&Packet::Publish(crate::mqtt::Publish {
-                qos: 1,
-                id: n,
-                topic,
-                payload: Bytes::from_static(b"record"),
-                ..Default::default()
-            }));
-        }
-        broker.flush().await.unwrap();
-        assert_eq!(link.recv_some().await.unwrap(), None);
-        let refused = link.refused().unwrap();
-        assert!(refused.topic.starts_with("usp/a/usp"), "{refused:?}");
-        assert!(refused.why.contains("MQTT_TEXT_BYTES_MAX"), "{refused:?}");
-        assert_eq!(link.refused(), None);
-        assert_eq!(link.recv().await.unwrap().topic, "usp/a");
-        let acknowledged = async {
-            for n in [1, 2] {
-                assert_eq!(broker.packet().await.unwrap(), Packet::PubAck(n, 0));
-            }
-        };
-        tokio::select! {
-            () = acknowledged => {}
-            incoming = link.recv() => panic!("{incoming:?}"),
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,18 @@
 //! What MQTT has words for: errors that a peer is told, and those that it tells.
 
-use super::packet::code;
+use std::fmt;
+
+use super::packet::{Version, code};
 pub use crate::broken::{LinkError, Malformed};
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V311 => "3.1.1",
+            Self::V5 => "5.0",
+        })
+    }
+}
 
 impl Malformed {
     /// TLS where plaintext is spoken.

@@ -215,10 +215,16 @@ impl Pipe {
 
     /// Waits for the other side's. Records before it are ignored (R-UDS.20).
     pub async fn introduction(&mut self) -> Result<String, LinkError> {
+        let mut told = false;
         loop {
             match poll_fn(|cx| self.poll_tlv(cx)).await? {
                 Tlv::Handshake(id) => return Ok(id),
                 Tlv::Error(text) => return Err(LinkError::Refused(text)),
+                Tlv::Record(_) if !told => {
+                    told = true;
+                    let process = self.credentials().ok();
+                    tracing::info!(?process, "records before the handshake are ignored");
+                }
                 Tlv::Record(_) => {}
             }
         }
