@@ -2638,7 +2638,7 @@ export interface components {
             first_at: components["schemas"]["Time"];
             /** @description Its place in the list. */
             id: string;
-            /** @description The address it came from. */
+            /** @description Where it came from: an address, or the broker that it is behind, where that does not tell it. */
             peer: string;
             /** @description A stable slug, like `unknown_credential` or `endpoint_mismatch`. */
             reason: string;

@@ -63,7 +63,7 @@ pub struct Refusal {
     pub id: String,
     /// When it last happened.
     pub at: Time,
-    /// The address it came from.
+    /// Where it came from: an address, or the broker that it is behind, where that does not tell it.
     pub peer: String,
     /// How it came: `websocket`, `mqtt`, `cwmp`.
     pub transport: String,

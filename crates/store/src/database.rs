@@ -153,6 +153,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "device linked",
         include_str!("../migrations/sqlite/0024_device_linked.sql"),
     ),
+    (
+        25,
+        "refusal source",
+        include_str!("../migrations/sqlite/0025_refusal_source.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -276,6 +281,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         24,
         "device linked",
         include_str!("../migrations/postgres/0024_device_linked.sql"),
+    ),
+    (
+        25,
+        "refusal source",
+        include_str!("../migrations/postgres/0025_refusal_source.sql"),
     ),
 ];
 

@@ -97,6 +97,10 @@ pub const TRANSCRIPT_BYTES_MAX: usize = 64 * 1024;
 /// Different refusals remembered per tenant, and for connections of no known tenant.
 pub const REFUSALS_MAX: u64 = 500;
 
+/// Names of one source (an address, a broker) that are kept apart for one reason; older ones are counted as one. The
+/// devices of some households behind one address are all there.
+pub const REFUSALS_PER_SOURCE_MAX: u64 = 20;
+
 /// Files of one tenant: some versions for each of some hundred models, and what devices have sent.
 pub const FILES_PER_TENANT_MAX: u64 = 10_000;
 

@@ -1,10 +1,11 @@
 //! Connections that were refused, for the doctor: a bounded list, in which equal refusals are counted instead of
-//! repeated, so that one mad device does not push the others out. Not an audit log.
+//! repeated, and so are those of one source under ever other names, so that one mad device does not push the others out.
+//! Not an audit log.
 
 use fleet::{IdentityKind, TenantId, Timestamp};
 
 use crate::error::Result;
-use crate::limits::{PAGE_MAX, REFUSALS_MAX, TEXT_CHARS_MAX};
+use crate::limits::{PAGE_MAX, REFUSALS_MAX, REFUSALS_PER_SOURCE_MAX, TEXT_CHARS_MAX};
 use crate::sql::{Row, sql};
 use crate::writer::Tx;
 use crate::{SecretHash, Store, readable};
@@ -21,14 +22,17 @@ pub struct NewRefusal {
     pub reason: String,
     /// More about it.
     pub detail: String,
-    /// Address it came from, or [`PEER_HIDDEN`].
+    /// Where it came from, in words that follow "from": an address, or the broker that does not tell it; or
+    /// [`PEER_HIDDEN`].
     pub peer: String,
+    /// Who is behind it: an address or its network, a broker, a device that was let in. Of one source, for one reason,
+    /// the last [`REFUSALS_PER_SOURCE_MAX`] names are kept apart.
+    pub source: String,
     /// Who it said it is: an endpoint id, what a CPE calls itself, or the user name it came with; may be empty.
     pub endpoint_id: String,
     /// Transport: `websocket`, `cwmp`.
     pub transport: String,
-    /// What makes it equal to others, made by the caller (a hash of reason, peer without port, endpoint id,
-    /// transport).
+    /// What makes it equal to others, made by the caller (a hash of reason, source, endpoint id, transport).
     pub key: SecretHash,
 }
 
@@ -44,23 +48,45 @@ pub struct RefusalRecord {
 }
 
 impl Store {
-    /// Remembers a refusal; `None` when no tenant is known.
+    /// Remembers a refusal; `None` when no tenant is known. `others` is the key of all names of its source that are not
+    /// kept apart (a hash of reason, source, transport).
     pub async fn refusal_record(
         &self,
         tenant: Option<&TenantId>,
         refusal: NewRefusal,
+        others: SecretHash,
     ) -> Result<()> {
         let owner = tenant.map_or(String::new(), |tenant| tenant.to_string());
         match tenant {
             Some(tenant) => {
-                self.write(tenant, move |tx| Box::pin(record(tx, owner, refusal)))
-                    .await
+                self.write(tenant, move |tx| {
+                    Box::pin(record(tx, owner, refusal, others))
+                })
+                .await
             }
             None => {
-                self.write_global(move |tx| Box::pin(record(tx, owner, refusal)))
+                self.write_global(move |tx| Box::pin(record(tx, owner, refusal, others)))
                     .await
             }
         }
+    }
+
+    /// Whose a refusal is that names no tenant: the only one's there is, or the one's whose device has connected by this
+    /// endpoint id.
+    pub async fn refusal_owner(&self, endpoint_id: &str) -> Result<Option<TenantId>> {
+        let only = sql("SELECT id FROM tenant LIMIT 2");
+        let named = sql("SELECT DISTINCT i.tenant FROM identity i JOIN device d ON d.tenant = i.tenant AND d.id = i.device \
+             WHERE d.first_seen_at > 0 AND i.kind = $1 AND i.value = $2 LIMIT 2")
+        .bind(IdentityKind::UspEndpoint.as_str())
+        .bind(endpoint_id);
+        for statement in [only, named] {
+            let rows = self.all(statement).await?;
+            let all: Vec<TenantId> = crate::collect(&rows, |row| row.columns().take())?;
+            if let [only] = &all[..] {
+                return Ok(Some(only.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// The refusals since a time, last first. Those of a tenant are the ones that were turned away in its name, and
@@ -108,7 +134,7 @@ impl Store {
                 .push(" END"),
         };
         statement.push(
-            ", endpoint_id, transport, key, first_at, times FROM refusal r WHERE r.last_at >= ",
+            ", source, endpoint_id, transport, key, first_at, times FROM refusal r WHERE r.last_at >= ",
         );
         statement.arg(since).push(" AND (r.tenant = ");
         statement.arg(tenant.map_or("", |tenant| tenant.as_str()));
@@ -131,25 +157,102 @@ impl Store {
     }
 }
 
-async fn record(tx: &mut Tx, owner: String, refusal: NewRefusal) -> Result<()> {
+async fn record(tx: &mut Tx, owner: String, refusal: NewRefusal, others: SecretHash) -> Result<()> {
     let cut = |text: String| text.chars().take(TEXT_CHARS_MAX).collect::<String>();
-    let upsert = sql("INSERT INTO refusal (tenant, key, reason, detail, peer, endpoint_id, transport, first_at, \
-         last_at, times) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, 1) ON CONFLICT (tenant, key) DO UPDATE SET \
-         detail = excluded.detail, peer = excluded.peer, last_at = excluded.last_at, times = refusal.times + 1")
-    .bind(&owner)
-    .bind(refusal.key)
-    .bind(cut(refusal.reason))
-    .bind(cut(refusal.detail))
-    .bind(cut(refusal.peer))
-    .bind(cut(refusal.endpoint_id))
-    .bind(cut(refusal.transport))
-    .bind(refusal.at);
-    tx.execute(upsert).await?;
-    let trim = sql("DELETE FROM refusal WHERE tenant = $1 AND key IN (SELECT key FROM refusal WHERE tenant = $1 \
-         ORDER BY last_at DESC, key LIMIT 100 OFFSET $2)")
+    let new = RefusalRecord {
+        last: NewRefusal {
+            reason: cut(refusal.reason),
+            detail: cut(refusal.detail),
+            peer: cut(refusal.peer),
+            source: cut(refusal.source),
+            endpoint_id: cut(refusal.endpoint_id),
+            transport: cut(refusal.transport),
+            ..refusal
+        },
+        first_at: refusal.at,
+        times: 1,
+    };
+    if count(tx, &owner, &new).await? {
+        return Ok(());
+    }
+    if !new.last.endpoint_id.is_empty() {
+        fold(tx, &owner, &new.last, others).await?;
+    }
+    // Of each source what counts for many and then its last one, then of each the one before: whoever comes with ever
+    // other names pushes out its own.
+    let trim = sql("DELETE FROM refusal WHERE tenant = $1 AND key IN (SELECT key FROM (SELECT key, last_at, \
+         row_number() OVER (PARTITION BY source ORDER BY CASE endpoint_id WHEN '' THEN 0 ELSE 1 END, last_at DESC, key) \
+         AS place FROM refusal WHERE tenant = $1) AS ranked ORDER BY place, last_at DESC, key LIMIT 100 OFFSET $2)")
     .bind(owner)
     .bind(REFUSALS_MAX);
     tx.execute(trim).await.map(drop)
+}
+
+/// Counts them; false where there was none like them.
+async fn count(tx: &mut Tx, owner: &str, new: &RefusalRecord) -> Result<bool> {
+    let last = &new.last;
+    let again = sql("UPDATE refusal SET detail = $3, peer = $4, last_at = CASE WHEN last_at > $5 THEN last_at ELSE $5 \
+         END, times = times + $6 WHERE tenant = $1 AND key = $2")
+    .bind(owner)
+    .bind(last.key)
+    .bind(&last.detail)
+    .bind(&last.peer)
+    .bind(last.at)
+    .bind(new.times);
+    if tx.execute(again).await? > 0 {
+        return Ok(true);
+    }
+    let insert = sql(
+        "INSERT INTO refusal (tenant, key, reason, detail, peer, source, endpoint_id, transport, \
+         first_at, last_at, times) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(owner)
+    .bind(last.key)
+    .bind(&last.reason)
+    .bind(&last.detail)
+    .bind(&last.peer)
+    .bind(&last.source)
+    .bind(&last.endpoint_id)
+    .bind(&last.transport)
+    .bind(new.first_at)
+    .bind(last.at)
+    .bind(new.times);
+    tx.execute(insert).await?;
+    Ok(false)
+}
+
+/// The name of this source that came longest ago is counted with its others, when there are too many.
+async fn fold(tx: &mut Tx, owner: &str, new: &NewRefusal, others: SecretHash) -> Result<()> {
+    let oldest = sql("SELECT key, peer, first_at, last_at, times FROM refusal WHERE tenant = $1 AND source = $2 \
+         AND reason = $3 AND transport = $4 AND endpoint_id <> '' ORDER BY last_at DESC, key LIMIT 1 OFFSET $5")
+    .bind(owner)
+    .bind(&new.source)
+    .bind(&new.reason)
+    .bind(&new.transport)
+    .bind(REFUSALS_PER_SOURCE_MAX);
+    let Some(row) = tx.optional(oldest).await? else {
+        return Ok(());
+    };
+    let mut c = row.columns();
+    let key: SecretHash = c.take()?;
+    let (peer, first_at, at, times) = (c.take()?, c.take()?, c.take()?, c.take()?);
+    let delete = sql("DELETE FROM refusal WHERE tenant = $1 AND key = $2");
+    tx.execute(delete.bind(owner).bind(key)).await?;
+    let others = RefusalRecord {
+        last: NewRefusal {
+            at,
+            peer,
+            detail: format!(
+                "under other names, of which the last {REFUSALS_PER_SOURCE_MAX} are kept"
+            ),
+            endpoint_id: String::new(),
+            key: others,
+            ..new.clone()
+        },
+        first_at,
+        times,
+    };
+    count(tx, owner, &others).await.map(drop)
 }
 
 fn read(row: &Row) -> Result<RefusalRecord> {
@@ -160,6 +263,7 @@ fn read(row: &Row) -> Result<RefusalRecord> {
             reason: c.take()?,
             detail: c.take()?,
             peer: c.take()?,
+            source: c.take()?,
             endpoint_id: c.take()?,
             transport: c.take()?,
             key: c.take()?,

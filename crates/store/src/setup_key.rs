@@ -3,7 +3,7 @@
 use fleet::{Event, SetupKeyId, TenantId, Timestamp, UserId};
 
 use crate::error::{Error, Result};
-use crate::limits::{SETUP_KEYS_PER_TENANT_MAX, SETUP_KEYS_READABLE_MAX};
+use crate::limits::{PAGE_MAX, SETUP_KEYS_PER_TENANT_MAX, SETUP_KEYS_READABLE_MAX};
 use crate::sql::{Columns, Row, sql};
 use crate::{SecretHash, Store, readable, touched};
 
@@ -206,6 +206,21 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// When a setup key of whichever tenant was last revoked.
+    pub async fn setup_key_revoked_last(&self) -> Result<Option<Timestamp>> {
+        let statement = sql("SELECT max(revoked_at) FROM setup_key");
+        let row = self.optional(statement).await?;
+        Ok(row.map(|row| row.columns().take()).transpose()?.flatten())
+    }
+
+    /// Those of these, at most [`PAGE_MAX`], that are revoked.
+    pub async fn setup_key_revoked_among(&self, keys: &[SetupKeyId]) -> Result<Vec<SetupKeyId>> {
+        let mut statement = sql("SELECT id FROM setup_key WHERE revoked_at IS NOT NULL AND id IN ");
+        statement.list(keys.iter().take(PAGE_MAX).copied());
+        let rows = self.all(statement).await?;
+        readable(&rows, "setup key", |row| row.columns().take())
     }
 }
 

@@ -24,7 +24,7 @@ pub async fn all(state: &State, caller: &Caller, at: Timestamp) -> Result<Vec<Fi
     let folder = state.config.pki_folder();
     let opened = tokio::task::spawn_blocking(move || Authority::open(&folder)).await;
     let authority = match opened.map_err(internal)? {
-        Ok(None) => return Ok(Vec::new()),
+        Ok(None) => return Ok(elsewhere(state, caller, None).await?.into_iter().collect()),
         Ok(Some(authority)) => authority,
         Err(error) => {
             return Ok(vec![finding(
@@ -39,6 +39,7 @@ pub async fn all(state: &State, caller: &Caller, at: Timestamp) -> Result<Vec<Fi
     let renew = "Make or import another one in another pki.folder, and let listeners believe the old one by client_ca until its certificates are replaced.";
     let words = ["authority-", "of the authority for devices", renew, ""];
     let mut all = vec![certificate(&authority.info, words, at)];
+    all.extend(elsewhere(state, caller, Some(&authority)).await?);
     let ending = CertificateFilter {
         revoked: Some(false),
         ends_before: Some(at.plus(RENEW_BEFORE)),
@@ -61,4 +62,31 @@ pub async fn all(state: &State, caller: &Caller, at: Timestamp) -> Result<Vec<Fi
         ));
     }
     Ok(all)
+}
+
+/// Certificates that were not issued here are asked for, and nobody has said whose devices they are. How many tenants
+/// there are is the platform's business.
+async fn elsewhere(
+    state: &State,
+    caller: &Caller,
+    authority: Option<&Authority>,
+) -> Result<Option<Finding>> {
+    let config = &state.config;
+    let listeners = [&config.usp.tls, &config.mqtt.tls, &config.cwmp.tls];
+    let mut listeners = listeners.into_iter().flatten();
+    let asked = listeners.any(|tls| tls.client_ca.is_some())
+        || authority.is_some_and(|authority| !authority.can_issue());
+    let several = asked
+        && config.pki.tenants.is_none()
+        && caller.principal.platform
+        && state.store.tenant_list().await?.len() > 1;
+    Ok(several.then(|| {
+        finding(
+            Severity::Warning,
+            "certificates-elsewhere",
+            "Certificates of devices that were issued elsewhere open nothing",
+            "There are several tenants, and nothing in such a certificate says whose device it is.",
+            "Name the tenants for whose devices they count in pki.tenants and start again, like [\"acme\"], or \"all\" where the path of the URL says the tenant.",
+        )
+    }))
 }

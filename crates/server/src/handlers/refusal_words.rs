@@ -186,6 +186,11 @@ const CONDUCT: &[(&str, &str, &str)] = &[
         "Correct its topics: the detail names the one it used. Its own are PREFIX/TENANT/agent/ENDPOINT and PREFIX/TENANT/controller/ENDPOINT.",
     ),
     (
+        "wrong-resource",
+        "A client of a broker that asks wanted a queue, an exchange or a virtual host that is not its own, which was refused",
+        "The detail names it. Look at what that client is: an agent of USP wants nothing but its topics.",
+    ),
+    (
         "wrong-reply-topic",
         "The device wants to be answered at a topic that is not its own; at the broker inside what it sent was refused, behind another it is answered at its own",
         "Correct its response topic: it has to be PREFIX/TENANT/agent/ENDPOINT or below.",

@@ -175,15 +175,20 @@ pub async fn watch<C>(
 /// When to look at every link: while something was revoked lately, since a device that was let in before may take its
 /// place after it; and now and then, since clocks differ between nodes.
 #[derive(Debug, Default)]
-struct Looks {
+pub struct Looks {
     last: Option<Timestamp>,
     left: u32,
     idle: u32,
 }
 
 impl Looks {
+    /// Once more, since it failed.
+    pub fn again(&mut self) {
+        self.left += 1;
+    }
+
     /// Whether to, when this was last revoked.
-    fn now(&mut self, last: Option<Timestamp>) -> bool {
+    pub fn now(&mut self, last: Option<Timestamp>) -> bool {
         if last != self.last {
             self.left = REVOKED_LOOKS;
         }
@@ -216,7 +221,7 @@ async fn revoked<C>(
             Ok(over) => over,
             Err(error) => {
                 // Looked at again from the beginning.
-                looks.left += 1;
+                looks.again();
                 return Err(error);
             }
         };

@@ -15,12 +15,19 @@ pub const SETUP_KEYS_COUNTED_MAX: usize = 10_000;
 /// Refused connections and complaints waiting to be remembered; beyond that they are only counted.
 pub const REFUSALS_QUEUED_MAX: usize = 1_024;
 
+/// Refusals that are written down at once: they share a commit.
+pub const REFUSALS_AT_ONCE: usize = 64;
+
 /// Different refusals of which is remembered when the log was last told.
 pub const REFUSALS_TOLD_MAX: usize = 4_096;
 
 /// Refusals of one tenant that are written to its log within [`REFUSAL_EVENT_EVERY`]: whoever has a
 /// key of it can invent endpoint ids without end.
 pub const REFUSAL_EVENTS_MAX: u32 = 1_000;
+
+/// Of those, of one source: an address, or the network of an IPv6 address, a broker, a device. The doctor counts all of
+/// them; an address that guesses is told of, and hides nobody else.
+pub const REFUSAL_EVENTS_PER_SOURCE_MAX: u32 = 50;
 
 /// The event log hears of equal refusals this often; the list of refusals counts all of them.
 pub const REFUSAL_EVENT_EVERY: Duration = Duration::from_secs(3600);

@@ -24,11 +24,13 @@ async fn turned_away(world: &World, name: &str, reason: &str) {
         reason: reason.to_owned(),
         detail: String::new(),
         peer: "192.0.2.9:4712".to_owned(),
+        source: "192.0.2.9".to_owned(),
         endpoint_id: name.to_owned(),
         transport: "cwmp".to_owned(),
         key: Sha256::digest(format!("{name} {reason}")).into(),
     };
-    let recorded = world.store().refusal_record(Some(&tenant()), refusal).await;
+    let (store, others) = (world.store(), Sha256::digest(reason).into());
+    let recorded = store.refusal_record(Some(&tenant()), refusal, others).await;
     recorded.unwrap();
 }
 

@@ -23,7 +23,7 @@ pub const M1: (&str, &str) = ("acme/m1", "one");
 pub const M2: (&str, &str) = ("other/m2", "two");
 
 /// What the documentation says of access: each device its own two topics, the server all of them.
-const ACL: &str = "\
+pub const ACL: &str = "\
 user headend
 topic read usp/+/controller/+/#
 topic write usp/+/agent/+/#
@@ -57,9 +57,20 @@ pub fn agent(
     serial: &str,
     who: (&str, &str),
 ) -> Real {
+    agent_at(world, &broker.addr.to_string(), version, serial, who)
+}
+
+/// The same at this address.
+pub fn agent_at(
+    world: &World,
+    address: &str,
+    version: &str,
+    serial: &str,
+    who: (&str, &str),
+) -> Real {
     let controller = ControllerConfig {
         endpoint_id: world.own.clone(),
-        url: format!("mqtt://{}", broker.addr),
+        url: format!("mqtt://{address}"),
         retry_min_wait: 1,
         mqtt: Some(MqttConfig {
             version: version.into(),

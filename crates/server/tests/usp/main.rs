@@ -9,6 +9,7 @@ mod asked;
 mod behind;
 mod broken;
 mod certificates;
+mod certified;
 mod contexts;
 mod doctor;
 mod door;
@@ -27,6 +28,7 @@ mod puppet;
 #[allow(dead_code, reason = "other crates use the rest of it")]
 #[path = "../../../mtp/tests/servers/rabbitmq.rs"]
 mod rabbitmq;
+mod refused;
 mod rig;
 mod rivals;
 mod rotation;
@@ -36,3 +38,6 @@ mod shared;
 mod stomp;
 mod swaps;
 mod tenants;
+#[allow(dead_code, reason = "other crates use the rest of it")]
+#[path = "../../../headend/tests/it/wire.rs"]
+mod wire;

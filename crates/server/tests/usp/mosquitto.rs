@@ -17,6 +17,11 @@ pub struct Mosquitto {
 impl Mosquitto {
     /// With these users and their passwords, and this access control list.
     pub async fn start(users: &[(&str, &str)], acl: &str) -> Self {
+        Self::start_with(users, acl, "").await
+    }
+
+    /// The same with more lines of its configuration, of its listener.
+    pub async fn start_with(users: &[(&str, &str)], acl: &str, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let passwords = dir.path().join("passwords");
         std::fs::write(&passwords, "").unwrap();
@@ -33,7 +38,7 @@ impl Mosquitto {
         let addr = free();
         let shown = |name: &str| dir.path().join(name).display().to_string();
         let config = format!(
-            "listener {} 127.0.0.1\nallow_anonymous false\npassword_file {}\nacl_file {}\n\
+            "listener {} 127.0.0.1\n{more}allow_anonymous false\npassword_file {}\nacl_file {}\n\
              user root\nlog_dest file {}\n",
             addr.port(),
             shown("passwords"),

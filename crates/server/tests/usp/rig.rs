@@ -26,6 +26,9 @@ use crate::mosquitto::free;
 /// How long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The same, as tests of other crates call it.
+pub const SOON: Duration = PATIENCE;
+
 /// A running side of the devices.
 pub struct World {
     pub store: Store,
@@ -297,10 +300,11 @@ impl World {
         started.err().expect("it starts").to_string()
     }
 
-    /// The reasons of all refusals, of the tenant and of nobody.
+    /// The reasons of all refusals, of the tenants and of nobody.
     pub async fn reasons(&self) -> Vec<String> {
         let mut all = Vec::new();
-        for tenant in [Some(&self.tenant), None] {
+        let tenants = self.store.tenant_list().await.unwrap();
+        for tenant in tenants.iter().map(|one| Some(&one.id)).chain([None]) {
             let since = fleet::Timestamp::default();
             let found = self.store.refusal_list(tenant, since, 100).await.unwrap();
             all.extend(found.into_iter().map(|record| record.last.reason));

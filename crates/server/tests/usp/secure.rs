@@ -90,6 +90,20 @@ impl Authority {
             params.not_before = rcgen::date_time_ymd(1998, 1, 1);
             params.not_after = rcgen::date_time_ymd(1999, 1, 1);
         }
+        self.sign(name, params)
+    }
+
+    /// For a client of a broker that knows its users by the common name.
+    pub fn user(&self, name: &str, common: &str) -> Pair {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let kind = rcgen::DnType::CommonName;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(kind, common);
+        self.sign(name, params)
+    }
+
+    fn sign(&self, name: &str, params: CertificateParams) -> Pair {
         let pair = KeyPair::generate().unwrap();
         let made = params.signed_by(&pair, &self.issuer).unwrap();
         let files = Pair {
@@ -161,6 +175,15 @@ impl Site {
     }
 
     /// The HTTP status of a refusal.
+    /// Whether the doctor warns whoever has this token that certificates of elsewhere open nothing.
+    async fn warns(&self, token: &str) -> bool {
+        let (http, url) = (&self.world.http, &self.world.url);
+        let asked = http.get(format!("{url}/api/v1/doctor")).bearer_auth(token);
+        let found: Value = asked.send().await.unwrap().json().await.unwrap();
+        let mut all = found["findings"].as_array().unwrap().iter();
+        all.any(|one| one["code"] == "certificates-elsewhere")
+    }
+
     async fn refused(&self, path: &str, own: &str, shown: Option<&Pair>) -> u16 {
         match self.dial(path, own, shown).await {
             Err(DialError::Refused { status, .. }) => status,
@@ -395,6 +418,7 @@ async fn a_certificate_opens_no_device_of_a_tenant_that_registered_its_endpoint_
 async fn a_certificate_of_elsewhere_counts_for_the_tenants_that_are_named_and_no_other() {
     let these = |id: &str| Some(Tenants::These(vec![fleet::TenantId::parse(id).unwrap()]));
     for tenants in [None, these("other")] {
+        let unnamed = tenants.is_none();
         let site = Site::believing(tenants).await;
         site.register(EID, true).await;
         let own = site.ca.issue("device", Some(EID), false);
@@ -410,8 +434,12 @@ async fn a_certificate_of_elsewhere_counts_for_the_tenants_that_are_named_and_no
         let refused = shown(&site.world, "certificate_required").await;
         let detail = refused["detail"].as_str().unwrap();
         assert!(detail.contains("pki.tenants"), "{refused:#}");
+        // Before anybody comes, too, where nobody is named; how many tenants there are is no tenant's business.
+        assert_eq!(site.warns(&site.world.owner).await, unnamed);
+        assert!(!site.warns(&site.world.other).await);
     }
     let site = Site::believing(these("default")).await;
+    assert!(!site.warns(&site.world.owner).await);
     site.register(EID, true).await;
     let own = site.ca.issue("device", Some(EID), false);
     assert!(site.dial("default", EID, Some(&own)).await.is_ok());

@@ -63,6 +63,7 @@ fn refusal() -> NewRefusal {
         reason: "unknown_credential".to_owned(),
         detail: "no such key".to_owned(),
         peer: "192.0.2.1".to_owned(),
+        source: "192.0.2.1".to_owned(),
         endpoint_id: "os::x".to_owned(),
         transport: "websocket".to_owned(),
         key: hash(1),
@@ -221,7 +222,10 @@ async fn rows(store: &Store, tenant: &TenantId) -> Rows {
     let model = fleet::model::Model::default();
     store.model_put(tenant, "key", &model, NOW).await.unwrap();
     crate::foreign::fill_tenant(store, tenant).await;
-    store.refusal_record(Some(tenant), refusal()).await.unwrap();
+    store
+        .refusal_record(Some(tenant), refusal(), hash(2))
+        .await
+        .unwrap();
     let file = store
         .file_insert(
             tenant,

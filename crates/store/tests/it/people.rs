@@ -2,7 +2,9 @@
 
 use fleet::{EventKind, Identity, SetupKeyId, TenantId, Timestamp, TokenId, UserId};
 use store::idempotency::IdempotencyKey;
-use store::limits::{KNOWN_NETWORKS_PER_USER_MAX, REFUSALS_MAX, SIGN_INS_PER_USER_MAX};
+use store::limits::{
+    KNOWN_NETWORKS_PER_USER_MAX, REFUSALS_MAX, REFUSALS_PER_SOURCE_MAX, SIGN_INS_PER_USER_MAX,
+};
 use store::{
     DeviceFilter, Error, Idempotency, IdempotentAnswer, NewDevice, NewRefusal, NewSession,
     NewSetupKey, NewToken, PathLink, Search, Store, TenantPatch, UserPatch, UserRecord,
@@ -425,11 +427,15 @@ async fn who_claims_the_endpoint_id_of_a_device_and_is_nobodys_is_shown_to_its_t
                 reason: "unknown_credential".to_owned(),
                 detail: "why".to_owned(),
                 peer: "192.0.2.1:5".to_owned(),
+                source: "192.0.2.1".to_owned(),
                 endpoint_id: claimed.to_owned(),
                 transport: "websocket".to_owned(),
                 key: hash(n),
             };
-            db.store.refusal_record(None, refusal).await.unwrap();
+            db.store
+                .refusal_record(None, refusal, hash(0))
+                .await
+                .unwrap();
         }
         let of = async |tenant| {
             let found = db.store.refusal_list(tenant, NOW, 10).await.unwrap();
@@ -479,39 +485,119 @@ async fn who_claims_the_endpoint_id_of_a_device_and_is_nobodys_is_shown_to_its_t
     }
 }
 
+/// The `n`th name that comes from here with a wrong credential.
+fn wrong(n: u64, source: &str) -> (NewRefusal, [u8; 32]) {
+    let whence: std::net::Ipv4Addr = source.parse().unwrap();
+    let whence = u64::from(whence.to_bits()) << 32;
+    let refusal = NewRefusal {
+        at: at(n as i64),
+        reason: "unknown_credential".to_owned(),
+        detail: "x".repeat(10_000),
+        peer: source.to_owned(),
+        source: source.to_owned(),
+        endpoint_id: format!("os::{n}"),
+        transport: "websocket".to_owned(),
+        key: hash(whence + 1 + n),
+    };
+    (refusal, hash(whence))
+}
+
 #[tokio::test]
 async fn equal_refusals_are_counted_and_the_list_is_bounded() {
     for db in worlds().await {
         let tenant = tenant("acme");
         for owner in [None, Some(&tenant)] {
             for n in 0..REFUSALS_MAX + 5 {
-                let refusal = NewRefusal {
-                    at: at(n as i64),
-                    reason: "unknown_credential".to_owned(),
-                    detail: "x".repeat(10_000),
-                    peer: "192.0.2.1".to_owned(),
-                    endpoint_id: format!("os::{n}"),
-                    transport: "websocket".to_owned(),
-                    key: hash(n),
-                };
-                db.store
-                    .refusal_record(owner, refusal.clone())
-                    .await
-                    .unwrap();
+                let (refusal, others) =
+                    wrong(n, &std::net::Ipv4Addr::from_bits(n as u32).to_string());
+                let record = || db.store.refusal_record(owner, refusal.clone(), others);
+                record().await.unwrap();
                 if n == REFUSALS_MAX {
-                    db.store.refusal_record(owner, refusal).await.unwrap();
+                    record().await.unwrap();
                 }
             }
-            let list = db
-                .store
-                .refusal_list(owner, Timestamp(0), 5_000)
-                .await
-                .unwrap();
+            let list = db.store.refusal_list(owner, Timestamp(0), 5_000);
+            let list = list.await.unwrap();
             assert_eq!(list.len() as u64, REFUSALS_MAX);
             let twice: Vec<_> = list.iter().filter(|r| r.times == 2).collect();
             assert_eq!(twice[0].last.endpoint_id, format!("os::{REFUSALS_MAX}"));
             assert!(list[0].last.at > list[1].last.at);
         }
+    }
+}
+
+#[tokio::test]
+async fn one_address_that_comes_with_ever_other_names_pushes_out_nobody_else_and_is_counted() {
+    for db in worlds().await {
+        let (quiet, others) = wrong(0, "192.0.2.1");
+        let recorded = db.store.refusal_record(None, quiet, others);
+        recorded.await.unwrap();
+        let all = 3 * REFUSALS_PER_SOURCE_MAX;
+        // More than there is room for, of a few addresses.
+        for source in 0..REFUSALS_MAX / REFUSALS_PER_SOURCE_MAX + 3 {
+            for n in 1..=all {
+                let (refusal, others) = wrong(n, &format!("198.51.100.{}", 10 + source));
+                let recorded = db.store.refusal_record(None, refusal, others);
+                recorded.await.unwrap();
+            }
+        }
+        let list = db.store.refusal_list(None, Timestamp(0), 5_000);
+        let list = list.await.unwrap();
+        assert_eq!(list.len() as u64, REFUSALS_MAX);
+        assert!(list.iter().any(|one| one.last.source == "192.0.2.1"));
+        let noisy = list.iter().filter(|one| one.last.source == "198.51.100.12");
+        let (mut named, mut rest) = (0, 0);
+        for one in noisy {
+            match one.last.endpoint_id.as_str() {
+                "" => rest += one.times,
+                _ => named += 1,
+            }
+        }
+        assert!((1..=REFUSALS_PER_SOURCE_MAX).contains(&named), "{named}");
+        assert_eq!(rest, all - REFUSALS_PER_SOURCE_MAX);
+        // The last names are the ones that are shown.
+        let last = format!("os::{all}");
+        let shown = |one: &&store::RefusalRecord| one.last.endpoint_id == last;
+        assert!(list.iter().filter(shown).count() > 20);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_without_a_tenant_is_the_only_ones_or_the_ones_whose_device_has_come_by_that_name()
+ {
+    for db in worlds().await {
+        let (acme, other) = (tenant("acme"), tenant("other"));
+        let endpoint = "os::00256D-SEEN";
+        let owner = async || db.store.refusal_owner(endpoint).await.unwrap();
+        // There are two tenants; anybody can register an endpoint id.
+        assert_eq!(owner().await, None);
+        for (n, tenant) in [&acme, &other].into_iter().enumerate() {
+            let device = NewDevice {
+                identities: vec![Identity::endpoint(endpoint)],
+                ..new_device(&format!("SEEN{n}"))
+            };
+            let id = device.id;
+            let registered = db.store.device_insert(tenant, device, vec![]);
+            registered.await.unwrap();
+            let link = PathLink {
+                transport: "websocket".to_owned(),
+                endpoint_id: endpoint.to_owned(),
+                node: fleet::NodeId::parse("n1").unwrap(),
+                peer: "192.0.2.1:6".to_owned(),
+                authenticated_by: "token".to_owned(),
+                setup_key: None,
+                info: serde_json::json!({}),
+                at: NOW,
+            };
+            let before = (n == 1).then(|| acme.clone());
+            assert_eq!(owner().await, before);
+            let connected = db.store.path_connected(tenant, id, link, vec![]);
+            connected.await.unwrap();
+        }
+        assert_eq!(owner().await, None);
+        db.store.tenant_delete(&other).await.unwrap();
+        let of_anybody = db.store.refusal_owner("").await.unwrap();
+        assert_eq!(of_anybody, Some(acme));
     }
 }
 

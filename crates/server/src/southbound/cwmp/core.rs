@@ -241,7 +241,7 @@ impl Core {
         self.refusals.take(Complaint {
             tenant: who.tenant.clone(),
             device: who.device,
-            peer: who.peer,
+            peer: who.peer.into(),
             endpoint: who.name.clone(),
             reason: reason.to_owned(),
             detail: detail.into(),

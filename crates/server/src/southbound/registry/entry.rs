@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use fleet::limits::BOOT_WAIT_MAX;
 use fleet::onboarding::{Flaps, Strength};
-use fleet::{DeviceId, TenantId, Timestamp};
+use fleet::{DeviceId, SetupKeyId, TenantId, Timestamp};
 use store::SecretHash;
 use tokio::sync::mpsc;
 
@@ -70,6 +70,8 @@ pub struct Entry<C> {
     context: AtomicU8,
     /// See [`Self::proves`].
     proved: Mutex<Option<Box<SecretHash>>>,
+    /// See [`Self::opened_by`].
+    setup_key: OnceLock<SetupKeyId>,
     /// Takeovers of this place lately, handed on from link to link.
     pub(super) flaps: Flaps,
     pub(super) generation: u64,
@@ -115,6 +117,7 @@ impl<C> Entry<C> {
             known: AtomicBool::default(),
             context: AtomicU8::default(),
             proved: Mutex::default(),
+            setup_key: OnceLock::new(),
             flaps,
             generation,
         }
@@ -199,6 +202,16 @@ impl<C> Entry<C> {
         let proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
         let proved = proved.as_deref().copied();
         self.certificate.into_iter().chain(proved)
+    }
+
+    /// It came in with this setup key, or to a broker that asks.
+    pub fn opened_by(&self, key: SetupKeyId) {
+        let _ = self.setup_key.set(key);
+    }
+
+    /// The setup key that it came in with.
+    pub fn setup_key(&self) -> Option<SetupKeyId> {
+        self.setup_key.get().copied()
     }
 
     /// Something is asked of the device.

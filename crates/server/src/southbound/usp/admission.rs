@@ -2,7 +2,6 @@
 //! remembered with its reason. Changes nothing: the peer may go away before it is answered.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fleet::onboarding::{self, Admission as Decision, Credential, Known, Newcomer, Refusal};
@@ -16,7 +15,7 @@ use super::{MQTT, STOMP, WEBSOCKET};
 use crate::secret;
 use crate::southbound::admission::{self, ELSEWHERE, Uses};
 use crate::southbound::issued;
-use crate::southbound::refusal::Complaint;
+use crate::southbound::refusal::{Complaint, Peer};
 use crate::state::now;
 
 /// What is known of a link before its first record.
@@ -287,7 +286,7 @@ pub(super) struct Shown<'a> {
     pub certified: bool,
     pub fingerprint: Option<SecretHash>,
     pub tls: bool,
-    pub peer_addr: SocketAddr,
+    pub peer: Peer,
     /// It becomes a link; at somebody else's broker it becomes that broker's.
     pub links: bool,
     /// What the handshake told, for people.
@@ -339,6 +338,13 @@ impl From<store::Error> for Turned {
 }
 
 impl Gate {
+    /// The tenant that the user name says, where there is one: who guesses its passwords is its business.
+    async fn claimed(&self, shown: &Shown<'_>) -> Option<TenantId> {
+        let tenant = TenantId::parse(&shown.login?.tenant).ok()?;
+        self.core.store.tenant(&tenant).await.ok()?;
+        Some(tenant)
+    }
+
     /// Decides; a no is counted and remembered.
     pub(super) async fn judge(&self, shown: &Shown<'_>) -> Result<Box<Ticket>, mtp::ws::Refusal> {
         let turned = match self.decide(shown).await {
@@ -356,12 +362,18 @@ impl Gate {
                 tenant,
                 refusal,
                 detail,
-            } => (tenant, refusal.http_status(), refusal.as_str(), detail),
+            } => {
+                let tenant = match tenant {
+                    None => self.claimed(shown).await,
+                    known => known,
+                };
+                (tenant, refusal.http_status(), refusal.as_str(), detail)
+            }
         };
         self.core.refusals.over(shown.transport).take(Complaint {
             tenant,
             device: None,
-            peer: shown.peer_addr,
+            peer: shown.peer.clone(),
             endpoint: shown
                 .eid
                 .as_ref()
@@ -394,7 +406,7 @@ impl Admission for Gate {
             certified: hello.certified,
             fingerprint: hello.fingerprint,
             tls: hello.tls,
-            peer_addr: hello.peer_addr,
+            peer: hello.peer_addr.into(),
             links: true,
             info: serde_json::json!({
                 "tls": hello.tls,

@@ -81,7 +81,7 @@ impl Running {
         refusals.take(Complaint {
             tenant: Some(tenant.clone()),
             device: None,
-            peer: self.entry.peer,
+            peer: self.link.whence(),
             endpoint: self.endpoint().as_str().to_owned(),
             reason: refusal.as_str().to_owned(),
             detail: "it showed it in a session context or a signed record".to_owned(),
@@ -106,7 +106,7 @@ impl Running {
             .take(Complaint {
                 tenant: Some(self.tenant().clone()),
                 device: Some(self.device()),
-                peer: self.entry.peer,
+                peer: self.link.whence(),
                 endpoint: self.endpoint().as_str().to_owned(),
                 reason: reason.to_owned(),
                 detail,

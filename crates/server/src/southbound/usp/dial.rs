@@ -275,7 +275,7 @@ impl Dials {
             self.core.refusals.take(Complaint {
                 tenant: Some(tenant.clone()),
                 device: None,
-                peer: link.peer_addr(),
+                peer: link.peer_addr().into(),
                 endpoint: endpoint.as_str().to_owned(),
                 reason: refusal.as_str().to_owned(),
                 detail: "the server dialled it".to_owned(),

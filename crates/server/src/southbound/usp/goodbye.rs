@@ -44,7 +44,7 @@ pub(super) async fn turn_away(core: &Core, link: Wire, ticket: &Ticket, error: U
             core.refusals.over(link.transport()).take(Complaint {
                 tenant: Some(ticket.decision.tenant.clone()),
                 device: None,
-                peer: link.peer_addr(),
+                peer: link.whence(),
                 endpoint: ticket.endpoint.as_str().to_owned(),
                 reason: refusal.as_str().to_owned(),
                 detail: String::new(),
@@ -208,6 +208,11 @@ impl Running {
             ),
             End::Stop(Stop::CertificateRevoked) => (
                 "its certificate was revoked".into(),
+                CloseCode::Policy,
+                reason::CREDENTIAL_WITHDRAWN,
+            ),
+            End::Stop(Stop::SetupKeyRevoked) => (
+                "its setup key was revoked".into(),
                 CloseCode::Policy,
                 reason::CREDENTIAL_WITHDRAWN,
             ),

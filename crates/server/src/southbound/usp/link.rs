@@ -70,6 +70,8 @@ pub enum Stop {
     TenantDisabled,
     /// The certificate it came in with was revoked.
     CertificateRevoked,
+    /// The setup key it came in with was revoked, and it has nothing else.
+    SetupKeyRevoked,
     /// The certificate it showed between the endpoints themselves does not count.
     CertificateRefused,
     /// It turned out to be a device that was registered before, and is to come again as that one.
@@ -86,6 +88,7 @@ impl Stop {
             Self::Removed => "removed",
             Self::TenantDisabled => "tenant_disabled",
             Self::CertificateRevoked => "certificate_revoked",
+            Self::SetupKeyRevoked => "setup_key_revoked",
             Self::CertificateRefused => "certificate_refused",
             Self::Merged => "merged",
             Self::Redialled => "redialled",

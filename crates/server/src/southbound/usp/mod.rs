@@ -29,6 +29,7 @@ mod tenants;
 mod transcript;
 mod translate;
 mod wire;
+mod withdrawn;
 mod work;
 
 use std::collections::BTreeSet;
@@ -163,6 +164,7 @@ pub async fn start(setup: Setup) -> Result<Started, StartError> {
     let disabled = tenants::begin(&core, &dials).await?;
     tokio::spawn(tenants::watch(core.clone(), dials.clone(), disabled));
     tokio::spawn(revocations(core.clone()));
+    tokio::spawn(withdrawn::watch(core.clone()));
     Ok(Started {
         southbound: Arc::new(Adapter::new(core.clone(), dials)),
         usp: listeners.plain,

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use broker::{Admission, Admitted, Hello, Listener, ListenerConfig};
-use mtp::mqtt::Version;
 use mtp::ws::Refusal;
 
 use super::adapter::Core;
@@ -165,10 +164,6 @@ impl Admission for Door {
     type Ticket = Box<Ticket>;
 
     async fn admit(&self, hello: &Hello) -> Result<Admitted<Box<Ticket>>, Refusal> {
-        let version = match hello.version {
-            Version::V5 => "5.0",
-            Version::V311 => "3.1.1",
-        };
         let shown = Shown {
             transport: MQTT,
             secret: str::from_utf8(&hello.password).unwrap_or_default(),
@@ -180,12 +175,12 @@ impl Admission for Door {
             certified: hello.certified,
             fingerprint: hello.fingerprint,
             tls: hello.tls,
-            peer_addr: hello.peer_addr,
+            peer: hello.peer_addr.into(),
             links: true,
             info: serde_json::json!({
                 "tls": hello.tls,
                 "certificate": hello.certified,
-                "mqtt": version,
+                "mqtt": hello.version.to_string(),
                 "listener": hello.local_addr.to_string(),
             }),
         };

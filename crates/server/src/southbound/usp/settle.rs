@@ -82,6 +82,9 @@ pub async fn settle(
         inbox,
     };
     let claimed = core.links.claim(new).map_err(Unsettled::Refused)?;
+    if let Some(key) = decision.setup_key {
+        claimed.entry.opened_by(key);
+    }
     let mut events = Vec::with_capacity(2);
     let taken = !claimed.displaced.is_empty();
     for old in claimed.displaced {

@@ -15,6 +15,7 @@ use usp::controller;
 use super::adapter::Core;
 use super::goodbye::closed_words;
 use super::{MQTT, STOMP, WEBSOCKET, brokers};
+use crate::southbound::refusal::Peer;
 
 /// See the module's words.
 #[allow(
@@ -249,7 +250,15 @@ impl Wire {
         }
     }
 
-    /// Where it comes from.
+    /// Where the device is, as far as it is known.
+    pub fn whence(&self) -> Peer {
+        match self {
+            Self::Brokered(link) => Peer::Behind(link.broker().to_owned()),
+            _ => self.peer_addr().into(),
+        }
+    }
+
+    /// The other end of the connection.
     pub fn peer_addr(&self) -> SocketAddr {
         match self {
             Self::WebSocket(link) => link.peer_addr(),

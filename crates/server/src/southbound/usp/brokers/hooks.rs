@@ -2,7 +2,7 @@
 //! each in its own words. A secret in the path keeps everybody else out. Nothing is decided here.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,20 +11,21 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::door::{Client, Door, Levels, No, Wants};
+use super::door::{Client, Door, No};
+use super::rights::{Levels, Wants};
 use super::user::User;
 use crate::StartError;
 use crate::config::BrokerAuth;
 use crate::http::headers::Connection;
 use crate::http::listener::Listener;
-use crate::southbound::refusal::Complaint;
+use crate::southbound::refusal::{Complaint, Peer};
 use crate::southbound::usp::MQTT;
 use crate::southbound::usp::adapter::Core;
 use crate::southbound::usp::limits::{
@@ -101,7 +102,12 @@ fn router(hooks: Arc<Hooks>) -> Router {
 }
 
 /// Whether it is a broker of ours that asks.
-async fn known(State(hooks): State<Arc<Hooks>>, request: Request, next: Next) -> Response {
+async fn known(
+    State(hooks): State<Arc<Hooks>>,
+    Extension(asks): Extension<Connection>,
+    request: Request,
+    next: Next,
+) -> Response {
     let path = request.uri().path().trim_start_matches('/');
     let shown = path.split('/').next().unwrap_or_default().as_bytes();
     let one = |secret: &String| bool::from(secret.as_bytes().ct_eq(shown));
@@ -111,12 +117,10 @@ async fn known(State(hooks): State<Arc<Hooks>>, request: Request, next: Next) ->
         return next.run(request).await;
     }
     metrics::counter!("headend_broker_asks_refused_total").increment(1);
-    let peer = request.extensions().get::<Connection>();
-    let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
     hooks.core.refusals.over(MQTT).take(Complaint {
         tenant: None,
         device: None,
-        peer: peer.map_or(nobody, |one| one.addr),
+        peer: asks.addr.into(),
         endpoint: String::new(),
         reason: "broker-ask-refused".to_owned(),
         detail: "asked broker_auth without its secret".to_owned(),
@@ -128,12 +132,16 @@ async fn known(State(hooks): State<Arc<Hooks>>, request: Request, next: Next) ->
 async fn asked(
     State(hooks): State<Arc<Hooks>>,
     Path(path): Path<HashMap<String, String>>,
+    Extension(asks): Extension<Connection>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let part = |name: &str| path.get(name).map(String::as_str).unwrap_or_default();
     let (broker, what) = (part("broker"), part("what"));
-    let asked = Question::read(&headers, &body);
+    let asked = Question {
+        said: said_in(&headers, &body),
+        of: format!("{broker} at {}", asks.addr.ip()),
+    };
     let begun = Instant::now();
     let answer = async {
         let _permit = hooks.room.acquire().await.ok()?;
@@ -169,26 +177,32 @@ fn said(broker: &str, yes: bool) -> Response {
     }
 }
 
+/// The words of a question: a form, or JSON.
+fn said_in(headers: &HeaderMap, body: &[u8]) -> HashMap<String, Value> {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.starts_with("application/json") {
+        return serde_json::from_slice(body).unwrap_or_default();
+    }
+    let pairs = form_urlencoded::parse(body);
+    pairs
+        .map(|(name, text)| (name.into_owned(), Value::String(text.into_owned())))
+        .collect()
+}
+
 /// What a broker says in its question.
-struct Question(HashMap<String, Value>);
+struct Question {
+    said: HashMap<String, Value>,
+    /// Which broker asks: its kind and its address.
+    of: String,
+}
 
 impl Question {
-    fn read(headers: &HeaderMap, body: &[u8]) -> Self {
-        let kind = headers.get(header::CONTENT_TYPE);
-        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if kind.starts_with("application/json") {
-            return Self(serde_json::from_slice(body).unwrap_or_default());
-        }
-        let pairs = form_urlencoded::parse(body);
-        Self(
-            pairs
-                .map(|(name, text)| (name.into_owned(), Value::String(text.into_owned())))
-                .collect(),
-        )
-    }
-
     fn text(&self, name: &str) -> &str {
-        self.0.get(name).and_then(Value::as_str).unwrap_or_default()
+        self.said
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     fn first_of(&self, names: &[&str]) -> &str {
@@ -198,13 +212,15 @@ impl Question {
 
     /// A client that shows its credential.
     fn client(&self) -> Client<'_> {
-        let text = self.first_of(&["peerhost", "peer_addr"]);
-        let ip = text.parse().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        let told = self.first_of(&["peerhost", "peer_addr", "ip"]).parse();
         Client {
             username: self.text("username"),
             password: self.text("password"),
             client_id: self.first_of(&["client_id", "clientid", "variable_map.client_id"]),
-            peer: SocketAddr::new(ip, 0),
+            peer: match told {
+                Ok(ip) => SocketAddr::new(ip, 0).into(),
+                Err(_) => Peer::Behind(self.of.clone()),
+            },
         }
     }
 }
@@ -219,23 +235,28 @@ impl Hooks {
     /// See the README of its plugin.
     async fn rabbitmq(&self, what: &str, asked: &Question) -> Asked {
         let client = asked.client();
-        if what != "user" && asked.text("vhost") != self.vhost {
-            return Some(Err(No::Refused));
+        let (vhost, name) = (asked.text("vhost"), asked.text("name"));
+        if what != "user" && vhost != self.vhost {
+            let what = format!("the virtual host {vhost}");
+            return Some(self.door.never(&client, &what).await);
         }
         Some(match what {
             "user" => self.door.enter(&client).await,
             "vhost" => is_a_user(&client),
             "resource" => self.resource(asked, &client).await,
-            "topic" if asked.text("name") == EXCHANGE => {
+            "topic" if name == EXCHANGE => {
                 let wants = match asked.text("permission") {
                     "write" => Wants::Publish,
                     _ => Wants::Hear,
                 };
                 let key = asked.text("routing_key");
-                let (user, id) = (client.username, client.client_id);
-                self.door.may(user, id, wants, key, Levels::Dots).await
+                self.door.may(&client, wants, key, Levels::Dots).await
             }
-            "topic" => Err(No::Refused),
+            "topic" => {
+                self.door
+                    .never(&client, &format!("the exchange {name}"))
+                    .await
+            }
             _ => return None,
         })
     }
@@ -247,22 +268,21 @@ impl Hooks {
         match asked.text("resource") {
             "exchange" if name == EXCHANGE && permission != "configure" => is_a_user(client),
             "queue" if name.starts_with("stomp-subscription-") => {
-                self.door.may_use(client.username, name).await
+                self.door.may_use(client, name).await
             }
-            "queue" => {
-                let id = name.strip_prefix("mqtt-subscription-");
-                let id =
-                    id.and_then(|id| id.strip_suffix("qos0").or_else(|| id.strip_suffix("qos1")));
-                let client_id = id.ok_or(No::Refused)?;
+            "queue" if of_mqtt(name).is_some() => {
                 let whoever = Client {
                     username: client.username,
                     password: "",
-                    client_id,
-                    peer: client.peer,
+                    client_id: of_mqtt(name).unwrap_or_default(),
+                    peer: client.peer.clone(),
                 };
                 self.door.may_be(&whoever).await
             }
-            _ => Err(No::Refused),
+            kind => {
+                let what = format!("to {permission} the {kind} {name}");
+                self.door.never(client, &what).await
+            }
         }
     }
 
@@ -299,7 +319,7 @@ impl Hooks {
 
     /// All of them, or none.
     async fn filters(&self, client: &Client<'_>, asked: &Question) -> Result<(), No> {
-        let topics = asked.0.get("topics").and_then(Value::as_array);
+        let topics = asked.said.get("topics").and_then(Value::as_array);
         let topics = topics.ok_or(No::Refused)?;
         if topics.is_empty() || topics.len() > BROKER_TOPICS_MAX {
             return Err(No::Refused);
@@ -318,7 +338,7 @@ impl Hooks {
             // Nobody is.
             "superuser" => Err(No::Refused),
             "acl" => {
-                let acc = match asked.0.get("acc") {
+                let acc = match asked.said.get("acc") {
                     Some(Value::Number(acc)) => acc.as_u64().unwrap_or_default(),
                     _ => asked.text("acc").parse().unwrap_or_default(),
                 };
@@ -335,10 +355,14 @@ impl Hooks {
     }
 
     async fn topic(&self, client: &Client<'_>, wants: Wants, topic: &str) -> Result<(), No> {
-        let (user, id) = (client.username, client.client_id);
-        let may = self.door.may(user, id, wants, topic, Levels::Slashes);
-        may.await
+        self.door.may(client, wants, topic, Levels::Slashes).await
     }
+}
+
+/// Whose queue of MQTT it is: the client identifier.
+fn of_mqtt(queue: &str) -> Option<&str> {
+    let id = queue.strip_prefix("mqtt-subscription-")?;
+    id.strip_suffix("qos0").or_else(|| id.strip_suffix("qos1"))
 }
 
 /// It came in as one.

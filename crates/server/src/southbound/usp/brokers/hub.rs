@@ -17,7 +17,7 @@ use super::inbox::{Delivered, Unopened, Untaken};
 use super::link::{Between, probe};
 use super::{Broker, Connection, Name, Outgoing};
 use crate::config::{Protocol, Tenants};
-use crate::southbound::refusal::Complaint;
+use crate::southbound::refusal::{Complaint, Peer};
 use crate::southbound::usp::adapter::Core;
 use crate::southbound::usp::admission::Turned;
 use crate::southbound::usp::limits::{
@@ -137,7 +137,8 @@ async fn serve(
                     Ok(false) => {
                         let detail = format!("for {}", one.to);
                         let reason = "record-too-large-for-device";
-                        broker.complain(core, connection, None, reason, detail);
+                        let name = broker.receiver(&one.to);
+                        broker.complain(core, connection, name.as_ref(), reason, detail);
                         None
                     }
                     Err(error) => Some(error),
@@ -202,15 +203,21 @@ impl Broker {
                 "published to {}: with a dot it cannot be told from what is below another's",
                 incoming.topic
             );
-            return self.complain(core, to, Some(&name), "wrong-topic", detail);
+            return self.complain_of(core, None, endpoint, "wrong-topic", detail);
         }
         if ours.url.protocol == Protocol::Mqtt
             && ours.version == Version::V311
             && !incoming.in_topic
         {
             // R-MQTT.26a: it is subscribed to nothing that a 3.1.1 client may answer to.
-            let detail = format!("published to {}, without where answers go", incoming.topic);
-            return self.complain(core, to, Some(&name), "mqtt-version-mismatch", detail);
+            let (reason, detail) = match codec::decode_record(&incoming.record) {
+                Ok(_) => (
+                    "mqtt-version-mismatch",
+                    format!("published to {}, without where answers go", incoming.topic),
+                ),
+                Err(error) => ("unparsable-record", error.to_string()),
+            };
+            return self.complain(core, to, Some(&name), reason, detail);
         }
         let delivered = Delivered::new(incoming.record, incoming.in_topic, incoming.reply);
         match self.hand(&name, delivered) {
@@ -236,9 +243,7 @@ impl Broker {
     /// A record of ours that reached nobody. When nobody is subscribed the device is away; else the broker does not let us.
     fn undelivered(&self, core: &Core, to: &Connection, one: &Undelivered) {
         metrics::counter!("headend_usp_broker_records_undelivered_total").increment(1);
-        let receiver = self.settings.topic_prefix.receiver(&one.topic);
-        let name: Option<Name> =
-            receiver.map(|(tenant, endpoint)| (tenant.into(), endpoint.into()));
+        let name = self.receiver(&one.topic);
         if !one.nobody_listens() {
             let detail = format!("for {}: {}", one.topic, one.words());
             self.complain(core, to, name.as_ref(), "broker-refuses-record", detail);
@@ -248,6 +253,12 @@ impl Broker {
             let detail = format!("limit BROKER_UNHEARD_MAX: nobody hears {}", one.topic);
             self.complain(core, to, Some(&name), "never-subscribed", detail);
         }
+    }
+
+    /// Whose topic it is.
+    fn receiver(&self, topic: &str) -> Option<Name> {
+        let receiver = self.settings.topic_prefix.receiver(topic);
+        receiver.map(|(tenant, endpoint)| (tenant.into(), endpoint.into()))
     }
 
     fn no_room(&self, core: &Core, to: &Connection, name: &Name) {
@@ -305,11 +316,11 @@ impl Broker {
                 return refuse("too-many-devices", detail);
             }
         };
-        let (core, broker, connection) = (core.clone(), self.clone(), connection.clone());
+        let (core, broker) = (core.clone(), self.clone());
         tokio::spawn(async move {
             let ticket = match broker.admit(&core, &name, endpoint, in_topic).await {
                 Ok(ticket) => ticket,
-                Err(turned) => return broker.turn_away(&core, &connection, name, turned),
+                Err(turned) => return broker.turn_away(&core, name, turned),
             };
             drop(permit);
             broker.admitted(&name);
@@ -317,7 +328,7 @@ impl Broker {
         });
     }
 
-    fn turn_away(&self, core: &Core, connection: &Connection, name: Name, turned: Turned) {
+    fn turn_away(&self, core: &Core, name: Name, turned: Turned) {
         metrics::counter!("headend_usp_admissions_total", "result" => "refused").increment(1);
         match turned {
             Turned::Later(why) => {
@@ -331,7 +342,7 @@ impl Broker {
                 core.refusals.over(self.transport()).take(Complaint {
                     tenant,
                     device: None,
-                    peer: connection.peer,
+                    peer: Peer::Behind(self.name().to_owned()),
                     endpoint: name.1.to_string(),
                     reason: refusal.as_str().to_owned(),
                     detail,
@@ -349,16 +360,35 @@ impl Broker {
         reason: &str,
         detail: String,
     ) {
-        let endpoint = name.map_or_else(String::new, |name| name.1.to_string());
-        core.refusals.over(self.transport()).take(Complaint {
-            // Whose it is nobody has looked up.
-            tenant: None,
+        // Of the tenants that it speaks for the broker lets nobody use the name of another.
+        let believed = name.filter(|name| connection.tenants.has(&name.0));
+        let tenant = believed.and_then(|name| TenantId::parse(&name.0).ok());
+        let endpoint = name.map_or("", |name| &name.1);
+        self.complain_of(core, tenant, endpoint, reason, detail);
+    }
+
+    /// The same of this endpoint; without a tenant it is not believed to be it.
+    fn complain_of(
+        &self,
+        core: &Core,
+        tenant: Option<TenantId>,
+        endpoint: &str,
+        reason: &str,
+        detail: String,
+    ) {
+        let complaint = Complaint {
+            tenant,
             device: None,
-            peer: connection.peer,
-            endpoint,
+            peer: Peer::Behind(self.name().to_owned()),
+            endpoint: endpoint.to_owned(),
             reason: reason.to_owned(),
-            detail: format!("{detail} (broker {})", self.name()),
-        });
+            detail,
+        };
+        let refusals = core.refusals.over(self.transport());
+        match complaint.tenant {
+            Some(_) => refusals.take_of_its_device(complaint),
+            None => refusals.take(complaint),
+        }
     }
 }
 

@@ -249,6 +249,11 @@ impl Link {
         self.of.broker.transport()
     }
 
+    /// The name of the broker.
+    pub fn broker(&self) -> &str {
+        self.of.broker.name()
+    }
+
     /// The broker.
     pub fn peer_addr(&self) -> SocketAddr {
         self.of.connection.peer

@@ -12,6 +12,7 @@ mod hooks;
 mod hub;
 mod inbox;
 mod link;
+mod rights;
 mod user;
 
 use std::collections::HashMap;

@@ -174,13 +174,12 @@ async fn who_is_not_known_yet_is_not_looked_up_once_the_server_stops() {
     assert!(!says("os::0-2").await);
 }
 
-#[tokio::test]
-async fn who_came_with_a_setup_key_that_was_revoked_since_the_broker_asked_is_not_let_in() {
-    let db = store::testing::sqlite().await.unwrap();
-    let core = core(&db, CancellationToken::new());
-    let mut broker = broker();
-    Arc::get_mut(&mut broker).unwrap().settings.asks = true;
-    let (tenant, endpoint) = (TenantId::parse("acme").unwrap(), "os::0-1");
+/// A tenant, a setup key of it, and a device that has come with that.
+async fn registered(
+    db: &store::testing::TestDatabase,
+    endpoint: &str,
+) -> (TenantId, fleet::SetupKeyId, fleet::DeviceId) {
+    let tenant = TenantId::parse("acme").unwrap();
     let record = store::TenantRecord {
         id: tenant.clone(),
         name: "Acme".into(),
@@ -200,13 +199,21 @@ async fn who_came_with_a_setup_key_that_was_revoked_since_the_broker_asked_is_no
         expires_at: None,
         uses_max: None,
     };
-    db.store
-        .setup_key_insert(&tenant, new, vec![])
-        .await
-        .unwrap();
+    let made = db.store.setup_key_insert(&tenant, new, vec![]);
+    made.await.unwrap();
     let eid = EndpointId::parse(endpoint).unwrap();
     let device = register::register_agent(&db.store, &tenant, Some(key), MQTT, &eid, false).await;
-    let device = device.ok().unwrap();
+    (tenant, key, device.ok().unwrap())
+}
+
+#[tokio::test]
+async fn who_came_with_a_setup_key_that_was_revoked_since_the_broker_asked_is_not_let_in() {
+    let db = store::testing::sqlite().await.unwrap();
+    let core = core(&db, CancellationToken::new());
+    let mut broker = broker();
+    Arc::get_mut(&mut broker).unwrap().settings.asks = true;
+    let endpoint = "os::0-1";
+    let (tenant, key, device) = registered(&db, endpoint).await;
     let came = db.store.path_came(&tenant, device, MQTT, endpoint, key);
     came.await.unwrap();
     let swaps = async || {
@@ -225,6 +232,54 @@ async fn who_came_with_a_setup_key_that_was_revoked_since_the_broker_asked_is_no
     let revoked = db.store.setup_key_revoke(&tenant, key, now(), vec![]);
     revoked.await.unwrap();
     assert_eq!(swaps().await, Err(Refusal::SetupKeyUnusable));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_device_behind_a_broker_is_told_to_its_tenant_as_the_devices() {
+    let db = store::testing::sqlite().await.unwrap();
+    let core = core(&db, CancellationToken::new());
+    let mut broker = broker();
+    Arc::get_mut(&mut broker).unwrap().settings.version = Version::V311;
+    let endpoint = "os::00256D-1";
+    let (tenant, _, device) = registered(&db, endpoint).await;
+    let connection = Connection {
+        outgoing: mpsc::channel(1).0,
+        peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+        tenants: Arc::new(Tenants::All),
+    };
+    // A tenant that there is not is nobody's.
+    for tenant in ["acme", "invented"] {
+        let incoming = mtp::mqtt::Incoming {
+            topic: format!("usp/{tenant}/controller/{endpoint}"),
+            record: Bytes::from_static(b"x"),
+            reply: None,
+            in_topic: false,
+        };
+        broker.take(&core, &connection, incoming).await;
+    }
+    let refused = async |tenant| {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let all = db.store.refusal_list(tenant, Timestamp::default(), 10);
+            if let [one] = &all.await.unwrap()[..] {
+                return one.last.clone();
+            }
+            assert!(Instant::now() < deadline, "it is not told");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let of_device = format!("device {device}");
+    let from = "the broker north (address not known)";
+    for (tenant, source) in [(Some(&tenant), of_device.as_str()), (None, from)] {
+        let one = refused(tenant).await;
+        // What is no record has no version that could be another.
+        assert_eq!(one.reason, "unparsable-record");
+        assert_eq!(
+            (one.endpoint_id.as_str(), one.peer.as_str()),
+            (endpoint, from)
+        );
+        assert_eq!(one.source, source);
+    }
 }
 
 #[test]
