@@ -306,7 +306,7 @@ async fn an_agent_that_stops_does_not_wait_long_for_a_silent_controller() {
     agent.stop().await;
     let took = before.elapsed();
     let [ours, theirs] = [agent::limits::CLOSING_TIME_MAX, mtp::limits::CLOSE_TIME_MAX];
-    assert!(took >= ours && took < theirs, "{took:?}");
+    assert!(took >= ours && took < ours + theirs, "{took:?}");
     drop(talk);
 }
 

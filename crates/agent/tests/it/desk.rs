@@ -14,7 +14,7 @@ use usp::proto::msg::{Notification, Notify, Request, Response};
 
 pub const CONTROLLER: &str = "self::desk";
 /// A test that has not seen what it waits for by then has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn id(text: &str) -> EndpointId {
     text.parse().unwrap()

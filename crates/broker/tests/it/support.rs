@@ -17,7 +17,7 @@ pub const AGENT: &str = "usp/acme/agent/os::012345-A";
 pub const CONTROLLER: &str = "usp/acme/controller/os::012345-A";
 
 /// How long a test waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Door;
 

@@ -23,6 +23,8 @@ mod modules;
 mod netns;
 mod people;
 mod pki;
+#[path = "../../../mtp/tests/servers/ports.rs"]
+mod ports;
 mod presence;
 mod proxy;
 mod raw;

@@ -1,5 +1,6 @@
 //! Processes of the product, its API, and waiting on conditions with a deadline.
 
+use crate::ports;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -23,6 +24,12 @@ pub async fn until<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() 
         assert!(Instant::now() < end, "waited {within:?} for {what}");
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Addresses that nobody has now, nor a client of somebody's later: a server may be away from its own for a while.
+pub fn free<const N: usize>() -> [String; N] {
+    let ports = ports::free_ports().unwrap();
+    ports.map(|port| format!("127.0.0.1:{port}"))
 }
 
 /// A process that ends with the test, with its output in a file.
@@ -95,7 +102,8 @@ impl Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let arguments = more.iter().map(|text| (*text).to_owned()).collect();
-        let process = serve(folder.path(), ["127.0.0.1:0"; 3], &arguments, 0);
+        let addresses: [String; 3] = free();
+        let process = serve(folder.path(), addresses.each_ref(), &arguments, 0);
         let api = Api::new(String::new());
         let mut server = Server {
             process,
@@ -128,7 +136,7 @@ impl Server {
     /// After it was killed: the same data, the same addresses.
     pub async fn restart(&mut self) {
         let http = self.api.base.trim_start_matches("http://").to_owned();
-        let addresses = [http.as_str(), self.usp.as_str(), self.cwmp.as_str()];
+        let addresses = [&http, &self.usp, &self.cwmp];
         self.process = serve(self.folder.path(), addresses, &self.arguments, self.starts);
         self.starts += 1;
         self.up().await;
@@ -155,10 +163,6 @@ impl Server {
         self.api.base = base;
         self.usp = usp;
         self.cwmp = cwmp;
-        if let Some(at) = self.arguments.iter().position(|one| one == "--mqtt") {
-            // There it is after a restart, too.
-            self.arguments[at + 1] = mqtt.clone().unwrap();
-        }
         self.mqtt = mqtt;
         self.endpoint = endpoint;
         let api = &self.api;
@@ -237,7 +241,8 @@ impl Server {
     }
 }
 
-fn serve(folder: &Path, [http, usp, cwmp]: [&str; 3], more: &Vec<String>, start: usize) -> Process {
+fn serve(folder: &Path, at: [&String; 3], more: &Vec<String>, start: usize) -> Process {
+    let [http, usp, cwmp] = at;
     let mut command = Command::new(env!("CARGO_BIN_EXE_headend"));
     command
         .arg("serve")

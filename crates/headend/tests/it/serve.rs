@@ -1,6 +1,6 @@
 //! What an operator reads when the server does not start, and when it does.
 
-use crate::rig::{Process, SOON, until};
+use crate::rig::{Process, SOON, free, until};
 use std::process::{Command, Output};
 
 fn serve(folder: &std::path::Path, arguments: &[&str]) -> Output {
@@ -56,9 +56,7 @@ fn a_wrong_configuration_is_named_with_file_line_and_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_standard_output_nobody_reads_serves() {
     let folder = tempfile::tempdir().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
+    let [address] = free();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let log = folder.path().join("serve.log");

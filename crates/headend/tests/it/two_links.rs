@@ -1,7 +1,7 @@
 //! The server is killed, or stops, in the middle of what it does to a device that is there over a WebSocket and MQTT at the
 //! same time: nothing that was acknowledged is lost, nothing is done twice, and what nobody can know is called that.
 
-use crate::rig::{SOON, Server, until};
+use crate::rig::{SOON, Server, free, until};
 use crate::wire::{By, Fate, Wire};
 use agent::{AgentConfig, Backend, Call, Change, ControllerConfig, MqttConfig, Outcome, View};
 use agent::{Hint, MemoryStorage, Notifier, Now, RunOptions};
@@ -94,7 +94,8 @@ impl Drop for Scene {
 
 impl Scene {
     async fn start() -> Scene {
-        let server = Server::start(&["--mqtt", "127.0.0.1:0"]).await;
+        let [mqtt] = free();
+        let server = Server::start(&["--mqtt", &mqtt]).await;
         let websocket = Wire::start(&server.usp).await;
         let mqtt = Wire::start(server.mqtt.as_ref().unwrap()).await;
         let key = &server.setup_key;

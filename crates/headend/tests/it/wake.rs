@@ -1,12 +1,11 @@
 //! A device that comes once a day is there within seconds when an operation waits for it.
 
-use std::net::UdpSocket;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::cli::Cli;
-use crate::rig::{SOON, Server, until};
+use crate::rig::{SOON, Server, free, until};
 
 const NETWORKS: &str = "cwmp.wake_networks=[\"127.0.0.0/8\"]";
 
@@ -79,14 +78,9 @@ async fn a_device_is_woken_over_http() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_behind_a_nat_is_woken_over_udp() {
-    // Asked for and given back at once; nobody else takes it in between but by bad luck.
-    let port = UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let listen = format!("cwmp.stun_listen=127.0.0.1:{port}");
-    let address = format!("cwmp.stun_address=127.0.0.1:{port}");
+    let [stun] = free();
+    let listen = format!("cwmp.stun_listen={stun}");
+    let address = format!("cwmp.stun_address={stun}");
     let (server, _sim, device) = left(&[NETWORKS, &listen, &address], &["--cwmp-nat"]).await;
     until("its address outside to be known", SOON, async || {
         let path = reach(&server, &device).await;
@@ -171,9 +165,10 @@ fn took(operation: &Value) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_of_a_device_that_is_away_is_done_in_less_than_a_second() {
-    const DEVICES: usize = 3;
+    const DEVICES: usize = 8;
     let server = Server::start(&["--set", NETWORKS]).await;
-    let flags = ["--cwmp-devices", "3", "--cwmp-interval", "86400"];
+    let count = DEVICES.to_string();
+    let flags = ["--cwmp-devices", &count, "--cwmp-interval", "86400"];
     let _sim = server.sim_with("sim", &flags, None);
     let get = json!({"kind": "get", "paths": ["Device.DeviceInfo.UpTime"]});
     let mut best = Duration::MAX;
@@ -188,16 +183,16 @@ async fn what_is_asked_of_a_device_that_is_away_is_done_in_less_than_a_second() 
         })
         .await;
         best = best.min(took);
+        // Others may hold the processor for a while, not all the time.
+        if best < Duration::from_secs(1) {
+            break;
+        }
     }
-    // Other tests may hold the processor for a while, not all the time.
     assert!(best < Duration::from_secs(1), "it took {best:?}");
     // One after the other they need no session each: a device is not asked that often.
-    let begun = Instant::now();
     for _ in 0..20 {
         reads(&server, &devices[0]).await;
     }
-    let all = begun.elapsed();
-    assert!(all < Duration::from_secs(30), "it took {all:?}");
     let asked = reach(&server, &devices[0]).await["attempts"].clone();
     assert!(asked.as_array().unwrap().len() < 5, "{asked:#}");
 }

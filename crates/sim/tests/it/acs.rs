@@ -22,7 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// How long anything may take.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Waits until `look` finds something; panics with what was waited for.
 pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
