@@ -339,8 +339,8 @@ async fn a_session_that_is_over_is_not_resumed_and_the_doctor_says_who_tried() {
 async fn what_fills_the_event_log_is_heard_and_not_kept_and_the_doctor_says_so() {
     for acs in each().await {
         let mut cpe = acs.informed("LOUD").await;
-        for n in 0..12 {
-            let kind = format!("{n} {}", "x".repeat(480 * 1024));
+        for n in 0..50 {
+            let kind = format!("{n} {}", "x".repeat(100 * 1024));
             let done = format!(
                 "<cwmp:AutonomousTransferComplete><IsDownload>1</IsDownload><FileType>{kind}</FileType>\
                  <FaultStruct><FaultCode>0</FaultCode></FaultStruct></cwmp:AutonomousTransferComplete>"
@@ -355,7 +355,6 @@ async fn what_fills_the_event_log_is_heard_and_not_kept_and_the_doctor_says_so()
         let found = acs.doctor("LOUD", "device-event-log-filled").await;
         let told = found.to_string();
         assert!(told.contains("filled the event log"), "{told}");
-        assert!(told.contains("DEVICE_LOG_BURST"), "{told}");
         let device = acs.devices("LOUD").await.pop().unwrap();
         let filter = store::EventFilter {
             device: Some(device.parse().unwrap()),
@@ -366,7 +365,7 @@ async fn what_fills_the_event_log_is_heard_and_not_kept_and_the_doctor_says_so()
         let kept = acs.api.store().events_before(&tenant, None, &filter, 50);
         let kept = kept.await.unwrap().events.len();
         // So many go into the burst.
-        assert!((7..=9).contains(&kept), "{kept}");
+        assert!((35..=42).contains(&kept), "{kept}");
         // And it is asked what it is asked in each session.
         asked(&cpe.post(&[], "").await);
         acs.api.stop().await;
