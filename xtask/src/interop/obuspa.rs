@@ -45,8 +45,8 @@ pub fn run(args: &Args) -> Result<()> {
     }
     println!("{table}");
     let about = format!(
-        "{version}. Repeat with `cargo xtask interop obuspa --bin PATH`. An ordinary build has no session contexts; \
-         this one was built with `CPPFLAGS=-DE2ESESSION_EXPERIMENTAL_USP_V_1_2`."
+        "{version}. Repeat with `cargo xtask interop obuspa --bin PATH`. It wants libwebsockets 4.2 or newer, \
+         which Debian 12 has not (4.1). An ordinary build has no session contexts; this one was built with `CPPFLAGS=-DE2ESESSION_EXPERIMENTAL_USP_V_1_2`."
     );
     report::write_section("obuspa", &about, &table)?;
     if failed {
