@@ -301,6 +301,8 @@ fn prove(
             admission.strength = Strength::DeviceToken;
             admission.promote = *status == TokenStatus::Pending;
         }
+        // It is registered, and the certificate is for another name.
+        Credential::Certificate { .. } if known.is_some() => return Err(Refusal::EndpointMismatch),
         Credential::Certificate { .. } => return Err(Refusal::NotRegistered),
         Credential::Brokered { key, registers, .. } => {
             if known.is_none() && key.is_none() && !registers {

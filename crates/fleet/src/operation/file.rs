@@ -103,10 +103,18 @@ impl Operation {
         if self.state == OperationState::Unconfirmed {
             let said = self.outcome.cause.take().unwrap_or_default();
             self.outcome.cause = Some(format!("{said}; {words}"));
-            // Nobody said so, and it is seen.
-            if went.is_whole() && (runs_it || went.direction == Direction::Upload) {
-                self.rate(OperationState::Succeeded, OutcomeState::Done);
-            }
+            // Nobody said so, and it is seen; or all that can be seen says so: there are devices that say how it went
+            // only where it went wrong.
+            let path = match went.direction {
+                _ if !went.is_whole() => return,
+                Direction::Upload => OutcomeState::Done,
+                Direction::Download if runs_it => OutcomeState::Done,
+                Direction::Download if went.version.is_empty() || went.runs.is_empty() => {
+                    OutcomeState::Accepted
+                }
+                Direction::Download => return,
+            };
+            self.rate(OperationState::Succeeded, path);
             return;
         }
         if went.is_whole() {
@@ -289,6 +297,21 @@ mod tests {
                 S::Unconfirmed,
                 O::Unknown,
                 "the file went over its link; it runs 1.0, and the file is 2.0",
+            ),
+            // Nobody has said which version is in the file: what can be seen is that it has it.
+            (
+                went(T::Done, 500, "", "2.0"),
+                false,
+                S::Succeeded,
+                O::Accepted,
+                "the file went over its link",
+            ),
+            (
+                went(T::Interrupted, 100, "", "2.0"),
+                false,
+                S::Unconfirmed,
+                O::Unknown,
+                "100 of 500 bytes of the file went over its link",
             ),
             (
                 went(T::Waiting, 0, "2.0", "1.0"),

@@ -216,7 +216,7 @@ pub async fn create(
         &state,
         certificate_required,
         dial_url.is_some(),
-        (true, false),
+        None,
     );
     checks.done()?;
     let at = now();
@@ -306,9 +306,10 @@ pub async fn update(
     let dialled = dial_url.as_ref().unwrap_or(&url_was).is_some();
     // What is as it was needs no look: the configuration may be another by now.
     if (required && !was) || matches!(dial_url, Some(Some(_))) {
-        let usp = paths.is_empty() || paths.iter().any(|path| path.transport != CWMP);
+        let usp = paths.iter().any(|path| path.transport != CWMP);
         let cwmp = paths.iter().any(|path| path.transport == CWMP);
-        check_certificate(&mut checks, &state, required, dialled, (usp, cwmp));
+        let speaks = (!paths.is_empty()).then_some((usp, cwmp));
+        check_certificate(&mut checks, &state, required, dialled, speaks);
     }
     if matches!(dial_url, Some(Some(_))) && endpoint_id.is_empty() {
         checks.add(
@@ -359,28 +360,32 @@ pub async fn update(
     detail(&state, &caller, id).await.map(Json)
 }
 
-/// A required certificate has to be one that can be shown, over each protocol that the device speaks.
+/// A required certificate has to be one that can be shown, over each protocol that the device speaks: USP, TR-069. Where
+/// it has not come yet it may be either.
 fn check_certificate(
     checks: &mut Checks,
     state: &State,
     required: bool,
     dialled: bool,
-    (usp, cwmp): (bool, bool),
+    speaks: Option<(bool, bool)>,
 ) {
     const FIELD: &str = "certificate_required";
     let asks = |one: &Option<Certificate>| one.as_ref().is_some_and(Certificate::asks);
     let bound = &state.bound;
+    let over_usp = asks(&bound.certificate) || asks(&bound.mqtt.certificate);
+    let over_cwmp = asks(&bound.cwmp_certificate);
+    let (usp, cwmp) = speaks.unwrap_or((!over_cwmp, false));
     if required && dialled {
         checks.add(
             FIELD,
             "is for devices that dial us, and this one is dialled",
         );
-    } else if required && usp && !asks(&bound.certificate) && !asks(&bound.mqtt.certificate) {
+    } else if required && usp && !over_usp {
         checks.add(
             FIELD,
-            "needs a server that asks devices for certificates: usp.tls_listen with usp.tls.client_ca or an authority of `headend pki`, or the same of mqtt",
+            "needs a server that asks devices for certificates: usp.tls_listen with usp.tls.client_ca or an authority of `headend pki`, or the same of mqtt (of cwmp for TR-069)",
         );
-    } else if required && cwmp && !asks(&bound.cwmp_certificate) {
+    } else if required && cwmp && !over_cwmp {
         checks.add(
             FIELD,
             "needs a server that asks devices for certificates: cwmp.tls_listen with cwmp.tls.client_ca or an authority of `headend pki`",

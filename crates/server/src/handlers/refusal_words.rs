@@ -330,7 +330,7 @@ fn remedy(reason: R) -> &'static str {
         R::SetupKeyUnusable => "Give the device a setup key that is in force.",
         R::SetupKeyLimited => "Nothing, it tries again by itself.",
         R::EndpointMismatch => {
-            "Each device needs its own credential: re-admit it, or correct its endpoint id."
+            "Each device needs its own credential or certificate: re-admit it, or correct its endpoint id."
         }
         R::TokenSuperseded => {
             "It has lost a newer credential, as after restoring a backup: re-admit it."

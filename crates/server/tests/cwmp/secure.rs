@@ -167,15 +167,18 @@ async fn a_certificate_with_its_name_opens_a_registered_device_and_no_other() {
     let device = world.device("Box", "S1").await;
     assert_eq!(world.path(device).await.authenticated_by, "certificate");
     // Nobody has registered this one; another device's certificate is worth nothing.
-    for (name, serial) in [("00256D-Box-S2", "S2"), ("00256D-Box-S3", "S1")] {
+    for (name, serial, why) in [
+        ("00256D-Box-S2", "S2", "not_registered"),
+        ("00256D-Box-S3", "S1", "endpoint_mismatch"),
+    ] {
         let other = authority.issue(name);
         let mut wire = connect(&world, &authority.file(), Some(&other))
             .await
             .unwrap();
         let asked = wire.post("/cwmp/acme", &[], &inform(serial)).await;
         assert_eq!(asked.status, 401, "{name}");
+        world.refused(why).await;
     }
-    world.refused("not_registered").await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use fleet::{DeviceId, Identity, NodeId, TenantId};
 use reqwest::Method;
 use serde_json::{Value, json};
-use server::config::{Config, Xmpp};
+use server::config::{Config, DeviceTls, Xmpp};
 use server::state::now;
 use sha2::{Digest, Sha256};
 use store::path::PathLink;
@@ -385,4 +385,28 @@ async fn the_quirk_packs_that_fit_a_device_are_shown_with_their_reasons() {
         );
         world.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_has_not_come_yet_may_show_its_certificate_over_cwmp_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(at("own.pem"), made.cert.pem()).unwrap();
+    std::fs::write(at("own.key"), made.signing_key.serialize_pem()).unwrap();
+    let tls = DeviceTls {
+        certificate: at("own.pem"),
+        key: at("own.key"),
+        client_ca: Some(at("own.pem")),
+    };
+    let database = store::testing::sqlite().await.unwrap();
+    let mut world = World::with(database, |config| {
+        config.cwmp.tls_listen = Some("127.0.0.1:0".parse().unwrap());
+        config.cwmp.tls = Some(tls);
+    })
+    .await;
+    world.populate().await;
+    let expected = json!({"endpoint_id": "os::00256D-C1", "certificate_required": true});
+    let made = world.post("/api/v1/devices", expected).await;
+    assert_eq!(made.status(), 201, "{:#}", made.text().await.unwrap());
 }

@@ -358,6 +358,7 @@ fn detail(refusal: Refusal, certificate: &[String], cpe: &Cpe, elsewhere: bool) 
             format!("its certificate is for {names}; {ELSEWHERE}")
         }
         Refusal::NotRegistered
+        | Refusal::EndpointMismatch
         | Refusal::TenantMissing
         | Refusal::CertificateRevoked
         | Refusal::CertificateOfAnotherTenant

@@ -247,6 +247,9 @@ fn detail(
         ids.collect::<Vec<_>>().join(", ")
     };
     match (refusal, tenant) {
+        (Refusal::EndpointMismatch, Some(_)) if !hello.certificate_ids.is_empty() => {
+            format!("its certificate is for {}", certificate())
+        }
         (Refusal::NotRegistered, Some(tenant)) => {
             format!("its certificate is for {}, tenant {tenant}", certificate())
         }

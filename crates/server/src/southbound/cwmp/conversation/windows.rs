@@ -30,11 +30,19 @@ const MODES: [(&str, &str); 4] = [
 /// The windows, in order and apart; none where no argument tells of one.
 pub fn windows(args: &BTreeMap<String, String>) -> Result<Vec<TimeWindowStruct>, Fault> {
     let no = |words: String| fault(FaultCode::INVALID_ARGUMENTS, words);
-    let row = |name: &String| -> Option<u32> {
-        let (row, _) = name.strip_prefix("TimeWindow.")?.split_once('.')?;
-        row.parse().ok()
+    let row = |name: &str| -> Option<u32> {
+        let (row, parameter) = name.strip_prefix("TimeWindow.")?.split_once('.')?;
+        let known = INPUTS
+            .iter()
+            .any(|one| one.ends_with(&format!("}}.{parameter}")));
+        row.parse().ok().filter(|_| known)
     };
-    let rows: BTreeSet<u32> = args.keys().filter_map(row).collect();
+    let mut rows = BTreeSet::new();
+    // One that is not understood is not passed over: the file would be sent at once.
+    for name in args.keys().filter(|name| name.starts_with("TimeWindow")) {
+        let no_row = || no(format!("{name} is no argument of a time window"));
+        rows.insert(row(name).ok_or_else(no_row)?);
+    }
     if rows.len() > TIME_WINDOWS_MAX {
         let words = "limit TIME_WINDOWS_MAX: a download has one TimeWindow or two";
         return Err(no(words.to_owned()));
@@ -118,6 +126,14 @@ mod tests {
         const FIRST: [(&str, &str); 2] = [("1.Start", "0"), ("1.End", "60")];
         for (more, words) in [
             (&[("1.End", "x")][..], "TimeWindow.1.End is no number"),
+            (
+                &[("one.Start", "60")][..],
+                "TimeWindow.one.Start is no argument of a time window",
+            ),
+            (
+                &[("1.Begin", "60")][..],
+                "TimeWindow.1.Begin is no argument of a time window",
+            ),
             (&[("1.End", "0")], "after its Start"),
             (&[("2.Start", "30"), ("2.End", "90")], "window before"),
             (&[("2.Start", "60")], "TimeWindow.2.End is no number"),
