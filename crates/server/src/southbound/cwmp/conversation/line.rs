@@ -372,9 +372,9 @@ impl Line {
         }
     }
 
-    /// Whether it is known that the device does not have a method.
+    /// Whether it is known that the device does not have a method, as one that came with a later version.
     pub fn lacks(&self, method: Method) -> bool {
-        self.habits.is_absent(method)
+        method.since() > self.version || self.habits.is_absent(method)
     }
 }
 

@@ -84,6 +84,30 @@ pub async fn plan(
     args: &BTreeMap<String, String>,
     firmware: &str,
 ) -> Result<Plan, AskError> {
+    Ok(
+        match planned(line, known, command, key, args, firmware).await? {
+            // It would be asked for ever and never sent.
+            Plan::Method(request, _) if request.method().since() > line.version() => {
+                let (method, version) = (request.method(), line.version());
+                let words = match method {
+                    Method::ScheduleDownload => format!("CWMP {version} has no time windows"),
+                    method => format!("CWMP {version} has no {method}"),
+                };
+                Plan::No(fault(FaultCode::METHOD_NOT_SUPPORTED, words))
+            }
+            plan => plan,
+        },
+    )
+}
+
+async fn planned(
+    line: &mut Line,
+    known: &mut Known,
+    command: &str,
+    key: &str,
+    args: &BTreeMap<String, String>,
+    firmware: &str,
+) -> Result<Plan, AskError> {
     if let Some(row) = requests::cancelled(command) {
         return Ok(Plan::Cancel(row));
     }
@@ -116,10 +140,6 @@ pub async fn plan(
         (object, name) => method(object, name, key, &args, firmware),
     };
     Ok(match planned {
-        Ok(Some((Request::ScheduleDownload(_), _))) if line.version() < cwmp::Version::V1_2 => {
-            let words = format!("CWMP {} has no time windows", line.version());
-            Plan::No(fault(FaultCode::METHOD_NOT_SUPPORTED, words))
-        }
         Ok(Some((request, work))) => Plan::Method(request, work),
         Ok(None) => diagnostics(known, command, &args),
         Err(fault) => Plan::No(fault),

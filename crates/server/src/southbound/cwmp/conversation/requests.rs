@@ -234,6 +234,10 @@ pub async fn cancel(
         return Ok((no(FaultCode::INVALID_ARGUMENTS, words), None));
     };
     let stopped = match &pending.work {
+        Work::Download { .. } | Work::Upload if line.lacks(Method::CancelTransfer) => {
+            let words = "the device knows no CancelTransfer";
+            return Ok((no(FaultCode::CANCEL_NOT_PERMITTED, words), None));
+        }
         Work::Download { .. } | Work::Upload => {
             let command_key = wire_key(&pending.key);
             match line.tell(CancelTransfer { command_key }).await {

@@ -486,6 +486,30 @@ async fn a_download_whose_answer_was_lost_is_found_in_the_queue_or_is_not_there(
 }
 
 #[tokio::test]
+async fn a_device_of_the_first_version_is_asked_for_its_queue_as_it_knows_it() {
+    let mut lost = rig(gateway().loses(Method::Download), "Device.").await;
+    lost.run(UPGRADE, &[("URL", "http://files/fw.bin")]).await;
+    let mut next = rig(lost.asked.again().queued(WIRE), "Device.").await;
+    next.memory = lost.memory.clone();
+    next.line = next.line.speaking(cwmp::Version::V1_0);
+    assert!(next.look("1.0").await.is_empty() && next.is_listed());
+    let asked = next.asked.requests();
+    let asked: Vec<Method> = asked.iter().map(Request::method).collect();
+    assert_eq!(asked, [Method::GetQueuedTransfers]);
+    // What came with a later version is not asked, and said at once.
+    let unit = [("URL", "http://x/a.ipk")];
+    let taken = next.run("Device.SoftwareModules.InstallDU()", &unit).await;
+    let Taken::Ended(CommandOutcome::Failed { fault }) = &taken else {
+        panic!("{taken:?}");
+    };
+    assert_eq!(fault.message, "CWMP 1.0 has no ChangeDUState");
+    let row = next.memory.pending[0].row;
+    let stopped = requests::cancel(&mut next.line, &mut next.known, &mut next.memory, row).await;
+    let (outcome, ended) = stopped.unwrap();
+    assert!(matches!(outcome, CommandOutcome::Failed { .. }) && ended.is_none());
+}
+
+#[tokio::test]
 async fn a_download_that_nobody_reports_is_proved_by_the_version() {
     let lacking = || {
         gateway()
