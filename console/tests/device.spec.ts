@@ -99,6 +99,12 @@ describe('a device', () => {
     await page.getByRole('button', { name: /Device\.WiFi\.SSID\.1\.SSID/ }).first().click();
     await page.getByRole('cell', { name: 'SSID', exact: true }).waitFor();
     await page.getByRole('button', { name: 'Edit SSID' }).waitFor();
+    // What names any row opens the first one there is; where there is none, what the model says of it.
+    await page.goto(`/devices/${id}?tab=model&path=${encodeURIComponent('Device.WiFi.SSID.{i}.')}`);
+    await page.waitForURL(/path=Device\.WiFi\.SSID\.1\.$/);
+    await page.getByRole('button', { name: 'Edit SSID' }).waitFor();
+    await page.goto(`/devices/${id}?tab=model&path=${encodeURIComponent('Device.LocalAgent.Request.{i}.')}`);
+    await page.getByText('No row of Device.LocalAgent.Request. is known', { exact: false }).waitFor();
   });
 
   it('ranks the object of that name first, counts all hits, and edits within the window with the timeline open', async () => {

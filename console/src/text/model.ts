@@ -20,6 +20,8 @@ export const model = {
   source: { discovered: 'As the device says', standard: 'As the standard says; the device has not been asked yet', values: 'From values only' },
   sourceAt: 'The device was asked',
   noRows: 'No rows are known. If the device has some, reading the object finds them.',
+  noRow: (table: string) => `No row of ${table} is known.`,
+  anyRow: (table: string) => `No row of ${table} is known, so this is what the model says of any of its rows. If the device has some, reading the table finds them.`,
   noneKnown: 'Nothing is known below this object.',
   addRow: 'Add a row',
   addRowTitle: (object: string) => `Add a row to ${object}`,

@@ -15,7 +15,7 @@ import { timeValue } from '~/lib/time-value';
 import { t } from '~/text';
 import { AddRow } from './add-row';
 import { Editable } from './editable';
-import { chain, lastName } from './paths';
+import { chain, lastName, openTable } from './paths';
 import { ReadNow } from './read-now';
 import type { Staging } from './staging';
 import classes from './model.module.css';
@@ -37,6 +37,8 @@ export function ModelNode({ device, path, staging, onGo }: Props) {
   if (node.error && !node.data) return <Failure error={node.error} retry={() => void node.refetch()} />;
   const data = node.data;
   const parts = chain(path);
+  // Without the number of a row this is what the model says of any, and nothing that could be changed.
+  const table = openTable(path);
   const isRow = /\.\d+\.$/.test(path);
   const deleted = staging.list.some((one) => one.kind === 'delete' && one.path === path);
   return (
@@ -46,10 +48,10 @@ export function ModelNode({ device, path, staging, onGo }: Props) {
           {parts.map((part, i) => (i < parts.length - 1 ? <button key={part} type="button" onClick={() => onGo(part)}>{lastName(part)}.</button> : <span key={part}>{lastName(part)}.</span>))}
         </div>
         <CopyButton value={path} label={path} />
-        <ReadNow device={device.id} paths={[path]} name={path} />
+        <ReadNow device={device.id} paths={[table ?? path]} name={table ?? path} />
         <span className="grow" />
         {data?.table ? (
-          <ActionButton size="compact-sm" leftSection={<Icon name="plus" size={13} />} disabledReason={canAdd(data) ? mayNot : m.cannotAdd} onClick={() => setAdding(true)}>{m.addRow}</ActionButton>
+          <ActionButton size="compact-sm" leftSection={<Icon name="plus" size={13} />} disabledReason={table !== undefined ? m.noRow(table) : canAdd(data) ? mayNot : m.cannotAdd} onClick={() => setAdding(true)}>{m.addRow}</ActionButton>
         ) : null}
         {data && isRow ? (
           <ActionButton
@@ -82,6 +84,7 @@ function canDelete(node: Node): boolean {
 
 function Content({ device, node, staging, onGo, mayNot }: { device: DeviceDetail; node: Node; staging: Staging; onGo: (path: string) => void; mayNot: string | undefined }) {
   const m = t.model;
+  const table = openTable(node.path);
   const bare = node.parameters.length + node.objects.length + node.instances.length + node.commands.length + node.events.length === 0;
   return (
     <>
@@ -89,6 +92,7 @@ function Content({ device, node, staging, onGo, mayNot }: { device: DeviceDetail
         {m.source[node.source]}{node.discovered_at ? <>. {m.sourceAt} <Ago at={node.discovered_at} />.</> : '.'}
       </p>
       {node.path.startsWith(GATEWAY_ROOT) ? <Note>{m.gatewayNote}</Note> : null}
+      {table !== undefined ? <Note>{m.anyRow(table)}</Note> : null}
       {bare && !node.table ? <p className="dim">{m.noneKnown}</p> : null}
       {node.table ? (
         <section aria-label={m.rows}>
@@ -115,7 +119,7 @@ function Content({ device, node, staging, onGo, mayNot }: { device: DeviceDetail
                 <th scope="col" style={{ width: 96 }}>{m.columns.read}</th>
               </tr>
             </thead>
-            <tbody>{node.parameters.map((parameter) => <Row key={parameter.path} parameter={parameter} table={node.table} staging={staging} mayNot={mayNot} />)}</tbody>
+            <tbody>{node.parameters.map((parameter) => <Row key={parameter.path} parameter={parameter} anyRow={node.table || table !== undefined} staging={staging} mayNot={mayNot} />)}</tbody>
           </table>
         </section>
       ) : null}
@@ -163,19 +167,19 @@ function Content({ device, node, staging, onGo, mayNot }: { device: DeviceDetail
   );
 }
 
-function Row({ parameter, table, staging, mayNot }: { parameter: ModelParameter; table: boolean; staging: Staging; mayNot: string | undefined }) {
+function Row({ parameter, anyRow, staging, mayNot }: { parameter: ModelParameter; anyRow: boolean; staging: Staging; mayNot: string | undefined }) {
   const m = t.model;
   const [editing, setEditing] = useState(false);
   const stale = useStale(parameter.value?.at, STALE_MS);
   const readOnly =
-    parameter.access === 'read_only' ? m.cannotWrite : parameter.access === 'write_once' ? m.writeOnce : table ? m.cannotWrite : mayNot;
+    parameter.access === 'read_only' ? m.cannotWrite : parameter.access === 'write_once' ? m.writeOnce : mayNot;
   const hints = [parameter.type.words, m.access[parameter.access], parameter.default != null ? m.default(parameter.default) : ''].filter(Boolean).join('. ');
   const type = `${parameter.type.list ? m.listOf(parameter.type.base) : parameter.type.base}${parameter.type.unit ? ` (${parameter.type.unit})` : ''}`;
   return (
     <tr>
       <td className="mono" title={parameter.path}>{parameter.name}</td>
       <td className={stale ? classes.stale : undefined} colSpan={editing ? 3 : 1} data-editing={editing || undefined}>
-        {table ? <span className="dim">-</span> : (
+        {anyRow ? <span className="dim">-</span> : (
           <Editable
             path={parameter.path}
             name={parameter.name}

@@ -1,9 +1,9 @@
 // The data model: the tree of objects at the left, the chosen object at the right, search over both names and values.
 import { useDebouncedValue } from '@mantine/hooks';
-import { useQuery } from '@tanstack/react-query';
+import { queryOptions, useQuery } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useState } from 'react';
-import { modelSearchQuery, type DeviceDetail } from '~/api/devices';
+import { modelQuery, modelSearchQuery, type DeviceDetail } from '~/api/devices';
 import { Icon } from '~/components/icon';
 import { TextInput } from '~/components/mantine/text-input';
 import { Failure } from '~/components/notice';
@@ -12,11 +12,19 @@ import { Ago } from '~/components/time';
 import { t } from '~/text';
 import { ModelNode } from './model-node';
 import { ModelTree } from './model-tree';
-import { above, lastName, objectOf } from './paths';
+import { above, firstRow, isOf, lastName, objectOf, openTable } from './paths';
 import type { Staging } from './staging';
 import classes from './model.module.css';
 
 const TYPING_MS = 180;
+
+/** The object that is meant by a path with "{i}"; asked again, as the tree is, when something was read. */
+const firstRowQuery = (id: string, path: string) =>
+  queryOptions({
+    queryKey: ['device', id, 'model', path, 'row'],
+    queryFn: ({ client }) => firstRow(path, async (table) => (await client.fetchQuery(modelQuery(id, table))).instances.map((row) => row.number)),
+    enabled: openTable(path) !== undefined,
+  });
 
 export function Model({ device, staging, path = 'Device.', find = '' }: { device: DeviceDetail; staging: Staging; path?: string; find?: string }) {
   const navigate = useNavigate();
@@ -32,6 +40,13 @@ export function Model({ device, staging, path = 'Device.', find = '' }: { device
   useEffect(() => {
     if (q !== find) go({ find: q || undefined });
   }, [q]);
+
+  // What names any row (a search hit, a link) opens the first one there is.
+  const row = useQuery(firstRowQuery(device.id, path));
+  useEffect(() => {
+    if (row.data !== undefined && row.data !== path) go({ path: row.data });
+  }, [row.data, path]);
+  const looking = row.isLoading || (row.data !== undefined && row.data !== path);
 
   return (
     <div className={classes.model}>
@@ -51,11 +66,11 @@ export function Model({ device, staging, path = 'Device.', find = '' }: { device
         {q ? (
           <Hits device={device.id} q={q} chosen={path} onChoose={(next) => go({ path: next })} />
         ) : (
-          <ModelTree device={device.id} mayBeOld={device.protocols.includes('cwmp')} chosen={path} onChoose={(next) => go({ path: next })} />
+          <ModelTree device={device.id} mayBeOld={device.protocols.includes('cwmp')} chosen={openTable(path) ?? path} onChoose={(next) => go({ path: next })} />
         )}
       </div>
       <div className={classes.node}>
-        <ModelNode key={path} device={device} path={path} staging={staging} onGo={(next) => go({ path: next })} />
+        {looking ? <p className="dim">{t.common.loading}</p> : <ModelNode key={path} device={device} path={path} staging={staging} onGo={(next) => go({ path: next })} />}
       </div>
     </div>
   );
@@ -70,7 +85,7 @@ function Hits({ device, q, chosen, onChoose }: { device: string; q: string; chos
       <div className="dim small" role="status" style={{ padding: '4px 12px' }}>{hits.data ? t.model.hits(items.length, hits.data.total?.value ?? items.length) : t.common.loading}</div>
       {hits.data && items.length === 0 ? <p className="dim" style={{ padding: '6px 12px' }}>{t.model.noHits}</p> : null}
       {items.map((hit) => (
-        <button key={hit.path} type="button" className={classes.hit} aria-label={hit.path} aria-current={objectOf(hit.path) === chosen || undefined} data-absent={!hit.present || undefined} onClick={() => onChoose(objectOf(hit.path).replaceAll('{i}.', ''))}>
+        <button key={hit.path} type="button" className={classes.hit} aria-label={hit.path} aria-current={isOf(objectOf(hit.path), chosen) || undefined} data-absent={!hit.present || undefined} onClick={() => onChoose(objectOf(hit.path))}>
           <span className="row tight"><strong className="mono ellipsis">{lastName(hit.path)}</strong>{hit.path.endsWith('.') ? <Tag>{t.model.object}</Tag> : null}</span>
           <span className="mono dim small ellipsis" title={hit.path}>{above(hit.path) ?? ''}</span>
           {hit.value ? <span className="row small"><span className="ellipsis">{hit.value.value === '' ? t.model.emptyValue : hit.value.value}</span><span className="dim nowrap"><Ago at={hit.value.at} /></span></span> : null}

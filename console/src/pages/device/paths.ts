@@ -23,3 +23,40 @@ export function lastName(path: string): string {
   const bare = path.replace(/\.$/, '');
   return bare.slice(bare.lastIndexOf('.') + 1);
 }
+
+/** How many tables are looked through for a row: enough for gateways whose first connection is the empty one. */
+const TABLES_MAX = 16;
+
+/** The table of which a path names any row, "{i}"; undefined when it names each row by its number. */
+export function openTable(path: string): string | undefined {
+  const cut = path.indexOf('{i}');
+  return cut < 0 ? undefined : path.slice(0, cut);
+}
+
+/** Whether an object is the one that a path with or without "{i}" names. */
+export function isOf(named: string, object: string): boolean {
+  const want = named.split('.');
+  const have = object.split('.');
+  return want.length === have.length && want.every((part, i) => part === have[i] || (part === '{i}' && /^\d+$/.test(have[i] ?? '')));
+}
+
+/**
+ * The first object there is of those that a path with "{i}" names: "Device.WiFi.SSID.{i}.Stats." becomes
+ * "Device.WiFi.SSID.1.Stats.". Where no row is known "{i}" stays, and the path that goes furthest is the answer.
+ */
+export async function firstRow(path: string, rowsOf: (table: string) => Promise<number[]>): Promise<string> {
+  let furthest = path;
+  let depth = 0;
+  const open = [{ path, depth }];
+  for (let asked = 0; asked < TABLES_MAX; asked++) {
+    const at = open.pop();
+    const table = at && openTable(at.path);
+    if (!at || table === undefined) break;
+    const rows = (await rowsOf(table)).map((number) => ({ path: at.path.replace('{i}', String(number)), depth: at.depth + 1 }));
+    const first = rows[0];
+    if (first && first.depth > depth) ({ path: furthest, depth } = first);
+    if (openTable(furthest) === undefined) break;
+    open.push(...rows.reverse());
+  }
+  return furthest;
+}

@@ -23,14 +23,15 @@ const c = s.columns;
 
 const took = (one: ManagementSession) => duration((parseTime(one.ended_at) ?? 0) - (parseTime(one.started_at) ?? 0));
 
+// Together they are narrower than the page with its timeline at 1280 px; the last one takes what is left.
 const columns: Column<ManagementSession>[] = [
-  { id: 'at', header: c.at, width: 130, fixed: true, cell: (one) => <Ago at={one.started_at} /> },
-  { id: 'why', header: c.why, width: 250, cell: (one) => <span title={one.events.join(', ')}>{reasons(one.events)}</span> },
-  { id: 'faults', header: c.faults, width: 100, cell: (one) => (one.faults > 0 ? <State tone="warn">{s.faultCount(one.faults)}</State> : <span className="dim">-</span>) },
-  { id: 'took', header: c.took, width: 90, align: 'end', cell: (one) => <span className="num">{took(one)}</span> },
-  { id: 'peer', header: c.peer, width: 170, cell: (one) => <span className="mono" title={one.peer}>{one.peer}</span> },
+  { id: 'at', header: c.at, width: 110, fixed: true, cell: (one) => <Ago at={one.started_at} /> },
+  { id: 'why', header: c.why, width: 200, cell: (one) => <span title={one.events.join(', ')}>{reasons(one.events)}</span> },
+  { id: 'faults', header: c.faults, width: 84, cell: (one) => (one.faults > 0 ? <State tone="warn">{s.faultCount(one.faults)}</State> : <span className="dim">-</span>) },
+  { id: 'took', header: c.took, width: 76, align: 'end', cell: (one) => <span className="num">{took(one)}</span> },
+  { id: 'peer', header: c.peer, width: 140, cell: (one) => <span className="mono" title={one.peer}>{one.peer}</span> },
   { id: 'protocol', header: c.protocol, width: 90, hidden: true, cell: (one) => one.protocol.toUpperCase() },
-  { id: 'ending', header: c.ending, width: 320, cell: (one) => <span title={one.ending}>{one.ending}</span> },
+  { id: 'ending', header: c.ending, width: 180, cell: (one) => <span title={one.ending}>{one.ending}</span> },
 ];
 
 const rowId = (one: ManagementSession) => one.id;
