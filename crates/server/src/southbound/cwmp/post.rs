@@ -395,7 +395,9 @@ impl Asking {
             let max = core.limits.sessions_max;
             (
                 "too-many-sessions",
-                format!("no room now for more than {max}"),
+                format!(
+                    "no room now: there may be {max}, and no tenant has more than are left for the others"
+                ),
             )
         })?;
         let user_agent = self.header(USER_AGENT).unwrap_or_default();
