@@ -17,23 +17,32 @@ pub fn test(args: &[&str], prepare: impl Fn(&mut Command)) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    let failed = failures(&said);
+    let failed = named(&said, "FAILED");
     let targets = targets(&said);
-    // Nothing to run again where it is not tests that failed but a build, or a test program as a whole.
-    if failed.is_empty() || failed.len() > UNSTEADY_MAX || targets.is_empty() {
+    // Nothing to run again where it is not tests that failed but a build, or a test program as a whole; nor where not
+    // each of those that are counted is named.
+    let few = (1..=UNSTEADY_MAX).contains(&failed.len());
+    if !few || targets.is_empty() || counted(&said) != failed.len() {
         bail!("tests failed: {}", failed.join(", "));
     }
     println!("\nonce more, alone: {}", failed.join(", "));
+    let mut passed = Vec::new();
     for target in &targets {
         // A target runs those of the names that it has.
         let mut again = vec!["test", "--locked"];
         again.extend(target.split_whitespace());
         again.extend(["--", "--exact", "--test-threads", "1"]);
         again.extend(failed.iter().map(String::as_str));
-        let (status, _) = heard(&again, &prepare)?;
-        if !status.success() {
+        let (status, said) = heard(&again, &prepare)?;
+        let now = named(&said, "ok");
+        // One that has none of them has failed in another way.
+        if !status.success() || now.is_empty() {
             bail!("tests failed twice, in {target}");
         }
+        passed.extend(now);
+    }
+    if let Some(lost) = failed.iter().find(|name| !passed.contains(name)) {
+        bail!("{lost} failed, and was not run again");
     }
     println!(
         "\nUNSTEADY, failed once and passed alone: {}",
@@ -72,16 +81,28 @@ fn passed_on(from: impl Read, mut to: impl Write) -> Result<String> {
     Ok(said)
 }
 
-/// The names of the tests that failed.
-fn failures(said: &str) -> Vec<String> {
+/// The names of the tests that ended so.
+fn named(said: &str, end: &str) -> Vec<String> {
     let name = |line: &str| {
-        let name = line.strip_prefix("test ")?.strip_suffix(" ... FAILED")?;
-        Some(name.to_owned())
+        let (name, how) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
+        let name = name.strip_suffix(" - should panic").unwrap_or(name);
+        (how == end).then(|| name.to_owned())
     };
     let mut all: Vec<String> = said.lines().filter_map(name).collect();
     all.sort();
     all.dedup();
     all
+}
+
+/// How many tests failed, as each test program counts its own.
+fn counted(said: &str) -> usize {
+    let count = |line: &str| {
+        let (_, rest) = line
+            .strip_prefix("test result: FAILED. ")?
+            .split_once("; ")?;
+        rest.split_once(" failed")?.0.parse::<usize>().ok()
+    };
+    said.lines().filter_map(count).sum()
 }
 
 /// The arguments by which cargo runs the failed targets again: it names each between backticks.
@@ -106,15 +127,15 @@ mod tests {
 test one::holds ... ok
 test two::breaks ... FAILED
 test two::breaks_too - should panic ... FAILED
+test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s
 error: 2 targets failed:
     `-p server --test it`
     `-p mtp --lib`
 ";
-        assert_eq!(
-            failures(said),
-            ["two::breaks", "two::breaks_too - should panic"]
-        );
+        assert_eq!(named(said, "FAILED"), ["two::breaks", "two::breaks_too"]);
+        assert_eq!(named(said, "ok"), ["one::holds"]);
+        assert_eq!(counted(said), 2);
         assert_eq!(targets(said), ["-p server --test it", "-p mtp --lib"]);
-        assert!(failures("error: could not compile `server`").is_empty());
+        assert!(named("error: could not compile `server`", "FAILED").is_empty());
     }
 }

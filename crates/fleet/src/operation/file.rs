@@ -1,6 +1,7 @@
 //! What a device says of a file is its word; what went over the file's link, and the firmware that the
 //! device runs, is the proof.
 
+use super::operate::OVER;
 use super::{Operation, OperationState, OutcomeState, Request};
 use crate::transfer::{Direction, TransferState, named};
 
@@ -102,6 +103,7 @@ impl Operation {
         let words = went.words();
         if self.state == OperationState::Unconfirmed {
             let said = self.outcome.cause.take().unwrap_or_default();
+            let is_over = said == OVER;
             self.outcome.cause = Some(format!("{said}; {words}"));
             // Nobody said so, and it is seen; or all that can be seen says so: there are devices that say how it went
             // only where it went wrong.
@@ -109,7 +111,9 @@ impl Operation {
                 _ if !went.is_whole() => return,
                 Direction::Upload => OutcomeState::Done,
                 Direction::Download if runs_it => OutcomeState::Done,
-                Direction::Download if went.version.is_empty() || went.runs.is_empty() => {
+                Direction::Download
+                    if is_over && (went.version.is_empty() || went.runs.is_empty()) =>
+                {
                     OutcomeState::Accepted
                 }
                 Direction::Download => return,
@@ -274,7 +278,6 @@ mod tests {
     fn a_download_of_which_the_device_does_not_say_how_it_went_is_done_where_it_runs_what_it_fetched()
      {
         use {OperationState as S, OutcomeState as O, TransferState as T};
-        const OVER: &str = "the device says that it is over, and not how it went";
         for (went, keeps, state, path, words) in [
             (
                 went(T::Done, 500, "2.0", "2.0"),
@@ -330,6 +333,11 @@ mod tests {
             let words = format!("{OVER}; {words}");
             assert_eq!(weighed(op, &went), (state, path, words), "{went:?}");
         }
+        // One of which its device says nothing at all.
+        let mut op = accepted("headend-file:7", &[]);
+        op.expire(at(100_000));
+        let (state, path, _) = weighed(op, &went(T::Done, 500, "", "2.0"));
+        assert_eq!((state, path), (S::Unconfirmed, O::Unknown));
         // Of a file of somebody else nothing is known.
         let op = says_over(accepted("http://files/fw.bin", &[]));
         assert!(!op.ends_with_file());

@@ -6,6 +6,9 @@ use crate::limits;
 use crate::southbound::{Boot, CommandOutcome, CommandResult, Fault, Notice, Op, PathValue};
 use crate::time::Timestamp;
 
+/// Why nobody knows how a command went of which its device says no more than that it is over.
+pub(super) const OVER: &str = "the device says that it is over, and not how it went";
+
 /// 7023 Command canceled.
 const CANCELED: u32 = 7023;
 
@@ -201,8 +204,7 @@ impl Operation {
                 self.outcome.keep_outputs(outputs.clone());
                 self.outcome
                     .set(&format!("{object}{command}"), OutcomeState::Unknown);
-                let why = "the device says that it is over, and not how it went";
-                self.finish(OperationState::Unconfirmed, Some(why), now);
+                self.finish(OperationState::Unconfirmed, Some(OVER), now);
             }
             Notice::Boot(boot) => self.booted(at, sent, boot, now),
             _ => {}
