@@ -242,7 +242,7 @@ async fn the_doctor_shows_where_the_broker_listens_and_that_only_this_machine_re
     );
     assert_eq!(
         path["methods"],
-        serde_json::json!([{"method": "link", "address": null}])
+        serde_json::json!([{"method": "link", "address": null, "problem": null}])
     );
     agent.stop().await;
     let system = world.read("/api/v1/system").await.to_string();
