@@ -22,6 +22,7 @@ mod links;
 mod saving;
 mod timers;
 mod types;
+mod words;
 
 pub use types::{Claimed, Command, Config, Input, Place, Said, Saved, Write};
 
@@ -113,6 +114,9 @@ struct Device {
     /// Each adapter speaks only of its own: the end of a session says nothing of another link.
     links: Links,
     wanted: bool,
+    /// It said something that may decide an operation, and no claim was answered since: until when it is claimed for
+    /// that, whether it is there or not.
+    told: Option<Instant>,
     lane: Lane,
     timer: Option<Instant>,
 }
@@ -124,6 +128,8 @@ pub struct Dispatcher {
     devices: HashMap<DeviceId, Device>,
     ready: VecDeque<DeviceId>,
     timers: BTreeSet<(Instant, DeviceId)>,
+    /// How many of the devices have a [`Device::told`].
+    told: usize,
     out: VecDeque<Command>,
     driven: usize,
     resting: usize,
@@ -139,6 +145,7 @@ impl Dispatcher {
             devices: HashMap::new(),
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
+            told: 0,
             out: VecDeque::new(),
             driven: 0,
             resting: 0,
@@ -169,7 +176,7 @@ impl Dispatcher {
             Input::Looked(device, operation, fence, found) => {
                 self.looked(device, operation, fence, found, now);
             }
-            Input::Fact(device, fact) => self.fact(device, fact, now),
+            Input::Fact(tenant, device, fact) => self.fact(tenant, device, fact, now),
             Input::Cancel(device, operation) => self.cancel(device, operation, now),
             Input::Tick => {}
         }
@@ -194,7 +201,7 @@ impl Dispatcher {
 
     fn make_ready(&mut self, device: DeviceId) {
         if let Some(entry) = self.devices.get_mut(&device)
-            && entry.is_reachable()
+            && entry.may_be_claimed()
             && entry.wanted
             && matches!(entry.lane, Lane::Idle)
         {
@@ -214,7 +221,7 @@ impl Dispatcher {
             if !matches!(entry.lane, Lane::Ready) {
                 continue;
             }
-            if !entry.is_reachable() {
+            if !entry.may_be_claimed() {
                 entry.lane = Lane::Idle;
                 self.forget_if_idle(device);
                 continue;
@@ -262,6 +269,9 @@ impl Dispatcher {
         let Some((lease_until, meanwhile)) = self.end_claim(device) else {
             return;
         };
+        if !meanwhile.missed {
+            self.word_heard(device);
+        }
         let Some(claimed) = claimed else {
             self.make_ready(device);
             self.rest(device);
@@ -422,8 +432,12 @@ impl Dispatcher {
         }
     }
 
-    /// The operation is not ours any more.
+    /// The operation is not ours any more. What was heard of it is in the log, and whoever has it may not have looked.
     fn drop_active(&mut self, device: DeviceId, now: Now) {
+        let told = |active: &mut Active| active.heard || active.operation.state.is_final();
+        if self.active(device).is_some_and(told) {
+            self.keep_word(device, now);
+        }
         self.end_active(device);
         self.later(device, now);
     }
@@ -440,7 +454,7 @@ impl Dispatcher {
         if self
             .devices
             .get(&device)
-            .is_some_and(|d| !d.is_reachable() && d.lane.is_free())
+            .is_some_and(|d| !d.may_be_claimed() && d.lane.is_free())
         {
             self.clear_timer(device);
             self.devices.remove(&device);
@@ -454,3 +468,5 @@ mod look_tests;
 mod tests;
 #[cfg(test)]
 mod two_links_tests;
+#[cfg(test)]
+mod word_tests;

@@ -105,5 +105,13 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(180);
 /// server that holds a link ends it, or writes down that it hears its device, within one of them.
 pub const SILENCES_MAX: u32 = 2;
 
+/// Devices that are kept in mind at once because they said something that may decide an operation which could not be
+/// claimed since. What is said beyond that is found in the log, a little later.
+pub const WORDS_MAX: usize = 4_096;
+
+/// How long one of them is kept in mind. A node that holds the operation meanwhile has looked at the log by then, or its
+/// claim has ended.
+pub const WORD_KEPT: Duration = Duration::from_secs(2 * LEASE.as_secs());
+
 /// Wait after a claim or write failed: a database that fails over takes seconds.
 pub const STORE_RETRY: Duration = Duration::from_secs(2);

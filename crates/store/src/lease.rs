@@ -13,22 +13,26 @@ use crate::operation::{OperationRecord, SELECT, document, read};
 use crate::readers::Readers;
 use crate::sql::{Sql, sql};
 use crate::value::{self, ValueUpdate};
+use crate::writer::Tx;
 use crate::{Store, collect, touched};
+
+/// Where an operation stands among those that are open: after it goes the next page.
+pub type OpenPlace = (TenantId, DeviceId, u64);
 
 /// What became of a claim.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Claim {
-    /// The device has no open operation.
+    /// There is no open operation.
     Nothing,
-    /// Another node holds the oldest open operation until then.
+    /// Somebody else holds it until then.
     Held(Timestamp),
     /// It is claimed.
     Taken(Box<OperationRecord>),
-    /// The oldest open operation cannot be read: it has to be put away before the device's others can run.
+    /// It cannot be read: it has to be put away before the device's others can run.
     Damaged(DamagedOperation),
 }
 
-/// Open operations whose time has come.
+/// Open operations that are to be looked at.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Due {
     /// Those that can be read.
@@ -104,32 +108,31 @@ impl Store {
                     .then(" WHERE tenant = $1 AND device = $2 AND is_open = 1 ORDER BY seq LIMIT 1")
                     .bind(&tenant)
                     .bind(device);
-                let Some(row) = tx.optional(oldest).await? else {
-                    return Ok(Claim::Nothing);
-                };
-                let mut record = match sound(&row)? {
-                    Ok(record) => record,
-                    Err(damaged) => return Ok(Claim::Damaged(damaged)),
-                };
-                if let Some((holder, until)) = &record.lease
-                    && *holder != node
-                    && *until > now
-                {
-                    return Ok(Claim::Held(*until));
-                }
-                record.fence += 1;
-                let update = sql(
-                    "UPDATE operation SET lease_node = $1, lease_until = $2, fence = $3 \
-                     WHERE tenant = $4 AND id = $5",
-                )
-                .bind(node.as_str())
-                .bind(lease_until)
-                .bind(record.fence)
-                .bind(&tenant)
-                .bind(record.operation.id);
-                tx.execute(update).await?;
-                record.lease = Some((node, lease_until));
-                Ok(Claim::Taken(Box::new(record)))
+                let is_others = |holder: &NodeId| *holder != node;
+                let lease = (node.clone(), lease_until);
+                claim(tx, &tenant, oldest, now, lease, is_others).await
+            })
+        })
+        .await
+    }
+
+    /// Claims this operation, whose turn it need not be, where nobody works on it: not this node either.
+    pub async fn operation_claim_one(
+        &self,
+        tenant: &TenantId,
+        id: OperationId,
+        node: &NodeId,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Claim> {
+        let (tenant, node) = (tenant.clone(), node.clone());
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let this = sql(SELECT)
+                    .then(" WHERE tenant = $1 AND id = $2 AND is_open = 1")
+                    .bind(&tenant)
+                    .bind(id);
+                claim(tx, &tenant, this, now, (node, lease_until), |_| true).await
             })
         })
         .await
@@ -239,6 +242,10 @@ impl Store {
             .then(" WHERE is_open = 1 AND due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT $2")
             .bind(now)
             .bind(limit.clamp(1, PAGE_MAX));
+        self.due(statement).await
+    }
+
+    async fn due(&self, statement: Sql) -> Result<Due> {
         let mut due = Due::default();
         for row in self.all(statement).await? {
             match sound(&row)? {
@@ -247,6 +254,27 @@ impl Store {
             }
         }
         Ok(due)
+    }
+
+    /// Commands that may have left and that nobody works on, of all tenants, in order after the given one.
+    pub async fn operation_commands_left(
+        &self,
+        now: Timestamp,
+        after: Option<OpenPlace>,
+        limit: usize,
+    ) -> Result<Due> {
+        let mut statement = sql(SELECT)
+            .then(" WHERE is_open = 1 AND kind = 'operate' AND state IN ('running', 'verifying')");
+        statement.push(" AND lease_until <= ").arg(now);
+        if let Some((tenant, device, sequence)) = &after {
+            statement.push(" AND (tenant, device, seq) > (").arg(tenant);
+            statement.push(", ").arg(*device);
+            statement.push(", ").arg(*sequence).push(")");
+        }
+        statement
+            .push(" ORDER BY tenant, device, seq LIMIT ")
+            .arg(limit.clamp(1, PAGE_MAX));
+        self.due(statement).await
     }
 
     /// Devices with open operations that nobody works on, of all tenants, in order after the given one.
@@ -299,6 +327,43 @@ impl Store {
             Ok((c.take()?, c.take()?))
         })
     }
+}
+
+/// Claims what the statement finds, for this node until then, unless somebody holds it to whom that counts.
+async fn claim(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    statement: Sql,
+    now: Timestamp,
+    lease: (NodeId, Timestamp),
+    counts: impl Fn(&NodeId) -> bool,
+) -> Result<Claim> {
+    let Some(row) = tx.optional(statement).await? else {
+        return Ok(Claim::Nothing);
+    };
+    let mut record = match sound(&row)? {
+        Ok(record) => record,
+        Err(damaged) => return Ok(Claim::Damaged(damaged)),
+    };
+    if let Some((holder, until)) = &record.lease
+        && counts(holder)
+        && *until > now
+    {
+        return Ok(Claim::Held(*until));
+    }
+    record.fence += 1;
+    let update = sql(
+        "UPDATE operation SET lease_node = $1, lease_until = $2, fence = $3 \
+         WHERE tenant = $4 AND id = $5",
+    )
+    .bind(lease.0.as_str())
+    .bind(lease.1)
+    .bind(record.fence)
+    .bind(tenant)
+    .bind(record.operation.id);
+    tx.execute(update).await?;
+    record.lease = Some(lease);
+    Ok(Claim::Taken(Box::new(record)))
 }
 
 /// `UPDATE operation SET` with everything that follows from the operation.

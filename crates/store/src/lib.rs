@@ -77,7 +77,7 @@ pub use event::{EventFilter, EventHead, EventOrder, EventPage, EventRecord};
 pub use file::{FileFilter, FilePatch, FileRecord, NewFile};
 pub use idempotency::{Idempotency, IdempotencyKey, IdempotentAnswer};
 pub use identity::IdentityRecord;
-pub use lease::{Claim, Due, OperationSave};
+pub use lease::{Claim, Due, OpenPlace, OperationSave};
 pub use login::{Returners, Returning};
 pub use management_session::{ManagementSession, SessionEntry, SessionFault, SessionTranscript};
 pub use merge::Split;

@@ -1,18 +1,18 @@
 //! What the dispatcher hears of the devices and of people, and what that does to the work under
 //! way.
 
-use super::{Command, Dispatcher, Lane, Said, Then, Waiting};
-use crate::id::{DeviceId, OperationId};
+use super::{Command, Device, Dispatcher, Lane, Said, Then, Waiting};
+use crate::id::{DeviceId, OperationId, TenantId};
 use crate::limits;
 use crate::operation::{Input as OpInput, Phase};
 use crate::southbound::{Answer, Fact, Failure, JobId, Notice};
 use crate::time::{Now, Timestamp};
 
 impl Dispatcher {
-    pub(super) fn fact(&mut self, device: DeviceId, fact: Fact, now: Now) {
+    pub(super) fn fact(&mut self, tenant: TenantId, device: DeviceId, fact: Fact, now: Now) {
         match fact {
             Fact::Done { job, result } => self.done(device, job, result, now),
-            Fact::Notified { at, notice } => self.noticed(device, at, notice, now),
+            Fact::Notified { at, notice } => self.noticed(tenant, device, at, notice, now),
             Fact::Disconnected { over, reason, .. } => self.unreachable(device, over, &reason, now),
             // Of what went over another protocol it may have more to say there.
             Fact::SaidAll { over, .. } => {
@@ -115,14 +115,23 @@ impl Dispatcher {
     }
 
     /// A device said something by itself; it is in the event log already.
-    fn noticed(&mut self, device: DeviceId, at: Timestamp, notice: Notice, now: Now) {
+    fn noticed(
+        &mut self,
+        tenant: TenantId,
+        device: DeviceId,
+        at: Timestamp,
+        notice: Notice,
+        now: Now,
+    ) {
         let decides = matches!(
             notice,
             Notice::Boot(_) | Notice::CommandCompleted { .. } | Notice::CommandOver { .. }
         );
-        let Some(entry) = self.devices.get_mut(&device).filter(|_| decides) else {
+        if !decides {
             return;
-        };
+        }
+        let entry = self.devices.entry(device);
+        let entry = entry.or_insert_with(|| Device::of(tenant));
         match &mut entry.lane {
             // The claim may have looked at the log before this was in it.
             Lane::Claiming { meanwhile, .. } => {
@@ -131,6 +140,8 @@ impl Dispatcher {
                 } else {
                     meanwhile.missed = true;
                 }
+                // It may yet fail.
+                self.keep_word(device, now);
             }
             Lane::Active(active) => {
                 let time = active.time(now);
@@ -143,8 +154,12 @@ impl Dispatcher {
                 }
             }
             // The claim comes with the log.
-            Lane::Elsewhere(..) => self.look(device),
-            Lane::Idle | Lane::Ready | Lane::Later(_) => {}
+            Lane::Elsewhere(..) => {
+                self.keep_word(device, now);
+                self.look(device);
+            }
+            Lane::Ready | Lane::Later(_) => self.keep_word(device, now),
+            Lane::Idle => self.word_of_idle(device, now),
         }
     }
 

@@ -5,7 +5,7 @@ use super::{Command, Device, Dispatcher, Lane, Waiting};
 use crate::id::{DeviceId, TenantId};
 use crate::limits;
 use crate::operation::{Input as OpInput, Operation};
-use crate::southbound::{Failure, Links, Protocol};
+use crate::southbound::{Failure, Protocol};
 use crate::time::Now;
 
 impl Device {
@@ -33,16 +33,17 @@ impl Dispatcher {
     }
 
     pub(super) fn reachable(&mut self, tenant: TenantId, device: DeviceId, over: Protocol) {
-        let entry = self.devices.entry(device).or_insert(Device {
-            tenant,
-            links: Links::default(),
-            wanted: true,
-            lane: Lane::Idle,
-            timer: None,
-        });
+        let entry = self.devices.entry(device);
+        let entry = entry.or_insert_with(|| Device::of(tenant));
+        let comes = !entry.is_reachable();
         entry.links.add(over);
         entry.wanted = true;
         match &entry.lane {
+            // It was only kept in mind.
+            Lane::Later(_) if comes => {
+                entry.lane = Lane::Idle;
+                self.clear_timer(device);
+            }
             Lane::Active(active) => {
                 let used = match active.waiting {
                     Waiting::Job(_, asked) => Some(asked),
@@ -110,12 +111,16 @@ impl Dispatcher {
     /// has its turn before it.
     pub(super) fn given_back(&mut self, device: DeviceId, now: Now) {
         let active = self.active(device);
-        let went = active.filter(|active| !active.heard);
+        let heard = active.as_ref().is_some_and(|active| active.heard);
+        let went = active.filter(|_| !heard);
         let went = went.and_then(|active| {
             let left = active.operation.due().since(active.time(now));
             Some((active.operation.progress.over?, left))
         });
         self.end_active(device);
+        if heard {
+            self.keep_word(device, now);
+        }
         let Some(entry) = self.devices.get_mut(&device) else {
             return;
         };

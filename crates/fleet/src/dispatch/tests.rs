@@ -20,15 +20,20 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// The device is there and its work is being claimed.
-    pub(super) fn claiming() -> Self {
-        let mut bench = Self {
+    /// The device is not there.
+    pub(super) fn idle() -> Self {
+        Self {
             dispatcher: Dispatcher::new(Config::default()),
             tenant: TenantId::parse("acme").unwrap(),
             device: DeviceId(uuid::Uuid::from_u128(1)),
             now: start(),
             write: None,
-        };
+        }
+    }
+
+    /// The device is there and its work is being claimed.
+    pub(super) fn claiming() -> Self {
+        let mut bench = Self::idle();
         bench.tell(Input::Reachable(
             bench.tenant.clone(),
             bench.device,
@@ -103,7 +108,7 @@ impl Bench {
 
     pub(super) fn answered(&mut self, job: JobId, result: Result<Answer, Failure>) {
         let fact = Fact::Done { job, result };
-        self.tell(Input::Fact(self.device, fact));
+        self.tell(Input::Fact(self.tenant.clone(), self.device, fact));
     }
 
     /// What is asked of the device or the log next, or the end that is to be written: until then the store does what it is
@@ -130,7 +135,7 @@ impl Bench {
     pub(super) fn says(&mut self, notice: Notice) {
         let at = self.now.wall;
         let fact = Fact::Notified { at, notice };
-        self.tell(Input::Fact(self.device, fact));
+        self.tell(Input::Fact(self.tenant.clone(), self.device, fact));
     }
 }
 

@@ -61,6 +61,7 @@ impl Dispatcher {
         let active = match &mut entry.lane {
             Lane::Later(_) => {
                 entry.lane = Lane::Idle;
+                self.word_forgotten(device, now);
                 self.make_ready(device);
                 self.forget_if_idle(device);
                 return;

@@ -24,7 +24,11 @@ fn adding(bench: &mut Bench) -> JobId {
     let listed = bench.submitted();
     let result = Ok(Answer::Instances(Vec::new()));
     let job = listed.id;
-    bench.tell(Input::Fact(bench.device, Fact::Done { job, result }));
+    bench.tell(Input::Fact(
+        bench.tenant.clone(),
+        bench.device,
+        Fact::Done { job, result },
+    ));
     let sent = bench.written();
     bench.saved(&sent, Saved::Durable);
     let job = bench.submitted();
@@ -41,7 +45,7 @@ fn goes(bench: &mut Bench, over: Protocol) {
     let reason = "the session ended".to_owned();
     let at = bench.now.wall;
     let gone = Fact::Disconnected { over, at, reason };
-    bench.tell(Input::Fact(bench.device, gone));
+    bench.tell(Input::Fact(bench.tenant.clone(), bench.device, gone));
 }
 
 #[test]
@@ -65,7 +69,11 @@ fn a_session_that_comes_and_goes_takes_nothing_from_the_link_that_stays() {
         result: Ok(created),
     };
     let result = Ok(Answer::Added(vec![added]));
-    bench.tell(Input::Fact(bench.device, Fact::Done { job, result }));
+    bench.tell(Input::Fact(
+        bench.tenant.clone(),
+        bench.device,
+        Fact::Done { job, result },
+    ));
     let read = bench.submitted();
     let wanted = Op::Get {
         paths: vec![path],
@@ -320,7 +328,11 @@ fn what_never_left_is_not_said_to_have_gone_over_a_link() {
     let listed = bench.submitted();
     assert!(rests(Protocol::Cwmp, bench.next()));
     let (job, result) = (listed.id, Ok(Answer::Instances(Vec::new())));
-    bench.tell(Input::Fact(bench.device, Fact::Done { job, result }));
+    bench.tell(Input::Fact(
+        bench.tenant.clone(),
+        bench.device,
+        Fact::Done { job, result },
+    ));
     let sent = bench.written();
     assert_eq!(sent.progress.over, Some(Protocol::Usp));
     // Its link goes while that is written down.
@@ -346,14 +358,26 @@ fn that_a_session_has_told_all_says_nothing_of_what_went_over_usp() {
     let looks = bench.submitted();
     let result = Ok(Answer::Values(Vec::new()));
     let job = looks.id;
-    bench.tell(Input::Fact(bench.device, Fact::Done { job, result }));
+    bench.tell(Input::Fact(
+        bench.tenant.clone(),
+        bench.device,
+        Fact::Done { job, result },
+    ));
     assert!(rests(Protocol::Usp, bench.next()), "it waits for a word");
     let at = bench.now.wall;
     let over = Protocol::Cwmp;
-    bench.tell(Input::Fact(bench.device, Fact::SaidAll { over, at }));
+    bench.tell(Input::Fact(
+        bench.tenant.clone(),
+        bench.device,
+        Fact::SaidAll { over, at },
+    ));
     assert_eq!(bench.next(), None, "and still does");
     let over = Protocol::Usp;
-    bench.tell(Input::Fact(bench.device, Fact::SaidAll { over, at }));
+    bench.tell(Input::Fact(
+        bench.tenant.clone(),
+        bench.device,
+        Fact::SaidAll { over, at },
+    ));
     assert_eq!(bench.written().state, OperationState::Unconfirmed);
 }
 

@@ -100,7 +100,7 @@ pub enum Input {
     /// The answer to [`Command::Renew`]; never taken for the one of a write that is under way too.
     Renewed(DeviceId, OperationId, i64, Saved),
     /// Something an adapter reported.
-    Fact(DeviceId, Fact),
+    Fact(TenantId, DeviceId, Fact),
     /// A person wants it stopped, and it is held by somebody.
     Cancel(DeviceId, OperationId),
     /// Time passed.

@@ -22,6 +22,8 @@ pub struct Went {
     pub version: String,
     /// The firmware that the device runs; empty where it does not say.
     pub runs: String,
+    /// It was seen to come to run that since the command was sent: it may have run the same before.
+    pub came_to_run: bool,
 }
 
 impl Went {
@@ -88,6 +90,15 @@ impl Operation {
                 if args.values().any(|value| named(value).is_some()))
     }
 
+    /// Whether its device says that it is over: what is left of the file is on its way then, or being written down.
+    pub fn is_said_over(&self) -> bool {
+        match self.state {
+            OperationState::Succeeded => true,
+            OperationState::Unconfirmed => self.outcome.cause.as_deref() == Some(OVER),
+            _ => false,
+        }
+    }
+
     /// Whether the firmware that it fetches is to run at its end.
     fn activates(&self) -> bool {
         let Request::Operate { args, .. } = &self.request else {
@@ -102,15 +113,16 @@ impl Operation {
         let runs_it = went.runs_it() && self.activates();
         let words = went.words();
         if self.state == OperationState::Unconfirmed {
+            let is_over = self.is_said_over();
             let said = self.outcome.cause.take().unwrap_or_default();
-            let is_over = said == OVER;
             self.outcome.cause = Some(format!("{said}; {words}"));
             // Nobody said so, and it is seen; or all that can be seen says so: there are devices that say how it went
             // only where it went wrong.
             let path = match went.direction {
                 _ if !went.is_whole() => return,
                 Direction::Upload => OutcomeState::Done,
-                Direction::Download if runs_it => OutcomeState::Done,
+                Direction::Download if runs_it && went.came_to_run => OutcomeState::Done,
+                Direction::Download if runs_it => OutcomeState::Accepted,
                 Direction::Download
                     if is_over && (went.version.is_empty() || went.runs.is_empty()) =>
                 {
@@ -216,6 +228,7 @@ mod tests {
             error: String::new(),
             version: version.to_owned(),
             runs: runs.to_owned(),
+            came_to_run: false,
         }
     }
 
@@ -280,10 +293,21 @@ mod tests {
         use {OperationState as S, OutcomeState as O, TransferState as T};
         for (went, keeps, state, path, words) in [
             (
-                went(T::Done, 500, "2.0", "2.0"),
+                Went {
+                    came_to_run: true,
+                    ..went(T::Done, 500, "2.0", "2.0")
+                },
                 false,
                 S::Succeeded,
                 O::Done,
+                "the file went over its link; it runs 2.0, as in the file",
+            ),
+            // It may have had it before.
+            (
+                went(T::Done, 500, "2.0", "2.0"),
+                false,
+                S::Succeeded,
+                O::Accepted,
                 "the file went over its link; it runs 2.0, as in the file",
             ),
             // The image is kept, and the one that runs is another.

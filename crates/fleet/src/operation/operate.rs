@@ -77,10 +77,14 @@ impl Operation {
 
     /// Its end is what the device says by itself.
     pub fn awaits_word(&self) -> bool {
-        self.is_operate()
-            && self.progress.sent_at.is_some()
+        self.may_have_left()
             && matches!(self.progress.phase, Phase::Await | Phase::Reconcile)
             && !self.state.is_final()
+    }
+
+    /// It is a command that may have left: of its end the device may have told.
+    pub fn may_have_left(&self) -> bool {
+        self.is_operate() && self.progress.sent_at.is_some()
     }
 
     fn is_known(&self, command: &str) -> bool {

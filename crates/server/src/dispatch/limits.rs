@@ -24,6 +24,10 @@ pub const RECONCILE_BATCH: usize = 500;
 /// Devices one look may report as silent, for each tenant.
 pub const SILENT_BATCH: usize = 200;
 
+/// Commands that nobody works on of which one look searches the log for the end: for each of them what its device said is
+/// gone through.
+pub const EVIDENCE_BATCH: usize = 100;
+
 /// Days for which finished operations are kept.
 pub const OPERATIONS_DAYS: u32 = 90;
 

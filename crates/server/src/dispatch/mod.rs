@@ -2,24 +2,28 @@
 //! everything. Here its commands become calls of the store and of the adapter, and what comes back
 //! becomes its inputs. What has no input of its own is in [`reconcile`].
 
+mod ending;
 pub mod events;
+mod evidence;
 pub mod limits;
 mod proof;
 pub mod reconcile;
 
+#[cfg(test)]
+mod ending_tests;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Place, Said, Saved, Write};
-use fleet::operation::Request;
+use evidence::{evidence, was_cancelled};
+use fleet::dispatch::{Claimed, Command, Config, Dispatcher, Input, Place, Saved};
 use fleet::{
-    DeviceId, EventKind, Fact, NodeId, Now, Operation, OperationId, OperationState, Southbound,
-    TenantId, Timestamp,
+    DeviceId, Fact, NodeId, Now, Operation, OperationId, OperationState, Southbound, TenantId,
+    Timestamp,
 };
-use store::{Claim, EventFilter, OperationSave, Store};
+use store::{Claim, OperationSave, Store};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -97,6 +101,7 @@ pub fn start(setup: Setup) -> Dispatch {
     let handle = Handle {
         inbox: inbox.clone(),
     };
+    let ends = reconcile::ends(store.clone(), node.clone(), shutdown.clone());
     let runtime = Runtime {
         store: store.clone(),
         southbound,
@@ -107,6 +112,7 @@ pub fn start(setup: Setup) -> Dispatch {
     let tasks = vec![
         tokio::spawn(runtime.run(inputs, facts, shutdown.clone())),
         tokio::spawn(reconcile::run(store, handle.clone(), presence, shutdown)),
+        tokio::spawn(ends),
     ];
     Dispatch { handle, tasks }
 }
@@ -231,7 +237,11 @@ impl Runtime {
                     previous,
                     write,
                     lease_until,
-                } => save(&store, operation, previous, write, lease_until).await,
+                } => {
+                    let (device, id) = (operation.device, operation.id);
+                    let saved = save(&store, *operation, previous, write.fence, lease_until);
+                    Input::Saved(device, id, write, saved.await)
+                }
                 Command::Renew {
                     tenant,
                     device,
@@ -272,7 +282,7 @@ fn told((tenant, device, fact): Reported) -> Option<Input> {
         Fact::Done { .. }
         | Fact::Notified { .. }
         | Fact::SaidAll { .. }
-        | Fact::Disconnected { .. } => Some(Input::Fact(device, fact)),
+        | Fact::Disconnected { .. } => Some(Input::Fact(tenant, device, fact)),
         Fact::Evidence { .. } | Fact::Values { .. } | Fact::Model { .. } => None,
     }
 }
@@ -306,7 +316,8 @@ async fn claim(
     };
     let (operation, fence) = (record.operation, record.fence);
     let told = async {
-        let cancelled = was_cancelled(store, &operation, fence).await?;
+        // Who is the first to hold it need not ask what came while it was held.
+        let cancelled = fence > 1 && was_cancelled(store, &operation).await?;
         Ok::<_, store::Error>((
             evidence(store, &operation, Place::default()).await?,
             cancelled,
@@ -330,95 +341,18 @@ async fn claim(
     }
 }
 
-/// Whether a person asked to stop it while it was held. The holder was told, but may have given it
-/// back or been killed before it could write that down.
-async fn was_cancelled(store: &Store, operation: &Operation, fence: i64) -> store::Result<bool> {
-    if fence <= 1 || operation.progress.cancel {
-        return Ok(operation.progress.cancel);
-    }
-    let filter = EventFilter {
-        operation: Some(operation.id),
-        kinds: vec![EventKind::OperationCancelRequested],
-        ..EventFilter::default()
-    };
-    let page = store
-        .events_before(&operation.tenant, None, &filter, 1)
-        .await?;
-    Ok(!page.events.is_empty())
-}
-
-/// What the device said since a command was sent to it that may speak of this command, from this place of the log on.
-async fn evidence(store: &Store, operation: &Operation, after: Place) -> store::Result<Said> {
-    let tenant = &operation.tenant;
-    let Request::Operate { .. } = operation.request else {
-        return Ok(Said::default());
-    };
-    // It may have said so before it turned out to be this device.
-    let former = store.device_former(tenant, operation.device).await?;
-    let ids = former.len();
-    let Some(sent) = operation.progress.sent_at else {
-        // What the log has by now does not speak of what is yet to be sent.
-        let seq = store.event_head(tenant).await?;
-        return Ok(Said {
-            notices: Vec::new(),
-            to: Place { seq, former: ids },
-        });
-    };
-    let filter = EventFilter {
-        device: Some(operation.device),
-        former,
-        kinds: vec![EventKind::DeviceBooted, EventKind::DeviceCommandCompleted],
-        since: Some(sent.minus(fleet::limits::EVIDENCE_SKEW)),
-        ..EventFilter::default()
-    };
-    let key = operation.command_key();
-    let mut said = Said {
-        notices: Vec::new(),
-        to: Place {
-            // What was said under an id that it did not have then was not heard.
-            seq: if after.former == ids { after.seq } else { 0 },
-            former: ids,
-        },
-    };
-    while said.notices.len() < limits::EVIDENCE_MAX {
-        let page = store
-            .events_after(tenant, said.to.seq, &filter, limits::EVIDENCE_PAGE)
-            .await?;
-        let events = page.events.iter().map(|record| &record.event);
-        said.notices.extend(
-            events
-                .filter_map(crate::southbound::usp::notice::evidence)
-                .filter(|(_, notice)| speaks_of(notice, &key)),
-        );
-        said.to.seq = page.next.unwrap_or(said.to.seq);
-        if !page.more {
-            break;
-        }
-    }
-    Ok(said)
-}
-
-/// Ends of other commands say nothing; each start may.
-fn speaks_of(notice: &fleet::Notice, command_key: &str) -> bool {
-    match notice {
-        fleet::Notice::CommandCompleted { key, .. } | fleet::Notice::CommandOver { key, .. } => {
-            key == command_key
-        }
-        _ => true,
-    }
-}
-
+/// Stores an operation under a claim, with all that follows from it; `None` gives the claim back.
 async fn save(
     store: &Store,
-    mut operation: Box<Operation>,
+    mut operation: Operation,
     previous: OperationState,
-    write: Write,
+    fence: i64,
     lease_until: Option<Timestamp>,
-) -> Input {
+) -> Saved {
     let now = now();
-    let (tenant, device, id) = (operation.tenant.clone(), operation.device, operation.id);
+    let tenant = operation.tenant.clone();
     if let Err(error) = proof::weigh(store, &mut operation).await {
-        return Input::Saved(device, id, write, written(Err(error)));
+        return written(Err(error));
     }
     if operation.state.is_final() && operation.state != previous {
         let labels = [
@@ -430,8 +364,8 @@ async fn save(
     let mut save = OperationSave {
         events: events::of(previous, &operation, now),
         values: events::learned(&operation, now),
-        operation: *operation,
-        fence: write.fence,
+        operation,
+        fence,
         lease_until,
         now,
     };
@@ -449,7 +383,7 @@ async fn save(
         save.values = None;
         result = store.operation_save(&tenant, save).await;
     }
-    Input::Saved(device, id, write, written(result))
+    written(result)
 }
 
 fn written(result: store::Result<()>) -> Saved {

@@ -2,8 +2,8 @@
 //! that it runs, is the proof.
 
 use fleet::operation::Went;
-use fleet::{Direction, FileKind, Operation, TransferState};
-use store::{Store, TransferRecord};
+use fleet::{Direction, EventKind, FileKind, Operation, TransferState};
+use store::{EventFilter, Store, TransferRecord};
 use tokio::time::{Instant, sleep};
 
 use super::limits::{TRANSFER_SETTLE_MAX, TRANSFER_SETTLE_STEP};
@@ -13,7 +13,10 @@ pub async fn weigh(store: &Store, operation: &mut Operation) -> store::Result<()
     if !operation.ends_with_file() {
         return Ok(());
     }
-    let until = Instant::now() + TRANSFER_SETTLE_MAX;
+    let until = match operation.is_said_over() {
+        true => Instant::now() + TRANSFER_SETTLE_MAX,
+        false => Instant::now(),
+    };
     let transfer = loop {
         let given = store.transfer_of(&operation.tenant, operation.id).await?;
         let Some(transfer) = given else {
@@ -26,6 +29,7 @@ pub async fn weigh(store: &Store, operation: &mut Operation) -> store::Result<()
         sleep(TRANSFER_SETTLE_STEP).await;
     };
     let (version, runs) = versions(store, operation, &transfer).await?;
+    let came_to_run = came_to_run(store, operation, &version).await?;
     operation.weigh(&Went {
         direction: transfer.direction,
         state: transfer.state,
@@ -34,8 +38,27 @@ pub async fn weigh(store: &Store, operation: &mut Operation) -> store::Result<()
         error: transfer.error,
         version,
         runs,
+        came_to_run,
     });
     Ok(())
+}
+
+/// Whether the log tells of a device that it came to run this since the command was sent.
+async fn came_to_run(store: &Store, operation: &Operation, version: &str) -> store::Result<bool> {
+    if version.is_empty() {
+        return Ok(false);
+    }
+    let filter = EventFilter {
+        device: Some(operation.device),
+        kinds: vec![EventKind::DeviceFirmwareChanged],
+        since: operation.progress.sent_at,
+        ..EventFilter::default()
+    };
+    let page = store
+        .events_before(&operation.tenant, None, &filter, 1)
+        .await?;
+    let last = page.events.first();
+    Ok(last.is_some_and(|last| last.event.data["to"] == version))
 }
 
 /// The version of the firmware in the file, and of the one that the device runs; empty where there is none.

@@ -5,15 +5,36 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use fleet::presence::{Presence, PresenceConfig};
-use fleet::{Event, EventKind, Operation, OperationState, TenantId, Timestamp};
+use fleet::{Event, EventKind, NodeId, Operation, OperationState, TenantId, Timestamp};
 use serde_json::json;
-use store::{DamagedOperation, DeviceFilter, DeviceSort, EventFilter, Search, Store};
+use store::{DamagedOperation, DeviceFilter, DeviceSort, EventFilter, OpenPlace, Search, Store};
 use tokio_util::sync::CancellationToken;
 
-use super::{Handle, events, limits};
+use super::{Handle, ending, events, limits};
 use crate::state::now;
 
-/// Runs all of them, now and then.
+/// Ends, now and then, what nobody works on: a file on its way may take its time, and nothing else waits for that. What
+/// came to its end while no node ran is found at once.
+pub async fn ends(store: Store, node: NodeId, shutdown: CancellationToken) {
+    let mut place = None;
+    let mut begins = true;
+    loop {
+        report("overdue operations", overdue(&store, &node, now()).await);
+        let told = told(&store, &node, &mut place, now()).await;
+        begins &= told.is_ok() && place.is_some();
+        report("operations that the log has the end of", told);
+        let rest = match begins {
+            true => Duration::ZERO,
+            false => limits::RECONCILE_EVERY,
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+}
+
+/// Runs all the others, now and then.
 pub async fn run(
     store: Store,
     handle: Handle,
@@ -25,7 +46,6 @@ pub async fn run(
     // Since when the store answers: whoever holds links had the time since then to write down whom it hears.
     let mut answers = tokio::time::Instant::now();
     loop {
-        report("overdue operations", overdue(&store, now()).await);
         report("waiting operations", waiting(&store, &handle, now()).await);
         let told = silent(&store, presence, &mut places, now()).await;
         if told.is_err() {
@@ -59,7 +79,7 @@ fn report(what: &str, result: store::Result<u64>) {
 }
 
 /// Ends operations whose time ran out while nobody worked on them.
-pub async fn overdue(store: &Store, now: Timestamp) -> store::Result<u64> {
+pub async fn overdue(store: &Store, node: &NodeId, now: Timestamp) -> store::Result<u64> {
     let due = store.operation_due(now, limits::RECONCILE_BATCH).await?;
     let mut count = 0;
     for damaged in due.damaged {
@@ -67,7 +87,13 @@ pub async fn overdue(store: &Store, now: Timestamp) -> store::Result<u64> {
         count += 1;
     }
     for record in due.sound {
-        let (tenant, id) = (record.operation.tenant.clone(), record.operation.id);
+        let operation = record.operation;
+        // Of a command that may have left more may be known than that its time is over.
+        if operation.may_have_left() {
+            count += u64::from(end(store, node, &operation, now).await?);
+            continue;
+        }
+        let (tenant, id) = (operation.tenant, operation.id);
         let expire = move |operation: &mut Operation| {
             let previous = operation.state;
             operation.expire(now);
@@ -76,6 +102,51 @@ pub async fn overdue(store: &Store, now: Timestamp) -> store::Result<u64> {
         count += u64::from(store.operation_edit(&tenant, id, now, expire).await?);
     }
     Ok(count)
+}
+
+/// Ends operations of which the log has the end, and that nobody works on: whoever heard it could not claim them, or is
+/// gone. Each look takes so many, and the next one goes on behind them.
+pub async fn told(
+    store: &Store,
+    node: &NodeId,
+    place: &mut Option<OpenPlace>,
+    now: Timestamp,
+) -> store::Result<u64> {
+    let left = store
+        .operation_commands_left(now, place.take(), limits::EVIDENCE_BATCH)
+        .await?;
+    let more = left.sound.len() + left.damaged.len() == limits::EVIDENCE_BATCH;
+    let mut count = 0;
+    for damaged in left.damaged {
+        put_away(store, damaged, now).await?;
+        count += 1;
+    }
+    for record in left.sound {
+        let (operation, sequence) = (record.operation, record.sequence);
+        *place = Some((operation.tenant.clone(), operation.device, sequence));
+        count += u64::from(end(store, node, &operation, now).await?);
+    }
+    if !more {
+        *place = None;
+    }
+    Ok(count)
+}
+
+/// One that cannot be ended keeps no other from its end, unless the store does not answer at all.
+async fn end(
+    store: &Store,
+    node: &NodeId,
+    operation: &Operation,
+    now: Timestamp,
+) -> store::Result<bool> {
+    match ending::end(store, node, operation, now).await {
+        Err(error) if !error.is_transient() => {
+            let (tenant, id) = (&operation.tenant, operation.id);
+            tracing::warn!(%error, %tenant, operation = %id, "an operation cannot be ended; it will be tried again");
+            Ok(false)
+        }
+        ended => ended,
+    }
 }
 
 /// Puts an operation away that cannot be read, so that no other waits for it, and says so.

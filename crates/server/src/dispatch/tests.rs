@@ -4,20 +4,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use fleet::operation::Request;
 use fleet::operation::{OperationState as State, OutcomeState, PathOutcome};
 use fleet::southbound::{
     Answer, CommandOutcome, CommandResult, Job, Op, PathValue, ReadResult, WriteResult,
 };
-use fleet::{Event, Protocol};
-use store::{NewDevice, testing};
+use fleet::{Event, EventKind, Protocol};
+use store::{EventFilter, NewDevice, testing};
 
 use super::*;
 
 /// What the fake devices remember, whoever talks to them.
 #[derive(Default)]
-struct Site {
+pub(super) struct Site {
     values: BTreeMap<(DeviceId, String), String>,
-    ran: HashMap<DeviceId, u32>,
+    pub(super) ran: HashMap<DeviceId, u32>,
     deaf: bool,
 }
 
@@ -88,14 +89,14 @@ impl Southbound for Fake {
     fn wake(&self, _: &TenantId, _: DeviceId) {}
 }
 
-struct Node {
+pub(super) struct Node {
     dispatch: Dispatch,
     facts: mpsc::Sender<Reported>,
-    shutdown: CancellationToken,
+    pub(super) shutdown: CancellationToken,
 }
 
 impl Node {
-    async fn start(store: &Store, site: &Arc<Mutex<Site>>) -> Self {
+    pub(super) async fn start(store: &Store, site: &Arc<Mutex<Site>>) -> Self {
         let (facts, receiver) = mpsc::channel(64);
         let shutdown = CancellationToken::new();
         let southbound = Arc::new(Fake {
@@ -118,7 +119,7 @@ impl Node {
         }
     }
 
-    async fn say(&self, tenant: &TenantId, device: DeviceId, fact: Fact) {
+    pub(super) async fn say(&self, tenant: &TenantId, device: DeviceId, fact: Fact) {
         self.facts
             .send((tenant.clone(), device, fact))
             .await
@@ -138,7 +139,7 @@ fn connected() -> Fact {
     Fact::Connected { over, at }
 }
 
-async fn device(store: &Store, tenant: &TenantId) -> DeviceId {
+pub(super) async fn device(store: &Store, tenant: &TenantId) -> DeviceId {
     let id = DeviceId(uuid::Uuid::now_v7());
     let new = NewDevice {
         id,
@@ -155,7 +156,12 @@ async fn device(store: &Store, tenant: &TenantId) -> DeviceId {
     id
 }
 
-async fn ask(store: &Store, tenant: &TenantId, device: DeviceId, request: Request) -> OperationId {
+pub(super) async fn ask(
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+    request: Request,
+) -> OperationId {
     let id = OperationId(uuid::Uuid::now_v7());
     let expires = now().plus(fleet::limits::EXPIRY_DEFAULT);
     let operation = Operation::new(id, tenant.clone(), device, request, "test", now(), expires);
@@ -174,14 +180,14 @@ fn set(value: usize) -> Request {
     }
 }
 
-fn command() -> Request {
+pub(super) fn command() -> Request {
     Request::Operate {
         command: "Device.X.Go()".into(),
         args: BTreeMap::new(),
     }
 }
 
-async fn tenant(store: &Store) -> TenantId {
+pub(super) async fn tenant(store: &Store) -> TenantId {
     let tenant = TenantId::parse("acme").unwrap();
     let record = store::TenantRecord {
         id: tenant.clone(),
@@ -193,7 +199,7 @@ async fn tenant(store: &Store) -> TenantId {
     tenant
 }
 
-async fn until(
+pub(super) async fn until(
     store: &Store,
     tenant: &TenantId,
     id: OperationId,
@@ -397,13 +403,14 @@ async fn what_is_overdue_is_ended_and_what_waits_is_found() {
     let tenant = tenant(store).await;
     let device = device(store, &tenant).await;
     let id = ask(store, &tenant, device, set(1)).await;
+    let one = NodeId::parse("one").unwrap();
     let (inbox, mut inputs) = mpsc::channel(8);
     let handle = Handle { inbox };
     assert_eq!(reconcile::waiting(store, &handle, now()).await.unwrap(), 1);
     assert!(matches!(inputs.recv().await, Some(Input::Wake(found)) if found == device));
-    assert_eq!(reconcile::overdue(store, now()).await.unwrap(), 0);
+    assert_eq!(reconcile::overdue(store, &one, now()).await.unwrap(), 0);
     let later = now().plus(2 * fleet::limits::EXPIRY_DEFAULT);
-    assert_eq!(reconcile::overdue(store, later).await.unwrap(), 1);
+    assert_eq!(reconcile::overdue(store, &one, later).await.unwrap(), 1);
     let state = store.operation(&tenant, id).await.unwrap().operation.state;
     assert_eq!(state, State::Expired);
 }

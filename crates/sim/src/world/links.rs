@@ -62,7 +62,10 @@ impl World {
         let side = self.devices[device].side(over);
         if let (Protocol::Cwmp, Some(node), true) = (over, side.link, side.say.is_empty()) {
             let at = self.now;
-            self.tell(node, Input::Fact(id(device), Fact::SaidAll { over, at }));
+            self.tell(
+                node,
+                Input::Fact(tenant(), id(device), Fact::SaidAll { over, at }),
+            );
         }
     }
 
@@ -106,7 +109,10 @@ impl World {
         for job in jobs {
             let reason = "gone".to_owned();
             let result = Err(Failure::Unsent { reason });
-            self.tell(node, Input::Fact(id(device), Fact::Done { job, result }));
+            self.tell(
+                node,
+                Input::Fact(tenant(), id(device), Fact::Done { job, result }),
+            );
         }
     }
 }

@@ -284,7 +284,10 @@ impl World {
             if self.bad(self.luck.store) {
                 return self.crash(node);
             }
-            self.tell(node, Input::Fact(id(device), Fact::Notified { at, notice }));
+            self.tell(
+                node,
+                Input::Fact(tenant(), id(device), Fact::Notified { at, notice }),
+            );
             self.said_all(device, over);
         }
     }
@@ -420,6 +423,7 @@ impl World {
         let unsent = self.bad(self.luck.unsent);
         let done = |result| {
             Input::Fact(
+                tenant(),
                 device,
                 Fact::Done {
                     job: job.id,

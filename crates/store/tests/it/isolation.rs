@@ -488,6 +488,8 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
             .unwrap(),
         Claim::Nothing
     );
+    let one = store.operation_claim_one(me, of.operation, &node, now, far);
+    assert_eq!(one.await.unwrap(), Claim::Nothing);
     let theirs = store
         .operation(&tenant("other"), of.operation)
         .await

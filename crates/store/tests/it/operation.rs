@@ -118,6 +118,70 @@ async fn a_device_is_worked_on_in_order_by_one_node_at_a_time() {
 }
 
 #[tokio::test]
+async fn commands_that_may_have_left_are_found_and_claimed_whose_turn_ever_it_is() {
+    for db in worlds().await {
+        let tenant = tenant("acme");
+        let first = insert_device(&db.store, &tenant, "S1").await;
+        let second = insert_device(&db.store, &tenant, "S2").await;
+        let mut ids = Vec::new();
+        for device in [first, first, second] {
+            let op = reboot(&tenant, device);
+            ids.push(op.id);
+            let inserted = db.store.operation_insert(&tenant, op, None, vec![]);
+            inserted.await.unwrap();
+        }
+        let n1 = node("n1");
+        let claim = |id, name, now| {
+            let (store, tenant) = (db.store.clone(), tenant.clone());
+            async move {
+                let claimed = store
+                    .operation_claim_one(&tenant, id, &node(name), now, at(60))
+                    .await;
+                claimed.unwrap()
+            }
+        };
+        let left = async |now, after, limit| {
+            let found = db.store.operation_commands_left(now, after, limit).await;
+            let found = found.unwrap().sound.into_iter();
+            found
+                .map(|one| (one.operation.id, one.sequence))
+                .collect::<Vec<_>>()
+        };
+        // None of them has left.
+        assert_eq!(left(NOW, None, 9).await, []);
+        let mut second_of_first = taken(claim(ids[1], "n1", NOW).await);
+        second_of_first.operation.state = OperationState::Running;
+        let held = save(second_of_first.clone(), Some(at(60)));
+        db.store.operation_save(&tenant, held).await.unwrap();
+        // Its own node works on it, too.
+        assert_eq!(claim(ids[1], "n1", at(59)).await, Claim::Held(at(60)));
+        assert_eq!(left(at(59), None, 9).await, []);
+        assert_eq!(left(at(60), None, 9).await, [(ids[1], 2)]);
+        let other = db.store.operation_claim(&tenant, second, &n1, NOW, at(60));
+        let mut other = taken(other.await.unwrap());
+        other.operation.state = OperationState::Verifying;
+        let given_back = save(other, None);
+        db.store.operation_save(&tenant, given_back).await.unwrap();
+        let all = left(at(60), None, 9).await;
+        assert_eq!(all, [(ids[1], 2), (ids[2], 1)]);
+        let after = Some((tenant.clone(), first, 2));
+        assert_eq!(left(at(60), None, 1).await, all[..1]);
+        assert_eq!(left(at(60), after, 1).await, all[1..]);
+        let mut ended = taken(claim(ids[1], "n2", at(60)).await);
+        ended.operation.state = OperationState::Succeeded;
+        ended.operation.finished = Some(at(60));
+        db.store
+            .operation_save(&tenant, save(ended, None))
+            .await
+            .unwrap();
+        assert_eq!(claim(ids[1], "n2", at(99)).await, Claim::Nothing);
+        let late = save(second_of_first, None);
+        let late = db.store.operation_save(&tenant, late).await;
+        assert!(matches!(late, Err(Error::Fenced(_))), "{late:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_result_the_values_and_the_events_are_stored_together_or_not_at_all() {
     for db in worlds().await {
         let tenant = tenant("acme");

@@ -109,6 +109,7 @@ pub const TRIED: &[&str] = &[
     "operation_open_count",
     "operation_oldest",
     "operation_claim",
+    "operation_claim_one",
     "operation_save",
     "operation_renew",
     "operation_edit",
