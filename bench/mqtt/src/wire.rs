@@ -9,7 +9,10 @@ pub struct Inside(pub broker::Link);
 
 impl Wire for Inside {
     async fn put(&mut self, record: Bytes) -> Result<(), Fault> {
-        Ok(self.0.send(record).await?)
+        match self.0.send(record).await? {
+            None => Ok(()),
+            Some(too_large) => Err(format!("not sent: {too_large:?}").into()),
+        }
     }
 
     async fn take(&mut self) -> Result<Bytes, Fault> {

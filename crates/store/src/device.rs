@@ -149,17 +149,17 @@ impl Store {
         .await
     }
 
-    /// Makes a device that a setup key lets in over this transport, remembers by which key, and counts the key: all of
-    /// it or nothing. False when the key is revoked, expired or used up by then.
+    /// Makes a device that a setup key lets in over this transport, remembers from where and by which key, and counts
+    /// the key: all of it or nothing. False when the key is revoked, expired or used up by then.
     pub async fn device_register(
         &self,
         tenant: &TenantId,
         new: NewDevice,
-        transport: &str,
+        (transport, peer): (&str, &str),
         key: SetupKeyId,
         events: Vec<Event>,
     ) -> Result<bool> {
-        let (tenant, transport) = (tenant.clone(), transport.to_owned());
+        let (tenant, transport, peer) = (tenant.clone(), transport.to_owned(), peer.to_owned());
         let endpoint = new.first_name();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
@@ -171,12 +171,13 @@ impl Store {
                 insert(tx, &tenant, new).await?;
                 let path = sql("INSERT INTO management_path (tenant, device, transport, endpoint_id, setup_key, \
                      certificate_required, info, peer, authenticated_by, link, disconnect_reason) \
-                     VALUES ($1, $2, $3, $4, $5, 0, 'null', '', '', 0, '')")
+                     VALUES ($1, $2, $3, $4, $5, 0, 'null', $6, '', 0, '')")
                 .bind(&tenant)
                 .bind(id)
                 .bind(transport)
                 .bind(endpoint)
-                .bind(key);
+                .bind(key)
+                .bind(peer);
                 tx.execute(path).await?;
                 tx.append_all(events).await?;
                 Ok(true)

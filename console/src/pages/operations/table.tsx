@@ -13,19 +13,20 @@ import { t } from '~/text';
 
 const c = t.operations.columns;
 
+// Without the device they are narrower than its page with the timeline at 1280 px; the last one takes what is left.
 const operationColumns: Column<Operation>[] = [
-  { id: 'state', header: c.state, width: 130, fixed: true, cell: (o) => <OperationStateWord state={o.state} /> },
+  { id: 'state', header: c.state, width: 108, fixed: true, cell: (o) => <OperationStateWord state={o.state} /> },
   {
-    id: 'summary', header: c.summary, width: 330, fixed: true,
+    id: 'summary', header: c.summary, width: 270, fixed: true,
     cell: (o) => <Link to="/operations/$operationId" params={{ operationId: o.id }} tabIndex={-1} title={o.summary}>{o.summary}</Link>,
   },
   { id: 'device', header: c.device, width: 170, cell: (o) => <Link to="/devices/$deviceId" params={{ deviceId: o.device_id }} tabIndex={-1} title={o.device_name}>{o.device_name}</Link> },
-  { id: 'by', header: c.by, width: 130, cell: (o) => o.actor.name },
-  { id: 'created', header: c.created, width: 110, cell: (o) => <Ago at={o.created_at} /> },
-  { id: 'duration', header: c.duration, width: 90, align: 'end', cell: (o) => took(o) },
+  { id: 'by', header: c.by, width: 90, cell: (o) => o.actor.name },
+  { id: 'created', header: c.created, width: 96, cell: (o) => <Ago at={o.created_at} /> },
+  { id: 'duration', header: c.duration, width: 74, align: 'end', cell: (o) => took(o) },
   { id: 'attempts', header: c.attempts, width: 70, align: 'end', hidden: true, cell: (o) => o.attempts },
   { id: 'expires', header: c.expires, width: 110, hidden: true, cell: (o) => <Ago at={o.expires_at} /> },
-  { id: 'words', header: c.words, width: 300, cell: (o) => <span className="dim" title={o.state_words}>{o.state_words}</span> },
+  { id: 'words', header: c.words, width: 160, cell: (o) => <span className="dim" title={o.state_words}>{o.state_words}</span> },
 ];
 
 function took(operation: Operation): ReactNode {

@@ -1,6 +1,6 @@
 //! The checks behind a plan, one function for each kind of request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dm::{Path, PathKind};
 
@@ -408,23 +408,42 @@ pub(super) fn operate(
     let ours = args.values().any(|text| transfer::named(text).is_some());
     let given = |name: &str| ours && matches!(name, "Username" | "Password");
     for arg in &published.inputs {
-        match args.get(arg.name.as_ref()) {
-            None if arg.mandatory && given(&arg.name) => {}
-            None if arg.mandatory => {
-                let message = format!("the command needs the argument {}", arg.name);
-                // Devices with defaults of their own are common; this one decides (7027).
-                plan.warned(&arg.name, Trouble::MissingArgument, message);
+        let of_it = args.iter().filter(|(name, _)| supported(name) == *arg.name);
+        for (name, text) in of_it {
+            if let Err(error) = arg.ty.check(text) {
+                let secret = hides(name, text).then_some(text.as_str());
+                let message = scrubbed(&error.to_string(), secret);
+                plan.blocked(name, Trouble::BadValue, message);
             }
-            Some(text) => {
-                if let Err(error) = arg.ty.check(text) {
-                    let secret = hides(&arg.name, text).then_some(text.as_str());
-                    let message = scrubbed(&error.to_string(), secret);
-                    plan.blocked(&arg.name, Trouble::BadValue, message);
-                }
-            }
-            None => {}
+        }
+        if !arg.mandatory || given(&arg.name) {
+            continue;
+        }
+        for name in missing_args(&arg.name, args) {
+            let message = format!("the command needs the argument {name}");
+            // Devices with defaults of their own are common; this one decides (7027).
+            plan.warned(&name, Trouble::MissingArgument, message);
         }
     }
+}
+
+/// What is missing of an argument that a command needs. One in a row of an argument object is needed in each row that
+/// is given, and rows need not be.
+pub(super) fn missing_args(needed: &str, args: &BTreeMap<String, String>) -> Vec<String> {
+    const ROW: &str = "{i}.";
+    let Some(at) = needed.rfind(ROW).map(|at| at + ROW.len()) else {
+        let is_missing = !args.contains_key(needed);
+        return is_missing.then(|| needed.to_owned()).into_iter().collect();
+    };
+    let (rows, leaf) = needed.split_at(at);
+    let depth = rows.matches('.').count();
+    let given: BTreeSet<String> = args
+        .keys()
+        .map(|name| name.split_inclusive('.').take(depth).collect())
+        .filter(|row: &String| supported(row) == rows)
+        .collect();
+    let names = given.into_iter().map(|row| row + leaf);
+    names.filter(|name| !args.contains_key(name)).collect()
 }
 
 pub(super) fn discover(path: &str, plan: &mut Plan) {

@@ -326,6 +326,24 @@ fn a_missing_argument_is_named_and_left_to_the_device() {
     );
 }
 
+#[test]
+fn an_argument_of_a_row_is_needed_in_each_row_that_is_given_and_rows_are_not() {
+    let missing = |names: &[&str]| {
+        let args = names.iter().map(|name| ((*name).to_owned(), String::new()));
+        check::missing_args("Data.{i}.Part.{i}.Name", &args.collect())
+    };
+    assert_eq!(missing(&["URL", "Data.1.Path"]), [""; 0]);
+    let given = [
+        "Data.1.Part.1.Size",
+        "Data.1.Part.2.Name",
+        "Data.2.Part.1.Size",
+    ];
+    assert_eq!(
+        missing(&given),
+        ["Data.1.Part.1.Name", "Data.2.Part.1.Name"]
+    );
+}
+
 fn subscribe(list: &str, more: &[(&str, &str)]) -> Request {
     let values = [("NotifType", "ValueChange"), ("ReferenceList", list)];
     let values = values.iter().chain(more);

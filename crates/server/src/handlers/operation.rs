@@ -1,6 +1,6 @@
 //! Operations on devices: preview, create, list, show, cancel, transcript.
 
-use super::operation_plan::{check, plan, preview, refused, request};
+use super::operation_plan::{behind, check, plan, preview, refused, request, too_short};
 use super::operation_view::{self, api_permission};
 use super::{some, stamp, time};
 use crate::auth::Caller;
@@ -72,7 +72,10 @@ pub async fn store(
     }
     let mut preview = preview(state, record, &request, &plan, &known);
     preview.warnings.extend(warnings);
+    preview.warnings.extend(too_short(record, &request, expiry));
     if body.mode == Mode::Preview {
+        let ahead = state.store.operation_open_count(tenant, id).await?;
+        preview.warnings.extend(behind(ahead));
         return Ok(OperationSubmitted {
             preview,
             operation: None,

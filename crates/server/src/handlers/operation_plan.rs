@@ -4,7 +4,8 @@
 use super::time;
 use crate::problem::{Fail, Result};
 use crate::secret;
-use crate::southbound::cwmp::conversation::objection;
+use crate::southbound::cwmp::conversation::{begins_within, objection};
+use crate::southbound::cwmp::{TRANSPORT, VERSION};
 use crate::state::{State, now};
 use api::FieldProblem;
 use api::operation::{
@@ -192,7 +193,7 @@ pub async fn plan(
     if let Request::Operate { command, args } = request
         && goes_over_cwmp(record, command)
         && plan.is_acceptable()
-        && let Some(message) = objection(command, args)
+        && let Some(message) = objection(command, args, version(state, tenant, id).await?)
     {
         plan.problems.push(Problem {
             path: command.clone(),
@@ -202,6 +203,16 @@ pub async fn plan(
         });
     }
     Ok((plan, known))
+}
+
+/// The version of CWMP that a device spoke the last time.
+async fn version(
+    state: &State,
+    tenant: &TenantId,
+    id: fleet::DeviceId,
+) -> Result<Option<cwmp::Version>> {
+    let path = state.store.path(tenant, id, TRANSPORT).await?;
+    Ok(path.and_then(|path| cwmp::Version::parse(path.info[VERSION].as_str()?)))
 }
 
 /// Whether a command of this device can go over nothing else.
@@ -220,6 +231,34 @@ fn fixed(path: &str) -> &str {
         Some(at) => &path[..at],
         None => path,
     }
+}
+
+/// That others come first: a device has one operation at a time, and a command may take long.
+pub fn behind(ahead: u64) -> Option<String> {
+    match ahead {
+        0 => None,
+        1 => Some(
+            "Another operation of this device is not done yet: this waits for its turn.".to_owned(),
+        ),
+        many => Some(format!(
+            "{many} operations of this device are not done yet: this waits for its turn."
+        )),
+    }
+}
+
+/// What is wrong with how long an operation is waited for: the command begins later.
+pub fn too_short(record: &DeviceRecord, request: &Request, expiry: Duration) -> Option<String> {
+    let Request::Operate { command, args } = request else {
+        return None;
+    };
+    let begins = begins_within(args).filter(|_| goes_over_cwmp(record, command))?;
+    let expiry = expiry.as_secs();
+    (u64::from(begins) >= expiry).then(|| {
+        format!(
+            "It may begin {begins} s from now, and how it ended is waited for no longer than {expiry} s: give it more \
+             time to expire."
+        )
+    })
 }
 
 /// The plan for a person.

@@ -358,6 +358,12 @@ fn why(
             "Check the URL and credential in it, name resolution, and the way through firewalls. The doctor lists refused connections.",
         );
     }
+    if path.transport == CWMP {
+        return text(
+            "It did not come when it was expected, and has not come since.",
+            "It is switched off, restarting, or its access is down, or it was told another URL. It comes again by itself when it can; wake it to know whether it can be reached.",
+        );
+    }
     let reason = match path.disconnect_reason.as_str() {
         "" => "It lost its connection and has not come back.".to_owned(),
         words => format!("Its connection ended ({words}) and it has not come back."),

@@ -17,6 +17,8 @@ pub struct Newcomer {
     pub protocol: &'static str,
     /// How it comes.
     pub transport: &'static str,
+    /// From where. Empty for an agent: it is of use once a serial number is told, and by then it is linked.
+    pub peer: String,
     /// What it has said of itself.
     pub description: Description,
     /// What it is known by, the best name first.
@@ -73,8 +75,10 @@ pub async fn register(
     let events = vec![created];
     let registered = match key {
         Some(key) => {
-            let registered = store.device_register(tenant, device, newcomer.transport, key, events);
-            registered.await
+            let from = (newcomer.transport, newcomer.peer.as_str());
+            store
+                .device_register(tenant, device, from, key, events)
+                .await
         }
         None => store
             .device_insert(tenant, device, events)
@@ -107,6 +111,7 @@ pub async fn register_agent(
     let newcomer = Newcomer {
         protocol: "usp",
         transport,
+        peer: String::new(),
         description: Description::default(),
         identities: vec![identity.clone()],
         vouched,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fleet::device::{Description, OnboardingState};
-use fleet::matching::Trust;
+use fleet::matching::{Trust, Verdict};
 use fleet::{DeviceId, Event, EventKind, Identity, IdentityKind, NodeId};
 use server::seam::Detached;
 use server::{Config, matching, secret, state::now};
@@ -139,6 +139,49 @@ async fn a_usp_device_that_comes_over_cwmp_from_the_same_address_is_one_device_w
         assert_eq!(transports, ["cwmp", "websocket"]);
         assert_eq!(told(&world, EventKind::DeviceMerged).await, 1);
         assert_eq!(told(&world, EventKind::DeviceCreated).await, 0);
+    })
+    .await;
+}
+
+/// One that a setup key let in as this CPE, from there, and whose first visit is not written down yet.
+async fn registered(world: &World, serial: &str, peer: &str) -> DeviceId {
+    let id = DeviceId::new(now(), secret::id_bits());
+    let new = NewDevice {
+        id,
+        name: String::new(),
+        tags: vec![],
+        protocol: "cwmp".to_owned(),
+        description: Description::default(),
+        identities: Identity::of_cpe("Maker", "00256D", "Box", serial),
+        source: "setup".to_owned(),
+        onboarding: OnboardingState::Started,
+        created_at: now(),
+    };
+    let (store, tenant) = (&world.store, &world.tenant);
+    let key = store.setup_key_list(tenant).await.unwrap();
+    let key = key.first().unwrap().id;
+    let made = store.device_register(tenant, new, ("cwmp", peer), key, vec![]);
+    assert!(made.await.unwrap());
+    id
+}
+
+#[tokio::test]
+async fn an_agent_from_the_address_of_a_cpe_that_was_registered_just_now_is_that_device() {
+    each(|world| async move {
+        let other = registered(&world, "S1", "192.0.2.7:4711").await;
+        let terms = matching::Terms::of(&world.config);
+        let judged = async |address: &str| {
+            let arrival = matching::Arrival {
+                transport: "websocket",
+                address: Some(address.parse().unwrap()),
+                device: None,
+            };
+            let by = IdentityKind::OuiSerial;
+            let (store, tenant) = (&world.store, &world.tenant);
+            matching::judge(store, &terms, tenant, arrival, other, by).await
+        };
+        assert_eq!(judged("192.0.2.7").await.unwrap(), Verdict::Same);
+        assert_eq!(judged("192.0.2.8").await.unwrap(), Verdict::Ask);
     })
     .await;
 }

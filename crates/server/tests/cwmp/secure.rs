@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fleet::device::{Description, OnboardingState};
+use fleet::{DeviceId, Identity};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use server::config::DeviceTls;
 use server::southbound::cwmp::limits::Limits;
+use server::{secret, state::now};
+use store::{NewDevice, PathSetup};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -179,6 +183,66 @@ async fn a_certificate_with_its_name_opens_a_registered_device_and_no_other() {
         assert_eq!(asked.status, 401, "{name}");
         world.refused(why).await;
     }
+}
+
+/// A device that an operator has registered by its name in USP, and that nobody has come as yet.
+async fn expected(world: &World, endpoint: &str, certificate_required: bool) -> DeviceId {
+    let id = DeviceId::new(now(), secret::id_bits());
+    let new = NewDevice {
+        id,
+        name: String::new(),
+        tags: vec![],
+        protocol: "usp".to_owned(),
+        description: Description::default(),
+        identities: vec![Identity::endpoint(endpoint)],
+        source: "operator".to_owned(),
+        onboarding: OnboardingState::Expected,
+        created_at: now(),
+    };
+    let setup = PathSetup {
+        transport: "websocket".to_owned(),
+        endpoint_id: endpoint.to_owned(),
+        dial_url: None,
+        certificate_required,
+    };
+    let credential = (!certificate_required).then(|| secret::hash(endpoint));
+    let made = world
+        .store
+        .device_expect(&world.tenant, new, setup, credential, vec![]);
+    made.await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_device_registered_by_its_name_in_usp_comes_with_a_certificate_that_names_it() {
+    let authority = Authority::new();
+    let world = secured(&authority).await;
+    for (endpoint, certificate, class, serial, required) in [
+        ("os::00256D-S1", "00256D-S1", "", "S1", false),
+        ("os::00256D-S2", "00256D-Box-S2", "Box", "S2", true),
+        (
+            "ops::00256D-Box%2D1-S%203",
+            "00256D-Box-1-S 3",
+            "Box-1",
+            "S 3",
+            true,
+        ),
+    ] {
+        let device = expected(&world, endpoint, required).await;
+        let own = authority.issue(certificate);
+        let wire = connect(&world, &authority.file(), Some(&own)).await;
+        let inform = crate::raw::inform("00256D", class, serial, "1 BOOT");
+        let mut wire = wire.unwrap();
+        let informed = wire.post("/cwmp/acme", &[], &inform).await;
+        assert_eq!(informed.status, 200, "{endpoint}: {}", informed.text());
+        let path = world.path(device).await;
+        assert_eq!(path.authenticated_by, "certificate", "{endpoint}");
+        assert_eq!(path.certificate_required, required, "{endpoint}");
+    }
+    // With nothing but the setup key it is none of them.
+    let mut cpe = world.cpe("S2").await;
+    assert_eq!(cpe.come().await.status, 403);
+    world.refused("certificate_required").await;
 }
 
 #[tokio::test]

@@ -76,6 +76,25 @@ async fn who_was_turned_away_in_the_name_of_a_cpe_is_told_with_the_cpe() {
     }
 }
 
+/// It comes again, and this is known of how it did.
+async fn visited(world: &World, device: DeviceId, info: Value) {
+    let visit = Visit {
+        device,
+        at: now(),
+        expected_by: now().plus(std::time::Duration::from_secs(3600)),
+        path: VisitPath {
+            transport: "cwmp".to_owned(),
+            endpoint_id: "00256D-Box-R1".to_owned(),
+            peer: "192.0.2.9:4711".to_owned(),
+            authenticated_by: "setup_key".to_owned(),
+            setup_key: None,
+            info,
+        },
+    };
+    let (store, tenant) = (world.store(), tenant());
+    store.device_visited(&tenant, vec![visit]).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_the_server_would_not_send_is_refused_with_what_it_needs() {
     for world in worlds().await {
@@ -123,9 +142,25 @@ async fn a_command_that_the_server_would_not_send_is_refused_with_what_it_needs(
             assert_eq!(status, 422, "{refused:#}");
             assert_eq!(refused["errors"][0]["problem"], problem);
         }
-        let whole = json!({"FileType": "2 Web", "URL": "http://x"});
-        let (_, seen) = asked(download, whole, "preview").await;
+        let mut whole = json!({"FileType": "2 Web", "URL": "http://x"});
+        let (_, seen) = asked(download, whole.clone(), "preview").await;
         assert_eq!(seen["preview"]["blocked"], false, "{seen:#}");
+        // A day is what an operation has where nothing else is said.
+        whole["TimeWindow.1.Start"] = "0".into();
+        whole["TimeWindow.1.End"] = "90000".into();
+        let (_, seen) = asked(download, whole.clone(), "preview").await;
+        let warnings = seen["preview"]["warnings"].to_string();
+        assert!(warnings.contains("90000 s from now"), "{warnings}");
+        for (version, blocked) in [("1.1", true), ("1.2", false)] {
+            visited(&world, device, json!({"cwmp_version": version})).await;
+            let (_, seen) = asked(download, whole.clone(), "preview").await;
+            assert_eq!(seen["preview"]["blocked"], blocked, "{seen:#}");
+            let told = seen["preview"]["items"][0]["problem"].as_str();
+            let told = told
+                .unwrap_or_default()
+                .contains("CWMP 1.1 has no time windows");
+            assert_eq!(told, blocked, "{seen:#}");
+        }
     }
 }
 

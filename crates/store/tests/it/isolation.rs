@@ -332,7 +332,7 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
         id: DeviceId::new(now, bits()),
         ..new_device("KEY")
     };
-    let made = store.device_register(me, new, "websocket", of.key, e());
+    let made = store.device_register(me, new, ("websocket", ""), of.key, e());
     assert!(!made.await.unwrap());
     // A credential is one tenant's, and a device whose credential is not stored is not made.
     let new = NewDevice {

@@ -379,7 +379,7 @@ async fn a_setup_key_lets_in_as_many_devices_as_it_says_also_when_they_come_at_o
             };
             async move {
                 store
-                    .device_register(&acme, new, "websocket", id, vec![])
+                    .device_register(&acme, new, ("websocket", ""), id, vec![])
                     .await
             }
         };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ::cwmp::rpc::DeviceId as Cpe;
 use fleet::device::Description;
 use fleet::onboarding::{self, Credential, Newcomer, Refusal, Who};
-use fleet::{Event, EventKind, Identity, TenantId};
+use fleet::{Event, EventKind, TenantId};
 use serde_json::json;
 use store::{PathRecord, Store, Visit, VisitPath};
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use super::TRANSPORT;
 use super::core::{Command, Core, Entry};
 use super::cpe::Guest;
 use super::door::{Proof, Shown};
-use super::find::{Found, find};
+use super::find::{Certified, Found, find};
 use super::join;
 use super::limits::{ADMISSION_TRIES_MAX, EXPECTED_FIRST, SESSION_INBOX};
 use super::name;
@@ -100,12 +100,6 @@ async fn decide(
         (Some(tenant), None) => store.tenant(tenant).await?.disabled_at.is_some(),
         (None, None) => false,
     };
-    let identities = Identity::of_cpe(
-        &cpe.manufacturer,
-        &cpe.oui,
-        &cpe.product_class,
-        &cpe.serial_number,
-    );
     let name = name::of(cpe);
     let certificate = shown.certificate.as_deref();
     let names = certificate.map_or(&[][..], |one| &one.names);
@@ -117,10 +111,12 @@ async fn decide(
         }
         _ => false,
     };
-    let proved = issued.as_ref().filter(|_| certified);
-    let proved = proved.and_then(|one| one.device);
+    let proved = Certified {
+        names: certified,
+        device: issued.as_ref().and_then(|one| one.device),
+    };
     let found = match &tenant {
-        Some(tenant) => find(core, tenant, &name, identities, &shown.proof, proved, peer).await?,
+        Some(tenant) => find(core, tenant, cpe, &shown.proof, proved, peer).await?,
         None => Found::default(),
     };
     if !(certified && found.known.is_some()) {
@@ -156,8 +152,8 @@ async fn decide(
     let tenant = &decision.tenant;
     let device = match decision.who {
         Who::Known(device) => {
-            if let Some(identity) = &found.joins {
-                join::join(store, tenant, device, identity, cpe).await?;
+            if let (Some(known), Some(identity)) = (found.known, &found.joins) {
+                join::join(store, tenant, known, identity, cpe).await?;
             }
             device
         }
@@ -166,6 +162,7 @@ async fn decide(
                 vouched: false,
                 protocol: "cwmp",
                 transport: TRANSPORT,
+                peer: peer.to_string(),
                 description: description(cpe),
                 identities: found.identities,
             };

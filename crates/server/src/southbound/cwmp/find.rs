@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use ::cwmp::rpc::DeviceId as Cpe;
 use fleet::matching::Verdict;
 use fleet::onboarding::Known;
 use fleet::{DeviceId, Identity, IdentityKind, TenantId};
@@ -12,6 +13,7 @@ use super::TRANSPORT;
 use super::admission::Turned;
 use super::core::Core;
 use super::door::Proof;
+use super::name;
 use crate::matching::{self, Arrival, Terms};
 use crate::southbound::admission;
 
@@ -30,17 +32,26 @@ pub struct Found {
     pub resembles: Option<(DeviceId, Identity)>,
 }
 
+/// What a client certificate that names the CPE, and counts, says.
+#[derive(Clone, Copy, Default)]
+pub struct Certified {
+    /// There is one.
+    pub names: bool,
+    /// The device for which it was issued here.
+    pub device: Option<DeviceId>,
+}
+
 /// Looks its names up, the surest first.
 pub async fn find(
     core: &Core,
     tenant: &TenantId,
-    name: &str,
-    identities: Vec<Identity>,
+    cpe: &Cpe,
     proof: &Proof,
-    certified: Option<DeviceId>,
+    certified: Certified,
     peer: SocketAddr,
 ) -> Result<Found, Turned> {
     let store = &core.store;
+    let (name, identities) = (name::of(cpe), name::identities(cpe));
     // Its own credential, and the name under which it came with it the last time.
     if let Some(seen) = proof.seen().filter(|seen| seen.path.endpoint_id == name) {
         return Ok(Found {
@@ -53,7 +64,7 @@ pub async fn find(
     let proved = match proof {
         Proof::Device { device, .. } => Some(*device),
         // Its certificate was issued here for this device, whatever it has come over until now.
-        _ => certified,
+        _ => certified.device.filter(|_| certified.names),
     };
     let mut free = Vec::with_capacity(identities.len());
     let classed = identities
@@ -87,27 +98,54 @@ pub async fn find(
             device: None,
         };
         let (terms, by) = (Terms::of(&core.config), identity.kind);
-        let verdict = match path.is_some() || proved == Some(device) {
+        // A serial number is easily claimed, but not with a certificate that says it.
+        let verdict = match path.is_some() || proved == Some(device) || certified.names {
             true => Verdict::Same,
             false => matching::judge(store, &terms, tenant, arrival, device, by).await?,
         };
         match verdict {
-            Verdict::Same => {
-                return Ok(Found {
-                    known: Some(admission::known(device, path.as_ref())),
-                    joins: path.is_none().then_some(identity),
-                    path,
-                    ..Found::default()
-                });
-            }
+            Verdict::Same => return same(store, tenant, device, path, identity).await,
             // It is registered under the names that nobody else has, and a person decides.
             Verdict::Ask => resembles = resembles.or(Some((device, identity))),
             Verdict::Different => {}
         }
     }
+    // It was registered by the name that it has in USP, and nobody has come as yet who told a serial number.
+    let endpoints = match certified.names {
+        true => name::endpoints(cpe),
+        false => Vec::new(),
+    };
+    for endpoint in endpoints {
+        let identity = Identity::endpoint(&endpoint);
+        if let Some(device) = store.device_by_identity(tenant, &identity).await? {
+            let path = store.path(tenant, device, TRANSPORT).await?;
+            return same(store, tenant, device, path, identity).await;
+        }
+    }
     Ok(Found {
         identities: free,
         resembles,
+        ..Found::default()
+    })
+}
+
+/// It is this device. One that has not come over CWMP, and is to come with a certificate, is to do so here too.
+async fn same(
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+    path: Option<PathRecord>,
+    by: Identity,
+) -> Result<Found, Turned> {
+    let mut known = admission::known(device, path.as_ref());
+    if path.is_none() {
+        let others = store.path_list(tenant, device).await?;
+        known.certificate_required = others.iter().any(|path| path.certificate_required);
+    }
+    Ok(Found {
+        known: Some(known),
+        joins: path.is_none().then_some(by),
+        path,
         ..Found::default()
     })
 }

@@ -2,27 +2,34 @@
 //! [`crate::matching`].
 
 use ::cwmp::rpc::DeviceId as Cpe;
-use fleet::{DeviceId, Event, EventKind, Identity, TenantId};
+use fleet::onboarding::Known;
+use fleet::{Event, EventKind, Identity, TenantId};
 use serde_json::json;
-use store::Store;
+use store::{PathSetup, Store};
 
-use super::TRANSPORT;
+use super::{TRANSPORT, name};
 use crate::state::now;
 
-/// Notes that it does: it has its name there from now on, and comes over both.
+/// Notes that it does: it has its name there from now on, and comes over both. Where a certificate is required of it,
+/// it is here too.
 pub async fn join(
     store: &Store,
     tenant: &TenantId,
-    device: DeviceId,
+    known: Known,
     by: &Identity,
     cpe: &Cpe,
 ) -> store::Result<()> {
-    let identities = Identity::of_cpe(
-        &cpe.manufacturer,
-        &cpe.oui,
-        &cpe.product_class,
-        &cpe.serial_number,
-    );
+    let device = known.device;
+    if known.certificate_required {
+        let setup = PathSetup {
+            transport: TRANSPORT.to_owned(),
+            endpoint_id: name::of(cpe),
+            dial_url: None,
+            certificate_required: true,
+        };
+        store.path_expect(tenant, device, setup).await?;
+    }
+    let identities = name::identities(cpe);
     let event = Event::new(tenant.clone(), now(), EventKind::DeviceMerged)
         .device(device)
         .data(json!({

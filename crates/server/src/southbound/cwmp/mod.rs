@@ -77,6 +77,9 @@ use wake::Waker;
 /// The name of the way to CPEs, in the store.
 pub(crate) const TRANSPORT: &str = "cwmp";
 
+/// What is kept of its path under this name: the version that it spoke the last time, `1.0` to `1.4`.
+pub(crate) const VERSION: &str = "cwmp_version";
+
 /// What the ACS needs.
 pub struct Setup {
     /// What is remembered.

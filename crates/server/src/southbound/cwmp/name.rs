@@ -14,6 +14,31 @@ pub fn of(cpe: &Cpe) -> String {
     parts.join("-")
 }
 
+/// What it is known by, the surest name first.
+pub fn identities(cpe: &Cpe) -> Vec<Identity> {
+    Identity::of_cpe(
+        &cpe.manufacturer,
+        &cpe.oui,
+        &cpe.product_class,
+        &cpe.serial_number,
+    )
+}
+
+/// The endpoint ids that it may have in USP, as TR-369 has them written (2.2.2).
+pub fn endpoints(cpe: &Cpe) -> Vec<String> {
+    let (oui, class, serial) = (&cpe.oui, &cpe.product_class, &cpe.serial_number);
+    let oui = oui.trim().to_ascii_uppercase();
+    let class = encoded(class.trim()).replace('-', "%2D");
+    let serial = encoded(serial.trim());
+    match identities(cpe).is_empty() {
+        true => Vec::new(),
+        false => vec![
+            format!("os::{oui}-{serial}"),
+            format!("ops::{oui}-{class}-{serial}"),
+        ],
+    }
+}
+
 /// Whether a name in a certificate is that of the CPE: `OUI-SerialNumber`,
 /// `OUI-ProductClass-SerialNumber`, percent-encoded where the device found that necessary, or the
 /// endpoint id that it has in USP.
@@ -36,6 +61,11 @@ pub fn is_of(name: &str, cpe: &Cpe) -> bool {
         || (!class.is_empty() && same(format!("{oui}-{class}-{serial}")))
 }
 
+fn encoded(text: &str) -> String {
+    let encoded: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    encoded.replace('+', "%20").replace('*', "%2A")
+}
+
 fn decoded(text: &str) -> String {
     // A plus sign is one here.
     let text = text.replace('+', "%2B");
@@ -50,6 +80,20 @@ fn decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cpe_has_these_names_in_usp() {
+        let cpe = Cpe {
+            oui: "00256d".into(),
+            product_class: "Box-1 *".into(),
+            serial_number: "S/1-2".into(),
+            ..Cpe::default()
+        };
+        let wanted = ["os::00256D-S%2F1-2", "ops::00256D-Box%2D1%20%2A-S%2F1-2"];
+        assert_eq!(endpoints(&cpe), wanted);
+        assert!(wanted.iter().all(|id| usp::EndpointId::parse(id).is_ok()));
+        assert_eq!(endpoints(&Cpe::default()), [""; 0]);
+    }
 
     #[test]
     fn a_certificate_names_a_device_in_the_forms_of_the_field() {

@@ -14,6 +14,7 @@ use fleet::onboarding::Refusal;
 use http::StatusCode;
 use serde_json::json;
 
+use super::VERSION;
 use super::admission::{self, Turned};
 use super::conversation::quirks::{Challenge, Cookies, Quirks};
 use super::core::{Core, Stop};
@@ -131,6 +132,7 @@ impl Running {
         }
         self.who = Some(inform.device_id.clone());
         let (quirks, packs) = self.quirks(&inform);
+        self.info[VERSION] = json!(version.as_str());
         if !packs.is_empty() {
             self.info["quirk_packs"] = json!(packs);
         }

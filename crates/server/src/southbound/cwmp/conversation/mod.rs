@@ -3,6 +3,7 @@
 //!
 //! Not here: sessions and turns (the task of the session), what an operation means (crate `fleet`).
 
+mod ahead;
 #[cfg(test)]
 #[path = "tests/begin.rs"]
 mod begin;
@@ -74,4 +75,4 @@ mod windows;
 mod world;
 mod write;
 
-pub use operate::objection;
+pub use ahead::{begins_within, objection};

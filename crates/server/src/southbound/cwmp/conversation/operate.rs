@@ -12,6 +12,7 @@ use cwmp::value::{Timestamp, Url};
 use fleet::southbound::{CommandOutcome, Failure, Fault};
 
 use super::super::AskError;
+use super::ahead::too_new;
 use super::get::fault;
 use super::known::Known;
 use super::line::{Line, unusable};
@@ -42,7 +43,7 @@ pub enum Plan {
 }
 
 /// Arguments of a command.
-struct Args<'a>(&'a BTreeMap<String, String>);
+pub(super) struct Args<'a>(pub(super) &'a BTreeMap<String, String>);
 
 impl Args<'_> {
     fn text(&self, name: &str) -> String {
@@ -87,14 +88,10 @@ pub async fn plan(
     Ok(
         match planned(line, known, command, key, args, firmware).await? {
             // It would be asked for ever and never sent.
-            Plan::Method(request, _) if request.method().since() > line.version() => {
-                let (method, version) = (request.method(), line.version());
-                let words = match method {
-                    Method::ScheduleDownload => format!("CWMP {version} has no time windows"),
-                    method => format!("CWMP {version} has no {method}"),
-                };
-                Plan::No(fault(FaultCode::METHOD_NOT_SUPPORTED, words))
-            }
+            Plan::Method(request, work) => match too_new(&request, line.version()) {
+                Some(fault) => Plan::No(fault),
+                None => Plan::Method(request, work),
+            },
             plan => plan,
         },
     )
@@ -146,21 +143,6 @@ async fn planned(
     })
 }
 
-/// Why a command would be refused before anything is sent, as far as its arguments tell.
-pub fn objection(command: &str, args: &BTreeMap<String, String>) -> Option<String> {
-    let (object, name) = fleet::model::split(command)?;
-    let (all, args) = (args, Args(args));
-    let judged = match (dm::path::supported_text(object).as_str(), name) {
-        (dm::mapping::DEVICE_ROOT, question::ATTRIBUTES) => question::listed(all).map(drop),
-        ("Device.DeviceInfo.VendorConfigFile.{i}.", "Backup()")
-        | ("Device.DeviceInfo.VendorLogFile.{i}.", "Upload()") => {
-            upload(String::new(), "", &args).map(drop)
-        }
-        (object, name) => method(object, name, "", &args, "").map(drop),
-    };
-    judged.err().map(|fault| fault.message)
-}
-
 fn unknown() -> Fault {
     let words = "CWMP has nothing that does this";
     fault(FaultCode::METHOD_NOT_SUPPORTED, words)
@@ -176,7 +158,7 @@ fn row(command: &str) -> &str {
         .unwrap_or_default()
 }
 
-fn method(
+pub(super) fn method(
     object: &str,
     name: &str,
     key: &str,
@@ -276,7 +258,7 @@ fn method(
     }
 }
 
-fn upload(file_type: String, key: &str, args: &Args<'_>) -> Result<Upload, Fault> {
+pub(super) fn upload(file_type: String, key: &str, args: &Args<'_>) -> Result<Upload, Fault> {
     Ok(Upload {
         command_key: wire_key(key),
         file_type,

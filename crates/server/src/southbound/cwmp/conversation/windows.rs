@@ -19,7 +19,7 @@ pub const INPUTS: [&str; 5] = [
     "TimeWindow.{i}.MaxRetries",
 ];
 
-/// How a download runs in its window: TR-181's word and that of CWMP. Those of vendors are the same.
+/// How a download runs in its window: TR-181's word and that of CWMP.
 const MODES: [(&str, &str); 4] = [
     ("AnyTime", "1 At Any Time"),
     ("Immediately", "2 Immediately"),
@@ -65,13 +65,12 @@ pub fn windows(args: &BTreeMap<String, String>) -> Result<Vec<TimeWindowStruct>,
             let words = "its End has to come after its Start, and that not before the End of the window before";
             return Err(no(format!("TimeWindow.{row}.: {words}")));
         }
-        let (_, mode) = of("Mode");
-        let known = MODES.iter().find(|(ours, _)| *ours == mode);
-        let mode = match (mode, known) {
-            ("", _) => MODES[0].1,
-            (_, Some((_, theirs))) => theirs,
-            (other, None) => other,
-        };
+        let (name, told) = of("Mode");
+        let mode = mode(told).ok_or_else(|| {
+            let known = MODES.map(|(ours, _)| ours).join(", ");
+            let words = "none of a vendor, which begins with X";
+            no(format!("{name} is none of {known}, and {words}: `{told}`"))
+        })?;
         let (name, retries) = of("MaxRetries");
         let wrong = |_| no(format!("{name} is no number: `{retries}`"));
         let retries = match retries {
@@ -87,6 +86,18 @@ pub fn windows(args: &BTreeMap<String, String>) -> Result<Vec<TimeWindowStruct>,
         });
     }
     Ok(windows)
+}
+
+/// The word of CWMP for a mode. Those of vendors are the same in both.
+fn mode(told: &str) -> Option<&str> {
+    let known = MODES
+        .iter()
+        .find(|(ours, theirs)| *ours == told || *theirs == told);
+    match (told, known) {
+        ("", _) => Some(MODES[0].1),
+        (_, Some((_, theirs))) => Some(theirs),
+        _ => told.starts_with(['X', 'x']).then_some(told),
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +129,8 @@ mod tests {
         assert_eq!(retries.collect::<Vec<_>>(), [-1, 3]);
         assert_eq!(found[1].user_message, "now?");
         assert_eq!(windows(&BTreeMap::new()), Ok(Vec::new()));
+        assert_eq!(mode("3 When Idle"), Some("3 When Idle"));
+        assert_eq!(mode("X_00256D_AtNight"), Some("X_00256D_AtNight"));
     }
 
     /// `TIME_WINDOWS_MAX`
@@ -133,6 +146,10 @@ mod tests {
             (
                 &[("1.Begin", "60")][..],
                 "TimeWindow.1.Begin is no argument of a time window",
+            ),
+            (
+                &[("1.Mode", "Bogus")][..],
+                "TimeWindow.1.Mode is none of AnyTime, Immediately, WhenIdle",
             ),
             (&[("1.End", "0")], "after its Start"),
             (&[("2.Start", "30"), ("2.End", "90")], "window before"),
