@@ -93,6 +93,13 @@ impl<T: Eq + Hash + Clone> Slots<T> {
         Some(self.slot(tenant.clone()))
     }
 
+    /// How many a tenant has, and how many are free.
+    pub fn room(&self, tenant: &T) -> (usize, usize) {
+        let inner = self.lock();
+        let held = inner.tenants.get(tenant).map_or(0, |share| share.held);
+        (held, inner.free)
+    }
+
     fn slot(&self, tenant: T) -> Slot<T> {
         let slots = self.clone();
         Slot {

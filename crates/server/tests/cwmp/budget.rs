@@ -26,6 +26,15 @@ async fn beyond_the_budget_devices_are_told_when_to_come_again_and_others_are_no
     let wait: u64 = shed.header("Retry-After").unwrap().parse().unwrap();
     assert!((5..=30).contains(&wait), "{wait}");
     world.refused("too-many-sessions").await;
+    let since = fleet::Timestamp::default();
+    let found = world
+        .store
+        .refusal_list(Some(&world.tenant), since, 100)
+        .await;
+    let words = &found.unwrap()[0].last.detail;
+    let said =
+        "its tenant has 2 of the 4 sessions that there may be, and 2 are left for all others";
+    assert!(words.contains(said), "{words}");
     // One tenant that is alone gets half of it; the other one finds room.
     let mut neighbour = Cpe::new(world.http, "S1").await.with("other", &key);
     assert_eq!(neighbour.come().await.status, 200);

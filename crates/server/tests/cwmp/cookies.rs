@@ -64,6 +64,51 @@ async fn who_proves_to_be_another_device_gets_nothing_of_the_session_whose_cooki
 }
 
 #[tokio::test]
+async fn who_showed_what_was_right_once_is_looked_at_again() {
+    let world = world(|_, _| {}).await;
+    let (mut own, _) = owner(&world, "S1").await;
+    let (mut other, _) = owner(&world, "S2").await;
+    let asked = other.post(&[], "").await;
+    let digest = |one: &Challenge| one.scheme == "digest";
+    let challenge = asked.challenges().into_iter().find(digest).unwrap();
+    let used = other.digest(&challenge);
+    let unknown = crate::raw::envelope("8", "<cwmp:X_Dance/>");
+    let shows = async |other: &mut Cpe, proof: &str| {
+        let headers = [("Authorization", proof)];
+        other.post(&headers, &unknown).await.status
+    };
+    let headers = [("Authorization", used.as_str())];
+    assert_eq!(other.post(&headers, "").await.status, 204);
+    assert_eq!(own.come().await.status, 200);
+    other.cookie = own.cookie.clone();
+    other.reconnect().await;
+    // Used before, it proves nothing; asked anew its device would show the next one.
+    assert_eq!(shows(&mut other, &used).await, 200);
+    let next = other.digest(&challenge);
+    assert_eq!(shows(&mut other, &next).await, 403);
+    own.reconnect().await;
+    own.finish().await;
+}
+
+/// `FAILURES_BURST`
+#[tokio::test]
+async fn wrong_credentials_count_where_a_cookie_has_let_them_in_too() {
+    let world = world(|_, limits| limits.failures_burst = 2).await;
+    let mut own = world.cpe("S1").await;
+    assert_eq!(own.come().await.status, 200);
+    let unknown = crate::raw::envelope("8", "<cwmp:X_Dance/>");
+    for password in ["one", "two"] {
+        let basic = cwmp::auth::basic::authorization("S2", password);
+        let answer = own.post(&[("Authorization", &basic)], &unknown).await;
+        assert_eq!(answer.status, 200);
+    }
+    let mut late = world.cpe("S3").await;
+    assert_eq!(late.come().await.status, 503);
+    world.refused("too-many-failures").await;
+    own.finish().await;
+}
+
+#[tokio::test]
 async fn a_device_of_another_tenant_gets_nothing_of_it_and_does_not_hear_whose_it_is() {
     let world = world(|_, _| {}).await;
     let beta = TenantId::parse("beta").unwrap();

@@ -9,6 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use server::Config;
 use server::config::DeviceTls;
 use server::southbound::cwmp::limits::Limits;
 use server::{secret, state::now};
@@ -18,7 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::raw::Wire;
-use crate::rig::{World, world};
+use crate::rig::{World, until, world};
 
 /// An authority that issues what a test wants.
 struct Authority {
@@ -69,9 +70,13 @@ async fn secured(authority: &Authority) -> World {
 }
 
 async fn secured_with(authority: &Authority, change: impl FnOnce(&mut Limits)) -> World {
+    secured_as(authority, |_, limits| change(limits)).await
+}
+
+async fn secured_as(authority: &Authority, change: impl FnOnce(&mut Config, &mut Limits)) -> World {
     let own = authority.issue("server");
     world(|config, limits| {
-        change(limits);
+        change(config, limits);
         config.cwmp.tls_listen = Some("127.0.0.1:0".parse().unwrap());
         config.cwmp.tls = Some(DeviceTls {
             certificate: own.certificate,
@@ -265,6 +270,48 @@ async fn a_certificate_of_another_device_gets_nothing_of_the_session_whose_cooki
     // Its own, and the session is as it was.
     assert_eq!(shown("00256D-Box-S1").await, 200);
     own.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_goes_on_over_another_proxy_that_shows_a_certificate_of_its_own() {
+    let authority = Authority::new();
+    let proxies = |config: &mut Config, _: &mut Limits| {
+        config.cwmp.proxies = vec!["127.0.0.1".parse().unwrap()];
+    };
+    let world = secured_as(&authority, proxies).await;
+    let cpe = world.cpe("S1").await;
+    let (basic, inform) = (cpe.basic(), cpe.inform());
+    let over = async |name: &str, more: (&str, &str), body: &str| {
+        let issued = authority.issue(name);
+        let wire = connect(&world, &authority.file(), Some(&issued)).await;
+        let from = ("X-Forwarded-For", "203.0.113.1");
+        wire.unwrap().post("/cwmp/acme", &[from, more], body).await
+    };
+    let informed = over("north", ("Authorization", basic.as_str()), &inform).await;
+    assert_eq!(informed.status, 200);
+    let cookie = informed.cookie().unwrap();
+    let unknown = crate::raw::envelope("8", "<cwmp:X_Dance/>");
+    let next = over("south", ("Cookie", cookie.as_str()), &unknown).await;
+    assert_eq!(next.status, 200);
+}
+
+#[tokio::test]
+async fn a_name_that_a_certificate_has_twice_is_told_once() {
+    let authority = Authority::new();
+    let world = secured(&authority).await;
+    let twice = authority.issue("localhost");
+    let wire = connect(&world, &authority.file(), Some(&twice)).await;
+    let inform = crate::raw::inform("00256D", "Box", "S1", "2 PERIODIC");
+    let refused = wire.unwrap().post("/cwmp/acme", &[], &inform).await;
+    assert_eq!(refused.status, 401);
+    let words = until("it is told", || async {
+        let since = fleet::Timestamp::default();
+        let found = world.store.refusal_list(Some(&world.tenant), since, 100);
+        let first = found.await.unwrap().into_iter().next();
+        first.map(|record| record.last.detail)
+    })
+    .await;
+    assert_eq!(words, "its certificate is for localhost");
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 //! one was at.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use fleet::operation::Request;
 use fleet::southbound::PathValue;
@@ -28,9 +27,6 @@ const NAMES: [(&str, bool); 9] = [
     ("Device.NAT.PortMapping.1.", true),
     ("Device.NAT.PortMapping.1.Description", true),
 ];
-
-/// How long a device takes before it is asked.
-const MOMENT: Duration = Duration::from_millis(200);
 
 fn tenant() -> TenantId {
     TenantId::parse("default").unwrap()
@@ -271,8 +267,13 @@ async fn what_a_session_was_asked_and_did_not_answer_is_gone_on_with_in_the_one_
             cpe.goes_on(Some(cut)).await;
             let first = std::mem::take(&mut cpe.asked);
             cpe.comes().await;
-            // What is said to the session that is over has the time to come to this one.
-            tokio::time::sleep(MOMENT).await;
+            // What is said to the session that is over comes to this one: the first two are at their end, and told of.
+            until("the session that was cut is over", async || {
+                let (store, tenant) = (world.store(), tenant());
+                let listed = store.management_session_list(&tenant, device, None, 10);
+                listed.await.unwrap().len() >= 2
+            })
+            .await;
             cpe.goes_on(None).await;
             let record = async || {
                 let record = world.store().operation(&tenant(), operation).await;

@@ -72,8 +72,10 @@ pub async fn admit(
     peer: SocketAddr,
     info: &serde_json::Value,
 ) -> Result<Admitted, Turned> {
-    for _ in 0..ADMISSION_TRIES_MAX {
-        if let Some(admitted) = decide(core, shown, cpe, peer, info).await? {
+    for tries in 0..ADMISSION_TRIES_MAX {
+        // It comes in once, however often it is looked at.
+        let counts = tries == 0;
+        if let Some(admitted) = decide(core, shown, cpe, peer, info, counts).await? {
             return Ok(admitted);
         }
     }
@@ -81,13 +83,14 @@ pub async fn admit(
     Err(Turned::Later(why.to_owned()))
 }
 
-/// `None` where one of its names led to no device before, and does now.
+/// `None` where one of its names led to no device before, and does now. A use of a setup key counts, or did already.
 async fn decide(
     core: &Arc<Core>,
     shown: &Shown,
     cpe: &Cpe,
     peer: SocketAddr,
     info: &serde_json::Value,
+    counts: bool,
 ) -> Result<Option<Admitted>, Turned> {
     let store = &core.store;
     if core.shutdown.is_cancelled() {
@@ -121,7 +124,7 @@ async fn decide(
     };
     if !(certified && found.known.is_some()) {
         Uses::judge(&mut credential, used_up, found.path.as_ref());
-        if found.path.is_none() {
+        if counts && found.path.is_none() {
             // Those that are known come at every interval with it, where they take no credential
             // of their own: that is no onboarding.
             core.door.uses.count(&mut credential);

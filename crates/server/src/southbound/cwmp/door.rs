@@ -309,7 +309,7 @@ pub fn user(authorization: &str) -> Option<String> {
     }
 }
 
-/// What a request proves.
+/// What a request proves. What is wrong counts for its network, also where a cookie has let the request in already.
 pub async fn authenticate(core: &Core, request: &Request<'_>) -> Result<Shown, Denied> {
     let hint = request.hint();
     let shows = request.authorization.is_some()
@@ -329,8 +329,7 @@ pub async fn authenticate(core: &Core, request: &Request<'_>) -> Result<Shown, D
     proved
 }
 
-/// The same for a request that its cookie has let in already. Nothing is counted: what is wrong opens nothing.
-pub async fn prove(core: &Core, request: &Request<'_>) -> Result<Shown, Denied> {
+async fn prove(core: &Core, request: &Request<'_>) -> Result<Shown, Denied> {
     let hint = request.hint();
     let shown = |proof, user: &str, authorized| Shown {
         proof,

@@ -184,8 +184,15 @@ async fn handshake(
         Ok(Ok(stream)) => {
             let chain = stream.get_ref().1.peer_certificates();
             if let Some(certificate) = chain.and_then(|chain| chain.first())
-                && let Ok(names) = tls::certificate_names(certificate)
+                && let Ok(all) = tls::certificate_names(certificate)
             {
+                // Many have the same name as their common name and beside it.
+                let mut names: Vec<String> = Vec::with_capacity(all.len());
+                for name in all {
+                    if !names.contains(&name) {
+                        names.push(name);
+                    }
+                }
                 about.certificate = Some(Arc::new(ClientCertificate {
                     names,
                     fingerprint: tls::fingerprint(certificate),

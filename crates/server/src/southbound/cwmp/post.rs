@@ -392,13 +392,15 @@ impl Asking {
         let certificate = shown.certificate.as_ref().map(|one| one.fingerprint);
         let whose = Whose::new(owner.clone(), certificate, self.shows().mark());
         let slot = core.budget.try_take(&owner).ok_or_else(|| {
-            let max = core.limits.sessions_max;
-            (
-                "too-many-sessions",
-                format!(
-                    "no room now: there may be {max}, and no tenant has more than are left for the others"
+            let (max, (held, free)) = (core.limits.sessions_max, core.budget.room(&owner));
+            let detail = match free {
+                0 => format!("no room now: all {max} sessions that there may be are open"),
+                _ => format!(
+                    "no room now: its tenant has {held} of the {max} sessions that there may be, and {free} are left \
+                     for all others; it may have half of what those leave"
                 ),
-            )
+            };
+            ("too-many-sessions", detail)
         })?;
         let user_agent = self.header(USER_AGENT).unwrap_or_default();
         let new = New {

@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::super::answers::{Reaction, closing, status};
 use super::super::body::{self, Bounds};
 use super::super::core::Culprit;
-use super::super::door::{self, Proof};
+use super::super::door::{self, Denied, Proof};
 use super::super::limits::DRAINED_BYTES_MAX;
 use super::super::sessions::Handle;
 use super::Asking;
@@ -18,11 +18,18 @@ impl Asking {
     pub(super) async fn stranger(&self, session: &Handle) -> Option<Culprit> {
         let (request, whose) = (self.shows(), &session.whose);
         let mark = request.mark().filter(|mark| whose.is_news(mark))?;
-        let certificate = request.certificate.filter(|one| whose.is_of_another(one));
-        let shown = door::prove(self.core(), &request).await.ok();
+        // That of a proxy says nothing of the device.
+        let certificate = request.certificate.filter(|_| !self.line.proxied);
+        let certificate = certificate.filter(|one| whose.is_of_another(one));
+        let proved = door::authenticate(self.core(), &request).await;
+        // What cannot be known now, or was right once, may prove something the next time.
+        let is_known = matches!(proved, Ok(_) | Err(Denied::Wrong { .. }));
+        let shown = proved.ok();
         let proof = shown.as_ref().map(|shown| &shown.proof);
         if certificate.is_none() && !proof.is_some_and(|proof| whose.is_anothers(proof)) {
-            whose.looked_at(mark);
+            if is_known {
+                whose.looked_at(mark);
+            }
             return None;
         }
         let mut culprit = Culprit::at(self.peer);
