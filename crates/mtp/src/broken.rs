@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use crate::{outgoing::Stalled, stream, ws::Violation};
+use crate::{outgoing::Stalled, stream, whole::TooSlow, ws::Violation};
 
 /// Bytes that are no packet or frame, or none that may be; says what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,9 @@ pub enum LinkError {
     /// Nothing was heard within the keep-alive time, or no answer to a ping came.
     #[error("the peer has been silent for {} s", .0.as_secs())]
     PeerSilent(Duration),
+    /// The peer sent a piece of something and never the rest: [`RECORD_TIME_MAX`](crate::limits::RECORD_TIME_MAX).
+    #[error("what the peer sends was not whole {} s after it began (RECORD_TIME_MAX)", .0.as_secs())]
+    PeerTrickles(Duration),
     /// The server ended it, for this reason.
     #[error("the server closed the connection: {0}")]
     Closed(String),
@@ -50,6 +53,8 @@ impl LinkError {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         match inner {
             Some(Violation(what)) => Self::PeerMisbehaved(what),
+            // No end that anybody meant.
+            None if error.kind() == io::ErrorKind::ConnectionReset => Self::Io(error),
             None if stream::is_end(&error) => Self::Gone,
             None => Self::Io(error),
         }
@@ -59,6 +64,12 @@ impl LinkError {
 impl From<Stalled> for LinkError {
     fn from(Stalled(limit): Stalled) -> Self {
         Self::PeerStalled(limit)
+    }
+}
+
+impl From<TooSlow> for LinkError {
+    fn from(TooSlow(limit): TooSlow) -> Self {
+        Self::PeerTrickles(limit)
     }
 }
 

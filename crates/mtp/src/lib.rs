@@ -20,5 +20,6 @@ pub mod stomp;
 pub mod stream;
 pub mod tls;
 pub mod uds;
+mod whole;
 mod words;
 pub mod ws;

@@ -9,6 +9,10 @@ use std::time::Duration;
 /// one is closed as "too big" (1009) and not as unparsable (1003).
 pub const RECORD_BYTES_MAX: usize = usp::limits::RECORD_BYTES_MAX;
 
+/// How long a Record may take from its first byte to its last, over any transport; with MQTT and STOMP, the packet or
+/// frame that it comes in. The largest one has come by then over 70 kbit/s.
+pub const RECORD_TIME_MAX: Duration = Duration::from_secs(600);
+
 /// The most fragments one Record may come in. Small devices send 1 to 4 KiB pieces, which makes a
 /// few thousand for the largest Record; empty fragments without end must not keep a link busy.
 pub const FRAGMENTS_MAX: u32 = 16_384;

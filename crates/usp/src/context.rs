@@ -56,6 +56,9 @@ pub struct Context {
     /// Late records since the last one in time.
     late: u32,
     failures: u32,
+    /// The peer has proved who it is in an encrypted one. From then on nothing in plain text is the peer's, in whichever
+    /// context: anybody on the way could have made it.
+    secured: bool,
     /// When we last opened one.
     opened: Option<Instant>,
     /// The largest session id there was.
@@ -84,6 +87,7 @@ impl Context {
             ended: VecDeque::new(),
             late: 0,
             failures: 0,
+            secured: false,
             opened: None,
             newest: 0,
             next: 1,
@@ -108,6 +112,11 @@ impl Context {
             State::Open(open) => open.security == PayloadSecurity::TLS12,
             _ => false,
         }
+    }
+
+    /// Whether the peer has proved who it is in an encrypted one, this or one before.
+    pub fn is_secured(&self) -> bool {
+        self.secured
     }
 
     /// Failures in a row (`CurrentRetryCount`).
@@ -179,6 +188,12 @@ impl Context {
             // Keys are made in the context that they are for: where there is one, these are late or anybody's.
             return Ok(false);
         }
+        if self.secured
+            && security != PayloadSecurity::TLS12
+            && self.session_id() != Some(content.session_id)
+        {
+            return self.late(Failure::Security);
+        }
         if content.session_id <= 1 {
             return Err(Failure::SessionId);
         }
@@ -196,7 +211,9 @@ impl Context {
             return Err(Failure::Security);
         }
         open.stale |= expired(&self.config, open, now);
-        let proved = open.receive(now, Held::new(content, proof), &limit, &mut self.events)?;
+        let proved = open.receive(now, Held::new(content, proof), &limit, &mut self.events);
+        self.secured |= open.is_secured();
+        let proved = proved?;
         if open.exhausted {
             self.end(Failure::Exhausted);
             self.begin(None);
@@ -249,11 +266,7 @@ impl Context {
             }
         }
         if ended {
-            self.late += 1;
-            if self.late > limits::CONTEXT_LATE_MAX {
-                return Err(Failure::Ended);
-            }
-            return Ok(false);
+            return self.late(Failure::Ended);
         }
         if !self.config.payload.allows(security) {
             return Err(Failure::Security);
@@ -267,12 +280,21 @@ impl Context {
         Ok(true)
     }
 
+    /// A record counts for nothing. After many in a row the peer means it, and does not know how we stand.
+    fn late(&mut self, otherwise: Failure) -> Result<bool, Failure> {
+        self.late += 1;
+        match self.late > limits::CONTEXT_LATE_MAX {
+            true => Err(otherwise),
+            false => Ok(false),
+        }
+    }
+
     /// Opens a context, ours or the peer's.
     fn begin(&mut self, theirs: Option<(u64, PayloadSecurity)>) {
         self.forget();
         let ours = theirs.is_none();
         let (id, security) =
-            theirs.unwrap_or_else(|| (self.fresh_id(), self.config.payload.ours()));
+            theirs.unwrap_or_else(|| (self.fresh_id(), self.config.payload.ours(self.secured)));
         self.newest = self.newest.max(id);
         if ours {
             self.opened = Some(self.now);

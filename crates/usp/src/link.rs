@@ -193,6 +193,14 @@ impl Link {
                 self.refuse_record(&record, ErrorCode::SECURE_SESSION_REQUIRED, text);
                 Inbound::Ignored(Ignored::NoSessionContext)
             }
+            // An answer may still come as what it answers went.
+            RecordType::NoSessionContext(ref content)
+                if self.is_secured() && codec::peek_msg(&content.payload).is_request =>
+            {
+                let text = "messages travel in the session context, which is encrypted";
+                self.refuse_record(&record, ErrorCode::SECURE_SESSION_REQUIRED, text);
+                Inbound::Ignored(Ignored::NoSessionContext)
+            }
             RecordType::NoSessionContext(content) => self.message(&content.payload, Via::Plain),
             RecordType::SessionContext(_) if mode == Mode::Forbid => {
                 // R-E2E.6a
@@ -281,9 +289,15 @@ impl Link {
         }
     }
 
-    /// The kind of record that our own messages travel in.
+    /// Whether the peer has proved who it is in an encrypted session context of this channel.
+    fn is_secured(&self) -> bool {
+        self.context.as_deref().is_some_and(Context::is_secured)
+    }
+
+    /// The kind of record that our own messages travel in. What was encrypted once does not become plain because somebody
+    /// ends the session context.
     fn via(&self) -> Via {
-        let there = |context: &Context| context.status() != Status::Down;
+        let there = |context: &Context| context.status() != Status::Down || context.is_secured();
         let used = self.context.as_deref().is_some_and(there);
         match self.contexts.mode == Mode::Require || self.wanted || used {
             true => Via::Context,

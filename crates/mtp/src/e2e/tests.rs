@@ -67,14 +67,25 @@ struct Pair {
 
 impl Pair {
     fn new(acs: Credential, cpe: Credential, mode: [Mode; 2], sign: bool) -> Self {
+        Self::with(acs, cpe, mode, sign, Payload::Tls)
+    }
+
+    /// With a controller that takes such contexts.
+    fn with(
+        acs: Credential,
+        cpe: Credential,
+        mode: [Mode; 2],
+        sign: bool,
+        payload: Payload,
+    ) -> Self {
         let signatures = match sign {
             true => Signatures::Demand,
             false => Signatures::Disregard,
         };
-        let used = |identity: Credential, mode| {
+        let used = |identity: Credential, mode, payload| {
             Arc::new(Config {
                 mode,
-                payload: Payload::Tls,
+                payload,
                 record_bytes_max: 2000,
                 sign,
                 identity: Some(Arc::new(identity)),
@@ -84,12 +95,12 @@ impl Pair {
         let [of_acs, of_cpe] = mode;
         let config = controller::Config {
             signatures,
-            contexts: used(acs, of_acs),
+            contexts: used(acs, of_acs, payload),
             ..controller::Config::default()
         };
         let agent = agent::Config {
             signatures,
-            contexts: used(cpe, of_cpe),
+            contexts: used(cpe, of_cpe, Payload::Tls),
             ..agent::Config::default()
         };
         let now = Instant::now();
@@ -398,6 +409,78 @@ fn a_record_with_a_mac_and_a_session_id_out_of_nowhere_changes_nothing() {
     assert_eq!(pair.contexts, []);
     assert_eq!(pair.answered.len(), 2);
     assert!(pair.controller.heard() > heard);
+}
+
+/// R-E2E.18, .19, .43: where signatures are not demanded, what is in plain text may be anybody's on the way. It does not
+/// take the place of what the peer has encrypted, nor does it come beside that, whatever the policy allows at first.
+#[test]
+fn what_was_encrypted_once_is_not_replaced_by_plain_text() {
+    for payload in [Payload::Tls, Payload::Either] {
+        let site = Site::new();
+        let (acs, cpe) = (site.credential(ACS), site.credential(CPE));
+        let modes = [Mode::Allow, Mode::Require];
+        let mut pair = Pair::with(acs, cpe, modes, false, payload);
+        pair.ask(2);
+        assert!(pair.controller.context_is_encrypted());
+        assert_eq!(pair.answered.len(), 1);
+        pair.contexts.clear();
+        let request = usp::Msg::request("1", msg::get(["Device."]));
+        let request = usp::codec::encode_msg(&request);
+        let forged = |content: RecordType| {
+            let record = usp::Record::new(usp::Version::V1_4, &eid(CPE), &eid(ACS), content);
+            usp::codec::encode_record(&record)
+        };
+        let context = |session_id| {
+            let content = usp::record::SessionContextRecord {
+                session_id,
+                sequence_id: 1,
+                expected_id: 1,
+                payload: vec![request.clone()],
+                ..Default::default()
+            };
+            forged(RecordType::SessionContext(content))
+        };
+        pair.now += Duration::from_secs(60);
+        for session_id in [0, 1, 7, u64::MAX] {
+            let forged = context(session_id);
+            pair.controller.handle_input(pair.now, &forged).unwrap();
+        }
+        let beside = usp::record::NoSessionContextRecord::new(request.clone());
+        let beside = forged(RecordType::NoSessionContext(beside));
+        pair.controller.handle_input(pair.now, &beside).unwrap();
+        let told = std::iter::from_fn(|| pair.controller.poll_event());
+        let told: Vec<_> = told.collect();
+        let refused = controller::Event::Ignored(Ignored::NoSessionContext);
+        assert_eq!(told, [refused], "{payload:?}");
+        pair.settle();
+        assert!(pair.controller.context_is_encrypted());
+        // Somebody ends it, or goes on until it ends: the next one is encrypted, too.
+        let end = usp::record::DisconnectRecord::new(usp::ErrorCode::SESSION_CONTEXT_ENDED, "x");
+        let end = forged(RecordType::Disconnect(end));
+        let many: Vec<_> = (0..2 * usp::limits::CONTEXT_LATE_MAX)
+            .map(|n| context(u64::from(n) + 2))
+            .collect();
+        for forged in [vec![end], many] {
+            pair.records.clear();
+            let before = pair.answered.len();
+            for forged in forged {
+                pair.controller.handle_input(pair.now, &forged).unwrap();
+            }
+            pair.ask(30);
+            assert_eq!(
+                pair.answered.len(),
+                before + 1,
+                "{payload:?} {:?}",
+                pair.contexts
+            );
+            assert!(pair.controller.context_is_encrypted());
+            assert!(
+                pair.records
+                    .iter()
+                    .all(|record| { record.payload_security == PayloadSecurity::TLS12 })
+            );
+        }
+    }
 }
 
 /// They issue for others than devices as well.

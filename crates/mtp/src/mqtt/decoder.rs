@@ -74,6 +74,11 @@ impl Decoder {
         self.unread.capacity()
     }
 
+    /// Whether a piece of a packet has come. One that is gone past holds nothing, and is as slow as it likes.
+    pub fn is_midway(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// Takes what has come.
     pub fn feed(&mut self, mut bytes: &[u8]) {
         if let Some((missing, _)) = &mut self.skipping {

@@ -203,9 +203,15 @@ async fn begin(
     pipe.skip_publishes();
     pipe.enqueue(&Packet::Connect(Box::new(connect(config))));
     pipe.flush().await?;
-    let not_accepted = |error| DialError::NotAccepted {
-        version: config.version,
-        error,
+    // A connection that is lost before it answers may have been lost for any reason.
+    let not_accepted = |error| match error {
+        LinkError::Gone | LinkError::PeerMisbehaved(_) | LinkError::Closed(_) => {
+            DialError::NotAccepted {
+                version: config.version,
+                error,
+            }
+        }
+        lost => lost.into(),
     };
     let ack = match pipe.packet().await.map_err(not_accepted)? {
         Packet::ConnAck(ack) => *ack,

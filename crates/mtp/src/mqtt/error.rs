@@ -26,6 +26,7 @@ pub(super) fn told_as(error: &LinkError) -> Option<u8> {
     match error {
         LinkError::PeerMisbehaved(_) => Some(code::PROTOCOL_ERROR),
         LinkError::LimitExceeded { limit, .. } => Some(code::of_limit(limit)),
+        LinkError::PeerTrickles(_) => Some(code::QUOTA_EXCEEDED),
         LinkError::PeerSilent(_) => Some(code::KEEP_ALIVE_TIMEOUT),
         _ => None,
     }

@@ -20,12 +20,14 @@ use crate::{
     limits::CLOSE_TIME_MAX,
     outgoing::{self, Outgoing, Queued},
     stream::{self, Stream},
+    whole::Whole,
 };
 
 /// See the module's words.
 pub struct Pipe {
     stream: Stream,
     decoder: Decoder,
+    whole: Whole,
     out: Outgoing,
     heard: Instant,
 }
@@ -36,6 +38,7 @@ impl Pipe {
         Self {
             stream,
             decoder: Decoder::new(version, packet_bytes_max),
+            whole: Whole::default(),
             out: Outgoing::default(),
             heard: now(),
         }
@@ -154,11 +157,21 @@ impl Pipe {
     pub fn poll_packet(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, LinkError>> {
         loop {
             if let Some(packet) = self.decoder.packet()? {
+                self.whole.is_whole();
                 return Poll::Ready(Ok(packet));
             }
             let decoder = &mut self.decoder;
             let take = |bytes: &[u8]| decoder.feed(bytes);
-            ready!(stream::poll_chunk(&mut self.stream, cx, take)).map_err(LinkError::lost)?;
+            match stream::poll_chunk(&mut self.stream, cx, take) {
+                Poll::Ready(read) => read.map_err(LinkError::lost)?,
+                Poll::Pending if self.decoder.is_midway() => {
+                    return Poll::Ready(Err(ready!(self.whole.poll(cx)).into()));
+                }
+                Poll::Pending => {
+                    self.whole.is_whole();
+                    return Poll::Pending;
+                }
+            }
             self.heard = now();
         }
     }

@@ -60,6 +60,11 @@ impl Decoder {
         self.unread.capacity() + self.ends.capacity() * size_of::<usize>()
     }
 
+    /// Whether a piece of a frame has come. A message that is gone past holds nothing, and is as slow as it likes.
+    pub fn is_midway(&self) -> bool {
+        self.skipping.is_none() && (self.head.is_some() || !self.unread.is_empty())
+    }
+
     /// The next whole frame; heart-beats are passed over. After an error nothing follows that could
     /// be believed.
     pub fn frame(&mut self) -> Result<Option<Frame>, LinkError> {

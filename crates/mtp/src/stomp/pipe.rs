@@ -15,12 +15,14 @@ use super::{Decoder, Frame, LinkError};
 use crate::{
     outgoing::{self, Outgoing, Queued},
     stream::{self, Stream},
+    whole::Whole,
 };
 
 /// See the module's words.
 pub struct Pipe {
     stream: Stream,
     decoder: Decoder,
+    whole: Whole,
     out: Outgoing,
     heard: Instant,
     spoken: Instant,
@@ -33,6 +35,7 @@ impl Pipe {
         Self {
             stream,
             decoder: Decoder::new(body_bytes_max),
+            whole: Whole::default(),
             out: Outgoing::default(),
             heard: now,
             spoken: now,
@@ -90,11 +93,21 @@ impl Pipe {
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, LinkError>> {
         loop {
             if let Some(frame) = self.decoder.frame()? {
+                self.whole.is_whole();
                 return Poll::Ready(Ok(frame));
             }
             let decoder = &mut self.decoder;
             let take = |bytes: &[u8]| decoder.feed(bytes);
-            ready!(stream::poll_chunk(&mut self.stream, cx, take)).map_err(LinkError::lost)?;
+            match stream::poll_chunk(&mut self.stream, cx, take) {
+                Poll::Ready(read) => read.map_err(LinkError::lost)?,
+                Poll::Pending if self.decoder.is_midway() => {
+                    return Poll::Ready(Err(ready!(self.whole.poll(cx)).into()));
+                }
+                Poll::Pending => {
+                    self.whole.is_whole();
+                    return Poll::Pending;
+                }
+            }
             self.heard = now();
         }
     }

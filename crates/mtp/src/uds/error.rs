@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 use super::frame::Malformed;
 use crate::outgoing::Stalled;
+use crate::whole::TooSlow;
 
 /// Why a link ended.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum LinkError {
     /// The peer did not read for too long while we had something to send.
     #[error("the peer has not read anything for {} s", .0.as_secs())]
     PeerStalled(Duration),
+    /// The peer sent a piece of a frame and never the rest: [`RECORD_TIME_MAX`](crate::limits::RECORD_TIME_MAX).
+    #[error("what the peer sends was not whole {} s after it began (RECORD_TIME_MAX)", .0.as_secs())]
+    PeerTrickles(Duration),
     /// The peer closed the socket.
     #[error("the peer closed the socket")]
     Gone,
@@ -70,6 +74,12 @@ pub enum BindError {
         /// What went wrong.
         reason: io::Error,
     },
+}
+
+impl From<TooSlow> for LinkError {
+    fn from(TooSlow(limit): TooSlow) -> Self {
+        Self::PeerTrickles(limit)
+    }
 }
 
 impl From<Stalled> for LinkError {

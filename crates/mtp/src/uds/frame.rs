@@ -100,6 +100,11 @@ impl Frames {
         }
     }
 
+    /// Whether a piece of a frame has come.
+    pub fn is_midway(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// Bytes that are kept.
     pub fn heap_bytes(&self) -> usize {
         self.unread.capacity() + self.frame.len()

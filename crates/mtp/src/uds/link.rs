@@ -21,6 +21,7 @@ use crate::{
     limits::{CLOSE_TIME_MAX, SEND_QUEUE_BYTES, UDS_FRAME_BYTES_MAX, UDS_HANDSHAKE_BYTES_MAX},
     outgoing::{self, Outgoing, Queued},
     stream,
+    whole::Whole,
 };
 
 /// Who the process on the other side is, as the kernel says.
@@ -38,6 +39,7 @@ pub struct Credentials {
 pub(super) struct Pipe {
     stream: UnixStream,
     frames: Frames,
+    whole: Whole,
     out: Outgoing,
 }
 
@@ -190,6 +192,7 @@ impl Pipe {
         Self {
             stream,
             frames: Frames::new(UDS_HANDSHAKE_BYTES_MAX),
+            whole: Whole::default(),
             out: Outgoing::default(),
         }
     }
@@ -247,11 +250,21 @@ impl Pipe {
     fn poll_tlv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Tlv, LinkError>> {
         loop {
             if let Some(tlv) = self.frames.next()? {
+                self.whole.is_whole();
                 return Poll::Ready(Ok(tlv));
             }
             let frames = &mut self.frames;
             let take = |bytes: &[u8]| frames.push(bytes);
-            ready!(stream::poll_chunk(&mut self.stream, cx, take)).map_err(lost)?;
+            match stream::poll_chunk(&mut self.stream, cx, take) {
+                Poll::Ready(read) => read.map_err(lost)?,
+                Poll::Pending if self.frames.is_midway() => {
+                    return Poll::Ready(Err(ready!(self.whole.poll(cx)).into()));
+                }
+                Poll::Pending => {
+                    self.whole.is_whole();
+                    return Poll::Pending;
+                }
+            }
         }
     }
 }

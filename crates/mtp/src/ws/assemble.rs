@@ -97,6 +97,11 @@ impl Assembler {
         self.message = BytesMut::new();
     }
 
+    /// Whether a piece of a Record or of a frame has come; while closing nothing is waited for but the peer's Close.
+    pub(super) fn is_midway(&self) -> bool {
+        !self.closing && (self.unfinished || self.frame.is_some() || self.header_has > 0)
+    }
+
     /// Bytes held on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         self.message.capacity() + self.control.capacity()

@@ -96,6 +96,8 @@ pub mod reason {
     pub const RECORD_TOO_BIG: &str = "record larger than the limit";
     /// 1009: see [`crate::limits::FRAGMENTS_MAX`].
     pub const TOO_MANY_FRAGMENTS: &str = "record in more fragments than the limit";
+    /// 1008: see [`crate::limits::RECORD_TIME_MAX`].
+    pub const TOO_SLOW: &str = "record not whole within the limit";
 }
 
 #[cfg(test)]

@@ -33,6 +33,10 @@ pub enum LinkError {
     /// The peer answered no ping.
     #[error("the peer has been silent for {} after a ping", about(.0))]
     PeerSilent(Duration),
+    /// The peer sent a piece of a Record and never the rest: [`RECORD_TIME_MAX`](crate::limits::RECORD_TIME_MAX). It has
+    /// been told by a Close frame.
+    #[error("what the peer sends was not whole {} after it began (RECORD_TIME_MAX)", about(.0))]
+    PeerTrickles(Duration),
     /// The connection ended without a closing handshake.
     #[error("the connection ended without a closing handshake")]
     Gone,

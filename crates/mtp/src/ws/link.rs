@@ -9,7 +9,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Instant,
 };
 
@@ -19,7 +19,7 @@ use usp::EndpointId;
 
 use super::{
     assemble::{Assembler, Event},
-    close::CloseCode,
+    close::{CloseCode, reason},
     error::LinkError,
     frame::{self, OpCode},
     keepalive::{KeepAlive, Pulse},
@@ -29,6 +29,7 @@ use crate::{
     limits::{CLOSE_REASON_BYTES_MAX, CLOSE_TIME_MAX, RECORD_BYTES_MAX, SEND_QUEUE_BYTES},
     outgoing::{self, Outgoing, Queued},
     stream::{self, Stream},
+    whole::{TooSlow, Whole},
 };
 
 /// Which end of the WebSocket this is: a client masks what it sends.
@@ -84,6 +85,7 @@ pub struct Link {
     assembler: Assembler,
     /// Bytes read beyond the last complete event; nearly always empty.
     unread: Bytes,
+    whole: Whole,
     out: Outgoing,
     /// The answer to the newest ping while older frames still wait (RFC 6455, 5.5.3).
     pong: Option<Bytes>,
@@ -131,6 +133,7 @@ impl Link {
             state: State::Open,
             assembler: Assembler::new(role == Role::Server, limits.record_bytes_max),
             unread,
+            whole: Whole::default(),
             out: Outgoing::default(),
             pong: None,
             pulse: Pulse::new(limits.keep_alive, now()),
@@ -201,7 +204,12 @@ impl Link {
     /// has not shown a sign of life since the last one.
     pub fn keep_alive(&mut self, now: Instant) -> Result<(), LinkError> {
         self.check_open()?;
-        match self.pulse.due(now) {
+        let due = self.pulse.due(now).or_else(|_| {
+            // Its owner may have been away for so long that it is we who did not listen.
+            self.take_in();
+            self.pulse.due(now)
+        });
+        match due {
             Ok(true) => self.enqueue(OpCode::Ping, &[]),
             Ok(false) => {}
             Err(error) => return Err(self.fail(error)),
@@ -244,6 +252,18 @@ impl Link {
     /// whenever it is idle.
     pub fn heap_bytes(&self) -> usize {
         self.assembler.heap_bytes() + self.out.heap_bytes() + self.unread.len()
+    }
+
+    /// Takes in what has come, a piece of it, without waiting.
+    fn take_in(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let unread = &self.unread;
+        let take = |bytes: &[u8]| [unread, bytes].concat();
+        // An error is met again by the next read.
+        if let Poll::Ready(Ok(bytes)) = stream::poll_chunk(&mut self.stream, &mut cx, take) {
+            self.unread = bytes.into();
+            self.pulse.heard(now());
+        }
     }
 
     fn check_open(&self) -> Result<(), LinkError> {
@@ -315,6 +335,7 @@ impl Link {
             match event {
                 None | Some(Event::Pong) => {}
                 Some(Event::Record(record)) => {
+                    self.whole.is_whole();
                     return Poll::Ready(Ok(Some(Incoming::Record(record))));
                 }
                 Some(Event::Ping(payload)) => self.pong = Some(payload),
@@ -362,12 +383,24 @@ impl Link {
             unread,
             ..
         } = self;
-        let event = ready!(stream::poll_chunk(stream, cx, |mut input| {
+        let event = match stream::poll_chunk(stream, cx, |mut input| {
             let event = assembler.feed(&mut input);
             *unread = Bytes::copy_from_slice(input);
             event
-        }));
-        let event = event.map_err(lost)?;
+        }) {
+            Poll::Ready(event) => event.map_err(lost)?,
+            Poll::Pending if self.assembler.is_midway() => {
+                let TooSlow(time) = ready!(self.whole.poll(cx));
+                self.whole.is_whole();
+                let outcome = Outcome::Failed(LinkError::PeerTrickles(time));
+                self.start_closing(CloseCode::Policy, reason::TOO_SLOW, true, outcome);
+                return Poll::Ready(Ok(None));
+            }
+            Poll::Pending => {
+                self.whole.is_whole();
+                return Poll::Pending;
+            }
+        };
         self.pulse.heard(now());
         Poll::Ready(Ok(self.judged(event)))
     }
@@ -423,4 +456,46 @@ fn lost(error: io::Error) -> LinkError {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt, net::TcpListener, net::TcpStream};
+
+    use super::*;
+    use crate::limits::{KEEP_ALIVE_INTERVAL, PONG_TIME_MAX};
+
+    /// Its owner was away: what the peer has said by then counts.
+    #[tokio::test]
+    async fn a_pong_that_nobody_has_read_yet_is_a_sign_of_life() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut peer = TcpStream::connect(addr).await.unwrap();
+        let (tcp, _) = listener.accept().await.unwrap();
+        let (mut said, mut frames) = ([0; 64], Vec::new());
+        frame::write(&mut frames, OpCode::Pong, &[], Some([1; 4]));
+        frame::write(&mut frames, OpCode::Binary, b"record", Some([1; 4]));
+        peer.write_all(&frames).await.unwrap();
+        while tcp.peek(&mut said).await.unwrap() < frames.len() {}
+        let (stream, limits) = (Stream::Plain(tcp), LinkLimits::default());
+        let mut link = Link::new(
+            stream,
+            Role::Server,
+            Bytes::new(),
+            limits,
+            addr,
+            vec![],
+            None,
+        );
+        let due = link.next_ping().unwrap();
+        link.keep_alive(due).unwrap();
+        link.keep_alive(due + PONG_TIME_MAX).unwrap();
+        let record = link.recv().await.unwrap();
+        assert_eq!(record, Incoming::Record("record".into()));
+        // Silence is silence all the same.
+        let due = due + 2 * KEEP_ALIVE_INTERVAL;
+        link.keep_alive(due).unwrap();
+        let error = link.keep_alive(due + PONG_TIME_MAX).unwrap_err();
+        assert!(matches!(error, LinkError::PeerSilent(_)), "{error}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mtp::{
-    limits::{CLOSE_TIME_MAX, PONG_TIME_MAX, SEND_QUEUE_BYTES, SEND_STALL_MAX},
+    limits::{CLOSE_TIME_MAX, PONG_TIME_MAX, RECORD_TIME_MAX, SEND_QUEUE_BYTES, SEND_STALL_MAX},
     ws::{CloseCode, Closed, Incoming, KeepAlive, Link, LinkError, reason},
 };
 
@@ -187,6 +187,60 @@ async fn pings_are_answered_and_silence_after_one_ends_the_link() {
         "{error}"
     );
     assert!(matches!(agent.recv().await, Err(LinkError::ApiMisuse)));
+}
+
+/// One byte now and then is a sign of life by every other measure, and keeps what has come of the Record.
+#[tokio::test]
+async fn a_record_that_does_not_become_whole_ends_the_link() {
+    for frame in [0x82, 0x02] {
+        let mut running = listen().await;
+        let mut raw = Raw::upgraded(running.addr).await;
+        let mut link = running.next().await.link;
+        // What is whole in time does no harm, nor does it to the next one.
+        for _ in 0..2 {
+            raw.frame(0x02, b"rec").await;
+            let begun = async {
+                while link.heap_bytes() == 0 {
+                    tokio::select! {
+                        biased;
+                        other = link.recv() => panic!("{other:?}"),
+                        () = tokio::task::yield_now() => {}
+                    }
+                }
+            };
+            within(begun).await;
+            raw.frame(0x80, b"ord").await;
+            assert_eq!(record(&mut link).await, "record");
+            tokio::time::pause();
+            tokio::time::advance(RECORD_TIME_MAX * 2).await;
+            tokio::time::resume();
+        }
+        tokio::time::pause();
+        let before = tokio::time::Instant::now();
+        let trickle = tokio::spawn(async move {
+            // A whole frame of a Record and pongs, or a frame byte by byte.
+            raw.frame(0x02, b"r").await;
+            loop {
+                tokio::time::sleep(RECORD_TIME_MAX / 20).await;
+                match frame {
+                    0x02 => raw.frame(0x8a, b"").await,
+                    _ => raw.frame(0x00, b"r").await,
+                }
+            }
+        });
+        let error = link.recv().await.unwrap_err();
+        assert!(
+            matches!(error, LinkError::PeerTrickles(RECORD_TIME_MAX)),
+            "{error}"
+        );
+        let took = before.elapsed();
+        assert!(
+            (RECORD_TIME_MAX..RECORD_TIME_MAX * 2).contains(&took),
+            "{took:?}"
+        );
+        trickle.abort();
+        tokio::time::resume();
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use mtp::{
-    limits::{SEND_QUEUE_BYTES, UDS_FRAME_BYTES_MAX},
+    limits::{RECORD_TIME_MAX, SEND_QUEUE_BYTES, UDS_FRAME_BYTES_MAX},
     uds::{
         Accepted, Admission, BindError, DialConfig, DialError, Hello, Link, LinkError, Listener,
         ListenerConfig, MAGIC, Tlv, dial, write,
@@ -106,6 +106,31 @@ fn hello(id: &str) -> Vec<u8> {
 
 fn says(heard: &[u8], words: &str) -> bool {
     heard.starts_with(&MAGIC) && String::from_utf8_lossy(heard).contains(words)
+}
+
+/// One byte now and then, and never the last one.
+#[tokio::test]
+async fn a_frame_that_does_not_become_whole_ends_the_link() {
+    let mut running = listen().await;
+    let mut stream = UnixStream::connect(&running.path).await.unwrap();
+    stream.write_all(&hello("self::service")).await.unwrap();
+    let mut link = within(running.accepted.recv()).await.unwrap().link;
+    tokio::time::pause();
+    tokio::spawn(async move {
+        let record = frame(&Tlv::Record("a record that takes its time".into()));
+        for byte in &record[..record.len() - 1] {
+            tokio::time::sleep(RECORD_TIME_MAX / 20).await;
+            if stream.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
+    });
+    let error = link.recv().await.unwrap_err();
+    assert!(
+        matches!(error, LinkError::PeerTrickles(RECORD_TIME_MAX)),
+        "{error}"
+    );
 }
 
 /// R-UDS.16, .17

@@ -136,6 +136,11 @@ const CONDUCT: &[(&str, &str, &str)] = &[
         "The detail names the limit: wrong topics again and again, publishes it does not complete, or records it is sent and does not acknowledge. Its MQTT client is defective.",
     ),
     (
+        "record-too-slow",
+        "The device sent a piece of a record and not the rest for ten minutes; its connection was closed",
+        "It hangs while it sends, or its line is far too slow: ask for less at once, or let it report less.",
+    ),
+    (
         "record-too-large-for-device",
         "A record was larger than the device's MQTT client takes (its Maximum Packet Size), and was not sent",
         "Let its client take larger packets, or session contexts, which cut messages into pieces; or ask for less at once.",

@@ -27,7 +27,7 @@ pub enum Payload {
     Plaintext,
     /// Always.
     Tls,
-    /// As the peer has it; ours are in plain text.
+    /// As the peer has it; ours are in plain text. Once the peer has proved who it is in an encrypted one, always.
     Either,
 }
 
@@ -40,10 +40,11 @@ impl Payload {
         }
     }
 
-    /// Of the contexts that we open.
-    pub(super) fn ours(self) -> PayloadSecurity {
+    /// Of the contexts that we open, to a peer that was encrypted with before or was not.
+    pub(super) fn ours(self, secured: bool) -> PayloadSecurity {
         match self {
             Self::Tls => PayloadSecurity::TLS12,
+            Self::Either if secured => PayloadSecurity::TLS12,
             Self::Plaintext | Self::Either => PayloadSecurity::PLAINTEXT,
         }
     }

@@ -143,6 +143,12 @@ impl Open {
         self.heard && !self.is_handshaking()
     }
 
+    /// Whether it is encrypted, and the peer has proved who it is.
+    pub(super) fn is_secured(&self) -> bool {
+        let over = |channel: &dyn Channel| !channel.is_handshaking();
+        self.channel.as_deref().is_some_and(over)
+    }
+
     /// Whether the peer has shown that it has the keys.
     pub(super) fn is_proved(&self) -> bool {
         self.proved_from.is_some()

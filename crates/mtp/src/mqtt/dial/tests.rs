@@ -53,6 +53,24 @@ async fn a_broker_that_does_not_speak_our_version_is_told_as_that() {
     assert!(why.contains("does not accept MQTT 3.1.1"), "{why}");
 }
 
+#[tokio::test]
+async fn a_broker_that_loses_the_connection_before_it_answers_is_not_told_as_one_of_another_version()
+ {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let broker = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // With the rest unread its end is a reset.
+        stream.read_exact(&mut [0; 2]).await.unwrap();
+    });
+    let own = EndpointId::parse("os::012345-A").unwrap();
+    let config = DialConfig::new("127.0.0.1", port, own, "usp/c");
+    let why = dial(&config).await.unwrap_err().to_string();
+    broker.await.unwrap();
+    assert!(why.contains("connection lost"), "{why}");
+    assert!(!why.contains("does not accept"), "{why}");
+}
+
 #[test]
 fn the_subscriptions_are_the_set_of_the_standard() {
     // R-MQTT.15, R-MQTT.16, R-MQTT.21

@@ -84,6 +84,8 @@ impl WireError {
                 ..
             }) => Some("record-limit-exceeded"),
             Self::Mqtt(mtp::mqtt::LinkError::LimitExceeded { .. }) => Some("mqtt-limit-exceeded"),
+            Self::WebSocket(mtp::ws::LinkError::PeerTrickles(_))
+            | Self::Mqtt(mtp::mqtt::LinkError::PeerTrickles(_)) => Some("record-too-slow"),
             _ => None,
         }
     }
