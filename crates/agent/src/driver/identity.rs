@@ -101,7 +101,7 @@ impl Driver {
             let contexts = self.identity.contexts(&peer.config);
             peer.session.set_contexts(contexts);
             // What a server makes of it is about the one before.
-            peer.judges_certificate();
+            peer.judges_certificate(&self.engine);
         }
     }
 }

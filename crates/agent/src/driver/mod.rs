@@ -292,7 +292,7 @@ impl Driver {
         let random = self.next_random();
         let peer = &mut self.peers[at];
         let (instance, mtp) = (peer.config.instance, peer.config.mtp);
-        if matches!(happened, Happened::Record(_)) && peer.judges_certificate() {
+        if matches!(happened, Happened::Record(_)) && peer.judges_certificate(&self.engine) {
             self.engine.certificate_accepted();
         }
         match happened {
@@ -309,7 +309,7 @@ impl Driver {
             }
             Happened::Dialed(Err(error)) => {
                 peer.lost(now, random);
-                let judged = peer.judges_certificate() && !error.busy;
+                let judged = peer.judges_certificate(&self.engine) && !error.busy;
                 tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), %error, "cannot connect");
                 if judged {
                     self.certificate_refused();
@@ -338,7 +338,7 @@ impl Driver {
             Happened::Room => peer.settled(now),
             Happened::Closed(why) => {
                 peer.lost(now, random);
-                let judged = peer.judges_certificate();
+                let judged = peer.judges_certificate(&self.engine);
                 tracing::info!(agent = %self.engine.endpoint_id(), controller = %peer.session.peer(), why, "connection lost");
                 self.show(at);
                 if judged {
@@ -363,7 +363,7 @@ impl Driver {
             let peer = &mut self.peers[at];
             peer.session.handle_timeout(now);
             peer.register_again(now);
-            if peer.has_taken_certificate(now) {
+            if peer.has_taken_certificate(now, &self.engine) {
                 self.engine.certificate_accepted();
             }
             match &mut peer.channel {

@@ -20,7 +20,7 @@ use super::wire::{Wire, WireError};
 use crate::limits::{
     CERTIFICATE_TAKEN_AFTER, CLOSING_TIME_MAX, REGISTER_AGAIN, REGISTER_TIME_MAX, SEND_TIME_MAX,
 };
-use crate::{ControllerLink, Reach};
+use crate::{ControllerLink, Engine, Reach};
 
 /// A connection attempt under way.
 pub(super) type Dialing = Pin<Box<dyn Future<Output = Result<Wire, WireError>> + Send>>;
@@ -80,14 +80,15 @@ impl Peer {
     }
 
     /// Whether the server has taken the certificate by letting us in for a while.
-    pub fn has_taken_certificate(&mut self, now: Instant) -> bool {
-        self.taken_at.is_some_and(|at| at <= now) && self.judges_certificate()
+    pub fn has_taken_certificate(&mut self, now: Instant, engine: &Engine) -> bool {
+        self.taken_at.is_some_and(|at| at <= now) && self.judges_certificate(engine)
     }
 
-    /// Whether something new is known of what the server makes of the certificate that it was shown.
-    pub fn judges_certificate(&mut self) -> bool {
+    /// Whether something new is known of what the server makes of the certificate that it was shown, and that decides.
+    pub fn judges_certificate(&mut self, engine: &Engine) -> bool {
         self.taken_at = None;
-        self.tls.take().is_some_and(|tls| tls.has_shown())
+        let shown = self.tls.take().is_some_and(|tls| tls.has_shown());
+        shown && engine.judges_certificate(&self.config)
     }
 
     /// Whether this is that way to that controller.

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use mtp::tls::authority::Leaf;
 
 use super::trial::{Refused, Trial};
-use super::{Effect, Engine, clock};
-use crate::{Call, Fault, Now};
+use super::{CONTROLLERS, Effect, Engine, clock};
+use crate::{Call, ControllerLink, Fault, Now};
 
 /// The table of USP.
 const LOCAL: &str = "Device.LocalAgent.Certificate.";
@@ -107,7 +107,8 @@ impl Engine {
         if new.info.not_after < now.unix_ms.div_euclid(1000) {
             return Err(failure("it has expired".to_owned()));
         }
-        let trial = Trial::begin(&file, self.trial.as_ref(), old, new);
+        let asked_by = controller.map(|n| self.held(&format!("{CONTROLLERS}{n}.EndpointID")));
+        let trial = Trial::begin(&file, self.trial.as_ref(), old, new, asked_by);
         self.trial = Some(trial.map_err(|error| failure(error.to_string()))?);
         self.show_certificate();
         let row = self.state.instances(LOCAL).next();
@@ -119,6 +120,21 @@ impl Engine {
         self.commit(now, controller)?;
         self.effects.push_back(Effect::CertificateRenewed);
         Ok(Vec::new())
+    }
+
+    /// Whether what this controller makes of the certificate decides what is on trial: the one that asked for it, where
+    /// that is still dialled over TLS; else any but those that were found.
+    pub fn judges_certificate(&self, link: &ControllerLink) -> bool {
+        let asked_by = self.trial.as_ref().and_then(Trial::asked_by);
+        let asker = asked_by.filter(|id| {
+            let all = self.controllers();
+            all.iter()
+                .any(|one| one.endpoint_id.as_str() == *id && one.reach.is_encrypted())
+        });
+        match asker {
+            Some(id) => link.endpoint_id.as_str() == id,
+            None => !link.found,
+        }
     }
 
     /// A server that was shown the certificate has taken it.

@@ -21,7 +21,13 @@ pub(super) struct Trial {
     shows_renewed: bool,
     /// Of the one that is shown, in a row.
     refusals: u32,
+    /// The endpoint id of the controller that asked for the renewed one. What others make of it says nothing: a broker
+    /// may ask for a certificate and let everybody in.
+    asked_by: Option<String>,
 }
+
+/// What stands before the controller that asked, in front of the renewed one.
+const ASKED_BY: &str = "controller: ";
 
 /// What became of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +47,17 @@ impl Trial {
         before: Option<&Self>,
         shown: Leaf,
         renewed: Leaf,
+        asked_by: Option<String>,
     ) -> Result<Self, TlsError> {
         let former = before.map_or(shown, |before| before.former.clone());
         let [beside_former, beside_renewed] = beside(file);
         mtp::tls::write_private(&beside_former, &former.pem)?;
-        mtp::tls::write_private(&beside_renewed, &renewed.pem)?;
+        // A PEM file may begin with an explanation (RFC 7468, 2).
+        let says = asked_by
+            .as_ref()
+            .map(|id| format!("{ASKED_BY}{id}\n"))
+            .unwrap_or_default();
+        mtp::tls::write_private(&beside_renewed, &format!("{says}{}", renewed.pem))?;
         mtp::tls::write_private(file, &renewed.pem)?;
         Ok(Self {
             file: file.to_owned(),
@@ -53,15 +65,26 @@ impl Trial {
             renewed,
             shows_renewed: true,
             refusals: 0,
+            asked_by,
         })
     }
 
     /// The one that was under way when the agent ended, of which this one is shown. What is left of another is removed:
     /// somebody has put a file of his own in its place.
     pub fn resume(file: &Path, shown: &Leaf) -> Option<Self> {
-        let read = |path: &PathBuf| Leaf::of_pem(&std::fs::read_to_string(path).ok()?).ok();
+        let read = |path: &PathBuf| {
+            let text = std::fs::read_to_string(path).ok()?;
+            let says = text.strip_prefix(ASKED_BY);
+            let (asked_by, pem) = match says.and_then(|text| text.split_once('\n')) {
+                Some((id, pem)) => (Some(id.to_owned()), pem),
+                None => (None, text.as_str()),
+            };
+            Some((asked_by, Leaf::of_pem(pem).ok()?))
+        };
         let kept = beside(file);
         let [former, renewed] = kept.each_ref().map(read);
+        let (asked_by, renewed) = renewed.unzip();
+        let former = former.map(|(_, leaf)| leaf);
         let is = |one: &Option<Leaf>| {
             let fingerprint = one.as_ref().map(|one| one.fingerprint);
             fingerprint == Some(shown.fingerprint)
@@ -76,10 +99,16 @@ impl Trial {
                 renewed: renewed.clone(),
                 shows_renewed,
                 refusals: 0,
+                asked_by: asked_by.flatten(),
             });
         }
         forget(kept);
         None
+    }
+
+    /// The controller that asked for the renewed one, where that is known.
+    pub fn asked_by(&self) -> Option<&str> {
+        self.asked_by.as_deref()
     }
 
     /// The one that is shown was refused once more. After some times the other one is shown, unless that has expired by

@@ -126,6 +126,38 @@ fn a_renewed_certificate_that_is_refused_gives_way_to_the_former_one_until_eithe
 }
 
 #[test]
+fn a_renewed_certificate_is_judged_by_the_controller_that_asked_for_it_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config();
+    for controller in &mut config.controllers {
+        controller.url = "wss://192.0.2.1/usp".into();
+    }
+    config.tls.certificate = Some(dir.path().join("own.pem"));
+    config.tls.key = Some(dir.path().join("own.key"));
+    let (rig, authority, old) = certified(dir.path());
+    let mut rig = Rig::made(config.clone(), toy(), MemoryStorage::new(), rig.now);
+    let judges = |rig: &Rig| -> Vec<bool> {
+        let links = rig.engine.controllers();
+        let judges = links.iter().map(|link| rig.engine.judges_certificate(link));
+        judges.collect()
+    };
+    let new = authority.issue(&own(), 10_000, KeyOf::Certificate(&old.pem));
+    assert_eq!(added(&mut rig, &new.unwrap().pem), None);
+    assert_eq!(judges(&rig), [true, false]);
+    let mut rig = Rig::made(config.clone(), toy(), MemoryStorage::new(), rig.now);
+    assert_eq!(judges(&rig), [true, false]);
+    refused(&mut rig);
+    assert_eq!(serial(&mut rig), old.info.serial);
+    // One that is not shown any certificate cannot say.
+    config.controllers[0].url = "ws://192.0.2.1/usp".into();
+    let rig = Rig::made(config, toy(), MemoryStorage::new(), rig.now);
+    assert_eq!(judges(&rig), [true, true]);
+    let mut found = rig.engine.controllers().remove(1);
+    found.found = true;
+    assert!(!rig.engine.judges_certificate(&found));
+}
+
+#[test]
 fn a_certificate_renewed_twice_gives_way_to_the_one_that_was_taken_last() {
     let dir = tempfile::tempdir().unwrap();
     let (mut rig, authority, old) = certified(dir.path());
