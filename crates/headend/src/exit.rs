@@ -1,6 +1,6 @@
 //! How a command ends: exit codes for scripts, words for people, problem details under `--json`.
 
-use crate::remote::output::hint;
+use crate::remote::output::plain;
 use anyhow::Result;
 use api::Problem;
 use std::fmt;
@@ -147,7 +147,8 @@ pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     let exit = error.downcast_ref::<Exit>();
     let failure = failure(error);
     match exit.and_then(|exit| exit.problem.as_deref()) {
-        _ if !json => hint!("headend: {}", chain(error)),
+        // What is wrong in a file is shown with its lines.
+        _ if !json => eprintln!("headend: {}", plain(&chain(error))),
         Some(problem) => eprintln!("{}", serde_json::json!(in_context(problem, error))),
         None => eprintln!(
             "{}",

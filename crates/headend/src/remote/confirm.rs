@@ -1,6 +1,7 @@
 //! Asking before something that cannot be taken back.
 
 use crate::exit::{Exit, Failure};
+use crate::remote::output::line;
 use anyhow::Result;
 use std::io::IsTerminal;
 
@@ -22,7 +23,7 @@ impl Sure {
             let words = format!("{what} Say --yes to do it without being asked.");
             return Err(Exit::error(Failure::Usage, words));
         }
-        eprint!("{what} Go on? [y/N] ");
+        eprint!("{} Go on? [y/N] ", line(what));
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         match answer.trim().to_lowercase().as_str() {

@@ -136,7 +136,8 @@ pub async fn run(command: Command, connection: &Connection) -> Result<()> {
                 if let Some(transport) = &entry.transport {
                     kind = format!("{kind} over {transport}");
                 }
-                say!("{} {kind}\n{}\n", entry.at, entry.text.trim_end());
+                say!("{} {kind}", entry.at);
+                println!("{}\n", output::plain(entry.text.trim_end()));
             }
             Ok(())
         }

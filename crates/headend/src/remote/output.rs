@@ -7,48 +7,77 @@ use api::Page;
 use comfy_table::{Cell, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
-/// Prints a line for people, with nothing in it that a terminal would obey.
+/// Prints a line for people, with nothing in it that a terminal would obey, and no other line in it.
 macro_rules! say {
     () => { println!() };
-    ($($line:tt)*) => { println!("{}", $crate::remote::output::plain(&format!($($line)*))) };
+    ($($line:tt)*) => { println!("{}", $crate::remote::output::line(&format!($($line)*))) };
 }
 
 /// The same on standard error.
 macro_rules! hint {
-    ($($line:tt)*) => { eprintln!("{}", $crate::remote::output::plain(&format!($($line)*))) };
+    ($($line:tt)*) => { eprintln!("{}", $crate::remote::output::line(&format!($($line)*))) };
 }
 
 pub(crate) use {hint, say};
 
-/// What devices and strangers say, as it can be shown: characters that move the cursor, colour the screen, name the
-/// window or turn the direction of text are told by their number.
+/// What a terminal obeys: characters that move the cursor, colour the screen, name the window or turn the direction of
+/// text.
+fn obeyed(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\t')
+        || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text of several lines that devices and strangers say, as it can be shown: what a terminal obeys is told by its
+/// number.
 pub fn plain(text: &str) -> Cow<'_, str> {
-    let obeyed = |c: char| {
-        c.is_control() && !matches!(c, '\n' | '\t')
-            || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(obeyed) {
+    told(text, obeyed, |c| c.escape_unicode().to_string())
+}
+
+/// The same of what is one line: a device whose name has two must not write lines of its own. The ends are ours.
+pub fn line(text: &str) -> Cow<'_, str> {
+    let body = text.trim_matches('\n');
+    let shown = told(
+        body,
+        |c| obeyed(c) || c == '\n',
+        |c| c.escape_default().to_string(),
+    );
+    match shown {
+        Cow::Borrowed(_) => Cow::Borrowed(text),
+        Cow::Owned(shown) => {
+            let start = text.len() - text.trim_start_matches('\n').len();
+            Cow::Owned([&text[..start], &shown, &text[start + body.len()..]].concat())
+        }
+    }
+}
+
+fn told(text: &str, wanted: impl Fn(char) -> bool, words: impl Fn(char) -> String) -> Cow<'_, str> {
+    if !text.contains(&wanted) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        match obeyed(c) {
-            true => shown.extend(c.escape_unicode()),
+        match wanted(c) {
+            true => shown.push_str(&words(c)),
             false => shown.push(c),
         }
     }
     Cow::Owned(shown)
 }
 
+/// JSON with everything escaped that a terminal would obey: such characters stand in strings alone.
+fn escaped(json: &str) -> Cow<'_, str> {
+    told(json, obeyed, |c| format!("\\u{:04x}", u32::from(c)))
+}
+
 /// Prints the value as the API gives it.
 pub fn json<T: Serialize>(value: &T) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    println!("{}", escaped(&serde_json::to_string_pretty(value)?));
     Ok(())
 }
 
 /// Prints one value per line, for streams.
 pub fn json_line<T: Serialize>(value: &T) -> Result<()> {
-    println!("{}", serde_json::to_string(value)?);
+    println!("{}", escaped(&serde_json::to_string(value)?));
     Ok(())
 }
 
@@ -128,6 +157,14 @@ fn lines(table: &Table) -> Vec<String> {
             .collect(),
         None => Vec::new(),
     };
+    // What does not begin a line stays in its column, whatever it is.
+    for row in table.row_iter_mut() {
+        let mut cells: Vec<Cell> = row.cell_iter().cloned().collect();
+        if let Some(first) = cells.first_mut() {
+            *first = Cell::new(line(&first.content()));
+        }
+        *row = cells.into();
+    }
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
         // On a narrow terminal the names stay whole, and so do the headers.
@@ -226,6 +263,13 @@ mod tests {
     #[test]
     fn nothing_that_a_device_says_moves_a_terminal() {
         assert_eq!(plain("den\n\tküche"), "den\n\tküche");
+        assert_eq!(line("\nden\n[ok] küche\n"), "\nden\\n[ok] küche\n");
+        assert_eq!(line("\n"), "\n");
+        let json = serde_json::to_string("a\n\u{9b}31m\u{202e}").unwrap();
+        assert_eq!(escaped(&json), r#""a\n\u009b31m\u202e""#);
+        let mut table = table(&["name"]);
+        table.add_row(["den\n[ok] küche"]);
+        assert_eq!(lines(&table), ["NAME", r"den\n[ok] küche"]);
         assert_eq!(
             plain("x\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}"),
             r"x\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}"

@@ -79,7 +79,8 @@ pub async fn show(args: Session, connection: &Connection) -> Result<()> {
             say!("({} messages were not kept)\n", said.left_out);
         }
         let kind = format!("{} {}", output::word(&entry.direction), entry.kind);
-        say!("{} {kind}\n{}\n", entry.at, entry.text.trim_end());
+        say!("{} {kind}", entry.at);
+        println!("{}\n", output::plain(entry.text.trim_end()));
     }
     for fault in &said.fault_details {
         let parameter = fault.parameter.as_deref();
