@@ -602,7 +602,7 @@ export interface paths {
         };
         /**
          * Agents that were found on the local network
-         * @description By multicast DNS, on the networks of the node that answers, at most 256. Empty unless `discovery.mdns` is on.
+         * @description By multicast DNS, on the networks of the node that answers, at most 256. Empty unless `discovery.mdns` is on. The networks are nobody's: where there are several tenants, those that are no device of yours are shown to platform administrators alone.
          *
          *     Needs `system:read`.
          */
@@ -1974,7 +1974,10 @@ export interface components {
         };
         /** @description The agents on the networks of this node. */
         LanAgents: {
-            /** @description Those that say now that they are there, of all tenants: what they say is proven by nothing. */
+            /**
+             * @description Those that say now that they are there: what they say is proven by nothing. Whoever is no platform administrator is
+             *     shown the devices of their own tenant alone, where there are others.
+             */
             items: components["schemas"]["LanAgent"][];
             /** @description Whether they are looked for: `discovery.mdns` in the configuration. */
             looking: boolean;

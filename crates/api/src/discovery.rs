@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 pub struct LanAgents {
     /// Whether they are looked for: `discovery.mdns` in the configuration.
     pub looking: bool,
-    /// Those that say now that they are there, of all tenants: what they say is proven by nothing.
+    /// Those that say now that they are there: what they say is proven by nothing. Whoever is no platform administrator is
+    /// shown the devices of their own tenant alone, where there are others.
     pub items: Vec<LanAgent>,
     /// How many more there are than are listed.
     pub more: u32,
@@ -68,4 +69,4 @@ pub const ENDPOINTS: &[Endpoint] = &[Endpoint::new(
     "Agents that were found on the local network",
     Answer::Json(Body::of::<LanAgents>()),
 )
-.about("By multicast DNS, on the networks of the node that answers, at most 256. Empty unless `discovery.mdns` is on.")];
+.about("By multicast DNS, on the networks of the node that answers, at most 256. Empty unless `discovery.mdns` is on. The networks are nobody's: where there are several tenants, those that are no device of yours are shown to platform administrators alone.")];

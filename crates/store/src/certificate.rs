@@ -1,7 +1,8 @@
 //! Certificates of devices: whose each is, and whether it still counts. Their private keys are nowhere; who issues
 //! them, and who decides about a device that shows one, is not known here.
 
-use fleet::{CertificateId, DeviceId, Event, IdentityKind, TenantId, Timestamp};
+use fleet::{CertificateId, DeviceId, Event, EventKind, IdentityKind, TenantId, Timestamp};
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::limits::{CERTIFICATES_PER_ENDPOINT_MAX, PAGE_MAX};
@@ -293,7 +294,35 @@ impl Store {
     }
 }
 
-/// Revokes those of the endpoints of a device that is about to be removed, as far as they are good still.
+impl NewCertificate {
+    /// What events say of it.
+    pub fn told(&self) -> Value {
+        told(self.id, &self.endpoint_id, &self.serial)
+    }
+}
+
+fn told(id: CertificateId, endpoint: &str, serial: &str) -> Value {
+    json!({ "certificate": id, "endpoint": endpoint, "serial": serial })
+}
+
+/// That one is revoked, for the log: `told` is what events say of the certificate.
+pub fn revoked_event(
+    tenant: &TenantId,
+    mut told: Value,
+    device: Option<DeviceId>,
+    revocation: &Revocation,
+) -> Event {
+    told["reason"] = revocation.reason.clone().into();
+    let kind = EventKind::CertificateRevoked;
+    let mut event = Event::new(tenant.clone(), revocation.at, kind)
+        .actor(&revocation.by)
+        .data(told);
+    event.device = device;
+    event
+}
+
+/// Revokes those of the endpoints of a device that is about to be removed, as far as they are good still, and tells the
+/// log of each.
 pub(crate) async fn revoke_of(
     tx: &mut Tx,
     tenant: &TenantId,
@@ -303,15 +332,24 @@ pub(crate) async fn revoke_of(
     let update = sql(
         "UPDATE certificate SET revoked_at = $1, revoked_by = $2, reason = $3 \
          WHERE tenant = $4 AND revoked_at IS NULL AND not_after > $1 AND endpoint_id IN \
-         (SELECT value FROM identity WHERE tenant = $4 AND device = $5 AND kind = $6)",
+         (SELECT value FROM identity WHERE tenant = $4 AND device = $5 AND kind = $6) \
+         RETURNING id, endpoint_id, serial",
     )
     .bind(revocation.at)
-    .bind(revocation.by)
-    .bind(revocation.reason)
+    .bind(&revocation.by)
+    .bind(&revocation.reason)
     .bind(tenant)
     .bind(device)
     .bind(IdentityKind::UspEndpoint.as_str());
-    tx.execute(update).await.map(drop)
+    for row in tx.all(update).await? {
+        let mut c = row.columns();
+        let (id, endpoint, serial): (CertificateId, String, String) =
+            (c.take()?, c.take()?, c.take()?);
+        let told = told(id, &endpoint, &serial);
+        let event = revoked_event(tenant, told, Some(device), &revocation);
+        tx.append(event, None).await?;
+    }
+    Ok(())
 }
 
 fn read(row: &Row) -> Result<CertificateRecord> {

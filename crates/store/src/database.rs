@@ -158,6 +158,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "refusal source",
         include_str!("../migrations/sqlite/0025_refusal_source.sql"),
     ),
+    (
+        26,
+        "path heard",
+        include_str!("../migrations/sqlite/0026_path_heard.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -286,6 +291,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         25,
         "refusal source",
         include_str!("../migrations/postgres/0025_refusal_source.sql"),
+    ),
+    (
+        26,
+        "path heard",
+        include_str!("../migrations/postgres/0026_path_heard.sql"),
     ),
 ];
 

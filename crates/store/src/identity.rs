@@ -53,6 +53,22 @@ impl Store {
         readable(&self.all(statement).await?, "identity", read_identity)
     }
 
+    /// The devices that have these endpoint ids, in whichever tenant.
+    pub async fn identity_endpoints(
+        &self,
+        endpoint_ids: &[String],
+    ) -> Result<Vec<(String, TenantId, DeviceId)>> {
+        let mut statement = sql(
+            "SELECT value, tenant, device FROM identity WHERE kind = 'usp_endpoint' AND value IN ",
+        );
+        statement.list(endpoint_ids);
+        let rows = self.all(statement).await?;
+        crate::collect(&rows, |row| {
+            let mut c = row.columns();
+            Ok((c.take()?, c.take()?, c.take()?))
+        })
+    }
+
     /// Adds identities to a device. Those that lead to another device stay there and are returned.
     pub async fn identity_attach(
         &self,

@@ -1,6 +1,8 @@
 //! Links that the store knows and nobody holds any more, because the node that held them was killed or does not say so;
 //! and those that were written off while a node still had them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use fleet::{DeviceId, Event, EventKind, NodeId, TenantId, Timestamp};
 use serde_json::json;
 
@@ -12,9 +14,39 @@ use crate::{Store, Tx, collect};
 /// Why a link is written off.
 const UNHEARD: &str = "no server has heard it for too long";
 
+/// Links of a device that are over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostLinks {
+    /// Whose.
+    pub device: DeviceId,
+    /// The transports that it has no link over any more.
+    pub over: Vec<String>,
+    /// Those that it still has one over.
+    pub still: Vec<String>,
+}
+
+impl LostLinks {
+    /// What the log is told of it (`device.disconnected`).
+    pub fn data(&self, reason: &str, expected: Option<&str>) -> serde_json::Value {
+        json!({ "reason": reason, "expected": expected, "transport": self.over.join(" and "), "still": self.still })
+    }
+}
+
+/// A sign of life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// Whose.
+    pub device: DeviceId,
+    /// Over what: `websocket`.
+    pub transport: &'static str,
+    /// When.
+    pub at: Timestamp,
+}
+
 impl Store {
-    /// Writes off the links of devices that no node has heard since then, whoever held them, and tells the log once of
-    /// each device (`device.disconnected`). Which; no more than `limit`.
+    /// Writes off the links over which no node has heard their devices since then, whoever held them, also where a
+    /// device is heard in another way, and tells the log once of each device (`device.disconnected`). Which; of no more
+    /// than `limit` devices.
     pub async fn path_lapse(
         &self,
         tenant: &TenantId,
@@ -23,9 +55,17 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<DeviceId>> {
         let tenant = tenant.clone();
-        // The words of `Evidence::linked`. Looked up before the write: mostly there is none.
-        let unheard = unheard(sql(""), &tenant, since, limit);
-        let found: Vec<DeviceId> = collect(&self.all(unheard).await?, |row| row.columns().take())?;
+        // Looked up before the write: mostly there is none.
+        let mut found = BTreeSet::new();
+        for statement in [
+            unheard(sql(""), &tenant, since, limit),
+            unlinked(sql(""), &tenant, since, limit),
+        ] {
+            let some: Vec<DeviceId> =
+                collect(&self.all(statement).await?, |row| row.columns().take())?;
+            found.extend(some);
+        }
+        let found: Vec<DeviceId> = found.into_iter().take(limit).collect();
         if found.is_empty() {
             return Ok(found);
         }
@@ -43,8 +83,7 @@ impl Store {
         .await
     }
 
-    /// A node starts: every link that it held before is over, but for those of devices behind these brokers. The devices
-    /// that lost their link.
+    /// A node starts: every link that it held before is over, but for those of devices behind these brokers. Which.
     pub async fn path_reset_node(
         &self,
         tenant: &TenantId,
@@ -52,7 +91,7 @@ impl Store {
         except: &[String],
         reason: String,
         at: Timestamp,
-    ) -> Result<Vec<DeviceId>> {
+    ) -> Result<Vec<LostLinks>> {
         let (tenant, node) = (tenant.clone(), node.clone());
         let except = except.iter().map(behind).collect::<Result<Vec<_>>>()?;
         self.write(&tenant.clone(), move |tx| {
@@ -66,41 +105,49 @@ impl Store {
                 for behind in except {
                     update.push(" AND replace(info, ").arg(behind).push(", '') = info");
                 }
-                update.push(" RETURNING device");
-                let devices: Vec<DeviceId> = collect(&tx.all(update).await?, |row| row.columns().take())?;
-                for device in &devices {
-                    lost(tx, &tenant, *device, at, None).await?;
+                update.push(" RETURNING device, transport");
+                let mut over: BTreeMap<DeviceId, Vec<String>> = BTreeMap::new();
+                for row in tx.all(update).await? {
+                    let mut row = row.columns();
+                    over.entry(row.take()?).or_default().push(row.take()?);
                 }
-                Ok(devices)
+                let mut all = Vec::with_capacity(over.len());
+                for (device, over) in over {
+                    all.push(lose(tx, &tenant, device, over, at).await?);
+                }
+                Ok(all)
             })
         })
         .await
     }
 
-    /// Notes that devices were heard; times only move forward. One commit for all of them. Those that were heard after
-    /// their last link was written off: who has one says so ([`Store::path_relinked`]).
-    pub async fn device_heard(
-        &self,
-        tenant: &TenantId,
-        heard: Vec<(DeviceId, Timestamp)>,
-    ) -> Result<Vec<DeviceId>> {
+    /// Notes that devices were heard, and over what; times only move forward. One commit for all of them. Those that were
+    /// heard after their link was written off: who has one says so ([`Store::path_relinked`]).
+    pub async fn path_heard(&self, tenant: &TenantId, heard: Vec<Heard>) -> Result<Vec<Heard>> {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
                 let mut written_off = Vec::new();
-                for (device, at) in heard {
-                    let update = sql("UPDATE device SET heard_at = $1 WHERE tenant = $2 AND id = $3 AND heard_at < $1 \
-                         RETURNING connected_at, disconnected_at")
+                for one in heard {
+                    let Heard { device, transport, at } = one;
+                    let update = sql("UPDATE device SET heard_at = $1 WHERE tenant = $2 AND id = $3 AND heard_at < $1")
                         .bind(at)
                         .bind(&tenant)
                         .bind(device);
+                    tx.execute(update).await?;
+                    let update = sql("UPDATE management_path SET heard_at = $1 WHERE tenant = $2 AND device = $3 \
+                         AND transport = $4 AND heard_at < $1 RETURNING node, disconnected_at")
+                        .bind(at)
+                        .bind(&tenant)
+                        .bind(device)
+                        .bind(transport);
                     let Some(row) = tx.optional(update).await? else {
                         continue;
                     };
                     let mut row = row.columns();
-                    let (up, down): (Timestamp, Timestamp) = (row.take()?, row.take()?);
-                    if up <= down && down < at {
-                        written_off.push(device);
+                    let (node, down): (Option<String>, Option<Timestamp>) = (row.take()?, row.take()?);
+                    if node.is_none() && down.is_some_and(|down| down < at) {
+                        written_off.push(one);
                     }
                 }
                 Ok(written_off)
@@ -124,7 +171,8 @@ impl Store {
         self.write(tenant, move |tx| {
             Box::pin(async move {
                 let (tenant, transport, node) = key;
-                let path = sql("UPDATE management_path SET node = $4, link = link + 1, connected_at = $5 \
+                let path = sql("UPDATE management_path SET node = $4, link = link + 1, connected_at = $5, \
+                     heard_at = CASE WHEN heard_at > $5 THEN heard_at ELSE $5 END \
                      WHERE tenant = $1 AND device = $2 AND transport = $3 AND node IS NULL RETURNING link")
                 .bind(&tenant)
                 .bind(device)
@@ -150,8 +198,31 @@ impl Store {
     }
 }
 
-/// Devices with a link that were not heard since then.
+/// That a link `p` was not heard since then. Whoever writes nothing of single links (a server of before), of that link or
+/// of the time since it was made, is believed in what it writes of the device.
+fn silence(statement: &mut Sql, since: Timestamp) {
+    statement
+        .push(" AND p.node IS NOT NULL AND p.heard_at < ")
+        .arg(since);
+    statement.push(
+        " AND (p.heard_at >= p.connected_at OR EXISTS (SELECT 1 FROM device d WHERE d.tenant = p.tenant \
+         AND d.id = p.device AND d.heard_at < ",
+    );
+    statement.arg(since).push("))");
+}
+
+/// Devices with a link over which they were not heard since then.
 fn unheard(mut statement: Sql, tenant: &TenantId, since: Timestamp, limit: usize) -> Sql {
+    statement
+        .push("SELECT p.device FROM management_path p WHERE p.tenant = ")
+        .arg(tenant);
+    silence(&mut statement, since);
+    statement.push(" LIMIT ").arg(limit);
+    statement
+}
+
+/// Devices that count as linked (`Evidence::linked`), without a path that says so: it was removed.
+fn unlinked(mut statement: Sql, tenant: &TenantId, since: Timestamp, limit: usize) -> Sql {
     statement
         .push("SELECT id FROM device WHERE tenant = ")
         .arg(tenant);
@@ -169,33 +240,59 @@ async fn lapse(
     since: Timestamp,
     at: Timestamp,
 ) -> Result<bool> {
-    // It may have been heard meanwhile.
-    let unheard = sql(
-        "SELECT id FROM device WHERE tenant = $1 AND id = $2 AND heard_at < $3 \
-         AND connected_at > disconnected_at",
-    )
-    .bind(tenant)
-    .bind(device)
-    .bind(since);
-    if tx.optional(unheard).await?.is_none() {
-        return Ok(false);
-    }
-    let paths = sql(
-        "UPDATE management_path SET node = NULL, disconnected_at = $1, disconnect_reason = $2 \
-         WHERE tenant = $3 AND device = $4 AND node IS NOT NULL",
+    let mut paths = sql(
+        "UPDATE management_path AS p SET node = NULL, disconnected_at = $1, disconnect_reason = $2 \
+         WHERE p.tenant = $3 AND p.device = $4",
     )
     .bind(at)
     .bind(UNHEARD)
     .bind(tenant)
     .bind(device);
-    tx.execute(paths).await?;
-    lost(tx, tenant, device, at, None).await?;
+    silence(&mut paths, since);
+    paths.push(" RETURNING transport");
+    let over: Vec<String> = collect(&tx.all(paths).await?, |row| row.columns().take())?;
+    if over.is_empty() {
+        // It may have been heard meanwhile.
+        let unlinked = sql(
+            "SELECT id FROM device WHERE tenant = $1 AND id = $2 AND heard_at < $3 \
+             AND connected_at > disconnected_at AND NOT EXISTS (SELECT 1 FROM management_path p \
+             WHERE p.tenant = $1 AND p.device = $2 AND p.node IS NOT NULL)",
+        )
+        .bind(tenant)
+        .bind(device)
+        .bind(since);
+        if tx.optional(unlinked).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    let lost = lose(tx, tenant, device, over, at).await?;
     let event = Event::new(tenant.clone(), at, EventKind::DeviceDisconnected)
         .device(device)
         .actor("system")
-        .data(json!({ "reason": UNHEARD, "expected": null }));
+        .data(lost.data(UNHEARD, None));
     tx.append(event, None).await?;
     Ok(true)
+}
+
+/// Notes that a device has no link over these any more, and what it has still.
+async fn lose(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    device: DeviceId,
+    over: Vec<String>,
+    at: Timestamp,
+) -> Result<LostLinks> {
+    lost(tx, tenant, device, at, None).await?;
+    let still = sql("SELECT transport FROM management_path WHERE tenant = $1 AND device = $2 AND node IS NOT NULL \
+         ORDER BY transport")
+    .bind(tenant)
+    .bind(device);
+    let still = collect(&tx.all(still).await?, |row| row.columns().take())?;
+    Ok(LostLinks {
+        device,
+        over,
+        still,
+    })
 }
 
 #[cfg(test)]
@@ -206,11 +303,19 @@ mod tests {
     async fn links_that_nobody_hears_are_looked_for_among_those_that_there_are() {
         let database = crate::testing::sqlite().await.unwrap();
         let tenant = TenantId::parse("acme").unwrap();
-        let statement = unheard(sql("EXPLAIN QUERY PLAN "), &tenant, Timestamp(1), 500);
-        let plan = crate::testing::plan(&database.store, statement).await;
-        assert!(
-            plan.contains("device_linked (tenant=? AND heard_at"),
-            "{plan}"
-        );
+        let explain = || sql("EXPLAIN QUERY PLAN ");
+        for (statement, index) in [
+            (
+                unheard(explain(), &tenant, Timestamp(1), 500),
+                "management_path_heard (tenant=? AND heard_at",
+            ),
+            (
+                unlinked(explain(), &tenant, Timestamp(1), 500),
+                "device_linked (tenant=? AND heard_at",
+            ),
+        ] {
+            let plan = crate::testing::plan(&database.store, statement).await;
+            assert!(plan.contains(index), "{plan}");
+        }
     }
 }

@@ -65,7 +65,9 @@ use std::fmt;
 use fleet::{DeviceId, TenantId};
 use tokio::sync::broadcast;
 
-pub use certificate::{CertificateFilter, CertificateRecord, NewCertificate, Revocation};
+pub use certificate::{
+    CertificateFilter, CertificateRecord, NewCertificate, Revocation, revoked_event,
+};
 pub use damaged::DamagedOperation;
 pub use device::{DevicePatch, DeviceRecord, NewDevice};
 pub use device_list::{
@@ -77,6 +79,7 @@ pub use event::{EventFilter, EventHead, EventOrder, EventPage, EventRecord};
 pub use file::{FileFilter, FilePatch, FileRecord, NewFile};
 pub use idempotency::{Idempotency, IdempotencyKey, IdempotentAnswer};
 pub use identity::IdentityRecord;
+pub use lapse::{Heard, LostLinks};
 pub use lease::{Claim, Due, OpenPlace, OperationSave};
 pub use login::{Returners, Returning};
 pub use management_session::{ManagementSession, SessionEntry, SessionFault, SessionTranscript};

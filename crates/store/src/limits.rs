@@ -184,3 +184,9 @@ pub const MATCHES_PER_TENANT_MAX: u64 = 5_000;
 /// Ids that a device had before it was merged, under which its log is looked for: a box has two or three, and one page
 /// of the log asks for all of them.
 pub const FORMER_IDS_MAX: u64 = 16;
+
+/// How often it is written down that a queue of a broker is in use: of a device that has many the oldest is forgotten.
+pub const BROKER_QUEUE_USED_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// How long the queue of a removed device is its tenant's alone: what lies in it at the broker is still there.
+pub const BROKER_QUEUE_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);

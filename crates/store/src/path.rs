@@ -52,7 +52,7 @@ pub struct PathRecord {
     pub disconnected_at: Option<Timestamp>,
     /// Why.
     pub disconnect_reason: String,
-    /// Of one that is used at intervals: when it was last used.
+    /// When it was last used, or the device last heard over it.
     pub heard_at: Option<Timestamp>,
     /// Of one that is used at intervals: until when it was expected again.
     pub expected_by: Option<Timestamp>,
@@ -328,11 +328,13 @@ impl Store {
                 }
                 let upsert = sql("INSERT INTO management_path (tenant, device, transport, endpoint_id, setup_key, \
                      certificate_required, info, peer, authenticated_by, node, link, connected_at, \
-                     disconnect_reason) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, 1, $10, '') \
+                     heard_at, disconnect_reason) VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, $9, 1, $10, $10, '') \
                      ON CONFLICT (tenant, device, transport) DO UPDATE SET endpoint_id = excluded.endpoint_id, \
                      setup_key = coalesce(excluded.setup_key, management_path.setup_key), info = excluded.info, \
                      peer = excluded.peer, authenticated_by = excluded.authenticated_by, node = excluded.node, \
-                     link = management_path.link + 1, connected_at = excluded.connected_at \
+                     link = management_path.link + 1, connected_at = excluded.connected_at, \
+                     heard_at = CASE WHEN management_path.heard_at > excluded.heard_at \
+                     THEN management_path.heard_at ELSE excluded.heard_at END \
                      RETURNING link")
                 .bind(&tenant)
                 .bind(device)

@@ -120,21 +120,28 @@ impl Store {
         names: Option<&[String]>,
         limit: usize,
     ) -> Result<Vec<RefusalRecord>> {
-        let mut statement = sql("SELECT last_at, reason, detail, ");
-        match tenant {
-            None => statement.push("peer"),
-            Some(tenant) => statement
+        let mut statement = sql("SELECT last_at, reason, detail");
+        // Who is behind it may be an address as well.
+        for column in ["peer", "source"] {
+            statement.push(", ");
+            let Some(tenant) = tenant else {
+                statement.push(column);
+                continue;
+            };
+            statement
                 .push("CASE WHEN r.tenant <> '' OR EXISTS (SELECT 1 FROM identity i JOIN device d \
                      ON d.tenant = i.tenant AND d.id = i.device WHERE d.first_seen_at > 0 AND i.tenant = ")
                 .arg(tenant)
                 .push(" AND i.kind = ")
                 .arg(IdentityKind::UspEndpoint.as_str())
-                .push(" AND i.value = r.endpoint_id) THEN peer ELSE ")
+                .push(" AND i.value = r.endpoint_id) THEN ")
+                .push(column)
+                .push(" ELSE ")
                 .arg(PEER_HIDDEN)
-                .push(" END"),
-        };
+                .push(" END");
+        }
         statement.push(
-            ", source, endpoint_id, transport, key, first_at, times FROM refusal r WHERE r.last_at >= ",
+            ", endpoint_id, transport, key, first_at, times FROM refusal r WHERE r.last_at >= ",
         );
         statement.arg(since).push(" AND (r.tenant = ");
         statement.arg(tenant.map_or("", |tenant| tenant.as_str()));
@@ -191,21 +198,26 @@ async fn record(tx: &mut Tx, owner: String, refusal: NewRefusal, others: SecretH
 /// Counts them; false where there was none like them.
 async fn count(tx: &mut Tx, owner: &str, new: &RefusalRecord) -> Result<bool> {
     let last = &new.last;
-    let again = sql("UPDATE refusal SET detail = $3, peer = $4, last_at = CASE WHEN last_at > $5 THEN last_at ELSE $5 \
-         END, times = times + $6 WHERE tenant = $1 AND key = $2")
+    let again = sql(
+        "UPDATE refusal SET detail = $3, peer = $4, source = $7, last_at = CASE WHEN last_at > $5 \
+         THEN last_at ELSE $5 END, times = times + $6 WHERE tenant = $1 AND key = $2",
+    )
     .bind(owner)
     .bind(last.key)
     .bind(&last.detail)
     .bind(&last.peer)
     .bind(last.at)
-    .bind(new.times);
+    .bind(new.times)
+    .bind(&last.source);
     if tx.execute(again).await? > 0 {
         return Ok(true);
     }
-    let insert = sql(
-        "INSERT INTO refusal (tenant, key, reason, detail, peer, source, endpoint_id, transport, \
-         first_at, last_at, times) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-    )
+    // Another node may write the first of them at the same moment.
+    let insert = sql("INSERT INTO refusal AS r (tenant, key, reason, detail, peer, source, endpoint_id, transport, \
+         first_at, last_at, times) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         ON CONFLICT (tenant, key) DO UPDATE SET detail = excluded.detail, peer = excluded.peer, \
+         last_at = CASE WHEN r.last_at > excluded.last_at THEN r.last_at ELSE excluded.last_at END, \
+         times = r.times + excluded.times")
     .bind(owner)
     .bind(last.key)
     .bind(&last.reason)
@@ -221,15 +233,18 @@ async fn count(tx: &mut Tx, owner: &str, new: &RefusalRecord) -> Result<bool> {
     Ok(false)
 }
 
-/// The name of this source that came longest ago is counted with its others, when there are too many.
+/// The name of this source that came longest ago is counted with its others, when there are too many. Of those that
+/// came at the same moment the new one stays.
 async fn fold(tx: &mut Tx, owner: &str, new: &NewRefusal, others: SecretHash) -> Result<()> {
     let oldest = sql("SELECT key, peer, first_at, last_at, times FROM refusal WHERE tenant = $1 AND source = $2 \
-         AND reason = $3 AND transport = $4 AND endpoint_id <> '' ORDER BY last_at DESC, key LIMIT 1 OFFSET $5")
+         AND reason = $3 AND transport = $4 AND endpoint_id <> '' ORDER BY last_at DESC, CASE WHEN key = $6 THEN 0 ELSE 1 END, key \
+         LIMIT 1 OFFSET $5")
     .bind(owner)
     .bind(&new.source)
     .bind(&new.reason)
     .bind(&new.transport)
-    .bind(REFUSALS_PER_SOURCE_MAX);
+    .bind(REFUSALS_PER_SOURCE_MAX)
+    .bind(new.key);
     let Some(row) = tx.optional(oldest).await? else {
         return Ok(());
     };

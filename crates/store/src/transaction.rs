@@ -13,6 +13,9 @@ use crate::event::{self, EventHead, Pending};
 use crate::notification::{Recent, Staged};
 use crate::sql::{Arg, Bulk, Conn, Row, Sql, bulk_values, sql};
 
+/// The number of the advisory lock of [`Tx::alone`]: any, but always the same.
+const ALONE_LOCK: i64 = 0x6865_6164_656e_6401;
+
 /// A boxed future, as the write closures return it.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -84,6 +87,20 @@ impl Tx {
         let head: u64 = row.ok_or(Error::NotFound("tenant"))?.columns().take()?;
         self.heads.insert(tenant.clone(), head);
         Ok(head)
+    }
+
+    /// From here to its end this transaction alone changes what no tenant has for itself: who administers the platform,
+    /// names that are taken across tenants. SQLite has one writer anyway.
+    pub(crate) async fn alone(&mut self) -> Result<()> {
+        match self.conn()? {
+            Conn::Sqlite(_) => Ok(()),
+            // Not the rows themselves: two transactions that each hold one of them already would wait for each other.
+            // And one number for all of it, for the same reason.
+            Conn::Postgres(_) => {
+                let lock = sql("SELECT 1 FROM pg_advisory_xact_lock($1)").bind(ALONE_LOCK);
+                self.optional(lock).await.map(drop)
+            }
+        }
     }
 
     /// Appends an event to its tenant's log; its number, which holds once the transaction commits.

@@ -6,12 +6,9 @@ use fleet::{Event, TenantId, Timestamp, UserId};
 
 use crate::error::{Error, Result};
 use crate::limits::USERS_PER_TENANT_MAX;
-use crate::sql::{Columns, Conn, Row, Sql, sql};
+use crate::sql::{Columns, Row, Sql, sql};
 use crate::writer::Tx;
 use crate::{Store, readable, touched};
-
-/// The number of the advisory lock under which the administrators of the platform change: any, but always the same.
-const PLATFORM_LOCK: i64 = 0x6865_6164_656e_6401;
 
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -230,19 +227,6 @@ impl Store {
     }
 }
 
-/// From here to its end this transaction alone changes who administers the platform, whatever their tenant. SQLite has
-/// one writer anyway.
-async fn lock_platform(tx: &mut Tx) -> Result<()> {
-    match tx.conn()? {
-        Conn::Sqlite(_) => Ok(()),
-        // Not the rows themselves: two transactions that each hold one of them already would wait for each other.
-        Conn::Postgres(_) => {
-            let lock = sql("SELECT 1 FROM pg_advisory_xact_lock($1)").bind(PLATFORM_LOCK);
-            tx.optional(lock).await.map(drop)
-        }
-    }
-}
-
 /// The person as it is before a change in this transaction.
 async fn locked(tx: &mut Tx, tenant: &TenantId, id: UserId) -> Result<UserRecord> {
     // On PostgreSQL this orders the changes of one tenant's people, also between nodes.
@@ -254,7 +238,7 @@ async fn locked(tx: &mut Tx, tenant: &TenantId, id: UserId) -> Result<UserRecord
     let row = tx.optional(statement).await?;
     let before = read(&row.ok_or(Error::NotFound("user"))?)?;
     if before.platform {
-        lock_platform(tx).await?;
+        tx.alone().await?;
     }
     Ok(before)
 }
@@ -286,7 +270,7 @@ pub(crate) async fn platform_administrator(
     tenant: &TenantId,
 ) -> Result<Option<String>> {
     tx.head(tenant).await?;
-    lock_platform(tx).await?;
+    tx.alone().await?;
     let statement = sql(
         "SELECT login FROM app_user WHERE tenant = $1 AND platform = 1 \
          AND disabled_at IS NULL ORDER BY login LIMIT 1",

@@ -401,7 +401,7 @@ pub async fn remember(
         created_at: at,
         created_by: caller.principal.actor(),
     };
-    let mut data = issued::told(&new);
+    let mut data = new.told();
     data["until"] = time(new.not_after).to_string().into();
     if let Some(replaces) = replaces {
         data["replaces"] = replaces.to_string().into();

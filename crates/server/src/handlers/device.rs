@@ -407,9 +407,10 @@ pub async fn delete(
         .data(serde_json::json!({"name": name(&record)}));
     let (store, tenant) = (&state.store, &caller.tenant);
     let by = caller.principal.actor();
-    let (revocation, mut events) = issued::removed(store, tenant, id, &by, now()).await?;
-    events.push(event);
-    store.device_delete(tenant, id, revocation, events).await?;
+    let revocation = issued::removed(&by, now());
+    store
+        .device_delete(tenant, id, revocation, vec![event])
+        .await?;
     state.south.device_removed(tenant, id);
     state.south.certificates_changed();
     Ok(StatusCode::NO_CONTENT)

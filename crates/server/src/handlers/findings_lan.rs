@@ -3,7 +3,7 @@
 
 use api::doctor::{Finding, Severity};
 
-use super::discovery;
+use super::discovery::{self, Whose};
 use super::findings::finding;
 use crate::auth::Caller;
 use crate::limits::DOCTOR_DEVICES_MAX;
@@ -16,11 +16,10 @@ pub async fn all(state: &State, caller: &Caller) -> Result<Vec<Finding>> {
     let Some(lan) = &state.bound.lan else {
         return Ok(Vec::new());
     };
-    let standing = lan.standing();
+    let (standing, whose) = discovery::shown(state, caller, lan.standing()).await?;
     let mut all = networks(&standing);
-    let devices = discovery::devices(state, caller, &standing).await?;
-    let agents = standing.agents.iter().zip(&devices);
-    let strangers = agents.filter(|(_, device)| device.is_none());
+    let agents = standing.agents.iter().zip(&whose);
+    let strangers = agents.filter(|(_, whose)| **whose == Whose::Nobodys);
     let strangers = strangers.map(|(agent, _)| {
         let found = &agent.found;
         let place = found.url();

@@ -193,8 +193,10 @@ pub async fn counts(
 }
 
 /// What is said of a certificate that does not count.
-pub const ELSEWHERE: &str =
-    "it was not issued here, so pki.tenants has to name the tenant that it comes to";
+pub const ELSEWHERE: &str = "it was not issued here, so the path has to end with the tenant that it comes to, and pki.tenants to name that one";
+
+/// What is said of one whose device says no tenant that there is.
+pub const UNNAMED: &str = "it was not issued here, and no tenant is called as the path ends, so nothing says whose device it is";
 
 #[cfg(test)]
 mod tests {

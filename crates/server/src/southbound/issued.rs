@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::onboarding::Standing;
-use fleet::{DeviceId, Event, EventKind, TenantId, Timestamp};
-use serde_json::{Value, json};
-use store::{CertificateFilter, CertificateRecord, NewCertificate, Revocation, SecretHash, Store};
+use fleet::{DeviceId, Event, EventKind, Timestamp};
+use store::{CertificateRecord, Revocation, SecretHash, Store};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -67,7 +66,7 @@ pub async fn used(
     }
     let event = Event::new(tenant.clone(), at, EventKind::CertificateUsed)
         .device(device)
-        .data(told(&record.certificate));
+        .data(record.certificate.told());
     store
         .certificate_used(tenant, record.certificate.id, at, vec![event])
         .await?;
@@ -88,62 +87,21 @@ pub async fn revoke(
         by: by.to_owned(),
         reason,
     };
-    let event = revoked_event(record, device, &revocation);
+    let told = record.certificate.told();
+    let event = store::revoked_event(&record.tenant, told, device, &revocation);
     let id = record.certificate.id;
     store
         .certificate_revoke(&record.tenant, id, revocation, vec![event])
         .await
 }
 
-/// What to do about the certificates of a device that is removed, and what the log says of it.
-pub async fn removed(
-    store: &Store,
-    tenant: &TenantId,
-    device: DeviceId,
-    by: &str,
-    at: Timestamp,
-) -> store::Result<(Revocation, Vec<Event>)> {
-    let revocation = Revocation {
+/// What is to become of the certificates of a device that is removed.
+pub fn removed(by: &str, at: Timestamp) -> Revocation {
+    Revocation {
         at,
         by: by.to_owned(),
         reason: REMOVED.to_owned(),
-    };
-    let filter = CertificateFilter {
-        device: Some(device),
-        revoked: Some(false),
-        ..CertificateFilter::default()
-    };
-    let limit = store::limits::PAGE_MAX;
-    let mut all = store.certificate_list(tenant, &filter, None, limit).await?;
-    all.retain(|one| one.certificate.not_after > at);
-    let event = |one| revoked_event(one, Some(device), &revocation);
-    let events = all.iter().map(event).collect();
-    Ok((revocation, events))
-}
-
-/// That one was revoked, for the log.
-fn revoked_event(
-    record: &CertificateRecord,
-    device: Option<DeviceId>,
-    revocation: &Revocation,
-) -> Event {
-    let mut data = told(&record.certificate);
-    data["reason"] = revocation.reason.clone().into();
-    let (tenant, kind) = (record.tenant.clone(), EventKind::CertificateRevoked);
-    let mut event = Event::new(tenant, revocation.at, kind)
-        .actor(&revocation.by)
-        .data(data);
-    event.device = device;
-    event
-}
-
-/// What events say of a certificate.
-pub fn told(certificate: &NewCertificate) -> Value {
-    json!({
-        "certificate": certificate.id,
-        "endpoint": certificate.endpoint_id,
-        "serial": certificate.serial,
-    })
+    }
 }
 
 /// Ends the links of one adapter on this node whose certificates were revoked, until the server stops: at once where
@@ -182,9 +140,9 @@ pub struct Looks {
 }
 
 impl Looks {
-    /// Once more, since it failed.
+    /// Once more, since it failed; as often as after a revocation at most, however often that is.
     pub fn again(&mut self) {
-        self.left += 1;
+        self.left = (self.left + 1).min(REVOKED_LOOKS);
     }
 
     /// Whether to, when this was last revoked.
@@ -245,5 +203,9 @@ mod tests {
         let later: Vec<bool> = (0..REVOKED_LOOKS_IDLE).map(|_| looks.now(at(1))).collect();
         assert_eq!(later.iter().filter(|look| **look).count(), 1);
         assert!(looks.now(at(2)));
+        // However often it failed: what there is to find is found as soon as after a revocation.
+        (0..100 * REVOKED_LOOKS).for_each(|_| looks.again());
+        let more = (0..100 * REVOKED_LOOKS).take_while(|_| looks.now(at(2)));
+        assert_eq!(more.count(), REVOKED_LOOKS as usize);
     }
 }

@@ -106,6 +106,7 @@ pub struct RefusalLog {
 struct Taken {
     transport: &'static str,
     complaint: Complaint,
+    at: Timestamp,
     /// It is of the device of its tenant that has its endpoint id: nobody else can use that where it comes from.
     of_its_device: bool,
 }
@@ -150,6 +151,7 @@ impl RefusalLog {
         let taken = Taken {
             transport,
             complaint,
+            at: now(),
             of_its_device,
         };
         if self.queue.try_send(taken).is_err() {
@@ -209,6 +211,12 @@ impl<K> Default for Counts<K> {
 }
 
 impl<K: Eq + Hash> Counts<K> {
+    /// Whether once more would be within what is allowed.
+    fn has_room(&self, key: &K, max: u32, now: Instant) -> bool {
+        let known = self.0.get(key);
+        known.is_none_or(|(since, count)| *count < max || over(*since, now))
+    }
+
     /// Once more: whether that is within what is allowed.
     fn within(&mut self, key: K, max: u32, now: Instant) -> bool {
         if self.0.len() >= REFUSALS_TOLD_MAX {
@@ -247,7 +255,10 @@ impl Told {
         }
         let of = (tenant.clone(), source.to_owned());
         let (each, all) = (REFUSAL_EVENTS_PER_SOURCE_MAX, REFUSAL_EVENTS_MAX);
-        if !self.by_source.within(of, each, now) || !self.by_tenant.within(tenant.clone(), all, now)
+        // Sources are remembered as long as their tenant is told of any: those of one leave room for those of others.
+        if !self.by_tenant.has_room(tenant, all, now)
+            || !self.by_source.within(of, each, now)
+            || !self.by_tenant.within(tenant.clone(), all, now)
         {
             return false;
         }
@@ -269,7 +280,8 @@ async fn attribute(store: &Store, taken: &mut Taken) -> store::Result<Option<Ten
                 complaint.device = store.device_by_identity(tenant, &identity).await?;
             }
             // A broker may speak for all tenants, and topics name any.
-            Err(_) => complaint.tenant = None,
+            Err(store::Error::NotFound(_)) => complaint.tenant = None,
+            Err(error) => return Err(error),
         },
         // It stays in the list of nobody's.
         None if complaint.is_of_credential() => {
@@ -281,14 +293,14 @@ async fn attribute(store: &Store, taken: &mut Taken) -> store::Result<Option<Ten
 }
 
 /// Remembers it. Gives back whose log hears of it.
-async fn remember(store: &Store, taken: &mut Taken, at: Timestamp) -> Option<TenantId> {
+async fn remember(store: &Store, taken: &mut Taken) -> Option<TenantId> {
     let owner = attribute(store, taken).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "whose a refusal is cannot be read");
         None
     });
     let (complaint, source) = (&taken.complaint, taken.complaint.source());
     let refusal = NewRefusal {
-        at,
+        at: taken.at,
         reason: complaint.reason.clone(),
         detail: complaint.detail.clone(),
         peer: complaint.peer.to_string(),
@@ -308,16 +320,15 @@ async fn remember(store: &Store, taken: &mut Taken, at: Timestamp) -> Option<Ten
 async fn write(store: Store, mut incoming: mpsc::Receiver<Taken>) {
     let (mut told, mut some) = (Told::default(), Vec::new());
     while incoming.recv_many(&mut some, REFUSALS_AT_ONCE).await > 0 {
-        let at = now();
         // Many share a commit.
-        let owners = some.iter_mut().map(|one| remember(&store, one, at));
+        let owners = some.iter_mut().map(|one| remember(&store, one));
         let owners = join_all(owners).await;
         for (taken, owner) in some.drain(..).zip(owners) {
             let (complaint, key) = (&taken.complaint, taken.key());
             if let Some(tenant) = &owner
                 && told.fresh(tenant, &complaint.source(), key, Instant::now())
             {
-                let event = event(tenant, taken.transport, complaint, at);
+                let event = event(tenant, taken.transport, complaint, taken.at);
                 if let Err(error) = store.event_append(tenant, vec![event]).await {
                     tracing::warn!(%error, "a refusal could not be written to the log");
                 }
@@ -410,6 +421,21 @@ mod tests {
         assert!(told.by_source.0.len() <= REFUSALS_TOLD_MAX);
         let other = TenantId::parse("other").unwrap();
         assert!(told.fresh(&other, "a", nth(0), now + REFUSAL_EVENT_EVERY * 100));
+    }
+
+    #[test]
+    fn endlessly_many_sources_of_one_tenant_leave_room_for_those_of_others() {
+        let (mut told, now) = (Told::default(), Instant::now());
+        let tenant = |id: &str| TenantId::parse(id).unwrap();
+        for n in 0..2 * REFUSALS_TOLD_MAX {
+            told.fresh(
+                &tenant("acme"),
+                &format!("2001:db8:0:{n:x}::/64"),
+                nth(n),
+                now,
+            );
+        }
+        assert!(told.fresh(&tenant("other"), "192.0.2.1", nth(usize::MAX), now));
     }
 
     #[test]

@@ -214,6 +214,15 @@ pub async fn shown(world: &World, reason: &str) -> Value {
     .await
 }
 
+/// All refusals with this reason.
+async fn all_shown(world: &World, reason: &str) -> Vec<Value> {
+    shown(world, reason).await;
+    let page = world.read("/api/v1/doctor/refusals?limit=500").await;
+    let mut all = page["items"].as_array().unwrap().clone();
+    all.retain(|one| one["reason"] == reason);
+    all
+}
+
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -440,6 +449,16 @@ async fn a_certificate_of_elsewhere_counts_for_the_tenants_that_are_named_and_no
     }
     let site = Site::believing(these("default")).await;
     assert!(!site.warns(&site.world.owner).await);
+    // Where it is the path that names no tenant, pki.tenants is not to blame.
+    let own = site.ca.issue("device", Some(EID), false);
+    for path in ["", "defualt"] {
+        assert_eq!(site.refused(path, EID, Some(&own)).await, 404);
+    }
+    for refused in all_shown(&site.world, "tenant_missing").await {
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.contains("no tenant is called"), "{refused:#}");
+        assert!(!detail.contains("pki.tenants"), "{refused:#}");
+    }
     site.register(EID, true).await;
     let own = site.ca.issue("device", Some(EID), false);
     assert!(site.dial("default", EID, Some(&own)).await.is_ok());

@@ -5,7 +5,7 @@ use fleet::{DeviceId, EventKind, Identity, IdentityKind, NodeId, Presence, Tenan
 use store::limits::TEXT_CHARS_MAX;
 use store::path::{PathEnd, PathLink};
 use store::{
-    DeviceFilter, DevicePatch, DeviceSort, DeviceSortBy, Error, EventFilter, FacetField,
+    DeviceFilter, DevicePatch, DeviceSort, DeviceSortBy, Error, EventFilter, FacetField, Heard,
     Revocation, Search, Store,
 };
 
@@ -45,6 +45,14 @@ fn link(at: Timestamp) -> PathLink {
         authenticated_by: "setup_key".to_owned(),
         setup_key: None,
         info: serde_json::json!({}),
+        at,
+    }
+}
+
+fn heard(device: DeviceId, at: Timestamp) -> Heard {
+    Heard {
+        device,
+        transport: "websocket",
         at,
     }
 }
@@ -348,8 +356,8 @@ async fn pages_follow_each_other_without_gap_or_repetition_in_every_order() {
             new.id = DeviceId::new(at(n), bits());
             ids.push(new.id);
             db.store.device_insert(&tenant, new, vec![]).await.unwrap();
-            let heard = vec![(ids[n as usize], at(-(n % 4)))];
-            db.store.device_heard(&tenant, heard).await.unwrap();
+            let heard = vec![heard(ids[n as usize], at(-(n % 4)))];
+            db.store.path_heard(&tenant, heard).await.unwrap();
         }
         let search = Search::new(DeviceFilter::default(), NOW);
         for column in [
@@ -418,14 +426,14 @@ async fn presence_filters_say_what_fleet_derives() {
         let mut n = 0;
         for up in times {
             for down in times {
-                for heard in times {
+                for when in times {
                     let device = insert_device(&db.store, &tenant, &format!("P{n}")).await;
                     n += 1;
                     let Some(up) = up else {
                         db.store
-                            .device_heard(
+                            .path_heard(
                                 &tenant,
-                                heard.map(|at| (device, at)).into_iter().collect(),
+                                when.map(|at| heard(device, at)).into_iter().collect(),
                             )
                             .await
                             .unwrap();
@@ -436,9 +444,9 @@ async fn presence_filters_say_what_fleet_derives() {
                         .path_connected(&tenant, device, link(up), vec![])
                         .await
                         .unwrap();
-                    if let Some(heard) = heard {
+                    if let Some(when) = when {
                         db.store
-                            .device_heard(&tenant, vec![(device, heard)])
+                            .path_heard(&tenant, vec![heard(device, when)])
                             .await
                             .unwrap();
                     }

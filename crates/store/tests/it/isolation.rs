@@ -360,7 +360,12 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     let mine = insert_device(store, me, "MINE").await;
     none(store.device_merge(me, id, mine, e()).await);
     none(store.device_merge(me, mine, id, e()).await);
-    store.device_heard(me, vec![(id, far)]).await.unwrap();
+    let heard = store::Heard {
+        device: id,
+        transport: "websocket",
+        at: far,
+    };
+    assert!(store.path_heard(me, vec![heard]).await.unwrap().is_empty());
     let identity = Identity::endpoint("os::00256D-SAME");
     assert_eq!(store.device_by_identity(me, &identity).await.unwrap(), None);
     assert!(store.identity_list(me, id).await.unwrap().is_empty());

@@ -3,11 +3,12 @@
 use fleet::onboarding::TokenStatus;
 use fleet::{DeviceId, EventKind, NodeId};
 use store::path::{PathEnd, PathLink, PathPatch};
-use store::{DevicePatch, Error, EventFilter, EventOrder, Store};
+use store::{DevicePatch, Error, EventFilter, EventOrder, Heard, LostLinks, Store};
 
 use crate::world::{NOW, at, event, hash, insert_device, tenant, worlds};
 
 const WS: &str = "websocket";
+const MQTT: &str = "mqtt";
 
 fn link(node: &str, seconds: i64) -> PathLink {
     PathLink {
@@ -18,6 +19,14 @@ fn link(node: &str, seconds: i64) -> PathLink {
         authenticated_by: "setup_key".to_owned(),
         setup_key: None,
         info: serde_json::json!({ "version": "1.4" }),
+        at: at(seconds),
+    }
+}
+
+fn heard_over(transport: &'static str, device: DeviceId, seconds: i64) -> Heard {
+    Heard {
+        device,
+        transport,
         at: at(seconds),
     }
 }
@@ -196,7 +205,12 @@ async fn a_node_that_starts_again_has_no_links() {
             .path_reset_node(&tenant, &node, &[], "restart".to_owned(), at(5))
             .await
             .unwrap();
-        assert_eq!(reset, [mine]);
+        let lost = LostLinks {
+            device: mine,
+            over: vec![WS.to_owned()],
+            still: vec![],
+        };
+        assert_eq!(reset, [lost]);
         let linked = |id| {
             let (store, tenant) = (db.store.clone(), tenant.clone());
             async move {
@@ -224,7 +238,9 @@ async fn a_node_that_starts_again_has_no_links() {
             let reset = db
                 .store
                 .path_reset_node(&tenant, &node, &except, reason, at(7));
-            assert_eq!(reset.await.unwrap(), lost);
+            let reset = reset.await.unwrap();
+            let reset: Vec<DeviceId> = reset.iter().map(|one| one.device).collect();
+            assert_eq!(reset, lost);
         }
     }
 }
@@ -240,10 +256,11 @@ async fn a_link_of_which_nobody_has_heard_is_written_off_once_and_taken_back_by_
             assert_eq!(made.await.unwrap(), 1);
         }
         let hear = async |device, seconds| {
-            let heard = vec![(device, at(seconds))];
-            store.device_heard(&tenant, heard).await.unwrap()
+            let heard = heard_over(WS, device, seconds);
+            let written_off = store.path_heard(&tenant, vec![heard]).await.unwrap();
+            written_off.len()
         };
-        assert!(hear(heard, 5).await.is_empty());
+        assert_eq!(hear(heard, 5).await, 0);
         let lapse = async || store.path_lapse(&tenant, at(4), at(10), 10).await.unwrap();
         assert_eq!(lapse().await, [unheard]);
         assert!(lapse().await.is_empty());
@@ -263,8 +280,10 @@ async fn a_link_of_which_nobody_has_heard_is_written_off_once_and_taken_back_by_
         let page = store.events(&tenant, EventOrder::After(0), &told, 10).await;
         assert_eq!(page.unwrap().events.len(), 1);
         // What was heard before that is no news; what is heard since is.
-        assert!(hear(unheard, 9).await.is_empty());
-        assert_eq!(hear(unheard, 11).await, [unheard]);
+        assert_eq!(hear(unheard, 9).await, 0);
+        assert_eq!(hear(unheard, 11).await, 1);
+        // As long as nobody has taken it back.
+        assert_eq!(hear(unheard, 12).await, 1);
         let node = NodeId::parse("n1").unwrap();
         let relink = async |seconds| {
             let relinked = store.path_relinked(&tenant, unheard, WS, &node, at(seconds), vec![]);
@@ -273,7 +292,109 @@ async fn a_link_of_which_nobody_has_heard_is_written_off_once_and_taken_back_by_
         assert_eq!(relink(10).await, Some(2));
         assert!(linked(unheard).await);
         assert_eq!(relink(11).await, None);
-        assert!(hear(unheard, 12).await.is_empty());
+        assert_eq!(hear(unheard, 13).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_link_is_written_off_though_its_device_is_heard_over_another_one() {
+    for db in worlds().await {
+        let (store, tenant) = (&db.store, tenant("acme"));
+        let device = insert_device(store, &tenant, "S1").await;
+        let over = |transport: &str, node| PathLink {
+            transport: transport.to_owned(),
+            ..link(node, 1)
+        };
+        let mut number = 0;
+        for (transport, node) in [(WS, "n1"), (MQTT, "n2")] {
+            let made = store.path_connected(&tenant, device, over(transport, node), vec![]);
+            number = made.await.unwrap();
+        }
+        let heard = vec![heard_over(MQTT, device, 9)];
+        assert!(store.path_heard(&tenant, heard).await.unwrap().is_empty());
+        let lapse = async |since| {
+            let gone = store.path_lapse(&tenant, at(since), at(10), 10).await;
+            gone.unwrap()
+        };
+        assert!(lapse(1).await.is_empty());
+        assert_eq!(lapse(5).await, [device]);
+        assert!(lapse(5).await.is_empty());
+        let node = async |transport| {
+            let path = store.path(&tenant, device, transport).await;
+            path.unwrap().unwrap().node
+        };
+        assert_eq!((node(WS).await, node(MQTT).await.is_some()), (None, true));
+        let linked = async || {
+            let record = store.device(&tenant, device).await.unwrap();
+            record.device.evidence.linked()
+        };
+        assert!(linked().await);
+        let told = EventFilter {
+            kinds: vec![EventKind::DeviceDisconnected],
+            ..EventFilter::default()
+        };
+        let page = store.events(&tenant, EventOrder::After(0), &told, 10).await;
+        let events = page.unwrap().events;
+        assert_eq!(events.len(), 1);
+        let data = &events[0].event.data;
+        assert_eq!(
+            (&data["transport"], &data["still"][0]),
+            (&WS.into(), &MQTT.into())
+        );
+        // The end of the other one is the end of the last one.
+        let end = PathEnd {
+            transport: MQTT.to_owned(),
+            ..end(number, 11)
+        };
+        let ended = store.path_disconnected(&tenant, device, end, vec![]);
+        assert!(ended.await.unwrap() && !linked().await);
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_keeps_another_link_when_a_node_starts_again_stays_linked() {
+    for db in worlds().await {
+        let (store, tenant) = (&db.store, tenant("acme"));
+        let device = insert_device(store, &tenant, "S1").await;
+        for (transport, node) in [(WS, "n1"), (MQTT, "n2")] {
+            let link = PathLink {
+                transport: transport.to_owned(),
+                ..link(node, 1)
+            };
+            store
+                .path_connected(&tenant, device, link, vec![])
+                .await
+                .unwrap();
+        }
+        let node = NodeId::parse("n1").unwrap();
+        let reset = store.path_reset_node(&tenant, &node, &[], "restart".to_owned(), at(5));
+        let lost = LostLinks {
+            device,
+            over: vec![WS.to_owned()],
+            still: vec![MQTT.to_owned()],
+        };
+        assert_eq!(reset.await.unwrap(), [lost]);
+        let record = store.device(&tenant, device).await.unwrap();
+        assert!(record.device.evidence.linked());
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_counts_as_linked_without_any_path_is_written_off() {
+    for db in worlds().await {
+        let (store, tenant) = (&db.store, tenant("acme"));
+        let device = insert_device(store, &tenant, "S1").await;
+        let made = store.path_connected(&tenant, device, link("n1", 1), vec![]);
+        made.await.unwrap();
+        store
+            .path_delete(&tenant, device, WS, vec![])
+            .await
+            .unwrap();
+        let lapse = async || store.path_lapse(&tenant, at(4), at(10), 10).await.unwrap();
+        assert_eq!(lapse().await, [device]);
+        assert!(lapse().await.is_empty());
+        let record = store.device(&tenant, device).await.unwrap();
+        assert!(!record.device.evidence.linked());
     }
 }
 

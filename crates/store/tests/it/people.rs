@@ -461,6 +461,8 @@ async fn who_claims_the_endpoint_id_of_a_device_and_is_nobodys_is_shown_to_its_t
             let last = found.into_iter().map(|one| one.last);
             let mut last = last.filter(|one| one.endpoint_id == endpoint);
             let last = last.next().unwrap();
+            let hidden = store::refusal::PEER_HIDDEN;
+            assert_eq!(last.peer == hidden, last.source == hidden);
             (last.peer, last.detail)
         };
         let all = ("192.0.2.1:5".to_owned(), "why".to_owned());
@@ -559,6 +561,40 @@ async fn one_address_that_comes_with_ever_other_names_pushes_out_nobody_else_and
         let last = format!("os::{all}");
         let shown = |one: &&store::RefusalRecord| one.last.endpoint_id == last;
         assert!(list.iter().filter(shown).count() > 20);
+    }
+}
+
+#[tokio::test]
+async fn of_names_that_come_at_the_same_moment_the_new_one_is_kept() {
+    for db in worlds().await {
+        for n in 0..3 * REFUSALS_PER_SOURCE_MAX {
+            let (refusal, others) = wrong(n, "192.0.2.1");
+            let refusal = NewRefusal { at: NOW, ..refusal };
+            let recorded = db.store.refusal_record(None, refusal, others);
+            recorded.await.unwrap();
+            let list = db.store.refusal_list(None, Timestamp(0), 100).await;
+            let name = format!("os::{n}");
+            let mut list = list.unwrap().into_iter();
+            assert!(list.any(|one| one.last.endpoint_id == name), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_before_gets_the_source_of_the_next_one_like_it() {
+    for db in worlds().await {
+        let (refusal, others) = wrong(0, "192.0.2.1");
+        let before = NewRefusal {
+            source: String::new(),
+            ..refusal.clone()
+        };
+        for refusal in [before, refusal] {
+            let recorded = db.store.refusal_record(None, refusal, others);
+            recorded.await.unwrap();
+        }
+        let list = db.store.refusal_list(None, Timestamp(0), 10).await.unwrap();
+        assert_eq!((list.len(), list[0].times), (1, 2));
+        assert_eq!(list[0].last.source, "192.0.2.1");
     }
 }
 

@@ -1,10 +1,10 @@
 //! Setup keys that are swapped for credentials, by one of several nodes.
 
 use fleet::onboarding::TokenStatus;
-use fleet::{Identity, NodeId, SetupKeyId};
-use store::{Swap, SwapClaim};
+use fleet::{Identity, NodeId, SetupKeyId, TenantId};
+use store::{Revocation, Swap, SwapClaim};
 
-use crate::world::{at, hash, insert_device, insert_tenant, new_device, tenant, worlds};
+use crate::world::{NOW, at, hash, insert_device, insert_tenant, new_device, tenant, worlds};
 
 const MQTT: &str = "mqtt";
 
@@ -215,5 +215,65 @@ async fn a_queue_stays_with_who_had_it_first_and_of_each_only_the_last_are_known
             belongs(&other, &["A"], "new", 11),
         );
         assert!(both.0 != both.1, "{both:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_in_use_is_not_forgotten_and_that_of_a_removed_device_stays_its_tenants_for_a_while()
+ {
+    for db in worlds().await {
+        let (store, acme, other) = (&db.store, tenant("acme"), tenant("other"));
+        let device = insert_device(store, &acme, "S1").await;
+        let endpoint = "os::00256D-S1".to_owned();
+        let belongs = async |whose, name: &str, queue: &str, at| {
+            let names = [name.to_owned()];
+            let belongs = store.broker_queue_belongs(whose, &names, queue, at, 2);
+            belongs.await.unwrap()
+        };
+        let day = |n: i64| at(n * 24 * 3600);
+        assert!(belongs(&acme, &endpoint, "q", day(0)).await);
+        assert!(belongs(&acme, &endpoint, "a", day(1)).await);
+        // It is still used, so "a" is the oldest.
+        assert!(belongs(&acme, &endpoint, "q", day(2)).await);
+        assert!(belongs(&acme, &endpoint, "b", day(3)).await);
+        assert!(!belongs(&other, "X", "q", day(3)).await);
+        assert!(belongs(&other, "X", "a", day(3)).await);
+        let delete = store.device_delete(&acme, device, Revocation::default(), vec![]);
+        delete.await.unwrap();
+        assert!(!belongs(&other, "X", "q", day(4)).await);
+        assert!(belongs(&acme, "Y", "b", day(4)).await);
+        let late = day(4).plus(store::limits::BROKER_QUEUE_KEPT);
+        assert!(belongs(&other, "X", "q", late).await && !belongs(&acme, "Y", "q", late).await);
+    }
+}
+
+#[tokio::test]
+async fn tenants_that_take_the_same_queues_in_turn_do_not_wait_for_each_other() {
+    for db in worlds().await {
+        let (store, acme, other) = (&db.store, tenant("acme"), tenant("other"));
+        for round in 0..20 {
+            let take = async |whose: &TenantId, n: u32| {
+                let queue = format!("{round}-{n}");
+                let names = [format!("os::{whose}")];
+                let belongs = store.broker_queue_belongs(whose, &names, &queue, NOW, 100);
+                belongs.await.unwrap()
+            };
+            let (acme, other) = (&acme, &other);
+            let took = tokio::join!(
+                take(acme, 1),
+                take(acme, 2),
+                take(acme, 3),
+                take(acme, 4),
+                take(other, 4),
+                take(other, 3),
+                take(other, 2),
+                take(other, 1),
+            );
+            let (a, b) = (
+                [took.0, took.1, took.2, took.3],
+                [took.7, took.6, took.5, took.4],
+            );
+            assert!(a.iter().zip(b).all(|(a, b)| *a != b), "{took:?}");
+        }
     }
 }

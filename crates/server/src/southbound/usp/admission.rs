@@ -13,7 +13,7 @@ use usp::EndpointId;
 use super::adapter::Core;
 use super::{MQTT, STOMP, WEBSOCKET};
 use crate::secret;
-use crate::southbound::admission::{self, ELSEWHERE, Uses};
+use crate::southbound::admission::{self, ELSEWHERE, UNNAMED, Uses};
 use crate::southbound::issued;
 use crate::southbound::refusal::{Complaint, Peer};
 use crate::state::now;
@@ -52,6 +52,8 @@ struct Found {
     endpoint: Option<String>,
     /// A setup key that is only used up still serves the devices it has let in.
     used_up: bool,
+    /// It came with a certificate alone, and what it says of its tenant is the name of none.
+    unnamed: bool,
 }
 
 impl Found {
@@ -61,6 +63,7 @@ impl Found {
             token: None,
             endpoint: None,
             used_up: false,
+            unnamed: false,
         }
     }
 }
@@ -129,7 +132,10 @@ impl Gate {
             known,
             rivals: &rivals,
         };
-        let elsewhere = issued.is_none() && !certified;
+        let elsewhere = (issued.is_none() && !certified).then_some(match found.unnamed {
+            true => UNNAMED,
+            false => ELSEWHERE,
+        });
         let refuse = |refusal| Turned::No {
             detail: detail(refusal, hello, tenant.as_ref(), elsewhere),
             tenant: tenant
@@ -190,9 +196,16 @@ impl Gate {
         if hello.certificate_ids.is_empty() {
             return Ok(Found::of(Credential::Unknown));
         }
-        let elsewhere = self.core.elsewhere.as_ref();
-        let tenant = admission::tenant_certified(store, hello.tenant, issued, elsewhere).await?;
-        Ok(Found::of(Credential::Certificate { tenant }))
+        let named = admission::tenant_named(store, hello.tenant, issued).await?;
+        let unnamed = named.is_none();
+        let tenant = match named {
+            Some(tenant) if self.counts(&tenant, issued).await? => Some(tenant),
+            _ => None,
+        };
+        Ok(Found {
+            unnamed,
+            ..Found::of(Credential::Certificate { tenant })
+        })
     }
 
     async fn counts(
@@ -240,7 +253,7 @@ fn detail(
     refusal: Refusal,
     hello: &Shown<'_>,
     tenant: Option<&TenantId>,
-    elsewhere: bool,
+    elsewhere: Option<&str>,
 ) -> String {
     let certificate = || {
         let ids = hello.certificate_ids.iter().map(EndpointId::as_str);
@@ -253,15 +266,16 @@ fn detail(
         (Refusal::NotRegistered, Some(tenant)) => {
             format!("its certificate is for {}, tenant {tenant}", certificate())
         }
-        (Refusal::TenantMissing, _) if elsewhere => {
-            format!("its certificate is for {}; {ELSEWHERE}", certificate())
+        (Refusal::TenantMissing, _) if elsewhere.is_some() => {
+            let why = elsewhere.unwrap_or_default();
+            format!("its certificate is for {}; {why}", certificate())
         }
         (Refusal::CertificateRevoked | Refusal::CertificateOfAnotherTenant, _)
         | (Refusal::TenantMissing, _) => format!("its certificate is for {}", certificate()),
         (Refusal::CertificateRequired, _) if !hello.tls => {
             "it came without TLS, where no certificate can be shown".to_owned()
         }
-        (Refusal::CertificateRequired, _) if elsewhere && hello.names_itself() => {
+        (Refusal::CertificateRequired, _) if elsewhere.is_some() && hello.names_itself() => {
             format!("it showed a certificate; {ELSEWHERE}")
         }
         (Refusal::CertificateRequired, _) if hello.certified => {

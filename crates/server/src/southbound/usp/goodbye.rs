@@ -8,7 +8,7 @@ use fleet::southbound::Failure;
 use fleet::{DeviceId, EventKind, Fact, TenantId};
 use mtp::ws::{CloseCode, reason};
 use serde_json::json;
-use store::PathEnd;
+use store::{Heard, PathEnd};
 use tokio::sync::mpsc;
 use usp::ErrorCode;
 use usp::controller::{RequestId, Sent};
@@ -286,8 +286,12 @@ impl Running {
         if let Err(error) = ended {
             tracing::warn!(%error, %device, "the end of a link could not be written");
         }
-        let heard = vec![(device, self.entry.heard())];
-        if let Err(error) = self.core.store.device_heard(tenant, heard).await {
+        let heard = Heard {
+            device,
+            transport: self.entry.transport,
+            at: self.entry.heard(),
+        };
+        if let Err(error) = self.core.store.path_heard(tenant, vec![heard]).await {
             tracing::warn!(%error, %device, "when a device was last heard could not be written");
         }
     }

@@ -32,13 +32,11 @@ mod wire;
 mod withdrawn;
 mod work;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use fleet::{DeviceId, Event, EventKind, NodeId};
+use fleet::{Event, EventKind, NodeId};
 use mtp::tls::{CertificateInfo, ClientTls, ClientTlsConfig, Roots};
-use serde_json::json;
 use store::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -208,14 +206,12 @@ async fn forget_links(store: &Store, node: &NodeId, config: &Config) -> Result<(
         let lost = store
             .path_reset_node(&tenant.id, node, &shared, REASON.to_owned(), at)
             .await?;
-        // A device may have had several.
-        let lost: BTreeSet<DeviceId> = lost.into_iter().collect();
         let events: Vec<Event> = lost
             .into_iter()
-            .map(|device| {
+            .map(|lost| {
                 Event::new(tenant.id.clone(), at, EventKind::DeviceDisconnected)
-                    .device(device)
-                    .data(json!({ "reason": REASON, "expected": "shutdown" }))
+                    .device(lost.device)
+                    .data(lost.data(REASON, Some("shutdown")))
             })
             .collect();
         for chunk in events.chunks(store::limits::PAGE_MAX) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fleet::{DeviceId, Event, EventKind, TenantId, Timestamp};
 use serde_json::json;
-use store::{Redescribed, Store, ValueUpdate};
+use store::{Heard, Redescribed, Store, ValueUpdate};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -107,7 +107,7 @@ async fn values(core: &Weak<Core>, store: &Store, mut incoming: mpsc::Receiver<(
 }
 
 async fn hearing(core: &Weak<Core>, store: &Store, every: Duration) -> Infallible {
-    let mut written: HashMap<DeviceId, Timestamp> = HashMap::new();
+    let mut written = HashMap::new();
     loop {
         tokio::time::sleep(every).await;
         if let Some(core) = core.upgrade() {
@@ -200,34 +200,36 @@ pub async fn firmware_changed(
     }
 }
 
-/// Writes down when devices were heard, as far as that has changed; one commit a tenant.
-async fn hear(core: &Arc<Core>, store: &Store, written: &mut HashMap<DeviceId, Timestamp>) {
+/// Writes down when devices were heard, and over what, as far as that has changed; one commit a tenant.
+async fn hear(
+    core: &Arc<Core>,
+    store: &Store,
+    written: &mut HashMap<(DeviceId, &'static str), Timestamp>,
+) {
     let links = core.links.all();
-    let mut fresh: HashMap<TenantId, Vec<(DeviceId, Timestamp)>> = HashMap::new();
-    // Those of one device come one after the other.
-    for link in links.chunk_by(|one, other| one.device == other.device) {
-        let heard = link.iter().map(|link| link.heard()).max();
-        let (Some(link), Some(heard)) = (link.first(), heard) else {
-            continue;
-        };
-        if written.get(&link.device) != Some(&heard) {
-            written.insert(link.device, heard);
-            fresh
-                .entry(link.tenant.clone())
-                .or_default()
-                .push((link.device, heard));
+    let mut fresh: HashMap<TenantId, Vec<Heard>> = HashMap::new();
+    for link in &links {
+        let (device, transport, at) = (link.device, link.transport, link.heard());
+        if written.insert((device, transport), at) != Some(at) {
+            let heard = Heard {
+                device,
+                transport,
+                at,
+            };
+            fresh.entry(link.tenant.clone()).or_default().push(heard);
         }
     }
     if written.len() > 2 * links.len() + 64 {
-        written.retain(|device, _| core.links.get(*device).is_some());
+        written.retain(|(device, transport), _| core.links.over(*device, transport).is_some());
     }
     for (tenant, heard) in fresh {
-        match store.device_heard(&tenant, heard).await {
+        match store.path_heard(&tenant, heard).await {
             Ok(written_off) => {
-                let links = written_off.into_iter().flat_map(|id| core.links.of(id));
-                for link in links {
+                for lost in written_off {
                     // One whose inbox is full is told the next time.
-                    let _ = link.inbox.try_send(Command::Relink);
+                    if let Some(link) = core.links.over(lost.device, lost.transport) {
+                        let _ = link.inbox.try_send(Command::Relink);
+                    }
                 }
             }
             Err(error) => {
