@@ -15,6 +15,7 @@ pub mod integrity;
 mod open;
 mod outbox;
 pub mod sar;
+mod seal;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,18 +23,20 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::codec;
 use crate::endpoint::EndpointId;
 use crate::limits;
 use crate::record::{PayloadSecurity, Record, RecordType, SessionContextRecord};
 use crate::retry::Random;
 use crate::session::pop;
 use crate::version::Version;
+use config::Limit;
 pub use config::{Config, Mode, Payload};
 pub use event::{Event, Failure, MessageId, Status};
 use inbox::Held;
 pub use integrity::{Channel, Fingerprint, Identity, Proof};
-use open::{Draft, Limit, Open};
+use open::{Draft, Open};
+use seal::seal;
+pub(crate) use seal::{has_mac, sign};
 
 enum State {
     Idle,
@@ -470,39 +473,4 @@ impl Context {
 fn expired(config: &Config, open: &Open, now: Instant) -> bool {
     let over = |expires| now.saturating_duration_since(open.active) >= expires;
     config.expires.is_some_and(over)
-}
-
-/// Whether what a record shows is a MAC: a signature brings its certificate along.
-pub(crate) fn has_mac(record: &Record) -> bool {
-    matches!(record.record_type, RecordType::SessionContext(_))
-        && record.payload_security == PayloadSecurity::TLS12
-        && !record.mac_signature.is_empty()
-        && record.sender_cert.is_empty()
-}
-
-/// Makes the bytes of a record: with a MAC once there are keys, signed before. R-E2E.29
-fn seal(
-    config: &Config,
-    mut record: Record,
-    security: PayloadSecurity,
-    channel: Option<&dyn Channel>,
-) -> Bytes {
-    record.payload_security = security;
-    match channel.and_then(|channel| channel.mac(&integrity::covered(&record))) {
-        Some(mac) => record.mac_signature = mac,
-        None => sign(config, &mut record),
-    }
-    codec::encode_record(&record).into()
-}
-
-/// Signs a record, if records are to be signed. R-E2E.29
-pub(crate) fn sign(config: &Config, record: &mut Record) {
-    let Some(identity) = config.identity.as_ref().filter(|_| config.sign) else {
-        return;
-    };
-    record.sender_cert = identity.certificate().to_vec();
-    // Without a signature the peer refuses the record and says so; that is better than a panic here.
-    record.mac_signature = identity
-        .sign(&integrity::covered(record))
-        .unwrap_or_default();
 }

@@ -3,6 +3,7 @@
 //! Deliberately without any state of requests or notifications: those are the ends' own.
 
 mod inbound;
+mod plain;
 mod signature;
 
 use std::collections::VecDeque;
@@ -188,16 +189,8 @@ impl Link {
                 self.refuse_record(&record, code, text);
                 Inbound::Ignored(Ignored::PayloadSecurity(record.payload_security))
             }
-            RecordType::NoSessionContext(_) if mode == Mode::Require => {
+            RecordType::NoSessionContext(ref content) if self.takes_no_plain(&content.payload) => {
                 let text = "messages travel in session contexts here";
-                self.refuse_record(&record, ErrorCode::SECURE_SESSION_REQUIRED, text);
-                Inbound::Ignored(Ignored::NoSessionContext)
-            }
-            // An answer may still come as what it answers went.
-            RecordType::NoSessionContext(ref content)
-                if self.is_secured() && codec::peek_msg(&content.payload).is_request =>
-            {
-                let text = "messages travel in the session context, which is encrypted";
                 self.refuse_record(&record, ErrorCode::SECURE_SESSION_REQUIRED, text);
                 Inbound::Ignored(Ignored::NoSessionContext)
             }
@@ -287,27 +280,6 @@ impl Link {
         if let (Some(msg_id), true) = (peek.msg_id.filter(|id| usable(id)), peek.is_request) {
             self.reply_error(&msg_id, UspError::new(code, text), Via::Plain);
         }
-    }
-
-    /// Whether the peer has proved who it is in an encrypted session context of this channel.
-    fn is_secured(&self) -> bool {
-        self.context.as_deref().is_some_and(Context::is_secured)
-    }
-
-    /// The kind of record that our own messages travel in. What was encrypted once does not become plain because somebody
-    /// ends the session context.
-    fn via(&self) -> Via {
-        let there = |context: &Context| context.status() != Status::Down || context.is_secured();
-        let used = self.context.as_deref().is_some_and(there);
-        match self.contexts.mode == Mode::Require || self.wanted || used {
-            true => Via::Context,
-            false => Via::Plain,
-        }
-    }
-
-    /// Whether our own messages go out in plain records now, and could do otherwise.
-    pub(crate) fn is_plain_by_choice(&self) -> bool {
-        self.via() == Via::Plain && self.contexts.mode != Mode::Forbid
     }
 
     /// The peer serves nothing outside of session contexts.

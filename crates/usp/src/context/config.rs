@@ -100,3 +100,11 @@ impl fmt::Debug for Config {
             .finish_non_exhaustive()
     }
 }
+
+/// What the configuration allows.
+pub(super) struct Limit {
+    /// How often one record may be sent again.
+    pub(super) resends: u32,
+    /// Bytes of payload in a record.
+    pub(super) room: usize,
+}

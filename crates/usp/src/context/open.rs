@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::config::Limit;
 use super::inbox::{Held, Inbox};
 use super::integrity::Channel;
 use super::outbox::{Outbox, Outgoing, Refused};
@@ -490,14 +491,6 @@ impl Open {
         }
         Some(bytes)
     }
-}
-
-/// What the configuration allows.
-pub(super) struct Limit {
-    /// How often one record may be sent again.
-    pub(super) resends: u32,
-    /// Bytes of payload in a record.
-    pub(super) room: usize,
 }
 
 #[cfg(test)]
