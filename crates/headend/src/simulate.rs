@@ -18,9 +18,10 @@ pub struct Args {
     /// mqtt://127.0.0.1:1883 or stomp://127.0.0.1:61613
     #[arg(long, default_value = "ws://127.0.0.1:8081/usp", value_parser = controller_url)]
     url: String,
-    /// Their username where the URL is one of MQTT or STOMP
-    #[arg(long, default_value = "default/setup", value_name = "NAME")]
-    mqtt_username: String,
+    /// Their username where the URL is one of MQTT or STOMP; {endpoint} is each device's own endpoint id [default:
+    /// default/setup, and default/setup/{endpoint} over STOMP, which has no client identifier]
+    #[arg(long, value_name = "NAME")]
+    mqtt_username: Option<String>,
     /// Their version of MQTT, 5.0 or 3.1.1: older brokers, RabbitMQ before 3.13 among them, speak 3.1.1 alone
     #[arg(long, default_value = "5.0", value_name = "VERSION", value_parser = ["5.0", "3.1.1"])]
     mqtt_version: String,
@@ -131,18 +132,23 @@ fn usp(args: &Args) -> Result<Option<SwarmConfig>> {
         let words = "--controller is missing: devices that speak USP have to know its endpoint id";
         Exit::error(Failure::Usage, words.to_owned())
     })?;
+    let username = |usual: &str| {
+        args.mqtt_username
+            .clone()
+            .unwrap_or_else(|| usual.to_owned())
+    };
     let (mut mqtt, mut stomp) = (None, None);
     let url = if MqttAddress::is_one(&args.url) {
         mqtt = Some(MqttConfig {
             version: args.mqtt_version.clone(),
-            username: args.mqtt_username.clone(),
+            username: username("default/setup"),
             password: args.setup_key.clone(),
             ..MqttConfig::default()
         });
         args.url.clone()
     } else if StompAddress::is_one(&args.url) {
         stomp = Some(StompConfig {
-            username: args.mqtt_username.clone(),
+            username: username("default/setup/{endpoint}"),
             password: args.setup_key.clone(),
             ..StompConfig::default()
         });
@@ -259,6 +265,24 @@ mod tests {
         assert_eq!(version(&[]), "5.0");
         assert_eq!(version(&["--mqtt-version", "3.1.1"]), "3.1.1");
         assert!(parse(&["--mqtt-version", "3.1"]).is_err());
+    }
+
+    #[test]
+    fn over_stomp_the_user_name_says_which_device_it_is() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let username = |more: &[&str]| {
+            let line = "sim --url stomp://127.0.0.1:61613 --controller self::us --setup-key hes_k";
+            let words = line.split(' ').chain(more.iter().copied());
+            let line = <Line as clap::Parser>::try_parse_from(words).ok().unwrap();
+            let stomp = usp(&line.args).unwrap().unwrap().stomp.unwrap();
+            stomp.username
+        };
+        assert_eq!(username(&[]), "default/setup/{endpoint}");
+        assert_eq!(username(&["--mqtt-username", "acme/0123"]), "acme/0123");
     }
 
     #[test]

@@ -26,9 +26,9 @@ pub struct SwarmConfig {
     pub controller: String,
     /// The controller's URL, with the credential in it; over MQTT and STOMP the broker's.
     pub url: String,
-    /// What the broker is told, where the URL is one of MQTT.
+    /// What the broker is told, where the URL is one of MQTT; `{endpoint}` in the user name is each device's own.
     pub mqtt: Option<MqttConfig>,
-    /// What the server is told, where the URL is one of STOMP.
+    /// What the server is told, where the URL is one of STOMP; the same holds there.
     pub stomp: Option<StompConfig>,
     /// PEM file of an authority to trust for `wss://`, `mqtts://`, `mqtt+wss://` and `stomps://`.
     pub ca_file: Option<PathBuf>,
@@ -121,14 +121,21 @@ fn start(
     cpe: Cpe,
     shutdown: &CancellationToken,
 ) -> Result<(), SwarmError> {
+    let endpoint = cpe.endpoint_id();
+    let (mut mqtt, mut stomp) = (config.mqtt.clone(), config.stomp.clone());
+    let at_mqtt = mqtt.as_mut().map(|mqtt| &mut mqtt.username);
+    let at_stomp = stomp.as_mut().map(|stomp| &mut stomp.username);
+    for name in at_mqtt.into_iter().chain(at_stomp) {
+        *name = name.replace("{endpoint}", &endpoint);
+    }
     let mut agent_config = AgentConfig {
-        endpoint_id: cpe.endpoint_id(),
+        endpoint_id: endpoint,
         controllers: vec![ControllerConfig {
             endpoint_id: config.controller.clone(),
             url: config.url.clone(),
-            mqtt: config.mqtt.clone(),
+            mqtt,
             retry_min_wait: config.retry_min_wait,
-            stomp: config.stomp.clone(),
+            stomp,
             ..ControllerConfig::default()
         }],
         ..AgentConfig::default()

@@ -359,7 +359,7 @@ fn remedy(reason: R) -> &'static str {
         }
         R::TenantDisabled => "Enable the tenant again; the device comes back by itself.",
         R::EndpointMissing => {
-            "USP: add ?eid= and its endpoint id to the URL path. TR-069: the device needs a serial number, and an OUI or a manufacturer."
+            "USP: add ?eid= and its endpoint id to the URL path; behind a broker that asks, it is the client identifier, or over STOMP the end of the user name (TENANT/setup/ENDPOINT). TR-069: the device needs a serial number, and an OUI or a manufacturer."
         }
         R::WeakerThanOpenLink => "Find out which of the two is the real one.",
         R::Flapping => "Give each of them its own endpoint id.",
