@@ -14,6 +14,7 @@ const STEPS: &[Step] = &[
     ("licences", licences),
     ("console", console),
     ("clippy", clippy),
+    ("workspaces", workspaces),
     ("docs", docs),
     ("generated", || gen_files::run(true)),
     ("rust", rust),
@@ -22,7 +23,7 @@ const STEPS: &[Step] = &[
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only these steps (prerequisites, format, tidy, licences, console, clippy, docs, generated, rust, browser)
+    /// Only these steps (prerequisites, format, tidy, licences, console, clippy, workspaces, docs, generated, rust, browser)
     steps: Vec<String>,
 }
 
@@ -95,6 +96,15 @@ fn clippy() -> Result<()> {
         "-D",
         "warnings",
     ])
+}
+
+/// Benchmarks and fuzz targets are not run here, and have to be ready to be.
+fn workspaces() -> Result<()> {
+    for workspace in ["bench", "fuzz"] {
+        let check = ["check", "--workspace", "--locked"];
+        cmd::run(cmd::command(cmd::cargo_program(), workspace).args(check))?;
+    }
+    Ok(())
 }
 
 /// The documentation of our crates: links that lead nowhere are warnings.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fleet::Timestamp;
 use sqlx::{AssertSqlSafe, Row as _};
 use store::testing::TestDatabase;
-use store::{DeviceFilter, DeviceSort, DeviceSortBy, Search};
+use store::{DeviceFilter, DeviceSort, DeviceSortBy, Heard, Search};
 use uuid::Uuid;
 
 use crate::fixture::{Bare, NOW, device, device_id, insert_tenant};
@@ -39,11 +39,15 @@ pub async fn measure(db: &TestDatabase, devices: u64) {
     }
     tasks.join_all().await;
     let heard = (0..devices)
-        .map(|n| (device_id(n), Timestamp(NOW.0 - (n % 1_000) as i64)))
+        .map(|n| Heard {
+            device: device_id(n),
+            transport: "websocket",
+            at: Timestamp(NOW.0 - (n % 1_000) as i64),
+        })
         .collect::<Vec<_>>();
     for heard in heard.chunks(1_000) {
         db.store
-            .device_heard(&tenant, heard.to_vec())
+            .path_heard(&tenant, heard.to_vec())
             .await
             .expect("evidence");
     }
