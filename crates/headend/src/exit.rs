@@ -1,6 +1,6 @@
 //! How a command ends: exit codes for scripts, words for people, problem details under `--json`.
 
-use crate::remote::output::plain;
+use crate::remote::output::{escaped, plain};
 use anyhow::Result;
 use api::Problem;
 use std::fmt;
@@ -149,15 +149,18 @@ pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     match exit.and_then(|exit| exit.problem.as_deref()) {
         // What is wrong in a file is shown with its lines.
         _ if !json => eprintln!("headend: {}", plain(&chain(error))),
-        Some(problem) => eprintln!("{}", serde_json::json!(in_context(problem, error))),
-        None => eprintln!(
-            "{}",
-            serde_json::json!({
+        Some(problem) => {
+            let problem = serde_json::json!(in_context(problem, error));
+            eprintln!("{}", escaped(&problem.to_string()));
+        }
+        None => {
+            let problem = serde_json::json!({
                 "type": "about:blank",
                 "title": failure.words(),
                 "detail": chain(error),
-            })
-        ),
+            });
+            eprintln!("{}", escaped(&problem.to_string()));
+        }
     }
     ExitCode::from(failure as u8)
 }

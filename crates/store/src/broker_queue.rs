@@ -1,12 +1,13 @@
 //! Whose the queues are that a broker of somebody else keeps for devices. Their names do not say it, and a client may know
 //! or choose them: the device that was first asked about with a name has it, whichever node was asked.
 
-use fleet::{TenantId, Timestamp};
+use fleet::{DeviceId, TenantId, Timestamp};
 
 use crate::Store;
 use crate::error::Result;
 use crate::limits::{BROKER_QUEUE_KEPT, BROKER_QUEUE_USED_EVERY};
 use crate::sql::{Row, Sql, sql};
+use crate::writer::Tx;
 
 fn owner(queue: &str) -> Sql {
     sql("SELECT tenant, endpoint, at FROM broker_queue WHERE name = $1").bind(queue)
@@ -41,6 +42,24 @@ impl Owner {
     fn is_over(&self, at: Timestamp) -> bool {
         self.endpoint == REMOVED && at >= self.at.plus(BROKER_QUEUE_KEPT)
     }
+}
+
+/// The queues of a device that is removed are nobody's from now on, and stay its tenant's for [`BROKER_QUEUE_KEPT`].
+pub(crate) async fn of_removed(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    device: DeviceId,
+    now: Timestamp,
+) -> Result<()> {
+    let queues = sql(
+        "UPDATE broker_queue SET endpoint = $3, at = $4 WHERE tenant = $1 AND endpoint IN \
+         (SELECT value FROM identity WHERE tenant = $1 AND device = $2 AND kind = 'usp_endpoint')",
+    )
+    .bind(tenant)
+    .bind(device)
+    .bind(REMOVED)
+    .bind(now);
+    tx.execute(queues).await.map(drop)
 }
 
 impl Store {

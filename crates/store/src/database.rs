@@ -163,6 +163,11 @@ pub(crate) const SQLITE_MIGRATIONS: &[(i64, &str, &str)] = &[
         "path heard",
         include_str!("../migrations/sqlite/0026_path_heard.sql"),
     ),
+    (
+        27,
+        "commands left",
+        include_str!("../migrations/sqlite/0027_commands_left.sql"),
+    ),
 ];
 
 /// The migrations of PostgreSQL, in order. The numbers equal those of SQLite.
@@ -296,6 +301,11 @@ pub(crate) const POSTGRES_MIGRATIONS: &[(i64, &str, &str)] = &[
         26,
         "path heard",
         include_str!("../migrations/postgres/0026_path_heard.sql"),
+    ),
+    (
+        27,
+        "commands left",
+        include_str!("../migrations/postgres/0027_commands_left.sql"),
     ),
 ];
 

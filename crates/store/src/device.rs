@@ -231,6 +231,7 @@ impl Store {
                     .bind(&tenant)
                     .bind(id);
                 touched(tx.execute(delete).await?, "device")?;
+                crate::broker_queue::of_removed(tx, &tenant, id, revocation.at).await?;
                 crate::certificate::revoke_of(tx, &tenant, id, revocation).await?;
                 crate::removal::of_device(tx, &tenant, id).await?;
                 tx.append_all(events).await

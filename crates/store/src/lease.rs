@@ -263,18 +263,7 @@ impl Store {
         after: Option<OpenPlace>,
         limit: usize,
     ) -> Result<Due> {
-        let mut statement = sql(SELECT)
-            .then(" WHERE is_open = 1 AND kind = 'operate' AND state IN ('running', 'verifying')");
-        statement.push(" AND lease_until <= ").arg(now);
-        if let Some((tenant, device, sequence)) = &after {
-            statement.push(" AND (tenant, device, seq) > (").arg(tenant);
-            statement.push(", ").arg(*device);
-            statement.push(", ").arg(*sequence).push(")");
-        }
-        statement
-            .push(" ORDER BY tenant, device, seq LIMIT ")
-            .arg(limit.clamp(1, PAGE_MAX));
-        self.due(statement).await
+        self.due(left(sql(SELECT), now, after, limit)).await
     }
 
     /// Devices with open operations that nobody works on, of all tenants, in order after the given one.
@@ -378,6 +367,21 @@ fn assignments(operation: &Operation, now: Timestamp) -> Result<Sql> {
     .bind(document(operation)?))
 }
 
+fn left(select: Sql, now: Timestamp, after: Option<OpenPlace>, limit: usize) -> Sql {
+    let mut statement = select
+        .then(" WHERE is_open = 1 AND kind = 'operate' AND state IN ('running', 'verifying')");
+    statement.push(" AND lease_until <= ").arg(now);
+    if let Some((tenant, device, sequence)) = &after {
+        statement.push(" AND (tenant, device, seq) > (").arg(tenant);
+        statement.push(", ").arg(*device);
+        statement.push(", ").arg(*sequence).push(")");
+    }
+    statement
+        .push(" ORDER BY tenant, device, seq LIMIT ")
+        .arg(limit.clamp(1, PAGE_MAX));
+    statement
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -392,6 +396,20 @@ mod tests {
             let statement = open(sql("EXPLAIN QUERY PLAN "), &keys);
             let plan = crate::testing::plan(&database.store, statement).await;
             assert!(plan.contains("operation_open"), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
+
+    #[tokio::test]
+    async fn commands_that_may_have_left_are_looked_up_among_their_like() {
+        let database = crate::testing::sqlite().await.unwrap();
+        let device = DeviceId(uuid::Uuid::from_u128(1));
+        let place = (TenantId::parse("acme").unwrap(), device, 7);
+        for after in [None, Some(place)] {
+            let select = sql("EXPLAIN QUERY PLAN ").then(SELECT);
+            let statement = left(select, Timestamp(1), after, 100);
+            let plan = crate::testing::plan(&database.store, statement).await;
+            assert!(plan.contains("operation_left"), "{plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{plan}");
         }
     }

@@ -65,8 +65,14 @@ impl Store {
                 .await
             }
             None => {
-                self.write_global(move |tx| Box::pin(record(tx, owner, refusal, others)))
-                    .await
+                self.write_global(move |tx| {
+                    Box::pin(async move {
+                        // Several of them share a transaction, and no tenant's log orders those of two nodes.
+                        tx.alone().await?;
+                        record(tx, owner, refusal, others).await
+                    })
+                })
+                .await
             }
         }
     }
@@ -252,7 +258,9 @@ async fn fold(tx: &mut Tx, owner: &str, new: &NewRefusal, others: SecretHash) ->
     let key: SecretHash = c.take()?;
     let (peer, first_at, at, times) = (c.take()?, c.take()?, c.take()?, c.take()?);
     let delete = sql("DELETE FROM refusal WHERE tenant = $1 AND key = $2");
-    tx.execute(delete.bind(owner).bind(key)).await?;
+    if tx.execute(delete.bind(owner).bind(key)).await? == 0 {
+        return Ok(());
+    }
     let others = RefusalRecord {
         last: NewRefusal {
             at,

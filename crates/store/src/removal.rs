@@ -20,8 +20,6 @@ const STATEMENTS: &[&str] = &[
     "DELETE FROM device_match WHERE tenant = $1 AND (device = $2 OR other = $2)",
     "DELETE FROM former_device WHERE tenant = $1 AND device = $2",
     "DELETE FROM management_path WHERE tenant = $1 AND device = $2",
-    "UPDATE broker_queue SET endpoint = '' WHERE tenant = $1 AND endpoint IN \
-     (SELECT value FROM identity WHERE tenant = $1 AND device = $2 AND kind = 'usp_endpoint')",
     "DELETE FROM identity WHERE tenant = $1 AND device = $2",
     "DELETE FROM device_tag WHERE tenant = $1 AND device = $2",
     "DELETE FROM device_term WHERE tenant = $1 AND device = $2",

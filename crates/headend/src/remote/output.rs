@@ -65,7 +65,7 @@ fn told(text: &str, wanted: impl Fn(char) -> bool, words: impl Fn(char) -> Strin
 }
 
 /// JSON with everything escaped that a terminal would obey: such characters stand in strings alone.
-fn escaped(json: &str) -> Cow<'_, str> {
+pub fn escaped(json: &str) -> Cow<'_, str> {
     told(json, obeyed, |c| format!("\\u{:04x}", u32::from(c)))
 }
 

@@ -250,6 +250,42 @@ async fn a_device_registered_by_its_name_in_usp_comes_with_a_certificate_that_na
     world.refused("certificate_required").await;
 }
 
+/// A certificate names one box, and one of another product class may have the same serial number.
+#[tokio::test]
+async fn a_certificate_opens_no_device_of_another_product_class_with_the_same_serial_number() {
+    let authority = Authority::new();
+    let world = secured(&authority).await;
+    let other = expected(&world, "os::00256D-S1", false).await;
+    let told = Identity::of_serial("00256D", "A", "S1");
+    let (store, tenant) = (&world.store, &world.tenant);
+    let attached = store.identity_attach(tenant, other, told, "device".to_owned(), now(), vec![]);
+    assert!(attached.await.unwrap().is_empty());
+    let own = authority.issue("00256D-B-S1");
+    let wire = connect(&world, &authority.file(), Some(&own)).await;
+    let inform = crate::raw::inform("00256D", "B", "S1", "1 BOOT");
+    let asked = wire.unwrap().post("/cwmp/acme", &[], &inform).await;
+    assert_eq!(asked.status, 401, "nobody has registered it");
+    world.refused("not_registered").await;
+    let path = store.path(tenant, other, "cwmp").await.unwrap();
+    assert!(path.is_none());
+}
+
+#[tokio::test]
+async fn of_two_devices_that_a_certificate_may_name_it_is_the_one_of_its_product_class() {
+    let authority = Authority::new();
+    let world = secured(&authority).await;
+    let short = expected(&world, "os::00256D-S1", false).await;
+    let long = expected(&world, "ops::00256D-Box-S1", false).await;
+    let own = authority.issue("00256D-Box-S1");
+    let wire = connect(&world, &authority.file(), Some(&own)).await;
+    let inform = crate::raw::inform("00256D", "Box", "S1", "1 BOOT");
+    let informed = wire.unwrap().post("/cwmp/acme", &[], &inform).await;
+    assert_eq!(informed.status, 200, "{}", informed.text());
+    assert_eq!(world.path(long).await.authenticated_by, "certificate");
+    let path = world.store.path(&world.tenant, short, "cwmp").await;
+    assert!(path.unwrap().is_none());
+}
+
 #[tokio::test]
 async fn a_certificate_of_another_device_gets_nothing_of_the_session_whose_cookie_is_shown() {
     let authority = Authority::new();

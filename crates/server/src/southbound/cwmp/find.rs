@@ -41,6 +41,13 @@ pub struct Certified {
     pub device: Option<DeviceId>,
 }
 
+impl Certified {
+    /// Whether it says that the CPE is this device: it was not issued here for another.
+    fn says(&self, device: DeviceId) -> bool {
+        self.names && self.device.is_none_or(|of| of == device)
+    }
+}
+
 /// Looks its names up, the surest first.
 pub async fn find(
     core: &Core,
@@ -84,7 +91,7 @@ pub async fn find(
             _ => None,
         };
         if let Some(kind) = other.filter(|_| proved != Some(device))
-            && has(store, tenant, device, kind).await?
+            && has(store, tenant, device, &[kind]).await?
         {
             continue;
         }
@@ -99,7 +106,7 @@ pub async fn find(
         };
         let (terms, by) = (Terms::of(&core.config), identity.kind);
         // A serial number is easily claimed, but not with a certificate that says it.
-        let verdict = match path.is_some() || proved == Some(device) || certified.names {
+        let verdict = match path.is_some() || proved == Some(device) || certified.says(device) {
             true => Verdict::Same,
             false => matching::judge(store, &terms, tenant, arrival, device, by).await?,
         };
@@ -110,16 +117,19 @@ pub async fn find(
             Verdict::Different => {}
         }
     }
-    // It was registered by the name that it has in USP, and nobody has come as yet who told a serial number.
+    // It was registered by the name that it has in USP, and nobody has come as yet who told a serial number: one that
+    // did is known by that, and was judged above.
     let endpoints = match certified.names {
         true => name::endpoints(cpe),
         false => Vec::new(),
     };
     for endpoint in endpoints {
         let identity = Identity::endpoint(&endpoint);
-        if let Some(device) = store.device_by_identity(tenant, &identity).await? {
-            let path = store.path(tenant, device, TRANSPORT).await?;
-            return same(store, tenant, device, path, identity).await;
+        if let Some(device) = store.device_by_identity(tenant, &identity).await?
+            && certified.says(device)
+            && !has(store, tenant, device, &SERIALS).await?
+        {
+            return same(store, tenant, device, None, identity).await;
         }
     }
     Ok(Found {
@@ -150,12 +160,37 @@ async fn same(
     })
 }
 
+/// The names that say a serial number.
+const SERIALS: [IdentityKind; 3] = [
+    IdentityKind::CwmpDevice,
+    IdentityKind::OuiClassSerial,
+    IdentityKind::OuiSerial,
+];
+
 async fn has(
     store: &Store,
     tenant: &TenantId,
     device: DeviceId,
-    kind: IdentityKind,
+    kinds: &[IdentityKind],
 ) -> Result<bool, Turned> {
     let all = store.identity_list(tenant, device).await?;
-    Ok(all.iter().any(|one| one.identity.kind == kind))
+    Ok(all.iter().any(|one| kinds.contains(&one.identity.kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_was_issued_for_one_device_says_nothing_of_another() {
+        let device = |n| DeviceId(uuid::Uuid::from_u128(n));
+        let certified = |names, of: Option<u128>| Certified {
+            names,
+            device: of.map(device),
+        };
+        assert!(certified(true, None).says(device(1)));
+        assert!(certified(true, Some(1)).says(device(1)));
+        assert!(!certified(true, Some(2)).says(device(1)));
+        assert!(!certified(false, Some(1)).says(device(1)));
+    }
 }

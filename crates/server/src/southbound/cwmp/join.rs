@@ -20,15 +20,6 @@ pub async fn join(
     cpe: &Cpe,
 ) -> store::Result<()> {
     let device = known.device;
-    if known.certificate_required {
-        let setup = PathSetup {
-            transport: TRANSPORT.to_owned(),
-            endpoint_id: name::of(cpe),
-            dial_url: None,
-            certificate_required: true,
-        };
-        store.path_expect(tenant, device, setup).await?;
-    }
     let identities = name::identities(cpe);
     let event = Event::new(tenant.clone(), now(), EventKind::DeviceMerged)
         .device(device)
@@ -43,6 +34,16 @@ pub async fn join(
     let source = "device".to_owned();
     store
         .identity_attach(tenant, device, identities, source, now(), Vec::new())
-        .await
-        .map(drop)
+        .await?;
+    // Last: where there is a path, all of this has been done.
+    if known.certificate_required {
+        let setup = PathSetup {
+            transport: TRANSPORT.to_owned(),
+            endpoint_id: name::of(cpe),
+            dial_url: None,
+            certificate_required: true,
+        };
+        store.path_expect(tenant, device, setup).await?;
+    }
+    Ok(())
 }

@@ -24,7 +24,7 @@ pub fn identities(cpe: &Cpe) -> Vec<Identity> {
     )
 }
 
-/// The endpoint ids that it may have in USP, as TR-369 has them written (2.2.2).
+/// The endpoint ids that it may have in USP, as TR-369 has them written (2.2.2), the surest first.
 pub fn endpoints(cpe: &Cpe) -> Vec<String> {
     let (oui, class, serial) = (&cpe.oui, &cpe.product_class, &cpe.serial_number);
     let oui = oui.trim().to_ascii_uppercase();
@@ -33,8 +33,8 @@ pub fn endpoints(cpe: &Cpe) -> Vec<String> {
     match identities(cpe).is_empty() {
         true => Vec::new(),
         false => vec![
-            format!("os::{oui}-{serial}"),
             format!("ops::{oui}-{class}-{serial}"),
+            format!("os::{oui}-{serial}"),
         ],
     }
 }
@@ -89,7 +89,7 @@ mod tests {
             serial_number: "S/1-2".into(),
             ..Cpe::default()
         };
-        let wanted = ["os::00256D-S%2F1-2", "ops::00256D-Box%2D1%20%2A-S%2F1-2"];
+        let wanted = ["ops::00256D-Box%2D1%20%2A-S%2F1-2", "os::00256D-S%2F1-2"];
         assert_eq!(endpoints(&cpe), wanted);
         assert!(wanted.iter().all(|id| usp::EndpointId::parse(id).is_ok()));
         assert_eq!(endpoints(&Cpe::default()), [""; 0]);
