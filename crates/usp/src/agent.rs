@@ -227,7 +227,7 @@ impl Session {
             Inbound::Msg(..) if !self.link.open => self.ignore(Ignored::BeforeConnect),
             Inbound::Msg(msg, _, via) => self.message(now, msg, via),
             Inbound::Context(event) => self.events.push_back(Event::Context(event)),
-            Inbound::Broken(error, _) => self.ignore(Ignored::BrokenMessage(error)),
+            Inbound::Broken(error, ..) => self.ignore(Ignored::BrokenMessage(error)),
         }
     }
 

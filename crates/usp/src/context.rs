@@ -122,6 +122,11 @@ impl Context {
         self.secured
     }
 
+    /// The peer has proved itself before the first of these.
+    pub(crate) fn stay_secured(&mut self) {
+        self.secured = true;
+    }
+
     /// Failures in a row (`CurrentRetryCount`).
     pub fn failures(&self) -> u32 {
         self.failures

@@ -4,6 +4,7 @@
 //! is told (see [`Session::unanswered`]), and the caller knows what may be sent twice.
 
 mod event;
+mod plain;
 mod registrations;
 
 use std::collections::VecDeque;
@@ -32,6 +33,8 @@ struct Pending {
     answer: MsgType,
     /// Whether an answer is due, so that it takes a place in the window.
     due: bool,
+    /// How it was sent.
+    via: Via,
     /// What was sent outside of a session context, for an agent that refuses it there.
     plain: Option<Vec<u8>>,
 }
@@ -151,14 +154,17 @@ impl Session {
                 }
                 self.events.push_back(Event::Context(event));
             }
-            Inbound::Broken(error, peek) => {
+            Inbound::Broken(error, peek, via) => {
                 let id = peek
                     .msg_id
                     .filter(|_| !peek.is_request)
                     .and_then(|id| self.request_id(&id));
-                match id.filter(|id| self.take(*id).is_some()) {
-                    Some(id) => self.answered(id, Err(PeerError::Malformed(error))),
-                    None => self.ignore(Ignored::BrokenMessage(error)),
+                match id {
+                    Some(id) if self.is_beside(id, via) => self.ignore(Ignored::NoSessionContext),
+                    Some(id) if self.take(id).is_some() => {
+                        self.answered(id, Err(PeerError::Malformed(error)))
+                    }
+                    _ => self.ignore(Ignored::BrokenMessage(error)),
                 }
             }
         }
@@ -218,14 +224,18 @@ impl Session {
         match msg.body {
             Body::Request(Request::Notify(notify)) => self.notified(msg_id, notify, via),
             Body::Request(request) => self.other_request(msg_id, request, via),
-            Body::Response(response) => self.response(&msg_id, Ok(response)),
-            Body::Error(error) => self.response(&msg_id, Err(error.into())),
+            Body::Response(response) => self.response(&msg_id, Ok(response), via),
+            Body::Error(error) => self.response(&msg_id, Err(error.into()), via),
         }
     }
 
     /// R-MSG.9: what nobody waits for is dropped.
-    fn response(&mut self, msg_id: &str, result: Result<Response, UspError>) {
-        let Some(mut pending) = self.request_id(msg_id).and_then(|id| self.take(id)) else {
+    fn response(&mut self, msg_id: &str, result: Result<Response, UspError>, via: Via) {
+        let id = self.request_id(msg_id);
+        if id.is_some_and(|id| self.is_beside(id, via)) {
+            return self.ignore(Ignored::NoSessionContext);
+        }
+        let Some(mut pending) = id.and_then(|id| self.take(id)) else {
             return self.ignore(Ignored::Unmatched {
                 msg_id: excerpt(msg_id),
             });
@@ -345,6 +355,7 @@ impl Session {
                 deadline,
                 answer,
                 due,
+                via: Via::Plain,
                 plain: None,
             },
             payload,
@@ -465,6 +476,7 @@ impl Session {
             return None;
         }
         let (mut pending, payload) = pop(&mut self.queue)?;
+        pending.via = self.link.via();
         pending.plain = self.link.is_plain_by_choice().then(|| payload.clone());
         self.in_flight.push(pending);
         self.link.send(payload)

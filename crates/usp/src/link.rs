@@ -53,6 +53,10 @@ pub(crate) struct Link {
     context: Option<Box<Context>>,
     /// The peer has said that it serves nothing outside of them.
     wanted: bool,
+    /// It has proved who it is in an encrypted one before those there are now, over this channel.
+    secured: bool,
+    /// The channel is no connection of the peer's own, and goes on when that ends.
+    outlives: bool,
     /// The certificate of the peer's last signature.
     signer: Option<Box<Fingerprint>>,
     seed: Random,
@@ -84,6 +88,8 @@ impl Link {
             replies: VecDeque::new(),
             context: None,
             wanted: false,
+            secured: false,
+            outlives: false,
             signer: None,
             seed: Random(seed),
             now: None,
@@ -192,6 +198,10 @@ impl Link {
             RecordType::NoSessionContext(ref content) if self.takes_no_plain(&content.payload) => {
                 let text = "messages travel in session contexts here";
                 self.refuse_record(&record, ErrorCode::SECURE_SESSION_REQUIRED, text);
+                if self.open && self.is_secured() {
+                    // A peer that started anew may wait for us to open one.
+                    self.context(now).open(now);
+                }
                 Inbound::Ignored(Ignored::NoSessionContext)
             }
             RecordType::NoSessionContext(content) => self.message(&content.payload, Via::Plain),
@@ -231,12 +241,17 @@ impl Link {
             own,
             peer,
             contexts,
+            secured,
             ..
         } = self;
         let seed = &mut self.seed;
         self.context.get_or_insert_with(|| {
             let (config, own, peer) = (contexts.clone(), own.clone(), peer.clone());
-            Box::new(Context::new(config, own, peer, seed.next(), now))
+            let mut context = Context::new(config, own, peer, seed.next(), now);
+            if *secured {
+                context.stay_secured();
+            }
+            Box::new(context)
         })
     }
 
@@ -266,7 +281,7 @@ impl Link {
                 if let (Some(msg_id), true) = (&peek.msg_id, peek.is_request) {
                     self.reply_error(msg_id, complaint(&error), via);
                 }
-                Inbound::Broken(error, peek)
+                Inbound::Broken(error, peek, via)
             }
         }
     }
@@ -280,11 +295,6 @@ impl Link {
         if let (Some(msg_id), true) = (peek.msg_id.filter(|id| usable(id)), peek.is_request) {
             self.reply_error(&msg_id, UspError::new(code, text), Via::Plain);
         }
-    }
-
-    /// The peer serves nothing outside of session contexts.
-    pub(crate) fn want_context(&mut self) {
-        self.wanted = true;
     }
 
     /// Whether a message can be sent now.
@@ -360,19 +370,19 @@ impl Link {
 
     /// Starts a channel: what was meant for the one before is dropped, the connect record is first.
     pub(crate) fn start(&mut self, now: Instant, connect: RecordType) {
-        self.replies = VecDeque::new();
+        self.stop();
         self.announce(now, connect);
     }
 
     /// Says anew how this end is reached, on a channel that stays. What is under way in plain records stays, too; of
-    /// session contexts nothing does, for the peer takes this for a new start.
+    /// session contexts nothing does, for the peer takes this for a new start: what was encrypted is so anew.
     pub(crate) fn announce(&mut self, now: Instant, connect: RecordType) {
         self.now = Some(now);
         self.leave();
         self.open = true;
         let record = self.record(connect);
         self.push(Reply::Record(record));
-        if self.contexts.mode == Mode::Require {
+        if self.contexts.mode == Mode::Require || self.secured {
             self.context(now).open(now);
         }
     }
@@ -380,12 +390,16 @@ impl Link {
     /// Ends a channel and what waits for it.
     pub(crate) fn stop(&mut self) {
         self.leave();
+        self.secured = false;
         self.replies = VecDeque::new();
     }
 
-    /// Nothing more flows but what waits already; everything known of session contexts is forgotten. R-MTP.7
+    /// Nothing more flows but what waits already; everything known of session contexts is forgotten, but that the peer was
+    /// encrypted with: whoever says that it leaves or starts anew could be anybody. A channel that outlives the peer's
+    /// connection is another matter: the peer may come back with other settings. R-MTP.7
     pub(crate) fn leave(&mut self) {
         self.open = false;
+        self.secured = self.is_secured() && !self.outlives;
         (self.context, self.wanted) = (None, false);
         self.replies
             .retain(|reply| matches!(reply, Reply::Record(_)));

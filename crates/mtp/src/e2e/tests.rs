@@ -63,6 +63,7 @@ struct Pair {
     ignored: Vec<Ignored>,
     contexts: Vec<ContextEvent>,
     answered: Vec<Response>,
+    notified: usize,
 }
 
 impl Pair {
@@ -112,9 +113,52 @@ impl Pair {
             ignored: Vec::new(),
             contexts: Vec::new(),
             answered: Vec::new(),
+            notified: 0,
         };
         pair.agent.channel_opened(now, WebSocketConnectRecord {});
         pair
+    }
+
+    /// With an agent that insists on encrypted contexts, and a controller that has been asked nothing else yet.
+    fn secured(payload: Payload) -> Self {
+        let site = Site::new();
+        let (acs, cpe) = (site.credential(ACS), site.credential(CPE));
+        let mut pair = Self::with(acs, cpe, [Mode::Allow, Mode::Require], false, payload);
+        pair.ask(2);
+        assert!(pair.controller.context_is_encrypted());
+        assert_eq!(pair.answered.len(), 1);
+        (pair.records, pair.contexts) = (Vec::new(), Vec::new());
+        pair.now += Duration::from_secs(60);
+        pair
+    }
+
+    /// Somebody on the way says this in the agent's name.
+    fn forge(&mut self, content: impl Into<RecordType>) {
+        let record = usp::Record::new(usp::Version::V1_4, &eid(CPE), &eid(ACS), content);
+        let bytes = usp::codec::encode_record(&record);
+        self.controller.handle_input(self.now, &bytes).unwrap();
+    }
+
+    fn told(&mut self) -> Vec<controller::Event> {
+        std::iter::from_fn(|| self.controller.poll_event()).collect()
+    }
+
+    /// The agent starts anew, over the same channel.
+    fn restart(&mut self, mode: Mode, identity: Option<Credential>) {
+        let contexts = Config {
+            mode,
+            payload: Payload::Tls,
+            identity: identity.map(|identity| Arc::new(identity) as _),
+            ..Config::default()
+        };
+        let config = agent::Config {
+            signatures: Signatures::Disregard,
+            contexts: Arc::new(contexts),
+            ..agent::Config::default()
+        };
+        self.agent = agent::Session::new(&config, eid(CPE), eid(ACS), 3);
+        self.agent
+            .channel_opened(self.now, WebSocketConnectRecord {});
     }
 
     /// A question of the controller's, and what comes of it within so many seconds.
@@ -150,6 +194,10 @@ impl Pair {
                     controller::Event::Answered { result, .. } => {
                         self.answered.extend(result.ok());
                     }
+                    controller::Event::Notified { token, .. } => {
+                        self.notified += 1;
+                        self.controller.acknowledge(token).unwrap();
+                    }
                     _ => {}
                 }
             }
@@ -180,6 +228,20 @@ impl Pair {
                 break;
             }
         }
+    }
+
+    /// What went outside of session contexts.
+    fn plain_messages(&self) -> Vec<usp::Msg> {
+        let plain = self
+            .records
+            .iter()
+            .filter_map(|record| match &record.record_type {
+                RecordType::NoSessionContext(content) => Some(&content.payload),
+                _ => None,
+            });
+        plain
+            .map(|payload| usp::codec::decode_msg(payload).unwrap())
+            .collect()
     }
 
     fn tls_failures(&self) -> Vec<String> {
@@ -448,8 +510,7 @@ fn what_was_encrypted_once_is_not_replaced_by_plain_text() {
         let beside = usp::record::NoSessionContextRecord::new(request.clone());
         let beside = forged(RecordType::NoSessionContext(beside));
         pair.controller.handle_input(pair.now, &beside).unwrap();
-        let told = std::iter::from_fn(|| pair.controller.poll_event());
-        let told: Vec<_> = told.collect();
+        let told = pair.told();
         let refused = controller::Event::Ignored(Ignored::NoSessionContext);
         assert_eq!(told, [refused], "{payload:?}");
         pair.settle();
@@ -481,6 +542,109 @@ fn what_was_encrypted_once_is_not_replaced_by_plain_text() {
             );
         }
     }
+}
+
+/// R-E2E.18, .19: who forges one record, a Connect or a Disconnect, does not have the rest in plain text.
+#[test]
+fn what_was_encrypted_once_stays_so_when_somebody_says_that_the_agent_leaves_or_starts() {
+    let connect = || RecordType::from(WebSocketConnectRecord {});
+    let leave = usp::record::DisconnectRecord::new(usp::ErrorCode::REQUEST_DENIED, "x");
+    for payload in [Payload::Tls, Payload::Either] {
+        for said in [vec![connect()], vec![leave.clone().into(), connect()]] {
+            let mut pair = Pair::secured(payload);
+            for content in said {
+                pair.forge(content);
+                let request = usp::codec::encode_msg(&usp::Msg::request("1", msg::get(["A."])));
+                let plain = usp::record::NoSessionContextRecord::new(request);
+                pair.forge(plain);
+            }
+            let told = pair.told();
+            let refused = controller::Event::Ignored(Ignored::NoSessionContext);
+            assert!(told.contains(&refused), "{told:?}");
+            pair.ask(30);
+            assert_eq!(pair.answered.len(), 2, "{payload:?} {:?}", pair.contexts);
+            assert!(pair.controller.context_is_encrypted());
+            let plain = pair.plain_messages();
+            // What was forged is answered as it came: that it is refused.
+            assert!(
+                plain
+                    .iter()
+                    .all(|msg| matches!(msg.body, usp::msg::Body::Error(_))),
+                "{plain:?}"
+            );
+        }
+    }
+}
+
+/// R-MSG.0a: the message ids of requests can be guessed.
+#[test]
+fn an_answer_in_plain_text_is_none_to_what_was_asked_in_an_encrypted_context() {
+    let mut pair = Pair::secured(Payload::Either);
+    let timeout = Duration::from_secs(60);
+    let request = msg::get(["Device.DeviceInfo."]);
+    let asked = pair.controller.request(pair.now, request, timeout).unwrap();
+    let sent: Vec<_> = std::iter::from_fn(|| pair.controller.poll_transmit()).collect();
+    let id = pair.controller.msg_id(asked);
+    let answer = usp::Msg::response(id.clone(), msg::GetResp::default());
+    let error = usp::UspError::new(usp::ErrorCode::SECURE_SESSION_REQUIRED, "x");
+    let mut broken = usp::codec::encode_msg(&answer);
+    // A field that is cut off.
+    broken.extend([0x12, 0x7f]);
+    let error = usp::codec::encode_msg(&usp::Msg::error(id, error));
+    for payload in [usp::codec::encode_msg(&answer), error, broken] {
+        pair.forge(usp::record::NoSessionContextRecord::new(payload));
+        let told = pair.told();
+        let answered =
+            |event: &controller::Event| matches!(event, controller::Event::Answered { .. });
+        assert!(!told.iter().any(answered), "{told:?}");
+    }
+    assert_eq!(
+        pair.controller.unanswered(),
+        [(asked, controller::Sent::Yes)]
+    );
+    for bytes in sent {
+        pair.agent.handle_input(pair.now, &bytes).unwrap();
+    }
+    // What the agent is asked, and what it answers.
+    pair.settle();
+    pair.settle();
+    assert_eq!(pair.answered.len(), 2, "{:?}", pair.contexts);
+}
+
+/// An agent that does not insist on session contexts opens none by itself when it starts anew.
+#[test]
+fn an_agent_that_starts_anew_over_the_same_channel_is_encrypted_with_again() {
+    let site = Site::new();
+    for insists in [Mode::Allow, Mode::Require] {
+        let (acs, cpe) = (site.credential(ACS), site.credential(CPE));
+        let modes = [Mode::Allow, Mode::Require];
+        let mut pair = Pair::with(acs, cpe, modes, false, Payload::Either);
+        pair.ask(2);
+        pair.restart(insists, Some(site.credential(CPE)));
+        let changed = msg::ValueChange {
+            param_path: "Device.X".into(),
+            param_value: "1".into(),
+        };
+        let note = msg::notify("s", changed);
+        let retry = Some(usp::retry::RetryPolicy::default());
+        pair.agent.notify(pair.now, note, retry).unwrap();
+        pair.records.clear();
+        pair.ask(30);
+        assert_eq!(pair.answered.len(), 2, "{:?}", pair.contexts);
+        assert!(pair.controller.context_is_encrypted());
+        assert_eq!((pair.notified, pair.agent.notifies_pending()), (1, 0));
+    }
+}
+
+/// Its link is to the broker: it stays when the agent comes back with other settings.
+#[test]
+fn an_agent_behind_a_broker_may_come_back_without_encryption() {
+    let mut pair = Pair::secured(Payload::Either);
+    pair.controller.channel_outlives_agent();
+    pair.restart(Mode::Forbid, None);
+    pair.ask(2);
+    assert_eq!(pair.answered.len(), 2, "{:?}", pair.contexts);
+    assert_eq!(pair.controller.context_status(), Status::Down);
 }
 
 /// They issue for others than devices as well.

@@ -21,7 +21,7 @@ pub(crate) enum Inbound {
     /// Something about session contexts.
     Context(context::Event),
     /// A message that does not decode.
-    Broken(Error, Peek),
+    Broken(Error, Peek, Via),
 }
 
 /// The kind of record that a message came in, and its answer goes back in. R-MSG.0a

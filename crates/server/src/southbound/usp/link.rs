@@ -162,7 +162,10 @@ impl Running {
     ) -> Self {
         let ids = rand::random();
         let how = link.session(&core).clone();
-        let session = Session::new(how, core.own.clone(), ticket.endpoint, ids);
+        let mut session = Session::new(how, core.own.clone(), ticket.endpoint, ids);
+        if link.is_brokered() {
+            session.channel_outlives_agent();
+        }
         let work = Work::at_start(settled.unfinished, ticket.path);
         let silent_until = Some(Instant::now() + core.limits.connect_record_time);
         metrics::counter!("headend_usp_links_total").increment(1);
