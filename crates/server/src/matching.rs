@@ -64,6 +64,22 @@ pub async fn used(
     Ok(paths)
 }
 
+/// What an endpoint id says of the serial number, as far as nobody is known by it: with that a device is registered that
+/// has to come with a certificate, or whoever has a setup key and tells it over TR-069 would be a device of its own.
+pub async fn serials(
+    store: &Store,
+    tenant: &TenantId,
+    endpoint: &str,
+) -> store::Result<Vec<Identity>> {
+    let mut free = Vec::new();
+    for identity in Identity::of_endpoint(endpoint) {
+        if store.device_by_identity(tenant, &identity).await?.is_none() {
+            free.push(identity);
+        }
+    }
+    Ok(free)
+}
+
 /// Whether a device that came is `other`, with which it has a name of this kind in common. One that was registered,
 /// and that nobody has come as yet, is.
 pub async fn judge(

@@ -183,6 +183,9 @@ impl Operation {
                 Some("its time ran out before it was sent"),
                 now,
             );
+        } else if self.progress.given_up.is_some_and(|at| at <= now) {
+            let why = "somebody stopped it; the device refused to, and may carry it out yet";
+            self.finish(OperationState::Unconfirmed, Some(why), now);
         } else {
             self.finish(
                 OperationState::Unconfirmed,
@@ -469,7 +472,7 @@ impl Operation {
                 return self.request_rows(&found.collect::<Vec<_>>(), now);
             }
             // The answer to Cancel(): the command's own end follows, or not.
-            (Phase::Await, Answer::Operated(_)) => {}
+            (Phase::Await, Answer::Operated(results)) => self.cancel_answered(&results, now),
             (_, other) => {
                 let reason = format!("an answer of another kind: {}", answer_name(&other));
                 self.lost(&reason, now);

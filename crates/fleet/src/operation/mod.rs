@@ -16,6 +16,8 @@ mod verify;
 #[cfg(test)]
 mod speaking_tests;
 #[cfg(test)]
+mod stopping_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -271,6 +273,9 @@ pub struct Progress {
     /// The device was asked to cancel the running command.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_sent: bool,
+    /// The device refused to cancel it: until when its end is still waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<Timestamp>,
 }
 
 /// One operation on one device.
@@ -356,9 +361,9 @@ impl Operation {
     /// When something must be decided even if nothing is heard: its expiry, or an earlier end of
     /// a wait. The store indexes it.
     pub fn due(&self) -> Timestamp {
-        self.progress
-            .deadline
-            .map_or(self.expires, |d| d.min(self.expires))
+        let earlier = [self.progress.deadline, self.progress.given_up];
+        let earlier = earlier.into_iter().flatten();
+        earlier.fold(self.expires, Timestamp::min)
     }
 
     /// The command key it uses on the device.

@@ -111,6 +111,15 @@ impl Operation {
         }))
     }
 
+    /// What the device refuses to stop keeps nothing else waiting; its end may be on its way.
+    pub(super) fn cancel_answered(&mut self, results: &[CommandResult], now: Timestamp) {
+        let refused = |one: &CommandResult| matches!(one.outcome, CommandOutcome::Failed { .. });
+        if results.iter().any(refused) {
+            let until = now.plus(limits::AWAIT_GRACE);
+            self.progress.given_up.get_or_insert(until);
+        }
+    }
+
     pub(super) fn wait(&mut self, now: Timestamp) -> Step {
         if self.progress.rows.is_empty() {
             return Step::Wait(self.due());

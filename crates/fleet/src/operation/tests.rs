@@ -13,7 +13,7 @@ pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(1_000_000 + seconds * 1_000)
 }
 
-fn operation(request: Request) -> Operation {
+pub(super) fn operation(request: Request) -> Operation {
     let (id, device) = (
         OperationId(uuid::Uuid::from_u128(7)),
         DeviceId(uuid::Uuid::nil()),
@@ -258,7 +258,7 @@ fn a_busy_device_is_asked_again() {
     assert_eq!(op.state, OperationState::Running);
 }
 
-fn add() -> Request {
+pub(super) fn add() -> Request {
     let values = BTreeMap::from([("Name".to_owned(), "a".to_owned())]);
     Request::Add {
         object: "Device.T.".into(),
@@ -527,7 +527,7 @@ fn operate(command: &str) -> Operation {
     )
 }
 
-fn ran(command: &str, outcome: CommandOutcome) -> Input<'static> {
+pub(super) fn ran(command: &str, outcome: CommandOutcome) -> Input<'static> {
     ok(Answer::Operated(vec![CommandResult {
         command: command.into(),
         outcome,
@@ -540,7 +540,7 @@ fn done() -> CommandOutcome {
     }
 }
 
-fn completed(op: &Operation, result: Result<BTreeMap<String, String>, Fault>) -> Notice {
+pub(super) fn completed(op: &Operation, result: Result<BTreeMap<String, String>, Fault>) -> Notice {
     let (object, command) = ("Device.X.".to_owned(), "Go()".to_owned());
     Notice::CommandCompleted {
         object,
@@ -558,7 +558,7 @@ fn a_synchronous_command_ends_with_its_answer() {
     assert_eq!(op.outcome.outputs["Out"], "1");
 }
 
-fn accepted() -> Operation {
+pub(super) fn accepted() -> Operation {
     let mut op = operate("Device.X.Go()");
     let request = "Device.LocalAgent.Request.4.".to_owned();
     let step = op.step(
@@ -711,26 +711,6 @@ fn an_old_start_says_nothing_about_a_newer_reboot() {
     let notice = boot("", "RemoteReboot");
     op.step(Input::Notice(at(0), &notice), at(4));
     assert!(!op.state.is_final());
-}
-
-#[test]
-fn cancelling_before_anything_was_sent_stops_it() {
-    let mut op = operation(add());
-    assert_eq!(op.step(Input::Cancel, at(1)), Step::Finished);
-    assert_eq!(op.state, OperationState::Cancelled);
-}
-
-#[test]
-fn cancelling_a_running_command_asks_the_device_once() {
-    let mut op = accepted();
-    let Step::SaveThenSend(Op::Operate { command, .. }) = op.step(Input::Cancel, at(5)) else {
-        panic!("not asked")
-    };
-    assert_eq!(command, "Device.LocalAgent.Request.4.Cancel()");
-    assert!(matches!(op.step(Input::Cancel, at(6)), Step::Wait(_)));
-    let notice = completed(&op, Err(Fault::new(7023, "canceled")));
-    op.step(Input::Notice(at(7), &notice), at(7));
-    assert_eq!(op.state, OperationState::Cancelled);
 }
 
 #[test]

@@ -222,13 +222,17 @@ pub async fn create(
     let at = now();
     let id = DeviceId::new(at, secret::id_bits());
     let tenant = &caller.tenant;
+    let mut identities = vec![fleet::Identity::endpoint(&endpoint)];
+    if certificate_required {
+        identities.extend(crate::matching::serials(&state.store, tenant, &endpoint).await?);
+    }
     let new = NewDevice {
         id,
         name: name.clone(),
         tags,
         protocol: "usp".to_owned(),
         description: Description::default(),
-        identities: vec![fleet::Identity::endpoint(&endpoint)],
+        identities,
         source: "operator".to_owned(),
         onboarding: OnboardingState::Expected,
         created_at: at,
