@@ -156,6 +156,41 @@ impl Store {
         .await
     }
 
+    /// A node has these links, though nothing was heard over them: the connections are open, and their devices may say
+    /// nothing for as long as they like. None is written off then ([`Store::path_lapse`]); when its device was heard stays
+    /// as it is. One commit for all of them. Those that were written off: who has one says so ([`Store::path_relinked`]).
+    pub async fn path_held(
+        &self,
+        tenant: &TenantId,
+        node: &NodeId,
+        held: Vec<Heard>,
+    ) -> Result<Vec<Heard>> {
+        let (tenant, node) = (tenant.clone(), node.clone());
+        self.write(&tenant.clone(), move |tx| {
+            Box::pin(async move {
+                let mut written_off = Vec::new();
+                for one in held {
+                    let update = sql("UPDATE management_path SET heard_at = CASE WHEN node = $5 AND heard_at < $1 THEN $1 \
+                         ELSE heard_at END WHERE tenant = $2 AND device = $3 AND transport = $4 RETURNING node")
+                        .bind(one.at)
+                        .bind(&tenant)
+                        .bind(one.device)
+                        .bind(one.transport)
+                        .bind(node.as_str());
+                    let Some(row) = tx.optional(update).await? else {
+                        continue;
+                    };
+                    let by: Option<String> = row.columns().take()?;
+                    if by.is_none() {
+                        written_off.push(one);
+                    }
+                }
+                Ok(written_off)
+            })
+        })
+        .await
+    }
+
     /// A node has a link that was written off, by another that did not know better, and heard its device since. The new
     /// number of the link; `None`, and nothing changed, where the path has a link.
     pub async fn path_relinked(
@@ -228,7 +263,10 @@ fn unlinked(mut statement: Sql, tenant: &TenantId, since: Timestamp, limit: usiz
         .arg(tenant);
     statement.push(" AND heard_at < ").arg(since);
     statement
-        .push(" AND connected_at > disconnected_at LIMIT ")
+        .push(
+            " AND connected_at > disconnected_at AND NOT EXISTS (SELECT 1 FROM management_path p \
+             WHERE p.tenant = device.tenant AND p.device = device.id AND p.node IS NOT NULL) LIMIT ",
+        )
         .arg(limit);
     statement
 }

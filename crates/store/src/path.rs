@@ -52,7 +52,8 @@ pub struct PathRecord {
     pub disconnected_at: Option<Timestamp>,
     /// Why.
     pub disconnect_reason: String,
-    /// When it was last used, or the device last heard over it.
+    /// When it was last used, or the device last heard over it; of an open connection whose device may be silent for long,
+    /// when the node that holds it said last that it does.
     pub heard_at: Option<Timestamp>,
     /// Of one that is used at intervals: until when it was expected again.
     pub expected_by: Option<Timestamp>,

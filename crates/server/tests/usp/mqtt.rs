@@ -250,6 +250,72 @@ async fn the_doctor_shows_where_the_broker_listens_and_that_only_this_machine_re
     assert!(system.contains("mqtts://127.0.0.1:"), "{system}");
 }
 
+/// The connect record of that device, in MQTT 3.1.1.
+fn said(world: &World, agent: &str, hello: usp::record::MqttConnectRecord) -> Packet {
+    let own = EndpointId::parse(&world.own).unwrap();
+    let victim = EndpointId::parse(VICTIM).unwrap();
+    let hello = usp::Record::new(usp::Version::V1_0, &victim, &own, hello);
+    let (topic, properties) =
+        mtp::mqtt::addressed(Version::V311, "usp/acme/controller/os::00256D-M1", agent);
+    Packet::Publish(Publish {
+        qos: 1,
+        id: 2,
+        topic,
+        properties,
+        payload: Bytes::from(usp::codec::encode_record(&hello)),
+        ..Publish::default()
+    })
+}
+
+/// A client of MQTT 3.1.1 says itself how long it may be silent, or that it may for ever.
+#[tokio::test]
+async fn a_link_over_mqtt_3_1_1_is_there_in_silence_for_as_long_as_it_is_open() {
+    for keep_alive in [0, 600] {
+        let database = store::testing::sqlite().await.unwrap();
+        let world = World::with(database, |config, _| {
+            config.mqtt.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+            config.presence.silent_after_seconds = 1;
+        })
+        .await;
+        let connect = Connect {
+            version: Version::V311,
+            clean: true,
+            keep_alive,
+            client_id: VICTIM.into(),
+            username: Some("acme/setup".into()),
+            password: Some(Bytes::copy_from_slice(world.key.as_bytes())),
+            ..Connect::default()
+        };
+        let mut pipe = connect_with(&world, connect).await;
+        let pipe = pipe.as_mut().unwrap();
+        let agent = "usp/acme/agent/os::00256D-M1";
+        pipe.enqueue(&Packet::Subscribe(1, vec![(format!("{agent}/#"), 1)]));
+        assert_eq!(answer(pipe).await, Some(Packet::SubAck(1, vec![1])));
+        let hello = usp::record::MqttConnectRecord {
+            subscribed_topic: agent.into(),
+            ..Default::default()
+        };
+        pipe.enqueue(&said(&world, agent, hello));
+        assert_eq!(answer(pipe).await, Some(Packet::PubAck(2, 0)));
+        let device = world.device(VICTIM).await;
+        let (store, tenant) = (&world.store, &world.tenant);
+        let path = async || store.path(tenant, device, "mqtt").await.unwrap().unwrap();
+        let held = until("its server says that it holds it", async || {
+            let record = store.device(tenant, device).await.unwrap();
+            let held = path().await.heard_at;
+            held.filter(|held| Some(*held) > record.device.evidence.heard_at)
+        })
+        .await;
+        let lapse = async |since| store.path_lapse(tenant, since, now(), 10).await.unwrap();
+        assert!(lapse(held).await.is_empty());
+        // Another one did not know better.
+        let far = now().plus(std::time::Duration::from_secs(60));
+        assert_eq!(lapse(far).await, [device]);
+        until("it is taken back", async || path().await.node).await;
+        world.shutdown.cancel();
+    }
+}
+
 /// What it was sent to, it would never have heard.
 #[tokio::test]
 async fn a_device_is_asked_nothing_until_it_is_subscribed_to_where_it_is_asked() {
@@ -269,19 +335,7 @@ async fn a_device_is_asked_nothing_until_it_is_subscribed_to_where_it_is_asked()
         subscribed_topic: agent.into(),
         ..Default::default()
     };
-    let own = EndpointId::parse(&world.own).unwrap();
-    let victim = EndpointId::parse(VICTIM).unwrap();
-    let hello = usp::Record::new(usp::Version::V1_0, &victim, &own, hello);
-    let (topic, properties) =
-        mtp::mqtt::addressed(Version::V311, "usp/acme/controller/os::00256D-M1", agent);
-    pipe.enqueue(&Packet::Publish(Publish {
-        qos: 1,
-        id: 2,
-        topic,
-        properties,
-        payload: Bytes::from(usp::codec::encode_record(&hello)),
-        ..Publish::default()
-    }));
+    pipe.enqueue(&said(&world, agent, hello));
     assert_eq!(answer(pipe).await, Some(Packet::PubAck(2, 0)));
     world.refused("not-subscribed").await;
     let device = world.device(VICTIM).await;
@@ -386,8 +440,6 @@ async fn enter_with(
     key: &str,
     properties: Properties,
 ) -> Result<Pipe, u8> {
-    let tcp = tokio::net::TcpStream::connect(world.mqtt.plain.unwrap()).await;
-    let mut pipe = Pipe::new(Stream::Plain(tcp.unwrap()), version, 64 * 1024);
     let connect = Connect {
         version,
         clean: true,
@@ -397,6 +449,12 @@ async fn enter_with(
         properties,
         ..Connect::default()
     };
+    connect_with(world, connect).await
+}
+
+async fn connect_with(world: &World, connect: Connect) -> Result<Pipe, u8> {
+    let tcp = tokio::net::TcpStream::connect(world.mqtt.plain.unwrap()).await;
+    let mut pipe = Pipe::new(Stream::Plain(tcp.unwrap()), connect.version, 64 * 1024);
     pipe.enqueue(&Packet::Connect(Box::new(connect)));
     match answer(&mut pipe).await {
         Some(Packet::ConnAck(ack)) if ack.code == 0 => Ok(pipe),

@@ -457,6 +457,13 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     assert!(!belongs.await.unwrap());
     let unfinished = store.path_unfinished_behind(me, ws, "north", 10).await;
     assert_eq!(unfinished.unwrap(), 0);
+    let held = store::Heard {
+        device: id,
+        transport: ws,
+        at: far,
+    };
+    let held = store.path_held(me, &node, vec![held]).await;
+    assert!(held.unwrap().is_empty());
     let relinked = store.path_relinked(me, id, ws, &node, now, e()).await;
     assert_eq!(relinked.unwrap(), None);
     // What is known of it.

@@ -297,6 +297,35 @@ async fn a_link_of_which_nobody_has_heard_is_written_off_once_and_taken_back_by_
 }
 
 #[tokio::test]
+async fn a_link_over_which_nothing_is_heard_is_there_for_as_long_as_a_node_says_that_it_holds_it() {
+    for db in worlds().await {
+        let (store, tenant) = (&db.store, tenant("acme"));
+        let device = insert_device(store, &tenant, "S1").await;
+        let made = store.path_connected(&tenant, device, link("n1", 1), vec![]);
+        made.await.unwrap();
+        let held = async |node, seconds| {
+            let node = NodeId::parse(node).unwrap();
+            let held = vec![heard_over(WS, device, seconds)];
+            let written_off = store.path_held(&tenant, &node, held).await.unwrap();
+            written_off.len()
+        };
+        let lapse = async |since| {
+            let gone = store.path_lapse(&tenant, at(since), at(20), 10).await;
+            gone.unwrap()
+        };
+        assert_eq!(held("n1", 9).await, 0);
+        assert!(lapse(9).await.is_empty());
+        // Not by one that does not hold it; and the device is no less silent.
+        assert_eq!(held("n2", 12).await, 0);
+        let record = store.device(&tenant, device).await.unwrap();
+        assert_eq!(record.device.evidence.heard_at, Some(at(1)));
+        assert_eq!(lapse(10).await, [device]);
+        assert!(lapse(10).await.is_empty());
+        assert_eq!(held("n1", 13).await, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_link_is_written_off_though_its_device_is_heard_over_another_one() {
     for db in worlds().await {
         let (store, tenant) = (&db.store, tenant("acme"));

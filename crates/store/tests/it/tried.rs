@@ -86,6 +86,7 @@ pub const TRIED: &[&str] = &[
     "path_disconnected",
     "path_reset_node",
     "path_heard",
+    "path_held",
     "path_lapse",
     "broker_queue_belongs",
     "path_unfinished_behind",

@@ -64,6 +64,8 @@ pub struct Entry<C> {
     wanted: AtomicBool,
     /// When it was said that the device can be asked, in milliseconds; 0 before that.
     told: AtomicI64,
+    /// See [`Self::may_be_silent`].
+    silent: AtomicBool,
     /// Whoever asks has heard that.
     known: AtomicBool,
     /// See [`Self::session_context`], as bits.
@@ -114,6 +116,7 @@ impl<C> Entry<C> {
             parting: Mutex::default(),
             wanted: AtomicBool::default(),
             told: AtomicI64::default(),
+            silent: AtomicBool::default(),
             known: AtomicBool::default(),
             context: AtomicU8::default(),
             proved: Mutex::default(),
@@ -212,6 +215,17 @@ impl<C> Entry<C> {
     /// The setup key that it came in with.
     pub fn setup_key(&self) -> Option<SetupKeyId> {
         self.setup_key.get().copied()
+    }
+
+    /// Its device says as much or as little as it likes, and nobody probes it: that the connection is open says that the
+    /// link is.
+    pub fn may_be_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// See [`Self::may_be_silent`].
+    pub fn let_be_silent(&self) {
+        self.silent.store(true, Ordering::Relaxed);
     }
 
     /// Something is asked of the device.

@@ -136,6 +136,10 @@ pub const REPLAY_EVENTS_MAX: usize = 100_000;
 /// is noticed sooner.
 pub const HEARD_EVERY: Duration = Duration::from_secs(15);
 
+/// Of how many times that it is written down when devices were heard, a link that is open in silence is told of once
+/// (`store::Store::path_held`): well within the time after which it is written off.
+pub const HELD_EVERY: u32 = 6;
+
 /// How often values that notifications brought are written down: a burst of changes of one device
 /// becomes one rewriting of its documents.
 pub const VALUES_EVERY: Duration = Duration::from_millis(250);

@@ -163,6 +163,9 @@ impl Running {
         let ids = rand::random();
         let how = link.session(&core).clone();
         let mut session = Session::new(how, core.own.clone(), ticket.endpoint, ids);
+        if link.may_be_silent() {
+            settled.entry.let_be_silent();
+        }
         if link.is_brokered() {
             session.channel_outlives_agent();
         }

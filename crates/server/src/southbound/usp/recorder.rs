@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::adapter::Core;
-use super::limits::{RECORD_RETRY, RECORD_TRIES, RECORDER_INBOX, VALUES_EVERY};
+use super::limits::{HELD_EVERY, RECORD_RETRY, RECORD_TRIES, RECORDER_INBOX, VALUES_EVERY};
 use super::link::Command;
 use super::replay;
 use crate::state::now;
@@ -111,7 +111,7 @@ async fn hearing(core: &Weak<Core>, store: &Store, every: Duration) -> Infallibl
     loop {
         tokio::time::sleep(every).await;
         if let Some(core) = core.upgrade() {
-            hear(&core, store, &mut written).await;
+            hear(&core, store, &mut written, every * HELD_EVERY).await;
         }
     }
 }
@@ -200,30 +200,56 @@ pub async fn firmware_changed(
     }
 }
 
-/// Writes down when devices were heard, and over what, as far as that has changed; one commit a tenant.
+/// What was written down of a link.
+#[derive(Clone, Copy)]
+struct Written {
+    /// When its device was heard.
+    heard: Timestamp,
+    /// When that was written, or that the link is held.
+    at: Instant,
+}
+
+/// Writes down when devices were heard, and over what, as far as that has changed, and now and then of links that are open
+/// in silence that they are; a commit or two a tenant.
 async fn hear(
     core: &Arc<Core>,
     store: &Store,
-    written: &mut HashMap<(DeviceId, &'static str), Timestamp>,
+    written: &mut HashMap<(DeviceId, &'static str), Written>,
+    held_every: Duration,
 ) {
     let links = core.links.all();
     let mut fresh: HashMap<TenantId, Vec<Heard>> = HashMap::new();
+    let mut held: HashMap<TenantId, Vec<Heard>> = HashMap::new();
+    let (clock, moment) = (Instant::now(), now());
     for link in &links {
-        let (device, transport, at) = (link.device, link.transport, link.heard());
-        if written.insert((device, transport), at) != Some(at) {
-            let heard = Heard {
-                device,
-                transport,
-                at,
-            };
-            fresh.entry(link.tenant.clone()).or_default().push(heard);
-        }
+        let (device, transport, heard) = (link.device, link.transport, link.heard());
+        let before = written.get(&(device, transport));
+        let (told, at) = match before.filter(|before| before.heard == heard) {
+            None => (&mut fresh, heard),
+            Some(before) if link.may_be_silent() && before.at + held_every <= clock => {
+                (&mut held, moment)
+            }
+            Some(_) => continue,
+        };
+        written.insert((device, transport), Written { heard, at: clock });
+        let one = Heard {
+            device,
+            transport,
+            at,
+        };
+        told.entry(link.tenant.clone()).or_default().push(one);
     }
     if written.len() > 2 * links.len() + 64 {
         written.retain(|(device, transport), _| core.links.over(*device, transport).is_some());
     }
-    for (tenant, heard) in fresh {
-        match store.path_heard(&tenant, heard).await {
+    let fresh = fresh.into_iter().map(|(tenant, some)| (tenant, some, true));
+    let held = held.into_iter().map(|(tenant, some)| (tenant, some, false));
+    for (tenant, some, is_heard) in fresh.chain(held) {
+        let told = match is_heard {
+            true => store.path_heard(&tenant, some).await,
+            false => store.path_held(&tenant, &core.node, some).await,
+        };
+        match told {
             Ok(written_off) => {
                 for lost in written_off {
                     // One whose inbox is full is told the next time.

@@ -136,6 +136,12 @@ impl Wire {
         matches!(self, Self::Brokered(_))
     }
 
+    /// The device may be silent for longer than it is believed to be there: a client of MQTT 3.1.1 says itself how long,
+    /// or that nobody is to look.
+    pub fn may_be_silent(&self) -> bool {
+        matches!(self, Self::Mqtt(_))
+    }
+
     /// Other servers hear the device, too.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Brokered(link) if link.is_shared())
