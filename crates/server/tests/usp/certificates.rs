@@ -512,6 +512,13 @@ async fn the_certificates_of_a_device_that_is_removed_are_revoked_and_what_came_
     let body = json!({"endpoint_id": EID, "certificate_required": true});
     let again = site.world.post("/api/v1/devices", body).await;
     assert_eq!(again.status(), 201);
+    // By its serial number, too: whoever tells that over TR-069 with a setup key is no device beside it.
+    let made: serde_json::Value = again.json().await.unwrap();
+    let names = made["device"]["identities"].to_string();
+    assert!(
+        names.contains("00256D-C1") && names.contains("oui_serial"),
+        "{names}"
+    );
     assert_eq!(site.refused("default", EID, &own).await, 403);
     shown(&site.world, "certificate_revoked").await;
     let refused = site.connect("default/x", EID, &own).await;
