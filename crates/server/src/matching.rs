@@ -55,13 +55,16 @@ pub async fn used(
     device: DeviceId,
 ) -> store::Result<Vec<PathRecord>> {
     let mut paths = store.path_list(tenant, device).await?;
-    paths.retain(|path| {
-        path.connected_at.is_some()
-            || path.setup_key.is_some()
-            || path.has_current
-            || path.pending_at.is_some()
-    });
+    paths.retain(is_used);
     Ok(paths)
+}
+
+/// Whether a device has come over a path, or comes just now, or has a credential for it.
+pub fn is_used(path: &PathRecord) -> bool {
+    path.connected_at.is_some()
+        || path.setup_key.is_some()
+        || path.has_current
+        || path.pending_at.is_some()
 }
 
 /// What an endpoint id says of the serial number, as far as nobody is known by it: with that a device is registered that

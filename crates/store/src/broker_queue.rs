@@ -59,6 +59,8 @@ pub(crate) async fn of_removed(
     .bind(device)
     .bind(REMOVED)
     .bind(now);
+    // In the same order as who is asked about them.
+    tx.alone().await?;
     tx.execute(queues).await.map(drop)
 }
 

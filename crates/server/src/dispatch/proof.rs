@@ -7,6 +7,7 @@ use store::{EventFilter, Store, TransferRecord};
 use tokio::time::{Instant, sleep};
 
 use super::limits::{TRANSFER_SETTLE_MAX, TRANSFER_SETTLE_STEP};
+use crate::files::limits::PROGRESS_LOST_AFTER;
 use crate::state::now;
 
 /// Holds what a device says of a file of ours against what is known of it here.
@@ -25,7 +26,7 @@ pub async fn weigh(store: &Store, operation: &mut Operation) -> store::Result<()
         };
         // It is being taken, or written down: the device did not wait for the answer, or says so over another link. Not
         // one of which nothing was written down for longer: whoever served it is gone.
-        let stands = now().since(transfer.updated_at) >= 2 * TRANSFER_SETTLE_MAX;
+        let stands = now().since(transfer.updated_at) >= PROGRESS_LOST_AFTER;
         if transfer.state != TransferState::Running || stands || Instant::now() >= until {
             break transfer;
         }

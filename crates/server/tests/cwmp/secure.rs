@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fleet::device::{Description, OnboardingState};
-use fleet::{DeviceId, Identity};
+use fleet::{CertificateId, DeviceId, Identity};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -13,7 +13,7 @@ use server::Config;
 use server::config::DeviceTls;
 use server::southbound::cwmp::limits::Limits;
 use server::{secret, state::now};
-use store::{NewDevice, PathSetup};
+use store::{NewCertificate, NewDevice, PathSetup};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -268,6 +268,44 @@ async fn a_certificate_opens_no_device_of_another_product_class_with_the_same_se
     world.refused("not_registered").await;
     let path = store.path(tenant, other, "cwmp").await.unwrap();
     assert!(path.is_none());
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_issued_here_for_another_device_opens_none_that_has_its_name() {
+    let authority = Authority::new();
+    let world = secured(&authority).await;
+    let other = expected(&world, "os::00256D-S1", false).await;
+    world.cpe("S1").await.session().await;
+    let device = world.device("Box", "S1").await;
+    assert_ne!(device, other);
+    let own = authority.issue("00256D-S1");
+    let der = CertificateDer::from_pem_file(&own.certificate).unwrap();
+    let new = NewCertificate {
+        id: CertificateId::new(now(), secret::id_bits()),
+        endpoint_id: "os::00256D-S1".to_owned(),
+        fingerprint: mtp::tls::fingerprint(&der),
+        serial: "1".to_owned(),
+        issuer: "ours".to_owned(),
+        pem: std::fs::read_to_string(&own.certificate).unwrap(),
+        not_before: now(),
+        not_after: now().plus(std::time::Duration::from_secs(3600)),
+        replaces: None,
+        created_at: now(),
+        created_by: String::new(),
+    };
+    let issued = world.store.certificate_insert(&world.tenant, new, vec![]);
+    issued.await.unwrap();
+    let found = world
+        .store
+        .certificate_by_fingerprint(&mtp::tls::fingerprint(&der))
+        .await;
+    assert_eq!(found.unwrap().unwrap().device, Some(other));
+    let wire = connect(&world, &authority.file(), Some(&own)).await;
+    let inform = crate::raw::inform("00256D", "Box", "S1", "2 PERIODIC");
+    let asked = wire.unwrap().post("/cwmp/acme", &[], &inform).await;
+    assert_eq!(asked.status, 401, "{}", asked.text());
+    world.refused("endpoint_mismatch").await;
+    assert_eq!(world.path(device).await.authenticated_by, "setup_key");
 }
 
 #[tokio::test]

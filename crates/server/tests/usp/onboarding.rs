@@ -244,6 +244,50 @@ async fn a_device_that_was_registered_by_its_serial_number_becomes_that_one() {
 }
 
 #[tokio::test]
+async fn a_device_that_tells_the_serial_number_of_one_that_is_to_come_with_a_certificate_is_another()
+ {
+    each(|world| async move {
+        let (store, tenant) = (&world.store, &world.tenant);
+        let device = DeviceId::new(now(), server::secret::id_bits());
+        let endpoint = "proto::cellar";
+        let mut identities = vec![fleet::Identity::endpoint(endpoint)];
+        identities.extend(fleet::Identity::of_serial("00256D", "", "S3"));
+        let new = NewDevice {
+            id: device,
+            name: "the one in the cellar".into(),
+            tags: vec![],
+            protocol: "usp".into(),
+            description: Default::default(),
+            identities,
+            source: "operator".into(),
+            onboarding: Default::default(),
+            created_at: now(),
+        };
+        let setup = store::PathSetup {
+            transport: "websocket".into(),
+            endpoint_id: endpoint.into(),
+            dial_url: None,
+            certificate_required: true,
+        };
+        let expected = store.device_expect(tenant, new, setup, None, vec![]);
+        expected.await.unwrap();
+        let agent = Real::dial("S3", &world.own, &world.url(&world.key));
+        let own = fleet::Identity::endpoint(&agent.endpoint);
+        let other = until("it is onboarded", || async {
+            let other = store.device_by_identity(tenant, &own).await.unwrap()?;
+            let record = store.device(tenant, other).await.unwrap();
+            (record.device.onboarding == OnboardingState::Complete).then_some(other)
+        })
+        .await;
+        assert_ne!(other, device);
+        let record = store.device(tenant, device).await.unwrap();
+        assert_eq!(record.endpoint_id, endpoint);
+        agent.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_version_spoken_and_the_last_start_are_known_without_a_boot() {
     each(|world| async move {
         let mut puppet = Puppet::dial(&world.url(&world.key), EID, &world.own)

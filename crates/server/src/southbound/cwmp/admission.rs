@@ -122,6 +122,8 @@ async fn decide(
         Some(tenant) => find(core, tenant, cpe, &shown.proof, proved, peer).await?,
         None => Found::default(),
     };
+    // One that was issued here for another says nothing of this one, whatever both are called.
+    let certified = certified && found.known.is_none_or(|known| proved.says(known.device));
     if !(certified && found.known.is_some()) {
         Uses::judge(&mut credential, used_up, found.path.as_ref());
         if counts && found.path.is_none() {

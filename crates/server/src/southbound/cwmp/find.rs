@@ -43,7 +43,7 @@ pub struct Certified {
 
 impl Certified {
     /// Whether it says that the CPE is this device: it was not issued here for another.
-    fn says(&self, device: DeviceId) -> bool {
+    pub fn says(&self, device: DeviceId) -> bool {
         self.names && self.device.is_none_or(|of| of == device)
     }
 }

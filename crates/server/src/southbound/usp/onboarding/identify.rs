@@ -196,6 +196,13 @@ async fn judge(job: &Job, taken: &IdentityRecord) -> Result<Verdict, Stopped> {
         return Ok(Verdict::Different);
     }
     let (store, tenant, device) = (job.store(), &job.tenant, job.device());
+    // One that is to come with a certificate comes under its own endpoint id: who tells its serial number first is another.
+    let other = store.path_list(tenant, taken.device).await;
+    let other = other.map_err(Stopped::store("identity"))?;
+    let required = other.iter().any(|path| path.certificate_required);
+    if required && !other.iter().any(matching::is_used) {
+        return Ok(Verdict::Different);
+    }
     let own = store
         .path(tenant, device, job.transport)
         .await
