@@ -2,7 +2,7 @@ export const model = {
   title: 'Data model',
   tree: 'Objects',
   gatewayRoot: 'as the device says it',
-  gatewayNote: 'Here is only what has no counterpart under Device., by the paths of the device itself: it is an old gateway (TR-098).',
+  gatewayNote: 'These are the paths of the device itself: it is an old gateway (TR-098). What has a counterpart under Device. is there as well.',
   search: 'Search paths and values',
   noHits: 'Nothing in the model or the last-known values has these words.',
   hits: (shown: number, all: number) => (shown < all ? `first ${shown} of ${all.toLocaleString('en')} hits` : `${all} ${all === 1 ? 'hit' : 'hits'}`),

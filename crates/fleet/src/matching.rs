@@ -52,6 +52,9 @@ pub struct Meeting {
     pub same_transport: bool,
     /// A person said that they are two.
     pub rejected: bool,
+    /// Of one of them a certificate is required, and nobody showed one that says that they are one: what opens the
+    /// other one must not open it.
+    pub guarded: bool,
 }
 
 /// What follows.
@@ -76,9 +79,9 @@ pub fn verdict(rule: Rule, meeting: Meeting) -> Verdict {
         _ => Trust::Ignore,
     };
     match trust {
-        Trust::Merge => Verdict::Same,
-        Trust::SameAddress if meeting.same_address => Verdict::Same,
-        Trust::SameAddress | Trust::Ask => Verdict::Ask,
+        Trust::Merge if !meeting.guarded => Verdict::Same,
+        Trust::SameAddress if meeting.same_address && !meeting.guarded => Verdict::Same,
+        Trust::Merge | Trust::SameAddress | Trust::Ask => Verdict::Ask,
         Trust::Ignore => Verdict::Different,
     }
 }
@@ -94,6 +97,7 @@ mod tests {
             same_address: false,
             same_transport: false,
             rejected: false,
+            guarded: false,
         };
         let near = Meeting {
             same_address: true,
@@ -123,6 +127,19 @@ mod tests {
             ] {
                 assert_eq!(verdict(by(trust), two), Verdict::Different);
             }
+            let guarded = Meeting {
+                guarded: true,
+                ..near
+            };
+            let asked = verdict(by(trust), guarded);
+            assert_eq!(
+                asked,
+                if far == Verdict::Different {
+                    far
+                } else {
+                    Verdict::Ask
+                }
+            );
         }
     }
 
@@ -133,6 +150,7 @@ mod tests {
             same_address: true,
             same_transport: false,
             rejected: false,
+            guarded: false,
         };
         let rule = Rule {
             serial: Trust::Merge,

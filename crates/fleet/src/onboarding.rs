@@ -257,6 +257,10 @@ pub fn admit(newcomer: &Newcomer<'_>) -> Result<Admission, Refusal> {
         (false, Some(known)) if known.certificate_required => {
             return Err(Refusal::CertificateRequired);
         }
+        // It names somebody else: registering this one would not help it.
+        (false, None) if matches!(credential, Credential::Certificate { .. }) => {
+            return Err(Refusal::EndpointMismatch);
+        }
         _ => prove(credential, known, &mut admission)?,
     }
     // Better authenticated, then newer, wins; but not for ever.

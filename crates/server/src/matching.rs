@@ -93,9 +93,14 @@ pub async fn judge(
     other: DeviceId,
     by: IdentityKind,
 ) -> store::Result<Verdict> {
-    let paths = used(store, tenant, other).await?;
+    let mut paths = store.path_list(tenant, other).await?;
+    let mut guarded = requires_certificate(&paths);
+    paths.retain(is_used);
     if paths.is_empty() && by.merges() {
         return Ok(Verdict::Same);
+    }
+    if let Some(device) = arrival.device {
+        guarded |= requires_certificate(&store.path_list(tenant, device).await?);
     }
     let rejected = match arrival.device {
         Some(device) => store.match_rejected(tenant, device, other).await?,
@@ -116,8 +121,15 @@ pub async fn judge(
         same_address,
         same_transport: paths.iter().any(|path| path.transport == arrival.transport),
         rejected,
+        guarded,
     };
     Ok(verdict(terms.rule, meeting))
+}
+
+/// Whether a certificate is required of the device that has these paths: on any of them, or what opens another would open
+/// the device.
+pub fn requires_certificate(paths: &[PathRecord]) -> bool {
+    paths.iter().any(|path| path.certificate_required)
 }
 
 /// The address in what a path keeps of its last peer.

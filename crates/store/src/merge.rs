@@ -79,6 +79,7 @@ impl Store {
                 crate::operation::adopt(tx, &tenant, from, into).await?;
                 crate::former::remember(tx, &tenant, from, into).await?;
                 crate::removal::of_device(tx, &tenant, from).await?;
+                tx.execute(sql(GUARD).bind(&tenant).bind(into)).await?;
                 refresh(tx, &tenant, into).await?;
                 tx.append_all(events).await
             })
@@ -272,6 +273,11 @@ async fn one_way_each(
     }
     Ok(gone)
 }
+
+/// Where a certificate is required on one way to a device, it is on all by which it comes to us.
+const GUARD: &str = "UPDATE management_path SET certificate_required = 1 WHERE tenant = $1 AND device = $2 \
+     AND dial_url IS NULL AND certificate_required = 0 AND EXISTS (SELECT 1 FROM management_path other \
+     WHERE other.tenant = $1 AND other.device = $2 AND other.certificate_required = 1)";
 
 const BOTH_OBJECTS: &str = "SELECT object FROM value_document WHERE tenant = $1 AND device = $2 AND object IN \
      (SELECT object FROM value_document WHERE tenant = $1 AND device = $3) ORDER BY object";

@@ -1,15 +1,15 @@
 // The questions and the form behind the actions of a device.
 import { Button } from '@mantine/core';
-import { useMutation, useQueryClient } from '@tanstack/react-query';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { deleteDevice, readmitDevice, updateDevice, type DeviceDetail } from '~/api/devices';
-import { apply, freshKey } from '~/api/operations';
+import { apply, freshKey, preview } from '~/api/operations';
 import { announce } from '~/app/announce';
 import { Confirm } from '~/components/confirm';
 import { Dialog } from '~/components/dialog';
 import { TextInput } from '~/components/mantine/text-input';
-import { Failure } from '~/components/notice';
+import { Failure, Note } from '~/components/notice';
 import { t } from '~/text';
 import { splitTags } from '../devices/tags';
 import type { DialogName } from './header';
@@ -42,11 +42,14 @@ function Names({ device }: { device: DeviceDetail }) {
   return <span className="mono wrap">{ownNames(device).map((one) => one.value).join(', ')}</span>;
 }
 
+const REBOOT = { kind: 'operate', command: 'Device.Reboot()', input: {} } as const;
+
 function Reboot({ device, onClose }: Dialog) {
   const navigate = useNavigate();
   const [key] = useState(freshKey);
+  const seen = useQuery({ queryKey: ['device', device.id, 'preview', 'reboot'], queryFn: () => preview(device.id, [REBOOT]), gcTime: 0 });
   const run = useMutation({
-    mutationFn: () => apply(device.id, { kind: 'operate', command: 'Device.Reboot()', input: {} }, key),
+    mutationFn: () => apply(device.id, REBOOT, key),
     onSuccess: (operation) => {
       announce(t.device.sent);
       onClose();
@@ -58,6 +61,7 @@ function Reboot({ device, onClose }: Dialog) {
       <p><strong>{device.name}</strong></p>
       <p>{t.device.rebootDetail}</p>
       <Waits device={device} />
+      {seen.data?.warnings.map((warning) => <Note key={warning} tone="warn">{warning}</Note>)}
     </Confirm>
   );
 }

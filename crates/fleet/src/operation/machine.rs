@@ -167,6 +167,9 @@ impl Operation {
             // It would be sent again only to be sure.
             let why = "stopped after it was sent and before an answer came";
             self.finish(OperationState::Unconfirmed, Some(why), now);
+        } else if self.progress.phase == Phase::Await && self.progress.rows.is_empty() {
+            // The device took it, and has nothing by which it could be asked to stop it.
+            self.give_up(now);
         }
     }
 
@@ -177,22 +180,17 @@ impl Operation {
     }
 
     fn end_of_time(&mut self, untouched: bool, now: Timestamp) {
-        if untouched {
-            self.finish(
-                OperationState::Expired,
-                Some("its time ran out before it was sent"),
-                now,
-            );
-        } else if self.progress.given_up.is_some_and(|at| at <= now) {
-            let why = "somebody stopped it; the device refused to, and may carry it out yet";
-            self.finish(OperationState::Unconfirmed, Some(why), now);
-        } else {
-            self.finish(
-                OperationState::Unconfirmed,
-                Some("it was sent, and its time ran out before it could be confirmed"),
-                now,
-            );
-        }
+        let stopped = self.progress.given_up.is_some_and(|at| at <= now);
+        let why = match (untouched, stopped) {
+            (true, _) => "its time ran out before it was sent",
+            (_, true) => "somebody stopped it; the device did not, and may carry it out yet",
+            _ => "it was sent, and its time ran out before it could be confirmed",
+        };
+        let state = match untouched {
+            true => OperationState::Expired,
+            false => OperationState::Unconfirmed,
+        };
+        self.finish(state, Some(why), now);
     }
 
     pub(super) fn finish(&mut self, state: OperationState, cause: Option<&str>, now: Timestamp) {
@@ -347,6 +345,8 @@ impl Operation {
         }
         self.progress.attempts += 1;
         self.outcome.cause = Some(reason.to_owned());
+        // It may be the question to stop that was lost.
+        self.progress.cancel_sent = false;
         if self.progress.attempts < limits::ATTEMPTS_MAX {
             self.progress.not_before = Some(now.plus(retry_delay(self.progress.attempts)));
             return;
@@ -413,9 +413,7 @@ impl Operation {
             }
             // It said it did it, and does not let us look: that is as much as can be known.
             (Phase::ReadBack, _) => self.read(Vec::new(), now),
-            (Phase::Await | Phase::Reconcile, Request::Operate { .. }) => {
-                self.request_rows(&[], now);
-            }
+            (Phase::Await | Phase::Reconcile, Request::Operate { .. }) => self.rows_refused(now),
             (Phase::Await | Phase::Reconcile, _) => self.finish(
                 OperationState::Unconfirmed,
                 Some("its answer was lost, and the device does not let us look"),

@@ -273,7 +273,7 @@ pub struct Progress {
     /// The device was asked to cancel the running command.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_sent: bool,
-    /// The device refused to cancel it: until when its end is still waited for.
+    /// Somebody stopped it and the device does not: until when its end is still waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_up: Option<Timestamp>,
 }

@@ -3,7 +3,9 @@
 
 use super::{Operation, OperationState, OutcomeState, Phase, Request, Step};
 use crate::limits;
-use crate::southbound::{Boot, CommandOutcome, CommandResult, Fault, Notice, Op, PathValue};
+use crate::southbound::{
+    Boot, CommandOutcome, CommandResult, Fault, Notice, Op, PathValue, Protocol,
+};
 use crate::time::Timestamp;
 
 /// Why nobody knows how a command went of which its device says no more than that it is over.
@@ -115,9 +117,14 @@ impl Operation {
     pub(super) fn cancel_answered(&mut self, results: &[CommandResult], now: Timestamp) {
         let refused = |one: &CommandResult| matches!(one.outcome, CommandOutcome::Failed { .. });
         if results.iter().any(refused) {
-            let until = now.plus(limits::AWAIT_GRACE);
-            self.progress.given_up.get_or_insert(until);
+            self.give_up(now);
         }
+    }
+
+    /// Somebody stopped it, which the device does not: its end is waited for only a little longer.
+    pub(super) fn give_up(&mut self, now: Timestamp) {
+        let until = now.plus(limits::AWAIT_GRACE);
+        self.progress.given_up.get_or_insert(until);
     }
 
     pub(super) fn wait(&mut self, now: Timestamp) -> Step {
@@ -129,6 +136,14 @@ impl Operation {
             paths: self.progress.rows.clone(),
             max_depth: 0,
         })
+    }
+
+    /// The device refuses to show the rows, or to stop the command.
+    pub(super) fn rows_refused(&mut self, now: Timestamp) {
+        if self.progress.cancel_sent {
+            self.give_up(now);
+        }
+        self.request_rows(&[], now);
     }
 
     /// What the Request table shows; true when that must be stored.
@@ -252,10 +267,12 @@ impl Operation {
         let command = self.command().to_owned();
         if ours {
             self.outcome.set(&command, OutcomeState::Done);
-            let why = format!(
-                "the device started again ({}) with our command key",
-                boot.cause
-            );
+            // Of TR-069 the key may be put there by us, where the device's word for its start leaves it out.
+            let because = match boot.over {
+                Some(Protocol::Cwmp) => "as we asked it to",
+                _ => "with our command key",
+            };
+            let why = format!("the device started again ({}) {because}", boot.cause);
             self.finish(OperationState::Succeeded, Some(&why), now);
             return;
         }

@@ -42,7 +42,7 @@ fn rows(list: &[&str]) -> Answer {
     }])
 }
 
-fn lost() -> Input<'static> {
+pub(super) fn lost() -> Input<'static> {
     Input::Answer(Err(Failure::Lost {
         reason: "the link broke".into(),
     }))
@@ -517,7 +517,7 @@ fn looks_that_are_lost_now_and_then_do_not_end_a_long_command() {
     assert!(!op.state.is_final(), "{:?}", op.outcome);
 }
 
-fn operate(command: &str) -> Operation {
+pub(super) fn operate(command: &str) -> Operation {
     acting(
         Request::Operate {
             command: command.into(),

@@ -138,6 +138,10 @@ fn bad(why: &CertificateError, rejected: Option<&CertificateInfo>) -> String {
         Why::InvalidPurpose | Why::InvalidPurposeContext { .. } => {
             "it is not for TLS clients (extended key usage)".to_owned()
         }
+        Why::Other(error) => match error.to_string().as_str() {
+            "UnsupportedCertVersion" => "it is not of X.509 version 3".to_owned(),
+            other => other.to_owned(),
+        },
         other => format!("{other:?}"),
     };
     match rejected {

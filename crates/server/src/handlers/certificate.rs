@@ -1,5 +1,6 @@
 //! Certificates of devices: issued, listed, revoked; and the authority for devices.
 
+use super::identified;
 use super::operation;
 use super::setup_key::device_urls;
 use super::validate::Checks;
@@ -10,6 +11,7 @@ use crate::http::extract::{Body, Id, Query};
 use crate::http::page;
 use crate::problem::{Fail, Result, internal};
 use crate::secret;
+use crate::southbound::certificate::Certificate as ServerCertificate;
 use crate::southbound::issued;
 use crate::state::{State, now};
 use api::certificate::{
@@ -343,16 +345,9 @@ async fn device(state: &State, caller: &Caller, endpoint: &EndpointId) -> Result
         let Some(device) = store.device_by_identity(tenant, identity).await? else {
             continue;
         };
-        let actor = caller.principal.actor();
-        let event = caller
-            .event(EventKind::DeviceIdentified)
-            .device(device)
-            .data(serde_json::json!({"kind": own.kind.as_str(), "value": own.value}));
         // First, or whoever has a setup key would be it meanwhile.
         store.path_expect(tenant, device, setup).await?;
-        store
-            .identity_attach(tenant, device, vec![own], actor, at, vec![event])
-            .await?;
+        identified::attach(state, caller, device, vec![own]).await?;
         return Ok(device);
     }
     let id = DeviceId::new(at, secret::id_bits());
@@ -375,6 +370,39 @@ async fn device(state: &State, caller: &Caller, endpoint: &EndpointId) -> Result
         .device_expect(tenant, new, setup, None, vec![event])
         .await?;
     Ok(id)
+}
+
+/// A required certificate has to be one that can be shown, over each protocol that the device speaks: USP, TR-069. Where
+/// it has not come yet it may be either.
+pub fn check_required(
+    checks: &mut Checks,
+    state: &State,
+    required: bool,
+    dialled: bool,
+    speaks: Option<(bool, bool)>,
+) {
+    const FIELD: &str = "certificate_required";
+    let asks = |one: &Option<ServerCertificate>| one.as_ref().is_some_and(ServerCertificate::asks);
+    let bound = &state.bound;
+    let over_usp = asks(&bound.certificate) || asks(&bound.mqtt.certificate);
+    let over_cwmp = asks(&bound.cwmp_certificate);
+    let (usp, cwmp) = speaks.unwrap_or((!over_cwmp, false));
+    if required && dialled {
+        checks.add(
+            FIELD,
+            "is for devices that dial us, and this one is dialled",
+        );
+    } else if required && usp && !over_usp {
+        checks.add(
+            FIELD,
+            "needs a server that asks devices for certificates: usp.tls_listen with usp.tls.client_ca or an authority of `headend pki`, or the same of mqtt (of cwmp for TR-069)",
+        );
+    } else if required && cwmp && !over_cwmp {
+        checks.add(
+            FIELD,
+            "needs a server that asks devices for certificates: cwmp.tls_listen with cwmp.tls.client_ca or an authority of `headend pki`",
+        );
+    }
 }
 
 /// Remembers a certificate that was issued.

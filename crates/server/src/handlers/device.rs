@@ -1,7 +1,9 @@
 //! Devices: list, suggestions, registering, editing, removing, re-admitting.
 
+use super::certificate;
 use super::device_view::{admission, domain, name, view};
 use super::doctor;
+use super::identified;
 use super::refusal_words::is_conduct;
 use super::setup_key::device_urls;
 use super::validate::Checks;
@@ -11,7 +13,6 @@ use crate::http::extract::{Body, Id, Query};
 use crate::http::page;
 use crate::problem::Result;
 use crate::secret;
-use crate::southbound::certificate::Certificate;
 use crate::southbound::issued;
 use crate::state::{State, now};
 use api::device::{
@@ -211,7 +212,7 @@ pub async fn create(
     let dial_url = body.dial_url.filter(|url| !url.trim().is_empty());
     let dial_url = dial_url.map(|url| checks.dial_url("dial_url", &url));
     let certificate_required = body.certificate_required;
-    check_certificate(
+    certificate::check_required(
         &mut checks,
         &state,
         certificate_required,
@@ -305,15 +306,16 @@ pub async fn update(
     let path = paths.iter().find(|path| path.transport == WEBSOCKET);
     let url_was = path.and_then(|path| path.dial_url.clone());
     let endpoint_id = path.map_or(record.endpoint_id, |path| path.endpoint_id.clone());
-    let was = main_path(&paths).is_some_and(|path| path.certificate_required);
+    let was = crate::matching::requires_certificate(&paths);
     let required = body.certificate_required.unwrap_or(was);
     let dialled = dial_url.as_ref().unwrap_or(&url_was).is_some();
     // What is as it was needs no look: the configuration may be another by now.
     if (required && !was) || matches!(dial_url, Some(Some(_))) {
-        let usp = paths.iter().any(|path| path.transport != CWMP);
-        let cwmp = paths.iter().any(|path| path.transport == CWMP);
-        let speaks = (!paths.is_empty()).then_some((usp, cwmp));
-        check_certificate(&mut checks, &state, required, dialled, speaks);
+        let mut came = paths.iter().filter(|path| path.connected_at.is_some());
+        let usp = came.clone().any(|path| path.transport != CWMP);
+        let cwmp = came.any(|path| path.transport == CWMP);
+        let speaks = (usp || cwmp).then_some((usp, cwmp));
+        certificate::check_required(&mut checks, &state, required, dialled, speaks);
     }
     if matches!(dial_url, Some(Some(_))) && endpoint_id.is_empty() {
         checks.add(
@@ -332,7 +334,11 @@ pub async fn update(
     if let Some(url) = &dial_url {
         data.insert("dial_url".to_owned(), url.clone().into());
     }
-    if required != was {
+    let on_all = paths
+        .iter()
+        .all(|path| path.certificate_required == required);
+    let rerequired = body.certificate_required.is_some() && (required != was || !on_all);
+    if rerequired {
         data.insert("certificate_required".to_owned(), required.into());
     }
     if data.is_empty() {
@@ -350,51 +356,22 @@ pub async fn update(
     let redialled = dial_url.as_ref().is_some_and(|url| *url != url_was);
     let reach = PathPatch {
         transport: WEBSOCKET.to_owned(),
-        endpoint_id,
+        endpoint_id: endpoint_id.clone(),
         dial_url,
-        certificate_required: (required != was).then_some(required),
+        certificate_required: rerequired.then_some(required),
     };
     state
         .store
         .device_revise(tenant, id, patch, reach, now(), vec![event])
         .await?;
+    if required && rerequired {
+        let serials = crate::matching::serials(&state.store, tenant, &endpoint_id).await?;
+        identified::attach(&state, &caller, id, serials).await?;
+    }
     if redialled {
         state.south.dialling_changed(tenant, id);
     }
     detail(&state, &caller, id).await.map(Json)
-}
-
-/// A required certificate has to be one that can be shown, over each protocol that the device speaks: USP, TR-069. Where
-/// it has not come yet it may be either.
-fn check_certificate(
-    checks: &mut Checks,
-    state: &State,
-    required: bool,
-    dialled: bool,
-    speaks: Option<(bool, bool)>,
-) {
-    const FIELD: &str = "certificate_required";
-    let asks = |one: &Option<Certificate>| one.as_ref().is_some_and(Certificate::asks);
-    let bound = &state.bound;
-    let over_usp = asks(&bound.certificate) || asks(&bound.mqtt.certificate);
-    let over_cwmp = asks(&bound.cwmp_certificate);
-    let (usp, cwmp) = speaks.unwrap_or((!over_cwmp, false));
-    if required && dialled {
-        checks.add(
-            FIELD,
-            "is for devices that dial us, and this one is dialled",
-        );
-    } else if required && usp && !over_usp {
-        checks.add(
-            FIELD,
-            "needs a server that asks devices for certificates: usp.tls_listen with usp.tls.client_ca or an authority of `headend pki`, or the same of mqtt (of cwmp for TR-069)",
-        );
-    } else if required && cwmp && !over_cwmp {
-        checks.add(
-            FIELD,
-            "needs a server that asks devices for certificates: cwmp.tls_listen with cwmp.tls.client_ca or an authority of `headend pki`",
-        );
-    }
 }
 
 /// Removes one, and revokes its certificates: what came in with them is closed.
@@ -442,7 +419,11 @@ pub async fn readmit(
 fn main_path(paths: &[PathRecord]) -> Option<PathRecord> {
     let websocket = paths.iter().find(|path| path.transport == WEBSOCKET);
     let usp = || paths.iter().find(|path| path.transport != CWMP);
-    websocket.or_else(usp).or(paths.first()).cloned()
+    let path = websocket.or_else(usp).or(paths.first())?;
+    Some(PathRecord {
+        certificate_required: crate::matching::requires_certificate(paths),
+        ..path.clone()
+    })
 }
 
 /// Everything about one device but its values.

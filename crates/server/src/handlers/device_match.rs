@@ -17,9 +17,9 @@ use axum::Json;
 use axum::extract::State as Extract;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use fleet::{DeviceId, EventKind, MatchId};
+use fleet::{DeviceId, EventKind, MatchId, TenantId};
 use serde_json::json;
-use store::{DeviceRecord, MatchRecord, Split};
+use store::{CertificateFilter, DeviceRecord, MatchRecord, Split};
 
 /// Those that wait for a person.
 pub async fn list(
@@ -163,6 +163,11 @@ pub async fn split(
             Some(format!("is not one of its paths: {}", names.join(", ")))
         }
         true if paths.len() == 1 => Some("is the only path it has".to_owned()),
+        true if body.transport == cwmp::TRANSPORT && proved_by_its_own(&state, tenant, device, &paths).await? => Some(
+            "is opened by a certificate that was issued for this device, with which it would be this one again: \
+             revoke that one first"
+                .to_owned(),
+        ),
         true => None,
     };
     if let Some(words) = problem {
@@ -208,6 +213,31 @@ pub async fn split(
         Json(made),
     )
         .into_response())
+}
+
+/// Whether the CPE of a device comes with a certificate that was issued here for this device.
+async fn proved_by_its_own(
+    state: &State,
+    tenant: &TenantId,
+    device: DeviceId,
+    paths: &[store::PathRecord],
+) -> Result<bool> {
+    let comes = |path: &store::PathRecord| {
+        path.transport == cwmp::TRANSPORT && path.authenticated_by == "certificate"
+    };
+    if !paths.iter().any(comes) {
+        return Ok(false);
+    }
+    let filter = CertificateFilter {
+        device: Some(device),
+        revoked: Some(false),
+        ..CertificateFilter::default()
+    };
+    let issued = state
+        .store
+        .certificate_list(tenant, &filter, None, 1)
+        .await?;
+    Ok(!issued.is_empty())
 }
 
 fn view(found: MatchRecord, device: &DeviceRecord, other: &DeviceRecord) -> DeviceMatch {

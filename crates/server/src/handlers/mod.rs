@@ -16,6 +16,7 @@ mod findings_acs;
 mod findings_lan;
 mod findings_mqtt;
 mod findings_pki;
+mod identified;
 mod management_session;
 mod model;
 mod model_search;

@@ -49,6 +49,11 @@ pub const TRANSPORT: &[(&str, &str, &str)] = &[
         "Nothing if it happens once, as after a restart; else the device loses its cookie, or a load balancer sends it to another server.",
     ),
     (
+        "no-cookie-behind-proxy",
+        "The proxy before the device does not tell the port of its connection, and the device sends no cookie back: after its Inform it could not go on",
+        "Let the proxy tell address and port in X-Forwarded-For (operating.md, Load balancers, has lines for nginx and HAProxy).",
+    ),
+    (
         "foreign-cookie",
         "The device showed the session cookie of another device, and was sent away (403); the session of the other one goes on",
         "Something between the devices and this server mixes up their cookies, or devices were copied with what they keep: look at proxies, and for another firmware.",

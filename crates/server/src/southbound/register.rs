@@ -8,6 +8,7 @@ use store::{NewDevice, Store};
 use usp::EndpointId;
 
 use super::admission;
+use crate::matching;
 use crate::secret;
 use crate::state::now;
 
@@ -123,7 +124,9 @@ pub async fn register_agent(
     let device = device.ok_or(store::Error::NotFound("device"))?;
     if !vouched || key.is_some() {
         let path = store.path(tenant, device, transport).await?;
-        let known = admission::known(device, path.as_ref());
+        let mut known = admission::known(device, path.as_ref());
+        let paths = store.path_list(tenant, device).await?;
+        known.certificate_required = matching::requires_certificate(&paths);
         known.opened_by_setup_key().map_err(Unregistered::Refused)?;
     }
     Ok(device)

@@ -1,6 +1,8 @@
 //! Behind a proxy of ours: devices are who they say over connections that they share, and come from
 //! where the proxy says; whoever else says so is not believed.
 
+use std::time::Duration;
+
 use crate::quirks::with_packs;
 use crate::raw::{Cpe, inform};
 use crate::rig::{World, add_key, until, world};
@@ -174,6 +176,34 @@ async fn a_device_that_cannot_bear_cookies_is_refused_behind_a_proxy_that_does_n
     let mut alone = world.cpe("S1").await;
     alone.class = "IGD-2069".to_owned();
     alone.session().await;
+}
+
+/// Takes as long as the shortest silence is.
+#[tokio::test]
+async fn why_a_device_without_cookies_is_asked_nothing_behind_a_proxy_without_ports_is_named() {
+    let world = behind(100).await;
+    let from = "203.0.113.1";
+    let mut wire = world.cpe("S1").await;
+    let basic = wire.basic();
+    assert_eq!(come(&mut wire, "S1", from).await.0, 200);
+    // It goes on without its cookie: what it says is nobody's.
+    wire.cookie = None;
+    let proved = [("Authorization", &*basic), ("X-Forwarded-For", from)];
+    assert_eq!(wire.post(&proved, "").await.status, 204);
+    let silent = async {
+        while world.adapter.sessions() > 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(90), silent).await;
+    assert!(told.is_ok(), "its silence ends it");
+    let name = "00256D-Box-S1";
+    world.refused_of("no-cookie-behind-proxy", name).await;
+    let reasons = world.reasons().await;
+    assert!(!reasons.contains(&"session-silence".to_owned()));
+    // The address alone, and no port that nobody told.
+    let device = world.device("Box", "S1").await;
+    assert_eq!(world.path(device).await.peer, from);
 }
 
 #[tokio::test]

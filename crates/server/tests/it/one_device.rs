@@ -1,12 +1,14 @@
 //! Devices that are one, or two: merging, splitting, what waits for a person; and the sessions of a device.
 
-use fleet::{DeviceId, Identity, IdentityKind, MatchId, SessionId, TenantId, Timestamp};
+use fleet::{
+    CertificateId, DeviceId, Identity, IdentityKind, MatchId, SessionId, TenantId, Timestamp,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::{secret, state::now};
 use store::{
-    ManagementSession, MatchRecord, PathPatch, SessionEntry, SessionFault, SessionTranscript,
-    Visit, VisitPath,
+    ManagementSession, MatchRecord, NewCertificate, PathPatch, SessionEntry, SessionFault,
+    SessionTranscript, Visit, VisitPath,
 };
 
 use crate::world::{World, worlds};
@@ -15,23 +17,28 @@ pub fn tenant() -> TenantId {
     TenantId::parse("default").unwrap()
 }
 
-/// A device that came over CWMP, apart from how it was registered.
-pub async fn cwmp(world: &World, serial: &str) -> DeviceId {
-    let id = world.device(&format!("proto::{serial}-unused")).await;
-    let id: DeviceId = id.parse().unwrap();
-    let visit = Visit {
-        device: id,
+/// One of a CPE, just now.
+fn visit(device: DeviceId, serial: &str, authenticated_by: &str) -> Visit {
+    Visit {
+        device,
         at: now(),
         expected_by: Timestamp(now().0 + 3_600_000),
         path: VisitPath {
             transport: "cwmp".to_owned(),
             endpoint_id: format!("00256D-Box-{serial}"),
             peer: "192.0.2.9:4711".to_owned(),
-            authenticated_by: "setup_key".to_owned(),
+            authenticated_by: authenticated_by.to_owned(),
             setup_key: None,
             info: json!({}),
         },
-    };
+    }
+}
+
+/// A device that came over CWMP, apart from how it was registered.
+pub async fn cwmp(world: &World, serial: &str) -> DeviceId {
+    let id = world.device(&format!("proto::{serial}-unused")).await;
+    let id: DeviceId = id.parse().unwrap();
+    let visit = visit(id, serial, "setup_key");
     let (store, tenant) = (world.store(), tenant());
     let setup = "websocket";
     store.path_delete(&tenant, id, setup, vec![]).await.unwrap();
@@ -70,6 +77,52 @@ pub async fn pair(world: &World, serial: &str) -> (DeviceId, DeviceId, MatchId) 
         .await
         .unwrap();
     (usp, other, id)
+}
+
+/// A certificate that was issued to a device for its endpoint id.
+async fn issued(world: &World, endpoint: &str) -> CertificateId {
+    let new = NewCertificate {
+        id: CertificateId::new(now(), secret::id_bits()),
+        endpoint_id: endpoint.to_owned(),
+        fingerprint: [7; 32],
+        serial: "1".to_owned(),
+        issuer: "ours".to_owned(),
+        pem: String::new(),
+        not_before: now(),
+        not_after: Timestamp(now().0 + 3_600_000),
+        replaces: None,
+        created_at: now(),
+        created_by: String::new(),
+    };
+    let id = new.id;
+    let (store, tenant) = (world.store(), tenant());
+    store
+        .certificate_insert(&tenant, new, vec![])
+        .await
+        .unwrap();
+    id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cpe_that_comes_with_the_certificate_of_the_device_is_not_split_from_it() {
+    for world in worlds().await {
+        let usp = world.device("proto::P3").await;
+        let device: DeviceId = usp.parse().unwrap();
+        let certificate = issued(&world, "proto::P3").await;
+        let visit = visit(device, "P3", "certificate");
+        let (store, tenant) = (world.store(), tenant());
+        store.device_visited(&tenant, vec![visit]).await.unwrap();
+        let split = format!("/api/v1/devices/{usp}/split");
+        let refused = world.post(&split, json!({"transport": "cwmp"})).await;
+        assert_eq!(refused.status(), 422);
+        let words = refused.text().await.unwrap();
+        assert!(words.contains("revoke that one first"), "{words}");
+        let revoke = format!("/api/v1/certificates/{certificate}/revoke");
+        let revoked = world.post(&revoke, json!({"reason": "split"})).await;
+        assert_eq!(revoked.status(), 200);
+        let made = world.post(&split, json!({"transport": "cwmp"})).await;
+        assert_eq!(made.status(), 201);
+    }
 }
 
 /// A session of a device, in which a secret was refused.

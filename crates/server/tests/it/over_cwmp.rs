@@ -444,4 +444,23 @@ async fn a_device_that_has_not_come_yet_may_show_its_certificate_over_cwmp_alone
     let expected = json!({"endpoint_id": "os::00256D-C1", "certificate_required": true});
     let made = world.post("/api/v1/devices", expected).await;
     assert_eq!(made.status(), 201, "{:#}", made.text().await.unwrap());
+    // Also where it is required only later: whoever tells its serial number is to show it.
+    let expected = json!({"endpoint_id": "os::00256D-C2"});
+    let made = world.post("/api/v1/devices", expected).await;
+    let made: Value = made.json().await.unwrap();
+    let device = format!("/api/v1/devices/{}", made["device"]["id"].as_str().unwrap());
+    let kinds = |device: &Value| {
+        let all = device["identities"].as_array().unwrap();
+        all.iter()
+            .map(|one| one["kind"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&made["device"]), ["usp_endpoint"]);
+    let change = world.request(reqwest::Method::PATCH, &device);
+    let change = change.json(&json!({"certificate_required": true}));
+    let changed = change.send().await.unwrap();
+    assert_eq!(changed.status(), 200);
+    let changed: Value = changed.json().await.unwrap();
+    let known = kinds(&changed);
+    assert!(known.contains(&"oui_serial".to_owned()), "{known:?}");
 }

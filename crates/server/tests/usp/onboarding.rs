@@ -1,6 +1,7 @@
 //! From the first connection to a device that is known.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fleet::DeviceId;
 use fleet::device::OnboardingState;
@@ -12,7 +13,7 @@ use usp::msg::{self, Request};
 use usp::{ErrorCode, UspError};
 
 use crate::puppet::{Puppet, Reply, no, object, plain};
-use crate::rig::{Real, each, soon, until};
+use crate::rig::{Real, World, each, soon, until};
 
 const EID: &str = "os::00256D-P1";
 
@@ -285,6 +286,81 @@ async fn a_device_that_tells_the_serial_number_of_one_that_is_to_come_with_a_cer
         agent.stop().await;
     })
     .await;
+}
+
+/// A device that has come over TR-069 from where the agent is; of it a certificate is required, or not.
+async fn over_tr069(world: &World, identities: Vec<fleet::Identity>, required: bool) -> DeviceId {
+    let (store, tenant) = (&world.store, &world.tenant);
+    let device = DeviceId::new(now(), server::secret::id_bits());
+    let new = NewDevice {
+        id: device,
+        name: String::new(),
+        tags: vec![],
+        protocol: "cwmp".into(),
+        description: Default::default(),
+        identities,
+        source: "device".into(),
+        onboarding: OnboardingState::Complete,
+        created_at: now(),
+    };
+    let setup = store::PathSetup {
+        transport: "cwmp".into(),
+        endpoint_id: "00256D-S3".into(),
+        dial_url: None,
+        certificate_required: required,
+    };
+    let expected = store.device_expect(tenant, new, setup, None, vec![]);
+    expected.await.unwrap();
+    let visit = store::Visit {
+        device,
+        at: now(),
+        expected_by: now().plus(Duration::from_secs(3600)),
+        path: store::VisitPath {
+            transport: "cwmp".into(),
+            endpoint_id: "00256D-S3".into(),
+            peer: "127.0.0.1:4711".into(),
+            authenticated_by: "certificate".into(),
+            setup_key: None,
+            info: serde_json::Value::Null,
+        },
+    };
+    let visited = store.device_visited(tenant, vec![visit]);
+    visited.await.unwrap();
+    device
+}
+
+/// Who tells the serial number of a device from its own address is that device, but where a certificate is required of
+/// it, or it is of another product class.
+#[tokio::test]
+async fn an_agent_beside_a_tr069_device_is_that_one_unless_that_is_to_show_a_certificate() {
+    let of_class = |class| fleet::Identity::of_serial("00256D", class, "S3");
+    for (identities, required, is_one, asks) in [
+        (of_class(""), false, true, false),
+        (of_class(""), true, false, true),
+        (of_class("Another"), false, false, false),
+    ] {
+        each(|world| {
+            let identities = identities.clone();
+            async move {
+                let (store, tenant) = (&world.store, &world.tenant);
+                let known = over_tr069(&world, identities, required).await;
+                let agent = Real::dial("S3", &world.own, &world.url(&world.key));
+                let own = fleet::Identity::endpoint(&agent.endpoint);
+                let what = format!("required {required}, one {is_one}");
+                until(&what, || async {
+                    let found = store.device_by_identity(tenant, &own).await.unwrap()?;
+                    let record = store.device(tenant, found).await.unwrap();
+                    let done = record.device.onboarding == OnboardingState::Complete;
+                    (done && (found == known) == is_one).then_some(())
+                })
+                .await;
+                let matches = store.match_list(tenant, false, None, 10).await.unwrap();
+                assert_eq!(!matches.is_empty(), asks, "{what}");
+                agent.stop().await;
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -302,6 +302,28 @@ async fn two_that_came_over_one_transport_are_not_merged_whatever_was_looked_at_
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_required_on_one_way_is_required_on_all_of_a_merged_device() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let (usp, cwmp) = two(store).await;
+        let reach = PathPatch {
+            transport: "websocket".to_owned(),
+            certificate_required: Some(true),
+            ..PathPatch::default()
+        };
+        let revised = store.device_revise(&acme, cwmp, DevicePatch::default(), reach, NOW, vec![]);
+        revised.await.unwrap();
+        store.device_merge(&acme, cwmp, usp, vec![]).await.unwrap();
+        let paths = store.path_list(&acme, usp).await.unwrap();
+        assert_eq!(paths.len(), 2);
+        assert!(
+            paths.iter().all(|path| path.certificate_required),
+            "{paths:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn one_that_was_registered_with_a_credential_and_never_came_is_merged_either_way() {
     for db in worlds().await {
         let (acme, store) = (tenant("acme"), &db.store);

@@ -25,6 +25,7 @@ use super::takeover;
 use crate::matching;
 use crate::southbound::admission::{self, ELSEWHERE, Uses};
 use crate::southbound::issued;
+use crate::southbound::refusal::Peer;
 use crate::southbound::register::{self, Unregistered};
 use crate::southbound::registry::NewEntry;
 use crate::state::now;
@@ -117,6 +118,9 @@ async fn decide(
     let proved = Certified {
         names: certified,
         device: issued.as_ref().and_then(|one| one.device),
+        endpoint: issued
+            .as_ref()
+            .map_or("", |one| &one.certificate.endpoint_id),
     };
     let found = match &tenant {
         Some(tenant) => find(core, tenant, cpe, &shown.proof, proved, peer).await?,
@@ -167,7 +171,7 @@ async fn decide(
                 vouched: false,
                 protocol: "cwmp",
                 transport: TRANSPORT,
-                peer: peer.to_string(),
+                peer: Peer::At(peer).to_string(),
                 description: description(cpe),
                 identities: found.identities,
             };
@@ -272,7 +276,7 @@ async fn visited(
         path: VisitPath {
             transport: TRANSPORT.to_owned(),
             endpoint_id: way.endpoint_id,
-            peer: entry.peer.to_string(),
+            peer: Peer::At(entry.peer).to_string(),
             authenticated_by: way.authenticated_by,
             setup_key: way.setup_key,
             info: way.info,
@@ -282,9 +286,8 @@ async fn visited(
     // That one that is there came once more as it came before can be told a little later, with others.
     let as_before = before.is_some_and(|path| {
         let there = path.connected_at > path.disconnected_at && path.expected_by >= Some(at);
-        let from = path.peer.parse().ok().map(|peer: SocketAddr| peer.ip());
         there
-            && from == Some(entry.peer.ip())
+            && matching::address(&path.peer) == Some(entry.peer.ip().to_canonical())
             && path.authenticated_by == visit.path.authenticated_by
             && path.endpoint_id == visit.path.endpoint_id
     });
@@ -380,4 +383,12 @@ fn detail(refusal: Refusal, certificate: &[String], cpe: &Cpe, elsewhere: bool) 
         ),
         _ => String::new(),
     }
+}
+
+/// Whether no other credential would help.
+pub(super) fn is_beyond_help(refusal: Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::TenantDisabled | Refusal::CertificateRevoked | Refusal::CertificateOfAnotherTenant
+    )
 }

@@ -24,7 +24,7 @@ use super::{TRANSPORT, credential, reach};
 use crate::Config;
 use crate::dispatch::Reported;
 use crate::southbound::log_room::LogRoom;
-use crate::southbound::refusal::{Complaint, RefusalLog};
+use crate::southbound::refusal::{Complaint, Peer, RefusalLog};
 use crate::southbound::registry;
 use crate::southbound::slots::Slots;
 
@@ -74,7 +74,10 @@ impl Stop {
             Self::TenantDisabled => "its tenant was disabled".to_owned(),
             Self::CertificateRevoked => "its certificate was revoked".to_owned(),
             Self::Replaced(peer) => {
-                format!("another session of this device took its place, from {peer}")
+                format!(
+                    "another session of this device took its place, from {}",
+                    Peer::At(peer)
+                )
             }
             Self::TooLong => "it took longer than any session may".to_owned(),
         }

@@ -34,14 +34,16 @@ pub struct Found {
 
 /// What a client certificate that names the CPE, and counts, says.
 #[derive(Clone, Copy, Default)]
-pub struct Certified {
+pub struct Certified<'a> {
     /// There is one.
     pub names: bool,
     /// The device for which it was issued here.
     pub device: Option<DeviceId>,
+    /// The endpoint id for which it was issued here.
+    pub endpoint: &'a str,
 }
 
-impl Certified {
+impl Certified<'_> {
     /// Whether it says that the CPE is this device: it was not issued here for another.
     pub fn says(&self, device: DeviceId) -> bool {
         self.names && self.device.is_none_or(|of| of == device)
@@ -54,7 +56,7 @@ pub async fn find(
     tenant: &TenantId,
     cpe: &Cpe,
     proof: &Proof,
-    certified: Certified,
+    certified: Certified<'_>,
     peer: SocketAddr,
 ) -> Result<Found, Turned> {
     let store = &core.store;
@@ -67,11 +69,16 @@ pub async fn find(
             ..Found::default()
         });
     }
+    // Its certificate was issued here for this device, whoever else has taken its name meanwhile.
+    if let Some(device) = certified.device.filter(|_| certified.names) {
+        let path = store.path(tenant, device, TRANSPORT).await?;
+        let by = Identity::endpoint(certified.endpoint);
+        return same(store, tenant, device, path, by).await;
+    }
     let mut resembles = None;
     let proved = match proof {
         Proof::Device { device, .. } => Some(*device),
-        // Its certificate was issued here for this device, whatever it has come over until now.
-        _ => certified.device.filter(|_| certified.names),
+        _ => None,
     };
     let mut free = Vec::with_capacity(identities.len());
     let classed = identities
@@ -150,7 +157,7 @@ async fn same(
     let mut known = admission::known(device, path.as_ref());
     if path.is_none() {
         let others = store.path_list(tenant, device).await?;
-        known.certificate_required = others.iter().any(|path| path.certificate_required);
+        known.certificate_required = matching::requires_certificate(&others);
     }
     Ok(Found {
         known: Some(known),
@@ -187,6 +194,7 @@ mod tests {
         let certified = |names, of: Option<u128>| Certified {
             names,
             device: of.map(device),
+            endpoint: "",
         };
         assert!(certified(true, None).says(device(1)));
         assert!(certified(true, Some(1)).says(device(1)));

@@ -187,6 +187,7 @@ async fn run(
         peer,
         info,
         elsewhere,
+        posts: 0,
         pending: None,
         line: 0,
         begun: now,
@@ -226,6 +227,8 @@ pub(super) struct Running {
     pub(super) info: serde_json::Value,
     /// See [`New::elsewhere`].
     pub(super) elsewhere: Option<String>,
+    /// How many POSTs were taken.
+    pub(super) posts: u64,
     /// The POST that is not answered yet.
     pub(super) pending: Option<oneshot::Sender<Answer>>,
     /// The connection that it, or the last one, came over.
@@ -343,6 +346,7 @@ impl Running {
             content_type: content_type.as_deref(),
         };
         (self.line, self.peer) = (line, peer);
+        self.posts += 1;
         self.hear();
         let session = &mut self.session;
         let taken = at_length(body.len(), DECODE_BYTES_MAX, || {

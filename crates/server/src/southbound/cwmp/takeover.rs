@@ -7,6 +7,7 @@ use fleet::{Event, EventKind};
 use serde_json::json;
 
 use super::core::{Command, Core, Entry, Stop};
+use crate::southbound::refusal::Peer;
 use crate::southbound::registry::NewEntry;
 use crate::state::now;
 
@@ -31,7 +32,7 @@ pub async fn take_place(
     if old.peer.ip() != peer.ip() {
         let event = Event::new(tenant, now(), EventKind::DeviceTakenOver)
             .device(device)
-            .data(json!({ "peer": peer.to_string(), "previous_peer": old.peer.to_string() }));
+            .data(json!({ "peer": Peer::At(peer).to_string(), "previous_peer": Peer::At(old.peer).to_string() }));
         events.push(event);
     }
     let ended = async {

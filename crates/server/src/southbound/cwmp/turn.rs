@@ -10,7 +10,6 @@ use ::cwmp::soap::Oddities;
 use ::cwmp::{Error, Fault, FaultCode, Request, Version};
 
 use api::reach::QuirkPack;
-use fleet::onboarding::Refusal;
 use http::StatusCode;
 use serde_json::json;
 
@@ -25,6 +24,12 @@ use super::record::Record;
 use super::seen::Seen;
 use super::session::{self, Answer, Running};
 use super::talk::{Begin, Heard, Talk};
+
+/// The reason of those that only their cookie would let go on, and who send none back.
+const NO_COOKIE_BEHIND_PROXY: &str = "no-cookie-behind-proxy";
+
+const PORT_NOT_TOLD: &str =
+    "the proxy in cwmp.proxies before it does not tell the port of its connection";
 
 impl Running {
     /// Something happened in the protocol.
@@ -137,10 +142,12 @@ impl Running {
             self.info["quirk_packs"] = json!(packs);
         }
         if quirks.cookies == Some(Cookies::None) && self.peer.port() == 0 {
-            let words = "it sends no cookie back, and the proxy in cwmp.proxies before it does not tell the port of its connection: its next message would be nobody's";
-            self.complain("no-cookie-behind-proxy", words);
+            let words = format!(
+                "it sends no cookie back, and {PORT_NOT_TOLD}: its next message would be nobody's"
+            );
+            self.complain(NO_COOKIE_BEHIND_PROXY, words.as_str());
             let refused = Answer::Refused(StatusCode::FORBIDDEN.as_u16());
-            return self.turn_away(refused, words.to_owned());
+            return self.turn_away(refused, words);
         }
         let (core, shown) = (&self.core, &self.shown);
         let who = &inform.device_id;
@@ -214,7 +221,7 @@ impl Running {
                     // Devices know how to come again later by no other status.
                     429 => Answer::Later,
                     // No other credential would help.
-                    status if helpless(refusal) => Answer::Refused(status),
+                    status if admission::is_beyond_help(refusal) => Answer::Refused(status),
                     _ if !self.shown.authorized => Answer::Challenge,
                     status => Answer::Refused(status),
                 };
@@ -327,6 +334,11 @@ impl Running {
         metrics::counter!("headend_cwmp_session_ends_total", "end" => label).increment(1);
         let words = match end {
             End::Complete => "the session came to its end".to_owned(),
+            End::Silence if self.is_lost_behind_proxy() => {
+                format!(
+                    "nothing came after its Inform that could be told to be its: it has sent no cookie back, and {PORT_NOT_TOLD}"
+                )
+            }
             End::Silence => "the device fell silent in the middle of its session".to_owned(),
             End::Superseded => "the device began its session anew".to_owned(),
             End::Refused => "its Inform was refused".to_owned(),
@@ -351,6 +363,9 @@ impl Running {
             self.core.keeper.keep(kept);
         }
         match end {
+            End::Silence if self.is_lost_behind_proxy() => {
+                self.complain_of(&talk, NO_COOKIE_BEHIND_PROXY, &words);
+            }
             End::Silence => self.complain_of(&talk, "session-silence", &words),
             End::Limit { .. } => self.complain_of(&talk, "session-limit", &words),
             End::Abandoned if matches!(self.stopped, Some(Stop::Replaced(_))) => {
@@ -363,6 +378,12 @@ impl Running {
         }
         talk.finish().await;
         tracing::debug!(device = %talk.guest.device, words, "session ended");
+    }
+
+    /// Whether whatever the device says after its Inform is taken for nobody's: only the cookie tells whose a message
+    /// is where a proxy of ours does not tell the port, and none came with that cookie.
+    fn is_lost_behind_proxy(&self) -> bool {
+        self.peer.port() == 0 && self.posts == 1
     }
 
     fn complain_of(&self, talk: &Talk, reason: &str, detail: &str) {
@@ -469,12 +490,4 @@ fn same(a: &DeviceId, b: &DeviceId) -> bool {
         )
     };
     parts(a) == parts(b)
-}
-
-/// Whether no other credential would help.
-fn helpless(refusal: Refusal) -> bool {
-    matches!(
-        refusal,
-        Refusal::TenantDisabled | Refusal::CertificateRevoked | Refusal::CertificateOfAnotherTenant
-    )
 }

@@ -12,6 +12,7 @@ use usp::EndpointId;
 
 use super::adapter::Core;
 use super::{MQTT, STOMP, WEBSOCKET};
+use crate::matching;
 use crate::secret;
 use crate::southbound::admission::{self, ELSEWHERE, UNNAMED, Uses};
 use crate::southbound::issued;
@@ -231,14 +232,15 @@ impl Gate {
         let mut known = admission::known(device, None);
         let mut own = None;
         // Who has a credential of its own on one way in is not let in with less on another.
-        for path in store.path_list(tenant, device).await? {
+        let paths = store.path_list(tenant, device).await?;
+        known.certificate_required = matching::requires_certificate(&paths);
+        for path in paths {
             if !matches!(path.transport.as_str(), WEBSOCKET | MQTT | STOMP) {
                 continue;
             }
             let one = admission::known(device, Some(&path));
             known.has_own_credential |= one.has_own_credential;
             known.expects_own_token |= one.expects_own_token;
-            known.certificate_required |= one.certificate_required;
             known.readmit |= one.readmit;
             if path.transport == transport {
                 own = Some(path);

@@ -132,6 +132,8 @@ impl Packs {
                 "says neither oui nor product_class"
             } else if pack.quirks == Quirks::default() {
                 "changes nothing"
+            } else if [pack.quirks.read_batch, pack.quirks.write_batch].contains(&Some(0)) {
+                "says read_batch or write_batch 0: a call is for at least 1 parameter"
             } else if known.is_some() && shipped.is_none() {
                 "has the name of another pack"
             } else if pack.is_too_long() {
@@ -337,6 +339,8 @@ mod tests {
             (pack("own", key, "read_bunch = 7"), "read_bunch"),
             (pack("own", "", "read_batch = 7"), "neither oui"),
             (pack("own", key, ""), "changes nothing"),
+            (pack("own", key, "read_batch = 0"), "at least 1"),
+            (pack("own", key, "write_batch = 0"), "at least 1"),
             (
                 pack(&"n".repeat(PACK_TEXT_CHARS_MAX + 1), key, "read_batch = 7"),
                 "PACK_TEXT_CHARS_MAX",

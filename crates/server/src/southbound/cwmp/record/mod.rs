@@ -27,6 +27,7 @@ use super::limits::{
     RECORD_BYTES_MAX, RECORD_ENTRIES_MAX, RECORD_ENTRY_BYTES, RECORD_EVENTS_MAX, RECORD_FAULTS_MAX,
     RECORD_SECRETS_MAX,
 };
+use crate::southbound::refusal::Peer;
 use crate::state::now;
 use keeper::Kept;
 
@@ -280,7 +281,7 @@ impl Record {
             protocol: TRANSPORT.to_owned(),
             started_at: self.started_at,
             ended_at: now(),
-            peer: peer.to_string(),
+            peer: Peer::At(peer).to_string(),
             events: self.events,
             ending,
             faults: self.faults_count,

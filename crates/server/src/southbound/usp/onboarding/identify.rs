@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use fleet::device::Description;
 use fleet::matching::Verdict;
-use fleet::{EventKind, Identity, Timestamp};
+use fleet::{DeviceId, EventKind, Identity, IdentityKind, TenantId, Timestamp};
 use serde_json::json;
-use store::{IdentityRecord, ValueSource, ValueUpdate};
+use store::{IdentityRecord, Store, ValueSource, ValueUpdate};
 use usp::msg::{self, Response};
 use usp::outcome;
 
@@ -122,6 +122,8 @@ pub async fn attach(
     if identities.is_empty() {
         return Ok(false);
     }
+    let classed = |one: &Identity| one.kind == IdentityKind::OuiClassSerial;
+    let is_classed = identities.iter().any(classed);
     let broken = Stopped::store("identity");
     let known = store
         .identity_list(tenant, device)
@@ -147,7 +149,15 @@ pub async fn attach(
         if !record.identity.kind.merges() || record.device == device {
             continue;
         }
-        let verdict = judge(job, &record).await?;
+        let verdict = match record.identity.kind {
+            // Serial numbers are unique within a product class, and it has told another class than this one.
+            IdentityKind::OuiSerial
+                if is_classed && has(store, tenant, record.device, classed).await? =>
+            {
+                Verdict::Different
+            }
+            _ => judge(job, &record).await?,
+        };
         if verdict == Verdict::Same {
             let merged = event(tenant, record.device, EventKind::DeviceMerged).data(json!({
                 "from": device.to_string(),
@@ -189,6 +199,17 @@ pub async fn attach(
     Ok(false)
 }
 
+async fn has(
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+    kind: impl Fn(&Identity) -> bool,
+) -> Result<bool, Stopped> {
+    let all = store.identity_list(tenant, device).await;
+    let all = all.map_err(Stopped::store("identity"))?;
+    Ok(all.iter().any(|one| kind(&one.identity)))
+}
+
 /// Whether this device is the other one that has its name: one that was registered by its serial number and that
 /// nobody has come as yet, or one that comes over another protocol.
 async fn judge(job: &Job, taken: &IdentityRecord) -> Result<Verdict, Stopped> {
@@ -199,8 +220,7 @@ async fn judge(job: &Job, taken: &IdentityRecord) -> Result<Verdict, Stopped> {
     // One that is to come with a certificate comes under its own endpoint id: who tells its serial number first is another.
     let other = store.path_list(tenant, taken.device).await;
     let other = other.map_err(Stopped::store("identity"))?;
-    let required = other.iter().any(|path| path.certificate_required);
-    if required && !other.iter().any(matching::is_used) {
+    if matching::requires_certificate(&other) && !other.iter().any(matching::is_used) {
         return Ok(Verdict::Different);
     }
     let own = store

@@ -236,7 +236,13 @@ async fn a_reboot_is_proved_by_the_next_session_also_after_a_kill_between() {
             .session(asked.again(), &[("1 BOOT", ""), ("M Reboot", &key)])
             .await;
         let operation = world.ends(id, State::Succeeded).await;
-        assert!(operation.outcome.cause.unwrap().contains("our command key"));
+        assert!(
+            operation
+                .outcome
+                .cause
+                .unwrap()
+                .contains("as we asked it to")
+        );
         assert_eq!(asked.methods().iter().filter(|m| *m == "Reboot").count(), 1);
     }
 }
