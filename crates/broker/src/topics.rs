@@ -42,6 +42,16 @@ impl Topics {
         &self.prefix
     }
 
+    /// Whether one of the prefixes begins with the levels of the other, where a dot may divide levels, too (AMQP).
+    pub fn meet(&self, other: &Self) -> bool {
+        fn levels(of: &Topics) -> impl Iterator<Item = &str> {
+            of.prefix.split(['/', '.'])
+        }
+        levels(self)
+            .zip(levels(other))
+            .all(|(one, other)| one == other)
+    }
+
     /// Tenant and endpoint id of the agent whose topic towards the controller this is, and what stands below it.
     pub fn sender<'a>(&self, topic: &'a str) -> Option<(&'a str, &'a str, Option<&'a str>)> {
         let rest = topic.strip_prefix(&self.prefix)?.strip_prefix('/')?;
@@ -171,6 +181,22 @@ mod tests {
         }
         for other in ["usp/acme/controller/os::0-A", "usp/acme/agent", "x"] {
             assert_eq!(topics.receiver(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn prefixes_meet_where_one_stands_below_the_other() {
+        let of = |prefix: &str| Topics::new(prefix).unwrap();
+        for (one, other, meet) in [
+            ("usp", "usp", true),
+            ("usp", "usp/x", true),
+            ("isp.usp", "isp/usp", true),
+            ("isp.usp/x", "isp", true),
+            ("usp", "uspm", false),
+            ("isp/usp", "isp/stomp", false),
+        ] {
+            assert_eq!(of(one).meet(&of(other)), meet, "{one} {other}");
+            assert_eq!(of(other).meet(&of(one)), meet, "{other} {one}");
         }
     }
 

@@ -20,9 +20,10 @@ pub struct BrokerAuth {
     /// A file with the secret that stands in the URL, at least 32 letters, digits, dashes and underscores. Several, each
     /// on a line, are all good: while one is replaced.
     pub secret_file: Option<PathBuf>,
-    /// What all topics begin with.
-    #[serde(deserialize_with = "super::mqtt::prefix")]
-    pub topic_prefix: Topics,
+    /// What topics at brokers that ask begin with, beside those of `usp.brokers` with `asks`; where there is neither, the
+    /// usual.
+    #[serde(deserialize_with = "super::mqtt::prefix_given")]
+    pub topic_prefix: Option<Topics>,
     /// The tenants whose devices are behind the brokers that ask. Absent is those of `usp.brokers` with `asks`, and the
     /// only tenant there is where these name none.
     pub tenants: Option<Tenants>,
@@ -36,7 +37,7 @@ impl Default for BrokerAuth {
             listen: None,
             tls: None,
             secret_file: None,
-            topic_prefix: Topics::default(),
+            topic_prefix: None,
             tenants: None,
             vhost: "/".to_owned(),
         }

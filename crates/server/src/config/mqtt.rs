@@ -39,6 +39,12 @@ pub(super) fn prefix<'de, D: serde::Deserializer<'de>>(
     Topics::new(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
+pub(super) fn prefix_given<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Topics>, D::Error> {
+    prefix(deserializer).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::Config;

@@ -152,8 +152,13 @@ const CONDUCT: &[(&str, &str, &str)] = &[
     ),
     (
         "mqtt-version-mismatch",
-        "The server speaks MQTT 3.1.1 with the device's broker, and the device 5.0: nothing that is sent to it would arrive",
-        "Let the server speak 5.0 there (`version` of usp.brokers), which goes with devices of both, or the device 3.1.1.",
+        "The server speaks MQTT 3.1.1 with the device's broker, and the device 5.0, or STOMP: nothing that is sent to it would arrive",
+        "Let the server speak 5.0 there (`version` of usp.brokers), which goes with devices of both, or the device 3.1.1. If it speaks STOMP, give usp.brokers an entry of STOMP for this broker, with a topic_prefix of its own, and let the device use the destinations below that.",
+    ),
+    (
+        "mqtt-over-stomp",
+        "The device speaks MQTT 3.1.1 at a broker, and below the topics where the server listens over STOMP: nothing that it says is taken there",
+        "Give usp.brokers an entry of MQTT for this broker, with a topic_prefix of its own, and let the device use the topics below that; or let the device speak STOMP.",
     ),
     (
         "broker-refuses-record",

@@ -18,7 +18,7 @@ use crate::mosquitto::free;
 use crate::rabbitmq::{RabbitMq, User};
 use crate::rig::{Real, World, add_key, secret_file, until};
 
-const SECRET: &str = "a-secret-that-is-long-enough-to-be-one";
+pub const SECRET: &str = "a-secret-that-is-long-enough-to-be-one";
 const M1: &str = "os::00256D-M1";
 const M2: &str = "os::00256D-M2";
 

@@ -7,6 +7,7 @@ mod admission;
 mod api_world;
 mod asked;
 mod behind;
+mod both;
 mod broken;
 mod certificates;
 mod certified;

@@ -21,7 +21,8 @@ use crate::southbound::usp::{MQTT, STOMP, WEBSOCKET, settle};
 pub struct Door {
     pub(super) core: Arc<Core>,
     pub(super) gate: Arc<Gate>,
-    pub(super) topics: Topics,
+    /// At any of the brokers that ask.
+    pub(super) topics: Vec<Topics>,
     /// Whose devices are behind the brokers that ask. Where nobody has said it, the only tenant there is, and it alone
     /// also when others come: brokers do not turn away who was behind them before. Empty until there is one.
     tenants: OnceLock<Tenants>,
@@ -67,7 +68,7 @@ impl Door {
     pub(super) fn new(
         core: Arc<Core>,
         gate: Arc<Gate>,
-        topics: Topics,
+        topics: Vec<Topics>,
         named: Option<Tenants>,
     ) -> Self {
         Self {

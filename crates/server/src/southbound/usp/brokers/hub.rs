@@ -94,6 +94,9 @@ async fn once(core: &Arc<Core>, broker: &Arc<Broker>) -> String {
     why
 }
 
+/// What a client of MQTT 3.1.1 puts behind its topic, as RabbitMQ gives it to clients of STOMP.
+const IN_TOPIC: &str = ".reply-to=";
+
 /// Why there is no connection at the end.
 const STOPPED: &str = "the server was stopped";
 
@@ -197,6 +200,14 @@ impl Broker {
             return self.complain(core, to, Some(&name), "tenant-not-behind-broker", detail);
         }
         let ours = &self.settings;
+        if ours.url.protocol == Protocol::Stomp
+            && let Some((speaks, _)) = endpoint.split_once(IN_TOPIC)
+        {
+            // R-MQTT.26a: who says there where answers go is a client of MQTT 3.1.1, and no endpoint id has it.
+            let name = (tenant.into(), speaks.into());
+            let detail = format!("published to {}", incoming.topic);
+            return self.complain(core, to, Some(&name), "mqtt-over-stomp", detail);
+        }
         if ours.url.protocol == Protocol::Stomp && ours.asks && endpoint.contains('.') {
             // There what is below another's is allowed to that one, which says where it is answered over MQTT 3.1.1.
             let detail = format!(

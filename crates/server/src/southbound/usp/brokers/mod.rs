@@ -21,6 +21,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use broker::Topics;
 use bytes::Bytes;
 use fleet::{TenantId, Timestamp};
 use mtp::mqtt::Version;
@@ -118,17 +119,7 @@ pub async fn start(
     gate: Arc<Gate>,
     config: &Config,
 ) -> Result<Started, StartError> {
-    let topics = config.broker_auth.topic_prefix.clone();
-    if config.broker_auth.listen.is_some()
-        && let Some(other) = asking(config).find(|one| one.topic_prefix != topics)
-    {
-        return Err(StartError::Devices(format!(
-            "broker_auth.topic_prefix is {:?}, and usp.brokers {:?}, which asks, has {:?}",
-            topics.prefix(),
-            other.name,
-            other.topic_prefix.prefix()
-        )));
-    }
+    let topics = asked_topics(config).map_err(StartError::Devices)?;
     let door = door::Door::new(core.clone(), gate, topics, asked_for(config));
     if config.broker_auth.listen.is_some() && !door.knows_tenants().await? {
         let why = "broker_auth.tenants is missing: name those whose devices are behind the brokers that ask, \
@@ -153,6 +144,30 @@ pub async fn start(
 
 fn asking(config: &Config) -> impl Iterator<Item = &Settings> {
     config.usp.brokers.iter().filter(|one| one.asks)
+}
+
+/// The topics at the brokers that ask us: each of them may have others, and a device has its own below each of the
+/// prefixes. Says which prefix stands below another one: what is one device's there could be another's as well.
+fn asked_topics(config: &Config) -> Result<Vec<Topics>, String> {
+    let mut all: Vec<Topics> = Vec::new();
+    let given = config.broker_auth.topic_prefix.iter();
+    for topics in given.chain(asking(config).map(|one| &one.topic_prefix)) {
+        if all.contains(topics) {
+            continue;
+        }
+        if let Some(other) = all.iter().find(|other| other.meet(topics)) {
+            return Err(format!(
+                "topic_prefix: {:?} and {:?} are both of brokers that ask (usp.brokers, broker_auth), and one stands below the other",
+                other.prefix(),
+                topics.prefix()
+            ));
+        }
+        all.push(topics.clone());
+    }
+    if all.is_empty() {
+        all.push(Topics::default());
+    }
+    Ok(all)
 }
 
 /// Whose devices are behind the brokers that ask us, where that is said.
