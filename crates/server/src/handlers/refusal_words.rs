@@ -99,7 +99,7 @@ const TRANSPORT: &[(&str, &str, &str)] = &[
     (
         "endpoint-id-conflict",
         "The device names different endpoint ids in one request",
-        "Make query, header and certificate agree.",
+        "Make query, header and certificate agree; at a broker that asks, user name and client identifier.",
     ),
     (
         "unknown-path",

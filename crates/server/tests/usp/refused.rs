@@ -9,7 +9,7 @@ use store::testing::{databases, sqlite};
 use store::{EventFilter, RefusalRecord};
 use usp::EndpointId;
 
-use crate::asked::{Asks, asked, other, rabbitmq};
+use crate::asked::{Asks, asked, asked_by, other, rabbitmq};
 use crate::mosquitto::free;
 use crate::puppet::{Puppet, Seen};
 use crate::rig::{World, until};
@@ -70,6 +70,74 @@ impl World {
             data.find(|data| data.to_string().contains(words))
         })
         .await
+    }
+}
+
+#[tokio::test]
+async fn who_wants_what_a_broker_keeps_for_another_is_named_and_the_other_is_not() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    for db in databases().await.unwrap() {
+        let asks = free();
+        // Nobody is there.
+        let nobody = Some("mqtt://127.0.0.1:9".to_owned());
+        let world = asked_by(db, asks, nobody, false).await;
+        let (tenant, key) = other(&world).await;
+        let ask = Asks::at(asks);
+        let tries = format!("acme/setup/{M1}");
+        for come in [
+            json!({"username": tries, "password": world.key}),
+            json!({"username": "other/setup", "password": key, "client_id": M2}),
+        ] {
+            assert_eq!(ask.json("rabbitmq/user", "", come).await.1, "allow");
+        }
+        let asks_for = async |user: &str, id: &str, queue: &str| {
+            let body = json!({
+                "username": user, "client_id": id, "vhost": "/", "resource": "queue",
+                "name": format!("mqtt-subscription-{queue}qos1"), "permission": "read",
+            });
+            ask.json("rabbitmq/resource", "", body).await.1
+        };
+        for (user, id, queue, said) in [
+            (&*tries, "", M2, "deny"),
+            (&tries, "", "headend-node-1", "deny"),
+            (&tries, "", "", "deny"),
+            (&tries, "", M1, "allow"),
+            // Over MQTT it is its own queue, whether the broker says whose question it is or not.
+            ("other/setup", M2, M2, "allow"),
+            ("other/setup", "", M2, "allow"),
+        ] {
+            assert_eq!(asks_for(user, id, queue).await, said, "{user} {queue}");
+        }
+        // The same with a credential of its own.
+        let device = world.device(M1).await;
+        let (hash, at) = (server::secret::hash("its own"), server::state::now());
+        let (store, acme) = (&world.store, &world.tenant);
+        let pending = store.path_set_pending(acme, device, "stomp", hash, at, vec![]);
+        pending.await.unwrap();
+        let itself = format!("acme/{device}");
+        let scoped = format!("other/{M2}");
+        for (queue, said) in [(M2, "deny"), (&*scoped, "deny"), (M1, "allow")] {
+            assert_eq!(asks_for(&itself, "", queue).await, said, "{queue}");
+        }
+        let two = json!({"username": tries, "password": world.key, "client_id": M2});
+        assert_eq!(ask.json("rabbitmq/user", "", two).await.1, "deny");
+        let conflict = world.refusals_of(None, "endpoint-id-conflict").await;
+        assert_eq!(conflict[0].last.endpoint_id, "");
+        until("all five are counted", async || {
+            let all = world.refusals_of(Some(acme), "wrong-resource").await;
+            for RefusalRecord { last, .. } in &all {
+                let who = (last.endpoint_id.as_str(), last.transport.as_str());
+                assert_eq!(who, (M1, "stomp"), "{last:?}");
+            }
+            let times: u64 = all.iter().map(|one| one.times).sum();
+            (times == 5).then_some(())
+        })
+        .await;
+        let since = Timestamp::default();
+        let theirs = world.store.refusal_list(Some(&tenant), since, 10).await;
+        assert_eq!(theirs.unwrap().len(), 0);
+        let nobodys = world.store.refusal_list(None, since, 10).await;
+        assert_eq!(nobodys.unwrap().len(), conflict.len());
     }
 }
 

@@ -8,7 +8,7 @@ use broker::Topics;
 use fleet::onboarding::{Refusal, Strength, Who};
 use fleet::{DeviceId, TenantId};
 
-use super::user::{SETUP, User};
+use super::user::{CONFLICT, SETUP, User};
 use crate::config::Tenants;
 use crate::southbound::refusal::{Complaint, Peer};
 use crate::southbound::register;
@@ -283,11 +283,16 @@ impl Door {
         reason: &str,
         detail: String,
     ) -> No {
+        // Of two that it says it is neither is told what somebody else has done.
+        let endpoint = match reason {
+            CONFLICT => "",
+            _ => client.client_id,
+        };
         self.core.refusals.over(client.transport()).take(Complaint {
             tenant: tenant.cloned(),
             device: None,
             peer: client.peer.clone(),
-            endpoint: client.client_id.to_owned(),
+            endpoint: endpoint.to_owned(),
             reason: reason.to_owned(),
             detail,
         });

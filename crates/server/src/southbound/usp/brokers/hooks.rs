@@ -265,21 +265,13 @@ impl Hooks {
     /// number that nobody can guess, or else by what the client has chosen, so that it belongs to who was there first.
     async fn resource(&self, asked: &Question, client: &Client<'_>) -> Result<(), No> {
         let (name, permission) = (asked.text("name"), asked.text("permission"));
-        match asked.text("resource") {
-            "exchange" if name == EXCHANGE && permission != "configure" => is_a_user(client),
-            "queue" if name.starts_with("stomp-subscription-") => {
+        match (asked.text("resource"), of_mqtt(name)) {
+            ("exchange", _) if name == EXCHANGE && permission != "configure" => is_a_user(client),
+            ("queue", _) if name.starts_with("stomp-subscription-") => {
                 self.door.may_use(client, name).await
             }
-            "queue" if of_mqtt(name).is_some() => {
-                let whoever = Client {
-                    username: client.username,
-                    password: "",
-                    client_id: of_mqtt(name).unwrap_or_default(),
-                    peer: client.peer.clone(),
-                };
-                self.door.may_be(&whoever).await
-            }
-            kind => {
+            ("queue", Some(id)) => self.door.may_be(client, id).await,
+            (kind, _) => {
                 let what = format!("to {permission} the {kind} {name}");
                 self.door.never(client, &what).await
             }

@@ -68,20 +68,31 @@ impl Door {
         Err(self.wrong(client, &whose, "wrong-topic", detail))
     }
 
-    /// Whether a client that came in may have this client identifier, or what is kept under it: where devices of several
+    /// Whether a client that came in may have what is kept under this client identifier: where devices of several
     /// tenants have the endpoint id it is one's alone.
-    pub async fn may_be(&self, client: &Client<'_>) -> Result<(), No> {
+    pub async fn may_be(&self, client: &Client<'_>, id: &str) -> Result<(), No> {
+        let of_id = Client {
+            username: client.username,
+            password: "",
+            client_id: id,
+            peer: client.peer.clone(),
+        };
+        let came = self.user(client)?;
+        // Who it is it has said when it came in. Over MQTT a setup key alone says nothing of that, and RabbitMQ makes
+        // the queue itself.
+        let nameless = came.endpoint.is_none() && came.login.name == SETUP;
+        let client = if nameless { &of_id } else { client };
         let whose = self.whose(client).await?;
-        let user = self.user(client)?;
-        if user.endpoint.is_none() || whose.endpoints.is_empty() {
-            let detail = format!(
-                "{} wanted what is kept of {}",
-                client.username, client.client_id
-            );
+        let own = |user: &User| {
+            let endpoint = user.endpoint.as_ref().filter(|_| !id.is_empty());
+            endpoint.is_some_and(|endpoint| whose.endpoints.contains(endpoint))
+        };
+        let Some(user) = User::parse(client.username, id).ok().filter(own) else {
+            let detail = format!("{} wanted what is kept of {id}", client.username);
             return Err(self.wrong(client, &whose, WRONG_RESOURCE, detail));
-        }
+        };
         let Whose { tenant, device, .. } = whose;
-        self.alone(client, &user, &tenant, Some(device)).await
+        self.alone(&of_id, &user, &tenant, Some(device)).await
     }
 
     /// Whether the queue of this name is the one of this user's device.

@@ -6,6 +6,9 @@ use usp::EndpointId;
 /// The name of a user who has nothing but a setup key.
 pub(super) const SETUP: &str = "setup";
 
+/// The reason of a client whose user name and client identifier say that it is two.
+pub(super) const CONFLICT: &str = "endpoint-id-conflict";
+
 /// What a user name says, and the client identifier beside it.
 pub(super) struct User {
     pub login: Login,
@@ -30,8 +33,9 @@ impl User {
             (told, "") => told,
             (told, id) if scoped.unwrap_or(id) == told => told,
             _ => {
-                let detail = "its client identifier is another than its user name says".to_owned();
-                return Err(("bad-endpoint-id", detail));
+                let detail =
+                    format!("its user name is {username}, its client identifier {client_id}");
+                return Err((CONFLICT, detail));
             }
         };
         let endpoint = match named {
@@ -83,7 +87,7 @@ mod tests {
             ("acme", eid, "bare-username"),
             ("acme/x/os::012345-A", "", "bare-username"),
             ("acme/setup", "other/os::012345-A", "bad-endpoint-id"),
-            ("acme/setup/os::012345-A", "os::012345-B", "bad-endpoint-id"),
+            ("acme/setup/os::012345-A", "os::012345-B", CONFLICT),
             ("acme/setup/what", "", "bad-endpoint-id"),
         ] {
             assert_eq!(said(username, id), Err(reason), "{username} {id}");
