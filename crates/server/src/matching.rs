@@ -322,15 +322,9 @@ mod tests {
     async fn device(store: &Store, tenant: &TenantId, n: usize, known: Vec<Identity>) -> DeviceId {
         let id = DeviceId::new(now(), secret::id_bits());
         let new = NewDevice {
-            id,
-            name: String::new(),
-            tags: vec![],
             protocol: "cwmp".to_owned(),
-            description: Default::default(),
-            identities: known,
             source: "device".to_owned(),
-            onboarding: Default::default(),
-            created_at: now(),
+            ..NewDevice::expected(id, known, now())
         };
         store.device_insert(tenant, new, vec![]).await.unwrap();
         let told = [(PATH.to_owned(), mac(n).value)];

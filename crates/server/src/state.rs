@@ -212,15 +212,8 @@ pub(crate) mod tests {
         state.store.tenant_insert(record, vec![]).await.unwrap();
         let id = DeviceId::new(now(), crate::secret::id_bits());
         let new = store::NewDevice {
-            id,
             name: "cellar".into(),
-            tags: vec![],
-            protocol: "usp".into(),
-            description: Default::default(),
-            identities: vec![],
-            source: "operator".into(),
-            onboarding: Default::default(),
-            created_at: now(),
+            ..store::NewDevice::expected(id, vec![], now())
         };
         state
             .store

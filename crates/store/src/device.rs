@@ -41,6 +41,21 @@ pub struct NewDevice {
 }
 
 impl NewDevice {
+    /// One that an operator registers by its names in USP, and that has not come yet.
+    pub fn expected(id: DeviceId, identities: Vec<Identity>, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            tags: Vec::new(),
+            protocol: "usp".to_owned(),
+            description: Description::default(),
+            identities,
+            source: "operator".to_owned(),
+            onboarding: OnboardingState::Expected,
+            created_at,
+        }
+    }
+
     /// Its USP endpoint id; empty when it has none.
     fn endpoint(&self) -> &str {
         self.known_as(IdentityKind::UspEndpoint)

@@ -142,15 +142,13 @@ fn connected() -> Fact {
 pub(super) async fn device(store: &Store, tenant: &TenantId) -> DeviceId {
     let id = DeviceId(uuid::Uuid::now_v7());
     let new = NewDevice {
-        id,
-        name: String::new(),
-        tags: Vec::new(),
-        protocol: "usp".into(),
-        description: Default::default(),
-        identities: vec![fleet::Identity::endpoint(&format!("self::{id}"))],
         source: "test".into(),
         onboarding: fleet::device::OnboardingState::Complete,
-        created_at: now(),
+        ..NewDevice::expected(
+            id,
+            vec![fleet::Identity::endpoint(&format!("self::{id}"))],
+            now(),
+        )
     };
     store.device_insert(tenant, new, Vec::new()).await.unwrap();
     id

@@ -24,7 +24,6 @@ use axum::Json;
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use fleet::device::{Description, OnboardingState};
 use fleet::{CertificateId, DeviceId, EventKind, Identity, TenantId, Timestamp};
 use mtp::tls::TlsError;
 use mtp::tls::authority::{Authority, KeyOf, Leaf};
@@ -351,17 +350,7 @@ async fn device(state: &State, caller: &Caller, endpoint: &EndpointId) -> Result
         return Ok(device);
     }
     let id = DeviceId::new(at, secret::id_bits());
-    let new = NewDevice {
-        id,
-        name: String::new(),
-        tags: Vec::new(),
-        protocol: "usp".to_owned(),
-        description: Description::default(),
-        identities,
-        source: "operator".to_owned(),
-        onboarding: OnboardingState::Expected,
-        created_at: at,
-    };
+    let new = NewDevice::expected(id, identities, at);
     let event = caller
         .event(EventKind::DeviceCreated)
         .device(id)

@@ -24,7 +24,6 @@ use axum::Json;
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use fleet::device::{Description, OnboardingState};
 use fleet::{DeviceId, EventKind};
 use std::time::Duration;
 use store::path::{PathPatch, PathSetup};
@@ -228,15 +227,9 @@ pub async fn create(
         identities.extend(crate::matching::serials(&state.store, tenant, &endpoint).await?);
     }
     let new = NewDevice {
-        id,
         name: name.clone(),
         tags,
-        protocol: "usp".to_owned(),
-        description: Description::default(),
-        identities,
-        source: "operator".to_owned(),
-        onboarding: OnboardingState::Expected,
-        created_at: at,
+        ..NewDevice::expected(id, identities, at)
     };
     let how = if dial_url.is_some() {
         "dial"

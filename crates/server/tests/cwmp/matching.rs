@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fleet::device::{Description, OnboardingState};
+use fleet::device::OnboardingState;
 use fleet::matching::{Trust, Verdict};
 use fleet::{DeviceId, Event, EventKind, Identity, IdentityKind, NodeId};
 use server::seam::Detached;
@@ -18,15 +18,9 @@ async fn usp(world: &World, serial: &str, peer: &str) -> DeviceId {
     let mut identities = vec![Identity::endpoint(&endpoint)];
     identities.extend(Identity::of_endpoint(&endpoint));
     let new = NewDevice {
-        id,
-        name: String::new(),
-        tags: vec![],
-        protocol: "usp".to_owned(),
-        description: Description::default(),
-        identities,
         source: "device".to_owned(),
         onboarding: OnboardingState::Complete,
-        created_at: now(),
+        ..NewDevice::expected(id, identities, now())
     };
     let (store, tenant) = (&world.store, &world.tenant);
     store.device_insert(tenant, new, vec![]).await.unwrap();
@@ -147,15 +141,14 @@ async fn a_usp_device_that_comes_over_cwmp_from_the_same_address_is_one_device_w
 async fn registered(world: &World, serial: &str, peer: &str) -> DeviceId {
     let id = DeviceId::new(now(), secret::id_bits());
     let new = NewDevice {
-        id,
-        name: String::new(),
-        tags: vec![],
         protocol: "cwmp".to_owned(),
-        description: Description::default(),
-        identities: Identity::of_cpe("Maker", "00256D", "Box", serial),
         source: "setup".to_owned(),
         onboarding: OnboardingState::Started,
-        created_at: now(),
+        ..NewDevice::expected(
+            id,
+            Identity::of_cpe("Maker", "00256D", "Box", serial),
+            now(),
+        )
     };
     let (store, tenant) = (&world.store, &world.tenant);
     let key = store.setup_key_list(tenant).await.unwrap();

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fleet::device::{Description, OnboardingState};
 use fleet::{CertificateId, DeviceId, Identity};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -194,17 +193,7 @@ async fn a_certificate_with_its_name_opens_a_registered_device_and_no_other() {
 /// A device that an operator has registered by its name in USP, and that nobody has come as yet.
 async fn expected(world: &World, endpoint: &str, certificate_required: bool) -> DeviceId {
     let id = DeviceId::new(now(), secret::id_bits());
-    let new = NewDevice {
-        id,
-        name: String::new(),
-        tags: vec![],
-        protocol: "usp".to_owned(),
-        description: Description::default(),
-        identities: vec![Identity::endpoint(endpoint)],
-        source: "operator".to_owned(),
-        onboarding: OnboardingState::Expected,
-        created_at: now(),
-    };
+    let new = NewDevice::expected(id, vec![Identity::endpoint(endpoint)], now());
     let setup = PathSetup {
         transport: "websocket".to_owned(),
         endpoint_id: endpoint.to_owned(),

@@ -18,17 +18,7 @@ const DENY: &str = "{\"result\":\"deny\"}";
 /// A device that an operator registers with a credential of its own.
 async fn registered(world: &World, tenant: &TenantId, endpoint: &str) -> (DeviceId, String) {
     let id = DeviceId::new(now(), secret::id_bits());
-    let new = store::NewDevice {
-        id,
-        name: String::new(),
-        tags: vec![],
-        protocol: "usp".into(),
-        description: Default::default(),
-        identities: vec![Identity::endpoint(endpoint)],
-        source: "operator".into(),
-        onboarding: Default::default(),
-        created_at: now(),
-    };
+    let new = store::NewDevice::expected(id, vec![Identity::endpoint(endpoint)], now());
     let setup = PathSetup {
         transport: "mqtt".into(),
         endpoint_id: endpoint.into(),

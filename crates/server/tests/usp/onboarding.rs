@@ -217,15 +217,12 @@ async fn a_device_that_was_registered_by_its_serial_number_becomes_that_one() {
     each(|world| async move {
         let device = DeviceId::new(now(), server::secret::id_bits());
         let new = NewDevice {
-            id: device,
             name: "the one in the cellar".into(),
-            tags: vec![],
-            protocol: "usp".into(),
-            description: Default::default(),
-            identities: fleet::Identity::of_serial("00256D", "", "S3"),
-            source: "operator".into(),
-            onboarding: Default::default(),
-            created_at: now(),
+            ..NewDevice::expected(
+                device,
+                fleet::Identity::of_serial("00256D", "", "S3"),
+                now(),
+            )
         };
         world
             .store
@@ -254,15 +251,8 @@ async fn a_device_that_tells_the_serial_number_of_one_that_is_to_come_with_a_cer
         let mut identities = vec![fleet::Identity::endpoint(endpoint)];
         identities.extend(fleet::Identity::of_serial("00256D", "", "S3"));
         let new = NewDevice {
-            id: device,
             name: "the one in the cellar".into(),
-            tags: vec![],
-            protocol: "usp".into(),
-            description: Default::default(),
-            identities,
-            source: "operator".into(),
-            onboarding: Default::default(),
-            created_at: now(),
+            ..NewDevice::expected(device, identities, now())
         };
         let setup = store::PathSetup {
             transport: "websocket".into(),
@@ -293,15 +283,10 @@ async fn over_tr069(world: &World, identities: Vec<fleet::Identity>, required: b
     let (store, tenant) = (&world.store, &world.tenant);
     let device = DeviceId::new(now(), server::secret::id_bits());
     let new = NewDevice {
-        id: device,
-        name: String::new(),
-        tags: vec![],
         protocol: "cwmp".into(),
-        description: Default::default(),
-        identities,
         source: "device".into(),
         onboarding: OnboardingState::Complete,
-        created_at: now(),
+        ..NewDevice::expected(device, identities, now())
     };
     let setup = store::PathSetup {
         transport: "cwmp".into(),

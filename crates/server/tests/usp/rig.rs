@@ -452,17 +452,7 @@ pub async fn register(
     setup: PathSetup,
 ) -> DeviceId {
     let id = DeviceId::new(now(), secret::id_bits());
-    let new = NewDevice {
-        id,
-        name: String::new(),
-        tags: vec![],
-        protocol: "usp".into(),
-        description: Default::default(),
-        identities,
-        source: "operator".into(),
-        onboarding: Default::default(),
-        created_at: now(),
-    };
+    let new = NewDevice::expected(id, identities, now());
     let (store, tenant) = (&world.store, &world.tenant);
     store.device_insert(tenant, new, vec![]).await.unwrap();
     let reach = PathPatch {

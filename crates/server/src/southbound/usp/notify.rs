@@ -232,15 +232,9 @@ mod tests {
         let at = Timestamp::from_millis(5);
         let device = DeviceId::new(at, crate::secret::id_bits());
         let new = store::NewDevice {
-            id: device,
-            name: String::new(),
-            tags: Vec::new(),
-            protocol: "usp".into(),
-            description: fleet::device::Description::default(),
-            identities: Vec::new(),
             source: "test".into(),
             onboarding: fleet::device::OnboardingState::Complete,
-            created_at: at,
+            ..store::NewDevice::expected(device, Vec::new(), at)
         };
         let acme = store::TenantRecord {
             id: tenant.clone(),

@@ -31,15 +31,10 @@ pub async fn device(store: &Store) -> (TenantId, DeviceId) {
 pub async fn another(store: &Store, tenant: &TenantId) -> DeviceId {
     let id = DeviceId::new(now(), crate::secret::id_bits());
     let new = store::NewDevice {
-        id,
         name: "cellar".into(),
-        tags: vec![],
         protocol: "cwmp".into(),
-        description: Default::default(),
-        identities: vec![],
         source: "cwmp".into(),
-        onboarding: Default::default(),
-        created_at: Timestamp(1),
+        ..store::NewDevice::expected(id, vec![], Timestamp(1))
     };
     store.device_insert(tenant, new, vec![]).await.unwrap();
     id

@@ -192,15 +192,10 @@ impl World {
         let tenant = TenantId::parse("acme").unwrap();
         let device = DeviceId(uuid::Uuid::now_v7());
         let new = NewDevice {
-            id: device,
-            name: String::new(),
-            tags: Vec::new(),
             protocol: "cwmp".into(),
-            description: Default::default(),
-            identities: Vec::new(),
             source: "setup".into(),
             onboarding: OnboardingState::Started,
-            created_at: now(),
+            ..NewDevice::expected(device, Vec::new(), now())
         };
         store.device_insert(&tenant, new, Vec::new()).await.unwrap();
         let visit = Visit {
