@@ -15,7 +15,7 @@ use usp::EndpointId;
 
 use crate::{
     Admission, Admitted, Hello, Login, Topics,
-    limits::{KEEP_ALIVE_MAX, RECEIVE_MAXIMUM, REFUSAL_TIME_MAX},
+    limits::{RECEIVE_MAXIMUM, REFUSAL_TIME_MAX},
     topics::Area,
 };
 
@@ -31,13 +31,20 @@ pub(crate) struct Connected<T> {
     pub packet_max: usize,
 }
 
+/// Within what a client is let in.
+pub(crate) struct Limits {
+    pub topics: Topics,
+    pub record_bytes_max: usize,
+    /// Seconds, of MQTT 5.
+    pub keep_alive_max: u16,
+}
+
 /// Runs the handshake. A refused client is told before the refusal is returned.
 pub(crate) async fn connect<A: Admission>(
     stream: Stream,
     below: Below,
     admission: &A,
-    topics: &Topics,
-    record_bytes_max: usize,
+    limits: &Limits,
     claimed: &mut Option<EndpointId>,
 ) -> Result<Connected<A::Ticket>, Refusal> {
     let mut pipe = Pipe::opening(stream, MQTT_CONNECT_BYTES_MAX);
@@ -49,7 +56,7 @@ pub(crate) async fn connect<A: Admission>(
         }
         Err(error) => return Err(unreadable(&mut pipe, error).await),
     };
-    let packet_bytes_max = record_bytes_max + MQTT_PACKET_OVERHEAD_BYTES;
+    let packet_bytes_max = limits.record_bytes_max + MQTT_PACKET_OVERHEAD_BYTES;
     pipe.admit(connect.version, packet_bytes_max);
     let decided = decide(&connect, below, admission, claimed).await;
     let (hello, admitted) = match decided {
@@ -59,11 +66,11 @@ pub(crate) async fn connect<A: Admission>(
             return Err(refusal);
         }
     };
-    let area = topics.area(&admitted.tenant, &admitted.endpoint);
+    let area = limits.topics.area(&admitted.tenant, &admitted.endpoint);
     let five = connect.version == Version::V5;
     let keep_alive = match connect.keep_alive {
-        0 if five => KEEP_ALIVE_MAX,
-        wanted if five => wanted.min(KEEP_ALIVE_MAX),
+        0 if five => limits.keep_alive_max,
+        wanted if five => wanted.min(limits.keep_alive_max),
         wanted => wanted,
     };
     let mut ack = ConnAck::default();

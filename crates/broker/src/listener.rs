@@ -14,7 +14,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use usp::EndpointId;
 
-use crate::{Admission, Hello, Link, Topics, connect};
+use crate::{Admission, Hello, Link, Topics, connect, connect::Limits, limits::KEEP_ALIVE_MAX};
 
 /// Where and how to listen.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct ListenerConfig {
     pub topics: Topics,
     /// The largest Record accepted.
     pub record_bytes_max: usize,
+    /// The longest keep-alive that clients of MQTT 5 may have, in seconds; those of 3.1.1 have their own.
+    pub keep_alive_max: u16,
 }
 
 impl ListenerConfig {
@@ -37,6 +39,7 @@ impl ListenerConfig {
             websocket: false,
             topics,
             record_bytes_max: RECORD_BYTES_MAX,
+            keep_alive_max: KEEP_ALIVE_MAX,
         }
     }
 }
@@ -60,8 +63,7 @@ pub struct Listener<A: Admission>(Acceptor<Clients<A>>);
 struct Clients<A> {
     admission: Arc<A>,
     websocket: bool,
-    topics: Topics,
-    record_bytes_max: usize,
+    limits: Limits,
 }
 
 impl<A: Admission> Listener<A> {
@@ -74,8 +76,11 @@ impl<A: Admission> Listener<A> {
         let clients = Clients {
             admission,
             websocket: config.websocket,
-            topics: config.topics,
-            record_bytes_max: config.record_bytes_max,
+            limits: Limits {
+                topics: config.topics,
+                record_bytes_max: config.record_bytes_max,
+                keep_alive_max: config.keep_alive_max,
+            },
         };
         let acceptor = Acceptor::bind(config.socket, clients, refusals).await?;
         Ok(Self(acceptor))
@@ -113,11 +118,8 @@ impl<A: Admission> Protocol for Clients<A> {
             true => ws::tunnel(stream, SUBPROTOCOL).await?,
             false => stream,
         };
-        let (admission, topics) = (self.admission.as_ref(), &self.topics);
-        let record_bytes_max = self.record_bytes_max;
-        let connecting =
-            connect::connect(stream, below, admission, topics, record_bytes_max, claimed);
-        let connected = connecting.await?;
+        let (admission, limits) = (self.admission.as_ref(), &self.limits);
+        let connected = connect::connect(stream, below, admission, limits, claimed).await?;
         seat.established();
         let (link, hello, ticket) = Link::new(connected, seat);
         Ok(Accepted {

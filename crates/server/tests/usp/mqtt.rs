@@ -267,6 +267,91 @@ fn said(world: &World, agent: &str, hello: usp::record::MqttConnectRecord) -> Pa
     })
 }
 
+/// A client of MQTT 3.1.1 with this keep-alive, of a device that announces itself and says nothing more.
+async fn quiet(world: &World, keep_alive: u16) -> Pipe {
+    let connect = Connect {
+        version: Version::V311,
+        clean: true,
+        keep_alive,
+        client_id: VICTIM.into(),
+        username: Some("acme/setup".into()),
+        password: Some(Bytes::copy_from_slice(world.key.as_bytes())),
+        ..Connect::default()
+    };
+    let mut pipe = connect_with(world, connect).await.unwrap();
+    let agent = "usp/acme/agent/os::00256D-M1";
+    pipe.enqueue(&Packet::Subscribe(1, vec![(format!("{agent}/#"), 1)]));
+    assert_eq!(answer(&mut pipe).await, Some(Packet::SubAck(1, vec![1])));
+    let hello = usp::record::MqttConnectRecord {
+        subscribed_topic: agent.into(),
+        ..Default::default()
+    };
+    pipe.enqueue(&said(world, agent, hello));
+    assert_eq!(answer(&mut pipe).await, Some(Packet::PubAck(2, 0)));
+    pipe
+}
+
+/// Its device need not answer: that its client acknowledges the question shows that the connection lives.
+#[tokio::test]
+async fn a_client_of_mqtt_3_1_1_that_is_quiet_for_long_is_asked_and_is_heard_then() {
+    let database = store::testing::sqlite().await.unwrap();
+    let world = World::with(database, |config, _| {
+        config.mqtt.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        config.presence.silent_after_seconds = 2;
+    })
+    .await;
+    let mut pipe = quiet(&world, 600).await;
+    let device = world.device(VICTIM).await;
+    for _ in 0..2 {
+        let asked = loop {
+            let Some(Packet::Publish(publish)) = answer(&mut pipe).await else {
+                panic!("it is sent something else");
+            };
+            let at = now();
+            pipe.enqueue(&Packet::PubAck(publish.id, 0));
+            let question = String::from_utf8_lossy(&publish.payload);
+            if question.contains("Device.LocalAgent.EndpointID") {
+                break at;
+            }
+        };
+        pipe.flush().await.unwrap();
+        until("it was heard", async || {
+            let record = world.store.device(&world.tenant, device).await.unwrap();
+            let asked = asked.minus(std::time::Duration::from_millis(100));
+            (record.device.evidence.heard_at > Some(asked)).then_some(())
+        })
+        .await;
+    }
+    world.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_client_of_mqtt_5_is_told_to_ping_before_it_counts_as_silent() {
+    let database = store::testing::sqlite().await.unwrap();
+    let world = World::with(database, |config, _| {
+        config.mqtt.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        config.presence.silent_after_seconds = 30;
+    })
+    .await;
+    let tcp = tokio::net::TcpStream::connect(world.mqtt.plain.unwrap()).await;
+    let mut pipe = Pipe::new(Stream::Plain(tcp.unwrap()), Version::V5, 64 * 1024);
+    let connect = Connect {
+        version: Version::V5,
+        clean: true,
+        keep_alive: 120,
+        client_id: VICTIM.into(),
+        username: Some("acme/setup".into()),
+        password: Some(Bytes::copy_from_slice(world.key.as_bytes())),
+        ..Connect::default()
+    };
+    pipe.enqueue(&Packet::Connect(Box::new(connect)));
+    let Some(Packet::ConnAck(ack)) = answer(&mut pipe).await else {
+        panic!("no CONNACK");
+    };
+    let keep_alive = mtp::mqtt::property::id::SERVER_KEEP_ALIVE;
+    assert_eq!(ack.properties.number(keep_alive), Some(15));
+}
+
 /// A client of MQTT 3.1.1 says itself how long it may be silent, or that it may for ever.
 #[tokio::test]
 async fn a_link_over_mqtt_3_1_1_is_there_in_silence_for_as_long_as_it_is_open() {
@@ -277,26 +362,7 @@ async fn a_link_over_mqtt_3_1_1_is_there_in_silence_for_as_long_as_it_is_open() 
             config.presence.silent_after_seconds = 1;
         })
         .await;
-        let connect = Connect {
-            version: Version::V311,
-            clean: true,
-            keep_alive,
-            client_id: VICTIM.into(),
-            username: Some("acme/setup".into()),
-            password: Some(Bytes::copy_from_slice(world.key.as_bytes())),
-            ..Connect::default()
-        };
-        let mut pipe = connect_with(&world, connect).await;
-        let pipe = pipe.as_mut().unwrap();
-        let agent = "usp/acme/agent/os::00256D-M1";
-        pipe.enqueue(&Packet::Subscribe(1, vec![(format!("{agent}/#"), 1)]));
-        assert_eq!(answer(pipe).await, Some(Packet::SubAck(1, vec![1])));
-        let hello = usp::record::MqttConnectRecord {
-            subscribed_topic: agent.into(),
-            ..Default::default()
-        };
-        pipe.enqueue(&said(&world, agent, hello));
-        assert_eq!(answer(pipe).await, Some(Packet::PubAck(2, 0)));
+        let _pipe = quiet(&world, keep_alive).await;
         let device = world.device(VICTIM).await;
         let (store, tenant) = (&world.store, &world.tenant);
         let path = async || store.path(tenant, device, "mqtt").await.unwrap().unwrap();

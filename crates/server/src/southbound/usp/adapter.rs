@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use broker::limits::KEEP_ALIVE_MAX;
 use fleet::southbound::{Failure, Job, Southbound};
 use fleet::{DeviceId, Fact, NodeId, TenantId, Timestamp};
 use futures_util::future::BoxFuture;
@@ -58,6 +59,8 @@ pub struct Core {
     pub elsewhere: Option<Tenants>,
     /// What a link may cost, and its pings.
     pub link_limits: LinkLimits,
+    /// See [`quiet_max`].
+    pub quiet_max: Duration,
     /// Onboardings at the same time.
     pub onboardings: Slots,
     /// What a test may set lower.
@@ -93,6 +96,21 @@ pub fn pace(config: &Config) -> (KeepAlive, Duration) {
         keep_alive.pong_time_max(third.min(PONG_TIME_MAX)),
         (silent / 6).min(HEARD_EVERY),
     )
+}
+
+/// How long a client of the broker inside may be quiet before it is asked for a sign of life: it says itself how long it
+/// may be (MQTT 3.1.1), and must not count as silent for it.
+pub fn quiet_max(config: &Config) -> Duration {
+    let silent = Duration::from_secs(config.presence.silent_after_seconds.max(1));
+    silent * 2 / 3
+}
+
+/// The longest keep-alive that the broker inside grants to clients of MQTT 5, in seconds: none of them is quiet for so
+/// long that it is asked.
+pub fn keep_alive_max(config: &Config) -> u16 {
+    let half = config.presence.silent_after_seconds / 2;
+    let half = u16::try_from(half).unwrap_or(u16::MAX);
+    half.clamp(1, KEEP_ALIVE_MAX)
 }
 
 impl Core {
@@ -142,6 +160,7 @@ impl Core {
             elsewhere: config.pki.tenants.clone(),
             own,
             link_limits,
+            quiet_max: quiet_max(config),
             onboardings: Slots::new(limits.onboardings_at_once),
             limits,
             tenants_changed: Notify::new(),
@@ -353,6 +372,7 @@ pub fn stop(inbox: &mpsc::Sender<Command>, why: Stop) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::southbound::usp::limits::QUIET_LOOKS;
 
     #[test]
     fn silence_is_noticed_within_the_configured_time() {
@@ -365,6 +385,12 @@ mod tests {
             let (keep_alive, written) = pace(&config);
             assert_eq!(keep_alive, KeepAlive::when_quiet(every).pong_time_max(pong));
             assert!(every + pong + written <= silent);
+            // Over MQTT: asked, looked at again, written down.
+            let quiet = quiet_max(&config);
+            assert!(quiet + quiet / QUIET_LOOKS + written <= silent);
+            let keep_alive = keep_alive_max(&config);
+            let kept = Duration::from_secs(keep_alive.into());
+            assert!(kept < quiet || keep_alive == 1, "{seconds}");
         }
     }
 }

@@ -140,6 +140,10 @@ pub const HEARD_EVERY: Duration = Duration::from_secs(15);
 /// (`store::Store::path_held`): well within the time after which it is written off.
 pub const HELD_EVERY: u32 = 6;
 
+/// Into how many parts the time that a client of MQTT may be quiet is divided, once it was: so soon it is looked again
+/// whether it has said anything to what it was asked.
+pub const QUIET_LOOKS: u32 = 8;
+
 /// How often values that notifications brought are written down: a burst of changes of one device
 /// becomes one rewriting of its documents.
 pub const VALUES_EVERY: Duration = Duration::from_millis(250);

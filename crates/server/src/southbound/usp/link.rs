@@ -16,13 +16,14 @@ use mtp::ws::{CloseCode, reason};
 use tokio::sync::{mpsc, oneshot};
 use usp::EndpointId;
 use usp::controller::{Event, RequestId, Session};
+use usp::msg::{self, Request};
 
 use super::adapter::{Core, Ends};
 use super::admission::Ticket;
 use super::ask::{Ask, AskError};
 use super::goodbye::{End, hand_back, turn_away};
 use super::jobs::{self, Waiting};
-use super::limits::LINK_INBOX;
+use super::limits::{LINK_INBOX, QUIET_LOOKS};
 use super::settle::{self, Settled};
 use super::wire::{Heard, Wire, WireError};
 use super::work::{self, Work};
@@ -148,6 +149,10 @@ pub(super) struct Running {
     unproved: Option<Instant>,
     /// Requests flow, and the domain knows it.
     pub(super) announced: bool,
+    /// When to look whether a device that may be silent for long is quiet.
+    quiet_at: Option<Instant>,
+    /// When it was last heard before it was asked for a sign of life.
+    asked_since: Option<Instant>,
 }
 
 impl Running {
@@ -171,6 +176,9 @@ impl Running {
         }
         let work = Work::at_start(settled.unfinished, ticket.path);
         let silent_until = Some(Instant::now() + core.limits.connect_record_time);
+        let quiet_at = link
+            .may_be_silent()
+            .then(|| link.last_heard() + core.quiet_max);
         metrics::counter!("headend_usp_links_total").increment(1);
         Self {
             core,
@@ -185,6 +193,8 @@ impl Running {
             silent_until,
             unproved: None,
             announced: false,
+            quiet_at,
+            asked_since: None,
         }
     }
 
@@ -268,6 +278,7 @@ impl Running {
             self.link.next_look(),
             retry,
             self.silent_until,
+            self.quiet_at,
         ]
         .into_iter()
         .flatten()
@@ -283,6 +294,9 @@ impl Running {
         }
         self.session.handle_timeout(at);
         self.link.keep_alive(at)?;
+        if self.quiet_at.is_some_and(|look| look <= at) {
+            self.quiet_at = Some(self.look_for_life(at));
+        }
         if self.silent_until.is_some_and(|until| until <= at) {
             self.silent_until = Some(at + 10 * self.core.limits.connect_record_time);
             let (reason, detail) = match self.session.is_connected() {
@@ -300,6 +314,26 @@ impl Running {
             self.begin_work();
         }
         Ok(())
+    }
+
+    /// Asks a quiet device once for a sign of life: that its client acknowledges the question is one, whatever it answers.
+    /// When to look again.
+    fn look_for_life(&mut self, at: Instant) -> Instant {
+        let (heard, max) = (self.link.last_heard(), self.core.quiet_max);
+        if heard + max > at {
+            return heard + max;
+        }
+        if self.asked_since != Some(heard) && self.is_open() {
+            self.asked_since = Some(heard);
+            let request = Request::from(msg::get(["Device.LocalAgent.EndpointID"]));
+            let (reply, _) = oneshot::channel();
+            self.asked(Ask {
+                request,
+                timeout: max,
+                reply,
+            });
+        }
+        at + max / QUIET_LOOKS
     }
 
     /// Sends what is to be sent and takes what happened, until there is nothing of either.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use broker::{Admission, Admitted, Hello, Listener, ListenerConfig};
 use mtp::ws::Refusal;
 
-use super::adapter::Core;
+use super::adapter::{self, Core};
 use super::admission::{Gate, Shown, Ticket};
 use super::{MQTT, link};
 use crate::southbound::certificate::{self, Certificate, Visits};
@@ -124,6 +124,7 @@ pub async fn start(
 
 fn settings(config: &Config, addr: SocketAddr) -> ListenerConfig {
     let mut settings = ListenerConfig::new(addr, config.mqtt.topic_prefix.clone());
+    settings.keep_alive_max = adapter::keep_alive_max(config);
     settings
         .socket
         .uncounted_addresses
