@@ -205,12 +205,12 @@ impl Driver {
                 let now = self.clock.now().at;
                 let peer = &mut self.services.peers[at];
                 if let Err(error) = peer.session.handle_input(now, &record) {
-                    self.drop_service(at, Some(&error.to_string())); // R-UDS.23
+                    self.drop_service(at, &error.to_string(), true); // R-UDS.23
                 }
             }
             Local::Heard(at, Err(error)) => {
-                tracing::debug!(agent = %self.engine.endpoint_id(), %error, "a service has left");
-                self.drop_service(at, None);
+                // Where it is to be told why, the link has done so.
+                self.drop_service(at, &error.to_string(), false);
             }
         }
     }
@@ -259,16 +259,15 @@ impl Driver {
         }
     }
 
-    /// Ends the connection to a service, which takes its paths with it.
-    fn drop_service(&mut self, at: usize, why: Option<&str>) {
+    /// Ends the connection to a service, which takes its paths with it; `told` why by an Error frame.
+    fn drop_service(&mut self, at: usize, why: &str, told: bool) {
         let peer = self.services.peers.swap_remove(at);
         tracing::info!(agent = %self.engine.endpoint_id(), service = %peer.session.peer(), why, "a service is gone");
-        let why = why.map(str::to_owned);
-        let link = peer.link;
+        let (why, link) = (why.to_owned(), peer.link);
         self.closing.spawn(async move {
-            match why {
-                Some(why) => link.refuse(&why).await,
-                None => link.close().await,
+            match told {
+                true => link.refuse(&why).await,
+                false => link.close().await,
             }
         });
         self.engine.service_gone(self.clock.now(), peer.number);
@@ -277,7 +276,7 @@ impl Driver {
     /// All of them, because the device restarts or the agent stops.
     pub(super) fn drop_services(&mut self) {
         while !self.services.peers.is_empty() {
-            self.drop_service(0, None);
+            self.drop_service(0, "the agent stops, or its device restarts", false);
         }
         // Who waits for them is let go, too.
         self.services.jobs.clear();
@@ -288,34 +287,39 @@ impl Driver {
         let mut busy = false;
         let mut at = 0;
         while at < self.services.peers.len() {
-            let mut gone = None;
+            let mut gone = Ok(());
             while let Some(event) = self.services.peers[at].session.poll_event() {
                 busy = true;
                 if let Event::Disconnected { reason, .. } = &event {
-                    gone = Some(reason.clone());
+                    gone = Err(format!("it took its leave: {reason}"));
                     break;
                 }
                 self.service_event(at, event);
             }
-            if gone.is_some() || self.flush_service(at).await.is_err() {
-                self.drop_service(at, None);
-                busy = true;
-            } else {
-                at += 1;
+            if gone.is_ok() {
+                gone = self.flush_service(at).await;
+            }
+            match gone {
+                Ok(()) => at += 1,
+                Err(why) => {
+                    self.drop_service(at, &why, false);
+                    busy = true;
+                }
             }
         }
         busy
     }
 
     /// Writes as far as there is room.
-    async fn flush_service(&mut self, at: usize) -> Result<(), ()> {
+    async fn flush_service(&mut self, at: usize) -> Result<(), String> {
         let now = self.clock.now().at;
         let peer = &mut self.services.peers[at];
         let mut sent = false;
         while peer.link.has_room()
             && let Some(record) = peer.session.poll_transmit()
         {
-            peer.link.send(record).await.map_err(drop)?;
+            let sending = peer.link.send(record).await;
+            sending.map_err(|error| error.to_string())?;
             sent = true;
         }
         let seen = Seen {
@@ -324,8 +328,7 @@ impl Driver {
             waiting: peer.link.waiting_bytes(),
         };
         if peer.stall.look(now, seen, SERVICE_SEND_TIME_MAX) {
-            tracing::info!(service = %peer.session.peer(), "a service does not read");
-            return Err(());
+            return Err("it does not read".to_owned());
         }
         Ok(())
     }

@@ -19,7 +19,8 @@ pub enum LinkError {
     /// The peer did not read for too long while we had something to send.
     #[error("the peer has not read anything for {} s", .0.as_secs())]
     PeerStalled(Duration),
-    /// The peer sent a piece of a frame and never the rest: [`RECORD_TIME_MAX`](crate::limits::RECORD_TIME_MAX).
+    /// The peer sent a piece of a frame and never the rest: [`RECORD_TIME_MAX`](crate::limits::RECORD_TIME_MAX). It has
+    /// been told by an Error frame.
     #[error("what the peer sends was not whole {} s after it began (RECORD_TIME_MAX)", .0.as_secs())]
     PeerTrickles(Duration),
     /// The peer closed the socket.

@@ -134,9 +134,14 @@ impl Link {
                     return Poll::Ready(Err(self.fail(LinkError::Refused(text)))); // R-UDS.25
                 }
                 Err(error) => {
-                    if let LinkError::PeerMisbehaved(malformed) = &error {
-                        // R-UDS.24, as far as the socket takes it at once.
-                        self.pipe.enqueue(&Tlv::Error(malformed.to_string()));
+                    // R-UDS.24, as far as the socket takes it at once.
+                    let told = match &error {
+                        LinkError::PeerMisbehaved(malformed) => Some(malformed.to_string()),
+                        LinkError::PeerTrickles(_) => Some(error.to_string()),
+                        _ => None,
+                    };
+                    if let Some(told) = told {
+                        self.pipe.enqueue(&Tlv::Error(told));
                         let _ = self.pipe.poll_write(cx);
                     }
                     return Poll::Ready(Err(self.fail(error)));

@@ -108,19 +108,20 @@ fn says(heard: &[u8], words: &str) -> bool {
     heard.starts_with(&MAGIC) && String::from_utf8_lossy(heard).contains(words)
 }
 
-/// One byte now and then, and never the last one.
+/// R-UDS.24: one byte now and then, and never the last one.
 #[tokio::test]
-async fn a_frame_that_does_not_become_whole_ends_the_link() {
+async fn a_frame_that_does_not_become_whole_ends_the_link_and_its_sender_is_told_why() {
     let mut running = listen().await;
     let mut stream = UnixStream::connect(&running.path).await.unwrap();
     stream.write_all(&hello("self::service")).await.unwrap();
     let mut link = within(running.accepted.recv()).await.unwrap().link;
     tokio::time::pause();
-    tokio::spawn(async move {
+    let (mut heard, mut says_on) = stream.into_split();
+    let slow = tokio::spawn(async move {
         let record = frame(&Tlv::Record("a record that takes its time".into()));
         for byte in &record[..record.len() - 1] {
             tokio::time::sleep(RECORD_TIME_MAX / 20).await;
-            if stream.write_all(&[*byte]).await.is_err() {
+            if says_on.write_all(&[*byte]).await.is_err() {
                 return;
             }
         }
@@ -131,6 +132,11 @@ async fn a_frame_that_does_not_become_whole_ends_the_link() {
         matches!(error, LinkError::PeerTrickles(RECORD_TIME_MAX)),
         "{error}"
     );
+    drop(link);
+    let mut told = Vec::new();
+    heard.read_to_end(&mut told).await.unwrap();
+    assert!(says(&told, "RECORD_TIME_MAX"), "{told:?}");
+    slow.abort();
 }
 
 /// R-UDS.16, .17
