@@ -240,6 +240,9 @@ impl Session {
         // R-MSG.10: the body decides
         let known = match msg.body {
             Body::Request(request) => return self.requested(msg_id, request, via),
+            _ if self.notifies.is_beside(&msg_id, via) => {
+                return self.ignore(Ignored::NoSessionContext);
+            }
             Body::Response(Response::NotifyResp(_)) => {
                 self.notifies
                     .answered(now, &msg_id, Ok(()), &mut self.events)
@@ -441,7 +444,8 @@ impl Session {
         if let Some(registration) = self.next_registration() {
             return Some(registration);
         }
-        let payload = self.notifies.poll_transmit(&mut self.events)?;
+        let via = self.link.via();
+        let payload = self.notifies.poll_transmit(via, &mut self.events)?;
         self.link.send(payload)
     }
 

@@ -611,6 +611,53 @@ fn an_answer_in_plain_text_is_none_to_what_was_asked_in_an_encrypted_context() {
     assert_eq!(pair.answered.len(), 2, "{:?}", pair.contexts);
 }
 
+/// R-MSG.0a: somebody else's answer would keep a notification from being sent until its controller has it.
+#[test]
+fn an_answer_in_plain_text_is_none_to_a_notification_that_went_encrypted() {
+    let site = Site::new();
+    let (acs, cpe) = (site.credential(ACS), site.credential(CPE));
+    let modes = [Mode::Require, Mode::Allow];
+    let mut pair = Pair::with(acs, cpe, modes, false, Payload::Tls);
+    pair.ask(2);
+    assert!(pair.controller.context_is_encrypted());
+    let changed = msg::ValueChange {
+        param_path: "Device.X".into(),
+        param_value: "1".into(),
+    };
+    let note = msg::notify("s", changed);
+    let retry = Some(usp::retry::RetryPolicy::default());
+    pair.agent.notify(pair.now, note, retry).unwrap();
+    let sent: Vec<_> = std::iter::from_fn(|| pair.agent.poll_transmit()).collect();
+    for bytes in sent {
+        pair.controller.handle_input(pair.now, &bytes).unwrap();
+    }
+    let heard = pair.told().into_iter().find_map(|event| match event {
+        controller::Event::Notified { token, msg_id, .. } => Some((token, msg_id)),
+        _ => None,
+    });
+    let (token, msg_id) = heard.unwrap();
+    let answer = msg::NotifyResp {
+        subscription_id: "s".into(),
+    };
+    let error = usp::UspError::new(usp::ErrorCode::REQUEST_DENIED, "x");
+    for forged in [
+        usp::Msg::response(msg_id.clone(), answer),
+        usp::Msg::error(msg_id, error),
+    ] {
+        let forged = usp::record::NoSessionContextRecord::new(usp::codec::encode_msg(&forged));
+        let forged = usp::Record::new(usp::Version::V1_4, &eid(ACS), &eid(CPE), forged);
+        let forged = usp::codec::encode_record(&forged);
+        pair.agent.handle_input(pair.now, &forged).unwrap();
+        let told: Vec<_> = std::iter::from_fn(|| pair.agent.poll_event()).collect();
+        let refused = agent::Event::Ignored(Ignored::NoSessionContext);
+        assert_eq!(told, [refused]);
+        assert_eq!(pair.agent.notifies_pending(), 1);
+    }
+    pair.controller.acknowledge(token).unwrap();
+    pair.settle();
+    assert_eq!(pair.agent.notifies_pending(), 0);
+}
+
 /// An agent that does not insist on session contexts opens none by itself when it starts anew.
 #[test]
 fn an_agent_that_starts_anew_over_the_same_channel_is_encrypted_with_again() {

@@ -9,6 +9,7 @@ use super::Event;
 use crate::codec;
 use crate::error::{Error, UspError};
 use crate::limits;
+use crate::link::Via;
 use crate::msg::{Msg, Notify};
 use crate::retry::{Random, RetryPolicy};
 use crate::session::earlier;
@@ -51,6 +52,8 @@ pub struct Undelivered {
     msg_id: Box<str>,
     payload: Vec<u8>,
     attempts: u32,
+    /// How it was sent last.
+    via: Via,
     wants_answer: bool,
     retry: Option<RetryPolicy>,
     expires: Option<Instant>,
@@ -114,6 +117,7 @@ impl Notifies {
             msg_id: msg_id.into(),
             payload,
             attempts: 0,
+            via: Via::Plain,
             wants_answer,
             retry,
             expires,
@@ -192,6 +196,12 @@ impl Notifies {
         });
     }
 
+    /// Whether an answer comes in plain text to what was sent in a session context: it could be anybody's. R-MSG.0a
+    pub(super) fn is_beside(&self, msg_id: &str, via: Via) -> bool {
+        let mut sent = self.pending.iter().map(|pending| &pending.what);
+        via == Via::Plain && sent.any(|what| what.via == Via::Context && *what.msg_id == *msg_id)
+    }
+
     /// Ends a notification by its answer; false when nobody waits for it. R-NOT.9: by message id,
     /// not by subscription id.
     pub(super) fn answered(
@@ -255,8 +265,12 @@ impl Notifies {
         self.pending.iter().filter_map(moment).min()
     }
 
-    /// The next message that is due. What asks for no answer is over with it.
-    pub(super) fn poll_transmit(&mut self, events: &mut VecDeque<Event>) -> Option<Vec<u8>> {
+    /// The next message that is due, which is sent in this way. What asks for no answer is over with it.
+    pub(super) fn poll_transmit(
+        &mut self,
+        via: Via,
+        events: &mut VecDeque<Event>,
+    ) -> Option<Vec<u8>> {
         let now = self.now?;
         let at = self
             .pending
@@ -268,6 +282,7 @@ impl Notifies {
             return self.remove(at).map(|pending| pending.what.payload);
         }
         pending.what.attempts += 1;
+        pending.what.via = via;
         // R-NOT.2
         let wait: Duration = match &pending.what.retry {
             Some(policy) => policy.wait(pending.what.attempts, self.random.next()),
