@@ -9,6 +9,7 @@ import { ActionButton } from '~/components/action-button';
 import { Confirm } from '~/components/confirm';
 import { State } from '~/components/state';
 import { Ago } from '~/components/time';
+import { actorName } from '~/lib/actor';
 import { ListTable } from '~/pages/settings/frame';
 import { t } from '~/text';
 
@@ -36,9 +37,9 @@ export function Certificates({ query, empty, withDevice }: { query: UseQueryResu
           <tr key={one.id} data-off={one.state !== 'valid' || undefined}>
             <td className="mono wrap" style={{ minWidth: 170 }}>{withDevice && one.device_id ? <Link to="/devices/$deviceId" params={{ deviceId: one.device_id }} search={{ tab: 'reach' }}>{one.endpoint_id}</Link> : one.endpoint_id}</td>
             <td className="mono wrap" style={{ minWidth: 150 }} title={one.fingerprint}>{one.serial}</td>
-            <td><Ago at={one.created_at} /> <span className="dim">{one.created_by}</span></td>
+            <td><Ago at={one.created_at} /> <span className="dim">{actorName(one.created_by)}</span></td>
             <td><Ago at={one.first_used_at} none={k.unused} /></td>
-            <td><Ago at={one.not_after} /></td>
+            <td>{one.revoked_at ? <span className="dim">-</span> : <Ago at={one.not_after} />}</td>
             <td><State tone={tones[one.state]}>{k.states[one.state]}</State>{one.reason ? <div className="dim wrap" style={{ minWidth: 180 }}>{one.reason}</div> : null}</td>
             <td style={{ textAlign: 'right' }}>
               {one.state === 'valid' ? <ActionButton size="compact-xs" disabledReason={mayNot} onClick={() => setRevoking(one)}>{k.revoke}</ActionButton> : null}

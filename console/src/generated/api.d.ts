@@ -2052,7 +2052,10 @@ export interface components {
             identity: string;
             /** @description The ways in which we can turn to the device on this path, as far as is known, the most promising first. */
             methods: components["schemas"]["ReachMethod"][];
-            /** @description The peer's address at the last connection. */
+            /**
+             * @description The peer's address at the last connection; of a device behind a broker of somebody else, which does not tell it, the
+             *     name of that broker in words.
+             */
             peer?: string | null;
             /** @description The protocol: `usp`, `cwmp`. */
             protocol: string;
@@ -2062,7 +2065,7 @@ export interface components {
              */
             quirk_packs?: components["schemas"]["QuirkPack"][];
             session_context?: components["schemas"]["SessionContext"] | null;
-            /** @description Whether it is encrypted. */
+            /** @description Whether it is encrypted; null where that is not known, as between a device and a broker of somebody else. */
             tls?: boolean | null;
             /** @description The transport and direction, like `websocket` or `websocket, dialled`. */
             transport: string;

@@ -251,6 +251,7 @@ export const device = {
     reason: 'Why it was closed',
     peer: 'Address of the peer',
     tls: 'Encrypted',
+    tlsUnknown: 'not known',
     requests: 'Requests',
     used: 'in use',
     standby: 'stands by',

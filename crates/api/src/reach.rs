@@ -84,9 +84,10 @@ pub struct ManagementPath {
     pub disconnected_at: Option<Time>,
     /// Why it was closed, in words.
     pub disconnect_reason: Option<String>,
-    /// The peer's address at the last connection.
+    /// The peer's address at the last connection; of a device behind a broker of somebody else, which does not tell it, the
+    /// name of that broker in words.
     pub peer: Option<String>,
-    /// Whether it is encrypted.
+    /// Whether it is encrypted; null where that is not known, as between a device and a broker of somebody else.
     pub tls: Option<bool>,
     /// Whether what is asked of the device goes over it now: of several that are open, the one that answers, a WebSocket
     /// before MQTT. Null where it is not open, where another node holds it, and of a device that comes at intervals.

@@ -103,7 +103,7 @@ function Path({ device, path, credential, onSplit, mayNot }: { device: DeviceDet
     [r.closedAt, !path.connected && path.disconnected_at ? <Ago key="d" at={path.disconnected_at} /> : undefined],
     [r.reason, path.connected ? undefined : path.disconnect_reason || undefined],
     [r.peer, path.peer ? <span key="p" className="mono">{path.peer}</span> : undefined],
-    [r.tls, path.tls == null ? undefined : path.tls ? t.common.yes : t.common.no],
+    [r.tls, path.tls == null ? (path.peer ? r.tlsUnknown : undefined) : path.tls ? t.common.yes : t.common.no],
     [r.requests, path.choice ?? undefined],
     [r.sessionContext, path.session_context ? r.sessionContextIs(path.session_context) : undefined],
     [r.credential, path.credential ?? undefined],

@@ -183,6 +183,7 @@ fn view(
     } else {
         ""
     };
+    let broker = path.info["broker"].as_str();
     ManagementPath {
         id: format!("{}-{index}", path.transport),
         protocol: protocol.to_owned(),
@@ -194,7 +195,11 @@ fn view(
         connected_since: path.connected_at.filter(|_| open).map(time),
         disconnected_at: path.disconnected_at.map(time),
         disconnect_reason: some(&path.disconnect_reason).filter(|_| !open),
-        peer: some(&path.peer),
+        // Our own way to the broker says nothing of the device's.
+        peer: match broker {
+            Some(broker) => Some(format!("the broker {broker} (address not known)")),
+            None => some(&path.peer),
+        },
         used: live.map(|link| is_used(&all, link)),
         choice: live.map(|link| choice(&all, link).to_owned()),
         session_context: live
@@ -203,7 +208,7 @@ fn view(
                 up: of.up,
                 encrypted: of.encrypted,
             }),
-        tls: path.info.get("tls").and_then(serde_json::Value::as_bool),
+        tls: path.info["tls"].as_bool().filter(|_| broker.is_none()),
         credential: some(&path.authenticated_by).map(|word| credential(&word).to_owned()),
         evidence_at: heard.map(time),
         evidence_source: heard.map(|at| {

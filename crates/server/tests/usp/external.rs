@@ -260,6 +260,52 @@ async fn doctor_and_system_say_how_it_stands_with_a_broker() {
     );
 }
 
+/// The server's own way to the broker is not the device's.
+#[tokio::test]
+async fn where_a_device_behind_a_broker_is_and_whether_it_speaks_encrypted_is_not_known() {
+    let broker = mosquitto().await;
+    let brokers = to(&broker, "");
+    let mut world = crate::api_world::World::with(sqlite().await.unwrap(), |config| {
+        config.usp.brokers = brokers;
+    })
+    .await;
+    world.populate().await;
+    let controller = ControllerConfig {
+        endpoint_id: world.endpoint.clone(),
+        url: format!("mqtt://{}", broker.addr),
+        retry_min_wait: 1,
+        mqtt: Some(MqttConfig {
+            username: M2.0.into(),
+            password: M2.1.into(),
+            ..MqttConfig::default()
+        }),
+        ..ControllerConfig::default()
+    };
+    let configure = |config: &mut agent::AgentConfig| config.controllers = vec![controller];
+    let (agent, _) = Real::run("M2", MemoryStorage::new(), configure);
+    let read = async |path: &str| {
+        let asked = world.http.get(format!("{}/api/v1/{path}", world.url));
+        let told = asked.bearer_auth(&world.other).send().await.unwrap();
+        told.json::<serde_json::Value>().await.unwrap()
+    };
+    let path = until("it is connected", async || {
+        let page = read("devices").await;
+        let id = page["items"][0]["id"].as_str()?;
+        let reach = read(&format!("devices/{id}/reach")).await;
+        let path = reach["paths"][0].clone();
+        (path["connected"] == true).then_some(path)
+    })
+    .await;
+    let north = "the broker north (address not known)";
+    assert_eq!(
+        (&path["peer"], &path["tls"]),
+        (&north.into(), &serde_json::Value::Null)
+    );
+    let events = read("events?kind=device.connected").await;
+    assert_eq!(events["items"][0]["data"]["peer"], north, "{events}");
+    agent.stop().await;
+}
+
 #[tokio::test]
 async fn a_device_that_nobody_registered_needs_a_broker_that_may_register() {
     let broker = mosquitto().await;

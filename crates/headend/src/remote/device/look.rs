@@ -75,7 +75,10 @@ pub async fn reach(device: &str, connection: &Connection) -> Result<()> {
             ("state", state),
             ("peer", text(&path.peer)),
             ("credential", text(&path.credential)),
-            ("encrypted", path.tls.map_or("-", output::yes).to_owned()),
+            (
+                "encrypted",
+                path.tls.map_or("not known", output::yes).to_owned(),
+            ),
         ];
         if let Some(choice) = &path.choice {
             rows.push(("requests", choice.clone()));

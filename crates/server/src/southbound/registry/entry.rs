@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::seam::SessionContext;
 use crate::southbound::limits::DOUBT_TIME;
+use crate::southbound::refusal::Peer;
 use crate::state::now;
 
 /// A link that wants the place of a device.
@@ -66,6 +67,8 @@ pub struct Entry<C> {
     told: AtomicI64,
     /// See [`Self::may_be_silent`].
     silent: AtomicBool,
+    /// See [`Self::whence`].
+    broker: OnceLock<Box<str>>,
     /// Whoever asks has heard that.
     known: AtomicBool,
     /// See [`Self::session_context`], as bits.
@@ -117,6 +120,7 @@ impl<C> Entry<C> {
             wanted: AtomicBool::default(),
             told: AtomicI64::default(),
             silent: AtomicBool::default(),
+            broker: OnceLock::new(),
             known: AtomicBool::default(),
             context: AtomicU8::default(),
             proved: Mutex::default(),
@@ -226,6 +230,19 @@ impl<C> Entry<C> {
     /// See [`Self::may_be_silent`].
     pub fn let_be_silent(&self) {
         self.silent.store(true, Ordering::Relaxed);
+    }
+
+    /// It is behind this broker of somebody else, and its peer is that.
+    pub fn is_behind(&self, broker: &str) {
+        let _ = self.broker.set(broker.into());
+    }
+
+    /// Where the device is, as far as it is known.
+    pub fn whence(&self) -> Peer {
+        match self.broker.get() {
+            Some(broker) => Peer::Behind(broker.to_string()),
+            None => self.peer.into(),
+        }
     }
 
     /// Something is asked of the device.

@@ -2,7 +2,6 @@
 //! inbox through which everybody else talks to it. Small on purpose: there are many of them, and
 //! most are idle. What happens rarely lives in boxes.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +27,7 @@ use super::settle::{self, Settled};
 use super::wire::{Heard, Wire, WireError};
 use super::work::{self, Work};
 use super::{Entry, onboarding};
+use crate::southbound::refusal::Peer;
 use crate::state::now;
 
 /// What the task of a link is told.
@@ -55,7 +55,7 @@ pub enum Command {
 #[derive(Debug)]
 pub struct Replaced {
     /// Where the new link comes from.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// Told once the requests of the old link are over.
     pub done: oneshot::Sender<()>,
 }

@@ -82,6 +82,10 @@ pub async fn settle(
         inbox,
     };
     let claimed = core.links.claim(new).map_err(Unsettled::Refused)?;
+    if let Some(broker) = ticket.info["broker"].as_str() {
+        claimed.entry.is_behind(broker);
+    }
+    let whence = claimed.entry.whence();
     if let Some(key) = decision.setup_key {
         claimed.entry.opened_by(key);
     }
@@ -94,13 +98,17 @@ pub async fn settle(
         if !left {
             events.push(
                 event(tenant, device, EventKind::DeviceTakenOver).data(json!({
-                    "peer": peer.to_string(), "previous_peer": old.peer.to_string(),
+                    "peer": whence.to_string(), "previous_peer": old.whence().to_string(),
                 })),
             );
         }
         // Its requests have to be over before ours begin.
         let (done, over) = oneshot::channel();
-        let replaced = Command::Replaced(Box::new(Replaced { peer, done }));
+        let replaced = Replaced {
+            peer: whence.clone(),
+            done,
+        };
+        let replaced = Command::Replaced(Box::new(replaced));
         let ended = async {
             if old.inbox.send(replaced).await.is_ok() {
                 let _ = over.await;
@@ -117,7 +125,7 @@ pub async fn settle(
         // From the new link, so that it comes before what this one says: the old one says nothing
         // of its end, and this one may never come as far as to be asked things.
         if let Some(ends) = core.ends() {
-            let reason = format!("another link of this device took over, from {peer}");
+            let reason = format!("another link of this device took over, from {whence}");
             set_open(core, &ends, &claimed.entry, false, &reason).await;
         }
     }
@@ -189,7 +197,7 @@ impl Running {
         let (core, entry) = (&self.core, &self.entry);
         let (tenant, device) = (&entry.tenant, entry.device);
         let event = event(tenant, device, EventKind::DeviceConnected).data(json!({
-            "transport": entry.transport, "peer": entry.peer.to_string(), "credential": named(entry.strength),
+            "transport": entry.transport, "peer": entry.whence().to_string(), "credential": named(entry.strength),
         }));
         let relinked = core.store.path_relinked(
             tenant,
@@ -229,14 +237,14 @@ async fn connect(
     let authenticated_by = named(decision.strength);
     events.push(
         event(tenant, device, EventKind::DeviceConnected).data(json!({
-            "transport": ticket.transport, "peer": entry.peer.to_string(), "credential": authenticated_by,
+            "transport": ticket.transport, "peer": entry.whence().to_string(), "credential": authenticated_by,
         })),
     );
     let link = PathLink {
         transport: ticket.transport.to_owned(),
         endpoint_id: ticket.endpoint.as_str().to_owned(),
         node: core.node.clone(),
-        peer: entry.peer.to_string(),
+        peer: entry.whence().to_string(),
         authenticated_by,
         setup_key: decision.setup_key,
         info: ticket.info.clone(),
