@@ -4,13 +4,12 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use mtp::{
-    limits::{RECORD_BYTES_MAX, TCP_KEEP_ALIVE},
+    limits::RECORD_BYTES_MAX,
     listen::{Acceptor, Below, Protocol, Socket},
     mqtt::SUBPROTOCOL,
     stream::Stream,
     ws::{self, Refusal, Refusals, Seat},
 };
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use usp::EndpointId;
 
@@ -101,11 +100,6 @@ impl<A: Admission> Protocol for Clients<A> {
     type Accepted = Accepted<A::Ticket>;
 
     const NAME: &'static str = "MQTT";
-
-    fn prepare(&self, tcp: &TcpStream) {
-        let alive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE);
-        let _ = SockRef::from(tcp).set_tcp_keepalive(&alive);
-    }
 
     async fn shake(
         &self,

@@ -18,6 +18,7 @@ mod outgoing;
 pub mod retry;
 pub mod stomp;
 pub mod stream;
+mod tcp;
 pub mod tls;
 pub mod uds;
 mod whole;

@@ -86,6 +86,18 @@ pub const DIAL_ADDRESS_TIME_MIN: Duration = Duration::from_secs(3);
 /// like an MQTT 3.1.1 client that has switched its keep-alive off, or a STOMP server without heart-beats.
 pub const TCP_KEEP_ALIVE: Duration = Duration::from_secs(120);
 
+/// How often it asks again where there is no answer.
+pub const TCP_KEEP_ALIVE_AGAIN: Duration = Duration::from_secs(20);
+
+/// How often it asks before the connection is over.
+pub const TCP_KEEP_ALIVE_TRIES: u32 = 6;
+
+/// How long a peer that is gone keeps a connection, at most: this long nothing is answered, be it what was sent or what
+/// the operating system asks.
+pub const TCP_SILENCE_MAX: Duration = Duration::from_secs(
+    TCP_KEEP_ALIVE.as_secs() + TCP_KEEP_ALIVE_AGAIN.as_secs() * TCP_KEEP_ALIVE_TRIES as u64,
+);
+
 /// How long a peer may stay silent after a ping before the link counts as dead.
 pub const PONG_TIME_MAX: Duration = Duration::from_secs(20);
 

@@ -21,6 +21,7 @@ use crate::{
         HANDSHAKES_MAX, HANDSHAKES_PER_ADDRESS_MAX,
     },
     stream::Stream,
+    tcp,
     tls::{self, ServerTls},
     ws::{Refusal, RefusalReason, Refusals, Refused, Seat, Seats},
 };
@@ -113,9 +114,6 @@ pub trait Protocol: Send + Sync + 'static {
         seat: Seat,
         claimed: &mut Option<EndpointId>,
     ) -> impl Future<Output = Result<Self::Accepted, Refusal>> + Send;
-
-    /// Looks after a fresh connection.
-    fn prepare(&self, _: &TcpStream) {}
 
     /// What is said on a plaintext listener to somebody for whom there is no room, as far as the socket takes
     /// it at once: a flood is not waited for.
@@ -285,9 +283,7 @@ async fn stages<P: Protocol>(
     seat: Seat,
     claimed: &mut Option<EndpointId>,
 ) -> Result<P::Accepted, Refusal> {
-    // Records are written whole; waiting to fill a segment only delays them.
-    let _ = tcp.set_nodelay(true);
-    shared.protocol.prepare(&tcp);
+    tcp::look_after(&tcp);
     let stream = match &shared.tls {
         None => Stream::Plain(tcp),
         Some(tls) => {
@@ -306,4 +302,41 @@ async fn stages<P: Protocol>(
         }
     };
     shared.protocol.shake(stream, below, seat, claimed).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says of each connection whether the operating system looks after it.
+    struct Looked;
+
+    impl Protocol for Looked {
+        type Accepted = bool;
+
+        const NAME: &'static str = "test";
+
+        async fn shake(
+            &self,
+            stream: Stream,
+            _: Below,
+            _: Seat,
+            _: &mut Option<EndpointId>,
+        ) -> Result<bool, Refusal> {
+            match stream {
+                Stream::Plain(tcp) => Ok(tcp::is_looked_after(&tcp)),
+                _ => unreachable!("the listener has no TLS"),
+            }
+        }
+    }
+
+    /// An MQTT 3.1.1 client may have switched its keep-alive off, and lose its power.
+    #[tokio::test]
+    async fn a_connection_that_we_accepted_is_looked_after_by_the_operating_system_too() {
+        let any = Socket::new(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let mut acceptor = Acceptor::bind(any, Looked, Arc::new(())).await.unwrap();
+        let client = TcpStream::connect(acceptor.local_addr()).await.unwrap();
+        assert!(acceptor.accept().await);
+        drop(client);
+    }
 }

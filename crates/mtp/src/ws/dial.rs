@@ -7,7 +7,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Uri, header};
 use rustls_pki_types::ServerName;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::TcpStream,
@@ -28,8 +27,9 @@ use super::{
 };
 use crate::{
     identity,
-    limits::{DIAL_ADDRESS_TIME_MIN, DIAL_TIME_MAX, REFUSAL_BODY_BYTES_MAX, TCP_KEEP_ALIVE},
+    limits::{DIAL_ADDRESS_TIME_MIN, DIAL_TIME_MAX, REFUSAL_BODY_BYTES_MAX},
     stream::Stream,
+    tcp,
     tls::{self, ClientTls},
 };
 
@@ -173,10 +173,7 @@ pub(crate) async fn connect(
         let until = (Instant::now() + share.max(DIAL_ADDRESS_TIME_MIN)).min(deadline);
         failure = match timeout_at(until, TcpStream::connect(address)).await {
             Ok(Ok(tcp)) => {
-                // Records are written whole; waiting to fill a segment only delays them.
-                tcp.set_nodelay(true)?;
-                let alive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE);
-                let _ = SockRef::from(&tcp).set_tcp_keepalive(&alive);
+                tcp::look_after(&tcp);
                 return Ok(tcp);
             }
             Ok(Err(reason)) => DialError::Connect {
@@ -397,11 +394,8 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let deadline = Instant::now() + DIAL_TIME_MAX;
-        let tcp = connect("127.0.0.1", port, deadline, DIAL_TIME_MAX).await;
-        let tcp = tcp.unwrap();
-        let socket = SockRef::from(&tcp);
-        assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), TCP_KEEP_ALIVE);
+        let made = connect("127.0.0.1", port, deadline, DIAL_TIME_MAX).await;
+        assert!(tcp::is_looked_after(&made.unwrap()));
     }
 
     #[test]
