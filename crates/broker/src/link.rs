@@ -381,6 +381,11 @@ impl Link {
         self.pipe.heard_at()
     }
 
+    /// What it speaks.
+    pub fn version(&self) -> Version {
+        self.pipe.version()
+    }
+
     /// The client's socket address.
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer_addr

@@ -43,6 +43,26 @@ pub struct Heard {
     pub at: Timestamp,
 }
 
+/// One link of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkNumber {
+    /// Whose.
+    pub device: DeviceId,
+    /// Over what: `mqtt`.
+    pub transport: &'static str,
+    /// Its number, as [`Store::path_connected`] gave it, or [`Store::path_relinked`].
+    pub link: u64,
+}
+
+/// What has become of links that a node holds, without its doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Astray {
+    /// Those that were written off.
+    pub written_off: Vec<LinkNumber>,
+    /// Those whose devices have come anew since, to another node.
+    pub replaced: Vec<LinkNumber>,
+}
+
 impl Store {
     /// Writes off the links over which no node has heard their devices since then, whoever held them, also where a
     /// device is heard in another way, and tells the log once of each device (`device.disconnected`). Which; of no more
@@ -122,21 +142,24 @@ impl Store {
     }
 
     /// Notes that devices were heard, and over what; times only move forward. One commit for all of them. Those that were
-    /// heard after their link was written off: who has one says so ([`Store::path_relinked`]).
-    pub async fn path_heard(&self, tenant: &TenantId, heard: Vec<Heard>) -> Result<Vec<Heard>> {
+    /// heard after their last link was written off, which is named: who has one says so ([`Store::path_relinked`]).
+    pub async fn path_heard(
+        &self,
+        tenant: &TenantId,
+        heard: Vec<Heard>,
+    ) -> Result<Vec<LinkNumber>> {
         let tenant = tenant.clone();
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
                 let mut written_off = Vec::new();
-                for one in heard {
-                    let Heard { device, transport, at } = one;
+                for Heard { device, transport, at } in heard {
                     let update = sql("UPDATE device SET heard_at = $1 WHERE tenant = $2 AND id = $3 AND heard_at < $1")
                         .bind(at)
                         .bind(&tenant)
                         .bind(device);
                     tx.execute(update).await?;
                     let update = sql("UPDATE management_path SET heard_at = $1 WHERE tenant = $2 AND device = $3 \
-                         AND transport = $4 AND heard_at < $1 RETURNING node, disconnected_at")
+                         AND transport = $4 AND heard_at < $1 RETURNING node, disconnected_at, link")
                         .bind(at)
                         .bind(&tenant)
                         .bind(device)
@@ -147,7 +170,8 @@ impl Store {
                     let mut row = row.columns();
                     let (node, down): (Option<String>, Option<Timestamp>) = (row.take()?, row.take()?);
                     if node.is_none() && down.is_some_and(|down| down < at) {
-                        written_off.push(one);
+                        let link = row.take()?;
+                        written_off.push(LinkNumber { device, transport, link });
                     }
                 }
                 Ok(written_off)
@@ -156,64 +180,74 @@ impl Store {
         .await
     }
 
-    /// A node has these links, though nothing was heard over them: the connections are open, and their devices may say
-    /// nothing for as long as they like. None is written off then ([`Store::path_lapse`]); when its device was heard stays
-    /// as it is. One commit for all of them. Those that were written off: who has one says so ([`Store::path_relinked`]).
+    /// A node has these links at that time, though nothing was heard over them: the connections are open, and their devices
+    /// may say nothing for as long as they like. None is written off then ([`Store::path_lapse`]); when its device was
+    /// heard stays as it is. One commit for all of them. Nothing is said of newer links of the devices: those that have
+    /// one are over here, and those that were written off are taken back by who has them ([`Store::path_relinked`]).
     pub async fn path_held(
         &self,
         tenant: &TenantId,
         node: &NodeId,
-        held: Vec<Heard>,
-    ) -> Result<Vec<Heard>> {
+        held: Vec<LinkNumber>,
+        at: Timestamp,
+    ) -> Result<Astray> {
         let (tenant, node) = (tenant.clone(), node.clone());
         self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
-                let mut written_off = Vec::new();
+                let mut astray = Astray::default();
                 for one in held {
-                    let update = sql("UPDATE management_path SET heard_at = CASE WHEN node = $5 AND heard_at < $1 THEN $1 \
-                         ELSE heard_at END WHERE tenant = $2 AND device = $3 AND transport = $4 RETURNING node")
-                        .bind(one.at)
-                        .bind(&tenant)
-                        .bind(one.device)
-                        .bind(one.transport)
-                        .bind(node.as_str());
+                    let update = sql(
+                        "UPDATE management_path SET heard_at = CASE WHEN node = $5 AND link = $6 \
+                         AND heard_at < $1 THEN $1 ELSE heard_at END \
+                         WHERE tenant = $2 AND device = $3 AND transport = $4 RETURNING node, link",
+                    )
+                    .bind(at)
+                    .bind(&tenant)
+                    .bind(one.device)
+                    .bind(one.transport)
+                    .bind(node.as_str())
+                    .bind(one.link);
                     let Some(row) = tx.optional(update).await? else {
                         continue;
                     };
-                    let by: Option<String> = row.columns().take()?;
-                    if by.is_none() {
-                        written_off.push(one);
+                    let mut row = row.columns();
+                    let (by, link): (Option<String>, u64) = (row.take()?, row.take()?);
+                    match by {
+                        _ if link != one.link => astray.replaced.push(one),
+                        Some(by) if by != node.as_str() => astray.replaced.push(one),
+                        None => astray.written_off.push(one),
+                        Some(_) => {}
                     }
                 }
-                Ok(written_off)
+                Ok(astray)
             })
         })
         .await
     }
 
-    /// A node has a link that was written off, by another that did not know better, and heard its device since. The new
-    /// number of the link; `None`, and nothing changed, where the path has a link.
+    /// A node has a link though the last one was written off, that one, by another that did not know better: it heard its
+    /// device since, or it is that link. The new number of the link; `None`, and nothing changed, where the path has a
+    /// link, or had a newer one.
     pub async fn path_relinked(
         &self,
         tenant: &TenantId,
-        device: DeviceId,
-        transport: &str,
+        last: LinkNumber,
         node: &NodeId,
         at: Timestamp,
         events: Vec<Event>,
     ) -> Result<Option<u64>> {
-        let key = (tenant.clone(), transport.to_owned(), node.clone());
-        self.write(tenant, move |tx| {
+        let (tenant, node) = (tenant.clone(), node.clone());
+        self.write(&tenant.clone(), move |tx| {
             Box::pin(async move {
-                let (tenant, transport, node) = key;
                 let path = sql("UPDATE management_path SET node = $4, link = link + 1, connected_at = $5, \
                      heard_at = CASE WHEN heard_at > $5 THEN heard_at ELSE $5 END \
-                     WHERE tenant = $1 AND device = $2 AND transport = $3 AND node IS NULL RETURNING link")
+                     WHERE tenant = $1 AND device = $2 AND transport = $3 AND node IS NULL AND link = $6 RETURNING link")
                 .bind(&tenant)
-                .bind(device)
-                .bind(&transport)
+                .bind(last.device)
+                .bind(last.transport)
                 .bind(node.as_str())
-                .bind(at);
+                .bind(at)
+                .bind(last.link);
                 let Some(row) = tx.optional(path).await? else {
                     return Ok(None);
                 };
@@ -222,7 +256,7 @@ impl Store {
                 let update = sql("UPDATE device SET connected_at = CASE WHEN disconnected_at >= $3 THEN disconnected_at + 1 \
                      ELSE $3 END WHERE tenant = $1 AND id = $2")
                 .bind(&tenant)
-                .bind(device)
+                .bind(last.device)
                 .bind(at);
                 tx.execute(update).await?;
                 tx.append_all(events).await?;

@@ -79,7 +79,7 @@ pub use event::{EventFilter, EventHead, EventOrder, EventPage, EventRecord};
 pub use file::{FileFilter, FilePatch, FileRecord, NewFile};
 pub use idempotency::{Idempotency, IdempotencyKey, IdempotentAnswer};
 pub use identity::IdentityRecord;
-pub use lapse::{Heard, LostLinks};
+pub use lapse::{Astray, Heard, LinkNumber, LostLinks};
 pub use lease::{Claim, Due, OpenPlace, OperationSave};
 pub use login::{Returners, Returning};
 pub use management_session::{ManagementSession, SessionEntry, SessionFault, SessionTranscript};

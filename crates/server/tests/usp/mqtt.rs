@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use agent::{ControllerConfig, MemoryStorage, MqttConfig};
 use bytes::Bytes;
 use fleet::southbound::{Answer, ObjectSettings, Op, Setting};
-use fleet::{Fact, Notice};
+use fleet::{Fact, NodeId, Notice, Timestamp};
 use mtp::mqtt::{Connect, Packet, Pipe, Properties, Publish, Value, Version, code};
 use mtp::stream::Stream;
 use server::config::DeviceTls;
 use server::state::now;
 use store::testing::databases;
+use store::{PathEnd, PathLink};
 use usp::EndpointId;
 
 use crate::mosquitto::free;
@@ -366,18 +367,68 @@ async fn a_link_over_mqtt_3_1_1_is_there_in_silence_for_as_long_as_it_is_open() 
         let device = world.device(VICTIM).await;
         let (store, tenant) = (&world.store, &world.tenant);
         let path = async || store.path(tenant, device, "mqtt").await.unwrap().unwrap();
-        let held = until("its server says that it holds it", async || {
-            let record = store.device(tenant, device).await.unwrap();
-            let held = path().await.heard_at;
-            held.filter(|held| Some(*held) > record.device.evidence.heard_at)
-        })
-        .await;
+        let held_since = async |since: Option<Timestamp>| {
+            until("its server says that it holds it", async || {
+                let record = store.device(tenant, device).await.unwrap();
+                let held = path().await.heard_at;
+                let heard = record.device.evidence.heard_at.max(since);
+                held.filter(|held| Some(*held) > heard)
+            })
+            .await
+        };
+        let held = held_since(None).await;
         let lapse = async |since| store.path_lapse(tenant, since, now(), 10).await.unwrap();
         assert!(lapse(held).await.is_empty());
         // Another one did not know better.
         let far = now().plus(std::time::Duration::from_secs(60));
         assert_eq!(lapse(far).await, [device]);
         until("it is taken back", async || path().await.node).await;
+        held_since(path().await.connected_at).await;
+        world.shutdown.cancel();
+    }
+}
+
+/// Nothing says that the connection is dead: with this keep-alive nobody looks.
+#[tokio::test]
+async fn a_silent_link_is_over_where_it_is_held_once_its_device_has_come_to_another_server() {
+    for left in [false, true] {
+        let database = store::testing::sqlite().await.unwrap();
+        let world = World::with(database, |config, _| {
+            config.mqtt.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+            config.presence.silent_after_seconds = 1;
+        })
+        .await;
+        let mut pipe = quiet(&world, 0).await;
+        let device = world.device(VICTIM).await;
+        let (store, tenant) = (&world.store, &world.tenant);
+        let path = async || store.path(tenant, device, "mqtt").await.unwrap().unwrap();
+        let elsewhere = PathLink {
+            transport: "mqtt".to_owned(),
+            endpoint_id: VICTIM.to_owned(),
+            node: NodeId::parse("elsewhere").unwrap(),
+            peer: "192.0.2.7:1234".to_owned(),
+            authenticated_by: "setup_key".to_owned(),
+            setup_key: None,
+            info: serde_json::json!({}),
+            at: now(),
+        };
+        let link = store.path_connected(tenant, device, elsewhere, vec![]);
+        let link = link.await.unwrap();
+        if left {
+            let end = PathEnd {
+                transport: "mqtt".to_owned(),
+                link,
+                reason: "closed".to_owned(),
+                at: now(),
+                back_by: None,
+            };
+            let ended = store.path_disconnected(tenant, device, end, vec![]);
+            assert!(ended.await.unwrap());
+        }
+        // It is asked things until then. Whoever ends it has written down all there is to write.
+        while answer(&mut pipe).await.is_some() {}
+        let path = path().await;
+        assert_eq!((path.link, path.node.is_none()), (link, left));
         world.shutdown.cancel();
     }
 }

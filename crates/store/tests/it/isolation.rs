@@ -457,14 +457,14 @@ async fn intrude(store: &Store, me: &TenantId, of: &Rows) {
     assert!(!belongs.await.unwrap());
     let unfinished = store.path_unfinished_behind(me, ws, "north", 10).await;
     assert_eq!(unfinished.unwrap(), 0);
-    let held = store::Heard {
+    let held = store::LinkNumber {
         device: id,
         transport: ws,
-        at: far,
+        link: 1,
     };
-    let held = store.path_held(me, &node, vec![held]).await;
-    assert!(held.unwrap().is_empty());
-    let relinked = store.path_relinked(me, id, ws, &node, now, e()).await;
+    let astray = store.path_held(me, &node, vec![held], far).await;
+    assert_eq!(astray.unwrap(), store::Astray::default());
+    let relinked = store.path_relinked(me, held, &node, now, e()).await;
     assert_eq!(relinked.unwrap(), None);
     // What is known of it.
     assert!(store.model(me, "key").await.unwrap().is_none());

@@ -3,7 +3,9 @@
 use fleet::onboarding::TokenStatus;
 use fleet::{DeviceId, EventKind, NodeId};
 use store::path::{PathEnd, PathLink, PathPatch};
-use store::{DevicePatch, Error, EventFilter, EventOrder, Heard, LostLinks, Store};
+use store::{
+    Astray, DevicePatch, Error, EventFilter, EventOrder, Heard, LinkNumber, LostLinks, Store,
+};
 
 use crate::world::{NOW, at, event, hash, insert_device, tenant, worlds};
 
@@ -28,6 +30,14 @@ fn heard_over(transport: &'static str, device: DeviceId, seconds: i64) -> Heard 
         device,
         transport,
         at: at(seconds),
+    }
+}
+
+fn numbered(device: DeviceId, link: u64) -> LinkNumber {
+    LinkNumber {
+        device,
+        transport: WS,
+        link,
     }
 }
 
@@ -257,10 +267,9 @@ async fn a_link_of_which_nobody_has_heard_is_written_off_once_and_taken_back_by_
         }
         let hear = async |device, seconds| {
             let heard = heard_over(WS, device, seconds);
-            let written_off = store.path_heard(&tenant, vec![heard]).await.unwrap();
-            written_off.len()
+            store.path_heard(&tenant, vec![heard]).await.unwrap()
         };
-        assert_eq!(hear(heard, 5).await, 0);
+        assert_eq!(hear(heard, 5).await, []);
         let lapse = async || store.path_lapse(&tenant, at(4), at(10), 10).await.unwrap();
         assert_eq!(lapse().await, [unheard]);
         assert!(lapse().await.is_empty());
@@ -280,19 +289,20 @@ async fn a_link_of_which_nobody_has_heard_is_written_off_once_and_taken_back_by_
         let page = store.events(&tenant, EventOrder::After(0), &told, 10).await;
         assert_eq!(page.unwrap().events.len(), 1);
         // What was heard before that is no news; what is heard since is.
-        assert_eq!(hear(unheard, 9).await, 0);
-        assert_eq!(hear(unheard, 11).await, 1);
+        assert_eq!(hear(unheard, 9).await, []);
+        let last = numbered(unheard, 1);
+        assert_eq!(hear(unheard, 11).await, [last]);
         // As long as nobody has taken it back.
-        assert_eq!(hear(unheard, 12).await, 1);
+        assert_eq!(hear(unheard, 12).await, [last]);
         let node = NodeId::parse("n1").unwrap();
         let relink = async |seconds| {
-            let relinked = store.path_relinked(&tenant, unheard, WS, &node, at(seconds), vec![]);
+            let relinked = store.path_relinked(&tenant, last, &node, at(seconds), vec![]);
             relinked.await.unwrap()
         };
         assert_eq!(relink(10).await, Some(2));
         assert!(linked(unheard).await);
         assert_eq!(relink(11).await, None);
-        assert_eq!(hear(unheard, 13).await, 0);
+        assert_eq!(hear(unheard, 13).await, []);
     }
 }
 
@@ -303,25 +313,74 @@ async fn a_link_over_which_nothing_is_heard_is_there_for_as_long_as_a_node_says_
         let device = insert_device(store, &tenant, "S1").await;
         let made = store.path_connected(&tenant, device, link("n1", 1), vec![]);
         made.await.unwrap();
-        let held = async |node, seconds| {
-            let node = NodeId::parse(node).unwrap();
-            let held = vec![heard_over(WS, device, seconds)];
-            let written_off = store.path_held(&tenant, &node, held).await.unwrap();
-            written_off.len()
+        let node = |name| NodeId::parse(name).unwrap();
+        let held = async |name, seconds| {
+            let held = vec![numbered(device, 1)];
+            let astray = store
+                .path_held(&tenant, &node(name), held, at(seconds))
+                .await;
+            astray.unwrap()
         };
         let lapse = async |since| {
             let gone = store.path_lapse(&tenant, at(since), at(20), 10).await;
             gone.unwrap()
         };
-        assert_eq!(held("n1", 9).await, 0);
+        assert_eq!(held("n1", 9).await, Astray::default());
         assert!(lapse(9).await.is_empty());
         // Not by one that does not hold it; and the device is no less silent.
-        assert_eq!(held("n2", 12).await, 0);
+        assert_eq!(held("n2", 12).await.replaced, [numbered(device, 1)]);
         let record = store.device(&tenant, device).await.unwrap();
         assert_eq!(record.device.evidence.heard_at, Some(at(1)));
         assert_eq!(lapse(10).await, [device]);
         assert!(lapse(10).await.is_empty());
-        assert_eq!(held("n1", 13).await, 1);
+        // Who holds it takes it back.
+        let astray = held("n1", 13).await;
+        assert_eq!(astray.replaced, []);
+        let [last] = astray.written_off[..] else {
+            panic!("{astray:?}")
+        };
+        let node = node("n1");
+        let relinked = store.path_relinked(&tenant, last, &node, at(14), vec![]);
+        assert_eq!(relinked.await.unwrap(), Some(2));
+        let record = store.device(&tenant, device).await.unwrap();
+        assert!(record.device.evidence.linked());
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_still_holds_a_link_does_not_take_a_device_back_that_has_left_another_one() {
+    for db in worlds().await {
+        let (store, tenant) = (&db.store, tenant("acme"));
+        let device = insert_device(store, &tenant, "S1").await;
+        for (node, seconds) in [("n1", 1), ("n2", 2)] {
+            let made = store.path_connected(&tenant, device, link(node, seconds), vec![]);
+            made.await.unwrap();
+        }
+        let node = NodeId::parse("n1").unwrap();
+        let held = async |seconds| {
+            let held = vec![numbered(device, 1)];
+            let held = store.path_held(&tenant, &node, held, at(seconds));
+            held.await.unwrap()
+        };
+        let over = Astray {
+            replaced: vec![numbered(device, 1)],
+            ..Astray::default()
+        };
+        let path = async || store.path(&tenant, device, WS).await.unwrap().unwrap();
+        let before = path().await;
+        assert_eq!(held(5).await, over);
+        assert_eq!(path().await, before);
+        let ended = store.path_disconnected(&tenant, device, end(2, 6), vec![]);
+        assert!(ended.await.unwrap());
+        // It was in time for the one, and is late for the other.
+        let last = numbered(device, 1);
+        let relinked = store.path_relinked(&tenant, last, &node, at(7), vec![]);
+        assert_eq!(relinked.await.unwrap(), None);
+        assert_eq!(held(8).await, over);
+        let path = path().await;
+        assert_eq!((path.node, path.heard_at), (None, before.heard_at));
+        let record = store.device(&tenant, device).await.unwrap();
+        assert!(!record.device.evidence.linked());
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Entry<C> {
     silent: AtomicBool,
     /// See [`Self::whence`].
     broker: OnceLock<Box<str>>,
+    /// See [`Self::number`].
+    number: AtomicU64,
     /// Whoever asks has heard that.
     known: AtomicBool,
     /// See [`Self::session_context`], as bits.
@@ -121,6 +123,7 @@ impl<C> Entry<C> {
             told: AtomicI64::default(),
             silent: AtomicBool::default(),
             broker: OnceLock::new(),
+            number: AtomicU64::default(),
             known: AtomicBool::default(),
             context: AtomicU8::default(),
             proved: Mutex::default(),
@@ -243,6 +246,17 @@ impl<C> Entry<C> {
             Some(broker) => Peer::Behind(broker.to_string()),
             None => self.peer.into(),
         }
+    }
+
+    /// Its number in the store, which tells it from earlier and later links of the device over its transport; 0 before the
+    /// store knows it.
+    pub fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    /// See [`Self::number`].
+    pub fn set_number(&self, number: u64) {
+        self.number.store(number, Ordering::Relaxed);
     }
 
     /// Something is asked of the device.

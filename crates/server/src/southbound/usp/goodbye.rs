@@ -29,6 +29,8 @@ pub(super) enum End {
     Link(WireError),
     Unparsable(usp::Error),
     Replaced(Box<Replaced>),
+    /// The device has come to another server since: the connection is dead, and nobody has said so.
+    Elsewhere,
     Stop(Stop),
     NotStored(store::Error),
     /// What the device showed cannot be looked up.
@@ -191,6 +193,10 @@ impl Running {
                 let words = format!("another link of this device took over, from {}", by.peer);
                 (words, CloseCode::Normal, reason::REPLACED)
             }
+            End::Elsewhere => {
+                let words = "the device has connected to another server".to_owned();
+                (words, CloseCode::Normal, reason::REPLACED)
+            }
             End::Stop(Stop::Shutdown) => (
                 "the server was stopped".into(),
                 CloseCode::GoingAway,
@@ -269,7 +275,7 @@ impl Running {
         let still: Vec<&str> = others.iter().map(|link| link.transport).collect();
         let end = PathEnd {
             transport: self.link.transport().to_owned(),
-            link: self.number,
+            link: self.entry.number(),
             reason: words.to_owned(),
             at,
             back_by: comes_back(expected).then(|| at.plus(BOOT_WAIT_MAX)),

@@ -144,6 +144,10 @@ pub const HELD_EVERY: u32 = 6;
 /// whether it has said anything to what it was asked.
 pub const QUIET_LOOKS: u32 = 8;
 
+/// Links of which one write says that they were heard, or are held: the notifications of their tenant wait no longer than
+/// for that.
+pub const HEARD_AT_ONCE_MAX: usize = 250;
+
 /// How often values that notifications brought are written down: a burst of changes of one device
 /// becomes one rewriting of its documents.
 pub const VALUES_EVERY: Duration = Duration::from_millis(250);

@@ -39,8 +39,10 @@ pub enum Command {
     Ask(Box<Ask>),
     /// The device may have changed: look again.
     Refresh,
-    /// It was written off in the store, and was heard since.
-    Relink,
+    /// The link of this number was written off in the store; it is this one, or its device was heard since.
+    Relink(u64),
+    /// Where this link has this number: its device has come to another server since.
+    Elsewhere(u64),
     /// Onboarding came to its end.
     Worked(Box<onboarding::Ended>),
     /// The device is not onboarded over another of its links any more.
@@ -141,8 +143,6 @@ pub(super) struct Running {
     pub(super) work: Option<Box<Work>>,
     pub(super) link: Wire,
     pub(super) commands: mpsc::Receiver<Command>,
-    /// Number of the link in the store.
-    pub(super) number: u64,
     /// When the agent should have announced itself, and hear us; `None` once it has and does.
     silent_until: Option<Instant>,
     /// When something came last that does not prove that it is the agent's: no sign of life of it.
@@ -189,7 +189,6 @@ impl Running {
             work,
             link,
             commands,
-            number: settled.number,
             silent_until,
             unproved: None,
             announced: false,
@@ -251,7 +250,10 @@ impl Running {
                     Command::Job(job) => Box::pin(self.job(job)).await,
                     Command::Ask(ask) => self.asked(*ask),
                     Command::Refresh => self.refresh(),
-                    Command::Relink => Box::pin(self.relink()).await,
+                    Command::Relink(link) => Box::pin(self.relink(link)).await,
+                    Command::Elsewhere(link) if link == self.entry.number() => return End::Elsewhere,
+                    // It was taken back meanwhile, under a new number.
+                    Command::Elsewhere(_) => {}
                     Command::Turn => self.begin_work(),
                     Command::Worked(ended) => {
                         if ended.merged {

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use fleet::{DeviceId, Event, EventKind, TenantId, Timestamp};
 use serde_json::json;
-use store::{Heard, Redescribed, Store, ValueUpdate};
+use store::{Astray, Heard, LinkNumber, Redescribed, Store, ValueUpdate};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::adapter::Core;
-use super::limits::{HELD_EVERY, RECORD_RETRY, RECORD_TRIES, RECORDER_INBOX, VALUES_EVERY};
+use super::limits::{
+    HEARD_AT_ONCE_MAX, HELD_EVERY, RECORD_RETRY, RECORD_TRIES, RECORDER_INBOX, VALUES_EVERY,
+};
 use super::link::Command;
 use super::replay;
 use crate::state::now;
@@ -210,7 +212,7 @@ struct Written {
 }
 
 /// Writes down when devices were heard, and over what, as far as that has changed, and now and then of links that are open
-/// in silence that they are; a commit or two a tenant.
+/// in silence that they are; of [`HEARD_AT_ONCE_MAX`] in one commit.
 async fn hear(
     core: &Arc<Core>,
     store: &Store,
@@ -219,57 +221,199 @@ async fn hear(
 ) {
     let links = core.links.all();
     let mut fresh: HashMap<TenantId, Vec<Heard>> = HashMap::new();
-    let mut held: HashMap<TenantId, Vec<Heard>> = HashMap::new();
+    let mut held: HashMap<TenantId, Vec<LinkNumber>> = HashMap::new();
     let (clock, moment) = (Instant::now(), now());
     for link in &links {
         let (device, transport, heard) = (link.device, link.transport, link.heard());
         let before = written.get(&(device, transport));
-        let (told, at) = match before.filter(|before| before.heard == heard) {
-            None => (&mut fresh, heard),
+        match before.filter(|before| before.heard == heard) {
+            None => {
+                let at = heard;
+                let one = Heard {
+                    device,
+                    transport,
+                    at,
+                };
+                fresh.entry(link.tenant.clone()).or_default().push(one);
+            }
             Some(before) if link.may_be_silent() && before.at + held_every <= clock => {
-                (&mut held, moment)
+                let one = LinkNumber {
+                    device,
+                    transport,
+                    link: link.number(),
+                };
+                held.entry(link.tenant.clone()).or_default().push(one);
             }
             Some(_) => continue,
-        };
+        }
         written.insert((device, transport), Written { heard, at: clock });
-        let one = Heard {
-            device,
-            transport,
-            at,
-        };
-        told.entry(link.tenant.clone()).or_default().push(one);
     }
     if written.len() > 2 * links.len() + 64 {
         written.retain(|(device, transport), _| core.links.over(*device, transport).is_some());
     }
-    let fresh = fresh.into_iter().map(|(tenant, some)| (tenant, some, true));
-    let held = held.into_iter().map(|(tenant, some)| (tenant, some, false));
-    for (tenant, some, is_heard) in fresh.chain(held) {
-        let told = match is_heard {
-            true => store.path_heard(&tenant, some).await,
-            false => store.path_held(&tenant, &core.node, some).await,
-        };
-        match told {
-            Ok(written_off) => {
-                for lost in written_off {
-                    // One whose inbox is full is told the next time.
-                    if let Some(link) = core.links.over(lost.device, lost.transport) {
-                        let _ = link.inbox.try_send(Command::Relink);
-                    }
-                }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "when devices were last heard could not be written");
-                written.clear();
+    let mut known = true;
+    for (tenant, some) in &fresh {
+        for some in some.chunks(HEARD_AT_ONCE_MAX) {
+            let told = store.path_heard(tenant, some.to_vec()).await;
+            let told = told.map(|written_off| Astray {
+                written_off,
+                ..Astray::default()
+            });
+            if !tell(core, told) {
+                known = false;
+                break;
             }
         }
     }
+    for (tenant, some) in &held {
+        for some in some.chunks(HEARD_AT_ONCE_MAX) {
+            let told = store.path_held(tenant, &core.node, some.to_vec(), moment);
+            if !tell(core, told.await) {
+                known = false;
+                break;
+            }
+        }
+    }
+    if !known {
+        written.clear();
+    }
+}
+
+/// Tells links what became of them; false where that is not known.
+fn tell(core: &Core, astray: store::Result<Astray>) -> bool {
+    let astray = match astray {
+        Ok(astray) => astray,
+        Err(error) => {
+            tracing::warn!(%error, "when devices were last heard could not be written");
+            return false;
+        }
+    };
+    let written_off = astray.written_off.into_iter();
+    let written_off = written_off.map(|one| (one, Command::Relink(one.link)));
+    let replaced = astray.replaced.into_iter();
+    let replaced = replaced.map(|one| (one, Command::Elsewhere(one.link)));
+    for (one, command) in written_off.chain(replaced) {
+        // One whose inbox is full is told the next time.
+        if let Some(link) = core.links.over(one.device, one.transport) {
+            let _ = link.inbox.try_send(command);
+        }
+    }
+    true
 }
 
 #[cfg(test)]
 mod tests {
+    use fleet::NodeId;
+    use fleet::onboarding::Strength;
+    use store::{NewDevice, PathLink, TenantRecord, ValueSource};
+    use tokio_util::sync::CancellationToken;
+    use usp::EndpointId;
+
+    use super::super::WEBSOCKET;
+    use super::super::adapter::Ends;
+    use super::super::limits::Limits;
     use super::*;
-    use store::ValueSource;
+    use crate::secret;
+    use crate::southbound::registry::NewEntry;
+
+    /// A server of the tenant `acme`.
+    async fn core(store: &Store) -> Arc<Core> {
+        let record = TenantRecord {
+            id: TenantId::parse("acme").unwrap(),
+            name: "Acme".into(),
+            created_at: now(),
+            disabled_at: None,
+        };
+        store.tenant_insert(record, vec![]).await.unwrap();
+        let ends = Ends {
+            facts: mpsc::channel(10).0,
+            recorder: Recorder::new().0,
+            alive: mpsc::channel(1).0,
+        };
+        let core = Core::new(
+            store.clone(),
+            EndpointId::parse("self::server").unwrap(),
+            NodeId::parse("n1").unwrap(),
+            &crate::Config::default(),
+            Limits::default(),
+            ends,
+            CancellationToken::new(),
+        );
+        Arc::new(core.ok().unwrap())
+    }
+
+    /// A device with an open link, and what the link is told.
+    async fn linked(core: &Core, tenant: &TenantId) -> mpsc::Receiver<Command> {
+        let device = DeviceId::new(now(), secret::id_bits());
+        let new = NewDevice {
+            id: device,
+            name: String::new(),
+            tags: vec![],
+            protocol: "usp".into(),
+            description: Default::default(),
+            identities: vec![],
+            source: "device".into(),
+            onboarding: Default::default(),
+            created_at: now(),
+        };
+        core.store.device_insert(tenant, new, vec![]).await.unwrap();
+        let link = PathLink {
+            transport: WEBSOCKET.to_owned(),
+            endpoint_id: format!("proto::{device}"),
+            node: core.node.clone(),
+            peer: "192.0.2.7:1".to_owned(),
+            authenticated_by: "setup_key".to_owned(),
+            setup_key: None,
+            info: json!({}),
+            at: now(),
+        };
+        let number = core.store.path_connected(tenant, device, link, vec![]);
+        let number = number.await.unwrap();
+        let (inbox, told) = mpsc::channel(4);
+        let new = NewEntry {
+            tenant: tenant.clone(),
+            device,
+            transport: WEBSOCKET,
+            peer: "192.0.2.7:1".parse().unwrap(),
+            strength: Strength::SetupKey,
+            certificate: None,
+            inbox,
+        };
+        let entry = core.links.claim(new).ok().unwrap().entry;
+        entry.set_number(number);
+        told
+    }
+
+    /// `HEARD_AT_ONCE_MAX`
+    #[tokio::test]
+    async fn of_more_links_than_one_write_tells_of_each_hears_what_became_of_it() {
+        let db = store::testing::sqlite().await.unwrap();
+        let (store, core) = (&db.store, core(&db.store).await);
+        let tenant = TenantId::parse("acme").unwrap();
+        let links = (0..2 * HEARD_AT_ONCE_MAX + 1).map(|_| linked(&core, &tenant));
+        let mut told = futures_util::future::join_all(links).await;
+        let mut written = HashMap::new();
+        let every = Duration::ZERO;
+        hear(&core, store, &mut written, every).await;
+        assert!(told.iter_mut().all(|told| told.try_recv().is_err()));
+        // Another server writes all of them off, and then they are heard; and after that held.
+        let far = now().plus(Duration::from_secs(60));
+        let lapsed = store.path_lapse(&tenant, far, now(), told.len()).await;
+        assert_eq!(lapsed.unwrap().len(), told.len());
+        for link in core.links.all() {
+            link.hear(far);
+        }
+        hear(&core, store, &mut written, every).await;
+        let relink =
+            |told: &mut mpsc::Receiver<Command>| matches!(told.try_recv(), Ok(Command::Relink(1)));
+        assert!(told.iter_mut().all(relink));
+        core.links
+            .all()
+            .iter()
+            .for_each(|link| link.let_be_silent());
+        hear(&core, store, &mut written, every).await;
+        assert!(told.iter_mut().all(relink));
+    }
 
     fn update(forget: &[&str], values: &[(&str, &str)]) -> ValueUpdate {
         let values = values

@@ -10,7 +10,7 @@ use fleet::device::OnboardingState;
 use fleet::onboarding::{Refusal, Strength, Who};
 use fleet::{DeviceId, Event, EventKind, Fact, Protocol, TenantId, Timestamp};
 use serde_json::json;
-use store::{DevicePatch, PathLink};
+use store::{DevicePatch, LinkNumber, PathLink};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Entry;
@@ -27,8 +27,6 @@ use crate::state::now;
 pub struct Settled {
     /// Its place.
     pub entry: Arc<Entry>,
-    /// Its number in the store.
-    pub number: u64,
     /// The device was not onboarded completely yet.
     pub unfinished: bool,
 }
@@ -134,6 +132,7 @@ pub async fn settle(
         core.links.leave(&claimed.entry);
     }
     let (number, unfinished) = connected?;
+    claimed.entry.set_number(number);
     if let Some(certificate) = &ticket.certificate
         && let Err(error) = issued::used(&core.store, certificate, device).await
     {
@@ -141,7 +140,6 @@ pub async fn settle(
     }
     Ok(Settled {
         entry: claimed.entry,
-        number,
         unfinished,
     })
 }
@@ -189,26 +187,28 @@ impl Running {
 }
 
 impl Running {
-    /// Another server has written this link off, as it did not hear the device, or heard nothing of this server.
-    pub(super) async fn relink(&mut self) {
+    /// The link of this number was written off, by another server that did not hear the device, or heard nothing of this
+    /// one.
+    pub(super) async fn relink(&mut self, link: u64) {
         if !self.is_open() || !self.core.links.holds(&self.entry) {
             return;
         }
         let (core, entry) = (&self.core, &self.entry);
         let (tenant, device) = (&entry.tenant, entry.device);
+        let last = LinkNumber {
+            device,
+            transport: entry.transport,
+            link,
+        };
         let event = event(tenant, device, EventKind::DeviceConnected).data(json!({
             "transport": entry.transport, "peer": entry.whence().to_string(), "credential": named(entry.strength),
         }));
-        let relinked = core.store.path_relinked(
-            tenant,
-            device,
-            entry.transport,
-            &core.node,
-            now(),
-            vec![event],
-        );
+        let relinked = core
+            .store
+            .path_relinked(tenant, last, &core.node, now(), vec![event]);
         match relinked.await {
-            Ok(number) => self.number = number.unwrap_or(self.number),
+            Ok(Some(number)) => entry.set_number(number),
+            Ok(None) => {}
             // It is told again when the device is heard the next time.
             Err(error) => {
                 tracing::warn!(%error, %device, "that a device is connected could not be written");

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use broker::{TooLarge, Wrong};
 use bytes::Bytes;
-use mtp::mqtt::code;
+use mtp::mqtt::{Version, code};
 use mtp::ws::{CloseCode, reason};
 use usp::controller;
 
@@ -137,9 +137,9 @@ impl Wire {
     }
 
     /// The device may be silent for longer than it is believed to be there: a client of MQTT 3.1.1 says itself how long,
-    /// or that nobody is to look.
+    /// or that nobody is to look. One of MQTT 5 is told how long it may be.
     pub fn may_be_silent(&self) -> bool {
-        matches!(self, Self::Mqtt(_))
+        matches!(self, Self::Mqtt(link) if link.version() == Version::V311)
     }
 
     /// Other servers hear the device, too.
