@@ -162,8 +162,12 @@ fn view(
     let heard = match (path.expected_by, live) {
         (Some(_), _) => path.heard_at,
         (None, Some(link)) => Some(link.heard).max(path.connected_at),
-        // Another server holds it, and writes down when it hears the device over it.
-        (None, None) if path.heard_at.is_some() => path.heard_at.max(path.connected_at),
+        // Another server holds it, and writes down when it hears the device over it; where that is later than the device
+        // was heard at all, it says that the connection is open in silence.
+        (None, None) if path.heard_at.is_some() => {
+            let heard = path.heard_at.min(evidence.heard_at);
+            heard.max(path.connected_at)
+        }
         // What was heard came by another one.
         (None, None) if !open && !all.is_empty() => path.connected_at,
         (None, None) => evidence.heard_at.max(path.connected_at),

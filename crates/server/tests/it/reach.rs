@@ -1,8 +1,15 @@
-//! How a TR-069 device can be asked to come, as people read it: what it told and cannot be used is said to be so.
+//! How a device can be reached, as people read it: of a TR-069 device what it told and cannot be used is said to be so,
+//! and of a connection at another server when the device was heard over it.
 
+use std::time::Duration;
+
+use fleet::{DeviceId, NodeId};
 use reqwest::Method;
 use serde_json::{Value, json};
+use server::state::now;
+use store::{Heard, LinkNumber, PathLink};
 
+use crate::one_device::tenant;
 use crate::raw::Cpe;
 use crate::world::{until, worlds};
 
@@ -54,5 +61,61 @@ async fn a_url_that_cannot_be_used_is_told_with_the_reason_and_nothing_is_promis
             })
             .await;
         }
+    }
+}
+
+/// An MQTT connection, for which its server says now and then that it is open, however long the device is silent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn that_another_server_holds_a_connection_is_not_shown_as_a_device_that_was_heard() {
+    for world in worlds().await {
+        let device: DeviceId = world.device("proto::HELD").await.parse().unwrap();
+        let (store, tenant) = (world.store(), tenant());
+        let node = NodeId::parse("elsewhere").unwrap();
+        let (transport, connected) = ("mqtt", now());
+        let link = PathLink {
+            transport: transport.to_owned(),
+            endpoint_id: "proto::HELD".to_owned(),
+            node: node.clone(),
+            peer: "192.0.2.7:1234".to_owned(),
+            authenticated_by: "setup_key".to_owned(),
+            setup_key: None,
+            info: json!({}),
+            at: connected,
+        };
+        let link = store.path_connected(&tenant, device, link, vec![]);
+        let link = link.await.unwrap();
+        let shown = async || {
+            let reach = world.read(&format!("/api/v1/devices/{device}/reach")).await;
+            let paths = reach["paths"].as_array().unwrap().clone();
+            let path = paths.into_iter().find(|path| path["transport"] == "mqtt");
+            let path = path.unwrap();
+            (path["evidence_at"].clone(), path["evidence_source"].clone())
+        };
+        let before = shown().await;
+        assert_eq!(before.1, "connected");
+        let hold = async |seconds| {
+            let held = LinkNumber {
+                device,
+                transport,
+                link,
+            };
+            let at = connected.plus(Duration::from_secs(seconds));
+            let astray = store.path_held(&tenant, &node, vec![held], at).await;
+            assert_eq!(astray.unwrap(), store::Astray::default());
+            let path = store.path(&tenant, device, transport).await.unwrap();
+            assert_eq!(path.unwrap().heard_at, Some(at));
+        };
+        hold(60).await;
+        assert_eq!(shown().await, before);
+        let heard = Heard {
+            device,
+            transport,
+            at: connected.plus(Duration::from_secs(90)),
+        };
+        store.path_heard(&tenant, vec![heard]).await.unwrap();
+        let heard = shown().await;
+        assert!(heard.0 != before.0 && heard.1 == "message or pong");
+        hold(120).await;
+        assert_eq!(shown().await, heard);
     }
 }
