@@ -59,12 +59,12 @@ pub async fn used(
     Ok(paths)
 }
 
-/// Whether a device has come over a path, or comes just now, or has a credential for it.
+/// Whether a device has come over a path, or comes just now, or has a credential that opens it.
 pub fn is_used(path: &PathRecord) -> bool {
     path.connected_at.is_some()
         || path.setup_key.is_some()
         || path.has_current
-        || path.pending_at.is_some()
+        || path.pending_at.is_some() && !path.certificate_required
 }
 
 /// What an endpoint id says of the serial number, as far as nobody is known by it: with that a device is registered that

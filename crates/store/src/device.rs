@@ -1,6 +1,8 @@
 //! Devices and what the list shows of them. What they are known by is in `identity`, how they are reached in `path`,
 //! how the list is filtered and paged in `device_list`.
 
+use std::net::{IpAddr, SocketAddr};
+
 use fleet::device::{Description, OnboardingState};
 use fleet::presence::Evidence;
 use fleet::{
@@ -113,10 +115,11 @@ impl DeviceRecord {
     }
 }
 
-/// An address without its port.
+/// An address without its port; empty for what is none, as the words for one that is not known.
 pub(crate) fn ip_of(address: &str) -> String {
-    let socket = address.parse::<std::net::SocketAddr>();
-    socket.map_or_else(|_| address.to_owned(), |socket| socket.ip().to_string())
+    let socket = address.parse::<SocketAddr>().map(|socket| socket.ip());
+    let ip = socket.or_else(|_| address.parse::<IpAddr>());
+    ip.map_or_else(|_| String::new(), |ip| ip.to_string())
 }
 
 /// What may be changed about a device; `None` leaves it.

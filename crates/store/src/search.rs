@@ -184,6 +184,9 @@ pub(crate) async fn came_from(
     address: &str,
 ) -> Result<()> {
     let ip = ip_of(address);
+    if ip.is_empty() && ip_of(before).is_empty() {
+        return Ok(());
+    }
     let term = parts(&cut(&ip)).pop().unwrap_or_default();
     let known =
         sql("SELECT 1 AS one FROM device_term WHERE tenant = $1 AND device = $2 AND term = $3")

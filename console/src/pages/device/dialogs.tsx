@@ -60,8 +60,7 @@ function Reboot({ device, onClose }: Dialog) {
     <Confirm title={t.device.rebootTitle} verb={t.device.reboot} danger busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={onClose}>
       <p><strong>{device.name}</strong></p>
       <p>{t.device.rebootDetail}</p>
-      <Waits device={device} />
-      {seen.data?.warnings.map((warning) => <Note key={warning} tone="warn">{warning}</Note>)}
+      {seen.data ? seen.data.warnings.map((warning) => <Note key={warning} tone="warn">{warning}</Note>) : <Waits device={device} />}
     </Confirm>
   );
 }

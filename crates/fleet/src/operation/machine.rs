@@ -98,7 +98,7 @@ impl Operation {
             self.progress.attempts = 0;
         }
         // Whether it left before a crash cannot be known; asked twice it does the same.
-        self.progress.cancel_sent = false;
+        self.progress.cancel_sent = self.progress.cancel_heard;
         self.outcome.cause = None;
     }
 
@@ -167,8 +167,7 @@ impl Operation {
             // It would be sent again only to be sure.
             let why = "stopped after it was sent and before an answer came";
             self.finish(OperationState::Unconfirmed, Some(why), now);
-        } else if self.progress.phase == Phase::Await && self.progress.rows.is_empty() {
-            // The device took it, and has nothing by which it could be asked to stop it.
+        } else if self.waits_without_rows() {
             self.give_up(now);
         }
     }
@@ -183,7 +182,9 @@ impl Operation {
         let stopped = self.progress.given_up.is_some_and(|at| at <= now);
         let why = match (untouched, stopped) {
             (true, _) => "its time ran out before it was sent",
-            (_, true) => "somebody stopped it; the device did not, and may carry it out yet",
+            (_, true) => {
+                "somebody stopped it; whether the device did is not known, and it may carry it out yet"
+            }
             _ => "it was sent, and its time ran out before it could be confirmed",
         };
         let state = match untouched {
@@ -222,7 +223,7 @@ impl Operation {
         if self.state.is_final() {
             return Step::Finished;
         }
-        if let Some(step) = self.cancel_running() {
+        if let Some(step) = self.cancel_running(now) {
             return step;
         }
         if let Some(at) = self.progress.not_before.filter(|at| *at > now) {
@@ -346,7 +347,7 @@ impl Operation {
         self.progress.attempts += 1;
         self.outcome.cause = Some(reason.to_owned());
         // It may be the question to stop that was lost.
-        self.progress.cancel_sent = false;
+        self.progress.cancel_sent = self.progress.cancel_heard;
         if self.progress.attempts < limits::ATTEMPTS_MAX {
             self.progress.not_before = Some(now.plus(retry_delay(self.progress.attempts)));
             return;

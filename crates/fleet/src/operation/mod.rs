@@ -273,6 +273,9 @@ pub struct Progress {
     /// The device was asked to cancel the running command.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_sent: bool,
+    /// It has answered that, one way or the other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_heard: bool,
     /// Somebody stopped it and the device does not: until when its end is still waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_up: Option<Timestamp>,

@@ -96,10 +96,17 @@ impl Operation {
             .any(|p| p.path == command && p.state != OutcomeState::Unknown)
     }
 
+    /// It was sent, and there is no row that tells of it: the device has nothing by which it could be asked to stop it.
+    pub(super) fn waits_without_rows(&self) -> bool {
+        matches!(self.progress.phase, Phase::Await | Phase::Reconcile)
+            && self.progress.rows.is_empty()
+    }
+
     /// Stops a running command where the device knows how; asked again when that got lost.
-    pub(super) fn cancel_running(&mut self) -> Option<Step> {
-        if !self.progress.cancel || self.progress.cancel_sent || self.progress.phase != Phase::Await
-        {
+    pub(super) fn cancel_running(&mut self, now: Timestamp) -> Option<Step> {
+        let lost = self.progress.attempts > 0 && self.progress.not_before > Some(now);
+        let asked = !self.progress.cancel || self.progress.cancel_sent;
+        if asked || lost || self.progress.phase != Phase::Await {
             return None;
         }
         let row = self.progress.rows.first()?;
@@ -115,6 +122,7 @@ impl Operation {
 
     /// What the device refuses to stop keeps nothing else waiting; its end may be on its way.
     pub(super) fn cancel_answered(&mut self, results: &[CommandResult], now: Timestamp) {
+        self.progress.cancel_heard = true;
         let refused = |one: &CommandResult| matches!(one.outcome, CommandOutcome::Failed { .. });
         if results.iter().any(refused) {
             self.give_up(now);
@@ -140,7 +148,8 @@ impl Operation {
 
     /// The device refuses to show the rows, or to stop the command.
     pub(super) fn rows_refused(&mut self, now: Timestamp) {
-        if self.progress.cancel_sent {
+        if self.progress.cancel_sent && !self.progress.cancel_heard {
+            self.progress.cancel_heard = true;
             self.give_up(now);
         }
         self.request_rows(&[], now);

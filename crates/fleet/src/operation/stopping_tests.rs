@@ -67,32 +67,46 @@ fn a_command_that_the_device_refuses_to_stop_is_given_up_unless_its_end_comes_at
 
 #[test]
 fn a_start_that_never_comes_keeps_nothing_waiting_once_somebody_stopped_it() {
-    let mut op = operate("Device.Reboot()");
-    let done = CommandOutcome::Done {
-        outputs: BTreeMap::new(),
-    };
-    op.step(ran("Device.Reboot()", done), at(3));
-    assert_eq!(op.state, OperationState::Verifying);
-    // Nobody works on it: the device is away.
-    op.cancel(at(5));
-    assert_eq!(op.due(), at(5).plus(limits::AWAIT_GRACE));
-    op.expire(op.due());
-    assert_eq!(op.state, OperationState::Unconfirmed);
-    assert!(op.outcome.cause.unwrap().contains("may carry it out yet"));
+    for answered in [true, false] {
+        let mut op = operate("Device.Reboot()");
+        let done = CommandOutcome::Done {
+            outputs: BTreeMap::new(),
+        };
+        match answered {
+            true => op.step(ran("Device.Reboot()", done), at(3)),
+            false => op.step(lost(), at(3)),
+        };
+        // Nobody works on it: the device is away.
+        op.pause("the device went away");
+        op.cancel(at(5));
+        assert_eq!(op.due(), at(5).plus(limits::AWAIT_GRACE), "{answered}");
+        op.expire(op.due());
+        assert_eq!(op.state, OperationState::Unconfirmed);
+        assert!(op.outcome.cause.unwrap().contains("may carry it out yet"));
+    }
 }
 
 #[test]
-fn the_question_to_stop_is_asked_again_when_it_was_lost() {
-    let mut op = accepted();
+fn the_question_to_stop_is_asked_again_when_it_was_lost_and_not_once_it_was_answered() {
     let asks = |step: &Step| matches!(step, Step::SaveThenSend(Op::Operate { .. }));
-    let mut step = op.step(Input::Cancel, at(5));
-    for time in 6.. {
-        if op.state.is_final() {
-            break;
-        }
-        assert!(asks(&step), "{step:?}");
-        assert!(time < 6 + i64::from(limits::ATTEMPTS_MAX));
-        step = op.step(lost(), at(time));
+    let mut op = accepted();
+    assert!(asks(&op.step(Input::Cancel, at(5))));
+    let mut time = 6;
+    for _ in 1..limits::ATTEMPTS_MAX {
+        assert!(matches!(op.step(lost(), at(time)), Step::Wait(_)));
+        time += 100;
+        assert!(asks(&op.step(Input::Proceed, at(time))));
     }
+    op.step(lost(), at(time));
     assert_eq!(op.state, OperationState::Unconfirmed);
+    // It was answered, and then a look at the row was lost.
+    let mut op = accepted();
+    op.step(Input::Cancel, at(5));
+    let done = CommandOutcome::Done {
+        outputs: BTreeMap::new(),
+    };
+    op.step(ran("Device.LocalAgent.Request.4.Cancel()", done), at(6));
+    op.step(lost(), at(40));
+    assert!(!asks(&op.step(Input::Proceed, at(200))));
+    assert!(!asks(&op.step(Input::Claimed(&[]), at(300))));
 }

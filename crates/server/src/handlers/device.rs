@@ -301,14 +301,23 @@ pub async fn update(
     let endpoint_id = path.map_or(record.endpoint_id, |path| path.endpoint_id.clone());
     let was = crate::matching::requires_certificate(&paths);
     let required = body.certificate_required.unwrap_or(was);
+    let on_all = paths
+        .iter()
+        .all(|path| path.certificate_required == required);
+    let rerequired = body.certificate_required.is_some() && (required != was || !on_all);
+    // One that is dialled may have another way, which requires one.
+    let guarded = match rerequired {
+        true => required,
+        false => path.is_some_and(|path| path.certificate_required),
+    };
     let dialled = dial_url.as_ref().unwrap_or(&url_was).is_some();
     // What is as it was needs no look: the configuration may be another by now.
-    if (required && !was) || matches!(dial_url, Some(Some(_))) {
+    if (required && rerequired) || matches!(dial_url, Some(Some(_))) {
         let mut came = paths.iter().filter(|path| path.connected_at.is_some());
         let usp = came.clone().any(|path| path.transport != CWMP);
         let cwmp = came.any(|path| path.transport == CWMP);
         let speaks = (usp || cwmp).then_some((usp, cwmp));
-        certificate::check_required(&mut checks, &state, required, dialled, speaks);
+        certificate::check_required(&mut checks, &state, guarded, dialled, speaks);
     }
     if matches!(dial_url, Some(Some(_))) && endpoint_id.is_empty() {
         checks.add(
@@ -327,25 +336,9 @@ pub async fn update(
     if let Some(url) = &dial_url {
         data.insert("dial_url".to_owned(), url.clone().into());
     }
-    let on_all = paths
-        .iter()
-        .all(|path| path.certificate_required == required);
-    let rerequired = body.certificate_required.is_some() && (required != was || !on_all);
     if rerequired {
         data.insert("certificate_required".to_owned(), required.into());
     }
-    if data.is_empty() {
-        return detail(&state, &caller, id).await.map(Json);
-    }
-    let event = caller
-        .event(EventKind::DeviceUpdated)
-        .device(id)
-        .data(data.into());
-    let patch = StorePatch {
-        name,
-        tags,
-        ..StorePatch::default()
-    };
     let redialled = dial_url.as_ref().is_some_and(|url| *url != url_was);
     let reach = PathPatch {
         transport: WEBSOCKET.to_owned(),
@@ -353,11 +346,23 @@ pub async fn update(
         dial_url,
         certificate_required: rerequired.then_some(required),
     };
-    state
-        .store
-        .device_revise(tenant, id, patch, reach, now(), vec![event])
-        .await?;
-    if required && rerequired {
+    let patch = StorePatch {
+        name,
+        tags,
+        ..StorePatch::default()
+    };
+    if !data.is_empty() {
+        let event = caller
+            .event(EventKind::DeviceUpdated)
+            .device(id)
+            .data(data.into());
+        state
+            .store
+            .device_revise(tenant, id, patch, reach, now(), vec![event])
+            .await?;
+    }
+    // Each time that it is asked for: what was done before may have been half of it.
+    if body.certificate_required == Some(true) {
         let serials = crate::matching::serials(&state.store, tenant, &endpoint_id).await?;
         identified::attach(&state, &caller, id, serials).await?;
     }
@@ -414,7 +419,7 @@ fn main_path(paths: &[PathRecord]) -> Option<PathRecord> {
     let usp = || paths.iter().find(|path| path.transport != CWMP);
     let path = websocket.or_else(usp).or(paths.first())?;
     Some(PathRecord {
-        certificate_required: crate::matching::requires_certificate(paths),
+        certificate_required: paths.iter().all(|path| path.certificate_required),
         ..path.clone()
     })
 }

@@ -21,6 +21,9 @@ use fleet::{DeviceId, EventKind, MatchId, TenantId};
 use serde_json::json;
 use store::{CertificateFilter, DeviceRecord, MatchRecord, Split};
 
+/// Certificates of a device that are looked at, newest first.
+const ISSUED_READ: usize = 100;
+
 /// Those that wait for a person.
 pub async fn list(
     Extract(state): Extract<State>,
@@ -163,9 +166,9 @@ pub async fn split(
             Some(format!("is not one of its paths: {}", names.join(", ")))
         }
         true if paths.len() == 1 => Some("is the only path it has".to_owned()),
-        true if body.transport == cwmp::TRANSPORT && proved_by_its_own(&state, tenant, device, &paths).await? => Some(
-            "is opened by a certificate that was issued for this device, with which it would be this one again: \
-             revoke that one first"
+        true if proved_by_its_own(&state, tenant, device, &paths).await? => Some(
+            "cannot be split off: the device comes over TR-069 with a certificate that was issued for its endpoint id, \
+             and would bring both together again; revoke that one first"
                 .to_owned(),
         ),
         true => None,
@@ -233,11 +236,12 @@ async fn proved_by_its_own(
         revoked: Some(false),
         ..CertificateFilter::default()
     };
-    let issued = state
-        .store
-        .certificate_list(tenant, &filter, None, 1)
+    let store = &state.store;
+    let issued = store
+        .certificate_list(tenant, &filter, None, ISSUED_READ)
         .await?;
-    Ok(!issued.is_empty())
+    let at = now();
+    Ok(issued.iter().any(|one| one.certificate.not_after > at))
 }
 
 fn view(found: MatchRecord, device: &DeviceRecord, other: &DeviceRecord) -> DeviceMatch {

@@ -7,6 +7,7 @@ use crate::auth::Caller;
 use crate::http::extract::Id;
 use crate::problem::Result;
 use crate::seam::{LivePath, Way};
+use crate::southbound::refusal::Peer;
 use crate::state::{State, now};
 use api::device::PresenceWord;
 use api::doctor::Refusal;
@@ -201,7 +202,7 @@ fn view(
         disconnect_reason: some(&path.disconnect_reason).filter(|_| !open),
         // Our own way to the broker says nothing of the device's.
         peer: match broker {
-            Some(broker) => Some(format!("the broker {broker} (address not known)")),
+            Some(broker) => Some(Peer::Behind(broker.to_owned()).to_string()),
             None => some(&path.peer),
         },
         used: live.map(|link| is_used(&all, link)),

@@ -11,7 +11,7 @@ pub mod cwmp;
 pub(crate) mod issued;
 pub mod limits;
 mod log_room;
-mod refusal;
+pub(crate) mod refusal;
 mod register;
 mod registry;
 mod slots;

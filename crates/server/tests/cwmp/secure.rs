@@ -240,6 +240,28 @@ async fn a_device_registered_by_its_name_in_usp_comes_with_a_certificate_that_na
     world.refused("certificate_required").await;
 }
 
+/// What it was registered with before does not open it any more.
+#[tokio::test]
+async fn where_a_certificate_is_required_later_who_tells_the_serial_number_is_refused() {
+    let authority = Authority::new();
+    let world = secured(&authority).await;
+    let device = expected(&world, "os::00256D-S6", false).await;
+    let reach = store::PathPatch {
+        transport: "websocket".to_owned(),
+        certificate_required: Some(true),
+        ..Default::default()
+    };
+    let (store, tenant) = (&world.store, &world.tenant);
+    let revised = store.device_revise(tenant, device, Default::default(), reach, now(), vec![]);
+    revised.await.unwrap();
+    let serial = Identity::of_endpoint("os::00256D-S6");
+    let by = "operator".to_owned();
+    let attached = store.identity_attach(tenant, device, serial, by, now(), vec![]);
+    assert!(attached.await.unwrap().is_empty());
+    assert_eq!(world.cpe("S6").await.come().await.status, 403);
+    world.refused("certificate_required").await;
+}
+
 /// A certificate names one box, and one of another product class may have the same serial number.
 #[tokio::test]
 async fn a_certificate_opens_no_device_of_another_product_class_with_the_same_serial_number() {
@@ -301,6 +323,16 @@ async fn a_certificate_that_was_issued_here_for_a_device_opens_that_one_whoever_
         assert_eq!(world.path(other).await.authenticated_by, "certificate");
     }
     assert_eq!(world.path(device).await.authenticated_by, "setup_key");
+    // A person is told of the two; once the other one is gone it has its names.
+    let (store, tenant) = (&world.store, &world.tenant);
+    let waiting = store.match_list(tenant, false, None, 10).await.unwrap();
+    assert_eq!(waiting.len(), 1, "{waiting:?}");
+    let removed = store.device_delete(tenant, device, Default::default(), vec![]);
+    removed.await.unwrap();
+    let wire = connect(&world, &authority.file(), Some(&own)).await;
+    let informed = wire.unwrap().post("/cwmp/acme", &[], &inform).await;
+    assert_eq!(informed.status, 200, "{}", informed.text());
+    assert_eq!(world.device("Box", "S1").await, other);
 }
 
 #[tokio::test]

@@ -113,10 +113,12 @@ async fn a_cpe_that_comes_with_the_certificate_of_the_device_is_not_split_from_i
         let (store, tenant) = (world.store(), tenant());
         store.device_visited(&tenant, vec![visit]).await.unwrap();
         let split = format!("/api/v1/devices/{usp}/split");
-        let refused = world.post(&split, json!({"transport": "cwmp"})).await;
-        assert_eq!(refused.status(), 422);
-        let words = refused.text().await.unwrap();
-        assert!(words.contains("revoke that one first"), "{words}");
+        for transport in ["cwmp", "websocket"] {
+            let refused = world.post(&split, json!({"transport": transport})).await;
+            assert_eq!(refused.status(), 422);
+            let words = refused.text().await.unwrap();
+            assert!(words.contains("revoke that one first"), "{words}");
+        }
         let revoke = format!("/api/v1/certificates/{certificate}/revoke");
         let revoked = world.post(&revoke, json!({"reason": "split"})).await;
         assert_eq!(revoked.status(), 200);

@@ -303,6 +303,10 @@ async fn where_a_device_behind_a_broker_is_and_whether_it_speaks_encrypted_is_no
     );
     let events = read("events?kind=device.connected").await;
     assert_eq!(events["items"][0]["data"]["peer"], north, "{events}");
+    // These words are no address, and nothing by which a device is looked for.
+    let (all, named) = (read("devices").await, read("devices?q=north").await);
+    assert_eq!(all["items"][0]["ip"], serde_json::Value::Null, "{all}");
+    assert_eq!(named["items"].as_array().unwrap().len(), 0, "{named}");
     agent.stop().await;
 }
 

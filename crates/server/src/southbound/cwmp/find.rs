@@ -13,6 +13,7 @@ use super::TRANSPORT;
 use super::admission::Turned;
 use super::core::Core;
 use super::door::Proof;
+use super::join;
 use super::name;
 use crate::matching::{self, Arrival, Terms};
 use crate::southbound::admission;
@@ -61,8 +62,12 @@ pub async fn find(
 ) -> Result<Found, Turned> {
     let store = &core.store;
     let (name, identities) = (name::of(cpe), name::identities(cpe));
+    let issued = certified.device.filter(|_| certified.names);
     // Its own credential, and the name under which it came with it the last time.
-    if let Some(seen) = proof.seen().filter(|seen| seen.path.endpoint_id == name) {
+    let is_own = |seen: &&store::Returning| {
+        seen.path.endpoint_id == name && issued.is_none_or(|device| device == seen.path.device)
+    };
+    if let Some(seen) = proof.seen().filter(is_own) {
         return Ok(Found {
             known: Some(admission::known(seen.path.device, Some(&seen.path))),
             path: Some(seen.path.clone()),
@@ -70,8 +75,11 @@ pub async fn find(
         });
     }
     // Its certificate was issued here for this device, whoever else has taken its name meanwhile.
-    if let Some(device) = certified.device.filter(|_| certified.names) {
+    if let Some(device) = issued {
         let path = store.path(tenant, device, TRANSPORT).await?;
+        if path.is_some() {
+            join::know(store, tenant, device, cpe).await?;
+        }
         let by = Identity::endpoint(certified.endpoint);
         return same(store, tenant, device, path, by).await;
     }

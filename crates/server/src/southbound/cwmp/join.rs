@@ -3,11 +3,12 @@
 
 use ::cwmp::rpc::DeviceId as Cpe;
 use fleet::onboarding::Known;
-use fleet::{Event, EventKind, Identity, TenantId};
+use fleet::{DeviceId, Event, EventKind, Identity, IdentityKind, TenantId};
 use serde_json::json;
 use store::{PathSetup, Store};
 
 use super::{TRANSPORT, name};
+use crate::matching;
 use crate::state::now;
 
 /// Notes that it does: it has its name there from now on, and comes over both. Where a certificate is required of it,
@@ -20,7 +21,6 @@ pub async fn join(
     cpe: &Cpe,
 ) -> store::Result<()> {
     let device = known.device;
-    let identities = name::identities(cpe);
     let event = Event::new(tenant.clone(), now(), EventKind::DeviceMerged)
         .device(device)
         .data(json!({
@@ -31,10 +31,7 @@ pub async fn join(
     store
         .device_speaks(tenant, device, "cwmp", vec![event])
         .await?;
-    let source = "device".to_owned();
-    store
-        .identity_attach(tenant, device, identities, source, now(), Vec::new())
-        .await?;
+    know(store, tenant, device, cpe).await?;
     // Last: where there is a path, all of this has been done.
     if known.certificate_required {
         let setup = PathSetup {
@@ -44,6 +41,33 @@ pub async fn join(
             certificate_required: true,
         };
         store.path_expect(tenant, device, setup).await?;
+    }
+    Ok(())
+}
+
+/// Remembers the names that it tells, where it is not known by them. One by which another device is known stays with
+/// that; a person is told of the two, and may remove the one that it is not.
+pub async fn know(
+    store: &Store,
+    tenant: &TenantId,
+    device: DeviceId,
+    cpe: &Cpe,
+) -> store::Result<()> {
+    let known = store.identity_list(tenant, device).await?;
+    let is_new = |name: &Identity| known.iter().all(|one| one.identity != *name);
+    let names: Vec<Identity> = name::identities(cpe).into_iter().filter(is_new).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let source = "device".to_owned();
+    let taken = store
+        .identity_attach(tenant, device, names, source, now(), Vec::new())
+        .await?;
+    let other = taken
+        .iter()
+        .find(|one| one.identity.kind == IdentityKind::CwmpDevice);
+    if let Some(other) = other {
+        matching::suggest(store, tenant, other.device, device, &other.identity).await?;
     }
     Ok(())
 }

@@ -336,7 +336,7 @@ impl Running {
             End::Complete => "the session came to its end".to_owned(),
             End::Silence if self.is_lost_behind_proxy() => {
                 format!(
-                    "nothing came after its Inform that could be told to be its: it has sent no cookie back, and {PORT_NOT_TOLD}"
+                    "nothing that could be told to be its came after its Inform: it fell silent, or it sends no cookie back, and {PORT_NOT_TOLD}"
                 )
             }
             End::Silence => "the device fell silent in the middle of its session".to_owned(),
