@@ -264,7 +264,7 @@ export interface paths {
         put?: never;
         /**
          * Make one device of two
-         * @description Identities, paths with their credentials, operations and last-known values of the other device go to this one, and the other is gone; its events stay in the log under its old id. Devices that both come over one transport are two: remove one of them first.
+         * @description Identities, paths with their credentials, operations and last-known values of the other device go to this one, and the other is gone; its events stay in the log under its old id. Devices that both come over one transport are two: remove one of them first. Where a certificate is required on one way to one of them, it is on all of both afterwards.
          *
          *     Needs `device:write`.
          */
@@ -432,7 +432,7 @@ export interface paths {
         put?: never;
         /**
          * Make a management path a device of its own
-         * @description The path goes to a new device with its credential and the name it comes under; values and operations stay. The two are not merged again by themselves.
+         * @description The path goes to a new device with its credential and the name it comes under; values and operations stay. The two are not merged again by themselves. Refused while the device comes over TR-069 with a certificate that was issued here for its endpoint id: it would bring both together again.
          *
          *     Needs `device:write`.
          */

@@ -126,7 +126,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Answer::Json(Body::of::<DeviceDetail>()),
     )
     .body::<DeviceMerge>(r#"{"device_id": "0192d3a4-0000-7000-8000-000000000000"}"#)
-    .about("Identities, paths with their credentials, operations and last-known values of the other device go to this one, and the other is gone; its events stay in the log under its old id. Devices that both come over one transport are two: remove one of them first."),
+    .about("Identities, paths with their credentials, operations and last-known values of the other device go to this one, and the other is gone; its events stay in the log under its old id. Devices that both come over one transport are two: remove one of them first. Where a certificate is required on one way to one of them, it is on all of both afterwards."),
     Endpoint::new(
         "device_split",
         Method::Post,
@@ -137,5 +137,5 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Answer::Created(Body::of::<DeviceDetail>()),
     )
     .body::<DeviceSplit>(r#"{"transport": "cwmp"}"#)
-    .about("The path goes to a new device with its credential and the name it comes under; values and operations stay. The two are not merged again by themselves."),
+    .about("The path goes to a new device with its credential and the name it comes under; values and operations stay. The two are not merged again by themselves. Refused while the device comes over TR-069 with a certificate that was issued here for its endpoint id: it would bring both together again."),
 ];

@@ -74,8 +74,17 @@ pub async fn serials(
     tenant: &TenantId,
     endpoint: &str,
 ) -> store::Result<Vec<Identity>> {
+    free(store, tenant, Identity::of_endpoint(endpoint)).await
+}
+
+/// Those of these names under which nobody is known.
+pub async fn free(
+    store: &Store,
+    tenant: &TenantId,
+    identities: Vec<Identity>,
+) -> store::Result<Vec<Identity>> {
     let mut free = Vec::new();
-    for identity in Identity::of_endpoint(endpoint) {
+    for identity in identities {
         if store.device_by_identity(tenant, &identity).await?.is_none() {
             free.push(identity);
         }

@@ -129,7 +129,7 @@ impl Operation {
                 self.progress.tries = self.progress.tries.saturating_sub(1);
                 self.resolve_one();
             }
-            Phase::Await => self.progress.cancel_sent = false,
+            Phase::Await => self.progress.cancel_sent = self.progress.cancel_heard,
             Phase::Before | Phase::ReadBack | Phase::Reconcile => {}
         }
     }

@@ -96,10 +96,15 @@ impl Operation {
             .any(|p| p.path == command && p.state != OutcomeState::Unknown)
     }
 
-    /// It was sent, and there is no row that tells of it: the device has nothing by which it could be asked to stop it.
+    /// It was sent, and there is nothing by which the device could be asked to stop it: no row that tells of it, and
+    /// none to be looked for, as of a start.
     pub(super) fn waits_without_rows(&self) -> bool {
-        matches!(self.progress.phase, Phase::Await | Phase::Reconcile)
-            && self.progress.rows.is_empty()
+        let is_start = self.is_operate() && restarts(self.command());
+        match self.progress.phase {
+            Phase::Await => self.progress.rows.is_empty(),
+            Phase::Reconcile => is_start,
+            Phase::Before | Phase::Act | Phase::ReadBack => false,
+        }
     }
 
     /// Stops a running command where the device knows how; asked again when that got lost.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tests::{accepted, add, at, completed, lost, operate, operation, ran};
+use super::tests::{accepted, acting, add, at, completed, lost, operate, operation, ran, rows};
 use super::*;
 use crate::limits;
 use crate::southbound::{CommandOutcome, Failure, Fault, Op};
@@ -83,6 +83,19 @@ fn a_start_that_never_comes_keeps_nothing_waiting_once_somebody_stopped_it() {
         op.expire(op.due());
         assert_eq!(op.state, OperationState::Unconfirmed);
         assert!(op.outcome.cause.unwrap().contains("may carry it out yet"));
+    }
+}
+
+#[test]
+fn what_may_have_been_lost_is_looked_for_before_it_is_given_up() {
+    let row = acting(add(), Some(rows(&["Device.T.1."])));
+    for mut op in [operate("Device.X.Go()"), row] {
+        op.step(lost(), at(3));
+        assert_eq!(op.progress.phase, Phase::Reconcile);
+        op.pause("the device went away");
+        op.cancel(at(5));
+        assert_eq!(op.due(), op.expires);
+        assert!(!op.state.is_final());
     }
 }
 

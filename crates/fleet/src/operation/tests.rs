@@ -30,7 +30,7 @@ pub(super) fn values(list: &[(&str, &str)]) -> Answer {
     }])
 }
 
-fn rows(list: &[&str]) -> Answer {
+pub(super) fn rows(list: &[&str]) -> Answer {
     let row = |p: &&str| Row {
         path: (*p).to_owned(),
         keys: BTreeMap::new(),

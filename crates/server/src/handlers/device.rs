@@ -11,6 +11,7 @@ use super::{some, stamp, time};
 use crate::auth::Caller;
 use crate::http::extract::{Body, Id, Query};
 use crate::http::page;
+use crate::matching;
 use crate::problem::Result;
 use crate::secret;
 use crate::southbound::issued;
@@ -224,7 +225,7 @@ pub async fn create(
     let tenant = &caller.tenant;
     let mut identities = vec![fleet::Identity::endpoint(&endpoint)];
     if certificate_required {
-        identities.extend(crate::matching::serials(&state.store, tenant, &endpoint).await?);
+        identities.extend(matching::serials(&state.store, tenant, &endpoint).await?);
     }
     let new = NewDevice {
         name: name.clone(),
@@ -299,7 +300,7 @@ pub async fn update(
     let path = paths.iter().find(|path| path.transport == WEBSOCKET);
     let url_was = path.and_then(|path| path.dial_url.clone());
     let endpoint_id = path.map_or(record.endpoint_id, |path| path.endpoint_id.clone());
-    let was = crate::matching::requires_certificate(&paths);
+    let was = matching::requires_certificate(&paths);
     let required = body.certificate_required.unwrap_or(was);
     let on_all = paths
         .iter()
@@ -363,7 +364,7 @@ pub async fn update(
     }
     // Each time that it is asked for: what was done before may have been half of it.
     if body.certificate_required == Some(true) {
-        let serials = crate::matching::serials(&state.store, tenant, &endpoint_id).await?;
+        let serials = matching::serials(&state.store, tenant, &endpoint_id).await?;
         identified::attach(&state, &caller, id, serials).await?;
     }
     if redialled {
@@ -415,11 +416,21 @@ pub async fn readmit(
 
 /// The way that a device is let in by: over USP, if it has that.
 fn main_path(paths: &[PathRecord]) -> Option<PathRecord> {
-    let websocket = paths.iter().find(|path| path.transport == WEBSOCKET);
-    let usp = || paths.iter().find(|path| path.transport != CWMP);
-    let path = websocket.or_else(usp).or(paths.first())?;
+    let order = |path: &&PathRecord| match path.transport.as_str() {
+        WEBSOCKET => 0,
+        CWMP => 2,
+        _ => 1,
+    };
+    // One over which it has not come, nor is to be dialled, is there only because it was registered.
+    let idle = |path: &PathRecord| !matching::is_used(path) && path.dial_url.is_none();
+    let path = paths.iter().min_by_key(|path| (idle(path), order(path)))?;
+    let required = match path.transport.as_str() {
+        CWMP => path.certificate_required,
+        // Over USP it is asked for where any way requires one.
+        _ => matching::requires_certificate(paths),
+    };
     Some(PathRecord {
-        certificate_required: paths.iter().all(|path| path.certificate_required),
+        certificate_required: required,
         ..path.clone()
     })
 }

@@ -306,6 +306,7 @@ async fn a_certificate_that_was_issued_here_for_a_device_opens_that_one_whoever_
         created_at: now(),
         created_by: String::new(),
     };
+    let certificate = new.id;
     let issued = world.store.certificate_insert(&world.tenant, new, vec![]);
     issued.await.unwrap();
     let found = world
@@ -333,6 +334,18 @@ async fn a_certificate_that_was_issued_here_for_a_device_opens_that_one_whoever_
     let informed = wire.unwrap().post("/cwmp/acme", &[], &inform).await;
     assert_eq!(informed.status, 200, "{}", informed.text());
     assert_eq!(world.device("Box", "S1").await, other);
+    // With one that was revoked nobody gives it names.
+    let names = store.identity_list(tenant, other).await.unwrap();
+    let revoked = store.certificate_revoke(tenant, certificate, Default::default(), vec![]);
+    assert!(revoked.await.unwrap());
+    let inform = crate::raw::inform("00256D", "Another", "S1", "2 PERIODIC");
+    let wire = connect(&world, &authority.file(), Some(&own)).await;
+    assert_eq!(
+        wire.unwrap().post("/cwmp/acme", &[], &inform).await.status,
+        403
+    );
+    let after = store.identity_list(tenant, other).await.unwrap();
+    assert_eq!(after.len(), names.len(), "{after:?}");
 }
 
 #[tokio::test]

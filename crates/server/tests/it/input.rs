@@ -523,6 +523,23 @@ async fn a_device_that_requires_a_certificate_keeps_a_name_where_none_is_asked_f
         assert_eq!(status, 200, "{answer}");
         assert_eq!(answer["admission"]["certificate_required"], true);
     }
+    // That it comes over another way, which is asked for one as well, changes nothing.
+    let link = store::PathLink {
+        transport: "mqtt".into(),
+        endpoint_id: "os::00256D-CERT".into(),
+        node: fleet::NodeId::parse("n1").unwrap(),
+        peer: "192.0.2.7:1".into(),
+        authenticated_by: "certificate".into(),
+        setup_key: None,
+        info: json!({}),
+        at: server::state::now(),
+    };
+    let connected = world.store().path_connected(&tenant, device, link, vec![]);
+    connected.await.unwrap();
+    let (_, answer) = change(json!({"label": "roof"})).await;
+    let words = "Only a client certificate with its name opens it.";
+    assert_eq!(answer["admission"]["certificate_required"], true);
+    assert_eq!(answer["admission"]["words"], words);
     let (status, answer) = change(json!({"dial_url": "ws://192.0.2.1/usp"})).await;
     assert_eq!(status, 422, "{answer}");
     assert_eq!(answer["errors"][0]["field"], "certificate_required");

@@ -163,6 +163,12 @@ async fn decide(
         Who::Known(device) => {
             if let (Some(known), Some(identity)) = (found.known, &found.joins) {
                 join::join(store, tenant, known, identity, cpe).await?;
+            } else if certified && proved.device == Some(device) {
+                let known = join::know(store, tenant, device, cpe).await;
+                // It comes in without.
+                let _ = known.inspect_err(
+                    |error| tracing::warn!(%device, %error, "its names are not remembered"),
+                );
             }
             device
         }

@@ -13,7 +13,6 @@ use super::TRANSPORT;
 use super::admission::Turned;
 use super::core::Core;
 use super::door::Proof;
-use super::join;
 use super::name;
 use crate::matching::{self, Arrival, Terms};
 use crate::southbound::admission;
@@ -77,9 +76,6 @@ pub async fn find(
     // Its certificate was issued here for this device, whoever else has taken its name meanwhile.
     if let Some(device) = issued {
         let path = store.path(tenant, device, TRANSPORT).await?;
-        if path.is_some() {
-            join::know(store, tenant, device, cpe).await?;
-        }
         let by = Identity::endpoint(certified.endpoint);
         return same(store, tenant, device, path, by).await;
     }

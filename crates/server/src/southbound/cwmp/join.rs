@@ -5,7 +5,7 @@ use ::cwmp::rpc::DeviceId as Cpe;
 use fleet::onboarding::Known;
 use fleet::{DeviceId, Event, EventKind, Identity, IdentityKind, TenantId};
 use serde_json::json;
-use store::{PathSetup, Store};
+use store::{IdentityRecord, PathSetup, Store};
 
 use super::{TRANSPORT, name};
 use crate::matching;
@@ -21,6 +21,7 @@ pub async fn join(
     cpe: &Cpe,
 ) -> store::Result<()> {
     let device = known.device;
+    let identities = name::identities(cpe);
     let event = Event::new(tenant.clone(), now(), EventKind::DeviceMerged)
         .device(device)
         .data(json!({
@@ -31,7 +32,14 @@ pub async fn join(
     store
         .device_speaks(tenant, device, "cwmp", vec![event])
         .await?;
-    know(store, tenant, device, cpe).await?;
+    let source = "device".to_owned();
+    let taken = store
+        .identity_attach(tenant, device, identities, source, now(), Vec::new())
+        .await?;
+    let is_its = |one: &&IdentityRecord| one.identity.kind == IdentityKind::CwmpDevice;
+    if let Some(other) = taken.iter().find(is_its) {
+        matching::suggest(store, tenant, other.device, device, &other.identity).await?;
+    }
     // Last: where there is a path, all of this has been done.
     if known.certificate_required {
         let setup = PathSetup {
@@ -45,29 +53,21 @@ pub async fn join(
     Ok(())
 }
 
-/// Remembers the names that it tells, where it is not known by them. One by which another device is known stays with
-/// that; a person is told of the two, and may remove the one that it is not.
+/// Gives a device that comes over CWMP already those of its names there by which nobody is known: they were another's
+/// when it came first.
 pub async fn know(
     store: &Store,
     tenant: &TenantId,
     device: DeviceId,
     cpe: &Cpe,
 ) -> store::Result<()> {
-    let known = store.identity_list(tenant, device).await?;
-    let is_new = |name: &Identity| known.iter().all(|one| one.identity != *name);
-    let names: Vec<Identity> = name::identities(cpe).into_iter().filter(is_new).collect();
-    if names.is_empty() {
+    let free = matching::free(store, tenant, name::identities(cpe)).await?;
+    if free.is_empty() {
         return Ok(());
     }
     let source = "device".to_owned();
-    let taken = store
-        .identity_attach(tenant, device, names, source, now(), Vec::new())
+    store
+        .identity_attach(tenant, device, free, source, now(), Vec::new())
         .await?;
-    let other = taken
-        .iter()
-        .find(|one| one.identity.kind == IdentityKind::CwmpDevice);
-    if let Some(other) = other {
-        matching::suggest(store, tenant, other.device, device, &other.identity).await?;
-    }
     Ok(())
 }
