@@ -61,6 +61,8 @@ impl Store {
                     .bind(&tenant)
                     .bind(from);
                 touched(tx.execute(delete).await?, "device")?;
+                let at = events.first().map_or(Timestamp::default(), |event| event.at);
+                tx.execute(sql(UNLINKED).bind(&tenant).bind(from).bind(at)).await?;
                 for text in [
                     "UPDATE identity SET device = $3 WHERE tenant = $1 AND device = $2",
                     "UPDATE transfer SET device = $3 WHERE tenant = $1 AND device = $2",
@@ -273,6 +275,11 @@ async fn one_way_each(
     }
     Ok(gone)
 }
+
+/// A link under the id that is gone ends, and nobody tells of that under the other one.
+const UNLINKED: &str = "UPDATE management_path SET disconnect_reason = 'its device has become part of another', \
+     disconnected_at = CASE WHEN connected_at > $3 THEN connected_at ELSE $3 END \
+     WHERE tenant = $1 AND device = $2 AND node IS NOT NULL";
 
 /// Where a certificate is required on one way to a device, it is on all by which it comes to us.
 const GUARD: &str = "UPDATE management_path SET certificate_required = 1 WHERE tenant = $1 AND device = $2 \

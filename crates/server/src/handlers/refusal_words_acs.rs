@@ -50,7 +50,7 @@ pub const TRANSPORT: &[(&str, &str, &str)] = &[
     ),
     (
         "no-cookie-behind-proxy",
-        "The device sends no cookie back, or fell silent after its Inform: the proxy before it does not tell the port of its connection, and without a cookie it cannot go on",
+        "The device sends no cookie back, and the proxy before it does not tell the port of its connection, or makes another one for each message: after its Inform it cannot go on",
         "Let the proxy tell address and port in X-Forwarded-For (operating.md, Load balancers, has lines for nginx and HAProxy).",
     ),
     (

@@ -324,6 +324,21 @@ async fn a_certificate_that_is_required_on_one_way_is_required_on_all_of_a_merge
 }
 
 #[tokio::test]
+async fn a_link_under_the_id_that_a_merge_ends_is_no_open_one_of_the_other() {
+    for db in worlds().await {
+        let (acme, store) = (tenant("acme"), &db.store);
+        let (usp, cwmp) = two(store).await;
+        store.device_merge(&acme, usp, cwmp, vec![]).await.unwrap();
+        let path = store.path(&acme, cwmp, "websocket").await.unwrap().unwrap();
+        assert!(path.connected_at <= path.disconnected_at, "{path:?}");
+        assert!(path.disconnect_reason.contains("part of another"));
+        // Over TR-069 it is there as it was.
+        let path = store.path(&acme, cwmp, "cwmp").await.unwrap().unwrap();
+        assert!(path.connected_at > path.disconnected_at, "{path:?}");
+    }
+}
+
+#[tokio::test]
 async fn one_that_was_registered_with_a_credential_and_never_came_is_merged_either_way() {
     for db in worlds().await {
         let (acme, store) = (tenant("acme"), &db.store);

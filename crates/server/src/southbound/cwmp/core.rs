@@ -18,6 +18,7 @@ use super::door::Door;
 use super::limits::Limits;
 use super::record::keeper::Keeper;
 use super::sessions::Sessions;
+use super::strays::Strays;
 use super::visits::Visits;
 use super::wake::Waker;
 use super::{TRANSPORT, credential, reach};
@@ -119,6 +120,8 @@ pub struct Core {
     pub waker: Waker,
     /// Room for sessions.
     pub budget: Slots<Owner>,
+    /// Where messages came from that are nobody's.
+    pub strays: Strays,
     /// Sessions by address.
     pub addresses: Arc<Seats>,
     /// Room for getting to know devices.
@@ -178,6 +181,7 @@ impl Core {
             door,
             waker,
             budget: Slots::new(limits.sessions_max),
+            strays: Strays::default(),
             addresses: Seats::new(
                 usize::MAX,
                 limits.sessions_per_address_max,

@@ -350,6 +350,12 @@ pub const OFFER_LIFE: Duration = Duration::from_secs(2 * 24 * 3600);
 /// everything.
 pub const OFFERS_MAX: usize = 65_536;
 
+/// How long it is remembered that a message behind a proxy could not be told whose it is: longer than a session waits.
+pub const STRAY_LIFE: Duration = Duration::from_secs(10 * 60);
+
+/// Addresses of which that is remembered, some 3 MiB. Of those without a place it is not known.
+pub const STRAYS_MAX: usize = 65_536;
+
 /// Seconds between two visits of a device that may be configured. Ten thousand devices that come
 /// twice a minute are the sessions that a node has room for; one that comes once a week is no longer
 /// managed.

@@ -41,6 +41,7 @@ mod record;
 mod seen;
 mod session;
 mod sessions;
+mod strays;
 mod takeover;
 mod talk;
 mod turn;

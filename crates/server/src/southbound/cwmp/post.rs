@@ -359,7 +359,11 @@ impl Asking {
                 let words = "it goes on with a session that is over";
                 self.complain_of(Some(&shown), "no-session", words);
             }
-            // Else a probe.
+            // Else a probe, or of a device that was not told from others.
+            if self.line.proxied && !over {
+                let now = Instant::now();
+                self.core().strays.came(self.peer.ip(), now);
+            }
             return status(StatusCode::NO_CONTENT);
         }
         let tenant = shown.proof.tenant().cloned();

@@ -233,7 +233,7 @@ pub(super) struct Running {
     pub(super) pending: Option<oneshot::Sender<Answer>>,
     /// The connection that it, or the last one, came over.
     line: u64,
-    begun: Instant,
+    pub(super) begun: Instant,
     /// When it was last written down that the device is there.
     noted: Instant,
     /// The device that the session is of, as it calls itself.

@@ -28,8 +28,8 @@ use super::talk::{Begin, Heard, Talk};
 /// The reason of those that only their cookie would let go on, and who send none back.
 const NO_COOKIE_BEHIND_PROXY: &str = "no-cookie-behind-proxy";
 
-const PORT_NOT_TOLD: &str =
-    "the proxy in cwmp.proxies before it does not tell the port of its connection";
+/// What keeps them from it.
+const LOST: &str = "it sends no cookie back, and the proxy in cwmp.proxies before it does not tell the port of its connection";
 
 impl Running {
     /// Something happened in the protocol.
@@ -142,9 +142,7 @@ impl Running {
             self.info["quirk_packs"] = json!(packs);
         }
         if quirks.cookies == Some(Cookies::None) && self.peer.port() == 0 {
-            let words = format!(
-                "it sends no cookie back, and {PORT_NOT_TOLD}: its next message would be nobody's"
-            );
+            let words = format!("{LOST}: its next message would be nobody's");
             self.complain(NO_COOKIE_BEHIND_PROXY, words.as_str());
             let refused = Answer::Refused(StatusCode::FORBIDDEN.as_u16());
             return self.turn_away(refused, words);
@@ -332,13 +330,11 @@ impl Running {
             End::Limit { .. } => "limit",
         };
         metrics::counter!("headend_cwmp_session_ends_total", "end" => label).increment(1);
+        let replaced = matches!(self.stopped, Some(Stop::Replaced(_)));
+        let lost = self.is_lost_behind_proxy() && (matches!(end, End::Silence) || replaced);
         let words = match end {
+            _ if lost => format!("{LOST}, or makes another one for each message"),
             End::Complete => "the session came to its end".to_owned(),
-            End::Silence if self.is_lost_behind_proxy() => {
-                format!(
-                    "nothing that could be told to be its came after its Inform: it fell silent, or it sends no cookie back, and {PORT_NOT_TOLD}"
-                )
-            }
             End::Silence => "the device fell silent in the middle of its session".to_owned(),
             End::Superseded => "the device began its session anew".to_owned(),
             End::Refused => "its Inform was refused".to_owned(),
@@ -363,12 +359,10 @@ impl Running {
             self.core.keeper.keep(kept);
         }
         match end {
-            End::Silence if self.is_lost_behind_proxy() => {
-                self.complain_of(&talk, NO_COOKIE_BEHIND_PROXY, &words);
-            }
+            _ if lost => self.complain_of(&talk, NO_COOKIE_BEHIND_PROXY, &words),
             End::Silence => self.complain_of(&talk, "session-silence", &words),
             End::Limit { .. } => self.complain_of(&talk, "session-limit", &words),
-            End::Abandoned if matches!(self.stopped, Some(Stop::Replaced(_))) => {
+            End::Abandoned if replaced => {
                 self.complain_of(&talk, "session-replaced", &words);
             }
             End::Unanswered => {
@@ -380,10 +374,10 @@ impl Running {
         tracing::debug!(device = %talk.guest.device, words, "session ended");
     }
 
-    /// Whether whatever the device says after its Inform is taken for nobody's: only the cookie tells whose a message
-    /// is where a proxy of ours does not tell the port, and none came with that cookie.
+    /// Whether the device went on after its Inform, and that could not be told to be its: only the cookie tells whose a
+    /// message is where a proxy of ours does not tell the connection.
     fn is_lost_behind_proxy(&self) -> bool {
-        self.peer.port() == 0 && self.posts == 1
+        self.posts == 1 && self.core.strays.since(self.peer.ip(), self.begun)
     }
 
     fn complain_of(&self, talk: &Talk, reason: &str, detail: &str) {
