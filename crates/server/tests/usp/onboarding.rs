@@ -334,7 +334,8 @@ async fn an_agent_beside_a_tr069_device_is_that_one_unless_that_is_to_show_a_cer
                 let what = format!("required {required}, one {is_one}");
                 until(&what, || async {
                     let found = store.device_by_identity(tenant, &own).await.unwrap()?;
-                    let record = store.device(tenant, found).await.unwrap();
+                    // It may have become the other one just now.
+                    let record = store.device(tenant, found).await.ok()?;
                     let done = record.device.onboarding == OnboardingState::Complete;
                     (done && (found == known) == is_one).then_some(())
                 })
