@@ -60,7 +60,8 @@ function Reboot({ device, onClose }: Dialog) {
     <Confirm title={t.device.rebootTitle} verb={t.device.reboot} danger busy={run.isPending} error={run.error} onConfirm={() => run.mutate()} onClose={onClose}>
       <p><strong>{device.name}</strong></p>
       <p>{t.device.rebootDetail}</p>
-      {seen.data ? seen.data.warnings.map((warning) => <Note key={warning} tone="warn">{warning}</Note>) : <Waits device={device} />}
+      <Waits device={device} />
+      {seen.data?.warnings.map((warning) => <Note key={warning} tone="warn">{warning}</Note>)}
     </Confirm>
   );
 }
