@@ -42,7 +42,9 @@ impl User {
             // A protocol without it: a device's own credential says which device it is.
             "" => None,
             id => Some(EndpointId::parse(id).map_err(|error| {
-                let detail = format!("its client identifier has to be one: {error}");
+                let detail = format!(
+                    "its user name is {username}, and its client identifier has to be one: {error}"
+                );
                 ("bad-endpoint-id", detail)
             })?),
         };
@@ -91,6 +93,13 @@ mod tests {
             ("acme/setup/what", "", "bad-endpoint-id"),
         ] {
             assert_eq!(said(username, id), Err(reason), "{username} {id}");
+            // Who tried is told.
+            let told = User::parse(username, id).err().map(|(_, detail)| detail);
+            let told = told.unwrap_or_default();
+            assert!(
+                told.contains(username) || reason == "bare-username",
+                "{told}"
+            );
         }
     }
 }
